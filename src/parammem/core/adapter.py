@@ -1,0 +1,28 @@
+"""The identity card of a trained ParamMem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from parammem.core.record import Record
+
+
+class Adapter(Record):
+    """A trained ParamMem, named by the digest of its weights. Lies in its folder as `adapter.json`."""
+
+    domain: str
+    digest: str
+    """SHA-256 of `adapter_model.safetensors`."""
+    base_model: str
+    """Folder or hub name of the base model."""
+    base_digest: str
+    """SHA-256 over the base model's weights, or its hub revision."""
+    recipe: dict[str, Any]
+    """Every training param."""
+    data_digest: str
+    """Digest of the ordered row hashes it was trained on; the hashes themselves are in `rows.txt`."""
+    rows: int
+    """How many rows that is."""
+    steps: int
+    """Optimiser steps taken."""
+    held_out_loss: float

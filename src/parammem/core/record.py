@@ -1,0 +1,33 @@
+"""The base of every record, and the one way a digest is made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """A frozen value that goes to disk as one JSON line. Unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def line(self) -> str:
+        """Its one-line JSON form, with sorted keys, so that equal records give equal bytes."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 (64 hex digits) of a JSON-able value, of text or of bytes.
+
+    Values other than text and bytes are written as JSON with sorted keys and no spaces first.
+    """
+    if isinstance(value, bytes):
+        data = value
+    elif isinstance(value, str):
+        data = value.encode()
+    else:
+        data = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,49 @@
+"""Advice, and the rows ParamMem is trained on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from parammem.core.record import Record, digest_of
+
+AdviceSource = Literal["self", "parametric", "retrieved"]
+LabelSource = Literal["experience", "teacher", "self", "task-only"]
+
+
+class Reflection(Record):
+    """A piece of advice for one task."""
+
+    text: str
+    source: AdviceSource
+    """self: the agent on its own feedback; parametric: sampled from ParamMem; retrieved: a training row's text."""
+    author: str
+    """Digest of the model, adapter or row set that it came from."""
+    iteration: int
+    """The iteration whose attempt first saw it."""
+    temperature: float
+
+
+class ReflectionExample(Record):
+    """One (task text, target reflection) row with its provenance."""
+
+    domain: str
+    task_id: str
+    task_text: str
+    reflection: str
+    label_source: LabelSource
+    """Which labelling rule wrote it."""
+    part: str
+    """Which part of the rule: in_context, hindsight, feedback or task."""
+    author: str
+    """Digest of the model that wrote the reflection."""
+    trajectory_id: str
+    """The trajectory it was read from; empty for task-only labels."""
+    outcome: str
+    """What counted as success: final, visible, or none."""
+    origin: str = "collect"
+    """collect, or the digest of the experience batch that the row came in with."""
+
+    @property
+    def row_hash(self) -> str:
+        """Digest of what is trained on: domain, task text and reflection, and nothing else."""
+        return digest_of([self.domain, self.task_text, self.reflection])

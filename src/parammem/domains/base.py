@@ -1,0 +1,57 @@
+"""What a domain promises: it words the prompts of its tasks, reads answers out of text, and judges them.
+
+A domain holds no model and no state of a run. Its judging methods take many items at once, because running code
+is cheapest in bulk; an item that cannot be judged gives its exception in place of a verdict and harms no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Score, Task
+from parammem.engines.base import Message
+
+Example = tuple[Task, Attempt]
+"""A task of the bank with the attempt that passed its visible checks."""
+
+
+class Domain(Protocol):
+    """One kind of problem. Prompts are text files under `prompts/`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def actor(self, task: Task, advice: Sequence[Reflection], examples: Sequence[Example]) -> tuple[Message, ...]:
+        """The prompt for an attempt, with any number of pieces of advice and of solved examples."""
+        ...
+
+    def reflect(
+        self, task: Task, attempts: Sequence[Attempt], earlier: Sequence[Reflection], diverse: bool
+    ) -> tuple[Message, ...]:
+        """The prompt for a self-reflection on failed attempts; `diverse` asks for advice unlike the earlier one."""
+        ...
+
+    def advise(self, task_text: str) -> tuple[Message, ...]:
+        """The prompt ParamMem is trained on and sampled with: the task alone."""
+        ...
+
+    def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
+        """The prompt that asks what a successful attempt assumed."""
+        ...
+
+    def parse(self, text: str) -> str:
+        """The candidate in what an actor wrote. Never raises: what cannot be read becomes a candidate that fails."""
+        ...
+
+    def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
+        """What the visible checks say of each (task, candidate)."""
+        ...
+
+    def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
+        """The hidden verdict on each (task, key, candidate)."""
+        ...
+
+    def hypotheses(self, advice: str) -> frozenset[str]:
+        """What a piece of advice claims, parsed, e.g. {"limit=inside", "empty=zero"}. Empty if nothing is claimed."""
+        ...
