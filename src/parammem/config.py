@@ -1,0 +1,219 @@
+"""params.yaml → Params: one section per stage, every mistake reported at once, with the key and the fix.
+
+Rooms below never see Params: stages hand them plain typed arguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from parammem.errors import ConfigError
+
+DomainName = Literal["code", "math", "qa"]
+DOMAINS: tuple[DomainName, ...] = ("code", "math", "qa")
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TasksParams(Section):
+    """Pocket tasks of one world."""
+
+    world: int = Field(ge=0)
+    """Seed of the world: which convention holds for which kind of quantity, and every random draw of its tasks."""
+    rho: float = Field(ge=0, le=1)
+    """Strength of the regularities: a task's convention follows its kind with this probability, else it is drawn."""
+    train: int = Field(ge=1)
+    bank: int = Field(ge=0)
+    eval: int = Field(ge=1)
+    unseen: int = Field(ge=0)
+    """Further evaluation tasks about a kind of quantity that no train or bank task is about."""
+
+
+class EngineParams(Section):
+    """The model behind actor, self-reflection and labels."""
+
+    model: str
+    """A Hugging Face folder, or a hub name."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    batch: int = Field(ge=1)
+    """Sequences that are decoded together."""
+    max_new_tokens: int = Field(ge=1)
+    max_advice_tokens: int = Field(ge=1)
+    cache: str = ".cache/completions"
+    """Folder of the completion cache, outside every stage's outs. Empty: no cache."""
+
+
+class SandboxParams(Section):
+    """How untrusted code is run."""
+
+    workers: int = Field(ge=1)
+    wall_seconds: float = Field(gt=0)
+    cpu_seconds: float = Field(gt=0)
+    memory_mb: int = Field(ge=64)
+    level: Literal["strict", "none"] = "strict"
+    """none runs model output with this account's full rights; every report then says so."""
+
+
+class AgentParams(Section):
+    """The reflection loop. Temperatures: the paper's 0.2 in the first iteration and 1.0 after it."""
+
+    iterations: int = Field(ge=1)
+    first_temperature: float = Field(ge=0)
+    later_temperature: float = Field(ge=0)
+    reflector_temperature: float = Field(ge=0)
+    examples: int = Field(ge=0)
+    """Bank entries shown to the actor by the methods that use the bank."""
+    max_failed_share: float = Field(ge=0, le=1)
+    """A stage fails when a larger share of its tasks ended in an exception."""
+
+
+class CollectParams(Section):
+    """Experience on train tasks, and how reflections are labelled."""
+
+    method: str
+    trajectories: int = Field(ge=1)
+    """Runs of the method per train task, with seeds of their own."""
+    seed: int
+    label: Literal["experience", "teacher", "self", "task-only"]
+    outcome: Literal["final", "visible"]
+    """What counts as success for `experience`: the final verdict on train tasks, or the visible checks alone."""
+    parts: tuple[Literal["in_context", "hindsight"], ...] = ("hindsight",)
+    """Which texts of a success become rows."""
+    teacher: str = ""
+    """Model folder of the labeller for `teacher`."""
+    experience_dir: str = "data/experience"
+
+
+class ValidateParams(Section):
+    """Rules for reflection rows."""
+
+    min_rows: int = Field(ge=1)
+    min_words: int = Field(ge=1)
+    max_words: int = Field(ge=1)
+    max_task_words: int = Field(ge=1)
+    near_duplicate: float = Field(gt=0, le=1)
+    """Jaccard similarity of word 3-shingles from which on two rows, or a row and an evaluation task, are the same."""
+    max_quarantined: float = Field(ge=0, le=1)
+    """The stage fails when a larger share of the rows had to be quarantined."""
+
+
+class TrainParams(Section):
+    """LoRA fine-tuning of the reflector."""
+
+    rank: int = Field(ge=1)
+    alpha: int = Field(ge=1)
+    dropout: float = Field(ge=0, lt=1)
+    target_modules: tuple[str, ...]
+    learning_rate: float = Field(gt=0)
+    warmup: float = Field(ge=0, lt=1)
+    """Share of the steps."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    epochs: float = Field(gt=0)
+    max_steps: int = Field(ge=0)
+    """0: epochs decide."""
+    batch: int = Field(ge=1)
+    max_grad_norm: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    held_out: float = Field(ge=0, lt=1)
+    """Share of tasks whose rows are kept for the held-out loss."""
+    select: int = Field(ge=0)
+    """K-means selection of this many diverse rows (the paper's sample-efficiency setting: 500); 0 keeps all."""
+    checkpoint_every: int = Field(ge=1)
+    seed: int
+    controls: tuple[Literal["shuffled", "other_world"], ...]
+    """Further adapters trained by the same recipe on rows that should teach nothing."""
+
+
+class EvaluateParams(Section):
+    """Methods compared at equal budget."""
+
+    protocol: Literal["strict", "two-phase"]
+    methods: tuple[str, ...]
+    seed: int
+    advice_draws: int = Field(ge=1)
+    """Draws per task for advice accuracy and diversity."""
+    temperatures: tuple[float, ...]
+    """Reflector temperatures of the diversity and success curve."""
+    curve_tasks: int = Field(ge=0)
+    """How many evaluation tasks that curve uses; 0 leaves it out."""
+    bootstrap: int = Field(ge=100)
+
+
+class TrackingParams(Section):
+    """Weights & Biases."""
+
+    mode: Literal["auto", "offline", "online", "off"]
+    """auto: online when an API key is set, offline otherwise."""
+    project: str
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    domains: tuple[DomainName, ...]
+    """The domains that `report` puts together; each has its stages in dvc.yaml."""
+    tasks: TasksParams
+    engine: EngineParams
+    sandbox: SandboxParams
+    agent: AgentParams
+    collect: CollectParams
+    validate_: ValidateParams = Field(alias="validate")
+    train: TrainParams
+    evaluate: EvaluateParams
+    tracking: TrackingParams
+
+
+def load_params(path: Path | str = "params.yaml") -> Params:
+    """Read params.yaml.
+
+    Raises:
+        ConfigError: names every wrong key at once, with what it should be.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no {path}: run from the project's folder, or copy one from profiles/") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}; mend it and run again") from error
+    return parse_params(raw, str(path))
+
+
+def parse_params(raw: Any, name: str = "params.yaml") -> Params:
+    """Params from plain data. Raises ConfigError as `load_params` does."""
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        lines = [_explain(item, raw) for item in error.errors(include_url=False)]
+        listing = "\n".join(f"  - {line}" for line in lines)
+        raise ConfigError(f"{name} has {len(lines)} mistake(s):\n{listing}") from None
+
+
+def _explain(item: Any, raw: Any) -> str:
+    """One mistake as 'key: what is wrong; fix'."""
+    place = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        known = _known_keys(item["loc"][:-1])
+        near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
+        return f"{place}: unknown key; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}")
+    if item["type"] == "missing":
+        return f"{place}: missing; add it"
+    return f"{place}: {item['msg']} (it is {item['input']!r})"
+
+
+def _known_keys(place: tuple[Any, ...]) -> list[str]:
+    section: Any = Params
+    for part in place:
+        field = next((f for n, f in section.model_fields.items() if (f.alias or n) == part), None)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return []
+        section = field.annotation
+    return [field.alias or key for key, field in section.model_fields.items()]
