@@ -1,0 +1,82 @@
+# The one door for people and CI. `make repro` and `make test` do everything on a fresh machine with Python >= 3.11.
+# Every target uses the environment in .venv, which `make setup` builds from pyproject.toml and constraints.txt.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+STAMP := $(VENV)/.stamp
+
+# The stages of dvc.yaml are found on PATH, so that they run in this environment without activating it.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+export GX_ANALYTICS_ENABLED := false
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+export TOKENIZERS_PARALLELISM := false
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Nothing is fetched from a model or data hub while rebuilding or testing.
+repro test check unit integration small-repro study pocket: export HF_HUB_OFFLINE := 1
+repro test check unit integration small-repro study pocket: export HF_DATASETS_OFFLINE := 1
+
+.PHONY: help setup repro test check lint unit integration small-repro study pocket clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+setup: $(STAMP)  ## build or refresh .venv (does nothing when it is up to date)
+
+# The first interpreter that is new enough and can make an environment; PYTHON=... chooses another.
+$(STAMP): pyproject.toml constraints.txt
+	@set -e; \
+	if [ ! -x $(PY) ]; then \
+	  for candidate in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	    if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+	    then found="$$candidate"; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "error: no Python >= 3.11 with the venv module on PATH; install one (Debian: python3-venv)" \
+	         "or name it: make setup PYTHON=/path/to/python3" >&2; exit 1; \
+	  fi; \
+	  echo "making $(VENV) with $$found"; "$$found" -m venv $(VENV); \
+	fi
+	$(PY) -m pip install --quiet 'pip>=25.1'
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@touch $@
+
+repro: setup  ## rebuild everything: tasks, collect, validate, train, evaluate, report; then log the runs
+	dvc repro
+	parammem track
+	@cat reports/table.txt
+	@echo "report: $(CURDIR)/reports/report.html"
+
+test: setup unit  ## the tests that need neither a GPU, nor a network, nor minutes
+
+check: setup lint $(if $(SKIP_UNIT),,unit) integration small-repro  ## what CI checks (SKIP_UNIT=1 after `make test`)
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	pyright
+	lint-imports
+
+unit: setup
+	$(PY) -m pytest -m "not integration"
+
+integration: setup
+	$(PY) -m pytest -m integration
+
+small-repro: setup  ## the whole pipeline in a temporary clone with the small settings of .ci/small.yaml
+	$(PY) .ci/small_repro.py
+
+study: setup  ## many worlds, three strengths of regularity: reports/study.json (hours)
+	$(PY) -m parammem.stages.study
+
+pocket: setup  ## train the pocket model from scratch by its recipe (hours; resumes)
+	cd pocket && dvc repro
+
+clean:  ## remove the environment and caches; never data, models or reports
+	rm -rf $(VENV) .cache .ruff_cache .import_linter_cache .hypothesis build dist src/*.egg-info
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
