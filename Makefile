@@ -16,6 +16,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export TOKENIZERS_PARALLELISM := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export DVC_SITE_CACHE_DIR := $(CURDIR)/.cache/dvc-site
 
 # Nothing is fetched from a model or data hub while rebuilding or testing.
 repro test check unit integration small-repro study pocket: export HF_HUB_OFFLINE := 1

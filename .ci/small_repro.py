@@ -1,0 +1,98 @@
+"""The whole pipeline in a temporary clone, with .ci/small.yaml laid over params.yaml; then once more, to see that
+nothing is left to do. The working tree is what is tested: committed, changed and new files, but nothing ignored.
+
+    python .ci/small_repro.py [--keep]
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+EXPECTED = ("reports/metrics.json", "reports/report.html", "reports/table.txt")
+NOTHING_TO_DO = "Data and pipelines are up to date."
+
+
+def main() -> int:
+    folder = Path(tempfile.mkdtemp(prefix="small-repro-"))
+    try:
+        return run_in(folder)
+    finally:
+        if "--keep" in sys.argv:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_in(folder: Path) -> int:
+    """Copy, override, run twice. Returns the exit code of the checks."""
+    copy_tree(folder)
+    override = yaml.safe_load((ROOT / ".ci/small.yaml").read_text())
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    (folder / "params.yaml").write_text(yaml.safe_dump(merged(params, override), sort_keys=False))
+    make_repository(folder)
+    started = time.monotonic()
+    first = dvc(folder, "repro")
+    print(f"small repro: {time.monotonic() - started:.0f} s", flush=True)
+    if first.returncode:
+        return first.returncode
+    missing = [name for name in EXPECTED if not (folder / name).is_file()]
+    if missing:
+        print(f"error: the pipeline ended well but did not write {', '.join(missing)}", file=sys.stderr)
+        return 1
+    again = dvc(folder, "repro", capture=True)
+    if NOTHING_TO_DO not in again.stdout:
+        print(f"error: a second dvc repro found something to do:\n{again.stdout}{again.stderr}", file=sys.stderr)
+        return 1
+    print("second repro: nothing to do")
+    return 0
+
+
+def copy_tree(folder: Path) -> None:
+    """Every file of the working tree that git does not ignore."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listing.split("\0")):
+        source, target = ROOT / name, folder / name
+        if not source.is_file():  # deleted in the working tree
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
+    # The lock file belongs to the full settings; without it nothing is taken for done.
+    (folder / "dvc.lock").unlink(missing_ok=True)
+
+
+def merged(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the sections of `override` laid over it, key by key."""
+    out = dict(base)
+    for key, value in override.items():
+        out[key] = merged(out[key], value) if isinstance(value, dict) else value
+    return out
+
+
+def make_repository(folder: Path) -> None:
+    """A git repository with one commit, made by nobody in particular."""
+    who = ["-c", "user.name=check", "-c", "user.email=check@localhost", "-c", "commit.gpgsign=false"]
+    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "small repro"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+
+
+def dvc(folder: Path, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run DVC in the clone, with the clone's own sources before the installed ones."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    settings = {"PYTHONPATH": str(folder / "src"), "PATH": path, "DVC_SITE_CACHE_DIR": str(folder / ".cache/dvc-site")}
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, cwd=folder, env={**os.environ, **settings}, capture_output=capture, text=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""The `parammem` command: every command parses, calls one function of a room below, and prints what it returned.
+
+Rooms are imported inside the commands, so that `parammem --help` does not wait for torch. What can go wrong has an
+exit code of its own (the help's last lines list them); a ParamMemError becomes one red line on stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from parammem.cli import audit, doctor, reflect, stage, track
+from parammem.errors import ParamMemError
+
+INTERRUPTED = 130
+
+EPILOG = (
+    "Exit codes: 0 done · 1 something is missing or went wrong · 2 wrong usage · 3 params.yaml · 4 data · 5 model · "
+    "6 adapter · 7 sandbox · 8 validation failed · 9 too many tasks failed · 10 lineage does not hold · "
+    "130 stopped by Ctrl-C."
+)
+
+app = typer.Typer(
+    name="parammem",
+    help="ParamMem: reflective memory in parameters. Rebuild everything with `dvc repro`; ask a trained reflector "
+    "for advice with `parammem reflect`; ask what made a model with `parammem audit show`.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("reflect")(reflect.reflect)
+app.add_typer(audit.app, name="audit")
+app.add_typer(stage.app, name="stage")
+app.command("track")(track.track)
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """The console script. Exits with the error's own code; see EPILOG."""
+    try:
+        app()
+    except ParamMemError as error:
+        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        raise SystemExit(error.exit_code) from None
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            typer.secho(resume_hint(sys.argv[1:]), err=True)
+        raise
+
+
+def resume_hint(arguments: list[str]) -> str:
+    """What to run after Ctrl-C to go on."""
+    again = "dvc repro" if arguments[:1] == ["stage"] else " ".join(["parammem", *arguments])
+    return f"stopped; what was finished is kept. To go on, run: {again}"

@@ -1,0 +1,5 @@
+"""`python -m parammem.cli` is `parammem`."""
+
+from parammem.cli import main
+
+main()

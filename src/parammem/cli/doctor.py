@@ -1,0 +1,127 @@
+"""`parammem doctor`: what is ready on this machine, what is missing, and how to mend it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from parammem.cli.options import PARAMS, ParamsFile
+from parammem.config import Params, load_params
+from parammem.errors import ConfigError, ParamMemError
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    what: str
+    ready: bool
+    detail: str
+    fix: str = ""
+    """What to do when it is not ready."""
+
+
+def doctor(params: ParamsFile = PARAMS, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Say what is ready and what is missing, with the fix. Exit code 1 when something is missing."""
+    found = list(look(params))
+    typer.echo(as_json_text(found) if as_json else "\n".join(map(line, found)))
+    if not all(finding.ready for finding in found):
+        raise typer.Exit(1)
+
+
+def look(path: Path) -> Iterator[Finding]:
+    """All findings, cheap ones first."""
+    yield python()
+    yield command("git", "install git; DVC and lineage need it")
+    yield command("dvc", "run `make setup`, and put .venv/bin on PATH: `source .venv/bin/activate`")
+    yield project(Path())
+    yield disk(Path())
+    try:
+        params = load_params(path)
+    except ConfigError as error:
+        yield Finding("params", False, str(error), f"mend {path}")
+        return
+    yield Finding("params", True, f"{path}: domains {', '.join(params.domains)}")
+    yield model(params)
+    yield from map(guarded, (torch_device, lambda: sandbox(params)))
+
+
+def python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", sys.version_info >= (3, 11), f"{version} at {sys.executable}", "use Python 3.11 or newer")
+
+
+def command(name: str, fix: str) -> Finding:
+    """Is this program on PATH, and does it run?"""
+    where = shutil.which(name)
+    if where is None:
+        return Finding(name, False, "not on PATH", fix)
+    ran = subprocess.run([where, "--version"], capture_output=True, text=True)
+    return Finding(name, ran.returncode == 0, (ran.stdout or ran.stderr).strip() or where, fix)
+
+
+def project(root: Path) -> Finding:
+    """Are we in a folder that DVC knows, with its pipeline?"""
+    missing = [name for name in (".dvc", "dvc.yaml") if not (root / name).exists()]
+    detail = f"no {' and no '.join(missing)} in {root.resolve()}" if missing else f"pipeline in {root.resolve()}"
+    return Finding("project", not missing, detail, "change to the folder of your clone")
+
+
+def disk(root: Path) -> Finding:
+    free = shutil.disk_usage(root).free / 2**30
+    return Finding("disk", free > 1, f"{free:.1f} GiB free", "free at least 1 GiB")
+
+
+def model(params: Params) -> Finding:
+    """Is the base model's folder there? A name that is no folder here may be a hub name."""
+    folder = Path(params.engine.model)
+    if (folder / "config.json").is_file():
+        return Finding("model", True, str(folder))
+    return Finding(
+        "model", False, f"no model folder {str(folder)!r}", "check out the whole repository, or `make pocket` trains it"
+    )
+
+
+def torch_device() -> Finding:
+    import torch
+
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} thread(s)"
+    return Finding("torch", True, f"{torch.__version__} on {device}")
+
+
+def sandbox(params: Params) -> Finding:
+    """Does a harmless program run in the sandbox at the level that params ask for?"""
+    from parammem.sandbox import Call, run
+
+    level = params.sandbox.level
+    outcome = run("def f(x):\n    return x + 1\n", "f", [Call(args=[1])], level=level)[0]
+    if level == "none":
+        return Finding("sandbox", True, "level none: model output runs with all your rights")
+    return Finding("sandbox", outcome.value == 2, f"level {level}: {outcome.kind}", "run `parammem sandbox doctor`")
+
+
+def guarded(check: Callable[[], Finding]) -> Finding:
+    """A finding, also where the check itself cannot run."""
+    try:
+        return check()
+    except ImportError as error:
+        return Finding("packages", False, str(error), "run `make setup`")
+    except ParamMemError as error:
+        return Finding("sandbox", False, str(error), "run `parammem sandbox doctor`")
+
+
+def line(finding: Finding) -> str:
+    mark = "ready  " if finding.ready else "MISSING"
+    fix = "" if finding.ready else f"\n{'':18}fix: {finding.fix}"
+    return f"{mark}  {finding.what:<8} {finding.detail}{fix}"
+
+
+def as_json_text(found: list[Finding]) -> str:
+    import json
+
+    return json.dumps([finding._asdict() for finding in found], indent=2)

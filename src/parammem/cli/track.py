@@ -1,0 +1,24 @@
+"""`parammem track`: log what the pipeline made to Weights & Biases; offline when no key is set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from parammem.cli.options import PARAMS, ParamsFile
+from parammem.config import load_params
+
+
+def track(
+    params: ParamsFile = PARAMS,
+    folder: Annotated[Path, typer.Option(help="Where offline runs and what was logged are kept.")] = Path(
+        ".cache/tracking"
+    ),
+) -> None:
+    """Log params, metrics and adapters that are not logged yet. Running it again logs nothing twice."""
+    from parammem.tracking import track_all
+
+    logged = track_all(Path(), load_params(params).tracking, folder)
+    typer.echo(f"tracking: {len(logged)} new run(s) in {folder}" if logged else "tracking: nothing new")
