@@ -1,0 +1,18 @@
+"""Rules for reflection rows: which rows may be trained on, and whether the set as a whole may. The only Great Expectations import.
+
+Nothing here reads or writes the rows themselves; stages do.
+"""
+
+from parammem.validation.records import Quarantined, RuleResult, Verdict, digest_of_rows, summary
+from parammem.validation.validate import explain, require, validate_rows
+
+__all__ = [
+    "Quarantined",
+    "RuleResult",
+    "Verdict",
+    "digest_of_rows",
+    "explain",
+    "require",
+    "summary",
+    "validate_rows",
+]

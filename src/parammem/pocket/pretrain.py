@@ -1,0 +1,213 @@
+"""The pretraining loop of the pocket models: an ordinary Hugging Face folder comes out.
+
+A killed run goes on from its last checkpoint; the order of the batches follows from the recipe alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from parammem.core.jsonl import write_text
+from parammem.pocket.corpus import FORM_NAMES, Corpus, batches, build_corpus, cue_words, make_tokenizer
+from parammem.pocket.recipe import Recipe, recipe_digest
+
+if TYPE_CHECKING:
+    import torch
+
+CHECKPOINT_SECONDS = 120.0
+LOG_EVERY = 100
+"""Steps between two points of the loss curves."""
+
+
+def pretrain(recipe: Recipe, out: Path, cache: Path, device: str = "auto", seconds: float = math.inf) -> bool:
+    """Train a pocket model, or go on with one.
+
+    Args:
+        out: the model folder; written when training is finished.
+        cache: tokenizer, token shards and checkpoint; may be deleted afterwards.
+        seconds: stop with a checkpoint after this time.
+
+    Returns:
+        True when the recipe is finished and `out` is complete; False when time ran out first.
+    """
+    import torch
+
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    tokenizer = make_tokenizer(recipe)
+    cache.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(cache / "tokenizer")
+    corpus = build_corpus(recipe, cache / "tokenizer", cache)
+    state = _State(recipe, corpus, tokenizer, device, cache / "checkpoint.pt")
+    finished = state.run(deadline=time.monotonic() + seconds)
+    if finished:
+        state.save(out)
+    return finished
+
+
+class _State:
+    """Model, optimiser and position in the stream of batches: what a checkpoint holds."""
+
+    def __init__(self, recipe: Recipe, corpus: Corpus, tokenizer: Any, device: str, checkpoint: Path) -> None:
+        import torch
+
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.corpus, self.tokenizer = recipe, corpus, tokenizer
+        self.device, self.checkpoint = device, checkpoint
+        self.model = _new_model(recipe, tokenizer).to(device)
+        decay = [p for p in self.model.parameters() if p.dim() > 1]
+        plain = [p for p in self.model.parameters() if p.dim() <= 1]
+        groups = [{"params": decay, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98), fused=device == "cuda")
+        self.step, self.curves, self.tokens = 0, [], 0
+        self.per_epoch = sum(1 for _ in batches(corpus, recipe, 0))
+        self.total = max(1, round(self.per_epoch * recipe.epochs))
+        self.cues = torch.tensor(tokenizer.convert_tokens_to_ids(["Ġ" + word for word in cue_words()]), device=device)
+        if checkpoint.exists():
+            self._load()
+
+    def run(self, deadline: float) -> bool:
+        """Train until finished (True) or out of time (False, with a checkpoint)."""
+        from tqdm import tqdm
+
+        saved = time.monotonic()
+        bar = tqdm(total=self.total, initial=self.step, desc=self.recipe.name, mininterval=5)
+        sums = np.zeros((len(FORM_NAMES), 2))
+        for rows in self._remaining():
+            self._train_step(rows, sums)
+            bar.update(1)
+            if self.step % LOG_EVERY == 0 or self.step == self.total:
+                self._log(sums)
+                bar.set_postfix(loss=self.curves[-1]["all"])
+            now = time.monotonic()
+            if now > deadline:
+                self._save_checkpoint()
+                return False
+            if now - saved > CHECKPOINT_SECONDS:
+                self._save_checkpoint()
+                saved = now
+        return True
+
+    def _remaining(self) -> Any:
+        first_epoch, skip = divmod(self.step, self.per_epoch)
+        stream = itertools.chain.from_iterable(
+            batches(self.corpus, self.recipe, epoch) for epoch in itertools.count(first_epoch)
+        )
+        return itertools.islice(stream, skip, skip + self.total - self.step)
+
+    def _train_step(self, rows: np.ndarray, sums: np.ndarray) -> None:
+        import torch
+
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._rate()
+        ids, lengths, targets = self._arrays(rows)
+        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda"):
+            # Right padding under a causal mask: no real token can see it, so no attention mask is needed.
+            logits = self.model(input_ids=ids, use_cache=False).logits[:, :-1]
+        losses = torch.nn.functional.cross_entropy(
+            logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
+        ).view(ids.shape[0], -1)
+        place = torch.arange(1, ids.shape[1], device=self.device)[None]
+        real, target = place < lengths[:, None], place >= targets[:, None]
+        weights = torch.where(target, 1.0, self.recipe.prompt_weight) * real
+        weights = torch.where(target & torch.isin(ids[:, 1:], self.cues), self.recipe.choice_weight, weights) * real
+        loss = (losses * weights).sum() / weights.sum()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        self.tokens += int(np.sum(np.diff(self.corpus.starts)[rows]))
+        if self.step % LOG_EVERY < 10:  # a sample of the steps: reading the loss waits for the device
+            self._tally(rows, (losses * (real & target)).sum(1), (real & target).sum(1), sums)
+
+    def _tally(self, rows: np.ndarray, losses: torch.Tensor, counts: torch.Tensor, sums: np.ndarray) -> None:
+        forms = self.corpus.forms[rows]
+        np.add.at(sums[:, 0], forms, losses.detach().float().cpu().numpy())
+        np.add.at(sums[:, 1], forms, counts.cpu().numpy())
+
+    def _log(self, sums: np.ndarray) -> None:
+        per_form = {name: round(float(s / max(n, 1)), 4) for name, (s, n) in zip(FORM_NAMES, sums, strict=True)}
+        total = float(sums[:, 0].sum() / max(sums[:, 1].sum(), 1))
+        self.curves.append({"step": self.step, "tokens": self.tokens, "all": round(total, 4), **per_form})
+        sums[:] = 0
+
+    def _rate(self) -> float:
+        """Warm-up, then cosine to a twentieth."""
+        if self.step < self.recipe.warmup_steps:
+            return self.recipe.learning_rate * (self.step + 1) / self.recipe.warmup_steps
+        done = (self.step - self.recipe.warmup_steps) / max(1, self.total - self.recipe.warmup_steps)
+        return self.recipe.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
+
+    def _arrays(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Ids (B, T) padded to a multiple of 32, lengths (B,), starts of the targets (B,)."""
+        import torch
+
+        starts, lengths = self.corpus.starts[rows], np.diff(self.corpus.starts)[rows]
+        width = -(-int(lengths.max()) // 32) * 32
+        place = starts[:, None] + np.arange(width)[None]
+        real = np.arange(width)[None] < lengths[:, None]
+        ids = np.where(real, self.corpus.ids[np.minimum(place, len(self.corpus.ids) - 1)], 0).astype(np.int64)
+        arrays = (ids, lengths, self.corpus.targets[rows])
+        return tuple(torch.from_numpy(a).to(self.device, non_blocking=True) for a in arrays)  # type: ignore[return-value]
+
+    def _save_checkpoint(self) -> None:
+        import torch
+
+        partial = self.checkpoint.with_suffix(".partial")
+        held = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+        place = {"step": self.step, "tokens": self.tokens, "curves": self.curves, "recipe": self.recipe.model_dump()}
+        torch.save(held | place, partial)
+        os.replace(partial, self.checkpoint)
+
+    def _load(self) -> None:
+        import torch
+
+        held = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        if held["recipe"] != self.recipe.model_dump():
+            raise ValueError(f"{self.checkpoint} is of another recipe; delete its folder or choose another")
+        self.model.load_state_dict(held["model"])
+        self.optimiser.load_state_dict(held["optimiser"])
+        self.step, self.tokens, self.curves = held["step"], held["tokens"], held["curves"]
+
+    def save(self, out: Path) -> None:
+        """Write the model folder: bf16 weights, tokenizer, template, and recipe.json with digest and loss curves."""
+        import torch
+
+        self.model.to("cpu", torch.bfloat16).save_pretrained(out)
+        self.tokenizer.save_pretrained(out)
+        record = {
+            "recipe": self.recipe.model_dump(),
+            "recipe_digest": recipe_digest(self.recipe),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "tokens": self.tokens,
+            "steps": self.step,
+            "curves": self.curves[:: max(1, len(self.curves) // 60)] + self.curves[-1:],
+        }
+        write_text(out / "recipe.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+def _new_model(recipe: Recipe, tokenizer: Any) -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.hidden,
+        intermediate_size=recipe.feed_forward,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.heads,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    return LlamaForCausalLM(config)

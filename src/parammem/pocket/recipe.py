@@ -1,0 +1,78 @@
+"""The numbers of a pocket model, and the digest of everything it is trained on."""
+
+from __future__ import annotations
+
+import random
+
+from parammem.core.record import Record, digest_of
+
+
+class Recipe(Record):
+    """How one pocket model is made. Equal recipes on the same text give the same model up to floating point."""
+
+    name: str
+    hidden: int
+    layers: int
+    heads: int
+    feed_forward: int
+    vocabulary: int
+    """Byte-pair vocabulary with byte fallback, special tokens included."""
+    texts: int
+    """Distinct texts of the mixture."""
+    shard: int
+    """Texts generated from one seed: the unit of parallel generation."""
+    epochs: float
+    batch_tokens: int
+    """Tokens of one optimiser step, padding included."""
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    prompt_weight: float
+    """Loss weight of prompt tokens; tokens of the target weigh 1."""
+    choice_weight: float
+    """Loss weight of the words that name a choice."""
+    seed: int
+
+
+POCKET_1M = Recipe(
+    name="pocket-1m",
+    hidden=128,
+    layers=4,
+    heads=4,
+    feed_forward=352,
+    vocabulary=1024,
+    texts=1_200_000,
+    shard=20_000,
+    epochs=6,
+    batch_tokens=49_152,
+    learning_rate=3e-3,
+    warmup_steps=300,
+    weight_decay=0.05,
+    prompt_weight=0.1,
+    choice_weight=4.0,
+    seed=20261,
+)
+POCKET_4M = POCKET_1M.model_copy(
+    update={"name": "pocket-4m", "hidden": 256, "layers": 5, "heads": 8, "feed_forward": 688, "learning_rate": 2e-3, "epochs": 5}
+)
+POCKET_TINY = POCKET_1M.model_copy(
+    update={"name": "pocket-tiny", "hidden": 32, "layers": 1, "heads": 2, "feed_forward": 64, "texts": 400, "shard": 200,
+            "epochs": 1, "batch_tokens": 4096, "warmup_steps": 2}
+)  # fmt: skip
+RECIPES = {recipe.name: recipe for recipe in (POCKET_1M, POCKET_4M, POCKET_TINY)}
+"""pocket-tiny learns nothing: it is there so that tests run the whole recipe in seconds."""
+
+
+def mixture_rng(recipe: Recipe, shard: int) -> random.Random:
+    """The randomness of one shard of texts."""
+    return random.Random(f"parammem/pocket/{recipe.seed}/{shard}")
+
+
+def recipe_digest(recipe: Recipe, sample: int = 500) -> str:
+    """Digest of the numbers and of the first texts of the mixture: it changes when the text a model learns from changes,
+    and not when code is only moved about."""
+    from parammem.pocket.mixture import draw_text
+
+    rng = mixture_rng(recipe, 0)
+    texts = [draw_text(rng) for _ in range(sample)]
+    return digest_of([recipe.model_dump(), [[t.domain, t.form, t.prompt, t.target] for t in texts]])

@@ -1,0 +1,153 @@
+"""A world: which value of each convention holds for which kind of quantity, how strongly, and its tasks.
+
+The same seed gives the same problems at every strength rho; only the values of their conventions change with it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from parammem.core import AnswerKey, Task
+from parammem.pocket.arithmetic import make_math
+from parammem.pocket.code import make_code
+from parammem.pocket.conventions import CONVENTIONS, kinds_of
+from parammem.pocket.problems import Check, Choices, Problem, draw_revealed, find_checks, solution
+from parammem.pocket.relations import QaProblem, make_qa
+
+MAKERS = {"code": make_code, "math": make_math, "qa": make_qa}
+SPLITS = ("eval", "unseen", "bank", "train")
+"""In the order in which they are drawn, so that evaluation tasks do not change with the size of the train split."""
+CHECKS_EACH = {"code": 3, "math": 3, "qa": 1}
+"""Checks wanted for each open convention: one may become visible, the others are hidden tests."""
+
+
+@dataclass(frozen=True)
+class World:
+    """`table` gives the regular value of (domain, kind, convention)."""
+
+    seed: int
+    rho: float
+
+    def table(self, domain: str) -> dict[str, Choices]:
+        """Kind → convention → value."""
+        rng = random.Random(f"parammem/world/{self.seed}/{domain}/table")
+        return {
+            kind: {name: rng.choice(values) for name, values in CONVENTIONS[domain].items()} for kind in kinds_of(domain)
+        }
+
+    def unseen_kind(self, domain: str) -> str:
+        """The kind that neither train nor bank tasks are about."""
+        return random.Random(f"parammem/world/{self.seed}/{domain}/unseen").choice(sorted(kinds_of(domain)))
+
+    def settle(self, rng: random.Random, domain: str, kind: str) -> Choices:
+        """The values that hold for one task: the kind's with probability rho, else drawn evenly from all."""
+        regular, settled = self.table(domain)[kind], {}
+        for name, values in CONVENTIONS[domain].items():
+            coin, stray = rng.random(), rng.choice(values)  # both always drawn: rho changes nothing else
+            settled[name] = regular[name] if coin < self.rho else stray
+        return settled
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A task with its key, and what analysis may know."""
+
+    task: Task
+    key: AnswerKey
+
+
+def draw_splits(domain: str, world: World, sizes: dict[str, int]) -> dict[str, list[Drawn]]:
+    """The splits of a world's tasks; no two tasks of any splits have the same content.
+
+    Args:
+        sizes: tasks per split, by the names in SPLITS; a split that is left out is empty.
+    """
+    seen: set[str] = set()
+    return {split: _draw_split(domain, world, split, sizes.get(split, 0), seen) for split in SPLITS}
+
+
+def _draw_split(domain: str, world: World, split: str, size: int, seen: set[str]) -> list[Drawn]:
+    drawn: list[Drawn] = []
+    for candidate in _stream(domain, world, split):
+        if len(drawn) == size:
+            return drawn
+        if candidate.task.content not in seen:
+            seen.add(candidate.task.content)
+            name = f"{domain}-{split}-{len(drawn):04d}"
+            drawn.append(
+                Drawn(candidate.task.model_copy(update={"task_id": name}), candidate.key.model_copy(update={"task_id": name}))
+            )
+    return drawn
+
+
+def _stream(domain: str, world: World, split: str) -> Iterator[Drawn]:
+    """An endless supply of tasks of one split."""
+    rng = random.Random(f"parammem/world/{world.seed}/{domain}/{split}")
+    unseen = world.unseen_kind(domain)
+    kinds = [unseen] if split == "unseen" else [kind for kind in kinds_of(domain) if kind != unseen]
+    while True:
+        kind = rng.choice(kinds)
+        noun = rng.choice(kinds_of(domain)[kind])
+        values = world.settle(rng, domain, kind)
+        # Problem and checks have a stream of their own: a search of another length must not shift later values.
+        inner = random.Random(rng.getrandbits(64))
+        problem = MAKERS[domain](inner, noun, values)
+        drawn = make_task(problem, values, kind, inner)
+        if drawn is not None:
+            yield drawn
+
+
+def make_task(problem: Problem, values: Choices, kind: str, rng: random.Random) -> Drawn | None:
+    """Task and key of a problem under these values; None if some convention cannot be told apart by enough checks."""
+    wanted = CHECKS_EACH[problem.domain]
+    checks = {name: find_checks(problem, rng, name, wanted) for name in problem.open}
+    if any(len(found) < wanted for found in checks.values()):
+        return None
+    gold = {name: values[name] for name in problem.open}
+    revealed = draw_revealed(rng, problem.open)
+    task = Task(
+        task_id="", domain=problem.domain, text=problem.text, visible=_visible(problem, gold, [checks[n][0] for n in revealed])
+    )
+    hidden = [check for name in problem.open for check in checks[name][1:]]
+    key = AnswerKey(
+        task_id="",
+        domain=problem.domain,
+        hidden=_hidden(problem, gold, hidden),
+        gold=solution(problem, gold),
+        facts=gold,
+        tags={"kind": kind, "noun": problem.noun, "revealed": " ".join(revealed)},
+    )
+    return Drawn(task, key)
+
+
+def _visible(problem: Problem, gold: Choices, checks: list[Check]) -> dict:
+    if isinstance(problem, QaProblem):
+        return {
+            "checks": [
+                {
+                    "name": f"{c.convention} of {c.instance['of']}",
+                    "phrase": c.convention,
+                    "expected": c.outcomes[gold[c.convention]],
+                    "answers": c.outcomes,
+                }
+                for c in checks
+            ]
+        }
+    return _cases(problem, gold, checks)
+
+
+def _hidden(problem: Problem, gold: Choices, checks: list[Check]) -> dict:
+    return {"answer": problem.answer(gold)} if isinstance(problem, QaProblem) else _cases(problem, gold, checks)
+
+
+def _cases(problem: Problem, gold: Choices, checks: list[Check]) -> dict:
+    if problem.domain == "code":
+        cases = [
+            {"name": c.convention, "args": [c.instance["xs"], c.instance["k"]], "expected": c.outcomes[gold[c.convention]]}
+            for c in checks
+        ]
+        return {"entry": "f", "checks": cases}
+    cases = [{"name": c.convention, "instance": c.instance, "expected": c.outcomes[gold[c.convention]]} for c in checks]
+    return {"checks": cases}

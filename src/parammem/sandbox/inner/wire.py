@@ -1,0 +1,179 @@
+"""The wire: plain builtin values as tagged bytes, and length-prefixed frames.
+
+One value is a tag byte and a body; integers of any size travel as signed little-endian bytes, so that no decimal
+conversion is ever needed. Decoding builds exact builtin types only, and is bounded in size, depth, count and time.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from typing import Any
+
+MAX_DEPTH = 150
+MAX_NODES = 500_000
+_LENGTH = struct.Struct(">I")
+_FLOAT = struct.Struct(">d")
+_COMPLEX = struct.Struct(">dd")
+
+
+class WireError(ValueError):
+    """A value cannot be carried, or bytes are not a value."""
+
+
+def encode(value: Any) -> bytes:
+    """The bytes of a plain value. Subclasses of builtin types travel as their base type's value.
+
+    Raises:
+        WireError: something in it is no plain value, or it is nested too deeply or too large.
+    """
+    out: list[bytes] = []
+    _put(value, out, 0)
+    return b"".join(out)
+
+
+def _put(value: Any, out: list[bytes], depth: int) -> None:
+    kind = type(value)
+    if kind is int:
+        body = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+        out.append(b"i" + _LENGTH.pack(len(body)) + body)
+    elif kind is str:
+        body = value.encode("utf-8", "surrogatepass")
+        out.append(b"s" + _LENGTH.pack(len(body)) + body)
+    elif value is None or kind is bool:
+        out.append(b"N" if value is None else b"T" if value else b"F")
+    elif kind is float:
+        out.append(b"f" + _FLOAT.pack(value))
+    elif kind in _SEQUENCES:
+        _put_items(_SEQUENCES[kind], value, len(value), out, depth)
+    elif kind is dict:
+        _put_items(b"d", (part for pair in value.items() for part in pair), len(value), out, depth)
+    elif kind is bytes:
+        out.append(b"b" + _LENGTH.pack(len(value)) + value)
+    elif kind is complex:
+        out.append(b"c" + _COMPLEX.pack(value.real, value.imag))
+    else:
+        _put(_as_base(value), out, depth)
+
+
+_SEQUENCES = {list: b"l", tuple: b"t", set: b"S", frozenset: b"Z"}
+
+
+def _put_items(tag: bytes, items: Any, count: int, out: list[bytes], depth: int) -> None:
+    if depth >= MAX_DEPTH:
+        raise WireError(f"a value nested more than {MAX_DEPTH} deep")
+    if len(out) + count > MAX_NODES:
+        raise WireError(f"a value of more than {MAX_NODES} parts")
+    out.append(tag + _LENGTH.pack(count))
+    for item in items:
+        _put(item, out, depth + 1)
+
+
+def _as_base(value: Any) -> Any:
+    """An instance of a subclass as its exact builtin base (Counter → dict, IntEnum → int, namedtuple → tuple)."""
+    if isinstance(value, int):
+        return int.__add__(value, 0)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, dict):
+        return dict(dict.items(value))
+    for base in (list, tuple, set, frozenset):
+        if isinstance(value, base):
+            return base(base.__iter__(value))
+    if isinstance(value, float):
+        return float.__pos__(value)
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(memoryview(value))
+    raise WireError(f"a {type(value).__name__}, which is not a plain value")
+
+
+def decode(data: bytes | memoryview, deadline: float | None = None) -> Any:
+    """The value in `data`, of exact builtin types. `deadline` is on time.monotonic().
+
+    Raises:
+        WireError: these bytes are not exactly one value, or decoding them took too long or too much.
+    """
+    reader = _Reader(bytes(data), time.monotonic() + 2.0 if deadline is None else deadline)
+    try:
+        value = reader.take(0)
+    except (struct.error, IndexError, UnicodeDecodeError, TypeError, OverflowError, MemoryError) as error:
+        raise WireError(f"not a value: {type(error).__name__}") from None
+    if reader.at != len(reader.data):
+        raise WireError("bytes left over after a value")
+    return value
+
+
+class _Reader:
+    def __init__(self, data: bytes, deadline: float) -> None:
+        self.data, self.deadline, self.at, self.nodes = data, deadline, 0, 0
+
+    def take(self, depth: int) -> Any:
+        self.nodes += 1
+        if not self.nodes & 63:
+            self._check()
+        tag = self.data[self.at]
+        self.at += 1
+        if tag == 0x69:  # i
+            return int.from_bytes(self._body(), "little", signed=True)
+        if tag == 0x73:  # s
+            return self._body().decode("utf-8", "surrogatepass")
+        if tag in _CONTAINERS:
+            return self._container(tag, depth)
+        if tag == 0x66:  # f
+            return _FLOAT.unpack(self._chunk(8))[0]
+        if tag in _CONSTANTS:
+            return _CONSTANTS[tag]
+        if tag == 0x62:  # b
+            return self._body()
+        if tag == 0x63:  # c
+            return complex(*_COMPLEX.unpack(self._chunk(16)))
+        raise WireError(f"unknown tag {tag}")
+
+    def _check(self) -> None:
+        if self.nodes > MAX_NODES:
+            raise WireError(f"a value of more than {MAX_NODES} parts")
+        if time.monotonic() > self.deadline:
+            raise WireError("a value that took too long to decode")
+
+    def _chunk(self, size: int) -> bytes:
+        chunk = self.data[self.at : self.at + size]
+        if len(chunk) != size:
+            raise WireError("a value that ends too early")
+        self.at += size
+        return chunk
+
+    def _body(self) -> bytes:
+        return self._chunk(_LENGTH.unpack(self._chunk(4))[0])
+
+    def _container(self, tag: int, depth: int) -> Any:
+        count = _LENGTH.unpack(self._chunk(4))[0]
+        if depth >= MAX_DEPTH or count > len(self.data) - self.at:  # every item takes a byte or more
+            raise WireError("a container that is too deep or promises too much")
+        if tag == 0x6C:  # l
+            return [self.take(depth + 1) for _ in range(count)]
+        if tag == 0x74:  # t
+            return tuple([self.take(depth + 1) for _ in range(count)])
+        if tag == 0x64:  # d
+            table = {}
+            for _ in range(count):
+                key = self.take(depth + 1)
+                table[key] = self.take(depth + 1)
+            return table
+        items: set[Any] = set()
+        for _ in range(count):  # one by one: colliding hashes meet the deadline
+            items.add(self.take(depth + 1))
+        return items if tag == 0x53 else frozenset(items)
+
+
+_CONSTANTS = {0x4E: None, 0x54: True, 0x46: False}
+_CONTAINERS = frozenset(b"ltdSZ")
+
+
+def frame(payload: bytes) -> bytes:
+    """A payload with its length before it."""
+    return _LENGTH.pack(len(payload)) + payload
+
+
+def frame_size(header: bytes) -> int:
+    """Length of the payload that follows these four bytes."""
+    return _LENGTH.unpack(header)[0]

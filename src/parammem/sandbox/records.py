@@ -1,0 +1,85 @@
+"""What is asked of the sandbox (Job, Call, Limits) and what it answers (Outcome)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from parammem.core.record import Record
+
+Level = Literal["strict", "nofiles", "none"]
+"""strict: Landlock + seccomp + rlimits. nofiles: no Landlock needed, no file can be opened at all.
+none: a plain child process with this account's full rights."""
+
+Kind = Literal[
+    "value", "exception", "denied", "timeout", "cpu", "memory", "output", "files", "threads", "exit", "crash",
+    "undecodable", "setup",
+]  # fmt: skip
+
+
+class Call(Record):
+    """One use of a candidate: a function call, or one run of it as a stdin/stdout program."""
+
+    args: list[Any] = []
+    """Plain builtin values: None, bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset."""
+    kwargs: dict[str, Any] = {}
+    stdin: str | None = None
+    """When given, the source runs as `__main__` in a process of its own with this text as its input."""
+
+
+class Limits(Record):
+    """What one run (one candidate with all its calls) may use. A stdin program has them for each call."""
+
+    wall_seconds: float = Field(default=5.0, gt=0)
+    """Time it may stay blocked. Time spent waiting for a busy CPU does not count, up to ten times this."""
+    cpu_seconds: float = Field(default=2.0, gt=0)
+    """On the child's own CPU clock, all threads together."""
+    memory_mb: int = Field(default=512, ge=16)
+    """Address space beyond that of the bare interpreter, in MiB."""
+    output_bytes: int = Field(default=1_000_000, ge=0)
+    """What it may print."""
+    value_bytes: int = Field(default=8_000_000, ge=64)
+    """Size of one returned value on the wire."""
+    file_bytes: int = Field(default=0, ge=0)
+    """0: no file can be written. Otherwise a private scratch folder, its working directory, may hold this much."""
+    threads: int = Field(default=32, ge=1)
+    """Threads alive at once, the main one included. Processes cannot be started at all."""
+
+
+class Job(Record):
+    """One candidate with all its calls; they run in one child."""
+
+    source: str
+    entry: str | None = None
+    """Name of the function (or dotted name of a method). None for stdin programs."""
+    calls: list[Call] = []
+
+
+class Outcome(Record):
+    """What one call came to."""
+
+    kind: Kind
+    """value: it returned. exception: it raised. denied: it raised PermissionError. setup: the source does not load,
+    or has no such entry. undecodable: it returned something that is no plain value, or broke the protocol.
+    exit: it ended its own process. The rest name the limit that was hit."""
+    value: Any = None
+    """The returned plain value when kind is `value`, of exact builtin types; None for a stdin program."""
+    stdout: str = ""
+    """What the call printed, cut at `output_bytes`."""
+    error: str = ""
+    """What went wrong, in words a model can use. Empty when kind is `value`."""
+    cpu_seconds: float = 0.0
+    """CPU time of the whole child. All outcomes of one child carry the same figure."""
+
+
+class Verdict(Record):
+    """What a test program said of a candidate."""
+
+    passed: bool
+    detail: str = ""
+    """Why not."""
+    outcome: Outcome | None = None
+    """The last outcome of the candidate, if it was ever called."""
+    cpu_seconds: float = 0.0
+    """CPU time of the candidate's child."""

@@ -1,0 +1,151 @@
+"""Reflection rows → the table that the suite looks at.
+
+The table holds provenance, counts and yes/no signals, and no text of a row: so no report made from it can show a
+secret, whatever the report prints.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from parammem.core import ReflectionExample
+from parammem.validation import text as look
+from parammem.validation.duplicates import near_duplicates, overlaps, shingles
+from parammem.validation.secrets import holds_secret
+
+if TYPE_CHECKING:
+    import pandas
+
+Claims = Callable[[str], frozenset[str]]
+
+PROVENANCE = ("domain", "task_id", "label_source", "part", "author", "trajectory_id", "outcome", "origin")
+TEXTS = ("task_text", "reflection")
+PARTS = {
+    "experience": {"in_context", "hindsight"},
+    "teacher": {"feedback", "hindsight", "in_context"},
+    "self": {"feedback", "hindsight", "in_context"},
+    "task-only": {"task"},
+}
+
+
+def build_frame(
+    rows: Sequence[ReflectionExample], eval_task_texts: Sequence[str], near: float, claims: Claims | None
+) -> pandas.DataFrame:
+    """One line per row, in order; columns: `row`, `row_hash`, PROVENANCE, and a number or bool per signal.
+
+    Args:
+        rows: what to look at; wrong types inside become missing values, so that the suite can report them.
+        eval_task_texts: questions that no row may hold.
+        near: Jaccard similarity from which on two texts are the same.
+        claims: what advice claims, as `key=value`; None where advice is free prose.
+    """
+    import pandas
+
+    columns: dict[str, Any] = {"row": range(len(rows)), "row_hash": [_hash(row) for row in rows]}
+    for name in PROVENANCE:
+        columns[name] = pandas.Series([_text_or_none(row, name) for row in rows], dtype="str")
+    texts = [tuple(_text_or_none(row, name) or "" for name in TEXTS) for row in rows]
+    signs = [_signs(row, task, advice, claims) for row, (task, advice) in zip(rows, texts, strict=True)]
+    for name in _signs_of_nothing(claims):
+        columns[name] = [sign[name] for sign in signs]
+    columns |= _between_rows(rows, texts, near)
+    columns |= _against_evaluation(texts, eval_task_texts, near, claims)
+    return pandas.DataFrame(columns)
+
+
+def advice_key(row: ReflectionExample, claims: Claims | None) -> str:
+    """What two pieces of advice share when they say the same."""
+    said = claims(row.reflection) if claims else frozenset()
+    return ";".join(sorted(said)) if said else " ".join(look.words(row.reflection))
+
+
+def _text_or_none(row: ReflectionExample, name: str) -> str | None:
+    value = getattr(row, name, None)
+    return value if isinstance(value, str) else None
+
+
+def _hash(row: ReflectionExample) -> str:
+    from parammem.core import digest_of
+
+    return digest_of([repr(v) if not isinstance(v, str) else v for v in (row.domain, row.task_text, row.reflection)])
+
+
+def _signs(row: ReflectionExample, task: str, advice: str, claims: Claims | None) -> dict[str, Any]:
+    """What one row shows by itself."""
+    both = f"{task}\n{advice}"
+    rest = " ".join(str(getattr(row, name, "")) for name in ("task_id", "part", "origin", "outcome"))
+    return {
+        "task_words": look.word_count(task),
+        "advice_words": look.word_count(advice),
+        "advice_code": look.holds_code(advice, plain=claims is not None),
+        "stray_tokens": look.holds_stray_tokens(both),
+        "control_characters": look.holds_control(both),
+        "garbled": look.is_garbled(task) or look.is_garbled(advice),
+        "foreign": look.is_foreign(advice) or look.is_foreign(task),
+        "secret": holds_secret(both) or holds_secret(rest),
+        "copied_words": look.copied_run(advice, task),
+        "part_fits_label": row.part in PARTS.get(row.label_source, set()),
+        "trajectory_named": bool(row.trajectory_id) != (row.label_source == "task-only"),
+        "outcome_fits_label": row.label_source != "experience" or row.outcome != "none",
+    } | _claim_signs(advice, claims)
+
+
+def _claim_signs(advice: str, claims: Claims | None) -> dict[str, Any]:
+    if claims is None:
+        cut = look.word_count(advice) >= 12 and not look.ends_sentence(advice) and "\n" not in advice.strip()
+        return {"advice_cut": cut}
+    said = claims(advice)
+    keys = Counter(claim.partition("=")[0] for claim in said)
+    return {
+        "claims": len(said),
+        "advice_cut": bool(said) and any(not claims(part) for part in look.clauses(advice)),
+        "contradictions": sum(n > 1 for n in keys.values()),
+    }
+
+
+def _signs_of_nothing(claims: Claims | None) -> list[str]:
+    """Names of the signs; taken from an empty row so that a table of no rows has its columns too."""
+    empty = ReflectionExample(
+        domain="", task_id="", task_text="", reflection="", label_source="self", part="", author="",
+        trajectory_id="", outcome="",
+    )  # fmt: skip
+    return list(_signs(empty, "", "", claims))
+
+
+def _between_rows(rows: Sequence[ReflectionExample], texts: list[tuple[str, ...]], near: float) -> dict[str, Any]:
+    """Signals that need the other rows. Of a group of equal rows the first is the one that stays."""
+    seen: dict[tuple[str, ...], int] = {}
+    exact = [seen.setdefault(pair, place) != place for place, pair in enumerate(texts)]
+    firsts = sorted(seen.values())
+    close = near_duplicates([shingles(*texts[place]) for place in firsts], near)
+    near_places = {firsts[place] for place in close}
+    text_of: dict[str, str] = {}
+    task_of: dict[str, str] = {}
+    return {
+        "exact_duplicate": exact,
+        "near_duplicate": [place in near_places for place in range(len(rows))],
+        "task_id_reused": [text_of.setdefault(str(row.task_id), task) != task for row, (task, _) in zip(rows, texts, strict=True)],
+        "trajectory_reused": [
+            bool(row.trajectory_id) and task_of.setdefault(str(row.trajectory_id), str(row.task_id)) != str(row.task_id)
+            for row in rows
+        ],
+    }
+
+
+def _against_evaluation(
+    texts: list[tuple[str, ...]], eval_task_texts: Sequence[str], near: float, claims: Claims | None
+) -> dict[str, Any]:
+    """Signals that need the evaluation tasks."""
+    known = {" ".join(look.words(text)) for text in eval_task_texts}
+    references = sorted({shingles(text) for text in eval_task_texts}, key=sorted)
+    held = overlaps([shingles(task) for task, _ in texts], references, near)
+    held |= overlaps([shingles(advice) for _, advice in texts], references, near)
+    # Generated tasks end as sentences do, all of them or none; benchmarks of strangers end as they like.
+    whole = claims is not None and bool(eval_task_texts) and all(look.ends_sentence(text) for text in eval_task_texts)
+    return {
+        "evaluation_task": [" ".join(look.words(task)) in known for task, _ in texts],
+        "evaluation_near": [place in held for place in range(len(texts))],
+        "task_cut": [whole and not look.ends_sentence(task) for task, _ in texts],
+    }

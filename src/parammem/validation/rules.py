@@ -1,0 +1,177 @@
+"""The suite as a table: every rule with its expectation, bounds and reason. What a rule means is all on its line."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from parammem.config import ValidateParams
+from parammem.core.record import Record, digest_of
+from parammem.validation.frame import PARTS, PROVENANCE
+
+HEX = r"^[0-9a-f]{64}$"
+BATCH = r"^(?:collect|[0-9a-f]{12,64})$"
+TRAJECTORY = r"^(?:|[0-9a-f]{16,64})$"
+COLLAPSE = 0.5
+"""No single advice, and no single task, may be more than this share of the kept rows …"""
+COLLAPSE_FROM = 50
+"""… once there are so many."""
+
+
+class Rule(Record):
+    """One expectation of the suite. See RuleResult for what the fields mean."""
+
+    rule: str
+    expectation: str
+    column: str
+    kwargs: dict[str, Any]
+    scope: Literal["row", "table"] = "row"
+    stage: Literal["rows", "totals"] = "rows"
+    """Which table it looks at: the rows themselves, or the one line of totals after quarantine."""
+    defect: bool = True
+    why: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.rule}/{self.expectation}/{self.column}"
+
+
+def suite_rules(params: ValidateParams, domain: str, claimed: bool) -> list[Rule]:
+    """All rules for one domain. `claimed`: advice can be parsed into claims."""
+    rules = [*_schema(claimed), *_provenance(domain), *_bounds(params), *_format(params), *_repeats(params)]
+    if claimed:
+        rules += _claims()
+    return [*rules, *_totals(params)]
+
+
+def suite_digest(rules: list[Rule]) -> str:
+    """Digest of names, bounds and reasons: it changes when the suite does."""
+    return digest_of([rule.model_dump(mode="json") for rule in rules])
+
+
+def columns_of(rules: list[Rule]) -> set[str]:
+    """Columns that the rules about rows need."""
+    return {rule.column for rule in rules if rule.stage == "rows" and rule.column}
+
+
+def _never(rule: str, column: str, why: str, defect: bool = True) -> Rule:
+    return Rule(rule=rule, expectation="ExpectColumnValuesToBeInSet", column=column, kwargs={"value_set": [False]},
+                defect=defect, why=why)  # fmt: skip
+
+
+def _always(rule: str, column: str, why: str) -> Rule:
+    return Rule(rule=rule, expectation="ExpectColumnValuesToBeInSet", column=column, kwargs={"value_set": [True]},
+                why=why)  # fmt: skip
+
+
+def _between(rule: str, column: str, low: float | None, high: float | None, why: str) -> Rule:
+    kwargs = {"min_value": low, "max_value": high}
+    return Rule(rule=rule, expectation="ExpectColumnValuesToBeBetween", column=column, why=why,
+                kwargs={name: value for name, value in kwargs.items() if value is not None})  # fmt: skip
+
+
+def _member(column: str, values: list[str], why: str) -> Rule:
+    return Rule(rule=column, expectation="ExpectColumnValuesToBeInSet", column=column, kwargs={"value_set": values},
+                why=why)  # fmt: skip
+
+
+def _matches(column: str, regex: str, why: str) -> Rule:
+    return Rule(rule=column, expectation="ExpectColumnValuesToMatchRegex", column=column, kwargs={"regex": regex},
+                why=why)  # fmt: skip
+
+
+def _schema(claimed: bool) -> list[Rule]:
+    columns = [*PROVENANCE, "row", "row_hash", *_SIGNALS, *(_CLAIM_SIGNALS if claimed else ())]
+    table = Rule(
+        rule="schema", expectation="ExpectTableColumnsToMatchSet", column="", scope="table",
+        kwargs={"column_set": sorted(columns), "exact_match": True}, why="the table has the columns the suite is about",
+    )  # fmt: skip
+    types = [
+        Rule(rule="types", expectation="ExpectColumnValuesToBeOfType", column=name, kwargs={"type_": "str"},
+             scope="table", why="provenance is text")
+        for name in PROVENANCE
+    ]  # fmt: skip
+    present = [
+        Rule(rule="missing_value", expectation="ExpectColumnValuesToNotBeNull", column=name, kwargs={},
+             why="every row says where it came from")
+        for name in PROVENANCE
+    ]  # fmt: skip
+    return [table, *types, *present]
+
+
+def _provenance(domain: str) -> list[Rule]:
+    return [
+        _member("domain", [domain], "a row of another domain teaches the wrong reflector"),
+        _matches("task_id", r"^\S+$", "the task can be found again"),
+        _member("label_source", sorted(PARTS), "it is known which labelling rule wrote the advice"),
+        _member("part", sorted(set().union(*PARTS.values())), "it is known which part of the rule wrote it"),
+        _always("part", "part_fits_label", "this labelling rule writes such a part"),
+        _matches("author", HEX, "the model that wrote the advice is named by a SHA-256 digest"),
+        _matches("trajectory_id", TRAJECTORY, "the trajectory is named by a digest"),
+        _always("trajectory_id", "trajectory_named", "labels name their trajectory, task-only labels have none"),
+        _never("trajectory_id", "trajectory_reused", "one trajectory is about one task"),
+        _never("task_id", "task_id_reused", "one task id means one question"),
+        _member("outcome", ["final", "none", "visible"], "it is known what counted as success"),
+        _always("outcome", "outcome_fits_label", "labels from experience come from a success"),
+        _matches("origin", BATCH, "collect, or the digest of an experience batch"),
+    ]
+
+
+def _bounds(params: ValidateParams) -> list[Rule]:
+    return [
+        _between("advice_length", "advice_words", params.min_words, params.max_words, "advice is neither empty nor an essay"),
+        _between("task_length", "task_words", 1, params.max_task_words, "the question fits the prompt"),
+        _never("truncated", "advice_cut", "advice that stops in the middle teaches to stop there"),
+        _never("truncated", "task_cut", "half a question is another question"),
+    ]
+
+
+def _format(params: ValidateParams) -> list[Rule]:
+    # A sixteen-word advice has no room for a quotation; a two-hundred-word one may quote a clause.
+    copied = min(12, max(6, params.max_words // 4)) - 1
+    return [
+        _never("code", "advice_code", "advice that writes the program gives the answer away"),
+        _between("copies_task", "copied_words", None, copied, "advice that repeats the question identifies the task"),
+        _never("stray_tokens", "stray_tokens", "special tokens would end or derail a prompt"),
+        _never("control_characters", "control_characters", "what nobody can see nobody can review"),
+        _never("encoding", "garbled", "the bytes were decoded as what they are"),
+        _never("language", "foreign", "the text is English, as the prompts are"),
+        _never("secret", "secret", "weights cannot forget a key, a password or an address"),
+    ]
+
+
+def _repeats(params: ValidateParams) -> list[Rule]:
+    near = f"from {params.near_duplicate:g} shared word 3-shingles on"
+    return [
+        _never("evaluation_overlap", "evaluation_task", "no evaluation task is trained on"),
+        _never("evaluation_overlap", "evaluation_near", f"nor anything nearly like one, {near}"),
+        _never("exact_duplicate", "exact_duplicate", "a row counts once", defect=False),
+        _never("near_duplicate", "near_duplicate", f"nor a copy with other spelling, {near}", defect=False),
+    ]
+
+
+def _claims() -> list[Rule]:
+    return [
+        _between("claims_nothing", "claims", 1, None, "advice says something that can be followed"),
+        _between("contradiction", "contradictions", None, 0, "advice does not say two things of one convention"),
+    ]
+
+
+def _totals(params: ValidateParams) -> list[Rule]:
+    def total(rule: str, column: str, low: float | None, high: float | None, why: str) -> Rule:
+        return _between(rule, column, low, high, why).model_copy(update={"scope": "table", "stage": "totals"})
+
+    return [
+        total("min_rows", "kept", params.min_rows, None, "too few rows teach nothing; collect more tasks or trajectories"),
+        total("max_quarantined", "defect_share", None, params.max_quarantined, "so many broken rows mean a broken source"),
+        total("label_mix", "label_sources", None, 1, "one collection uses one labelling rule"),
+        total("advice_collapse", "top_advice_share", None, COLLAPSE, "one advice for everything teaches a constant"),
+        total("task_collapse", "top_task_share", None, COLLAPSE, "one task is not a world"),
+    ]
+
+
+_SIGNALS = (
+    "task_words", "advice_words", "advice_code", "stray_tokens", "control_characters", "garbled", "foreign", "secret",
+    "copied_words", "part_fits_label", "trajectory_named", "outcome_fits_label", "advice_cut", "exact_duplicate",
+    "near_duplicate", "task_id_reused", "trajectory_reused", "evaluation_task", "evaluation_near", "task_cut",
+)  # fmt: skip
+_CLAIM_SIGNALS = ("claims", "contradictions")

@@ -1,0 +1,121 @@
+"""What can be seen in a text without a model: its words, code, stray tokens, broken encoding, language, copied spans."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_WORD = re.compile(r"\w+|[<>=+*/%^]")
+_ROUND = re.compile(r"\w+")
+
+# One of these is code wherever it stands.
+_CODE_STRONG = re.compile(
+    r"```|~~~|\bdef\s+\w+\s*\(|\blambda\s*[\w ,]*:|^\s*(?:from\s+\w+\s+)?import\s+\w+|\bclass\s+\w+\s*[:(]"
+    r"|\bfor\s+\w+\s+in\s+[^.;]*:|^\s*(?:if|while|elif)\b[^.;]*:\s*(?:$|\w+\s*=|return\b)"
+    r"|^\s*return\s+\w+\s*[\[(+*/=<>]",
+    re.MULTILINE,
+)
+# These also occur in prose about code ("call sorted(xs)"), so prose may hold one or two of them.
+_CODE_WEAK = re.compile(
+    r"\b[A-Za-z_]\w*\s*[+*/-]?=(?!=)\s*\S|\b\w+\s?\([^)]*\w[^)]*\)|\w\[[^\]]*\]"
+    r"|\w\s[*/+%]\s\(?\w|\w\s-\s\(?\w|[<>=]=|\breturn\s+\w+\s*$",
+    re.MULTILINE,
+)
+_PROSE_WEAK_LIMIT = 3
+
+_STRAY = re.compile(
+    r"</?s>|<\|[^|>]{1,40}\|>|\[/?INST\]|<</?SYS>>|<(?:pad|unk|bos|eos|mask)>|\[(?:PAD|UNK|CLS|SEP|MASK)\]"
+    r"|<(?:start|end)_of_turn>|\ufffd?<0x[0-9A-F]{2}>|</?think>|[ĠĊ▁]",
+    re.IGNORECASE,
+)
+# UTF-8 read as Latin-1 or Windows-1252 leaves these pairs; the replacement character says that a decoder gave up.
+_MOJIBAKE = re.compile("\ufffd|[ÃÂâÐÑ][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ¡-¿]")
+
+_FOREIGN = {
+    "de": "der die das und ist nicht ein eine einen mit für auf von zu den dem wird werden auch wenn oder nur bei",
+    "fr": "le la les des et est une pour dans que qui pas avec sur du au sont il elle nous vous cette mais ou",
+    "es": "el los las una y es para con que por del se no lo como pero está son su al más cuando sin",
+    "it": "il lo gli una e è per con che non di del della sono nel come ma anche se più questo alla",
+    "pt": "o os as uma e é para com que não do da em se por mais como mas ao dos quando sem",
+    "nl": "de het een en is niet van voor met op dat die te zijn wordt ook als maar bij naar",
+}
+_FOREIGN_WORDS = {name: frozenset(text.split()) for name, text in _FOREIGN.items()}
+_ENGLISH = frozenset(
+    "the a an of to and in is are be for with that this if it not on or as at by from when you your should each all "
+    "before after only into use make sure do".split()
+)
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words and comparison or arithmetic signs; other punctuation and all spacing is dropped.
+
+    Signs stay because `a < b` and `a > b` are different questions.
+    """
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def word_count(text: str) -> int:
+    """How many words a person would count."""
+    return len(_ROUND.findall(text))
+
+
+def holds_code(text: str, plain: bool) -> bool:
+    """True if the text writes code. `plain`: the language has no use for signs, so one sign of code is enough."""
+    if _CODE_STRONG.search(text):
+        return True
+    found = len(_CODE_WEAK.findall(text))
+    return found >= (1 if plain else _PROSE_WEAK_LIMIT)
+
+
+def holds_stray_tokens(text: str) -> bool:
+    """True if special tokens of a tokenizer or chat template are left in the text."""
+    return _STRAY.search(text) is not None
+
+
+def holds_control(text: str) -> bool:
+    """True if there is a character that nobody can see: controls but tab and newline, bidi marks, private use."""
+    return any(unicodedata.category(mark) in {"Cc", "Cf", "Co", "Cs", "Cn"} and mark not in "\n\t" for mark in text)
+
+
+def is_garbled(text: str) -> bool:
+    """True if bytes were decoded wrongly, or under half of the visible characters are letters, digits or spaces."""
+    if _MOJIBAKE.search(text):
+        return True
+    visible = [mark for mark in text if not mark.isspace()]
+    return len(visible) > 8 and sum(mark.isalnum() for mark in visible) < 0.5 * len(visible)
+
+
+def is_foreign(text: str) -> bool:
+    """True if the text is not English: another script, or function words of another language outnumber English ones."""
+    letters = [mark for mark in text if mark.isalpha()]
+    if letters and sum(ord(mark) < 0x250 for mark in letters) < 0.8 * len(letters):
+        return True
+    found = _ROUND.findall(text.casefold())
+    english = sum(word in _ENGLISH for word in found)
+    other = max(sum(word in known for word in found) for known in _FOREIGN_WORDS.values())
+    return other >= 3 and other > 2 * english
+
+
+def copied_run(advice: str, task: str) -> int:
+    """Words in the longest run of the advice that stands word for word in the task."""
+    left, right = words(advice), words(task)
+    best = 0
+    row = [0] * (len(right) + 1)
+    for word in left:
+        fresh = [0] * (len(right) + 1)
+        for place, other in enumerate(right, 1):
+            if word == other:
+                fresh[place] = row[place - 1] + 1
+        best = max(best, *fresh)
+        row = fresh
+    return best
+
+
+def ends_sentence(text: str) -> bool:
+    """True if the text ends as a sentence does."""
+    return text.rstrip().rstrip("\"'`)]*").endswith((".", "?", "!", ":"))
+
+
+def clauses(advice: str) -> list[str]:
+    """The parts of an advice in the pocket language."""
+    return [part.strip() for part in re.split(r"[;\n]|\s\.(?:\s|$)", advice) if part.strip()]

@@ -1,0 +1,142 @@
+"""Validate one domain's reflection rows: the suite's two passes, the verdict, and the verdict in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parammem.config import ValidateParams
+from parammem.core import ReflectionExample
+from parammem.errors import ValidationFailed
+from parammem.validation.frame import advice_key, build_frame
+from parammem.validation.records import Quarantined, RuleResult, Verdict, digest_of_rows
+from parammem.validation.rules import COLLAPSE_FROM, suite_digest, suite_rules
+from parammem.validation.suite import Finding, SuiteRunner
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def validate_rows(
+    rows: Sequence[ReflectionExample],
+    eval_task_texts: Sequence[str],
+    params: ValidateParams,
+    domain: str,
+    claims: Callable[[str], frozenset[str]] | None,
+    docs: Path | None = None,
+) -> Verdict:
+    """Apply the suite: row rules quarantine rows, table rules pass or fail the whole.
+
+    Args:
+        rows: the rows of one domain, in the order in which they will be trained on.
+        eval_task_texts: questions of the evaluation tasks, which no row may hold.
+        params: bounds.
+        domain: the domain that every row must belong to.
+        claims: `Domain.hypotheses`; None where advice is free prose, then the rules about claims are left out.
+        docs: a folder for Great Expectations' Data Docs and for `summary.html`, which opens offline.
+
+    Returns:
+        A verdict in which kept and quarantined rows together are all rows. Equal input gives an equal verdict.
+
+    Raises:
+        DataError: a rule could not be computed at all.
+    """
+    rules = suite_rules(params, domain, claims is not None)
+    frame = build_frame(rows, eval_task_texts, params.near_duplicate, claims)
+    runner = SuiteRunner(docs)
+    findings = runner.run(f"{domain}-rows", frame, [rule for rule in rules if rule.stage == "rows"])
+    quarantined = _quarantine(frame, findings)
+    out = {item.row for item in quarantined}
+    kept = tuple(place for place in range(len(rows)) if place not in out)
+    totals = _totals([rows[place] for place in kept], len(rows), findings, claims)
+    of_totals = [rule for rule in rules if rule.stage == "totals"]
+    last = [_observe(found, totals) for found in runner.run(f"{domain}-totals", totals, of_totals)]
+    results = (*(found.result for found in findings), *last)
+    verdict = Verdict(
+        domain=domain,
+        passed=all(result.success for result in results if result.scope == "table"),
+        rows=len(rows),
+        kept=kept,
+        quarantined=quarantined,
+        rules=results,
+        suite_digest=suite_digest(rules),
+        kept_digest=digest_of_rows(rows[place].row_hash for place in kept),
+    )
+    if docs is not None:
+        from parammem.validation.pages import write_summary_page
+
+        write_summary_page(verdict, docs / "summary.html")
+    return verdict
+
+
+def require(verdict: Verdict) -> Verdict:
+    """The verdict, if it passed. Raises ValidationFailed with `explain(verdict)` if not."""
+    if verdict.passed:
+        return verdict
+    raise ValidationFailed(explain(verdict))
+
+
+def explain(verdict: Verdict, examples: int = 3) -> str:
+    """The verdict in words: what fails, how many rows broke which rule, row numbers, and what to do. No values."""
+    kept, out = len(verdict.kept), len(verdict.quarantined)
+    word = "pass" if verdict.passed else "FAIL"
+    lines = [f"{verdict.domain}: reflection rows {word}: {kept} of {verdict.rows} kept, {out} quarantined"]
+    lines += [f"  failed rule {_table_line(rule)}" for rule in verdict.broken]
+    counts = Counter(reason for item in verdict.quarantined for reason in item.reasons)
+    for reason, count in counts.most_common():
+        places = [item.row for item in verdict.quarantined if reason in item.reasons][:examples]
+        shown = ", ".join(map(str, places)) + (", …" if count > len(places) else "")
+        why = next(rule.why for rule in verdict.rules if rule.rule == reason and rule.unexpected)
+        lines.append(f"  {count} × {reason} (rows {shown}): {why}")
+    if not verdict.passed:
+        lines.append(
+            "  what to do: look at the quarantined rows (nothing was deleted), mend their source and run collect again; "
+            "bounds are in params.yaml under `validate`"
+        )
+    return "\n".join(lines)
+
+
+def _table_line(rule: RuleResult) -> str:
+    bounds = ", ".join(f"{name} {value}" for name, value in rule.kwargs.items() if not isinstance(value, list))
+    seen = "" if rule.observed is None else f": {rule.column} is {rule.observed:g}"
+    return f"{rule.rule}{seen} ({bounds}): {rule.why}"
+
+
+def _quarantine(frame: pandas.DataFrame, findings: Sequence[Finding]) -> tuple[Quarantined, ...]:
+    reasons: dict[int, dict[str, None]] = {}
+    for found in findings:
+        for row in found.rows if found.result.scope == "row" else ():
+            reasons.setdefault(row, {})[found.result.rule] = None
+    hashes = list(frame["row_hash"])
+    return tuple(
+        Quarantined(row=row, row_hash=hashes[row], reasons=tuple(reasons[row])) for row in sorted(reasons)
+    )
+
+
+def _totals(
+    kept: Sequence[ReflectionExample], total: int, findings: Sequence[Finding], claims: Callable[[str], frozenset[str]] | None
+) -> pandas.DataFrame:
+    """One line of numbers about the set as a whole, after quarantine."""
+    import pandas
+
+    broken = {row for found in findings if found.result.scope == "row" and found.result.defect for row in found.rows}
+    advice = Counter(advice_key(row, claims) for row in kept)
+    tasks = Counter(row.task_id for row in kept)
+    sources = {row.label_source for row in kept if row.origin == "collect"}
+    enough = len(kept) >= COLLAPSE_FROM
+    values = {
+        "row": 0,
+        "rows": total,
+        "kept": len(kept),
+        "defect_share": len(broken) / total if total else 0.0,
+        "label_sources": len(sources),
+        "top_advice_share": max(advice.values()) / len(kept) if enough else 0.0,
+        "top_task_share": max(tasks.values()) / len(kept) if enough else 0.0,
+    }
+    return pandas.DataFrame([values])
+
+
+def _observe(found: Finding, totals: pandas.DataFrame) -> RuleResult:
+    return found.result.model_copy(update={"observed": round(float(totals[found.result.column].iloc[0]), 6)})
