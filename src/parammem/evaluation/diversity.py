@@ -117,7 +117,7 @@ def cosine_distance(embeddings: np.ndarray) -> float:
         return 0.0
     unit = _unit(embeddings)
     similarity = unit @ unit.T
-    off = (float(similarity.sum()) - float(np.trace(similarity))) / (n * (n - 1))
+    off = float(similarity.sum() - np.trace(similarity)) / (n * (n - 1))
     return float(min(2.0, max(0.0, 1 - off)))
 
 
@@ -219,9 +219,9 @@ def _sweep(points: np.ndarray, ks: Sequence[int], seed: int) -> tuple[dict[int, 
     inertia: dict[int, float] = {}
     silhouettes: dict[int, float] = {}
     for k in ks:
-        model = KMeans(n_clusters=k, n_init=4, random_state=seed).fit(points)
-        inertia[k] = round(float(model.inertia_), 9)
-        labels = model.labels_
+        model = KMeans(n_clusters=k, n_init=4, random_state=seed)
+        labels = model.fit_predict(points)
+        inertia[k] = round(-float(model.score(points)), 9)
         if 2 <= len(set(labels)) < len(points):
             score = silhouette_score(points, labels, sample_size=min(len(points), 1000), random_state=seed)
             silhouettes[k] = round(float(score), 9)

@@ -196,7 +196,7 @@ def compare(left: Iterable[Run], right: Iterable[Run], draws: int = 2000, seed: 
         high=min(1.0, high),
         p=mcnemar(left_only, right_only) if exact else sign_flip(differences, clusters, seed=seed),
         n=len(keys),
-        unpaired=sum(len(ours[k]) for k in set(ours) - set(keys)) + sum(len(theirs[k]) for k in set(theirs) - set(keys)),
+        unpaired=len(left) + len(right) - sum(len(ours[k]) + len(theirs[k]) for k in keys),
         left_only=left_only,
         right_only=right_only,
         clusters=len(sums),
