@@ -1,0 +1,159 @@
+"""The DVC pipeline as the flows see it: its stages in order, what is stale, and one stage run at a time.
+
+DVC is called as a command, so that a run is the same whoever starts it, a person or a schedule. Knows nothing of
+Prefect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+Outcome = Literal["ran", "restored", "unchanged", "failed", "not run"]
+"""restored: DVC's run-cache had the outputs. not run: a stage it depends on failed."""
+
+GUARD = Path(__file__).with_name("guard.py")
+TAIL_LINES = 40
+EDGE = re.compile(r'^"(?P<first>[^"]+)"(?: -> "(?P<second>[^"]+)")?;$')
+EXITED = re.compile(r"failed to run: .*exited with (\d+)")
+
+
+class StageResult(NamedTuple):
+    """What became of one stage."""
+
+    stage: str
+    outcome: Outcome
+    seconds: float = 0.0
+    exit_code: int | None = None
+    """The failed stage's own code (`dvc` itself always ends with 255), where DVC named it."""
+    tail: tuple[str, ...] = ()
+    """The last lines that it printed."""
+
+
+def stages(root: Path) -> dict[str, set[str]]:
+    """The pipeline of root/dvc.yaml: stage name → names of the stages it directly needs, dependencies first.
+
+    Raises:
+        RuntimeError: DVC cannot read the pipeline.
+    """
+    names = set(ask(root, "stage", "list", "--name-only").split())
+    graph: dict[str, set[str]] = {name: set() for name in sorted(names)}
+    for line in ask(root, "dag", "--dot").splitlines():
+        edge = EDGE.match(line.strip())
+        if edge and edge["second"] in names and edge["first"] in names:
+            graph[edge["second"]].add(edge["first"])
+    return {name: graph[name] for name in TopologicalSorter(graph).static_order()}
+
+
+def stale(root: Path) -> set[str]:
+    """Names of the stages whose inputs, command or outputs changed. What depends on them may have to run too."""
+    text = ask(root, "status", "--json")
+    return set(json.loads(text) if text.strip() else {})
+
+
+def metrics(root: Path) -> dict[str, float]:
+    """All metrics as one flat table, e.g. {"code.reflexion.pass_rate": 0.33}; empty when there are none yet."""
+    with contextlib.suppress(RuntimeError, ValueError):
+        found = json.loads(ask(root, "metrics", "show", "--json"))
+        files = found.get("", {}).get("data", {})
+        return {key: value for file in files.values() for key, value in flat(file.get("data", {}))}
+    return {}
+
+
+def flat(value: Any, prefix: str = "") -> list[tuple[str, float]]:
+    """Nested dicts of numbers as dotted keys."""
+    if isinstance(value, dict):
+        return [pair for key, inner in value.items() for pair in flat(inner, f"{prefix}.{key}" if prefix else str(key))]
+    return [(prefix, value)] if isinstance(value, int | float) else []
+
+
+def reproduce(stage: str, root: Path, say: Callable[[str], None]) -> StageResult:
+    """Run this one stage if it has to run; `say` gets each line it prints. Never raises for a failing stage."""
+    started = time.monotonic()
+    # Waits for the lock: a person may be running dvc in the same folder.
+    code, lines = run_guarded([*DVC, "--wait-for-lock", "repro", "--single-item", stage], root, say)
+    seconds = time.monotonic() - started
+    if code:
+        named = [match[1] for match in map(EXITED.search, lines) if match]
+        return StageResult(stage, "failed", seconds, int(named[-1]) if named else None, tuple(lines))
+    return StageResult(stage, outcome_of(stage, lines), seconds)
+
+
+def outcome_of(stage: str, lines: list[str]) -> Outcome:
+    """Read out of what `dvc repro` printed whether the stage ran."""
+    if any(line.startswith(f"Stage '{stage}' is cached - skipping run") for line in lines):
+        return "restored"
+    if any(line.startswith(f"Stage '{stage}' didn't change, skipping") for line in lines):
+        return "unchanged"
+    return "ran"
+
+
+DVC = (sys.executable, "-m", "dvc")
+
+
+def run_guarded(command: list[str], root: Path, say: Callable[[str], None]) -> tuple[int, list[str]]:
+    """Run a command that ends when this process ends. Returns its exit code and its last TAIL_LINES lines.
+
+    Whatever is raised in the meantime (Ctrl-C, a cancelled flow, a time limit) stops the command with all its
+    children before it goes on upwards.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(GUARD), *command],
+        cwd=root,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    reader = threading.Thread(target=read_lines, args=(process, tail, say), daemon=True)
+    reader.start()
+    try:
+        code = process.wait()
+        reader.join(timeout=5)
+        return code, list(tail)
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()  # tells the guard to stop everything, if anything is left
+        process.wait()
+
+
+def read_lines(process: subprocess.Popen[str], tail: deque[str], say: Callable[[str], None]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text := line.strip("\r\n"):
+            tail.append(text)
+            say(text)
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, with this interpreter's programs first on PATH and no telemetry."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    quiet = {"DVC_NO_ANALYTICS": "1", "GX_ANALYTICS_ENABLED": "false", "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, **quiet, "PATH": path}
+
+
+def ask(root: Path, *arguments: str) -> str:
+    """The output of a quick DVC command.
+
+    Raises:
+        RuntimeError: it failed; the text says how.
+    """
+    done = subprocess.run([*DVC, *arguments], cwd=root, env=environment(), capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"`dvc {' '.join(arguments)}` failed in {root}:\n{done.stderr.strip()}")
+    return done.stdout

@@ -1,0 +1,172 @@
+"""The `rebuild` flow: the DVC pipeline stage by stage, with retries, and one artifact that says what happened.
+
+python -m flows.rebuild [STAGE...]      run now (starts a temporary Prefect server when none is configured)
+python -m flows.serve                   run by schedule
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from flows import ROOT, dvc
+from flows.dvc import StageResult
+from parammem.errors import ConfigError, DataError, LineageError, ValidationFailed
+
+# isort: split
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+ARTIFACT_KEY = "rebuild"
+USAGE_ERROR = 2
+PERMANENT = {USAGE_ERROR, *(kind.exit_code for kind in (ConfigError, DataError, LineageError, ValidationFailed))}
+"""Exit codes of a stage that would fail again: trying again changes nothing."""
+METRIC_ROWS = 40
+
+
+class StageFailed(RuntimeError):
+    """One stage failed. Carries its result, so that the flow can report it."""
+
+    def __init__(self, result: StageResult):
+        super().__init__(explain(result))
+        self.result = result
+
+
+class RebuildFailed(RuntimeError):
+    """The pipeline could not be brought up to date. Names every failed stage with its last lines."""
+
+
+def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
+    """Is this failure one that may go away by itself?"""
+    error = state.result(raise_on_failure=False)
+    return not (isinstance(error, StageFailed) and error.result.exit_code in PERMANENT)
+
+
+# NO_CACHE: equal arguments do not mean that there is nothing to do; DVC knows whether there is.
+@task(cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=worth_retrying)
+def run_stage(stage: str, root: str) -> StageResult:
+    """One stage through DVC. Raises StageFailed."""
+    result = dvc.reproduce(stage, Path(root), get_run_logger().info)
+    if result.outcome == "failed":
+        raise StageFailed(result)
+    return result
+
+
+@task(name="track", cache_policy=NO_CACHE, persist_result=False)
+def track_runs(root: str) -> StageResult:
+    """Log the new runs to W&B (offline without a key). What it has logged before it does not log again."""
+    command = [sys.executable, "-m", "parammem.cli", "track"]
+    code, tail = dvc.run_guarded(command, Path(root), get_run_logger().info)
+    return StageResult("track", "failed" if code else "ran", exit_code=code, tail=tuple(tail) if code else ())
+
+
+@flow(name="rebuild", persist_result=False)
+def rebuild(
+    root: str = str(ROOT),
+    targets: list[str] | None = None,
+    retries: int = 1,
+    retry_seconds: int = 10,
+    track: bool = False,
+) -> list[StageResult]:
+    """Bring the pipeline up to date.
+
+    Args:
+        root: the repository.
+        targets: stages to run, in pipeline order; all when empty. Stages they depend on are not added.
+        retries: how often a failed stage is tried again, unless its exit code says that this is no use.
+        retry_seconds: the wait before that.
+        track: log the new runs to W&B afterwards.
+
+    Raises:
+        RebuildFailed: a stage failed; stages that do not depend on it ran all the same.
+    """
+    graph = dvc.stages(Path(root))
+    unknown = sorted(set(targets or ()) - set(graph))
+    if unknown:
+        raise ValueError(f"no stage {', '.join(unknown)} in {root}/dvc.yaml; there are: {', '.join(graph)}")
+    names = [name for name in graph if not targets or name in targets]
+    if dvc.stale(Path(root)).isdisjoint(names):
+        get_run_logger().info("nothing to do: every stage is up to date")
+        results = [StageResult(name, "unchanged") for name in names]
+    else:
+        results = run_in_order(names, graph, root, retries, retry_seconds)
+    if track:
+        results.append(track_runs(root))
+    create_markdown_artifact(key=ARTIFACT_KEY, markdown=summary(results, dvc.metrics(Path(root))))
+    failed = [result for result in results if result.outcome == "failed"]
+    if failed:
+        raise RebuildFailed("\n\n".join(map(explain, failed)))
+    return results
+
+
+def run_in_order(
+    names: list[str], graph: dict[str, set[str]], root: str, retries: int, retry_seconds: int
+) -> list[StageResult]:
+    """Each stage after what it needs; a failure keeps back only the stages that depend on it."""
+    results: list[StageResult] = []
+    broken: set[str] = set()
+    for name in names:
+        if graph[name] & broken:
+            broken.add(name)
+            results.append(StageResult(name, "not run"))
+            continue
+        attempt = run_stage.with_options(name=name, retries=retries, retry_delay_seconds=retry_seconds)
+        try:
+            results.append(attempt(name, root))
+        except StageFailed as failure:
+            broken.add(name)
+            results.append(failure.result)
+    return results
+
+
+def explain(result: StageResult) -> str:
+    """A failed stage in words: its name, its code, its last lines, and what to do."""
+    code = f" with exit code {result.exit_code}" if result.exit_code is not None else ""
+    tail = "\n".join(f"    {line}" for line in result.tail)
+    return f"stage {result.stage!r} failed{code}. Its last lines:\n{tail}\nMend it, then `dvc repro {result.stage}`."
+
+
+def summary(results: list[StageResult], metrics: dict[str, float]) -> str:
+    """The artifact: a headline, what became of each stage, and the pass rates (or the first metrics there are)."""
+    lines = [f"# {headline(results)}", "", "| stage | outcome | seconds |", "|---|---|---|"]
+    lines += [f"| {result.stage} | {result.outcome} | {result.seconds:.1f} |" for result in results]
+    for result in results:
+        if result.outcome == "failed":
+            lines += ["", f"## {result.stage}", "", "```", *result.tail, "```"]
+    shown = {key: value for key, value in metrics.items() if key.endswith(".pass_rate")} or metrics
+    if shown:
+        lines += ["", "| metric | value |", "|---|---|"]
+        lines += [f"| {key} | {value:.4g} |" for key, value in list(shown.items())[:METRIC_ROWS]]
+    return "\n".join(lines)
+
+
+def headline(results: list[StageResult]) -> str:
+    counts = {kind: sum(result.outcome == kind for result in results) for kind in ("ran", "restored", "failed")}
+    if not any(counts.values()):
+        return "Nothing to do: every stage is up to date"
+    said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    return f"{said}, of {len(results)} stages"
+
+
+def main() -> int:
+    """`python -m flows.rebuild`. Exit code 1 when a stage failed."""
+    parser = argparse.ArgumentParser(prog="python -m flows.rebuild", description="Bring the pipeline up to date.")
+    parser.add_argument("targets", nargs="*", metavar="STAGE", help="stages to run; all when none is named")
+    parser.add_argument("--root", default=str(ROOT), help="the repository (default: this one)")
+    parser.add_argument("--retries", type=int, default=1, help="tries again of a failed stage (default: 1)")
+    parser.add_argument("--track", action="store_true", help="log the new runs to W&B afterwards (offline without key)")
+    given = parser.parse_args()
+    try:
+        results = rebuild(given.root, given.targets or None, given.retries, track=given.track)
+    except (RebuildFailed, RuntimeError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(headline(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
