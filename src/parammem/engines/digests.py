@@ -57,7 +57,8 @@ def adapter_digest(folder: Path | str) -> str:
     weights = Path(folder) / ADAPTER_WEIGHTS
     if not weights.is_file():
         raise AdapterMissingError(
-            f"no adapter in {str(folder)!r}: {ADAPTER_WEIGHTS} was expected; train one (`dvc repro train`) or `dvc pull`"
+            f"no adapter in {str(folder)!r}: {ADAPTER_WEIGHTS} was expected; "
+            "train one (`dvc repro train`) or `dvc pull`"
         )
     return file_digest(weights)
 

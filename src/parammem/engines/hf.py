@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from parammem.core.adapter import Adapter
 from parammem.core.record import digest_of
@@ -23,9 +23,6 @@ from parammem.engines.decode import Limits, OpenSession, Row, decode
 from parammem.engines.digests import adapter_digest, model_digest
 from parammem.engines.sampling import messages_digest, uniforms
 from parammem.errors import AdapterMismatchError, AdapterMissingError, EngineError, ModelMissingError
-
-if TYPE_CHECKING:
-    import torch
 
 LOOP = "decode-1"
 """Part of the digest. Raise it when the same request gets another text, so that no cache serves the old one."""
@@ -126,7 +123,7 @@ class HfEngine:
     def _encode(self, chats: Sequence[tuple[Message, ...]]) -> list[tuple[int, ...]]:
         tokenizer = self._loaded.tokenizer
         if not tokenizer.chat_template:
-            raise EngineError(f"the tokenizer in {str(self.source.folder)!r} has no chat template; add one to the folder")
+            raise EngineError(f"the tokenizer in {str(self.source.folder)!r} has no chat template; add one to it")
         texts = [
             tokenizer.apply_chat_template(
                 [{"role": m.role, "content": m.content} for m in chat], add_generation_prompt=True, tokenize=False
@@ -142,9 +139,10 @@ class HfEngine:
 
     def _rows(self, request: Request, ids: tuple[int, ...]) -> list[Row]:
         chat = messages_digest(request)
+        length, heat = request.max_tokens, request.temperature
         ended = partial(self._holds_stop, request.stop) if request.stop else None
         return [
-            Row(ids, request.max_tokens, request.temperature, uniforms(request.seed, draw, chat, request.max_tokens), ended)
+            Row(ids, length, heat, uniforms(request.seed, draw, chat, length), ended)
             for draw in range(request.first_draw, request.first_draw + request.n)
         ]
 
@@ -223,7 +221,8 @@ def check_adapter(folder: Path, base_digest: str, base_name: str) -> str:
     card = folder / "adapter.json"
     if not card.is_file():
         raise AdapterMissingError(
-            f"no adapter.json in {str(folder)!r}: it says which base the adapter belongs to; train with `dvc repro train`"
+            f"no adapter.json in {str(folder)!r}: it says which base the adapter belongs to; "
+            "train one with `dvc repro train`"
         )
     adapter = Adapter.model_validate_json(card.read_text(encoding="utf-8"))
     if adapter.base_digest != base_digest:

@@ -98,7 +98,7 @@ def take_weights(model: Any) -> LlamaWeights:
 
 
 class LlamaSession:
-    """One batch in flight. P prompts of width L; R rows, each one draw of a prompt; at most S live draws of a prompt."""
+    """One batch in flight: P prompts of width L; R rows, each one draw of a prompt; at most S live draws of each."""
 
     def __init__(self, weights: LlamaWeights, ids: torch.Tensor, mask: torch.Tensor) -> None:
         """ids, mask: [P, L] int64, left-padded; mask is 1 on real tokens."""
@@ -187,7 +187,7 @@ class LlamaSession:
         return F.linear(F.rms_norm(x, (x.shape[-1],), w.norm, w.eps), w.head)
 
     def _attend(self, number: int, q: torch.Tensor) -> torch.Tensor:
-        """Attention of one new token per row over its prompt and its own tokens. q: [R, heads, hd] → [R, heads * hd]."""
+        """Attention of one token per row over its prompt and its own tokens. q: [R, heads, hd] → [R, heads * hd]."""
         import torch
 
         rows, kv_heads = len(q), self._w.kv_heads
