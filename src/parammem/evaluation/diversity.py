@@ -219,7 +219,7 @@ def _sweep(points: np.ndarray, ks: Sequence[int], seed: int) -> tuple[dict[int, 
     inertia: dict[int, float] = {}
     silhouettes: dict[int, float] = {}
     for k in ks:
-        model = KMeans(n_clusters=k, n_init=4, random_state=seed)
+        model = KMeans(n_clusters=k, n_init=4, random_state=seed)  # pyright: ignore[reportArgumentType]  # its stub knows "auto" only
         labels = model.fit_predict(points)
         inertia[k] = round(-float(model.score(points)), 9)
         if 2 <= len(set(labels)) < len(points):
