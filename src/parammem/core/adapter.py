@@ -25,4 +25,5 @@ class Adapter(Record):
     """How many rows that is."""
     steps: int
     """Optimiser steps taken."""
-    held_out_loss: float
+    held_out_loss: float | None
+    """Cross entropy per learned token at the end; None if no rows were held out."""

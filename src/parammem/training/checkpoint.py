@@ -36,7 +36,7 @@ def save_checkpoint(path: Path, progress: Progress, weights: dict[str, Any], opt
         torch.save(state, out)
         out.flush()
         os.fsync(out.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def load_checkpoint(path: Path, weights: dict[str, Any], optimizer: Any) -> Progress:
@@ -56,7 +56,7 @@ def load_checkpoint(path: Path, weights: dict[str, Any], optimizer: Any) -> Prog
             raise ValueError("it holds other weights")
     except Exception as error:  # torch.load raises whatever the broken bytes lead it to
         aside = path.with_suffix(".corrupt")
-        os.replace(path, aside)
+        path.replace(aside)
         warnings.warn(f"checkpoint {path} cannot be read ({error}); moved to {aside}, starting over", stacklevel=2)
         return Progress()
     with torch.no_grad():

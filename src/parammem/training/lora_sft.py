@@ -1,0 +1,330 @@
+"""The recipe: LoRA fine-tuning of a causal language model on (task text, reflection) rows, through PEFT.
+
+A loop of our own; docs/decisions.md ("Training loop") has the measurement against transformers' Trainer. Everything
+random in a step follows from (seed, step), so a run that was killed goes on from its last checkpoint to the very
+adapter that it would have made. What is written, and how, is in publish.py.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from parammem.config import TrainParams
+from parammem.core import Adapter, ReflectionExample, digest_of
+from parammem.engines.base import Message
+from parammem.engines.digests import model_digest
+from parammem.errors import AdapterError, DataError, ModelMissingError
+from parammem.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from parammem.training.encoding import IGNORED, Encoded, collate, encode, pad_id
+from parammem.training.order import Plan, split_held_out
+from parammem.training.publish import Result, publish, written_name
+
+OnStep = Callable[[int, float, float], None]
+"""Told after each step: steps done, loss, learning rate."""
+CURVE_POINTS = 20
+"""About how many lines losses.csv has, and how often the held-out loss is measured."""
+
+
+def train_lora(
+    rows: Sequence[ReflectionExample],
+    messages: Callable[[str], tuple[Message, ...]],
+    base_model: Path | str,
+    params: TrainParams,
+    out: Path,
+    checkpoints: Path,
+    device: str = "auto",
+    progress: bool = True,
+    dtype: str = "float32",
+    on_step: OnStep | None = None,
+) -> Adapter:
+    """Train an adapter and write its folder `out`, whole or not at all.
+
+    Args:
+        rows: of one domain. With `params.select`, that many diverse ones are learned.
+        messages: the prompt for a task text (a domain's `advise`); the adapter is sampled with the same one.
+        base_model: a Hugging Face folder, or a hub name.
+        checkpoints: a folder outside every stage's outs, for runs that were killed.
+        dtype: of the base weights; the adapter is always trained in float32.
+
+    Raises:
+        DataError: no rows, rows of several domains, or a row that cannot be encoded.
+        ModelMissingError: no such base model.
+        AdapterError: the loss or its gradient is not finite.
+    """
+    domain = _one_domain(rows)
+    learned, held = split_held_out(rows, params.held_out)
+    learned = _select(learned, params)
+    place = _device(device)
+    with _own_randomness(place, params.seed), _one_bar():
+        tokenizer, base, base_digest = _load_base(base_model, dtype)
+        train = _encode_rows(learned, messages, tokenizer, base)
+        run = _Run(
+            model=_with_lora(base, params).to(place),
+            train=train,
+            held=_encode_rows(held, messages, tokenizer, base) if held else [],
+            plan=Plan(tuple(len(row.ids) for row in train), params),
+            pad=pad_id(tokenizer),
+            device=place,
+        )
+        # All that decides the result, so that a checkpoint is never taken up by another run.
+        hashes = [digest_of([row.ids, row.prompt]) for row in (*run.train, *run.held)]
+        key = digest_of([hashes, len(train), base_digest, params.model_dump(mode="json"), dtype, place.split(":")[0]])
+        checkpoint = Path(checkpoints) / f"{key[:24]}.pt"
+        done = _fit(run, checkpoint, progress, on_step)
+        # The digest names the base as it was read; the path names it as the params did.
+        result = Result(domain, learned, len(held), written_name(base_model), base_digest, params, dtype, done)
+        adapter = publish(run.model, result, Path(out))
+    checkpoint.unlink(missing_ok=True)
+    return adapter
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a training run works on."""
+
+    model: Any
+    train: list[Encoded]
+    held: list[Encoded]
+    plan: Plan
+    pad: int
+    device: str
+
+    def weights(self) -> dict[str, Any]:
+        """The adapter's own tensors: the only ones that learn."""
+        return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+
+
+def _fit(run: _Run, checkpoint: Path, show: bool, on_step: OnStep | None) -> Progress:
+    """All optimiser steps, from the checkpoint on if there is one."""
+    import torch
+    from tqdm import tqdm
+
+    params, plan, weights = run.plan.params, run.plan, run.weights()
+    optimizer = torch.optim.AdamW(weights.values(), lr=params.learning_rate, weight_decay=params.weight_decay)
+    done = load_checkpoint(checkpoint, weights, optimizer)
+    measure_every = max(1, plan.steps // CURVE_POINTS)
+    with tqdm(total=plan.steps, initial=done.step, desc="train", unit="step", disable=not show) as bar:
+        for step, batch in _batches(plan, done.step):
+            rate = plan.learning_rate(step)
+            loss = _step(run, [run.train[row] for row in batch], optimizer, weights, step, rate)
+            done.step = step + 1
+            done.losses.append(loss)
+            if done.step % measure_every == 0 or done.step == plan.steps:
+                _measure(run, done, rate)
+            if done.step % params.checkpoint_every == 0 or done.step == plan.steps:
+                save_checkpoint(checkpoint, done, weights, optimizer)
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.update()
+            if on_step:
+                on_step(done.step, loss, rate)
+    return done
+
+
+def _batches(plan: Plan, start: int) -> Iterator[tuple[int, list[int]]]:
+    """(step, row numbers) from step `start` to the last."""
+    epoch, batches = -1, []
+    for step in range(start, plan.steps):
+        if step // plan.per_epoch != epoch:
+            epoch = step // plan.per_epoch
+            batches = plan.epoch(epoch)
+        yield step, batches[step % plan.per_epoch]
+
+
+def _step(
+    run: _Run, rows: list[Encoded], optimizer: Any, weights: dict[str, Any], step: int, learning_rate: float
+) -> float:
+    """One optimiser step; returns the loss per learned token before it.
+
+    Raises:
+        AdapterError: loss or gradient is not finite. Nothing was written of this step.
+    """
+    import torch
+
+    params = run.plan.params
+    # Dropout's randomness follows from the step alone: a resumed run draws what an unbroken one draws.
+    torch.manual_seed((params.seed << 32) + step)
+    run.model.train()
+    total, count = _loss_sum(run, rows)
+    loss = total / count
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(weights.values(), params.max_grad_norm)
+    value = loss.item()
+    if not (math.isfinite(value) and math.isfinite(norm.item())):
+        raise AdapterError(
+            f"training diverged at step {step + 1} of {run.plan.steps}: loss {value}, gradient norm {norm.item()}; "
+            f"try a lower train.learning_rate (now {params.learning_rate}), a longer train.warmup (now "
+            f"{params.warmup}) or a lower train.max_grad_norm (now {params.max_grad_norm})"
+        )
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return value
+
+
+def _loss_sum(run: _Run, rows: Sequence[Encoded]) -> tuple[Any, int]:
+    """Summed cross entropy of the learned tokens of a batch, and how many they are.
+
+    Logits are computed only for the columns in which some row has something to learn.
+    """
+    import torch
+
+    batch = collate(rows, run.pad)
+    ids, labels = torch.tensor(batch.ids), torch.tensor(batch.labels)
+    columns = (labels != IGNORED).any(0).nonzero()[:, 0]
+    targets = labels[:, columns].flatten().to(run.device)
+    answer = run.model(input_ids=ids.to(run.device), logits_to_keep=(columns - 1).to(run.device), use_cache=False)
+    logits = answer.logits.flatten(0, 1).float()
+    total = torch.nn.functional.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum")
+    return total, int((labels != IGNORED).sum())
+
+
+def _measure(run: _Run, done: Progress, learning_rate: float) -> None:
+    """Add a line to the curve: mean training loss since the last line, and the held-out loss now."""
+    mean = sum(done.losses) / len(done.losses)
+    line = {"step": done.step, "loss": mean, "held_out_loss": _held_out_loss(run), "lr": learning_rate}
+    done.curve.append(line)
+    done.losses.clear()
+
+
+def _held_out_loss(run: _Run) -> float | None:
+    """Cross entropy per learned token over the held-out rows; None if there are none."""
+    import torch
+
+    if not run.held:
+        return None
+    run.model.eval()
+    rows = sorted(run.held, key=lambda row: len(row.ids))
+    size = run.plan.params.batch
+    with torch.no_grad():
+        parts = [_loss_sum(run, rows[i : i + size]) for i in range(0, len(rows), size)]
+    return sum(total.item() for total, _ in parts) / sum(count for _, count in parts)
+
+
+def _one_domain(rows: Sequence[ReflectionExample]) -> str:
+    domains = sorted({row.domain for row in rows})
+    if not domains:
+        raise DataError("no rows to train on: the validated reflection data is empty; look at what `validate` kept")
+    if len(domains) > 1:
+        raise DataError(f"rows of several domains ({', '.join(domains)}); train one adapter per domain")
+    return domains[0]
+
+
+def _select(rows: list[ReflectionExample], params: TrainParams) -> list[ReflectionExample]:
+    if not params.select or len(rows) <= params.select:
+        return rows
+    from parammem.embeddings import embed
+    from parammem.training.selection import select_diverse
+
+    vectors = embed([f"{row.task_text}\n{row.reflection}" for row in rows])
+    return [rows[number] for number in select_diverse(vectors, params.select, params.seed)]
+
+
+def _load_base(base_model: Path | str, dtype: str) -> tuple[Any, Any, str]:
+    """(tokenizer, model, digest). Raises ModelMissingError."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    name, local = str(base_model), Path(base_model).is_dir()
+    digest = model_digest(base_model) if local else ""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=getattr(torch, dtype), local_files_only=local)
+    except (OSError, ValueError) as error:
+        raise ModelMissingError(
+            f"cannot load the base model {name!r}: {error}; check engine.model in params.yaml, or make it first"
+        ) from error
+    return tokenizer, model, digest or str(getattr(model.config, "_commit_hash", None) or name)
+
+
+def _encode_rows(
+    rows: Sequence[ReflectionExample], messages: Callable[[str], tuple[Message, ...]], tokenizer: Any, model: Any
+) -> list[Encoded]:
+    """Rows as tokens, by way of a `datasets` table in memory. Raises DataError for a row that does not fit."""
+    from datasets import Dataset
+
+    def tokens(row: dict[str, str]) -> dict[str, Any]:
+        encoded = encode(tokenizer, messages(row["task_text"]), row["reflection"])
+        return {"ids": list(encoded.ids), "prompt": encoded.prompt}
+
+    table = Dataset.from_list([{"task_text": row.task_text, "reflection": row.reflection} for row in rows])
+    table = table.map(
+        tokens,
+        remove_columns=table.column_names,
+        keep_in_memory=True,
+        load_from_cache_file=False,
+        # The result is never cached, so its name need not be computed from the function's pickled bytes.
+        new_fingerprint="encoded",
+    )
+    encoded = [Encoded(tuple(row["ids"]), row["prompt"]) for row in table]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    limit = getattr(model.config, "max_position_embeddings", None)
+    for row, tokenized in zip(rows, encoded, strict=True):
+        if limit and len(tokenized.ids) > limit:
+            raise DataError(
+                f"the row of task {row.task_id!r} has {len(tokenized.ids)} tokens, the base model takes {limit}; "
+                "lower validate.max_task_words so that such rows are quarantined"
+            )
+    return encoded
+
+
+def _with_lora(base: Any, params: TrainParams) -> Any:
+    """The base model, frozen, with fresh LoRA weights in float32. Raises AdapterError for unknown target modules."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=params.rank,
+        lora_alpha=params.alpha,
+        lora_dropout=params.dropout,
+        target_modules=sorted(params.target_modules),
+        task_type="CAUSAL_LM",
+    )
+    try:
+        with warnings.catch_warnings():
+            # PEFT 0.21 reads a property that transformers 5.23 has renamed.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+            return get_peft_model(base, config)
+    except ValueError as error:
+        raise AdapterError(f"LoRA cannot be put on this base model: {error}; check train.target_modules") from error
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def _own_randomness(device: str, seed: int) -> Iterator[None]:
+    """A seeded stretch that leaves the process's own random state as it was."""
+    import torch
+
+    cuda = [torch.cuda.current_device()] if device.startswith("cuda") else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _one_bar() -> Iterator[None]:
+    """The libraries' own progress bars (loading weights, mapping rows) off, so that one bar is left: the steps."""
+    import datasets
+    from transformers.utils import logging
+
+    mapping, loading = datasets.are_progress_bars_disabled(), logging.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if not mapping:
+            datasets.enable_progress_bars()
+        if loading:
+            logging.enable_progress_bar()
