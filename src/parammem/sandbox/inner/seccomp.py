@@ -1,0 +1,133 @@
+"""The system call filter of a candidate's child, as classic BPF built by hand (seccomp(2), linux/filter.h).
+
+An allow-list: what is not named is refused with EPERM, a foreign architecture or calling convention kills.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+from dataclasses import dataclass
+
+from . import syscalls
+
+_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_LOAD, _JEQ, _JSET, _JGE, _AND, _RET = 0x20, 0x15, 0x45, 0x35, 0x54, 0x06
+_NR, _ARCH = 0, 4
+_X32 = 0x40000000
+_OWN_PID = 0xFFFFFFFE  # replaced by the child's own process id
+
+_O_WRITING = 0x1 | 0x2 | 0o100 | 0o1000  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC
+_THREAD_FLAGS = 0x100 | 0x800 | 0x10000  # CLONE_VM, CLONE_SIGHAND, CLONE_THREAD
+_NEW_NAMESPACES = 0x7E020080  # every CLONE_NEW* flag
+_FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 1030)  # no F_SETOWN, F_SETSIG: they could signal other processes
+_IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIO(N)CLEX
+_PRCTL = (15, 16)  # PR_SET_NAME, PR_GET_NAME
+
+
+def _op(code: int, k: int, true: int = 0, false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, true, false, k & 0xFFFFFFFF)
+
+
+def _argument(index: int) -> int:
+    """Offset of the low half of an argument (both architectures are little-endian)."""
+    return 16 + 8 * index
+
+
+@dataclass(frozen=True)
+class Program:
+    """A filter, with the places where the process id goes."""
+
+    code: bytes
+    own_pid_at: tuple[int, ...]
+
+    def bound_to(self, pid: int) -> bytes:
+        code = bytearray(self.code)
+        for place in self.own_pid_at:
+            struct.pack_into("=I", code, place, pid)
+        return bytes(code)
+
+
+def program(machine: str, opening: str) -> Program:
+    """The filter for an architecture. `opening` is what files may be opened: "none", "read" or "write".
+
+    Raises:
+        OSError: this architecture has no table.
+    """
+    numbers = syscalls.NUMBERS.get(machine)
+    if numbers is None:
+        raise OSError(errno.ENOSYS, f"no seccomp filter for {machine!r}; there is one for x86_64 and aarch64")
+    code = [_op(_LOAD, _ARCH), _op(_JEQ, syscalls.AUDIT_ARCH[machine], 1), _op(_RET, _KILL), _op(_LOAD, _NR)]
+    if machine == "x86_64":
+        code += [_op(_JGE, _X32, 0, 1), _op(_RET, _KILL)]
+    names = syscalls.ALWAYS.split() + (syscalls.FILE_WRITING.split() if opening == "write" else [])
+    for number in (numbers[name] for name in names if name in numbers):
+        code += [_op(_JEQ, number, 0, 1), _op(_RET, _ALLOW)]
+    for name, rule in _checked(opening).items():
+        if name in numbers:
+            code += [_op(_JEQ, numbers[name], 0, len(rule)), *rule]
+    code.append(_refuse(errno.EPERM))
+    marker = struct.pack("=I", _OWN_PID)
+    places = tuple(8 * i + 4 for i, op in enumerate(code) if op[4:] == marker)
+    return Program(b"".join(code), places)
+
+
+def _refuse(number: int) -> bytes:
+    return _op(_RET, _ERRNO | number)
+
+
+def _one_of(index: int, values: tuple[int, ...]) -> list[bytes]:
+    """Allow when the argument is one of the values."""
+    tests = [_op(_JEQ, value, len(values) - i) for i, value in enumerate(values)]
+    return [_op(_LOAD, _argument(index)), *tests, _refuse(errno.EPERM), _op(_RET, _ALLOW)]
+
+
+def _no_bits(index: int, bits: int) -> list[bytes]:
+    """Allow when the argument has none of the bits."""
+    return [_op(_LOAD, _argument(index)), _op(_JSET, bits, 0, 1), _refuse(errno.EACCES), _op(_RET, _ALLOW)]
+
+
+def _masked_equal(index: int, mask: int, value: int) -> list[bytes]:
+    load = [_op(_LOAD, _argument(index)), _op(_AND, mask)]
+    return [*load, _op(_JEQ, value, 1), _refuse(errno.EPERM), _op(_RET, _ALLOW)]
+
+
+def _checked(opening: str) -> dict[str, list[bytes]]:
+    bits = {"none": None, "read": _O_WRITING, "write": 0}[opening]
+    own = _one_of(0, (_OWN_PID,))
+    return {
+        "openat": [_refuse(errno.EACCES)] if bits is None else _no_bits(2, bits),
+        "open": [_refuse(errno.EACCES)] if bits is None else _no_bits(1, bits),
+        "clone": _masked_equal(0, _THREAD_FLAGS | _NEW_NAMESPACES, _THREAD_FLAGS),
+        "kill": own,
+        "tgkill": own,
+        "prlimit64": _one_of(0, (0, _OWN_PID)),
+        "fcntl": _one_of(1, _FCNTL),
+        "ioctl": _one_of(1, _IOCTL),
+        "prctl": _one_of(0, _PRCTL),
+        # A local stream only: a datagram socket could reach other programs by address.
+        "socketpair": [_op(_LOAD, _argument(0)), _op(_JEQ, 1, 1), _refuse(errno.EPERM)]
+        + _masked_equal(1, ~0o2004000, 1),
+        "clone3": [_refuse(errno.ENOSYS)],  # flags behind a pointer; libc falls back to clone
+        "openat2": [_refuse(errno.ENOSYS)],
+    }
+
+
+class _Fprog(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+
+
+def install(code: bytes) -> None:
+    """Put the filter on this process; no_new_privs must be set. Raises OSError where the kernel refuses."""
+    buffer = ctypes.create_string_buffer(code, len(code))
+    prog = _Fprog(len(code) // 8, ctypes.addressof(buffer))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(22, 2, ctypes.byref(prog), 0, 0) != 0:  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+        raise OSError(ctypes.get_errno(), "seccomp filter refused: " + os.strerror(ctypes.get_errno()))
+
+
+def machine() -> str:
+    return {"arm64": "aarch64", "amd64": "x86_64"}.get(platform.machine().lower(), platform.machine())

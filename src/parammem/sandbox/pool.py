@@ -1,0 +1,253 @@
+"""The pool of workers: each is a process of its own that forks a locked-down child per run. Safe to use from many
+threads; a process that was forked from one with a pool makes its own."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from parammem.errors import SandboxError
+from parammem.sandbox.inner import wire
+from parammem.sandbox.records import Job, Level, Limits, Outcome
+
+_MAIN = Path(__file__).parent / "inner" / "__main__.py"
+_START_SECONDS = 60.0
+_PATIENCE = 10
+
+
+class _Died(Exception):
+    """The worker or its zygote went away in the middle of a run."""
+
+
+class _Worker:
+    """One worker process and its pipe ends."""
+
+    def __init__(self, level: Level, wrapper: Sequence[str]) -> None:
+        self.process = subprocess.Popen(
+            [*wrapper, sys.executable, "-I", "-S", str(_MAIN), level],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={},
+            cwd="/",
+            start_new_session=True,
+        )
+        try:
+            hello = wire.decode(self._receive(time.monotonic() + _START_SECONDS))
+        except _Died:
+            self.close()
+            raise SandboxError(
+                f"the sandbox worker did not start ({' '.join([*wrapper, sys.executable])}); "
+                "run `parammem sandbox doctor`"
+            ) from None
+        if not hello["ready"]:
+            self.close()
+            raise SandboxError(
+                f"untrusted code cannot be run safely here at level {level!r}: {hello['why']}; "
+                "`parammem sandbox doctor` shows what is missing"
+            )
+
+    def ask(self, job: bytes, seconds: float) -> Any:
+        """Send one job and return the rows of its outcomes. Raises _Died."""
+        try:
+            assert self.process.stdin is not None
+            self.process.stdin.write(wire.frame(job))
+            self.process.stdin.flush()
+        except OSError:
+            raise _Died from None
+        return wire.decode(self._receive(time.monotonic() + seconds), time.monotonic() + 60)
+
+    def _receive(self, deadline: float) -> bytes:
+        size = wire.frame_size(self._exactly(4, deadline))
+        return self._exactly(size, deadline)
+
+    def _exactly(self, size: int, deadline: float) -> bytes:
+        assert self.process.stdout is not None
+        handle = self.process.stdout.fileno()
+        poller = select.poll()
+        poller.register(handle, select.POLLIN)
+        data = bytearray()
+        while len(data) < size:
+            if not poller.poll(max(0, int((deadline - time.monotonic()) * 1000))):
+                raise _Died
+            part = os.read(handle, min(size - len(data), 1 << 20))
+            if not part:
+                raise _Died
+            data += part
+        return bytes(data)
+
+    def close(self) -> None:
+        """End the worker; its zygote and child die with it."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except (OSError, PermissionError):
+            self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    continue
+
+
+class Pool:
+    """Workers that live across calls. A context manager; started on first use, each when it is first needed.
+
+    `wrapper` is an optional command put before each worker's own, e.g. a bubblewrap, gVisor or docker line.
+    """
+
+    def __init__(self, workers: int = 1, level: Level = "strict", wrapper: Sequence[str] = ()) -> None:
+        self.workers, self.level, self.wrapper = workers, level, tuple(wrapper)
+        self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+        for _ in range(workers):
+            self._idle.put(None)
+        self._pid = os.getpid()
+        self._all: set[_Worker] = set()
+
+    def run(self, jobs: Sequence[Job], limits: Limits | None = None) -> list[list[Outcome]]:
+        """The outcomes of each job's calls, in order.
+
+        Raises:
+            SandboxError: the level cannot be had here, or a worker died twice on one job.
+        """
+        limits = limits or Limits()
+        if len(jobs) == 1 or self.workers == 1:
+            return [self._run(job, limits) for job in jobs]
+        with ThreadPoolExecutor(self.workers) as threads:
+            return list(threads.map(lambda job: self._run(job, limits), jobs))
+
+    def _run(self, job: Job, limits: Limits) -> list[Outcome]:
+        if not job.calls:
+            return []
+        message = _message(job, limits)
+        inputs = len(job.calls) if any(call.stdin is not None for call in job.calls) else 1
+        rows = self._ask(message, (limits.wall_seconds * _PATIENCE + 30) * inputs)
+        return [_outcome(row, limits) for row in rows]
+
+    def _ask(self, message: bytes, seconds: float) -> Any:
+        """One exchange with some idle worker; a worker that dies is replaced and the run tried once more."""
+        worker = self._idle.get()
+        try:
+            for _ in range(2):
+                worker = worker or self._start()
+                try:
+                    return worker.ask(message, seconds)
+                except _Died:
+                    self._drop(worker)
+                    worker = None
+            raise SandboxError(
+                "the sandbox worker died twice on one program; run `parammem sandbox doctor`, and see that the "
+                "machine has memory to spare"
+            )
+        finally:
+            self._idle.put(worker)
+
+    def _start(self) -> _Worker:
+        worker = _Worker(self.level, self.wrapper)
+        self._all.add(worker)
+        return worker
+
+    def _drop(self, worker: _Worker) -> None:
+        self._all.discard(worker)
+        worker.close()
+
+    def close(self) -> None:
+        """End all workers. Does nothing in a process forked from the pool's own."""
+        if os.getpid() != self._pid:
+            return
+        for worker in list(self._all):
+            self._drop(worker)
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _message(job: Job, limits: Limits) -> bytes:
+    stdin = any(call.stdin is not None for call in job.calls)
+    if not stdin and not job.entry:
+        raise SandboxError("a job with function calls needs `entry`; give the function's name, or stdin to each call")
+    try:
+        calls = [wire.encode((call.args, call.kwargs)) for call in job.calls]
+    except wire.WireError as error:
+        raise SandboxError(f"an argument cannot be sent to the program: {error}; use plain builtin values") from None
+    return wire.encode(
+        {
+            "source": job.source,
+            "entry": job.entry or "",
+            "stdin": stdin,
+            "calls": calls,
+            "inputs": [call.stdin or "" for call in job.calls],
+            "limits": limits.model_dump(),
+        }
+    )
+
+
+def _outcome(row: list[Any], limits: Limits) -> Outcome:
+    kind, body, printed, error, cpu = row
+    stdout = printed.decode("utf-8", "replace")
+    if kind == "refused":
+        raise SandboxError(f"a child could not be locked down: {error}; run `parammem sandbox doctor`")
+    value = None
+    if kind == "value":
+        try:
+            value = wire.decode(body)
+        except wire.WireError as why:
+            kind, error = "undecodable", f"it returned {why}"
+    return Outcome(kind=kind, value=value, stdout=stdout, error=error or _words(kind, limits), cpu_seconds=cpu)
+
+
+def _words(kind: str, limits: Limits) -> str:
+    """A limit's outcome in words a model can use."""
+    return {
+        "timeout": f"it did not finish within {limits.wall_seconds:g} seconds",
+        "cpu": f"it used more than {limits.cpu_seconds:g} seconds of CPU time; it may loop for ever or be too slow",
+        "memory": f"it used more than {limits.memory_mb} MB of memory",
+        "output": f"it printed more than {limits.output_bytes} bytes",
+        "files": f"it wrote more than {limits.file_bytes} bytes to files",
+        "threads": f"it started more than {limits.threads} threads",
+    }.get(kind, "")
+
+
+_shared: dict[tuple[int, int, Level], Pool] = {}
+_lock = threading.Lock()
+
+
+def shared_pool(workers: int, level: Level) -> Pool:
+    """This process's pool of that size and level, made on first use and closed at exit."""
+    with _lock:
+        key = (os.getpid(), workers, level)
+        if key not in _shared:
+            _shared[key] = Pool(workers, level)
+        return _shared[key]
+
+
+@atexit.register
+def close_shared() -> None:
+    """End the shared pools of this process."""
+    for pool in list(_shared.values()):
+        pool.close()
+    _shared.clear()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _shared.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
