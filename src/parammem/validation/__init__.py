@@ -1,4 +1,4 @@
-"""Rules for reflection rows: which rows may be trained on, and whether the set as a whole may. The only Great Expectations import.
+"""Rules for reflection rows: which rows may be trained on, and whether the whole set may. The only place that knows GX.
 
 Nothing here reads or writes the rows themselves; stages do.
 """

@@ -43,14 +43,13 @@ def build_frame(
     """
     import pandas
 
-    columns: dict[str, Any] = {"row": range(len(rows)), "row_hash": [_hash(row) for row in rows]}
+    columns: dict[str, Any] = {"row": range(len(rows)), "row_hash": [row.row_hash for row in rows]}
     for name in PROVENANCE:
         columns[name] = pandas.Series([_text_or_none(row, name) for row in rows], dtype="str")
     texts = [tuple(_text_or_none(row, name) or "" for name in TEXTS) for row in rows]
     signs = [_signs(row, task, advice, claims) for row, (task, advice) in zip(rows, texts, strict=True)]
     for name in _signs_of_nothing(claims):
         columns[name] = [sign[name] for sign in signs]
-    columns |= _between_rows(rows, texts, near)
     columns |= _against_evaluation(texts, eval_task_texts, near, claims)
     return pandas.DataFrame(columns)
 
@@ -64,12 +63,6 @@ def advice_key(row: ReflectionExample, claims: Claims | None) -> str:
 def _text_or_none(row: ReflectionExample, name: str) -> str | None:
     value = getattr(row, name, None)
     return value if isinstance(value, str) else None
-
-
-def _hash(row: ReflectionExample) -> str:
-    from parammem.core import digest_of
-
-    return digest_of([repr(v) if not isinstance(v, str) else v for v in (row.domain, row.task_text, row.reflection)])
 
 
 def _signs(row: ReflectionExample, task: str, advice: str, claims: Claims | None) -> dict[str, Any]:
@@ -114,24 +107,38 @@ def _signs_of_nothing(claims: Claims | None) -> list[str]:
     return list(_signs(empty, "", "", claims))
 
 
-def _between_rows(rows: Sequence[ReflectionExample], texts: list[tuple[str, ...]], near: float) -> dict[str, Any]:
-    """Signals that need the other rows. Of a group of equal rows the first is the one that stays."""
-    seen: dict[tuple[str, ...], int] = {}
-    exact = [seen.setdefault(pair, place) != place for place, pair in enumerate(texts)]
+def build_repeats(rows: Sequence[ReflectionExample], places: Sequence[int], near: float) -> pandas.DataFrame:
+    """What shows only beside other rows. Of a group that repeats itself the first row is the one that stays.
+
+    Args:
+        rows: all rows.
+        places: the rows to compare: those that are sound by themselves, so that a broken row never speaks for its
+            task, nor displaces its sound copy.
+        near: as for `build_frame`.
+    """
+    import pandas
+
+    picked = [rows[place] for place in places]
+    pairs = [(row.task_text, row.reflection) for row in picked]
+    seen: dict[tuple[str, str], int] = {}
+    exact = [seen.setdefault(pair, number) != number for number, pair in enumerate(pairs)]
     firsts = sorted(seen.values())
-    close = near_duplicates([shingles(*texts[place]) for place in firsts], near)
-    near_places = {firsts[place] for place in close}
+    close = near_duplicates([shingles(*pairs[number]) for number in firsts], near)
+    near_numbers = {firsts[number] for number in close}
     text_of: dict[str, str] = {}
     task_of: dict[str, str] = {}
-    return {
-        "exact_duplicate": exact,
-        "near_duplicate": [place in near_places for place in range(len(rows))],
-        "task_id_reused": [text_of.setdefault(str(row.task_id), task) != task for row, (task, _) in zip(rows, texts, strict=True)],
-        "trajectory_reused": [
-            bool(row.trajectory_id) and task_of.setdefault(str(row.trajectory_id), str(row.task_id)) != str(row.task_id)
-            for row in rows
-        ],
-    }
+    return pandas.DataFrame(
+        {
+            "row": pandas.Series(list(places), dtype="int64"),
+            "task_id_reused": [text_of.setdefault(row.task_id, row.task_text) != row.task_text for row in picked],
+            "trajectory_reused": [
+                row.trajectory_id != "" and task_of.setdefault(row.trajectory_id, row.task_id) != row.task_id
+                for row in picked
+            ],
+            "exact_duplicate": exact,
+            "near_duplicate": [number in near_numbers for number in range(len(picked))],
+        }
+    )
 
 
 def _against_evaluation(

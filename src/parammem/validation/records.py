@@ -1,4 +1,4 @@
-"""What validation found, as records. They hold row numbers, hashes, rule names and counts, and never a value of a row."""
+"""What validation found, as records. Row numbers, hashes, rule names and counts, and never a value of a row."""
 
 from __future__ import annotations
 

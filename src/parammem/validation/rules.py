@@ -25,8 +25,8 @@ class Rule(Record):
     column: str
     kwargs: dict[str, Any]
     scope: Literal["row", "table"] = "row"
-    stage: Literal["rows", "totals"] = "rows"
-    """Which table it looks at: the rows themselves, or the one line of totals after quarantine."""
+    stage: Literal["rows", "repeats", "totals"] = "rows"
+    """Which table it looks at: the rows themselves; the sound ones beside each other; or the one line of totals."""
     defect: bool = True
     why: str
 
@@ -37,20 +37,15 @@ class Rule(Record):
 
 def suite_rules(params: ValidateParams, domain: str, claimed: bool) -> list[Rule]:
     """All rules for one domain. `claimed`: advice can be parsed into claims."""
-    rules = [*_schema(claimed), *_provenance(domain), *_bounds(params), *_format(params), *_repeats(params)]
+    rules = [*_schema(claimed), *_provenance(domain), *_bounds(params), *_format(params), *_evaluation(params)]
     if claimed:
         rules += _claims()
-    return [*rules, *_totals(params)]
+    return [*rules, *_repeats(params), *_totals(params)]
 
 
 def suite_digest(rules: list[Rule]) -> str:
     """Digest of names, bounds and reasons: it changes when the suite does."""
     return digest_of([rule.model_dump(mode="json") for rule in rules])
-
-
-def columns_of(rules: list[Rule]) -> set[str]:
-    """Columns that the rules about rows need."""
-    return {rule.column for rule in rules if rule.stage == "rows" and rule.column}
 
 
 def _never(rule: str, column: str, why: str, defect: bool = True) -> Rule:
@@ -108,8 +103,6 @@ def _provenance(domain: str) -> list[Rule]:
         _matches("author", HEX, "the model that wrote the advice is named by a SHA-256 digest"),
         _matches("trajectory_id", TRAJECTORY, "the trajectory is named by a digest"),
         _always("trajectory_id", "trajectory_named", "labels name their trajectory, task-only labels have none"),
-        _never("trajectory_id", "trajectory_reused", "one trajectory is about one task"),
-        _never("task_id", "task_id_reused", "one task id means one question"),
         _member("outcome", ["final", "none", "visible"], "it is known what counted as success"),
         _always("outcome", "outcome_fits_label", "labels from experience come from a success"),
         _matches("origin", BATCH, "collect, or the digest of an experience batch"),
@@ -118,7 +111,9 @@ def _provenance(domain: str) -> list[Rule]:
 
 def _bounds(params: ValidateParams) -> list[Rule]:
     return [
-        _between("advice_length", "advice_words", params.min_words, params.max_words, "advice is neither empty nor an essay"),
+        _between(
+            "advice_length", "advice_words", params.min_words, params.max_words, "advice is neither empty nor an essay"
+        ),
         _between("task_length", "task_words", 1, params.max_task_words, "the question fits the prompt"),
         _never("truncated", "advice_cut", "advice that stops in the middle teaches to stop there"),
         _never("truncated", "task_cut", "half a question is another question"),
@@ -139,14 +134,23 @@ def _format(params: ValidateParams) -> list[Rule]:
     ]
 
 
-def _repeats(params: ValidateParams) -> list[Rule]:
+def _evaluation(params: ValidateParams) -> list[Rule]:
     near = f"from {params.near_duplicate:g} shared word 3-shingles on"
     return [
         _never("evaluation_overlap", "evaluation_task", "no evaluation task is trained on"),
         _never("evaluation_overlap", "evaluation_near", f"nor anything nearly like one, {near}"),
+    ]
+
+
+def _repeats(params: ValidateParams) -> list[Rule]:
+    near = f"from {params.near_duplicate:g} shared word 3-shingles on"
+    rules = [
+        _never("task_id", "task_id_reused", "one task id means one question"),
+        _never("trajectory_id", "trajectory_reused", "one trajectory is about one task"),
         _never("exact_duplicate", "exact_duplicate", "a row counts once", defect=False),
         _never("near_duplicate", "near_duplicate", f"nor a copy with other spelling, {near}", defect=False),
     ]
+    return [rule.model_copy(update={"stage": "repeats"}) for rule in rules]
 
 
 def _claims() -> list[Rule]:
@@ -161,8 +165,12 @@ def _totals(params: ValidateParams) -> list[Rule]:
         return _between(rule, column, low, high, why).model_copy(update={"scope": "table", "stage": "totals"})
 
     return [
-        total("min_rows", "kept", params.min_rows, None, "too few rows teach nothing; collect more tasks or trajectories"),
-        total("max_quarantined", "defect_share", None, params.max_quarantined, "so many broken rows mean a broken source"),
+        total(
+            "min_rows", "kept", params.min_rows, None, "too few rows teach nothing; collect more tasks or trajectories"
+        ),
+        total(
+            "max_quarantined", "defect_share", None, params.max_quarantined, "so many broken rows mean a broken source"
+        ),
         total("label_mix", "label_sources", None, 1, "one collection uses one labelling rule"),
         total("advice_collapse", "top_advice_share", None, COLLAPSE, "one advice for everything teaches a constant"),
         total("task_collapse", "top_task_share", None, COLLAPSE, "one task is not a world"),
@@ -171,7 +179,7 @@ def _totals(params: ValidateParams) -> list[Rule]:
 
 _SIGNALS = (
     "task_words", "advice_words", "advice_code", "stray_tokens", "control_characters", "garbled", "foreign", "secret",
-    "copied_words", "part_fits_label", "trajectory_named", "outcome_fits_label", "advice_cut", "exact_duplicate",
-    "near_duplicate", "task_id_reused", "trajectory_reused", "evaluation_task", "evaluation_near", "task_cut",
+    "copied_words", "part_fits_label", "trajectory_named", "outcome_fits_label", "advice_cut",
+    "evaluation_task", "evaluation_near", "task_cut",
 )  # fmt: skip
 _CLAIM_SIGNALS = ("claims", "contradictions")

@@ -1,4 +1,4 @@
-"""A compact detector of secrets in text: keys, tokens, passwords, private keys, mail addresses. It says yes or no, never what."""
+"""Detects secrets in text: keys, tokens, passwords, private keys, mail addresses. It says yes or no, never what."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ class Finding(Record):
 
 
 class SuiteRunner:
-    """One Great Expectations context for the passes of one validation; with `docs`, its Data Docs site is written there."""
+    """One Great Expectations context for the passes of one validation; `docs` gets its Data Docs site."""
 
     def __init__(self, docs: Path | None) -> None:
         self._docs = docs
@@ -47,17 +48,21 @@ class SuiteRunner:
         """
         import great_expectations as gx
         import great_expectations.expectations as expectations
+        from great_expectations.checkpoint.actions import UpdateDataDocsAction
 
         missing = sorted({rule.column for rule in rules if rule.column} - set(frame.columns))
         if missing:
-            raise DataError(f"the rows lack {', '.join(map(repr, missing))}, which the suite {name!r} is about; write them with core.jsonl")
+            raise DataError(
+                f"the rows lack {', '.join(map(repr, missing))}, which the suite {name!r} is about; "
+                "write them with core.jsonl"
+            )
         context = self._context
         asset = context.data_sources.add_pandas(name).add_dataframe_asset(name)
         batch = asset.add_batch_definition_whole_dataframe(name)
         checks = [_expectation(expectations, rule) for rule in rules]
         suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=checks))
         definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
-        actions = [gx.checkpoint.UpdateDataDocsAction(name="docs", site_names=["docs"])] if self._docs else []
+        actions: list[Any] = [UpdateDataDocsAction(name="docs", site_names=["docs"])] if self._docs else []
         checkpoint = gx.Checkpoint(
             name=name, validation_definitions=[definition], actions=actions, result_format=_RESULT_FORMAT
         )
@@ -79,6 +84,8 @@ def _context(docs: Path | None) -> Any:
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     if docs is None:
         return context
+    for stale in ("expectations", "validations"):  # pages of earlier runs would pile up, each under its own clock
+        shutil.rmtree(docs / stale, ignore_errors=True)
     docs.mkdir(parents=True, exist_ok=True)
     store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs.resolve())}
     context.add_data_docs_site(
@@ -101,14 +108,20 @@ def _expectation(expectations: Any, rule: Rule) -> Any:
 def _finding(rule: Rule, result: Any) -> Finding:
     if not result.success and _raised(result.exception_info):
         raise DataError(
-            f"the rule {rule.rule!r} could not be computed on column {rule.column!r}: {_first_message(result.exception_info)}"
+            f"the rule {rule.rule!r} could not be computed on column {rule.column!r}: "
+            f"{_first_message(result.exception_info)}"
         )
     found = result.result
-    rows = tuple(sorted({int(row) for entry in found.get("unexpected_index_list") or [] for row in _numbers(entry["row"])}))
+    rows = tuple(
+        sorted({int(row) for entry in found.get("unexpected_index_list") or [] for row in _numbers(entry["row"])})
+    )
     count = int(found.get("unexpected_count", 0 if result.success else 1))
     # A row rule that fails without naming its rows would lose them silently.
     if rule.scope == "row" and len(rows) != count:
-        raise DataError(f"the rule {rule.rule!r} counts {count} rows and names {len(rows)}; report this with the version of great-expectations")
+        raise DataError(
+            f"the rule {rule.rule!r} counts {count} rows and names {len(rows)}; "
+            "report this with the version of great-expectations"
+        )
     return Finding(
         rows=rows,
         result=RuleResult(

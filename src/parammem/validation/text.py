@@ -1,4 +1,4 @@
-"""What can be seen in a text without a model: its words, code, stray tokens, broken encoding, language, copied spans."""
+"""What can be seen in a text without a model: words, code, stray tokens, broken encoding, language, copied spans."""
 
 from __future__ import annotations
 
@@ -40,10 +40,11 @@ _FOREIGN = {
     "nl": "de het een en is niet van voor met op dat die te zijn wordt ook als maar bij naar",
 }
 _FOREIGN_WORDS = {name: frozenset(text.split()) for name, text in _FOREIGN.items()}
-_ENGLISH = frozenset(
+_ENGLISH_TEXT = (
     "the a an of to and in is are be for with that this if it not on or as at by from when you your should each all "
-    "before after only into use make sure do".split()
+    "before after only into use make sure do"
 )
+_ENGLISH = frozenset(_ENGLISH_TEXT.split())
 
 
 def words(text: str) -> list[str]:

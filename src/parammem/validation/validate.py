@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from parammem.config import ValidateParams
 from parammem.core import ReflectionExample
 from parammem.errors import ValidationFailed
-from parammem.validation.frame import advice_key, build_frame
+from parammem.validation.frame import advice_key, build_frame, build_repeats
 from parammem.validation.records import Quarantined, RuleResult, Verdict, digest_of_rows
 from parammem.validation.rules import COLLAPSE_FROM, suite_digest, suite_rules
 from parammem.validation.suite import Finding, SuiteRunner
@@ -44,15 +44,17 @@ def validate_rows(
         DataError: a rule could not be computed at all.
     """
     rules = suite_rules(params, domain, claims is not None)
-    frame = build_frame(rows, eval_task_texts, params.near_duplicate, claims)
+    by_stage = {stage: [rule for rule in rules if rule.stage == stage] for stage in ("rows", "repeats", "totals")}
     runner = SuiteRunner(docs)
-    findings = runner.run(f"{domain}-rows", frame, [rule for rule in rules if rule.stage == "rows"])
-    quarantined = _quarantine(frame, findings)
-    out = {item.row for item in quarantined}
-    kept = tuple(place for place in range(len(rows)) if place not in out)
+    frame = build_frame(rows, eval_task_texts, params.near_duplicate, claims)
+    findings = runner.run(f"{domain}-rows", frame, by_stage["rows"])
+    sound = _others(len(rows), _quarantine(rows, findings))
+    repeats = build_repeats(rows, sound, params.near_duplicate)
+    findings += runner.run(f"{domain}-repeats", repeats, by_stage["repeats"])
+    quarantined = _quarantine(rows, findings)
+    kept = _others(len(rows), quarantined)
     totals = _totals([rows[place] for place in kept], len(rows), findings, claims)
-    of_totals = [rule for rule in rules if rule.stage == "totals"]
-    last = [_observe(found, totals) for found in runner.run(f"{domain}-totals", totals, of_totals)]
+    last = [_observe(found, totals) for found in runner.run(f"{domain}-totals", totals, by_stage["totals"])]
     results = (*(found.result for found in findings), *last)
     verdict = Verdict(
         domain=domain,
@@ -92,8 +94,8 @@ def explain(verdict: Verdict, examples: int = 3) -> str:
         lines.append(f"  {count} × {reason} (rows {shown}): {why}")
     if not verdict.passed:
         lines.append(
-            "  what to do: look at the quarantined rows (nothing was deleted), mend their source and run collect again; "
-            "bounds are in params.yaml under `validate`"
+            "  what to do: look at the quarantined rows (nothing was deleted), mend their source and run collect "
+            "again; bounds are in params.yaml under `validate`"
         )
     return "\n".join(lines)
 
@@ -104,19 +106,26 @@ def _table_line(rule: RuleResult) -> str:
     return f"{rule.rule}{seen} ({bounds}): {rule.why}"
 
 
-def _quarantine(frame: pandas.DataFrame, findings: Sequence[Finding]) -> tuple[Quarantined, ...]:
+def _quarantine(rows: Sequence[ReflectionExample], findings: Sequence[Finding]) -> tuple[Quarantined, ...]:
     reasons: dict[int, dict[str, None]] = {}
     for found in findings:
         for row in found.rows if found.result.scope == "row" else ():
             reasons.setdefault(row, {})[found.result.rule] = None
-    hashes = list(frame["row_hash"])
     return tuple(
-        Quarantined(row=row, row_hash=hashes[row], reasons=tuple(reasons[row])) for row in sorted(reasons)
+        Quarantined(row=row, row_hash=rows[row].row_hash, reasons=tuple(reasons[row])) for row in sorted(reasons)
     )
 
 
+def _others(total: int, quarantined: Sequence[Quarantined]) -> tuple[int, ...]:
+    out = {item.row for item in quarantined}
+    return tuple(place for place in range(total) if place not in out)
+
+
 def _totals(
-    kept: Sequence[ReflectionExample], total: int, findings: Sequence[Finding], claims: Callable[[str], frozenset[str]] | None
+    kept: Sequence[ReflectionExample],
+    total: int,
+    findings: Sequence[Finding],
+    claims: Callable[[str], frozenset[str]] | None,
 ) -> pandas.DataFrame:
     """One line of numbers about the set as a whole, after quarantine."""
     import pandas

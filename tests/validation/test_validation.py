@@ -1,0 +1,278 @@
+"""The suite catches what injectors break, leaves clean rows alone, and loses nothing."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from parammem.config import ValidateParams
+from parammem.core import ReflectionExample
+from parammem.errors import DataError, ValidationFailed
+from parammem.validation import Verdict, explain, require, summary, validate_rows
+from parammem.validation.suite import SuiteRunner
+from tests.validation.injectors import (
+    ROW_INJECTORS,
+    TABLE_INJECTORS,
+    advice_text,
+    claims,
+    clean_rows,
+    row,
+    task_text,
+)
+
+PARAMS = ValidateParams(
+    min_rows=50, min_words=2, max_words=16, max_task_words=160, near_duplicate=0.98, max_quarantined=0.2
+)
+EVALUATION = sorted({task_text(random.Random(n)) for n in range(5000, 5120)})
+CLEAN = clean_rows(150, seed=1, taken=frozenset(EVALUATION))
+
+# The reason that at least must be given, where the injector's name is not the rule's.
+EXPECTED = {
+    "exact_duplicate": "exact_duplicate",
+    "near_duplicate": "near_duplicate",
+    "evaluation_leak": "evaluation_overlap",
+    "evaluation_leak_spelt_otherwise": "evaluation_overlap",
+    "evaluation_leak_wrapped": "evaluation_overlap",
+    "secret_key": "secret",
+    "secret_password": "secret",
+    "secret_mail": "secret",
+    "private_key": "secret",
+    "wrong_domain": "domain",
+    "advice_of_another_domain": "claims_nothing",
+    "swapped_fields": "claims_nothing",
+    "truncated_advice": "truncated",
+    "truncated_task": "truncated",
+    "wrong_language": "language",
+    "wrong_script": "language",
+    "mojibake": "encoding",
+    "empty_advice": "advice_length",
+    "advice_that_says_nothing": "claims_nothing",
+    "contradictory_advice": "contradiction",
+    "code_in_advice": "code",
+    "program_in_advice": "code",
+    "fence_in_advice": "code",
+    "task_copied_into_advice": "copies_task",
+    "stray_tokens": "stray_tokens",
+    "stray_tokens_in_task": "stray_tokens",
+    "control_characters": "control_characters",
+    "author_unknown": "author",
+    "trajectory_lost": "trajectory_id",
+    "label_source_invented": "label_source",
+    "outcome_invented": "outcome",
+    "origin_invented": "origin",
+    "field_lost": "missing_value",
+    "field_of_wrong_type": "missing_value",
+    "task_id_taken": "task_id",
+    "overlong_advice": "advice_length",
+    "overlong_task": "task_length",
+}
+
+
+def run(rows, params=PARAMS, docs=None, evaluation=EVALUATION, read=claims) -> Verdict:
+    return validate_rows(rows, evaluation, params, "code", read, docs)
+
+
+def all_defects(seed: int) -> tuple[dict[str, set[int]], dict[int, tuple[str, ...]], dict[str, set[int]]]:
+    """Every injector on clean rows of its own, judged together (one pass of the suite costs a second).
+
+    Returns broken places and all places by injector, and the suite's reasons by place.
+    """
+    rows, broken, block = [], {}, {}
+    taken = frozenset([*EVALUATION, *(r.task_text for r in CLEAN)])
+    for number, name in enumerate(sorted(ROW_INJECTORS)):
+        own = clean_rows(30, seed=1000 * seed + number, taken=taken)
+        taken |= {r.task_text for r in own}
+        changed, places = ROW_INJECTORS[name](own, EVALUATION[3 * number : 3 * number + 6], random.Random(seed))
+        broken[name] = {len(rows) + place for place in places}
+        block[name] = set(range(len(rows), len(rows) + len(changed)))
+        rows += changed
+    verdict = run(rows)
+    return broken, {item.row: item.reasons for item in verdict.quarantined}, block
+
+
+def mutation_score(seed: int) -> float:
+    """Share of broken rows, over all injectors, that the suite quarantines."""
+    broken, reasons, _ = all_defects(seed)
+    places = set().union(*broken.values())
+    return len(places & set(reasons)) / len(places)
+
+
+@pytest.fixture(scope="module")
+def defects():
+    return all_defects(seed=4)
+
+
+def test_every_injector_has_an_expected_rule():
+    assert set(EXPECTED) == set(ROW_INJECTORS)
+    assert len(ROW_INJECTORS) + len(TABLE_INJECTORS) >= 12
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_injected_defect_is_caught_by_its_rule_and_its_neighbours_are_kept(name, defects):
+    broken, reasons, block = defects
+    assert block[name] & set(reasons) == broken[name]
+    assert all(EXPECTED[name] in reasons[place] for place in broken[name])
+
+
+@pytest.mark.parametrize("rule", sorted(TABLE_INJECTORS))
+def test_defect_of_the_whole_set_fails_the_suite(rule):
+    verdict = run(TABLE_INJECTORS[rule](list(CLEAN)))
+    assert not verdict.passed
+    assert rule in {result.rule for result in verdict.broken}
+
+
+@pytest.mark.integration
+def test_mutation_score_is_one_over_several_seeds():
+    assert min(mutation_score(seed) for seed in (1, 2, 3)) == 1.0
+
+
+def test_clean_rows_raise_at_most_half_a_percent_false_positives():
+    """Stated rate: at most 0.5% on rows like the pocket world's; measured: 0 of 2,000."""
+    rows = clean_rows(2000, seed=77, taken=frozenset(EVALUATION))
+    verdict = run(rows)
+    assert verdict.passed, explain(verdict)
+    assert len(verdict.quarantined) <= 0.005 * len(rows), explain(verdict)
+
+
+def test_no_row_is_lost_even_when_most_are_quarantined():
+    rows = [r.model_copy(update={"author": "x"}) if n % 3 else r for n, r in enumerate(clean_rows(900, seed=5))]
+    verdict = run(rows)
+    out = [item.row for item in verdict.quarantined]
+    assert len(out) == 600  # more than the 200 that unexpected_list holds
+    assert sorted([*verdict.kept, *out]) == list(range(len(rows)))
+    assert all(item.row_hash == rows[item.row].row_hash for item in verdict.quarantined)
+
+
+def test_rows_of_one_task_with_different_advice_are_all_kept():
+    dice = random.Random(1)
+    advices = ["limit inside ; empty zero", "limit outside ; empty zero", "repeats once ; empty none"]
+    extra = [row("one", CLEAN[0].task_text + " do it now .", advice, dice) for advice in advices]
+    assert len(run([*CLEAN, *extra]).kept) == len(CLEAN) + 3
+
+
+def test_threshold_decides_whether_one_inserted_word_is_a_copy():
+    # The text is long, as one word must weigh little, and not templated, as its clean neighbours must be unlike it.
+    dice = random.Random(2)
+    long = (
+        "write f(xs, k) . " + " ".join(f"{a}{n}" for n, a in enumerate(["alpha", "beta", "gamma", "delta"] * 10)) + " ."
+    )
+    pair = [
+        row("l1", long, "limit inside ; empty zero", dice),
+        row("l2", long.replace("gamma6", "gamma6 then"), "limit inside ; empty zero", dice),
+    ]
+    strict, loose = run([*CLEAN, *pair]), run([*CLEAN, *pair], PARAMS.model_copy(update={"near_duplicate": 0.88}))
+    last = len(CLEAN) + 1
+    assert last in strict.kept
+    assert {item.row: item.reasons for item in loose.quarantined}[last] == ("near_duplicate",)
+
+
+def test_duplicates_are_set_aside_without_counting_as_broken():
+    verdict = run([*CLEAN, *CLEAN])
+    assert verdict.passed
+    assert len(verdict.quarantined) == len(CLEAN)
+
+
+def test_first_of_equal_rows_stays():
+    assert run([*CLEAN, *CLEAN]).kept == tuple(range(len(CLEAN)))
+
+
+def test_broken_row_does_not_displace_its_sound_copy_or_speak_for_its_task():
+    broken = CLEAN[0].model_copy(update={"author": "x"})
+    other_text = CLEAN[1].model_copy(update={"task_text": "a\x00b ."})
+    verdict = run([broken, other_text, *CLEAN])
+    assert verdict.kept == tuple(range(2, len(CLEAN) + 2))
+
+
+def test_no_rows_fail_with_a_reason_and_not_a_crash():
+    verdict = run([])
+    assert {result.rule for result in verdict.broken} == {"min_rows"}
+
+
+def test_failing_suite_raises_a_readable_reason_without_values():
+    rows = [r.model_copy(update={"reflection": "password=hunter2butlonger"}) for r in CLEAN]
+    with pytest.raises(ValidationFailed) as error:
+        require(run(rows))
+    text = str(error.value)
+    assert "hunter2" not in text
+    assert all(part in text for part in ("secret", "max_quarantined", "rows 0, 1, 2", "what to do", "params.yaml"))
+
+
+def test_passing_suite_is_returned():
+    verdict = run(CLEAN)
+    assert require(verdict) is verdict
+
+
+def test_equal_input_gives_equal_bytes_and_the_suite_digest_follows_the_bounds():
+    first, second = run(CLEAN), run(CLEAN)
+    assert first.line() == second.line()
+    assert run(CLEAN[:120]).suite_digest == first.suite_digest
+    other = run(CLEAN, PARAMS.model_copy(update={"max_words": 15}))
+    assert other.suite_digest != first.suite_digest
+
+
+def test_summary_counts_reasons_and_holds_no_text():
+    rows, places = ROW_INJECTORS["secret_key"](list(CLEAN), EVALUATION, random.Random(1))
+    plain = summary(run(rows))
+    assert plain["kept"] + len(plain["quarantined"]) == plain["rows"] == len(rows)
+    assert plain["reasons"]["secret"] == len(places)
+    key = next(part for part in rows[min(places)].task_text.split() if part.startswith("sk-"))
+    assert key not in str(plain)
+    assert CLEAN[0].task_text not in str(plain)
+
+
+def test_data_docs_and_offline_page_are_written_and_leak_nothing(tmp_path: Path):
+    rows, _ = ROW_INJECTORS["secret_password"](list(CLEAN), EVALUATION, random.Random(1))
+    rows[0] = rows[0].model_copy(update={"author": "ghp_" + "a1B2" * 9})
+    verdict = run(rows, docs=tmp_path / "docs")
+    assert 0 in {item.row for item in verdict.quarantined}
+    page = (tmp_path / "docs" / "summary.html").read_text()
+    assert "http" not in page
+    assert "secret" in page
+    assert (tmp_path / "docs" / "index.html").is_file()
+    for file in (tmp_path / "docs").rglob("*"):
+        data = file.read_bytes() if file.is_file() else b""
+        assert b"hunter2" not in data
+        assert b"ghp_a1B2" not in data
+        assert b"keep those up to" not in data
+
+
+@pytest.mark.integration
+def test_docs_of_an_earlier_run_are_replaced(tmp_path: Path):
+    run(CLEAN, docs=tmp_path)
+    run(CLEAN, docs=tmp_path)
+    assert len(list((tmp_path / "validations").rglob("*.html"))) == 3  # rows, repeats and totals
+
+
+def test_missing_column_is_a_clear_error():
+    import pandas
+
+    from parammem.validation.rules import suite_rules
+
+    rules = [rule for rule in suite_rules(PARAMS, "code", True) if rule.stage == "rows"]
+    with pytest.raises(DataError, match=r"lack.*'author'"):
+        SuiteRunner(None).run("rows", pandas.DataFrame({"row": [1]}), rules)
+
+
+def test_free_prose_is_judged_without_claims():
+    dice = random.Random(0)
+    params = PARAMS.model_copy(update={"max_words": 60})
+    prose = (
+        "Check that the bound itself is included, since the tests call sorted() on lists that hold it. "
+        "Watch out for an empty list of {} {}, and round only at the end."
+    )
+    rows = [
+        row(f"p{n}", task_text(random.Random(n)), prose.format(advice_text(dice).split()[0], n), dice)
+        for n in range(60)
+    ]
+    rows = list({r.task_text: r for r in rows}.values())
+    cut = rows[0].model_copy(update={"reflection": prose[:110]})
+    verdict = run([*rows[1:], cut], params, read=None)
+    assert [item.row for item in verdict.quarantined] == [len(rows) - 1]
+    assert verdict.quarantined[0].reasons == ("truncated",)
+
+
+def test_a_row_is_what_core_says():
+    """The injectors build rows by hand; they must stay valid records."""
+    assert all(ReflectionExample.model_validate(r.model_dump()) == r for r in CLEAN)
