@@ -36,7 +36,7 @@ def main() -> int:
                 os.environ["PREFECT_API_URL"] = stack.enter_context(local_server(ROOT / ".cache" / "prefect"))
             print(f"serving rebuild of {given.root} at {given.cron!r}; Prefect: {os.environ['PREFECT_API_URL']}")
             print("stop with Ctrl-C", flush=True)
-            serve(given.root, given.cron, given.retries)
+            serve(given.root, given.cron, given.retries, given.track)
     except KeyboardInterrupt:
         pass
     except RuntimeError as error:
@@ -51,15 +51,16 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--cron", default=NIGHTLY, help=f"five cron fields, local time (default: {NIGHTLY!r})")
     parser.add_argument("--root", default=str(ROOT), help="the repository (default: this one)")
     parser.add_argument("--retries", type=int, default=1, help="tries again of a failed stage (default: 1)")
+    parser.add_argument("--track", action=argparse.BooleanOptionalAction, default=True, help="log new runs to W&B")
     return parser.parse_args(arguments)
 
 
-def serve(root: str, cron: str, retries: int) -> None:
+def serve(root: str, cron: str, retries: int, track: bool) -> None:
     """Register the schedule and run what falls due. Returns on Ctrl-C."""
     # Imported here: Prefect reads PREFECT_API_URL when it is imported.
     from flows.rebuild import rebuild
 
-    parameters = {"root": str(Path(root).resolve()), "retries": retries, "track": True}
+    parameters = {"root": str(Path(root).resolve()), "retries": retries, "track": track}
     # limit=1: two runs would only wait for each other's DVC lock.
     rebuild.serve(name="nightly", cron=cron, parameters=parameters, limit=1, print_starting_message=False)
 
