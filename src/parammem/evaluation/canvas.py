@@ -96,6 +96,15 @@ def percent_axis(axis: Any) -> None:
     axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f}%"))
 
 
+def plain_axis(axis: Any) -> None:
+    """Few plain numbers on a logarithmic scale."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def _dress(axes: Any) -> None:
     axes.patch.set_alpha(0)
     axes.tick_params(colors=INK, labelsize=9, length=3)

@@ -14,6 +14,7 @@ from parammem.evaluation.canvas import (
     legend_below,
     panels,
     percent_axis,
+    plain_axis,
     svg,
 )
 from parammem.evaluation.inputs import (
@@ -140,7 +141,8 @@ def accuracy_bars(inputs: ReportInputs, tree: Tree) -> str:
             for key, label, shift, fill in (("", "kinds seen", -0.13, True), ("_unseen", "unseen kinds", 0.13, False)):
                 value = {k: found.get(f"advice_accuracy{key}{s}") for k, s in _ENDS.items()}
                 mark = _dot(axes, place + shift, value, colour(name), fill)
-                handles.setdefault(label, mark) if mark is not None else None
+                if mark is not None:
+                    handles.setdefault(label, mark)
         axes.set_title(DOMAIN_NAMES.get(domain, domain), fontsize=11)
         axes.set_xlim(0, 1.02)
         percent_axis(axes.xaxis)
@@ -165,6 +167,7 @@ def cost(inputs: ReportInputs, tree: Tree) -> str:
             spent = found["prompt_tokens"] + found["completion_tokens"]
             handles[arm_name(arm)] = axes.scatter([max(spent, 1)], [found["pass_rate"]], color=colour(arm), s=48)
         axes.set_xscale("log")
+        plain_axis(axes.xaxis)
         axes.set_title(DOMAIN_NAMES.get(domain, domain), fontsize=11)
         axes.set_xlabel("tokens per task (log scale)")
         axes.set_ylim(bottom=0)
@@ -230,8 +233,8 @@ def _arm_lines(inputs: ReportInputs, name: str, label: str, points: Any, last: i
         axes.set_xlabel("iteration")
         axes.set_xticks(range(1, last + 1))
         axes.set_xlim(0.8, last + 0.2)
-        axes.set_ylim(bottom=0)
         percent_axis(axes.yaxis)
+    row[0].set_ylim(bottom=0)  # only now: the limits are shared, and setting one ends the scaling to later panels
     row[0].set_ylabel(label)
     ordered = [arm_name(arm) for arm in arms if arm_name(arm) in handles]
     legend_below(figure, [handles[label] for label in ordered], ordered, 4)

@@ -118,6 +118,13 @@ def arm_name(arm: str) -> str:
     return ARMS.get(arm, arm)
 
 
+def pair_name(left: str, right: str) -> str:
+    """A comparison in words; a control goes by its reflector alone: "ParamAgent − untrained"."""
+    control = right.removeprefix(f"{left}.")
+    other = arm_name(right) if control == right else REFLECTORS.get(control, control).lower()
+    return f"{arm_name(left)} − {other}"
+
+
 def pair_key(left: str, right: str) -> str:
     """Key of a comparison in metrics.json: paramagent_vs_untrained, paramagent_plus_vs_dot_bank."""
     return f"{left}_vs_{right.removeprefix(left + '.')}".replace(".", "_")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from parammem.evaluation.canvas import FAINT, INK, legend_below, panels, percent_axis, png, svg
-from parammem.evaluation.inputs import ARMS, DOMAIN_NAMES, PAIRS, REFLECTORS, arm_name, in_order
+from parammem.evaluation.inputs import ARMS, DOMAIN_NAMES, PAIRS, REFLECTORS, arm_name, in_order, pair_name
 from parammem.evaluation.statistics import cluster_bootstrap, holm, sign_flip
 
 RHO_COLOURS = ("#b8bec4", "#7fb2e5", "#2f7ed8", "#12407a")
@@ -221,7 +221,7 @@ def _pairs_table(rows: list[dict[str, Any]]) -> str:
             if (row["left"], row["right"]) == (left, right)
         }
         if found:
-            cells[f"{arm_name(left)} − {arm_name(right)}"] = found
+            cells[pair_name(left, right)] = found
     domains = in_order((row["domain"] for row in rows), DOMAIN_NAMES)
     return _grid("Difference in points [95% interval], worlds won–lost", cells, domains)
 

@@ -1,0 +1,227 @@
+"""Figures in words and tables: for the terminal (rich), for the page, and as CSV for DVC plots."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from parammem.evaluation import metrics
+from parammem.evaluation.figures import Tree, find
+from parammem.evaluation.inputs import (
+    DOMAIN_NAMES,
+    REFLECTORS,
+    ReportInputs,
+    arm_name,
+    arms_of,
+    domains_of,
+    in_order,
+    pair_name,
+    runs_of,
+)
+from parammem.evaluation.statistics import Comparison
+from parammem.evaluation.summary import TemperatureRow
+
+Table = tuple[list[str], list[list[str]]]
+"""Head and rows."""
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}%"
+
+
+def number(value: float | None, places: int = 2) -> str:
+    return "–" if value is None else f"{value:,.{places}f}"
+
+
+def points(share: float) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def p_value(p: float | None) -> str:
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def arms_table(inputs: ReportInputs, tree: Tree, domain: str) -> Table:
+    """One row per arm of a domain."""
+    head = ["arm", "solved", "95% interval", "visible", "unseen", "prompt", "written", "× base", "repeats"]
+    rows = []
+    for arm in arms_of(run for run in inputs.runs if run.domain == domain):
+        found = find(tree, domain, arm) or {}
+        rows.append(
+            [
+                arm_name(arm),
+                percent(found.get("pass_rate")),
+                _interval(found.get("pass_rate_low"), found.get("pass_rate_high")),
+                percent(found.get("visible_pass_rate")),
+                percent(found.get("unseen_pass_rate")),
+                number(found.get("prompt_tokens"), 0),
+                number(found.get("completion_tokens"), 0),
+                number(found.get("token_ratio"), 1),
+                percent(found.get("repetition")),
+            ]
+        )
+    return head, rows
+
+
+def comparisons_table(compared: Sequence[Comparison]) -> Table:
+    """One row per paired comparison."""
+    head = ["domain", "comparison", "points", "95% interval", "p", "p, Holm", "pairs", "discordant"]
+    rows = [
+        [
+            DOMAIN_NAMES.get(c.domain, c.domain),
+            pair_name(c.left, c.right),
+            points(c.difference),
+            f"{points(c.low)} … {points(c.high)}",
+            p_value(c.p),
+            p_value(c.p_holm),
+            str(c.n),
+            f"{c.left_only} : {c.right_only}",
+        ]
+        for c in compared
+    ]
+    return head, rows
+
+
+def reflectors_table(inputs: ReportInputs, tree: Tree) -> Table:
+    """Advice accuracy and diversity, one row per domain and reflector."""
+    head = [
+        "domain",
+        "reflector",
+        "accuracy",
+        "95% interval",
+        "unseen",
+        "among claimed",
+        "distinct",
+        "bits",
+        "distance",
+        "K*",
+    ]
+    rows = []
+    for domain in domains_of(inputs):
+        accuracy, spread = find(tree, domain, "reflector") or {}, find(tree, domain, "diversity") or {}
+        for name in in_order(accuracy, REFLECTORS):
+            a, d = accuracy[name], spread.get(name, {})
+            rows.append(
+                [
+                    DOMAIN_NAMES.get(domain, domain),
+                    REFLECTORS.get(name, name),
+                    percent(a.get("advice_accuracy")),
+                    _interval(a.get("advice_accuracy_low"), a.get("advice_accuracy_high")),
+                    percent(a.get("advice_accuracy_unseen")),
+                    percent(a.get("advice_accuracy_among_claimed")),
+                    number(d.get("distinct"), 1),
+                    number(d.get("entropy"), 2),
+                    number(d.get("distance"), 3),
+                    number(d.get("k_star"), 0),
+                ]
+            )
+    return head, rows
+
+
+def ceilings_table(inputs: ReportInputs, tree: Tree) -> Table:
+    head = ["domain", "text alone (floor)", "+ visible checks", "+ regularities", "+ both"]
+    rows = []
+    for domain in domains_of(inputs):
+        found = find(tree, domain, "ceiling")
+        if found:
+            keys = ("spec", "visible", "regularities", "visible_regularities")
+            rows.append([DOMAIN_NAMES.get(domain, domain), *(percent(found[key]) for key in keys)])
+    return head, rows
+
+
+def correlation_table(inputs: ReportInputs, tree: Tree) -> Table:
+    """Diversity of a task's draws against success on it."""
+    names = {"distinct": "distinct sets of claims", "entropy": "their entropy", "distance": "cosine distance"}
+    head = ["domain", "measure", "Pearson", "95% interval", "Spearman", "95% interval", "tasks"]
+    rows = []
+    for domain in domains_of(inputs):
+        for measure, found in (find(tree, domain, "diversity", "with_success") or {}).items():
+            if "pearson" not in found:
+                rows.append(
+                    [DOMAIN_NAMES.get(domain, domain), names[measure], "constant", "–", "–", "–", str(found["n"])]
+                )
+                continue
+            cells = [f"{found['pearson']:+.2f}", _span(found, "pearson"), f"{found['spearman']:+.2f}"]
+            rows.append(
+                [DOMAIN_NAMES.get(domain, domain), names[measure], *cells, _span(found, "spearman"), str(found["n"])]
+            )
+    return head, rows
+
+
+def table_text(inputs: ReportInputs, tree: Tree, compared: Sequence[Comparison]) -> str:
+    """All tables as plain text, at most 118 columns wide."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    console = Console(file=out, width=118, color_system=None, force_terminal=False)
+    console.print(
+        f"protocol {inputs.protocol} · world {inputs.world} · ρ {inputs.rho:g} · sandbox {inputs.sandbox_level} · "
+        f"{inputs.iterations} iterations"
+    )
+    for domain in domains_of(inputs):
+        _print(console, DOMAIN_NAMES.get(domain, domain), arms_table(inputs, tree, domain))
+    _print(console, "Paired comparisons", comparisons_table(compared))
+    _print(console, "The reflectors", reflectors_table(inputs, tree))
+    _print(console, "Bayes floor and ceilings", ceilings_table(inputs, tree))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def solved_csv(inputs: ReportInputs) -> str:
+    """A row per iteration, a column `<domain>_<arm>` (dots as underscores) per arm: share solved so far."""
+    columns: dict[str, list[float]] = {}
+    for domain in domains_of(inputs):
+        for arm in arms_of(run for run in inputs.runs if run.domain == domain):
+            solved = metrics.solved_per_iteration(runs_of(inputs, domain, arm), inputs.iterations)
+            if solved:
+                columns[f"{domain}_{arm}".replace(".", "_")] = solved
+    rows = [
+        [number, *(round(column[number - 1], 6) for column in columns.values())]
+        for number in range(1, inputs.iterations + 1)
+    ]
+    return _csv(["iteration", *columns], rows)
+
+
+def temperature_csv(rows: Sequence[TemperatureRow]) -> str:
+    """A row per domain and temperature. Empty cells where a figure cannot be had."""
+    return _csv(
+        list(TemperatureRow.model_fields),
+        [[round(v, 6) if isinstance(v, float) else v for v in row.model_dump().values()] for row in rows],
+    )
+
+
+def _csv(head: list[str], rows: Sequence[Sequence[Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _print(console: Any, title: str, table: Table) -> None:
+    from rich import box
+    from rich.table import Table as RichTable
+
+    head, rows = table
+    if not rows:
+        return
+    drawn = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    words = 2 if head[0] == "domain" else 1
+    for place, name in enumerate(head):
+        drawn.add_column(name, justify="left" if place < words else "right", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*row)
+    console.print(drawn)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "–" if low is None or high is None else f"{100 * low:.0f} … {100 * high:.0f}%"
+
+
+def _span(found: dict[str, Any], key: str) -> str:
+    low, high = found.get(f"{key}_low"), found.get(f"{key}_high")
+    return "–" if low is None or high is None else f"{low:+.2f} … {high:+.2f}"
