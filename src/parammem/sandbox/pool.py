@@ -12,14 +12,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from parammem.errors import SandboxError
 from parammem.sandbox.inner import wire
-from parammem.sandbox.records import Job, Level, Limits, Outcome
+from parammem.sandbox.records import Check, Job, Level, Limits, Outcome, Verdict
 
 _MAIN = Path(__file__).parent / "inner" / "__main__.py"
 _START_SECONDS = 60.0
@@ -51,6 +51,7 @@ class _Worker:
                 f"the sandbox worker did not start ({' '.join([*wrapper, sys.executable])}); "
                 "run `parammem sandbox doctor`"
             ) from None
+        self.layers: dict[str, Any] = hello
         if not hello["ready"]:
             self.close()
             raise SandboxError(
@@ -122,11 +123,26 @@ class Pool:
         Raises:
             SandboxError: the level cannot be had here, or a worker died twice on one job.
         """
-        limits = limits or Limits()
-        if len(jobs) == 1 or self.workers == 1:
-            return [self._run(job, limits) for job in jobs]
+        return self._spread(lambda job: self._run(job, limits or Limits()), jobs)
+
+    def check(self, checks: Sequence[Check], limits: Limits | None = None) -> list[Verdict]:
+        """The verdict of each test program, in order. Raises as `run` does."""
+        return self._spread(lambda check: self._check(check, limits or Limits()), checks)
+
+    def layers(self) -> dict[str, Any]:
+        """What a worker says it could set up: namespaces, hidden folders, Landlock version, user of its children."""
+        worker = self._idle.get()
+        try:
+            worker = worker or self._start()
+            return dict(worker.layers)
+        finally:
+            self._idle.put(worker)
+
+    def _spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        if len(items) == 1 or self.workers == 1:
+            return [work(item) for item in items]
         with ThreadPoolExecutor(self.workers) as threads:
-            return list(threads.map(lambda job: self._run(job, limits), jobs))
+            return list(threads.map(work, items))
 
     def _run(self, job: Job, limits: Limits) -> list[Outcome]:
         if not job.calls:
@@ -135,6 +151,13 @@ class Pool:
         inputs = len(job.calls) if any(call.stdin is not None for call in job.calls) else 1
         rows = self._ask(message, (limits.wall_seconds * _PATIENCE + 30) * inputs)
         return [_outcome(row, limits) for row in rows]
+
+    def _check(self, check: Check, limits: Limits) -> Verdict:
+        message = wire.encode({"mode": "check", **check.model_dump(), "limits": limits.model_dump()})
+        answer = self._ask(message, limits.wall_seconds * _PATIENCE + 30)
+        outcome = None if answer["row"] is None else _outcome([*answer["row"], answer["cpu"]], limits)
+        detail = answer["detail"] or ("" if answer["passed"] or outcome is None else outcome.error)
+        return Verdict(passed=answer["passed"], detail=detail, outcome=outcome, cpu_seconds=answer["cpu"])
 
     def _ask(self, message: bytes, seconds: float) -> Any:
         """One exchange with some idle worker; a worker that dies is replaced and the run tried once more."""
@@ -187,9 +210,9 @@ def _message(job: Job, limits: Limits) -> bytes:
         raise SandboxError(f"an argument cannot be sent to the program: {error}; use plain builtin values") from None
     return wire.encode(
         {
+            "mode": "program" if stdin else "calls",
             "source": job.source,
             "entry": job.entry or "",
-            "stdin": stdin,
             "calls": calls,
             "inputs": [call.stdin or "" for call in job.calls],
             "limits": limits.model_dump(),
@@ -230,10 +253,10 @@ _lock = threading.Lock()
 def shared_pool(workers: int, level: Level) -> Pool:
     """This process's pool of that size and level, made on first use and closed at exit."""
     with _lock:
-        key = (os.getpid(), workers, level)
-        if key not in _shared:
-            _shared[key] = Pool(workers, level)
-        return _shared[key]
+        key: tuple[int, int, Level] = (os.getpid(), workers, level)
+        pool = _shared.get(key) or Pool(workers, level)
+        _shared[key] = pool
+        return pool
 
 
 @atexit.register

@@ -73,6 +73,23 @@ class Outcome(Record):
     """CPU time of the whole child. All outcomes of one child carry the same figure."""
 
 
+class Check(Record):
+    """A candidate and a trusted test program, for tests that are not `call == literal`.
+
+    The tests run outside the child, against a proxy of the candidate: they must be the benchmark's own, never text
+    that a model wrote. They see plain values only, and arguments that the candidate changes in place stay unchanged
+    for them.
+    """
+
+    source: str
+    entry: str
+    tests: str
+    """Statements that raise when the candidate is wrong. They may call it by its name or as `candidate`; a function
+    `check` that they define is called with it (HumanEval)."""
+    preamble: str = ""
+    """Trusted text that runs before the tests and may define helpers they use, e.g. the problem's own prompt."""
+
+
 class Verdict(Record):
     """What a test program said of a candidate."""
 

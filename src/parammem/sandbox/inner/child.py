@@ -27,40 +27,41 @@ class Cage:
     """Descriptor of the Landlock rules."""
     uid: int | None
     """The user to become; None to stay."""
+    count_threads: bool
+    """Whether the kernel's process limit counts this child's threads alone, so that it can be set."""
     base_memory: int
     """Address space of the bare interpreter, in bytes."""
 
 
 def lock_down(cage: Cage, limits: dict[str, Any]) -> None:
     """Give up every right for good. Raises OSError, and then the candidate is never run."""
-    _limit(limits, cage.base_memory)
+    _limit(limits, cage)
     if cage.uid is not None:
         os.setgroups([])
         os.setresgid(cage.uid, cage.uid, cage.uid)
         os.setresuid(cage.uid, cage.uid, cage.uid)
     _libc.prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL: cleared by the change of user, so set after it
-    if cage.rules is None and cage.filter is None:
+    if cage.filter is None:
         return
     if _libc.prctl(38, 1, 0, 0, 0) != 0:  # PR_SET_NO_NEW_PRIVS
         raise OSError(ctypes.get_errno(), "no_new_privs refused")
     if cage.rules is not None:
         landlock.restrict(cage.rules)
         os.close(cage.rules)
-    if cage.filter is not None:
-        seccomp.install(cage.filter.bound_to(os.getpid()))
+    seccomp.install(cage.filter.bound_to(os.getpid()))
 
 
-def _limit(limits: dict[str, Any], base_memory: int) -> None:
-    size = max(limits["output_bytes"] + 1, limits["file_bytes"])
-    memory = base_memory + limits["memory_mb"] * 2**20
-    cpu = int(limits["cpu_seconds"]) + 2
-    for what, most in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_FSIZE, size),
-        (resource.RLIMIT_CPU, cpu),
+def _limit(limits: dict[str, Any], cage: Cage) -> None:
+    wanted = [
+        (resource.RLIMIT_AS, cage.base_memory + limits["memory_mb"] * 2**20),
+        (resource.RLIMIT_FSIZE, max(limits["output_bytes"] + 1, limits["file_bytes"])),
+        (resource.RLIMIT_CPU, int(limits["cpu_seconds"]) + 2),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 256),
-    ):
+    ]
+    if cage.count_threads:
+        wanted.append((resource.RLIMIT_NPROC, limits["threads"] + 3))  # the zygote and its kin count too
+    for what, most in wanted:
         hard = resource.getrlimit(what)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(what, (most, most))
@@ -108,21 +109,19 @@ def _finish() -> None:
 
 
 def _serve_calls(link: socket.socket, source: str, entry: str) -> None:
-    failure: tuple[bytes, bytes] | None = None
-    function: Any = None
     try:
         function = _load(source, entry)
     except BaseException as error:
         kind, body = _said(error)
-        failure = (b"M", body) if kind == b"M" else (b"S", b"the program does not load: " + body)
+        _flush()
+        _send(link, kind if kind == b"M" else b"S", b"the program does not load: " + body)
+        return
+    _flush()
+    _send(link, b"V", b"N")
     while True:
         args, kwargs = wire.decode(_receive(link))
-        if failure is not None:
-            _send(link, *failure)
-            continue
         try:
-            value = function(*args, **kwargs)
-            answer = _encoded(value)
+            answer = _encoded(function(*args, **kwargs))
         except BaseException as error:
             answer = _said(error)
         _flush()

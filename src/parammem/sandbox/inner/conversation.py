@@ -1,0 +1,164 @@
+"""One conversation of the trusted worker with one child: send a request, read a bounded answer, learn how it ended."""
+
+from __future__ import annotations
+
+import array
+import os
+import select
+import signal
+import socket
+import time
+from typing import Any
+
+from . import wire, zygote
+
+Row = list[Any]
+"""[kind, value bytes, stdout bytes, error]; the pool turns it into an Outcome."""
+
+_KINDS = {b"E": "exception", b"M": "memory", b"U": "undecodable", b"S": "setup", b"X": "undecodable", b"!": "refused"}
+_BETTER_NAMES = (
+    ("PermissionError", "denied"),
+    ("OSError: [Errno 27]", "files"),
+    ("RuntimeError: can't start new thread", "threads"),
+)
+
+
+class Conversation:
+    """A context manager around one child, from its start to the report of its end."""
+
+    def __init__(self, control: socket.socket, jobs: int, limits: dict[str, Any], text: str = "") -> None:
+        self.control, self.jobs, self.limits = control, jobs, limits
+        self.seen = 0
+        self.report: dict[str, Any] | None = None
+        self.deadline = time.monotonic() + limits["wall_seconds"] * zygote.PATIENCE + 10
+        self.link, theirs = socket.socketpair()
+        self.printed = os.memfd_create("stdout")
+        given = _input(text)
+        fds = array.array("i", [theirs.fileno(), self.printed, given])
+        control.sendmsg([wire.encode(limits)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        theirs.close()
+        os.close(given)
+
+    def __enter__(self) -> Conversation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+        self.link.close()
+        os.close(self.printed)
+
+    def ask(self, payload: bytes) -> Row | None:
+        """Send one frame and read the answer to it; None when the child will never answer again."""
+        try:
+            self.link.sendall(wire.frame(payload))
+        except OSError:
+            return None
+        return self.listen()
+
+    def listen(self) -> Row | None:
+        """Read one answer."""
+        data = self._receive()
+        return None if data is None else self._row(data)
+
+    def _receive(self) -> bytes | None:
+        data = bytearray()
+        want = 4
+        while len(data) < want:
+            part = self._part(min(want - len(data), 1 << 20))
+            if not part:
+                return None
+            data += part
+            if len(data) == want == 4:
+                want += wire.frame_size(bytes(data))
+                if want > self.limits["value_bytes"] + 1024:
+                    return b"Xit returned more than it may"
+        return bytes(data[4:])
+
+    def _part(self, size: int) -> bytes:
+        """Some bytes of the child. Ends this worker if the main process is gone or the zygote hangs."""
+        poller = select.poll()
+        poller.register(self.link.fileno(), select.POLLIN)
+        poller.register(self.jobs, 0)  # tells only of its hanging up
+        ready = {fd for fd, _ in poller.poll(max(0, int((self.deadline - time.monotonic()) * 1000)))}
+        if self.link.fileno() not in ready:
+            os._exit(3)
+        try:
+            return self.link.recv(size)
+        except OSError:
+            return b""
+
+    def _row(self, answer: bytes) -> Row:
+        kind, body = answer[:1], answer[1:]
+        text = self._stdout()
+        if self.flooded():
+            return ["output", b"", text, ""]
+        if kind == b"V":
+            return ["value", body, text, ""]
+        error = body.decode("utf-8", "replace")[:600]
+        return [_name(_KINDS.get(kind, "undecodable"), error), b"", text, error]
+
+    def flooded(self) -> bool:
+        """Whether it printed more than it may."""
+        return os.fstat(self.printed).st_size > self.limits["output_bytes"]
+
+    def _stdout(self) -> bytes:
+        """What was printed since the last answer."""
+        left = self.limits["output_bytes"] - self.seen
+        text = os.pread(self.printed, left, self.seen) if left > 0 else b""
+        self.seen += len(text)
+        return text
+
+    def end(self) -> dict[str, Any]:
+        """Stop the child and learn how it ended; asked again, the same report."""
+        if self.report is None:
+            self.control.send(b"K")
+            self.control.settimeout(max(1.0, self.deadline - time.monotonic()))
+            try:
+                self.report = wire.decode(self.control.recv(65536))
+            except (OSError, wire.WireError):
+                os._exit(3)  # no zygote, no worker: the pool replaces both
+            self.control.settimeout(None)
+        assert self.report is not None
+        return self.report
+
+    def last_row(self, program: bool = False) -> Row:
+        """The outcome of a call that was never answered: which limit or act ended the child."""
+        kind, error = self._ending(self.end())
+        if kind == "exit" and program and self.end()["status"] == 0:
+            return ["value", wire.encode(None), self._stdout(), ""]
+        return [kind, b"", self._stdout(), error]
+
+    def _ending(self, report: dict[str, Any]) -> tuple[str, str]:
+        reason, status = report["reason"], report["status"]
+        if self.flooded():
+            return "output", ""
+        if reason in ("cpu", "threads", "files", "timeout"):
+            return reason, ""
+        if not os.WIFSIGNALED(status):
+            return "exit", f"it ended its own process with code {os.waitstatus_to_exitcode(status)}"
+        number = os.WTERMSIG(status)
+        if reason == "stopped":
+            return "undecodable", "it closed or broke its answer channel"
+        if number == signal.SIGXCPU or report["cpu"] >= self.limits["cpu_seconds"]:
+            return "cpu", ""
+        if number == signal.SIGKILL:
+            return "memory", "the kernel killed it, most likely for its memory"
+        return "crash", f"the interpreter crashed ({signal.Signals(number).name})"
+
+
+def _input(text: str) -> int:
+    """A descriptor that reads as the text."""
+    if not text:
+        return os.open(os.devnull, os.O_RDONLY)
+    given = os.memfd_create("stdin")
+    with os.fdopen(os.dup(given), "wb") as file:
+        file.write(text.encode("utf-8", "surrogatepass"))
+    os.lseek(given, 0, os.SEEK_SET)
+    return given
+
+
+def _name(kind: str, error: str) -> str:
+    """A better name for an exception that speaks of a limit."""
+    if kind != "exception":
+        return kind
+    return next((name for start, name in _BETTER_NAMES if error.startswith(start)), kind)
