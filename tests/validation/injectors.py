@@ -185,7 +185,7 @@ def advice_that_says_nothing(rows, evaluation, dice):
 
 
 def contradictory_advice(rows, evaluation, dice):
-    return _change(rows, dice, lambda r: {"reflection": "limit inside ; limit outside"})
+    return _change(rows, dice, lambda r: {"reflection": "limit inside ; limit outside ; empty zero"})
 
 
 def code_in_advice(rows, evaluation, dice):

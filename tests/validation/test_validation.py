@@ -273,6 +273,23 @@ def test_free_prose_is_judged_without_claims():
     assert verdict.quarantined[0].reasons == ("truncated",)
 
 
+@pytest.mark.parametrize("domain", ["code", "math", "qa"])
+def test_true_advice_on_the_real_pocket_world_is_kept(domain):
+    from parammem.pocket.conventions import parse_claims, phrase
+    from parammem.pocket.world import World, draw_splits
+
+    splits = draw_splits(domain, World(seed=1, rho=0.9), {"train": 100, "eval": 50})
+    dice = random.Random(0)
+    rows = [row(drawn.task.task_id, drawn.task.text, phrase(drawn.key.facts), dice) for drawn in splits["train"]]
+    rows = [r.model_copy(update={"domain": domain}) for r in rows]
+    evaluation = [drawn.task.text for drawn in splits["eval"]]
+    verdict = validate_rows(rows, evaluation, PARAMS, domain, lambda text: parse_claims(domain, text))
+    assert verdict.kept == tuple(range(100)), explain(verdict)
+    half = rows[0].model_copy(update={"reflection": f"{rows[0].reflection} ; {rows[0].reflection.split()[0]}"})
+    both = validate_rows([half, *rows], evaluation, PARAMS, domain, lambda text: parse_claims(domain, text))
+    assert [item.reasons for item in both.quarantined] == [("truncated",)]
+
+
 def test_a_row_is_what_core_says():
     """The injectors build rows by hand; they must stay valid records."""
     assert all(ReflectionExample.model_validate(r.model_dump()) == r for r in CLEAN)

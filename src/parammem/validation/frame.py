@@ -90,10 +90,12 @@ def _claim_signs(advice: str, claims: Claims | None) -> dict[str, Any]:
         cut = look.word_count(advice) >= 12 and not look.ends_sentence(advice) and "\n" not in advice.strip()
         return {"advice_cut": cut}
     said = claims(advice)
-    keys = Counter(claim.partition("=")[0] for claim in said)
+    parts = look.clauses(advice)
+    # Read part by part, since a parser may pass over what is said twice with different values.
+    keys = Counter(claim.partition("=")[0] for claim in said.union(*map(claims, parts)))
     return {
         "claims": len(said),
-        "advice_cut": bool(said) and any(not claims(part) for part in look.clauses(advice)),
+        "advice_cut": bool(said) and any(not claims(part) for part in parts),
         "contradictions": sum(n > 1 for n in keys.values()),
     }
 
