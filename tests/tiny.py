@@ -1,4 +1,4 @@
-"""A tiny random Llama with a tokenizer of its own, saved as an ordinary Hugging Face folder. For tests of engines and training.
+"""A tiny random Llama with a tokenizer of its own, saved as an ordinary Hugging Face folder. For tests.
 
 It writes nonsense, but real nonsense: the same files, classes and code paths as an 8B model.
 """
@@ -15,7 +15,8 @@ CHAT_TEMPLATE = (
 SPECIAL_TOKENS = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>")
 TEXTS = (
     "Return the sum of the prices that lie inside the limit, the limit itself included.",
-    "def solve(prices, limit):\n    total = 0\n    for price in prices:\n        if price <= limit:\n            total += price\n    return total\n",
+    "def solve(prices, limit):\n    total = 0\n    for price in prices:\n"
+    "        if price <= limit:\n            total += price\n    return total\n",
     "Repeats count once. When nothing is left the answer is zero. Round half up.",
     "Anna is the mentor of Ben. Who is the neighbour of the mentor of Carl?",
     "A discount of 10 percent off the price; apples, pears and plums at 3, 5 and 7 each.",
@@ -78,8 +79,8 @@ def make_tiny_model(
         # Wide enough that a random model's next-token distribution is far from flat: greedy has no near-ties.
         initializer_range=0.3,
         bos_token_id=None,
-        eos_token_id=tokenizer.convert_tokens_to_ids("<|end|>"),
-        pad_token_id=tokenizer.convert_tokens_to_ids("<|pad|>"),
+        eos_token_id=SPECIAL_TOKENS.index("<|end|>"),
+        pad_token_id=SPECIAL_TOKENS.index("<|pad|>"),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -110,5 +111,5 @@ def make_tiny_adapter(model: Path | str, folder: Path | str, rank: int = 4, alph
             for name, weight in peft.named_parameters():
                 if "lora_" in name:
                     weight.normal_(0.0, 0.2)
-    peft.save_pretrained(folder)
+    peft.save_pretrained(str(folder))
     return folder

@@ -1,1 +1,1 @@
-"""Engines write text: base (what they promise), scripted (tests), hf (transformers, PEFT), cached (around any of them)."""
+"""Engines write text: base (what they promise), scripted, hf (transformers and PEFT), cached (around any of them)."""

@@ -260,11 +260,12 @@ def load_model(folder: Path, adapter: Path | None = None, device: str = "auto", 
     kind = getattr(torch, dtype)
     where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=kind, local_files_only=True)
+        model: Any = AutoModelForCausalLM.from_pretrained(str(folder), dtype=kind, local_files_only=True)
         if adapter is not None:
             from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+            tuned: Any = PeftModel.from_pretrained(model, str(adapter))
+            model = tuned.merge_and_unload()
         return model.to(device=where, dtype=kind).eval()
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
         raise EngineError(

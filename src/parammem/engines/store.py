@@ -1,0 +1,205 @@
+"""The completion store: one SQLite file in a folder. Keys and texts only; what a key means is cached.py's affair.
+
+Why SQLite: write-ahead logging gives many readers beside a writer, a transaction is all there or not at all after
+`kill -9`, and it needs no server. synchronous=NORMAL: a killed process loses nothing it committed; a power cut may
+lose the last transactions but never damages the file. It needs a local disk (WAL does not work over NFS).
+
+A file that SQLite finds damaged is moved aside and a new one is begun; each entry carries a check sum of its own, and
+one that does not hold is no entry. So damage costs work and never gives a wrong answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import TypeVar
+
+from filelock import FileLock
+
+from parammem.errors import EngineError
+
+FILE = "completions.sqlite"
+DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+BUSY_SECONDS = 60
+KEYS_PER_QUERY = 500
+SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS completions (key TEXT PRIMARY KEY, value TEXT NOT NULL, sum TEXT NOT NULL)"
+    " WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS made (number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL,"
+    " process TEXT NOT NULL)",
+)
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class Store:
+    """Values by key. Safe for many processes and threads at once; a fork opens its own connection."""
+
+    def __init__(self, folder: Path | str) -> None:
+        """Raises EngineError: the folder cannot be made or the file cannot be opened."""
+        self.path = Path(folder) / FILE
+        self._lock = RLock()
+        self._pid = 0
+        self._inode = 0
+        self._connection: sqlite3.Connection | None = None
+        self._use(lambda connection: None)
+
+    def get(self, keys: Sequence[str]) -> dict[str, str]:
+        """The values of those keys that are there.
+
+        Raises:
+            EngineError: the store cannot be read.
+        """
+        return self._use(lambda connection: _read(connection, keys))
+
+    def put(self, values: Mapping[str, str]) -> None:
+        """Add entries in one transaction; all or none. An entry that is there already stays as it is.
+
+        Raises:
+            EngineError: the store cannot be written, for instance because the disk is full. Nothing is lost by it.
+        """
+        self._use(lambda connection: _write(connection, values, self._process))
+
+    def made(self) -> list[tuple[str, str]]:
+        """The append-only record of completions made: (key, process), oldest first."""
+        return self._use(lambda c: c.execute("SELECT key, process FROM made ORDER BY number").fetchall())
+
+    def close(self) -> None:
+        """Let go of the file. The next use opens it again."""
+        with self._lock:
+            if self._connection is not None and self._pid == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    def _use(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do the work on this process's connection; on a damaged file do it once more on a new one."""
+        with self._lock, _explained(self.path):
+            try:
+                return work(self._open())
+            except sqlite3.DatabaseError as error:
+                if _code(error) not in DAMAGED:
+                    raise
+                log.warning("the completion cache %s is damaged (%s)", self.path, error)
+            self._replace()
+            return work(self._open())
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None and self._pid == os.getpid():
+            return self._connection
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # The lock: two processes that switch a new file to WAL at the same time would see it locked.
+        with FileLock(f"{self.path}.lock", timeout=BUSY_SECONDS):
+            self._connection = _connect(self.path)
+        self._pid, self._inode = os.getpid(), self.path.stat().st_ino
+        self._process = f"{self._pid}-{secrets.token_hex(4)}"
+        return self._connection
+
+    def _replace(self) -> None:
+        """Move the damaged file aside, unless another process has done so since we opened it."""
+        self.close()
+        with FileLock(f"{self.path}.lock", timeout=BUSY_SECONDS):
+            if not _is_damaged(self.path, self._inode):
+                return
+            aside = self.path.with_name(f"{FILE}.damaged-{secrets.token_hex(4)}")
+            for tail in ("", "-wal", "-shm"):
+                part = Path(f"{self.path}{tail}")
+                if part.exists():
+                    part.rename(f"{aside}{tail}")
+        log.warning("it was moved to %s and a new cache is begun; delete the old one when you have looked", aside)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.create_function("check_sum", 2, _check_sum, deterministic=True)
+        for table in SCHEMA:
+            connection.execute(table)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_damaged(path: Path, inode: int) -> bool:
+    """Whether the file lying there now is the one that was found damaged, or cannot be opened either."""
+    if not path.exists():
+        return False
+    if path.stat().st_ino == inode:
+        return True
+    try:
+        _connect(path).close()
+    except sqlite3.DatabaseError as error:
+        return _code(error) in DAMAGED
+    return False
+
+
+def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for start in range(0, len(keys), KEYS_PER_QUERY):
+        some = keys[start : start + KEYS_PER_QUERY]
+        marks = ",".join("?" * len(some))
+        query = f"SELECT key, value, sum FROM completions WHERE key IN ({marks})"
+        for key, value, check in connection.execute(query, some):
+            if check == _check_sum(key, value):
+                found[key] = value
+            else:
+                log.warning("an entry of the completion cache is damaged and is made again (key %s)", key)
+    return found
+
+
+def _write(connection: sqlite3.Connection, values: Mapping[str, str], process: str) -> None:
+    rows = [(key, value, _check_sum(key, value)) for key, value in values.items()]
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # An entry is replaced only if its check sum no longer holds: the first writer's text is everybody's text.
+        connection.executemany(
+            "INSERT INTO completions VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE "
+            "SET value = excluded.value, sum = excluded.sum WHERE sum IS NOT check_sum(key, value)",
+            rows,
+        )
+        connection.executemany("INSERT INTO made (key, process) VALUES (?, ?)", [(key, process) for key in values])
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _check_sum(key: str, value: str) -> str:
+    return hashlib.sha256(f"{key}\n{value}".encode()).hexdigest()[:32]
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code (its extended codes keep it in the low byte)."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        advice = {
+            sqlite3.SQLITE_FULL: "the disk is full: free some space",
+            sqlite3.SQLITE_BUSY: "another process has held it for a minute: wait for it or end it",
+            sqlite3.SQLITE_READONLY: "it cannot be written: check its owner and rights",
+        }.get(_code(error), "check the disk and the folder's rights, or point engine.cache elsewhere")
+        raise EngineError(
+            f"the completion cache {str(path)!r} cannot be used ({error}); {advice}, and run again: "
+            "what was recorded before is kept"
+        ) from error
+    except (OSError, TimeoutError) as error:
+        raise EngineError(
+            f"the completion cache {str(path)!r} cannot be used ({error}); check engine.cache in params.yaml "
+            "and the folder's rights and space, and run again: what was recorded before is kept"
+        ) from error
