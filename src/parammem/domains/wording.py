@@ -30,8 +30,12 @@ class Wording:
 
     style: str = "pocket"
 
+    def shown(self, attempt: Attempt) -> str:
+        """An attempt as a prompt shows it. A pocket attempt is shown by its plan line, which names all its choices."""
+        return attempt.candidate.split("\n", 1)[0] if self.style == "pocket" else attempt.candidate
+
     def actor(self, task: Task, advice: Sequence[Reflection], examples: Sequence[Example]) -> tuple[Message, ...]:
-        shown = "".join(f"example {seen.text}\n{attempt.candidate}\n" for seen, attempt in examples)
+        shown = "".join(f"example {seen.text}\n{self.shown(attempt)}\n" for seen, attempt in examples)
         lines = "".join(f"{_label(piece)} {piece.text}\n" for piece in advice)
         return chat(template(self.style, "actor").format(examples=shown, task=task.text, advice=lines))
 
@@ -39,7 +43,7 @@ class Wording:
         self, task: Task, attempts: Sequence[Attempt], earlier: Sequence[Reflection], diverse: bool
     ) -> tuple[Message, ...]:
         last = attempts[-1]
-        words = {"task": task.text, "attempt": last.candidate, "feedback": last.feedback.text}
+        words = {"task": task.text, "attempt": self.shown(last), "feedback": last.feedback.text}
         if not diverse:
             return chat(template(self.style, "reflect").format(**words))
         said = "".join(f"earlier {piece.text}\n" for piece in earlier)
@@ -49,7 +53,7 @@ class Wording:
         return chat(template(self.style, "advise").format(task=task_text))
 
     def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
-        return chat(template(self.style, "hindsight").format(task=task.text, attempt=attempt.candidate))
+        return chat(template(self.style, "hindsight").format(task=task.text, attempt=self.shown(attempt)))
 
 
 def _label(piece: Reflection) -> str:

@@ -136,7 +136,7 @@ def _join(shards: list[Any]) -> Corpus:
     )
 
 
-def batches(corpus: Corpus, recipe: Recipe, epoch: int, bucket: int = 32) -> Iterator[np.ndarray]:
+def batches(corpus: Corpus, recipe: Recipe, epoch: int, bucket: int = 16) -> Iterator[np.ndarray]:
     """Indices of the texts of each batch: texts of like length together, in an order that follows from the epoch."""
     rng = np.random.default_rng([recipe.seed, epoch])
     lengths = np.diff(corpus.starts)

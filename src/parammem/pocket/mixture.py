@@ -17,7 +17,7 @@ from parammem.pocket.conventions import CONVENTIONS, kinds_of, phrase
 from parammem.pocket.problems import Check, Choices, Problem, draw_revealed, find_checks, solution
 from parammem.pocket.world import MAKERS
 
-FORMS = {"actor": 0.56, "reflect": 0.14, "reflect_diverse": 0.08, "advise": 0.12, "hindsight": 0.1}
+FORMS = {"actor": 0.62, "reflect": 0.13, "reflect_diverse": 0.06, "advise": 0.13, "hindsight": 0.06}
 """Share of each prompt form."""
 STRENGTHS = (0.0, 0.5, 0.9, 1.0)
 """Regularity of the private world that a text's bank examples share with its task."""
@@ -148,15 +148,15 @@ def _own_reflections(rng: random.Random, scene: Scene, count: int) -> list[Refle
 def _examples(rng: random.Random, scene: Scene) -> list[tuple[Task, Attempt]]:
     """Up to two tasks of the same world whose attempts passed their visible checks: choices right four times in five."""
     shown = []
-    for _ in range(rng.choices((0, 1, 2), (0.7, 0.1, 0.2))[0]):
+    for _ in range(rng.choices((0, 1, 2), (0.84, 0.06, 0.1))[0]):
         other = _draw_scene(rng, like=scene)
         shown.append((_task(other.problem), _attempt(other.problem, _mutated(rng, other, 0.8))))
     return shown
 
 
 def _actor(rng: random.Random, scene: Scene) -> tuple[str, str]:
-    reflections = _own_reflections(rng, scene, rng.choices((0, 1, 2, 3, 4), (0.5, 0.16, 0.13, 0.11, 0.1))[0])
-    advice = [_advice(rng, scene) for _ in range(rng.choices((0, 1, 2, 5), (0.3, 0.6, 0.07, 0.03))[0])]
+    reflections = _own_reflections(rng, scene, rng.choices((0, 1, 2, 3, 4), (0.5, 0.2, 0.14, 0.1, 0.06))[0])
+    advice = [_advice(rng, scene) for _ in range(rng.choices((0, 1, 2, 5), (0.25, 0.68, 0.05, 0.02))[0])]
     messages = WORDING.actor(_task(scene.problem), [*reflections, *advice], _examples(rng, scene))
     return messages[0].content, solution(scene.problem, scene.gold)
 

@@ -62,10 +62,7 @@ class _State:
         self.recipe, self.corpus, self.tokenizer = recipe, corpus, tokenizer
         self.device, self.checkpoint = device, checkpoint
         self.model = _new_model(recipe, tokenizer).to(device)
-        decay = [p for p in self.model.parameters() if p.dim() > 1]
-        plain = [p for p in self.model.parameters() if p.dim() <= 1]
-        groups = [{"params": decay, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98), fused=device == "cuda")
+        self.optimisers = _new_optimisers(self.model, recipe)
         self.step, self.curves, self.tokens = 0, [], 0
         self.per_epoch = sum(1 for _ in batches(corpus, recipe, 0))
         self.total = max(1, round(self.per_epoch * recipe.epochs))
@@ -105,28 +102,31 @@ class _State:
     def _train_step(self, rows: np.ndarray, sums: np.ndarray) -> None:
         import torch
 
-        for group in self.optimiser.param_groups:
-            group["lr"] = self._rate()
+        scale = self._rate_scale()
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = scale * group["initial_lr"]
         ids, lengths, targets = self._arrays(rows)
+        place = torch.arange(1, ids.shape[1], device=self.device)[None]
+        learnt = (place < lengths[:, None]) & (place >= targets[:, None])
         with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda"):
             # Right padding under a causal mask: no real token can see it, so no attention mask is needed.
-            logits = self.model(input_ids=ids, use_cache=False).logits[:, :-1]
-        losses = torch.nn.functional.cross_entropy(
-            logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
-        ).view(ids.shape[0], -1)
-        place = torch.arange(1, ids.shape[1], device=self.device)[None]
-        real, target = place < lengths[:, None], place >= targets[:, None]
-        weights = torch.where(target, 1.0, self.recipe.prompt_weight) * real
-        weights = torch.where(target & torch.isin(ids[:, 1:], self.cues), self.recipe.choice_weight, weights) * real
-        loss = (losses * weights).sum() / weights.sum()
-        loss.backward()
+            hidden = self.model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1][learnt]
+            logits = self.model.lm_head(hidden)
+        labels = ids[:, 1:][learnt]
+        losses = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")
+        weights = torch.where(torch.isin(labels, self.cues), self.recipe.choice_weight, 1.0)
+        ((losses * weights).sum() / weights.sum()).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        for optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
         self.step += 1
         self.tokens += int(np.sum(np.diff(self.corpus.starts)[rows]))
-        if self.step % LOG_EVERY < 10:  # a sample of the steps: reading the loss waits for the device
-            self._tally(rows, (losses * (real & target)).sum(1), (real & target).sum(1), sums)
+        if self.device == "cpu" or self.step % LOG_EVERY < 10:  # on a GPU a sample: reading the loss waits for it
+            counts = learnt.sum(1)
+            row = torch.repeat_interleave(torch.arange(len(rows), device=self.device), counts)
+            self._tally(rows, torch.zeros(len(rows), device=self.device).index_add_(0, row, losses.detach()), counts, sums)
 
     def _tally(self, rows: np.ndarray, losses: torch.Tensor, counts: torch.Tensor, sums: np.ndarray) -> None:
         forms = self.corpus.forms[rows]
@@ -139,19 +139,18 @@ class _State:
         self.curves.append({"step": self.step, "tokens": self.tokens, "all": round(total, 4), **per_form})
         sums[:] = 0
 
-    def _rate(self) -> float:
-        """Warm-up, then cosine to a twentieth."""
+    def _rate_scale(self) -> float:
+        """Warm-up, a plateau, then linearly down to a fiftieth over the last half of the steps."""
         if self.step < self.recipe.warmup_steps:
-            return self.recipe.learning_rate * (self.step + 1) / self.recipe.warmup_steps
-        done = (self.step - self.recipe.warmup_steps) / max(1, self.total - self.recipe.warmup_steps)
-        return self.recipe.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
+            return (self.step + 1) / self.recipe.warmup_steps
+        return max(0.02, min(1.0, 2 * (1 - self.step / self.total)))
 
     def _arrays(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Ids (B, T) padded to a multiple of 32, lengths (B,), starts of the targets (B,)."""
+        """Ids (B, T) padded to a multiple of 16, lengths (B,), starts of the targets (B,)."""
         import torch
 
         starts, lengths = self.corpus.starts[rows], np.diff(self.corpus.starts)[rows]
-        width = -(-int(lengths.max()) // 32) * 32
+        width = -(-int(lengths.max()) // 16) * 16
         place = starts[:, None] + np.arange(width)[None]
         real = np.arange(width)[None] < lengths[:, None]
         ids = np.where(real, self.corpus.ids[np.minimum(place, len(self.corpus.ids) - 1)], 0).astype(np.int64)
@@ -162,7 +161,7 @@ class _State:
         import torch
 
         partial = self.checkpoint.with_suffix(".partial")
-        held = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+        held = {"model": self.model.state_dict(), "optimisers": [o.state_dict() for o in self.optimisers]}
         place = {"step": self.step, "tokens": self.tokens, "curves": self.curves, "recipe": self.recipe.model_dump()}
         torch.save(held | place, partial)
         os.replace(partial, self.checkpoint)
@@ -174,7 +173,8 @@ class _State:
         if held["recipe"] != self.recipe.model_dump():
             raise ValueError(f"{self.checkpoint} is of another recipe; delete its folder or choose another")
         self.model.load_state_dict(held["model"])
-        self.optimiser.load_state_dict(held["optimiser"])
+        for optimiser, state in zip(self.optimisers, held["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
         self.step, self.tokens, self.curves = held["step"], held["tokens"], held["curves"]
 
     def save(self, out: Path) -> None:
@@ -211,3 +211,19 @@ def _new_model(recipe: Recipe, tokenizer: Any) -> Any:
         bos_token_id=None,
     )
     return LlamaForCausalLM(config)
+
+
+def _new_optimisers(model: Any, recipe: Recipe) -> list[Any]:
+    """Muon for the matrices of the blocks, AdamW for the rest."""
+    import torch
+
+    matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and "layers" in name]
+    others = [p for name, p in model.named_parameters() if not (p.dim() == 2 and "layers" in name)]
+    optimisers = [
+        torch.optim.Muon(matrices, lr=recipe.matrix_rate, momentum=0.95, weight_decay=recipe.weight_decay),
+        torch.optim.AdamW(others, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["initial_lr"] = group["lr"]
+    return optimisers

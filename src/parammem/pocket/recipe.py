@@ -25,12 +25,13 @@ class Recipe(Record):
     batch_tokens: int
     """Tokens of one optimiser step, padding included."""
     learning_rate: float
+    """Of AdamW, for embeddings and norms."""
+    matrix_rate: float
+    """Of Muon, for the matrices of the blocks: it needs about half the tokens that AdamW needs (docs/decisions.md)."""
     warmup_steps: int
     weight_decay: float
-    prompt_weight: float
-    """Loss weight of prompt tokens; tokens of the target weigh 1."""
     choice_weight: float
-    """Loss weight of the words that name a choice."""
+    """Loss weight of the words that name a choice; other tokens of the target weigh 1, tokens of the prompt 0."""
     seed: int
 
 
@@ -41,19 +42,19 @@ POCKET_1M = Recipe(
     heads=4,
     feed_forward=352,
     vocabulary=1024,
-    texts=1_200_000,
-    shard=20_000,
-    epochs=6,
-    batch_tokens=49_152,
+    texts=400_000,
+    shard=10_000,
+    epochs=1,
+    batch_tokens=6_144,
     learning_rate=3e-3,
-    warmup_steps=300,
-    weight_decay=0.05,
-    prompt_weight=0.1,
+    matrix_rate=0.02,
+    warmup_steps=150,
+    weight_decay=0.01,
     choice_weight=4.0,
     seed=20261,
 )
 POCKET_4M = POCKET_1M.model_copy(
-    update={"name": "pocket-4m", "hidden": 256, "layers": 5, "heads": 8, "feed_forward": 688, "learning_rate": 2e-3, "epochs": 5}
+    update={"name": "pocket-4m", "hidden": 256, "layers": 5, "heads": 8, "feed_forward": 688, "epochs": 2}
 )
 POCKET_TINY = POCKET_1M.model_copy(
     update={"name": "pocket-tiny", "hidden": 32, "layers": 1, "heads": 2, "feed_forward": 64, "texts": 400, "shard": 200,
