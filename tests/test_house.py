@@ -1,0 +1,180 @@
+"""Facts about the house itself: what the conventions promise, checked."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from parammem import config, errors
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted([*ROOT.glob("src/parammem/**/*.py"), *ROOT.glob("flows/*.py")])
+HEAVY = ("torch", "transformers", "peft", "great_expectations", "wandb", "datasets", "sklearn", "matplotlib", "prefect")
+
+LONGEST_FUNCTION = 60
+LONGEST_FILE = 400
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
+
+
+def test_error_tree_draws_every_error_and_nothing_else():
+    drawn = set(re.findall(r"─ (\w+)", str(errors.__doc__))) | {"ParamMemError"}
+    members = {name for name, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__}
+    assert drawn == members
+
+
+def test_errors_derive_as_the_tree_draws_them():
+    depth: dict[str, int] = {"ParamMemError": 0}
+    above = ["ParamMemError"]
+    for indent, name in re.findall(r"^([│ ]*)[├└]── (\w+)", str(errors.__doc__), flags=re.M):
+        depth[name] = len(indent) // 4 + 1
+        above = [*above[: depth[name]], name]
+        assert getattr(errors, name).__base__.__name__ == above[depth[name] - 1]
+    assert len(depth) > 5
+
+
+def test_different_branches_have_different_exit_codes():
+    codes = [kind.exit_code for kind in errors.ParamMemError.__subclasses__() if "exit_code" in vars(kind)]
+    assert len(codes) == len(set(codes))
+    assert 2 not in codes, "2 is typer's usage error"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_module_says_what_lives_here(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not tree.body or ast.get_docstring(tree), f"{name_of(path)} opens without a docstring"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_files_and_functions_stay_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+    long = [node.name for node in functions(path) if (node.end_lineno or 0) - node.lineno + 1 > LONGEST_FUNCTION]
+    assert not long, f"{name_of(path)}: longer than {LONGEST_FUNCTION} lines: {', '.join(long)}"
+
+
+def test_importing_any_room_loads_no_heavy_library():
+    program = f"""
+import importlib, pkgutil, sys
+import parammem
+for found in pkgutil.walk_packages(parammem.__path__, "parammem."):
+    if not found.name.endswith("__main__") and ".sandbox.inner" not in found.name:
+        importlib.import_module(found.name)
+print(*[name for name in {HEAVY!r} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+def test_every_room_has_its_tests():
+    packages = [path.parent for path in ROOT.glob("src/parammem/*/__init__.py")]
+    rooms = [package.name for package in packages if len(list(package.glob("*.py"))) > 1]
+    missing = [room for room in rooms if not list((ROOT / "tests" / room).glob("test_*.py"))]
+    assert missing == []
+
+
+def test_readme_opens_with_commands_that_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    opening = text.split("```sh\n")[1].split("```")[0]
+    opened = re.findall(r"^make ([a-z-]+)", opening, flags=re.M)
+    assert opened == ["repro", "test"]
+    assert set(re.findall(r"`make ([a-z-]+)`", text)) | set(opened) <= make_targets()
+
+
+def test_documents_link_to_what_exists():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            there = target.startswith("http") or (page.parent / target).exists()
+            assert there, f"{name_of(page)} links to {target}, which does not exist"
+
+
+def test_readme_file_tree_names_only_what_exists():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    tree = re.search(r"<!-- tree -->\n```\n(.*?)```", text, re.S)
+    assert tree, "README.md has no file tree between <!-- tree --> and its closing fence"
+    folder = [""]
+    for line in tree[1].splitlines():
+        indent, name = re.match(r"( *)(\S+)", line).groups()  # pyright: ignore[reportOptionalMemberAccess]
+        folder = [*folder[: len(indent) // 2 + 1], name]
+        place = ROOT.joinpath(*folder[1:])
+        assert place.exists(), f"README names {place.relative_to(ROOT)}, which does not exist"
+
+
+def test_every_param_is_explained():
+    listed = set(re.findall(r"^\| `([\w.]+)` \| \S", (ROOT / "docs/params.md").read_text(encoding="utf-8"), flags=re.M))
+    keys = {"domains"}
+    for section, field in config.Params.model_fields.items():
+        if section != "domains":
+            name = field.alias or section
+            keys |= {f"{name}.{inner.alias or key}" for key, inner in field.annotation.model_fields.items()}  # pyright: ignore
+    assert keys == listed
+
+
+def test_default_params_are_valid_and_name_every_key_that_has_no_default():
+    params = config.load_params(ROOT / "params.yaml")
+    assert set(yaml.safe_load((ROOT / "params.yaml").read_text())) == {
+        field.alias or name for name, field in type(params).model_fields.items()
+    }
+
+
+def test_small_settings_of_ci_are_valid_params():
+    sys.path.insert(0, str(ROOT / ".ci"))
+    try:
+        from small_repro import merged  # pyright: ignore[reportMissingImports]
+    finally:
+        sys.path.pop(0)
+    base = yaml.safe_load((ROOT / "params.yaml").read_text())
+    override = yaml.safe_load((ROOT / ".ci/small.yaml").read_text())
+    small = merged(base, override)
+    assert config.parse_params(small).tasks.train == override["tasks"]["train"]
+    assert base["tasks"]["train"] > small["tasks"]["train"]
+
+
+def test_constraints_pin_every_dependency_within_its_bounds():
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    lines = (ROOT / "constraints.txt").read_text().split()
+    pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+    for requirement in map(Requirement, wanted):
+        version = pins.get(canonicalize_name(requirement.name))
+        assert version, f"constraints.txt does not pin {requirement.name}"
+        assert requirement.specifier.contains(version, prereleases=True), f"{requirement} but pinned {version}"
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "pyproject.toml", "Makefile", ".ci/run"])
+def test_packages_come_from_the_index_that_pip_is_set_to(name):
+    text = (ROOT / name).read_text()
+    assert not re.search(r"index-url|find-links|trusted-host|https?://", text)
+
+
+def test_ci_is_executable_and_runs_the_readmes_test_command():
+    run = ROOT / ".ci/run"
+    assert os.access(run, os.X_OK)
+    assert re.search(r"^make test$", run.read_text(), flags=re.M)
+    assert re.search(r"^make check SKIP_UNIT=1$", run.read_text(), flags=re.M)
