@@ -33,9 +33,9 @@ class _Died(Exception):
 class _Worker:
     """One worker process and its pipe ends."""
 
-    def __init__(self, level: Level, wrapper: Sequence[str]) -> None:
+    def __init__(self, level: Level, wrapper: Sequence[str], namespaces: bool) -> None:
         self.process = subprocess.Popen(
-            [*wrapper, sys.executable, "-I", "-S", str(_MAIN), level],
+            [*wrapper, sys.executable, "-I", "-S", str(_MAIN), level, *(["namespaces"] if namespaces else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -106,11 +106,15 @@ class _Worker:
 class Pool:
     """Workers that live across calls. A context manager; started on first use, each when it is first needed.
 
-    `wrapper` is an optional command put before each worker's own, e.g. a bubblewrap, gVisor or docker line.
+    `wrapper` is an optional command put before each worker's own, e.g. a bubblewrap, gVisor or docker line; it must show
+    the interpreter and this package at their own paths, and pass stdin and stdout through. `namespaces=False` leaves
+    the second layer out.
     """
 
-    def __init__(self, workers: int = 1, level: Level = "strict", wrapper: Sequence[str] = ()) -> None:
-        self.workers, self.level, self.wrapper = workers, level, tuple(wrapper)
+    def __init__(
+        self, workers: int = 1, level: Level = "strict", wrapper: Sequence[str] = (), namespaces: bool = True
+    ) -> None:
+        self.workers, self.level, self.wrapper, self.namespaces = workers, level, tuple(wrapper), namespaces
         self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         for _ in range(workers):
             self._idle.put(None)
@@ -178,7 +182,7 @@ class Pool:
             self._idle.put(worker)
 
     def _start(self) -> _Worker:
-        worker = _Worker(self.level, self.wrapper)
+        worker = _Worker(self.level, self.wrapper, self.namespaces)
         self._all.add(worker)
         return worker
 
@@ -205,7 +209,7 @@ def _message(job: Job, limits: Limits) -> bytes:
     if not stdin and not job.entry:
         raise SandboxError("a job with function calls needs `entry`; give the function's name, or stdin to each call")
     try:
-        calls = [wire.encode((call.args, call.kwargs)) for call in job.calls]
+        calls = [wire.encode((job.entry, call.args, call.kwargs)) for call in job.calls]
     except wire.WireError as error:
         raise SandboxError(f"an argument cannot be sent to the program: {error}; use plain builtin values") from None
     return wire.encode(

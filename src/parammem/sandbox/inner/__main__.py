@@ -1,4 +1,4 @@
-"""`python -I -S .../inner/__main__.py LEVEL`: starts a worker. Gives the package a name of its own, so that neither
+"""`python -I -S .../inner/__main__.py LEVEL [namespaces]`: starts a worker. Gives the package a name of its own, so that neither
 site-packages nor the folder of this file is ever on the import path."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def _start() -> None:
     sys.modules["sandbox_inner"] = package
     from sandbox_inner import worker  # type: ignore[import-not-found]
 
-    worker.main(sys.argv[1])
+    worker.main(sys.argv[1], layered="namespaces" in sys.argv[2:])
 
 
 _start()

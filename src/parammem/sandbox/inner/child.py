@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import os
+import random
 import resource
 import socket
 import sys
@@ -109,8 +111,11 @@ def _finish() -> None:
 
 
 def _serve_calls(link: socket.socket, source: str, entry: str) -> None:
+    module = types.ModuleType("solution")
+    sys.modules["solution"] = module
     try:
-        function = _load(source, entry)
+        exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)
+        _find(module, entry)
     except BaseException as error:
         kind, body = _said(error)
         _flush()
@@ -119,25 +124,23 @@ def _serve_calls(link: socket.socket, source: str, entry: str) -> None:
     _flush()
     _send(link, b"V", b"N")
     while True:
-        args, kwargs = wire.decode(_receive(link))
+        name, args, kwargs = wire.decode(_receive(link))
         try:
-            answer = _encoded(function(*args, **kwargs))
+            answer = _encoded(_find(module, name)(*args, **kwargs))
         except BaseException as error:
             answer = _said(error)
         _flush()
         _send(link, *answer)
 
 
-def _load(source: str, entry: str) -> Any:
-    module = types.ModuleType("solution")
-    sys.modules["solution"] = module
-    exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)
+def _find(module: types.ModuleType, entry: str) -> Any:
+    """A function of the module, or a method by its dotted name (`Solution.solve`), bound to a fresh instance."""
     found: Any = module
     for name in entry.split("."):
+        found = found() if isinstance(found, type) else found
         if not hasattr(found, name):
             raise NameError(f"it defines no {entry!r}")
         found = getattr(found, name)
-        found = found() if isinstance(found, type) and name != entry.split(".")[-1] else found
     return found
 
 
@@ -145,9 +148,9 @@ def _encoded(value: Any) -> tuple[bytes, bytes]:
     try:
         return b"V", wire.encode(value)
     except wire.WireError as error:
-        return b"U", f"it returned {error}".encode()
+        return b"U", (b"T" if value else b"F") + f"it returned {error}".encode()
     except RecursionError:
-        return b"U", b"it returned a value nested too deeply"
+        return b"U", b"Tit returned a value nested too deeply"
 
 
 def _said(error: BaseException) -> tuple[bytes, bytes]:
@@ -193,19 +196,28 @@ def _exactly(link: socket.socket, size: int) -> bytes:
     return b"".join(parts)
 
 
-def warm() -> None:
-    """Import what candidates usually import, so that children share it. Runs once, in the zygote."""
-    import importlib
+_USUAL = """abc array ast atexit bisect calendar cmath collections collections.abc contextlib copy dataclasses
+datetime decimal enum fractions functools hashlib heapq inspect io itertools json math numbers operator queue random re
+statistics string struct textwrap threading time traceback types typing unicodedata warnings"""
+_FURTHER = """argparse asyncio base64 binascii bz2 codecs colorsys concurrent.futures configparser contextvars copyreg
+csv ctypes difflib email encodings.ascii encodings.idna encodings.latin_1 encodings.utf_16 errno fnmatch getopt glob
+graphlib gzip hmac html html.parser http imaplib importlib.util ipaddress keyword linecache locale logging lzma mailbox
+mimetypes multiprocessing opcode optparse pathlib pickle pkgutil platform posixpath pprint profile reprlib sched secrets
+select selectors shelve shlex shutil signal socket sqlite3 ssl stat stringprep subprocess symtable tarfile tempfile
+timeit token tokenize tracemalloc unittest unittest.mock urllib.parse urllib.request uuid weakref xml.dom.minidom
+xml.etree.ElementTree zipfile zlib zoneinfo"""
 
-    for name in (
-        "abc", "bisect", "collections", "collections.abc", "contextlib", "copy", "dataclasses", "datetime", "decimal",
-        "enum", "fractions", "functools", "hashlib", "heapq", "io", "itertools", "json", "math", "operator", "random",
-        "re", "statistics", "string", "textwrap", "threading", "time", "traceback", "typing", "cmath", "numbers",
-        "atexit", "unicodedata", "warnings", "struct", "array", "types", "ast", "inspect", "sys", "queue", "calendar",
-    ):  # fmt: skip
+
+def warm(everything: bool) -> None:
+    """Import what candidates usually import, so that children share it. Runs once, in the zygote.
+
+    `everything`: nearly all of the standard library, for children that can open no file.
+    """
+    for name in _USUAL.split() + (_FURTHER.split() if everything else []):
         try:
             importlib.import_module(name)
         except ImportError:
             continue
+    random.seed(0)  # every child starts from the same state: verdicts repeat
     gc.collect()
     gc.freeze()

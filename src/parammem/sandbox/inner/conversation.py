@@ -15,7 +15,7 @@ from . import wire, zygote
 Row = list[Any]
 """[kind, value bytes, stdout bytes, error]; the pool turns it into an Outcome."""
 
-_KINDS = {b"E": "exception", b"M": "memory", b"U": "undecodable", b"S": "setup", b"X": "undecodable", b"!": "refused"}
+_KINDS = {b"E": "exception", b"M": "memory", b"S": "setup", b"X": "undecodable", b"!": "refused"}
 _BETTER_NAMES = (
     ("PermissionError", "denied"),
     ("OSError: [Errno 27]", "files"),
@@ -94,7 +94,9 @@ class Conversation:
             return ["output", b"", text, ""]
         if kind == b"V":
             return ["value", body, text, ""]
-        error = body.decode("utf-8", "replace")[:600]
+        if kind == b"U":  # the value's truth goes along: `assert f(x)` needs no more
+            return ["undecodable", body[:1], text, body[1:601].decode("utf-8", "replace")]
+        error = body[:600].decode("utf-8", "replace")
         return [_name(_KINDS.get(kind, "undecodable"), error), b"", text, error]
 
     def flooded(self) -> bool:

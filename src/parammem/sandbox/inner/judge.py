@@ -7,9 +7,12 @@ the candidate ever takes part in a comparison. The test text is the benchmark's 
 from __future__ import annotations
 
 import builtins
+import dis
+import importlib
 import linecache
 import sys
 import traceback
+import types
 from typing import Any
 
 from . import wire
@@ -22,6 +25,17 @@ class CandidateError(Exception):
     """The candidate raised something that is no builtin exception."""
 
 
+class Opaque:
+    """A returned object that is no plain value, e.g. a match of `re`. It has a truth, equals nothing but itself, and
+    can do nothing: the candidate could have returned True or False as well."""
+
+    def __init__(self, truth: bool) -> None:
+        self._truth = truth
+
+    def __bool__(self) -> bool:
+        return self._truth
+
+
 class _Stopped(BaseException):
     """The candidate can answer no more; no `except Exception` of a test may swallow this."""
 
@@ -29,21 +43,23 @@ class _Stopped(BaseException):
 class _Candidate:
     """Called like the candidate's function; the work is done in its child."""
 
-    def __init__(self, talk: Conversation, name: str) -> None:
-        self._talk, self.__name__ = talk, name
+    def __init__(self, talk: Conversation, name: str, first: _Candidate | None = None) -> None:
+        self.talk, self.__name__, self._first = talk, name, first or self
         self.row: Row | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        row = self._talk.ask(wire.encode((args, kwargs)))
-        self.row = row if row is not None else self._talk.last_row()
-        if row is None or self.row[0] in ("output", "memory", "setup"):
+        row = self.talk.ask(wire.encode((self.__name__, args, kwargs)))
+        last = self._first.row = row if row is not None else self.talk.last_row()
+        if row is None or last[0] in ("output", "memory"):
             raise _Stopped
-        if self.row[0] != "value":
-            raise _as_exception(self.row[3])
+        if last[0] == "undecodable" and last[1]:
+            return Opaque(last[1] == b"T")
+        if last[0] != "value":
+            raise _as_exception(last[3])
         try:
-            return wire.decode(self.row[1])
+            return wire.decode(last[1])
         except wire.WireError as error:
-            self.row = ["undecodable", b"", self.row[2], f"it returned {error}"]
+            self._first.row = ["undecodable", b"", last[2], f"it returned {error}"]
             raise _Stopped from None
 
 
@@ -77,7 +93,10 @@ def _run_tests(candidate: _Candidate, job: dict[str, Any]) -> str:
     try:
         exec(compile(job["preamble"], "<preamble>", "exec", dont_inherit=True), space)
         space[job["entry"]] = space["candidate"] = candidate
-        exec(compile(job["tests"], _FILE, "exec", dont_inherit=True), space)
+        tests = compile(job["tests"], _FILE, "exec", dont_inherit=True)
+        for name in _names(tests) - space.keys() - vars(builtins).keys():
+            space[name] = _outside(name, candidate)
+        exec(tests, space)
         if callable(space.get("check")):
             space["check"](candidate)
     except _Stopped:
@@ -85,6 +104,21 @@ def _run_tests(candidate: _Candidate, job: dict[str, Any]) -> str:
     except BaseException as error:
         return _where(error)
     return ""
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """The global names that a piece of code and the functions in it may look up."""
+    found = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_NAME", "LOAD_GLOBAL")}
+    for inner in code.co_consts:
+        found |= _names(inner) if isinstance(inner, types.CodeType) else set()
+    return found
+
+
+def _outside(name: str, candidate: _Candidate) -> Any:
+    """What a name means that the tests use and do not define: a standard module, or another of its functions."""
+    if name in sys.stdlib_module_names:
+        return importlib.import_module(name)
+    return _Candidate(candidate.talk, name, candidate)
 
 
 def _where(error: BaseException) -> str:

@@ -13,13 +13,13 @@ from .conversation import Conversation, Row
 from .judge import judge
 
 
-def main(level: str) -> None:
+def main(level: str, layered: bool) -> None:
     """Serve jobs until stdin ends."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
         ours.close()
         try:
-            zygote.launch(theirs, level)
+            zygote.launch(theirs, level, layered)
         finally:
             os._exit(0)
     theirs.close()

@@ -94,11 +94,11 @@ def silence() -> None:
     os.close(null)
 
 
-def launch(control: socket.socket, level: str) -> None:
-    """Enter what namespaces there are, then serve runs until the worker goes away."""
+def launch(control: socket.socket, level: str, layered: bool) -> None:
+    """Enter what namespaces there are (if `layered`), then serve runs until the worker goes away."""
     _die_with_parent()
     silence()
-    spaces = namespaces.enter() if level != "none" else []
+    spaces = namespaces.enter() if layered and level != "none" else []
     if not spaces:
         return _main(control, level, [], [])
     first = os.fork()  # the first process of the new process namespace: when it dies, all in there die
@@ -117,7 +117,7 @@ def _die_with_parent() -> None:
 
 
 def _main(control: socket.socket, level: str, spaces: list[str], hidden: list[str]) -> None:
-    child.warm()
+    child.warm(everything=level == "nofiles")
     try:
         cages = prepare(level, "user" in spaces)
     except OSError as error:
