@@ -24,8 +24,9 @@ def make_model() -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    sizes = {"hidden_size": 128, "intermediate_size": 344, "num_hidden_layers": 4, "num_attention_heads": 4}
-    base = LlamaForCausalLM(LlamaConfig(vocab_size=VOCAB, tie_word_embeddings=True, **sizes))
+    sizes: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 344, "num_hidden_layers": 4}
+    config = LlamaConfig(vocab_size=VOCAB, num_attention_heads=4, tie_word_embeddings=True, **sizes)
+    base = LlamaForCausalLM(config)
     return get_peft_model(base, LoraConfig(r=16, lora_alpha=32, target_modules=MODULES, task_type="CAUSAL_LM"))
 
 
@@ -93,7 +94,7 @@ def trainer(model: Any, rows: list[dict[str, Any]], steps: int) -> None:
             dataloader_pin_memory=False,
             train_sampling_strategy="sequential",
         )
-        Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collate).train()  # pyright: ignore
+        Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collate).train()  # pyright: ignore[reportArgumentType]
 
 
 def main(rounds: int, steps: int) -> None:

@@ -15,7 +15,7 @@ from parammem.engines.base import Engine, Message
 
 
 class SamplingReflector(Protocol):
-    """Advice is one draw of `engine` for `messages(task)`. Its author is the engine's digest."""
+    """Advice is one draw of `engine` for `messages(task)`."""
 
     @property
     def kind(self) -> Literal["sampling"]: ...
@@ -25,6 +25,11 @@ class SamplingReflector(Protocol):
 
     @property
     def source(self) -> AdviceSource: ...
+
+    @property
+    def author(self) -> str:
+        """Digest of the adapter, or of the model where there is none."""
+        ...
 
     def messages(self, task: Task) -> tuple[Message, ...]: ...
 

@@ -19,6 +19,7 @@ from parammem.config import TrainParams
 from parammem.core import Adapter, ReflectionExample, digest_of
 from parammem.engines.base import Message
 from parammem.engines.digests import model_digest
+from parammem.engines.hf import find_model
 from parammem.errors import AdapterError, DataError, ModelMissingError
 from parammem.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from parammem.training.encoding import IGNORED, Encoded, collate, encode, pad_id
@@ -41,6 +42,7 @@ def train_lora(
     device: str = "auto",
     progress: bool = True,
     dtype: str = "float32",
+    threads: int = 2,
     on_step: OnStep | None = None,
 ) -> Adapter:
     """Train an adapter and write its folder `out`, whole or not at all.
@@ -51,6 +53,8 @@ def train_lora(
         base_model: a Hugging Face folder, or a hub name.
         checkpoints: a folder outside every stage's outs, for runs that were killed.
         dtype: of the base weights; the adapter is always trained in float32.
+        threads: CPU threads. Sums are split by thread, so another number gives other bits; a fixed one gives the
+            same adapter on machines with more cores.
 
     Raises:
         DataError: no rows, rows of several domains, or a row that cannot be encoded.
@@ -61,7 +65,7 @@ def train_lora(
     learned, held = split_held_out(rows, params.held_out)
     learned = _select(learned, params)
     place = _device(device)
-    with _own_randomness(place, params.seed), _one_bar():
+    with _own_settings(place, params.seed, threads), _one_bar():
         tokenizer, base, base_digest = _load_base(base_model, dtype)
         train = _encode_rows(learned, messages, tokenizer, base)
         run = _Run(
@@ -74,11 +78,11 @@ def train_lora(
         )
         # All that decides the result, so that a checkpoint is never taken up by another run.
         hashes = [digest_of([row.ids, row.prompt]) for row in (*run.train, *run.held)]
-        key = digest_of([hashes, len(train), base_digest, params.model_dump(mode="json"), dtype, place.split(":")[0]])
+        recipe = {**params.model_dump(mode="json"), "dtype": dtype, "threads": threads, "device": place.split(":")[0]}
+        key = digest_of([hashes, len(train), base_digest, recipe])
         checkpoint = Path(checkpoints) / f"{key[:24]}.pt"
         done = _fit(run, checkpoint, progress, on_step)
-        # The digest names the base as it was read; the path names it as the params did.
-        result = Result(domain, learned, len(held), written_name(base_model), base_digest, params, dtype, done)
+        result = Result(domain, learned, len(held), written_name(base_model), base_digest, recipe, done)
         adapter = publish(run.model, result, Path(out))
     checkpoint.unlink(missing_ok=True)
     return adapter
@@ -231,16 +235,15 @@ def _load_base(base_model: Path | str, dtype: str) -> tuple[Any, Any, str]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    name, local = str(base_model), Path(base_model).is_dir()
-    digest = model_digest(base_model) if local else ""
+    folder = find_model(base_model)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=getattr(torch, dtype), local_files_only=local)
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=getattr(torch, dtype), local_files_only=True)
     except (OSError, ValueError) as error:
         raise ModelMissingError(
-            f"cannot load the base model {name!r}: {error}; check engine.model in params.yaml, or make it first"
+            f"cannot load the base model {str(folder)!r}: {error}; check engine.model in params.yaml, or make it first"
         ) from error
-    return tokenizer, model, digest or str(getattr(model.config, "_commit_hash", None) or name)
+    return tokenizer, model, model_digest(folder)
 
 
 def _encode_rows(
@@ -302,14 +305,19 @@ def _device(name: str) -> str:
 
 
 @contextmanager
-def _own_randomness(device: str, seed: int) -> Iterator[None]:
-    """A seeded stretch that leaves the process's own random state as it was."""
+def _own_settings(device: str, seed: int, threads: int) -> Iterator[None]:
+    """A seeded stretch that leaves the process's own random state and number of threads as they were."""
     import torch
 
     cuda = [torch.cuda.current_device()] if device.startswith("cuda") else []
-    with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)
-        yield
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng(devices=cuda):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

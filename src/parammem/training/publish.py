@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parammem.config import TrainParams
 from parammem.core import Adapter, ReflectionExample, digest_of
 from parammem.core.jsonl import write_text
 from parammem.engines.digests import ADAPTER_WEIGHTS, adapter_digest
@@ -31,9 +30,8 @@ class Result:
     """How many rows were kept from training."""
     base_model: str
     base_digest: str
-    params: TrainParams
-    dtype: str
-    """Of the base weights during training."""
+    recipe: dict[str, Any]
+    """Every training param, and the dtype, device and threads it ran with."""
     progress: Progress
 
     @property
@@ -81,7 +79,7 @@ def _record(result: Result, digest: str) -> Adapter:
         digest=digest,
         base_model=result.base_model,
         base_digest=result.base_digest,
-        recipe={**result.params.model_dump(mode="json"), "dtype": result.dtype},
+        recipe=result.recipe,
         data_digest=digest_of(result.row_hashes),
         rows=len(result.rows),
         steps=result.progress.step,

@@ -39,4 +39,4 @@ def _centroids(vectors: NDArray[np.floating], n: int, seed: int) -> NDArray[np.f
     with warnings.catch_warnings():
         # Says that there are fewer distinct rows than clusters, which the caller's fallback handles.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return KMeans(n_clusters=n, n_init=1, random_state=seed).fit(vectors).cluster_centers_
+        return KMeans(n_clusters=n, n_init="auto", random_state=seed).fit(vectors).cluster_centers_

@@ -1,0 +1,161 @@
+"""ParamMem: a base model with a trained adapter, sampled for advice from the task text alone. And Untrained, the same
+base model asked the same question without the adapter: the first thing a trained reflector must beat."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pydantic import ValidationError
+
+from parammem.core import Adapter, Reflection, Task
+from parammem.engines.base import Engine, Message, Request
+from parammem.engines.hf import HfEngine, find_model
+from parammem.errors import AdapterError, AdapterMissingError, DataError, ModelMissingError
+
+
+class Advises(Protocol):
+    """The one thing a reflector needs of a Domain."""
+
+    def advise(self, task_text: str) -> tuple[Message, ...]: ...
+
+
+@dataclass(frozen=True)
+class ParamMem:
+    """A trained reflector, ready to be asked. Make one with `ParamMem.load(folder)`.
+
+    It is a SamplingReflector too, for agents that batch the requests of many tasks themselves.
+    """
+
+    adapter: Adapter
+    engine: Engine
+    domain: Advises
+    max_tokens: int = 128
+    """A piece of advice ends here if it does not end by itself."""
+    kind: Literal["sampling"] = "sampling"
+    source: Literal["parametric"] = "parametric"
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path | str,
+        base_model: Path | str | None = None,
+        device: str = "auto",
+        dtype: str = "float32",
+        max_tokens: int = 128,
+        domain: Advises | None = None,
+    ) -> ParamMem:
+        """Load an adapter folder with the base model it was trained on.
+
+        Args:
+            base_model: where the base model is, if not where adapter.json says, seen from the working directory or
+                from a folder above `folder`.
+            domain: words the prompt; by default the domain that adapter.json names.
+
+        Raises:
+            AdapterMissingError: `folder` holds no adapter.
+            AdapterMismatchError: the weights, or the base model, are not those that adapter.json names.
+            ModelMissingError: the base model is not found.
+        """
+        adapter = read_adapter(folder)
+        base = find_base(Path(folder), adapter, base_model)
+        if domain is None:
+            from parammem.domains import get_domain
+
+            domain = get_domain(adapter.domain)
+        engine = HfEngine.load(base, adapter=Path(folder), device=device, dtype=dtype)
+        return cls(adapter=adapter, engine=engine, domain=domain, max_tokens=max_tokens)
+
+    @property
+    def author(self) -> str:
+        return self.adapter.digest
+
+    def messages(self, task: Task) -> tuple[Message, ...]:
+        return self.domain.advise(task.text)
+
+    def reflect(self, task_text: str, n: int = 5, temperature: float = 1.0, seed: int = 0) -> list[Reflection]:
+        """n pieces of advice for a task. The same arguments give the same advice; more draws only add to it.
+
+        Raises:
+            DataError: the task text is empty, or n is not positive.
+            EngineError: the model could not write.
+        """
+        if not task_text.strip():
+            raise DataError("the task text is empty; give the text of a task, as an agent would see it")
+        if n < 1:
+            raise DataError(f"cannot draw {n} pieces of advice; ask for at least 1")
+        request = Request(
+            messages=self.domain.advise(task_text),
+            temperature=temperature,
+            max_tokens=self.max_tokens,
+            seed=seed,
+            n=n,
+        )
+        (draws,) = self.engine.complete([request])
+        return [
+            Reflection(text=draw.text, source=self.source, author=self.author, iteration=1, temperature=temperature)
+            for draw in draws
+        ]
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """The base model asked for advice with ParamMem's prompt: a control."""
+
+    engine: Engine
+    domain: Advises
+    kind: Literal["sampling"] = "sampling"
+    source: Literal["parametric"] = "parametric"
+
+    @property
+    def author(self) -> str:
+        return self.engine.digest
+
+    def messages(self, task: Task) -> tuple[Message, ...]:
+        return self.domain.advise(task.text)
+
+
+def read_adapter(folder: Path | str) -> Adapter:
+    """The identity card of an adapter folder. That it fits the weights is checked by the engine that loads them.
+
+    Raises:
+        AdapterMissingError: no adapter.json in `folder`.
+        AdapterError: adapter.json cannot be read.
+    """
+    path = Path(folder) / "adapter.json"
+    if not path.is_file():
+        raise AdapterMissingError(
+            f"no adapter in {str(folder)!r}: adapter.json was expected; train one (`dvc repro train`), "
+            "fetch one (`dvc pull`), or give the folder of another"
+        )
+    try:
+        adapter = Adapter.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, ValidationError) as error:
+        raise AdapterError(f"{path} is not an adapter record: {error}; train or fetch this adapter again") from error
+    return adapter
+
+
+def find_base(folder: Path, adapter: Adapter, override: Path | str | None = None) -> Path:
+    """Where the adapter's base model is: the override, or the recorded place seen from here or from above `folder`.
+
+    Whether it is the right model is checked by the engine that loads it.
+
+    Raises:
+        ModelMissingError: nowhere.
+    """
+    if override is not None:
+        return find_model(override)
+    name = adapter.base_model
+    places = [Path(name), *(above / name for above in folder.resolve().parents)]
+    found = next((place for place in places if place.is_dir()), None)
+    if found is not None:
+        return found
+    try:
+        return find_model(name)  # it may be the name of a model on a hub
+    except ModelMissingError as error:
+        raise ModelMissingError(
+            f"the base model {name!r} of the adapter in {str(folder)!r} is neither here nor in a folder above the "
+            "adapter; say where it is (base_model=…, --base-model …)"
+        ) from error

@@ -1,0 +1,100 @@
+"""Advice that is looked up in the training rows: the controls `retrieved` (same rows, no training) and the constant
+majority advice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parammem.core import ReflectionExample, Task, digest_of
+from parammem.embeddings import embed, nearest
+from parammem.errors import DataError
+
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """In iteration k, the reflection of the k-th nearest training task by similarity of the task texts.
+
+    Of a training task with several rows the first one speaks. After the last task it begins again with the nearest.
+
+    Raises:
+        DataError: there are no rows.
+    """
+
+    rows: Sequence[ReflectionExample]
+    embed: Embed = embed
+    kind: Literal["text"] = "text"
+    source: Literal["retrieved"] = "retrieved"
+    _order: dict[str, list[int]] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.rows:
+            raise DataError("no rows to retrieve advice from: the validated reflection data is empty")
+
+    @cached_property
+    def author(self) -> str:
+        """Digest of the row hashes, as the adapter trained on them has it as `data_digest`."""
+        return digest_of([row.row_hash for row in self.rows])
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        """Rank the training tasks for many tasks at once; `text` does it one by one where this was not called."""
+        texts = [text for text in dict.fromkeys(task.text for task in tasks) if text not in self._order]
+        if not texts:
+            return
+        ranked = nearest(self.embed(texts), self._vectors, len(self._advice))
+        self._order.update({text: [int(place) for place in line] for text, line in zip(texts, ranked, strict=True)})
+
+    def text(self, task: Task, iteration: int) -> str:
+        """The advice for this iteration (1 is the first)."""
+        self.prepare([task])
+        order = self._order[task.text]
+        return self._advice[order[(iteration - 1) % len(order)]][1]
+
+    @cached_property
+    def _advice(self) -> list[tuple[str, str]]:
+        """(task text, first reflection) of each training task, in the order of the rows."""
+        first: dict[str, str] = {}
+        for row in self.rows:
+            first.setdefault(row.task_text, row.reflection)
+        return list(first.items())
+
+    @cached_property
+    def _vectors(self) -> NDArray[np.float32]:
+        """(tasks, D)."""
+        return self.embed([task_text for task_text, _ in self._advice])
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same advice for every task and iteration: a control."""
+
+    advice: str
+    kind: Literal["text"] = "text"
+    source: Literal["retrieved"] = "retrieved"
+
+    @classmethod
+    def majority(cls, rows: Sequence[ReflectionExample]) -> Constant:
+        """The advice that most rows hold; of equally frequent ones the first in the alphabet.
+
+        Raises:
+            DataError: there are no rows.
+        """
+        if not rows:
+            raise DataError("no rows to find the majority advice in: the validated reflection data is empty")
+        counts = Counter(row.reflection for row in rows)
+        return cls(min(counts, key=lambda advice: (-counts[advice], advice)))
+
+    @property
+    def author(self) -> str:
+        return digest_of(self.advice)
+
+    def text(self, task: Task, iteration: int) -> str:
+        return self.advice
