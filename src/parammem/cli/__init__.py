@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from parammem.cli import audit, doctor, reflect, stage, track
+from parammem.cli import audit, doctor, reflect, sandbox, stage, track
 from parammem.errors import ParamMemError
 
 INTERRUPTED = 130
@@ -35,6 +35,7 @@ app.command("reflect")(reflect.reflect)
 app.add_typer(audit.app, name="audit")
 app.add_typer(stage.app, name="stage")
 app.command("track")(track.track)
+app.add_typer(sandbox.app, name="sandbox")
 app.command("doctor")(doctor.doctor)
 
 

@@ -102,7 +102,9 @@ def sandbox(params: Params) -> Finding:
     outcome = run("def f(x):\n    return x + 1\n", "f", [Call(args=[1])], level=level)[0]
     if level == "none":
         return Finding("sandbox", True, "level none: model output runs with all your rights")
-    return Finding("sandbox", outcome.value == 2, f"level {level}: {outcome.kind}", "run `parammem sandbox doctor`")
+    ran = outcome.value == 2
+    detail = "a harmless program ran" if ran else f"a harmless program ended with {outcome.kind}: {outcome.error}"
+    return Finding("sandbox", ran, f"level {level}: {detail}", "run `parammem sandbox doctor`")
 
 
 def guarded(check: Callable[[], Finding]) -> Finding:
