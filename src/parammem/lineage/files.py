@@ -1,0 +1,104 @@
+"""Read what the pipeline left in a repository. A file that is missing is None; one that is broken is an error."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from parammem.core import Adapter
+from parammem.errors import AdapterError, AdapterMissingError, LineageError
+from parammem.lineage.records import Commit
+
+WEIGHTS = "adapter_model.safetensors"
+
+
+def read_adapter(folder: Path) -> Adapter:
+    """The adapter's card.
+
+    Raises:
+        AdapterMissingError: there is no adapter.json.
+        AdapterError: it is no adapter card.
+    """
+    path = folder / "adapter.json"
+    if not path.is_file():
+        raise AdapterMissingError(
+            f"no adapter in {str(folder)!r}: adapter.json was expected; `dvc pull` or `dvc repro`"
+        )
+    try:
+        return Adapter.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise AdapterError(
+            f"{path} is no adapter card ({type(error).__name__}); `dvc checkout` or train again"
+        ) from error
+
+
+def read_mapping(path: Path) -> dict[str, Any] | None:
+    """A YAML or JSON file's mapping; None if there is no such file. Raises LineageError if it cannot be read."""
+    if not path.is_file():
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise LineageError(f"{path} cannot be read: {error}; restore it with git or `dvc checkout`") from error
+    if not isinstance(value, dict):
+        raise LineageError(f"{path} holds no mapping; restore it with git or `dvc checkout`")
+    return value
+
+
+def read_row_hashes(folder: Path) -> list[str] | None:
+    """rows.txt in its order, or None."""
+    path = folder / "rows.txt"
+    return path.read_text(encoding="utf-8").split() if path.is_file() else None
+
+
+def file_hash(path: Path, kind: str) -> str:
+    """Hex digest of a file, read in blocks."""
+    with path.open("rb") as data:
+        return hashlib.file_digest(data, kind).hexdigest()
+
+
+def dvc_hash(path: Path) -> str | None:
+    """The hash that DVC 3 records for a file or folder; None if there is nothing.
+
+    A folder's is the MD5 of the JSON list of its files' paths and MD5s, sorted by path, with `.dir` behind it
+    (dvc-data, `Tree.as_bytes`). Files that .dvcignore leaves out are not known here.
+    """
+    if path.is_file():
+        return file_hash(path, "md5")
+    if not path.is_dir():
+        return None
+    files = [(file.relative_to(path), file) for file in path.rglob("*") if file.is_file()]
+    kept = sorted((name.as_posix(), file) for name, file in files if "__pycache__" not in name.parts)
+    listing = [{"md5": file_hash(file, "md5"), "relpath": name} for name, file in kept]
+    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def read_commit(repo: Path) -> Commit | None:
+    """Where git stands; None outside a repository, without git, or before the first commit."""
+    head = _git(repo, "rev-parse", "--verify", "--quiet", "HEAD")
+    if not head:
+        return None
+    lock = (_git(repo, "log", "-1", "--format=%H %aI", "--", "dvc.lock") or "").split()
+    changed = _git(repo, "diff", "--name-only", "--relative", "HEAD", "--", ".") or ""
+    return Commit(
+        head=head,
+        lock=lock[0] if lock else None,
+        lock_date=lock[1] if lock else None,
+        changed=tuple(changed.splitlines()),
+    )
+
+
+def _git(repo: Path, *words: str) -> str | None:
+    git = shutil.which("git")
+    if git is None:
+        return None
+    done = subprocess.run([git, "-C", str(repo), *words], capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,299 @@
+"""An adapter's card names what made it, checks every link, and says which one does not hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from parammem.core import Adapter, ReflectionExample, digest_of, write_jsonl
+from parammem.engines.digests import model_digest
+from parammem.errors import AdapterMissingError, LineageError
+from parammem.lineage import find_row, render, show, show_json
+from parammem.lineage.files import dvc_hash
+
+ADAPTER = Path("models/reflectors/code")
+RECIPE = {"rank": 4, "learning_rate": 0.002, "target_modules": ["q_proj"]}
+
+
+def make_rows(count: int = 6) -> list[ReflectionExample]:
+    return [
+        ReflectionExample(
+            domain="code",
+            task_id=f"code-{n}",
+            task_text=f"keep the {n} largest prices .",
+            reflection="limit inside ; empty zero" if n % 2 else "repeats once ; empty none",
+            label_source="experience",
+            part="hindsight",
+            author="a" * 64,
+            trajectory_id=f"{n:016x}",
+            outcome="final",
+        )
+        for n in range(count)
+    ]
+
+
+def make_adapter(root: Path, folder: Path, hashes: list[str], weights: bytes = b"weights") -> None:
+    path = root / folder
+    path.mkdir(parents=True)
+    (path / "adapter_model.safetensors").write_bytes(weights)
+    (path / "rows.txt").write_text("".join(f"{row}\n" for row in hashes))
+    card = Adapter(
+        domain="code",
+        digest=hashlib.sha256(weights).hexdigest(),
+        base_model="models/base",
+        base_digest=model_digest(root / "models/base"),
+        recipe={**RECIPE, "dtype": "float32"},
+        data_digest=digest_of(hashes),
+        rows=len(hashes),
+        steps=9,
+        held_out_loss=1.25,
+    )
+    (path / "adapter.json").write_text(card.model_dump_json())
+
+
+def entry(root: Path, path: str) -> dict:
+    return {"path": path, "hash": "md5", "md5": dvc_hash(root / path)}
+
+
+def write_lock(root: Path) -> None:
+    validated, reports = "data/validated/code.jsonl", "reports/validation/code.json"
+    stages = {
+        "validate@code": {"cmd": "v", "outs": [entry(root, validated), entry(root, reports)]},
+        "train@code": {
+            "cmd": "t",
+            "deps": [entry(root, validated), entry(root, "src/recipe.py"), entry(root, "models/base")],
+            "params": {"params.yaml": {"train": RECIPE}},
+            "outs": [entry(root, str(ADAPTER))],
+        },
+        "evaluate@code": {"cmd": "e", "deps": [entry(root, str(ADAPTER))], "outs": []},
+        "train@math": {"cmd": "t", "outs": [{"path": "models/reflectors/math", "md5": "0" * 32 + ".dir"}]},
+    }
+    (root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
+
+
+def git(root: Path, *words: str) -> str:
+    who = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t"}
+    env = {"PATH": os.environ["PATH"], "HOME": str(root), "GIT_CONFIG_NOSYSTEM": "1", **who}
+    done = subprocess.run(["git", *words], cwd=root, env=env, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """A small repository as the pipeline leaves it, committed."""
+    root = tmp_path / "repo"
+    base = root / "models" / "base"
+    base.mkdir(parents=True)
+    (base / "model.safetensors").write_bytes(b"base")
+    (base / "recipe.json").write_text(json.dumps({"recipe_digest": "c0ffee" * 8}))
+    rows = make_rows()
+    hashes = [row.row_hash for row in rows]
+    write_jsonl(root / "data/validated/code.jsonl", rows)
+    report = {
+        "passed": True, "suite_digest": "5" * 64, "rows": 7, "kept": 6, "kept_digest": digest_of(hashes),
+        "quarantined": [{"row": 6, "row_hash": "f" * 64, "reasons": ["secret"]}],
+        "rules": [{"rule": "secret"}, {"rule": "schema"}, {"rule": "schema"}],
+    }  # fmt: skip
+    (root / "reports/validation").mkdir(parents=True)
+    (root / "reports/validation/code.json").write_text(json.dumps(report))
+    (root / "reports/metrics.json").write_text(json.dumps({"code": {"paramagent": {"pass_rate": 0.4}}}))
+    (root / "src").mkdir()
+    (root / "src/recipe.py").write_text("x = 1\n")
+    make_adapter(root, ADAPTER, hashes[1:])
+    write_lock(root)
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "made")
+    return root
+
+
+def broken(root: Path, folder: Path = ADAPTER) -> set[str]:
+    return {link.name for link in show(root, folder, strict=False).broken}
+
+
+def test_card_names_commit_rows_rules_params_base_and_metrics(repo):
+    card = show(repo, ADAPTER)
+    assert card.commit is not None
+    assert card.commit.head == card.commit.lock == git(repo, "rev-parse", "HEAD")
+    assert card.commit.changed == ()
+    assert (card.rows.count, card.rows.validated) == (5, 6)
+    assert card.rules is not None
+    assert (card.rules.passed, card.rules.kept, card.rules.quarantined) == (True, 6, 1)
+    assert card.rules.rules == ("secret", "schema")
+    assert card.recipe["rank"] == 4
+    assert card.base.recipe_digest == "c0ffee" * 8
+    assert card.metrics == {"paramagent.pass_rate": 0.4}
+    assert "models/reflectors/math" not in card.dvc
+    assert card.broken == ()
+    named = {link.name for link in card.links if link.holds}
+    assert named >= {"weights", "rows", "validated rows", "validation", "base model", "params", "evaluation"}
+    assert f"dvc.lock: {ADAPTER}" in named
+
+
+def test_render_says_it_in_words_and_json_is_the_same_card(repo):
+    text = render(show(repo, ADAPTER))
+    head = git(repo, "rev-parse", "HEAD")[:12]
+    for part in (head, "clean tree", "5 of 6 validated", "passed: 2 rules", "rank 4", "models/base", "0.400", "holds"):
+        assert part in text
+    assert json.loads(show_json(repo, ADAPTER)) == show(repo, ADAPTER).model_dump(mode="json")
+
+
+def change_weights(root: Path) -> None:
+    (root / ADAPTER / "adapter_model.safetensors").write_bytes(b"other")
+
+
+def drop_a_row(root: Path) -> None:
+    rows = root / ADAPTER / "rows.txt"
+    rows.write_text("".join(rows.read_text().splitlines(keepends=True)[:-1]))
+
+
+def reorder_rows(root: Path) -> None:
+    rows = root / ADAPTER / "rows.txt"
+    rows.write_text("".join(reversed(rows.read_text().splitlines(keepends=True))))
+
+
+def recall_a_row(root: Path) -> None:
+    write_jsonl(root / "data/validated/code.jsonl", make_rows()[:-1])
+
+
+def fail_the_suite(root: Path) -> None:
+    path = root / "reports/validation/code.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"passed": False}))
+
+
+def change_base(root: Path) -> None:
+    (root / "models/base/model.safetensors").write_bytes(b"another base")
+
+
+def edit_lock(root: Path, change) -> None:
+    path = root / "dvc.lock"
+    lock = yaml.safe_load(path.read_text())
+    change(lock["stages"])
+    path.write_text(yaml.safe_dump(lock))
+
+
+def other_params(root: Path) -> None:
+    edit_lock(root, lambda stages: stages["train@code"]["params"]["params.yaml"]["train"].update(rank=8))
+
+
+def other_evaluation(root: Path) -> None:
+    edit_lock(root, lambda stages: stages["evaluate@code"]["deps"][0].update(md5="0" * 32 + ".dir"))
+
+
+@pytest.mark.parametrize(
+    ("tamper", "link"),
+    [
+        (change_weights, "weights"),
+        (drop_a_row, "rows"),
+        (reorder_rows, "rows"),
+        (recall_a_row, "validated rows"),
+        (recall_a_row, "validation"),
+        (recall_a_row, "dvc.lock: data/validated/code.jsonl"),
+        (fail_the_suite, "validation"),
+        (change_base, "base model"),
+        (change_weights, f"dvc.lock: {ADAPTER}"),
+        (other_params, "params"),
+        (other_evaluation, "evaluation"),
+    ],
+)
+def test_tampered_link_is_the_one_that_is_named(repo, tamper, link):
+    tamper(repo)
+    assert link in broken(repo)
+    with pytest.raises(LineageError, match="do not hold") as error:
+        show(repo, ADAPTER)
+    assert f"- {link}:" in str(error.value)
+
+
+def test_changed_code_makes_the_pipeline_stale_and_breaks_no_link(repo):
+    (repo / "src/recipe.py").write_text("x = 2\n")
+    card = show(repo, ADAPTER)
+    assert card.changed_code == ("src/recipe.py",)
+    assert card.commit is not None
+    assert card.commit.changed == ("src/recipe.py",)
+    assert "src/recipe.py" in render(card)
+
+
+def test_missing_optional_parts_are_not_recorded(repo):
+    for path in ("dvc.lock", "reports/validation/code.json", "reports/metrics.json", "data/validated/code.jsonl"):
+        (repo / path).unlink()
+    (repo / "models/base/model.safetensors").unlink()
+    (repo / ADAPTER / "rows.txt").unlink()
+    card = show(repo, ADAPTER)
+    assert card.rules is None
+    assert {link.name for link in card.links if link.holds} == {"weights"}
+    assert render(card).count("not recorded") >= 5
+
+
+def test_outside_git_the_commit_is_not_recorded(repo, tmp_path):
+    bare = tmp_path / "copy"
+    (repo / ".git").rename(tmp_path / "git")
+    repo.rename(bare)
+    assert show(bare, ADAPTER).commit is None
+
+
+def test_clean_clone_gives_the_same_card(repo, tmp_path):
+    git(tmp_path, "clone", "-q", str(repo), "clone")
+    assert show(tmp_path / "clone", ADAPTER) == show(repo, ADAPTER)
+
+
+def test_control_adapter_may_have_rows_of_its_own(repo):
+    make_adapter(repo, Path("models/controls/code/shuffled"), ["1" * 64, "2" * 64], b"control")
+    assert broken(repo, Path("models/controls/code/shuffled")) == set()
+
+
+def test_no_adapter_says_what_to_do(repo):
+    with pytest.raises(AdapterMissingError, match="dvc pull"):
+        show(repo, Path("models/reflectors/qa"))
+
+
+def test_broken_lock_file_is_named(repo):
+    (repo / "dvc.lock").write_text("stages: [")
+    with pytest.raises(LineageError, match=r"dvc\.lock cannot be read"):
+        show(repo, ADAPTER)
+
+
+def test_find_row_lists_the_adapters_that_saw_it(repo):
+    rows = make_rows()
+    make_adapter(repo, Path("models/controls/code/shuffled"), [rows[1].row_hash, rows[1].row_hash], b"control")
+    seen = find_row(repo, rows[1].row_hash)
+    assert [(s.folder, s.places) for s in seen] == [
+        ("models/controls/code/shuffled", (1, 2)),
+        ("models/reflectors/code", (1,)),
+    ]
+    assert find_row(repo, rows[1].row_hash[:12]) == seen
+    assert find_row(repo, "Keep the  1 largest") == seen
+    assert find_row(repo, "code-1") == seen
+
+
+def test_known_row_that_no_adapter_saw_gives_nothing_and_unknown_text_is_an_error(repo):
+    assert find_row(repo, "code-0") == []
+    with pytest.raises(LineageError, match="no row holds 'nowhere'"):
+        find_row(repo, "nowhere")
+
+
+@pytest.mark.integration
+def test_hashes_are_those_that_dvc_records(tmp_path):
+    git(tmp_path, "init", "-q")
+    env = {**os.environ, "HOME": str(tmp_path / "home"), "DVC_SITE_CACHE_DIR": str(tmp_path / "site")}
+    env["DVC_NO_ANALYTICS"] = "1"
+    dvc = [sys.executable, "-m", "dvc"]
+    (tmp_path / "make.py").write_text(
+        "from pathlib import Path\n"
+        "for n in ('out/b.txt', 'out/a/z.bin', 'out/a-b.txt', 'out/ü.txt'):\n"
+        "    Path(n).parent.mkdir(parents=True, exist_ok=True); Path(n).write_bytes(n.encode() + b'\\r\\n')\n"
+        "Path('one.txt').write_text('one')\n"
+    )
+    stage = {"cmd": f"{sys.executable} make.py", "deps": ["make.py"], "outs": ["out", "one.txt"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"make": stage}}))
+    for words in (["init", "-q"], ["repro", "-q"]):
+        subprocess.run([*dvc, *words], cwd=tmp_path, env=env, check=True, capture_output=True)
+    lock = yaml.safe_load((tmp_path / "dvc.lock").read_text())["stages"]["make"]
+    recorded = {item["path"]: item["md5"] for item in [*lock["deps"], *lock["outs"]]}
+    assert recorded == {path: dvc_hash(tmp_path / path) for path in ("make.py", "out", "one.txt")}
