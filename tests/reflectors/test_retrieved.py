@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from parammem.core import ReflectionExample, Task, digest_of
+from parammem.errors import DataError
+from parammem.reflectors.base import TextReflector
+from parammem.reflectors.retrieved import Constant, Retrieved
+
+
+def row(task_text: str, reflection: str) -> ReflectionExample:
+    return ReflectionExample(
+        domain="code",
+        task_id=task_text,
+        task_text=task_text,
+        reflection=reflection,
+        label_source="experience",
+        part="hindsight",
+        author="a",
+        trajectory_id="t",
+        outcome="final",
+    )
+
+
+def task(text: str) -> Task:
+    return Task(task_id="x", domain="code", text=text)
+
+
+class Counted:
+    """Embeds a text as the direction of its length, and counts the texts."""
+
+    def __init__(self) -> None:
+        self.texts = 0
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        self.texts += len(texts)
+        angles = np.array([len(text) / 20 for text in texts])
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+ROWS = [row("aaa", "three"), row("aaa", "three again"), row("aaaaa", "five"), row("aaaaaaaaaa", "ten")]
+
+
+def test_iteration_k_gets_the_advice_of_the_kth_nearest_distinct_task() -> None:
+    retrieved: TextReflector = Retrieved(ROWS, Counted())
+    assert [retrieved.text(task("bbbbbb"), k) for k in (1, 2, 3, 4)] == ["five", "three", "ten", "five"]
+
+
+def test_ranking_is_made_once_a_text_and_in_bulk_when_prepared() -> None:
+    embed = Counted()
+    retrieved = Retrieved(ROWS, embed)
+    tasks = [task("b" * n) for n in (2, 4, 2)]
+    retrieved.prepare(tasks)
+    for k in (1, 2, 3):
+        for one in tasks:
+            retrieved.text(one, k)
+    assert embed.texts == 3 + 2
+
+
+def test_author_is_the_digest_of_the_rows() -> None:
+    assert Retrieved(ROWS, Counted()).author == digest_of([r.row_hash for r in ROWS])
+
+
+def test_real_embeddings_find_the_task_about_the_same_thing() -> None:
+    rows = [row("Sum the prices of the plums.", "plums"), row("Who is the mentor of Anna?", "mentor")]
+    assert Retrieved(rows).text(task("Whom does Ben mentor?"), 1) == "mentor"
+
+
+def test_majority_advice_is_the_most_frequent_and_the_same_for_all() -> None:
+    rows = [row("a", "b"), row("c", "d"), row("e", "d"), row("f", "b")]
+    constant: TextReflector = Constant.majority([*rows, row("g", "d")])
+    assert constant.text(task("x"), 1) == constant.text(task("y"), 4) == "d"
+    assert Constant.majority(rows).text(task("x"), 1) == "b"
+
+
+def test_no_rows_is_an_error_at_once() -> None:
+    with pytest.raises(DataError, match="no rows"):
+        Retrieved([], Counted())
+    with pytest.raises(DataError, match="no rows"):
+        Constant.majority([])
