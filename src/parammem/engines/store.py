@@ -26,14 +26,14 @@ from filelock import FileLock
 from parammem.errors import EngineError
 
 FILE = "completions.sqlite"
-DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+"""Our statements never change, so even the general SQLITE_ERROR (an unknown column, a file format) means damage."""
 BUSY_SECONDS = 60
 KEYS_PER_QUERY = 500
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS completions (key TEXT PRIMARY KEY, value TEXT NOT NULL, sum TEXT NOT NULL)"
     " WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS made (number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL,"
-    " process TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS made (number INTEGER PRIMARY KEY, key TEXT NOT NULL, process TEXT NOT NULL)",
 )
 
 T = TypeVar("T")
@@ -84,8 +84,8 @@ class Store:
         with self._lock, _explained(self.path):
             try:
                 return work(self._open())
-            except sqlite3.DatabaseError as error:
-                if _code(error) not in DAMAGED:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
+                if not _means_damage(error, self.path):
                     raise
                 log.warning("the completion cache %s is damaged (%s)", self.path, error)
             self._replace()
@@ -118,6 +118,7 @@ class Store:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.text_factory = lambda data: data.decode(errors="replace")  # its check sum then fails
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
@@ -138,9 +139,17 @@ def _is_damaged(path: Path, inode: int) -> bool:
         return True
     try:
         _connect(path).close()
-    except sqlite3.DatabaseError as error:
-        return _code(error) in DAMAGED
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        return _means_damage(error, path)
     return False
+
+
+def _means_damage(error: Exception, path: Path) -> bool:
+    if isinstance(error, UnicodeDecodeError):  # from a message of SQLite's that quotes the damaged part
+        return True
+    writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    # SQLite also calls a file read-only when its header says so, or when it was moved away under it.
+    return _code(error) in DAMAGED or (_code(error) == sqlite3.SQLITE_READONLY and writable)
 
 
 def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, str]:
@@ -179,7 +188,7 @@ def _check_sum(key: str, value: str) -> str:
     return hashlib.sha256(f"{key}\n{value}".encode()).hexdigest()[:32]
 
 
-def _code(error: sqlite3.Error) -> int:
+def _code(error: Exception) -> int:
     """SQLite's primary result code (its extended codes keep it in the low byte)."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
@@ -188,7 +197,7 @@ def _code(error: sqlite3.Error) -> int:
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         advice = {
             sqlite3.SQLITE_FULL: "the disk is full: free some space",
             sqlite3.SQLITE_BUSY: "another process has held it for a minute: wait for it or end it",
