@@ -67,7 +67,11 @@ class Work(Record):
 
     stage: str
     generated_tokens: int
-    cached_tokens: int
+    cached_tokens: int = 0
+    made: int = 0
+    """Completions that a model wrote."""
+    cache_hits: int = 0
+    """Completions that were in the cache."""
 
 
 class ReportInputs(Record):

@@ -32,7 +32,10 @@ INTRODUCTIONS = (
     "given {noun} xs and a bound k , write f .",
     "f takes {noun} xs and a bound k .",
 )
-FILTERS = {"up": ("keep those up to k", "use only values up to k"), "from": ("keep those from k", "use only values from k")}
+FILTERS = {
+    "up": ("keep those up to k", "use only values up to k"),
+    "from": ("keep those from k", "use only values from k"),
+}
 MENTIONS = {
     "repeats": ("handle repeats", "mind repeats"),
     "empty": ("handle empty lists", "mind the empty case"),

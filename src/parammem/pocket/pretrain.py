@@ -126,7 +126,9 @@ class _State:
         if self.device == "cpu" or self.step % LOG_EVERY < 10:  # on a GPU a sample: reading the loss waits for it
             counts = learnt.sum(1)
             row = torch.repeat_interleave(torch.arange(len(rows), device=self.device), counts)
-            self._tally(rows, torch.zeros(len(rows), device=self.device).index_add_(0, row, losses.detach()), counts, sums)
+            self._tally(
+                rows, torch.zeros(len(rows), device=self.device).index_add_(0, row, losses.detach()), counts, sums
+            )
 
     def _tally(self, rows: np.ndarray, losses: torch.Tensor, counts: torch.Tensor, sums: np.ndarray) -> None:
         forms = self.corpus.forms[rows]

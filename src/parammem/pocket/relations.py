@@ -20,7 +20,10 @@ SENTENCES = {
     "speaks": "{person} speaks for {place}",
     "writes": "{person} writes for {place}",
 }
-QUESTIONS = ("question : {noun} {subject} , name the {second} of the {first} .", "who is the {second} of the {first} of {noun} {subject} ?")
+QUESTIONS = (
+    "question : {noun} {subject} , name the {second} of the {first} .",
+    "who is the {second} of the {first} of {noun} {subject} ?",
+)
 
 
 @dataclass(frozen=True)

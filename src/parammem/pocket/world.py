@@ -34,7 +34,8 @@ class World:
         """Kind → convention → value."""
         rng = random.Random(f"parammem/world/{self.seed}/{domain}/table")
         return {
-            kind: {name: rng.choice(values) for name, values in CONVENTIONS[domain].items()} for kind in kinds_of(domain)
+            kind: {name: rng.choice(values) for name, values in CONVENTIONS[domain].items()}
+            for kind in kinds_of(domain)
         }
 
     def unseen_kind(self, domain: str) -> str:
@@ -77,7 +78,10 @@ def _draw_split(domain: str, world: World, split: str, size: int, seen: set[str]
             seen.add(candidate.task.content)
             name = f"{domain}-{split}-{len(drawn):04d}"
             drawn.append(
-                Drawn(candidate.task.model_copy(update={"task_id": name}), candidate.key.model_copy(update={"task_id": name}))
+                Drawn(
+                    candidate.task.model_copy(update={"task_id": name}),
+                    candidate.key.model_copy(update={"task_id": name}),
+                )
             )
     return drawn
 
@@ -108,7 +112,10 @@ def make_task(problem: Problem, values: Choices, kind: str, rng: random.Random) 
     gold = {name: values[name] for name in problem.open}
     revealed = draw_revealed(rng, problem.open)
     task = Task(
-        task_id="", domain=problem.domain, text=problem.text, visible=_visible(problem, gold, [checks[n][0] for n in revealed])
+        task_id="",
+        domain=problem.domain,
+        text=problem.text,
+        visible=_visible(problem, gold, [checks[n][0] for n in revealed]),
     )
     hidden = [check for name in problem.open for check in checks[name][1:]]
     key = AnswerKey(
@@ -145,7 +152,11 @@ def _hidden(problem: Problem, gold: Choices, checks: list[Check]) -> dict:
 def _cases(problem: Problem, gold: Choices, checks: list[Check]) -> dict:
     if problem.domain == "code":
         cases = [
-            {"name": c.convention, "args": [c.instance["xs"], c.instance["k"]], "expected": c.outcomes[gold[c.convention]]}
+            {
+                "name": c.convention,
+                "args": [c.instance["xs"], c.instance["k"]],
+                "expected": c.outcomes[gold[c.convention]],
+            }
             for c in checks
         ]
         return {"entry": "f", "checks": cases}

@@ -1,0 +1,75 @@
+"""Many tasks at once: advances `solve` generators in lock-step, so that engines and sandbox see large batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any
+
+from parammem.agents.loop import Answer, Ask, Check, Step
+from parammem.core import Trajectory
+from parammem.errors import ParamMemError
+
+Run = Generator[Step, Answer, Trajectory]
+
+
+def run(runs: Sequence[Run], progress: Callable[[int], None] | None = None) -> list[Trajectory]:
+    """Drive every run to its end; trajectories in the order of the runs.
+
+    Each round, the completions that all runs wait for go to their engines in one call each, and so do the checks.
+    What fails for one run is thrown into that run alone. A ParamMemError (a missing model, a spent budget) concerns
+    all and is raised.
+
+    Args:
+        progress: called after each round with the number of runs that have ended.
+    """
+    finished: dict[int, Trajectory] = {}
+    waiting: dict[int, Step] = {}
+    for index, one in enumerate(runs):
+        _advance(index, lambda one=one: next(one), waiting, finished)
+    while waiting:
+        answers = _answer(waiting)
+        waiting = {}
+        for index, answer in answers.items():
+            send = runs[index].throw if isinstance(answer, Exception) else runs[index].send
+            _advance(index, lambda send=send, answer=answer: send(answer), waiting, finished)
+        if progress:
+            progress(len(finished))
+    return [finished[index] for index in range(len(runs))]
+
+
+def _advance(index: int, step: Callable[[], Step], waiting: dict[int, Step], finished: dict[int, Trajectory]) -> None:
+    try:
+        waiting[index] = step()
+    except StopIteration as end:
+        finished[index] = end.value
+
+
+def _answer(waiting: dict[int, Step]) -> dict[int, Answer | Exception]:
+    """The answer, or the exception, that each waiting run is sent; in the order of the runs."""
+    answers: dict[int, Answer | Exception] = {}
+    asks = {i: step for i, step in waiting.items() if isinstance(step, Ask)}
+    for engine in _distinct(step.engine for step in asks.values()):
+        group = {i: step.request for i, step in asks.items() if step.engine is engine}
+        replies = _call(lambda requests, engine=engine: [r[0] for r in engine.complete(requests)], list(group.values()))
+        answers |= dict(zip(group, replies, strict=True))
+    checks = {i: step for i, step in waiting.items() if isinstance(step, Check)}
+    for domain in _distinct(step.domain for step in checks.values()):
+        items = {i: (step.task, step.candidate) for i, step in checks.items() if step.domain is domain}
+        answers |= dict(zip(items, _call(domain.check, list(items.values())), strict=True))
+    return {index: answers[index] for index in sorted(answers)}
+
+
+def _distinct(things: Iterable[Any]) -> list[Any]:
+    return list({id(thing): thing for thing in things}.values())
+
+
+def _call(function: Callable[[list[Any]], Sequence[Any]], items: list[Any]) -> list[Any]:
+    """All items in one call; if that fails, one at a time, so that only the bad ones fail."""
+    try:
+        return list(function(items))
+    except ParamMemError:
+        raise
+    except Exception as error:
+        if len(items) == 1:
+            return [error]
+        return [_call(function, [item])[0] for item in items]

@@ -1,0 +1,132 @@
+"""From trajectories to reflection rows: who is asked, what for, and where each row came from.
+
+No labeller sees an answer key. An outcome is one bit about a whole trajectory, and only train tasks have one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from parammem.core import ReflectionExample, Task, Trajectory, digest_of
+from parammem.core.reflection import LabelSource
+from parammem.domains.base import Domain
+from parammem.engines.base import Engine, Message, Request
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """How rows are labelled; the fields are those of `collect` in params.yaml."""
+
+    label: LabelSource
+    outcome: str
+    parts: tuple[str, ...]
+    engine: Engine
+    """The labeller: the agent's own model, or the teacher."""
+    domain: Domain
+    max_tokens: int
+    temperature: float
+    """Of labels that are drawn from the task alone; all others are greedy."""
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A text that the labeller must write for a row."""
+
+    task: Task
+    trajectory_id: str
+    part: str
+    messages: tuple[Message, ...]
+    temperature: float
+    seed: int
+
+
+def label(
+    how: Labelling,
+    tasks: Mapping[str, Task],
+    trajectories: Sequence[Trajectory],
+    succeeded: Mapping[str, bool],
+    origins: Mapping[str, str] | None = None,
+) -> list[ReflectionExample]:
+    """Rows for these trajectories, each (task, reflection) pair once, in the order of the trajectories.
+
+    Args:
+        tasks: by task id.
+        succeeded: trajectory id → outcome.
+        origins: trajectory id → experience batch, for those that were not collected here.
+    """
+    rows: list[ReflectionExample] = []
+    questions: list[_Question] = []
+    if how.label == "task-only":
+        questions = [_from_task(how, task) for task in tasks.values()]
+    for trajectory in trajectories:
+        if how.label == "experience" and succeeded.get(trajectory.trajectory_id):
+            rows += _in_context(how, tasks[trajectory.task_id], trajectory)
+            questions += _hindsight(how, tasks[trajectory.task_id], trajectory)
+        elif how.label in ("teacher", "self"):
+            questions += _from_feedback(how, tasks[trajectory.task_id], trajectory)
+    rows += _asked(how, questions)
+    placed = [_with_origin(row, origins or {}) for row in rows]
+    return list({row.row_hash: row for row in reversed(placed)}.values())[::-1]
+
+
+def _in_context(how: Labelling, task: Task, trajectory: Trajectory) -> list[ReflectionExample]:
+    """The advice that the successful attempt had before it: the newest of its own reflections."""
+    if "in_context" not in how.parts:
+        return []
+    known = [r for r in trajectory.reflections if r.source == "self" and r.iteration <= (trajectory.submission or 0)]
+    return [_row(how, task, trajectory.trajectory_id, "in_context", r.text, r.author) for r in known[-1:]]
+
+
+def _hindsight(how: Labelling, task: Task, trajectory: Trajectory) -> list[_Question]:
+    """What the model says its own successful attempt assumed."""
+    attempt = trajectory.submitted
+    if "hindsight" not in how.parts or attempt is None:
+        return []
+    messages = how.domain.hindsight(task, attempt)
+    return [_Question(task, trajectory.trajectory_id, "hindsight", messages, 0.0, 0)]
+
+
+def _from_feedback(how: Labelling, task: Task, trajectory: Trajectory) -> list[_Question]:
+    """What the labeller reads out of the last failed attempt and its visible feedback. Outcomes are not asked for."""
+    failed = [attempt for attempt in trajectory.attempts if attempt.feedback.passed is False]
+    if not failed:
+        return []
+    messages = how.domain.reflect(task, failed, [], diverse=False)
+    return [_Question(task, trajectory.trajectory_id, "feedback", messages, 0.0, 0)]
+
+
+def _from_task(how: Labelling, task: Task) -> _Question:
+    seed = int(digest_of(["task-only", task.task_id])[:12], 16)
+    return _Question(task, "", "task", how.domain.advise(task.text), how.temperature, seed)
+
+
+def _asked(how: Labelling, questions: Sequence[_Question]) -> list[ReflectionExample]:
+    requests = [
+        Request(messages=q.messages, temperature=q.temperature, max_tokens=how.max_tokens, seed=q.seed)
+        for q in questions
+    ]
+    replies = how.engine.complete(requests)
+    return [
+        _row(how, q.task, q.trajectory_id, q.part, reply[0].text.strip(), how.engine.digest)
+        for q, reply in zip(questions, replies, strict=True)
+    ]
+
+
+def _row(how: Labelling, task: Task, trajectory_id: str, part: str, text: str, author: str) -> ReflectionExample:
+    return ReflectionExample(
+        domain=task.domain,
+        task_id=task.task_id,
+        task_text=task.text,
+        reflection=text,
+        label_source=how.label,
+        part=part,
+        author=author,
+        trajectory_id=trajectory_id,
+        outcome=how.outcome if how.label == "experience" else "none",
+    )
+
+
+def _with_origin(row: ReflectionExample, origins: Mapping[str, str]) -> ReflectionExample:
+    origin = origins.get(row.trajectory_id)
+    return row.model_copy(update={"origin": origin}) if origin else row

@@ -1,0 +1,103 @@
+"""collect: agents work on train tasks, and what they learned is written down as reflection rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from parammem.agents import batch
+from parammem.agents.labels import Labelling, label
+from parammem.agents.loop import Agent, solve
+from parammem.agents.methods import get_method
+from parammem.config import Params
+from parammem.core import AnswerKey, Task, Trajectory, read_jsonl, write_jsonl
+from parammem.core.experience import Experience
+from parammem.domains import Domain
+from parammem.engines.base import Engine
+from parammem.errors import ConfigError
+from parammem.stages.common import Engines, accounted, budget, check_failures, open_domain, progress_bar
+from parammem.stages.places import Places
+
+
+def run(params: Params, domain: str, root: Path = Path(".")) -> None:
+    """Writes data/trajectories/<domain>.jsonl and data/reflections/<domain>.jsonl.
+
+    Raises:
+        TooManyFailures, DataError, EngineError, SandboxError.
+    """
+    places, engines, judge = Places(root, domain), Engines(params, root), open_domain(params, domain)
+    with accounted(engines, "collect", domain, places.work("collect")):
+        tasks = read_jsonl(places.tasks("train"), Task)
+        actor = engines.open()
+        trajectories = work_on(params, judge, actor, tasks)
+        write_jsonl(places.trajectories, trajectories)
+        check_failures(trajectories, params.agent.max_failed_share)
+        succeeded = outcomes(params, judge, tasks, trajectories, places)
+        brought = read_experience(root / params.collect.experience_dir, domain)
+        how = _labelling(params, judge, engines, actor)
+        rows = label(
+            how,
+            {t.task_id: t for t in tasks} | {e.task.task_id: e.task for _, e in brought},
+            [*trajectories, *(e.trajectory for _, e in brought)],
+            succeeded | {e.trajectory.trajectory_id: bool(e.outcome) for _, e in brought},
+            {e.trajectory.trajectory_id: origin for origin, e in brought},
+        )
+        write_jsonl(places.reflections, rows)
+
+
+def work_on(params: Params, judge: Domain, actor: Engine, tasks: Sequence[Task]) -> list[Trajectory]:
+    """Several runs of the collecting method per task. No answer key is at hand here."""
+    p = params.collect
+    method = get_method(p.method)
+    if method.advisor != "none" or method.bank:
+        raise ConfigError(
+            f"collect.method: {p.method!r} needs a reflector or a bank; use base, resample, reflexion or dot"
+        )
+    agent = Agent(method=method, domain=judge, actor=actor, budget=budget(params))
+    runs = [solve(agent, task, p.seed + k) for k in range(p.trajectories) for task in tasks]
+    return batch.run(runs, progress_bar(len(runs), f"collect {judge.name}"))
+
+
+def outcomes(
+    params: Params, judge: Domain, tasks: Sequence[Task], trajectories: Sequence[Trajectory], places: Places
+) -> dict[str, bool]:
+    """Trajectory id → whether it ended well: by the final verdict on train tasks, or by the visible checks alone."""
+    done = [t for t in trajectories if t.submitted is not None]
+    if params.collect.outcome == "visible" or params.collect.label != "experience":
+        return {t.trajectory_id: t.stop == "visible-pass" for t in done}
+    keys = {key.task_id: key for key in read_jsonl(places.keys("train"), AnswerKey)}
+    return final_verdicts(judge, {task.task_id: task for task in tasks}, keys, done)
+
+
+def final_verdicts(
+    judge: Domain, tasks: Mapping[str, Task], keys: Mapping[str, AnswerKey], trajectories: Sequence[Trajectory]
+) -> dict[str, bool]:
+    """Trajectory id → the hidden verdict on its submission, asked once and after the loop."""
+    done = [(t, t.submitted) for t in trajectories]
+    asked = [(t, attempt) for t, attempt in done if attempt is not None]
+    scores = judge.score([(tasks[t.task_id], keys[t.task_id], attempt.candidate) for t, attempt in asked])
+    verdicts = {t.trajectory_id: False for t in trajectories}
+    for (trajectory, _), score in zip(asked, scores, strict=True):
+        verdicts[trajectory.trajectory_id] = not isinstance(score, Exception) and score.passed
+    return verdicts
+
+
+def read_experience(folder: Path, domain: str) -> list[tuple[str, Experience]]:
+    """(batch, experience) of this domain from all batch files, in the order of their names. Raises RecordError."""
+    files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+    return [(f.stem, e) for f in files for e in read_jsonl(f, Experience) if e.task.domain == domain]
+
+
+def _labelling(params: Params, judge: Domain, engines: Engines, actor: Engine) -> Labelling:
+    p = params.collect
+    if p.label == "teacher" and not p.teacher:
+        raise ConfigError("collect.teacher: missing, though collect.label is teacher; give a model folder")
+    return Labelling(
+        label=p.label,
+        outcome=p.outcome,
+        parts=p.parts,
+        engine=engines.open(p.teacher) if p.label == "teacher" else actor,
+        domain=judge,
+        max_tokens=params.engine.max_advice_tokens,
+        temperature=params.agent.reflector_temperature,
+    )

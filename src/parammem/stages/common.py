@@ -1,0 +1,109 @@
+"""What the stages share: the parts of an agent from params, and the account of what a stage cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from parammem.agents.loop import Budget
+from parammem.config import Params
+from parammem.core import Trajectory
+from parammem.core.jsonl import write_text
+from parammem.domains import Domain, get_domain
+from parammem.engines.base import Engine
+from parammem.engines.cached import CachedEngine
+from parammem.errors import TooManyFailures
+from parammem.evaluation.inputs import Work
+
+
+class Engines:
+    """Opens engines for models and adapters, each behind the completion cache, and adds up what they did."""
+
+    def __init__(self, params: Params, root: Path) -> None:
+        self._params, self._root = params.engine, root
+        self._opened: list[CachedEngine] = []
+
+    def open(self, model: str = "", adapter: Path | None = None) -> Engine:
+        """The model of params, or another one; with or without an adapter. Raises as `HfEngine.load` does."""
+        from parammem.engines.hf import HfEngine
+
+        p = self._params
+        folder = self._root / (model or p.model)
+        name = str(folder) if folder.exists() else (model or p.model)
+        engine = HfEngine.load(name, adapter=adapter, device=p.device, dtype=p.dtype, batch=p.batch)
+        if not p.cache:
+            return engine
+        cached = CachedEngine(engine, self._root / p.cache)
+        self._opened.append(cached)
+        return cached
+
+    def work(self, stage: str) -> Work:
+        """Tokens written and completions found in the cache since the start."""
+        return Work(
+            stage=stage,
+            generated_tokens=sum(e.stats.tokens_generated for e in self._opened),
+            cached_tokens=0,
+            made=sum(e.stats.misses for e in self._opened),
+            cache_hits=sum(e.stats.hits for e in self._opened),
+        )
+
+
+@contextmanager
+def accounted(engines: Engines, stage: str, domain: str, path: Path) -> Iterator[None]:
+    """Write down what the stage cost, also when it ended badly."""
+    try:
+        yield
+    finally:
+        write_text(path, engines.work(f"{stage} {domain}").line() + "\n")
+
+
+def open_domain(params: Params, name: str) -> Domain:
+    s = params.sandbox
+    return get_domain(
+        name,
+        workers=s.workers,
+        level=s.level,
+        wall_seconds=s.wall_seconds,
+        cpu_seconds=s.cpu_seconds,
+        memory_mb=s.memory_mb,
+    )
+
+
+def budget(params: Params) -> Budget:
+    agent, engine = params.agent, params.engine
+    return Budget(
+        iterations=agent.iterations,
+        first_temperature=agent.first_temperature,
+        later_temperature=agent.later_temperature,
+        reflector_temperature=agent.reflector_temperature,
+        max_tokens=engine.max_new_tokens,
+        max_advice_tokens=engine.max_advice_tokens,
+    )
+
+
+def check_failures(trajectories: Sequence[Trajectory], allowed: float) -> None:
+    """Raises TooManyFailures when a larger share than allowed ended in an exception."""
+    failed = [t for t in trajectories if t.failure]
+    if len(failed) > allowed * len(trajectories):
+        first = failed[0]
+        raise TooManyFailures(
+            f"{len(failed)} of {len(trajectories)} trajectories failed, more than agent.max_failed_share allows "
+            f"({allowed}); the first: task {first.task_id!r}, {first.failure}; mend the cause and run again: what was "
+            "completed is in the completion cache"
+        )
+
+
+def progress_bar(total: int, what: str) -> Callable[[int], None]:
+    """A bar on stderr that is told how many are done."""
+    from tqdm import tqdm
+
+    bar: Any = tqdm(total=total, desc=what, mininterval=1, leave=False)
+
+    def show(done: int) -> None:
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+
+    return show

@@ -1,0 +1,324 @@
+"""evaluate: every method, and every reflector control, on the same evaluation tasks at the same budget.
+
+All runs go through one loop in one batch. The hidden verdict is asked once, when every loop has ended.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from parammem.agents import batch
+from parammem.agents.bank import TrajectoryBank
+from parammem.agents.loop import Agent, solve
+from parammem.agents.methods import METHODS, get_method
+from parammem.config import Params
+from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, read_jsonl, write_jsonl
+from parammem.core.jsonl import write_text
+from parammem.domains import Domain, Example
+from parammem.embeddings import embed
+from parammem.engines.base import Engine, Request
+from parammem.evaluation.records import AdviceDraws, OpenTask, Run
+from parammem.pocket.conventions import CONVENTIONS, kinds_of
+from parammem.reflectors.base import Reflector, SamplingReflector
+from parammem.reflectors.parametric import ParamMem, Untrained, read_adapter
+from parammem.reflectors.retrieved import Constant, Retrieved
+from parammem.stages.collect import final_verdicts
+from parammem.stages.common import Engines, accounted, budget, check_failures, open_domain, progress_bar
+from parammem.stages.places import Places
+from parammem.stages.train import majority_advice
+
+SLICES: tuple[Literal["eval", "unseen"], ...] = ("eval", "unseen")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all arms of one domain share."""
+
+    params: Params
+    places: Places
+    judge: Domain
+    actor: Engine
+    reflectors: Mapping[str, Reflector]
+    """trained, untrained, shuffled, other_world, majority, retrieved."""
+    tasks: Mapping[str, Sequence[Task]]
+    """By slice."""
+
+    def everything(self) -> list[Task]:
+        return [task for part in SLICES for task in self.tasks[part]]
+
+
+def run(params: Params, domain: str, root: Path = Path(".")) -> None:
+    """Writes reports/evaluation/<domain>/: trajectories, runs, curve runs, advice draws, open tasks and facts.
+
+    Raises:
+        TooManyFailures, DataError, EngineError, AdapterError, SandboxError.
+    """
+    places, engines = Places(root, domain), Engines(params, root)
+    with accounted(engines, "evaluate", domain, places.work("evaluate")):
+        bench = _bench(params, places, engines)
+        bank = _bank(bench)
+        trajectories = _two_phases(bench) if params.evaluate.protocol == "two-phase" else _one_phase(bench, bank)
+        curve = _curve(bench)
+        check_failures([*trajectories, *(t for _, t in curve)], params.agent.max_failed_share)
+        keys = _keys(places)
+        verdicts = _verdicts(bench, keys, [*trajectories, *(t for _, t in curve)])
+        write_jsonl(places.evaluation / "trajectories.jsonl", trajectories)
+        write_jsonl(places.evaluation / "runs.jsonl", [_record(bench, t, verdicts[id(t)]) for t in trajectories])
+        curve_runs = [
+            _record(bench, t, verdicts[id(t)]).model_copy(update={"reflector_temperature": at}) for at, t in curve
+        ]
+        write_jsonl(places.evaluation / "curve_runs.jsonl", curve_runs)
+        write_jsonl(places.evaluation / "draws.jsonl", _draws(bench, keys))
+        write_jsonl(places.evaluation / "open_tasks.jsonl", _open_tasks(bench, keys))
+        write_text(places.evaluation / "facts.json", json.dumps(_facts(bench, bank), indent=1, sort_keys=True) + "\n")
+
+
+def _bench(params: Params, places: Places, engines: Engines) -> Bench:
+    judge, actor = open_domain(params, places.domain), engines.open()
+    rows = read_jsonl(places.validated, ReflectionExample)
+    reflectors: dict[str, Reflector] = {"trained": _adapted(places.reflector, engines, judge)}
+    reflectors["untrained"] = Untrained(actor, judge)
+    for control in params.train.controls:
+        reflectors[control] = _adapted(places.control(control), engines, judge)
+    reflectors["majority"] = Constant(majority_advice(places.domain, rows))
+    reflectors["retrieved"] = Retrieved(rows, embed)
+    tasks = {part: read_jsonl(places.tasks(part), Task) for part in SLICES}
+    return Bench(params, places, judge, actor, reflectors, tasks)
+
+
+def _adapted(folder: Path, engines: Engines, judge: Domain) -> ParamMem:
+    adapter = read_adapter(folder)
+    return ParamMem(adapter=adapter, engine=engines.open(adapter=folder), domain=judge)
+
+
+def arms(bench: Bench) -> list[Agent]:
+    """Every method of params, and paramagent once more with each control in the reflector's place."""
+    shared = {"domain": bench.judge, "actor": bench.actor, "budget": budget(bench.params)}
+    given = {"none": None, "parametric": bench.reflectors["trained"], "retrieved": bench.reflectors["retrieved"]}
+    methods = [get_method(name) for name in bench.params.evaluate.methods]
+    found = [Agent(method=m, reflector=given[m.advisor], **shared) for m in methods]
+    for name in ("untrained", *bench.params.train.controls, "majority"):
+        found.append(
+            Agent(method=METHODS["paramagent"], reflector=bench.reflectors[name], arm=f"paramagent.{name}", **shared)
+        )
+    return found
+
+
+def _bank(bench: Bench) -> TrajectoryBank:
+    """Solved tasks of the bank split, by reflexion; only visible checks decide what gets in."""
+    tasks = read_jsonl(bench.places.tasks("bank"), Task)
+    needed = any(get_method(name).bank for name in bench.params.evaluate.methods)
+    if not needed or bench.params.evaluate.protocol == "two-phase":
+        return TrajectoryBank([], [], embed)
+    agent = Agent(
+        method=METHODS["reflexion"], domain=bench.judge, actor=bench.actor, budget=budget(bench.params), arm="bank"
+    )
+    runs = [solve(agent, task, bench.params.evaluate.seed) for task in tasks]
+    return TrajectoryBank(tasks, batch.run(runs, progress_bar(len(runs), f"bank {bench.judge.name}")), embed)
+
+
+def _one_phase(bench: Bench, bank: TrajectoryBank) -> list[Trajectory]:
+    """Protocol `strict`: the bank comes from tasks of its own."""
+    tasks, seed = bench.everything(), bench.params.evaluate.seed
+    shown = dict(zip([t.task_id for t in tasks], bank.retrieve(tasks, bench.params.agent.examples), strict=True))
+    runs = [
+        solve(agent, task, seed, shown[task.task_id] if agent.method.bank else ())
+        for agent in arms(bench)
+        for task in tasks
+    ]
+    return batch.run(runs, progress_bar(len(runs), f"evaluate {bench.judge.name}"))
+
+
+def _two_phases(bench: Bench) -> list[Trajectory]:
+    """Protocol `two-phase` (the paper's Algorithm 1): methods with a bank fill it with the evaluation tasks they solved
+    visibly, and try the others again with it. Resample gets as many calls as they do: twice the iterations."""
+    tasks, seed = bench.everything(), bench.params.evaluate.seed
+    found: list[Trajectory] = []
+    for agent in arms(bench):
+        first = _first_phase(bench, agent, tasks, seed)
+        if not agent.method.bank:
+            found += first
+            continue
+        bank = TrajectoryBank(tasks, first, embed)
+        again = [t for t, done in zip(tasks, first, strict=True) if done.stop != "visible-pass"]
+        shown: list[list[Example]] = bank.retrieve(again, bench.params.agent.examples)
+        start = bench.params.agent.iterations + 1
+        runs = [solve(agent, t, seed, seen, "two-phase", start) for t, seen in zip(again, shown, strict=True)]
+        second = {t.task_id: t for t in batch.run(runs)}
+        found += [joined(done, second[done.task_id]) if done.task_id in second else done for done in first]
+    return found
+
+
+def _first_phase(bench: Bench, agent: Agent, tasks: Sequence[Task], seed: int) -> list[Trajectory]:
+    if agent.method.name == "resample":
+        agent = replace(agent, budget=replace(agent.budget, iterations=2 * agent.budget.iterations))
+    return batch.run([solve(agent, task, seed, (), "two-phase") for task in tasks])
+
+
+def joined(first: Trajectory, second: Trajectory) -> Trajectory:
+    """Two phases of one agent on one task as one trajectory; the second phase submits."""
+    usage = dict(first.usage)
+    for role, used in second.usage.items():
+        before = usage.get(role)
+        usage[role] = before.plus(used.calls, used.prompt_tokens, used.completion_tokens) if before else used
+    return second.model_copy(
+        update={
+            "attempts": first.attempts + second.attempts,
+            "reflections": first.reflections + second.reflections,
+            "usage": usage,
+        }
+    )
+
+
+def _curve(bench: Bench) -> list[tuple[float, Trajectory]]:
+    """paramagent at several reflector temperatures, on the first evaluation tasks."""
+    p = bench.params
+    tasks = bench.tasks["eval"][: p.evaluate.curve_tasks]
+    pairs = []
+    for temperature in p.evaluate.temperatures:
+        agent = Agent(
+            method=METHODS["paramagent"],
+            domain=bench.judge,
+            actor=bench.actor,
+            reflector=bench.reflectors["trained"],
+            budget=replace(budget(p), reflector_temperature=temperature),
+        )
+        pairs += [(temperature, solve(agent, task, p.evaluate.seed)) for task in tasks]
+    ended = batch.run([one for _, one in pairs], progress_bar(len(pairs), f"temperatures {bench.judge.name}"))
+    return [(temperature, t) for (temperature, _), t in zip(pairs, ended, strict=True)]
+
+
+def _keys(places: Places) -> dict[str, AnswerKey]:
+    return {key.task_id: key for part in SLICES for key in read_jsonl(places.keys(part), AnswerKey)}
+
+
+def _verdicts(bench: Bench, keys: Mapping[str, AnswerKey], trajectories: Sequence[Trajectory]) -> dict[int, bool]:
+    """By identity of the trajectory: several temperatures of one arm have one id."""
+    tasks = {task.task_id: task for task in bench.everything()}
+    numbered = [t.model_copy(update={"seed": number}) for number, t in enumerate(trajectories)]
+    passed = final_verdicts(bench.judge, tasks, keys, numbered)
+    return {id(t): passed[n.trajectory_id] for t, n in zip(trajectories, numbered, strict=True)}
+
+
+def _record(bench: Bench, trajectory: Trajectory, passed: bool) -> Run:
+    world, submitted = bench.params.tasks, trajectory.submitted
+    texts = [
+        " / ".join(r.text for r in trajectory.reflections if r.iteration == number)
+        for number in range(1, len(trajectory.attempts) + 1)
+    ]
+    claims = tuple(
+        tuple(sorted({c for r in trajectory.reflections if r.iteration == n for c in bench.judge.hypotheses(r.text)}))
+        for n in range(1, len(trajectory.attempts) + 1)
+    )
+    return Run(
+        domain=trajectory.domain,
+        arm=trajectory.method,
+        slice="unseen" if "-unseen-" in trajectory.task_id else "eval",
+        world=world.world,
+        rho=world.rho,
+        task_id=trajectory.task_id,
+        passed=passed,
+        visible_passed=submitted.feedback.passed if submitted else False,
+        solved_at=trajectory.submission if passed else None,
+        iterations=len(trajectory.attempts),
+        usage=trajectory.usage,
+        advice=claims,
+        advice_texts=tuple(texts),
+        stop=trajectory.stop,
+        failed=trajectory.failure is not None,
+    )
+
+
+def _draws(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[AdviceDraws]:
+    """A fixed number of draws of every reflector on every task, and of the trained one at every temperature."""
+    p = bench.params
+    wanted = [
+        (name, reflector, p.agent.reflector_temperature, bench.everything())
+        for name, reflector in bench.reflectors.items()
+        if name != "retrieved"
+    ]
+    others = [t for t in p.evaluate.temperatures if t != p.agent.reflector_temperature]
+    trained = bench.reflectors["trained"]
+    wanted += [("trained", trained, t, bench.tasks["eval"][: p.evaluate.curve_tasks]) for t in others]
+    return [made for name, reflector, at, tasks in wanted for made in _drawn(bench, keys, name, reflector, at, tasks)]
+
+
+def _drawn(
+    bench: Bench,
+    keys: Mapping[str, AnswerKey],
+    name: str,
+    reflector: Reflector,
+    temperature: float,
+    tasks: Sequence[Task],
+) -> list[AdviceDraws]:
+    count, world = bench.params.evaluate.advice_draws, bench.params.tasks
+    if reflector.kind == "text":
+        texts = [[reflector.text(task, 1)] * count for task in tasks]
+    else:
+        texts = _sampled(bench, reflector, temperature, tasks, count)
+    return [
+        AdviceDraws(
+            domain=bench.judge.name,
+            reflector=name,
+            temperature=temperature,
+            task_id=task.task_id,
+            slice="unseen" if "-unseen-" in task.task_id else "eval",
+            world=world.world,
+            rho=world.rho,
+            texts=tuple(said),
+            claims=tuple(tuple(sorted(bench.judge.hypotheses(text))) for text in said),
+            gold=keys[task.task_id].facts,
+            revealed=tuple(keys[task.task_id].tags.get("revealed", "").split()),
+        )
+        for task, said in zip(tasks, texts, strict=True)
+    ]
+
+
+def _sampled(
+    bench: Bench, reflector: SamplingReflector, temperature: float, tasks: Sequence[Task], count: int
+) -> list[list[str]]:
+    requests = [
+        Request(
+            messages=reflector.messages(task),
+            temperature=temperature,
+            max_tokens=bench.params.engine.max_advice_tokens,
+            seed=bench.params.evaluate.seed,
+            n=count,
+            first_draw=1000,  # not the draws that the loop has used
+        )
+        for task in tasks
+    ]
+    return [[draw.text.strip() for draw in draws] for draws in reflector.engine.complete(requests)]
+
+
+def _open_tasks(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[OpenTask]:
+    values = CONVENTIONS.get(bench.judge.name, {})
+    return [
+        OpenTask(
+            domain=bench.judge.name,
+            task_id=task.task_id,
+            values={name: len(values[name]) for name in keys[task.task_id].facts},
+            revealed=tuple(keys[task.task_id].tags.get("revealed", "").split()),
+            seen_kind=part == "eval",
+        )
+        for part in SLICES
+        for task in bench.tasks[part]
+    ]
+
+
+def _facts(bench: Bench, bank: TrajectoryBank) -> dict[str, dict[str, int]]:
+    """Sizes, and the proof that the splits share no task."""
+    name, places = bench.judge.name, bench.places
+    content = {s: {t.content for t in read_jsonl(places.tasks(s), Task)} for s in ("train", "bank", *SLICES)}
+    rows = read_jsonl(places.validated, ReflectionExample)
+    texts = {task.text for task in bench.everything()}
+    pairs = [(a, b) for a in ("train", "bank") for b in SLICES] + [("train", "bank"), SLICES]
+    overlaps = {f"{name}: {a} and {b}": len(content[a] & content[b]) for a, b in pairs}
+    overlaps[f"{name}: reflection rows and evaluation tasks"] = len({r.task_text for r in rows} & texts)
+    sizes = {f"{name}: {split} tasks": len(found) for split, found in content.items()}
+    sizes |= {f"{name}: reflection rows": len(rows), f"{name}: kinds of quantity": len(kinds_of(name))}
+    return {"overlaps": overlaps, "sizes": sizes | {f"{name}: bank entries": len(bank)}}

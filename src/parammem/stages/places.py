@@ -1,0 +1,65 @@
+"""Where the pipeline's files lie, seen from the repository's root. Every stage asks here, and so does lineage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Places:
+    """Files and folders of one domain."""
+
+    root: Path
+    domain: str
+
+    def tasks(self, split: str) -> Path:
+        return self.root / "data" / "tasks" / self.domain / f"{split}.jsonl"
+
+    def keys(self, split: str) -> Path:
+        """Answer keys. Agents and labellers have no business here."""
+        return self.root / "data" / "keys" / self.domain / f"{split}.jsonl"
+
+    @property
+    def trajectories(self) -> Path:
+        return self.root / "data" / "trajectories" / f"{self.domain}.jsonl"
+
+    @property
+    def reflections(self) -> Path:
+        return self.root / "data" / "reflections" / f"{self.domain}.jsonl"
+
+    @property
+    def validated(self) -> Path:
+        return self.root / "data" / "validated" / f"{self.domain}.jsonl"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.root / "data" / "quarantine" / f"{self.domain}.jsonl"
+
+    @property
+    def validation(self) -> Path:
+        """The stable summary of what validation found."""
+        return self.root / "reports" / "validation" / f"{self.domain}.json"
+
+    @property
+    def data_docs(self) -> Path:
+        return self.root / "reports" / "data_docs" / self.domain
+
+    @property
+    def reflector(self) -> Path:
+        return self.root / "models" / "reflectors" / self.domain
+
+    def control(self, name: str) -> Path:
+        """An adapter that should know nothing."""
+        return self.root / "models" / "controls" / self.domain / name
+
+    def checkpoints(self, name: str) -> Path:
+        return self.root / ".cache" / "checkpoints" / self.domain / name
+
+    @property
+    def evaluation(self) -> Path:
+        return self.root / "reports" / "evaluation" / self.domain
+
+    def work(self, stage: str) -> Path:
+        """What a stage cost this time. Not an out: it depends on what was cached."""
+        return self.root / ".cache" / "work" / f"{stage}-{self.domain}.json"

@@ -1,0 +1,115 @@
+"""report: what the domains found, put together: metrics, plots, one offline page, a table for the terminal."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from parammem.config import Params
+from parammem.core import Record, read_jsonl
+from parammem.core.jsonl import iter_jsonl
+from parammem.embeddings import embed
+from parammem.evaluation import diversity
+from parammem.evaluation.inputs import LossPoint, ReportInputs, Work
+from parammem.evaluation.records import AdviceDraws, OpenTask, Run
+from parammem.evaluation.report import build_report, write_report
+from parammem.stages.places import Places
+
+R = TypeVar("R", bound=Record)
+
+
+def run(params: Params, root: Path = Path(".")) -> None:
+    """Writes reports/metrics.json, report.html, table.txt and plots/."""
+    write_report(build_report(gather(params, root)), root / "reports")
+
+
+def gather(params: Params, root: Path) -> ReportInputs:
+    """Everything the report is built from, read from the outs of the stages."""
+    places = [Places(root, domain) for domain in params.domains]
+    draws = _all(places, "draws.jsonl", AdviceDraws)
+    measured, clusters = _diversity(draws, params.agent.reflector_temperature)
+    facts = [json.loads((p.evaluation / "facts.json").read_text(encoding="utf-8")) for p in places]
+    study = root / "reports" / "study.json"
+    return ReportInputs(
+        protocol=params.evaluate.protocol,
+        sandbox_level=params.sandbox.level,
+        model=params.engine.model,
+        world=params.tasks.world,
+        rho=params.tasks.rho,
+        iterations=params.agent.iterations,
+        seeds={"collect": params.collect.seed, "train": params.train.seed, "evaluate": params.evaluate.seed},
+        reflector_temperature=params.agent.reflector_temperature,
+        runs=tuple(_all(places, "runs.jsonl", Run)),
+        curve_runs=tuple(_all(places, "curve_runs.jsonl", Run)),
+        draws=tuple(draws),
+        open_tasks=tuple(_all(places, "open_tasks.jsonl", OpenTask)),
+        diversity=tuple(measured),
+        clusters=tuple(clusters),
+        losses=tuple(point for p in places for point in _losses(p, params)),
+        work=tuple(_work(places)),
+        sizes=_merged(fact["sizes"] for fact in facts),
+        overlaps=_merged(fact["overlaps"] for fact in facts),
+        study=json.loads(study.read_text(encoding="utf-8")) if study.is_file() else None,
+        bootstrap=params.evaluate.bootstrap,
+        seed=params.evaluate.seed,
+    )
+
+
+def _all(places: Sequence[Places], name: str, kind: type[R]) -> list[R]:
+    return [record for p in places for record in read_jsonl(p.evaluation / name, kind)]
+
+
+def _diversity(
+    draws: Sequence[AdviceDraws], temperature: float
+) -> tuple[list[diversity.TaskDiversity], list[diversity.Clusters]]:
+    """Per task, and over all draws of each domain's trained and untrained reflector (paper, Figure 4)."""
+    shown = [d for d in draws if d.reflector in ("trained", "untrained")]
+    vectors = embed([text for d in shown for text in d.texts])
+    measured, place, groups = [], 0, {}
+    for one in shown:
+        part = vectors[place : place + len(one.texts)]
+        place += len(one.texts)
+        measured.append(diversity.measure(one, part))
+        if one.temperature == temperature and one.slice == "eval":
+            groups.setdefault((one.domain, one.reflector), []).append(part)
+    clusters = [
+        diversity.clusters(np.concatenate(parts)).model_copy(
+            update={"domain": domain, "reflector": reflector, "temperature": temperature}
+        )
+        for (domain, reflector), parts in groups.items()
+    ]
+    return measured, clusters
+
+
+def _losses(places: Places, params: Params) -> list[LossPoint]:
+    folders = {"trained": places.reflector} | {name: places.control(name) for name in params.train.controls}
+    points = []
+    for adapter, folder in folders.items():
+        with (folder / "losses.csv").open(encoding="utf-8") as lines:
+            for row in csv.DictReader(lines):
+                for column, held_out in (("loss", False), ("held_out_loss", True)):
+                    if row[column]:
+                        points.append(
+                            LossPoint(
+                                domain=places.domain,
+                                adapter=adapter,
+                                step=int(row["step"]),
+                                loss=float(row[column]),
+                                held_out=held_out,
+                            )
+                        )
+    return points
+
+
+def _work(places: Sequence[Places]) -> list[Work]:
+    files = [p.work(stage) for stage in ("collect", "evaluate") for p in places]
+    return [work for file in files if file.is_file() for work in iter_jsonl(file, Work)]
+
+
+def _merged(parts: Any) -> dict[str, int]:
+    return {key: value for part in parts for key, value in part.items()}

@@ -1,0 +1,91 @@
+"""train: the reflector of one domain, and adapters trained by the same recipe on rows that should teach nothing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from parammem.config import Params
+from parammem.core import AnswerKey, ReflectionExample, read_jsonl
+from parammem.pocket.conventions import CONVENTIONS, parse_claims
+from parammem.pocket.mixture import advice_text
+from parammem.pocket.world import World
+from parammem.stages.common import open_domain
+from parammem.stages.places import Places
+from parammem.training.controls import shuffled
+from parammem.training.lora_sft import train_lora
+
+OTHER_WORLD = 1_000_003
+"""Added to the world's seed."""
+
+
+def run(params: Params, domain: str, root: Path = Path(".")) -> None:
+    """Writes models/reflectors/<domain>/ and models/controls/<domain>/<control>/. Raises as `train_lora` does."""
+    places = Places(root, domain)
+    rows = read_jsonl(places.validated, ReflectionExample)
+    _train(params, rows, places.reflector, places.checkpoints("reflector"), domain, root)
+    for control in params.train.controls:
+        made = control_rows(control, rows, places, params)
+        _train(params, made, places.control(control), places.checkpoints(control), domain, root)
+
+
+def control_rows(
+    control: str, rows: Sequence[ReflectionExample], places: Places, params: Params
+) -> list[ReflectionExample]:
+    """The rows of a control: as many as the reflector's, about the same tasks."""
+    if control == "shuffled":
+        return shuffled(rows, params.train.seed)
+    keys = {key.task_id: key for key in read_jsonl(places.keys("train"), AnswerKey)}
+    other = World(params.tasks.world + OTHER_WORLD, params.tasks.rho)
+    return relabelled(rows, keys, other)
+
+
+def relabelled(
+    rows: Sequence[ReflectionExample], keys: Mapping[str, AnswerKey], world: World
+) -> list[ReflectionExample]:
+    """The same rows, naming the same conventions, as if they came from another world. Free of labelling errors,
+    which flatters the control. Rows of tasks without a key are left out."""
+    made = []
+    for row in rows:
+        if row.task_id not in keys:
+            continue
+        rng = random.Random(f"parammem/other/{world.seed}/{row.task_id}")
+        kind = keys[row.task_id].tags["kind"]
+        values = world.settle(rng, row.domain, kind)
+        said = [claim.split("=")[0] for claim in _in_order(row)]
+        made.append(row.model_copy(update={"reflection": advice_text(kind, {name: values[name] for name in said})}))
+    return made
+
+
+def _in_order(row: ReflectionExample) -> list[str]:
+    """The claims of a row in the order in which it makes them."""
+    return sorted(
+        parse_claims(row.domain, row.reflection), key=lambda claim: row.reflection.find(claim.replace("=", " "))
+    )
+
+
+def majority_advice(domain: str, rows: Sequence[ReflectionExample]) -> str:
+    """One piece of advice for every task: of each convention the value that most rows claim."""
+    counts = {name: dict.fromkeys(values, 0) for name, values in CONVENTIONS[domain].items()}
+    for row in rows:
+        for claim in parse_claims(domain, row.reflection):
+            name, value = claim.split("=")
+            counts[name][value] += 1
+    return " ; ".join(f"{name} {max(said, key=lambda v: said[v])}" for name, said in counts.items())
+
+
+def _train(
+    params: Params, rows: list[ReflectionExample], out: Path, checkpoints: Path, domain: str, root: Path
+) -> None:
+    base = root / params.engine.model
+    train_lora(
+        rows,
+        open_domain(params, domain).advise,
+        base if base.exists() else params.engine.model,
+        params.train,
+        out,
+        checkpoints,
+        device=params.engine.device,
+        dtype=params.engine.dtype,
+    )

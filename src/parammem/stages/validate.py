@@ -1,0 +1,41 @@
+"""validate: reflection rows through the Great Expectations suite; bad rows are set aside with reasons, never lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from parammem.config import Params
+from parammem.core import ReflectionExample, Task, read_jsonl, write_jsonl
+from parammem.core.jsonl import write_text
+from parammem.core.record import Record
+from parammem.errors import ValidationFailed
+from parammem.stages.common import open_domain
+from parammem.stages.places import Places
+
+
+class SetAside(Record):
+    """A row that may not be trained on, whole, with the rules it broke."""
+
+    row: ReflectionExample
+    reasons: tuple[str, ...]
+
+
+def run(params: Params, domain: str, root: Path = Path(".")) -> None:
+    """Writes data/validated/, data/quarantine/ and reports/validation/; Data Docs beside it.
+
+    Raises:
+        ValidationFailed: a rule about the whole failed. Everything is written all the same.
+    """
+    from parammem.validation import explain, validate_rows
+
+    places = Places(root, domain)
+    rows = read_jsonl(places.reflections, ReflectionExample)
+    evaluation = [t.text for split in ("eval", "unseen") for t in read_jsonl(places.tasks(split), Task)]
+    claims = open_domain(params, domain).hypotheses
+    verdict = validate_rows(rows, evaluation, params.validate_, domain, claims, docs=places.data_docs)
+    write_jsonl(places.validated, [rows[i] for i in verdict.kept])
+    write_jsonl(places.quarantine, [SetAside(row=rows[q.row], reasons=q.reasons) for q in verdict.quarantined])
+    write_text(places.validation, json.dumps(verdict.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
+    if not verdict.passed:
+        raise ValidationFailed(explain(verdict))
