@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from . import syscalls
 
+_libc = ctypes.CDLL(None, use_errno=True)
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_LOAD, _JEQ, _JSET, _JGE, _AND, _RET = 0x20, 0x15, 0x45, 0x35, 0x54, 0x06
+_LOAD, _JUMP, _JEQ, _JSET, _JGE, _AND, _RET = 0x20, 0x05, 0x15, 0x45, 0x35, 0x54, 0x06
 _NR, _ARCH = 0, 4
 _X32 = 0x40000000
 _OWN_PID = 0xFFFFFFFE  # replaced by the child's own process id
@@ -60,19 +61,42 @@ def program(machine: str, opening: str) -> Program:
     numbers = syscalls.NUMBERS.get(machine)
     if numbers is None:
         raise OSError(errno.ENOSYS, f"no seccomp filter for {machine!r}; there is one for x86_64 and aarch64")
-    code = [_op(_LOAD, _ARCH), _op(_JEQ, syscalls.AUDIT_ARCH[machine], 1), _op(_RET, _KILL), _op(_LOAD, _NR)]
+    head = [_op(_LOAD, _ARCH), _op(_JEQ, syscalls.AUDIT_ARCH[machine], 1), _op(_RET, _KILL), _op(_LOAD, _NR)]
     if machine == "x86_64":
-        code += [_op(_JGE, _X32, 0, 1), _op(_RET, _KILL)]
+        head += [_op(_JGE, _X32, 0, 1), _op(_RET, _KILL)]
     names = syscalls.ALWAYS.split() + (syscalls.FILE_WRITING.split() if opening == "write" else [])
-    for number in (numbers[name] for name in names if name in numbers):
-        code += [_op(_JEQ, number, 0, 1), _op(_RET, _ALLOW)]
-    for name, rule in _checked(opening).items():
-        if name in numbers:
-            code += [_op(_JEQ, numbers[name], 0, len(rule)), *rule]
-    code.append(_refuse(errno.EPERM))
+    rules = {numbers[name]: [_op(_RET, _ALLOW)] for name in names if name in numbers}
+    rules |= {numbers[name]: rule for name, rule in _checked(opening).items() if name in numbers}
+    code = head + _search(_segments(rules))
     marker = struct.pack("=I", _OWN_PID)
     places = tuple(8 * i + 4 for i, op in enumerate(code) if op[4:] == marker)
     return Program(b"".join(code), places)
+
+
+Segment = tuple[int, list[bytes]]
+"""From this call number on, what is done."""
+
+
+def _segments(rules: dict[int, list[bytes]]) -> list[Segment]:
+    """All numbers from 0 on, cut where the rule changes; what has no rule is refused."""
+    segments: list[Segment] = []
+    for number in range(max(rules) + 2):
+        rule = rules.get(number, [_refuse(errno.EPERM)])
+        if not segments or segments[-1][1] != rule:
+            segments.append((number, rule))
+    return segments
+
+
+def _search(segments: list[Segment]) -> list[bytes]:
+    """A binary search: the kernel walks the filter once for every call number when it is installed, so depth counts."""
+    if len(segments) == 1:
+        return segments[0][1]
+    middle = len(segments) // 2
+    left, right = _search(segments[:middle]), _search(segments[middle:])
+    start = segments[middle][0]
+    if len(left) < 256:
+        return [_op(_JGE, start, len(left), 0), *left, *right]
+    return [_op(_JGE, start, 0, 1), _op(_JUMP, len(left)), *left, *right]
 
 
 def _refuse(number: int) -> bytes:
@@ -124,8 +148,7 @@ def install(code: bytes) -> None:
     """Put the filter on this process; no_new_privs must be set. Raises OSError where the kernel refuses."""
     buffer = ctypes.create_string_buffer(code, len(code))
     prog = _Fprog(len(code) // 8, ctypes.addressof(buffer))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(22, 2, ctypes.byref(prog), 0, 0) != 0:  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+    if _libc.prctl(22, 2, ctypes.byref(prog), 0, 0) != 0:  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
         raise OSError(ctypes.get_errno(), "seccomp filter refused: " + os.strerror(ctypes.get_errno()))
 
 
