@@ -169,6 +169,6 @@ def make_inputs(
         work=(Work(stage="collect", generated_tokens=123456, cached_tokens=0),),
         sizes={f"{d}: reflection rows": 812 for d in domains},
         overlaps={f"{d}: train and eval": 0 for d in domains},
-        study={"worlds": make_worlds()} if study else None,
+        study={"worlds": make_worlds(worlds=8, tasks=40)} if study else None,
         bootstrap=300,
     )

@@ -48,6 +48,19 @@ def study_comparisons(worlds: Sequence[World], bootstrap: int = 2000, seed: int 
     return found
 
 
+def study_json(
+    worlds: Sequence[World], protocol: str, seeds: Any, bootstrap: int = 2000, seed: int = 0
+) -> dict[str, Any]:
+    """The whole of study.json: the worlds as given, rates and comparisons computed from them, protocol and seeds."""
+    return {
+        "worlds": list(worlds),
+        "rates": study_rates(worlds, bootstrap, seed),
+        "comparisons": study_comparisons(worlds, bootstrap, seed),
+        "protocol": protocol,
+        "seeds": seeds,
+    }
+
+
 def study_rates(worlds: Sequence[World], bootstrap: int = 2000, seed: int = 0) -> list[dict[str, Any]]:
     """Share solved per ρ, domain and arm, with a 95% interval clustered by world."""
     found = []
