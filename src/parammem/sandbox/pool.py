@@ -142,6 +142,10 @@ class Pool:
         finally:
             self._idle.put(worker)
 
+    def members(self) -> list[int]:
+        """Process ids of the workers that are running."""
+        return [worker.process.pid for worker in self._all]
+
     def _spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         if len(items) == 1 or self.workers == 1:
             return [work(item) for item in items]

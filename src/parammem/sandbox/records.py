@@ -10,7 +10,7 @@ from parammem.core.record import Record
 
 Level = Literal["strict", "nofiles", "none"]
 """strict: Landlock + seccomp + rlimits. nofiles: no Landlock needed, no file can be opened at all.
-none: a plain child process with this account's full rights."""
+none: a plain child process with this account's full rights and no limit but the wall clock."""
 
 Kind = Literal[
     "value", "exception", "denied", "timeout", "cpu", "memory", "output", "files", "threads", "exit", "crash",

@@ -36,15 +36,16 @@ class Cage:
 
 
 def lock_down(cage: Cage, limits: dict[str, Any]) -> None:
-    """Give up every right for good. Raises OSError, and then the candidate is never run."""
+    """Give up every right for good (at level none: nothing). Raises OSError, and then the candidate is never run."""
+    if cage.filter is None:  # level none
+        _libc.prctl(1, 9, 0, 0, 0)
+        return
     _limit(limits, cage)
     if cage.uid is not None:
         os.setgroups([])
         os.setresgid(cage.uid, cage.uid, cage.uid)
         os.setresuid(cage.uid, cage.uid, cage.uid)
     _libc.prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL: cleared by the change of user, so set after it
-    if cage.filter is None:
-        return
     if _libc.prctl(38, 1, 0, 0, 0) != 0:  # PR_SET_NO_NEW_PRIVS
         raise OSError(ctypes.get_errno(), "no_new_privs refused")
     if cage.rules is not None:

@@ -22,6 +22,9 @@ _BETTER_NAMES = (
     ("RuntimeError: can't start new thread", "threads"),
 )
 
+_LAST_WORDS = 0.3
+"""Seconds that a child may take to die after it closed its channel."""
+
 
 class Conversation:
     """A context manager around one child, from its start to the report of its end."""
@@ -29,6 +32,7 @@ class Conversation:
     def __init__(self, control: socket.socket, jobs: int, limits: dict[str, Any], text: str = "") -> None:
         self.control, self.jobs, self.limits = control, jobs, limits
         self.seen = 0
+        self.hung_up = False
         self.report: dict[str, Any] | None = None
         self.deadline = time.monotonic() + limits["wall_seconds"] * zygote.PATIENCE + 10
         self.link, theirs = socket.socketpair()
@@ -52,6 +56,7 @@ class Conversation:
         try:
             self.link.sendall(wire.frame(payload))
         except OSError:
+            self.hung_up = True
             return None
         return self.listen()
 
@@ -66,6 +71,7 @@ class Conversation:
         while len(data) < want:
             part = self._part(min(want - len(data), 1 << 20))
             if not part:
+                self.hung_up = True
                 return None
             data += part
             if len(data) == want == 4:
@@ -113,6 +119,8 @@ class Conversation:
     def end(self) -> dict[str, Any]:
         """Stop the child and learn how it ended; asked again, the same report."""
         if self.report is None:
+            if self.hung_up:  # most likely it is dying: let it, so that the report says of what
+                select.select([self.control], [], [], _LAST_WORDS)
             self.control.send(b"K")
             self.control.settimeout(max(1.0, self.deadline - time.monotonic()))
             try:
@@ -139,7 +147,7 @@ class Conversation:
         if not os.WIFSIGNALED(status):
             return "exit", f"it ended its own process with code {os.waitstatus_to_exitcode(status)}"
         number = os.WTERMSIG(status)
-        if reason == "stopped":
+        if reason == "stopped" and number == signal.SIGKILL:
             return "undecodable", "it closed or broke its answer channel"
         if number == signal.SIGXCPU or report["cpu"] >= self.limits["cpu_seconds"]:
             return "cpu", ""
