@@ -28,7 +28,7 @@ from parammem.training.publish import Result, publish, written_name
 
 OnStep = Callable[[int, float, float], None]
 """Told after each step: steps done, loss, learning rate."""
-CURVE_POINTS = 20
+CURVE_POINTS = 12
 """About how many lines losses.csv has, and how often the held-out loss is measured."""
 
 
