@@ -43,7 +43,7 @@ def test_end_is_learned_where_a_tokenizer_pads_with_its_end_token() -> None:
     pad = pad_id(tokenizer)
     batch = collate([row, encode(tokenizer, chat("a longer prompt"), "y")], pad)
     assert pad != tokenizer.eos_token_id
-    assert batch.labels[0].count(tokenizer.eos_token_id) == 1
+    assert sum(label == tokenizer.eos_token_id for label in batch.labels[0]) == 1
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,13 @@ class Retrieved:
         if not self.rows:
             raise DataError("no rows to retrieve advice from: the validated reflection data is empty")
 
-    @cached_property
+    @property
     def author(self) -> str:
-        """Digest of the row hashes, as the adapter trained on them has it as `data_digest`."""
+        """Digest of the row hashes in order, made as an adapter's `data_digest` is."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         return digest_of([row.row_hash for row in self.rows])
 
     def prepare(self, tasks: Sequence[Task]) -> None:
