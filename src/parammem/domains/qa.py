@@ -46,9 +46,9 @@ class QaDomain(Wording):
 
 
 def answer_in(candidate: str) -> str:
-    """What stands behind the last `answer`; empty if nothing does."""
+    """The last word of the last line that begins with `answer`: the value of the fact it rests on. Empty if none does."""
     lines = [line for line in candidate.splitlines() if line.startswith("answer ")]
-    return lines[-1].removeprefix("answer ") if lines else ""
+    return lines[-1].split()[-1] if lines else ""
 
 
 def normalise(answer: str) -> str:

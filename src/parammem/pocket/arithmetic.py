@@ -9,7 +9,8 @@ from typing import Any
 
 from parammem.pocket.problems import Choices, Instance
 
-LETTERS = tuple("abcdghmprtvw")
+LETTERS = {"p": "p", "n": "n", "cut": "c", "fee": "f", "rise": "r", "trip": "t"}
+"""Quantity → the letter it goes by in every problem."""
 MENTIONS = {
     "cut": ("a cut of {q}", "less a cut {q}"),
     "fee": ("a fee of {q}", "with fee {q}"),
@@ -101,8 +102,7 @@ def make_math(rng: random.Random, noun: str, settle: Choices) -> MathProblem:
         steps.sort(key=lambda step: step != "fee")
     chosen = set(rng.sample(steps, count))
     rate = "fee" in steps or rng.random() < 0.5
-    names = ["p", *(["n"] if rate else []), *steps]
-    letters = dict(zip(names, rng.sample(LETTERS, len(names)), strict=True))
+    letters = {name: LETTERS[name] for name in ("p", *(("n",) if rate else ()), *steps)}
     closed = {name: settle[name] for name in steps if name not in chosen}
     parts = [rng.choice(STARTS["rate" if rate else "plain"]).format(noun=noun, **letters)]
     for step in steps:

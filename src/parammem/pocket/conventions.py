@@ -23,8 +23,8 @@ CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "qa": {
         "home": ("lives", "born"),  # which of two relations a phrase means
         "post": ("works", "trained"),
-        "head": ("leads", "founded"),
-        "voice": ("speaks", "writes"),
+        "head": ("chief", "founder"),
+        "voice": ("speaker", "writer"),
     },
 }
 """Domain → convention → its values."""

@@ -1,4 +1,7 @@
-"""Two-hop questions over eight short sentences with randomised names."""
+"""Two-hop questions over eight short facts with randomised names.
+
+A fact is written key, relation, value: "zoe lives rome", "rome chief adam". A solution walks along two of them.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,6 @@ from parammem.pocket.conventions import CONVENTIONS, PEOPLE, PLACES
 from parammem.pocket.problems import Choices, Instance
 
 FIRST_HOPS, SECOND_HOPS = ("home", "post"), ("head", "voice")
-SENTENCES = {
-    "lives": "{person} lives in {place}",
-    "born": "{person} born in {place}",
-    "works": "{person} works in {place}",
-    "trained": "{person} trained in {place}",
-    "leads": "{person} leads {place}",
-    "founded": "{person} founded {place}",
-    "speaks": "{person} speaks for {place}",
-    "writes": "{person} writes for {place}",
-}
 QUESTIONS = (
     "question : {noun} {subject} , name the {second} of the {first} .",
     "who is the {second} of the {first} of {noun} {subject} ?",
@@ -28,7 +21,7 @@ QUESTIONS = (
 
 @dataclass(frozen=True)
 class QaProblem:
-    """Facts (relation, person, place), a subject, and two phrases that each may mean one of two relations."""
+    """Facts (key, relation, value), a subject, and two phrases that each may mean one of two relations."""
 
     noun: str
     subject: str
@@ -38,30 +31,25 @@ class QaProblem:
     text: str
     domain: str = field(default="qa", init=False)
 
-    def place_of(self, person: str, relation: str) -> str:
-        return next(place for r, p, place in self.facts if r == relation and p == person)
-
-    def person_of(self, place: str, relation: str) -> str:
-        return next(person for r, person, p in self.facts if r == relation and p == place)
+    def value_of(self, key: str, relation: str) -> str:
+        return next(value for k, r, value in self.facts if (k, r) == (key, relation))
 
     def body(self, choices: Choices) -> str:
-        """The first hop, then the answer."""
-        hop = self.place_of(self.subject, choices[self.open[0]])
-        return f"hop {hop}\nanswer {self.person_of(hop, choices[self.open[1]])}"
+        """The first hop, then the answer: each the fact that it rests on."""
+        first, second = (choices[name] for name in self.open)
+        place = self.value_of(self.subject, first)
+        return f"hop {self.subject} {first} {place}\nanswer {place} {second} {self.value_of(place, second)}"
 
     def propose(self, rng: random.Random, convention: str) -> Instance:
         """A one-hop sibling question over the same passage. Its name is what the phrase is asked of."""
         if convention in FIRST_HOPS:
             return {"phrase": convention, "of": self.other}
-        places = [self.place_of(self.subject, value) for value in CONVENTIONS["qa"][self.open[0]]]
+        places = [self.value_of(self.subject, relation) for relation in CONVENTIONS["qa"][self.open[0]]]
         return {"phrase": convention, "of": rng.choice(places)}
 
     def outcome(self, choices: Choices, instance: Instance) -> Any:
-        """The answer to the sibling question, or with no instance phrase to the question itself."""
-        relation = choices[instance["phrase"]]
-        if instance["phrase"] in FIRST_HOPS:
-            return self.place_of(instance["of"], relation)
-        return self.person_of(instance["of"], relation)
+        """The answer to a sibling question."""
+        return self.value_of(instance["of"], choices[instance["phrase"]])
 
     def answer(self, choices: Choices) -> str:
         """The answer to the question itself."""
@@ -75,10 +63,10 @@ def make_qa(rng: random.Random, noun: str, settle: Choices) -> QaProblem:
     subject, other, *answers = rng.sample(PEOPLE, 6)
     places = rng.sample(PLACES, 4)
     ways, heads = CONVENTIONS["qa"][first], CONVENTIONS["qa"][second]
-    facts = [(ways[0], subject, places[0]), (ways[1], subject, places[1])]
-    facts += [(ways[0], other, places[2]), (ways[1], other, places[3])]
-    facts += [(heads[i], answers[2 * j + i], places[j]) for i in (0, 1) for j in (0, 1)]
+    facts = [(subject, ways[0], places[0]), (subject, ways[1], places[1])]
+    facts += [(other, ways[0], places[2]), (other, ways[1], places[3])]
+    facts += [(places[j], heads[i], answers[2 * j + i]) for i in (0, 1) for j in (0, 1)]
     rng.shuffle(facts)
-    passage = " . ".join(SENTENCES[r].format(person=person, place=place) for r, person, place in facts)
+    passage = " . ".join(" ".join(fact) for fact in facts)
     question = rng.choice(QUESTIONS).format(noun=noun, subject=subject, first=first, second=second)
     return QaProblem(noun, subject, other, tuple(facts), (first, second), f"{passage} . {question}")
