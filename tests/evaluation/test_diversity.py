@@ -97,8 +97,8 @@ def test_correlation_equals_scipy_and_its_interval_holds_it() -> None:
     x = rng.normal(size=60)
     y = x + rng.normal(size=60)
     found = correlate(list(x), list(y), draws=800)
-    assert found.pearson == pytest.approx(stats.pearsonr(x, y).statistic)
-    assert found.spearman == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert found.pearson == pytest.approx(stats.pearsonr(x, y).statistic)  # pyright: ignore[reportAttributeAccessIssue]
+    assert found.spearman == pytest.approx(stats.spearmanr(x, y).statistic)  # pyright: ignore[reportAttributeAccessIssue]
     assert found.pearson is not None
     assert found.pearson_low is not None
     assert found.pearson_high is not None
