@@ -199,17 +199,25 @@ def test_failing_suite_raises_a_readable_reason_without_values():
     assert all(part in text for part in ("secret", "max_quarantined", "rows 0, 1, 2", "what to do", "params.yaml"))
 
 
-def test_passing_suite_is_returned():
-    verdict = run(CLEAN)
-    assert require(verdict) is verdict
+@pytest.fixture(scope="module")
+def clean_verdict():
+    return run(CLEAN)
 
 
-def test_equal_input_gives_equal_bytes_and_the_suite_digest_follows_the_bounds():
-    first, second = run(CLEAN), run(CLEAN)
-    assert first.line() == second.line()
-    assert run(CLEAN[:120]).suite_digest == first.suite_digest
-    other = run(CLEAN, PARAMS.model_copy(update={"max_words": 15}))
-    assert other.suite_digest != first.suite_digest
+def test_passing_suite_is_returned(clean_verdict):
+    assert require(clean_verdict) is clean_verdict
+
+
+def test_equal_input_gives_equal_bytes(clean_verdict):
+    assert run(CLEAN).line() == clean_verdict.line()
+
+
+def test_suite_digest_follows_the_bounds_and_not_the_rows(clean_verdict):
+    from parammem.validation.rules import suite_digest, suite_rules
+
+    assert suite_digest(suite_rules(PARAMS, "code", True)) == clean_verdict.suite_digest
+    other = suite_rules(PARAMS.model_copy(update={"max_words": 15}), "code", True)
+    assert suite_digest(other) != clean_verdict.suite_digest
 
 
 def test_summary_counts_reasons_and_holds_no_text():
@@ -283,11 +291,10 @@ def test_true_advice_on_the_real_pocket_world_is_kept(domain):
     rows = [row(drawn.task.task_id, drawn.task.text, phrase(drawn.key.facts), dice) for drawn in splits["train"]]
     rows = [r.model_copy(update={"domain": domain}) for r in rows]
     evaluation = [drawn.task.text for drawn in splits["eval"]]
+    cut = f"{rows[0].reflection} ; {rows[0].reflection.split()[0]}"
+    rows = [rows[0].model_copy(update={"reflection": cut}), *rows]
     verdict = validate_rows(rows, evaluation, PARAMS, domain, lambda text: parse_claims(domain, text))
-    assert verdict.kept == tuple(range(100)), explain(verdict)
-    half = rows[0].model_copy(update={"reflection": f"{rows[0].reflection} ; {rows[0].reflection.split()[0]}"})
-    both = validate_rows([half, *rows], evaluation, PARAMS, domain, lambda text: parse_claims(domain, text))
-    assert [item.reasons for item in both.quarantined] == [("truncated",)]
+    assert [(item.row, item.reasons) for item in verdict.quarantined] == [(0, ("truncated",))], explain(verdict)
 
 
 def test_a_row_is_what_core_says():

@@ -91,6 +91,8 @@ def _claim_signs(advice: str, claims: Claims | None) -> dict[str, Any]:
         return {"advice_cut": cut}
     said = claims(advice)
     parts = look.clauses(advice)
+    if len(parts) > 1 and look.word_count(parts[0]) == 1:  # the first word may say what the advice is about
+        parts = parts[1:]
     # Read part by part, since a parser may pass over what is said twice with different values.
     keys = Counter(claim.partition("=")[0] for claim in said.union(*map(claims, parts)))
     return {
