@@ -142,6 +142,14 @@ class LlamaSession:
         self._own_keys = [self._w.embed.new_empty(shape) for _ in self._w.layers]
         self._own_values = [self._w.embed.new_empty(shape) for _ in self._w.layers]
         self._written = 0
+        self._make_rope()
+
+    def _make_rope(self) -> None:
+        """Tables for every position up to the end of the room for new keys."""
+        import torch
+
+        room = self._keys[0].shape[2] + self._own_keys[0].shape[2]
+        self._rope = self._w.rope(torch.arange(room, device=self._positions.device))
 
     def _place(self, groups: torch.Tensor) -> None:
         """Give each row its cell in a [P, S] table, so that the draws of a prompt meet its keys in one product."""
@@ -175,8 +183,9 @@ class LlamaSession:
         if self._written == self._own_keys[0].shape[2]:
             self._own_keys = [_twice_as_long(own) for own in self._own_keys]
             self._own_values = [_twice_as_long(own) for own in self._own_values]
+            self._make_rope()
         at, self._written = self._written, self._written + 1
-        cos, sin = w.rope(self._positions)
+        cos, sin = self._rope[0][self._positions], self._rope[1][self._positions]
         self._positions = self._positions + 1
         x = F.embedding(tokens, w.embed)
         for number, layer in enumerate(w.layers):
