@@ -1,1 +1,1 @@
-"""Who gives advice before an attempt: parametric (ParamMem, and its base untrained) and retrieved (looked up in rows)."""
+"""Who gives advice before an attempt: parametric (ParamMem; its base untrained) and retrieved (looked up in rows)."""
