@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows import dvc
 from parammem import config, errors
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -138,6 +139,14 @@ def test_default_params_are_valid_and_name_every_key_that_has_no_default():
     assert set(yaml.safe_load((ROOT / "params.yaml").read_text())) == {
         field.alias or name for name, field in type(params).model_fields.items()
     }
+
+
+def test_pipeline_has_every_stage_of_every_domain_in_order():
+    order = list(dvc.stages(ROOT))
+    stages = ["tasks", "collect", "validate", "train", "evaluate"]
+    for domain in config.DOMAINS:
+        assert [name for name in order if name.endswith(f"@{domain}")] == [f"{stage}@{domain}" for stage in stages]
+    assert order[-1] == "report"
 
 
 def test_small_settings_of_ci_are_valid_params():
