@@ -283,7 +283,7 @@ def test_free_prose_is_judged_without_claims():
 
 @pytest.mark.parametrize("domain", ["code", "math", "qa"])
 def test_true_advice_on_the_real_pocket_world_is_kept(domain):
-    from parammem.pocket.conventions import parse_claims, phrase
+    from parammem.domains.conventions import parse_claims, phrase
     from parammem.pocket.world import World, draw_splits
 
     splits = draw_splits(domain, World(seed=1, rho=0.9), {"train": 100, "eval": 50})

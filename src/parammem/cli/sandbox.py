@@ -163,7 +163,9 @@ def _print_results(results: list[dict[str, Any]], level: str) -> None:
 
 def _print_report(report: selftest.Report) -> None:
     for finding in report.findings:
-        typer.echo(f"{'denied' if finding.denied else 'ALLOWED':8} {finding.act:36} {finding.guard:20} {finding.detail[:60]}")
+        typer.echo(
+            f"{'denied' if finding.denied else 'ALLOWED':8} {finding.act:36} {finding.guard:20} {finding.detail[:60]}"
+        )
     for name, value in report.layers.items():
         typer.echo(f"{name}: {value}")
     typer.echo("safe" if report.safe else f"NOT SAFE: {report.missing}")

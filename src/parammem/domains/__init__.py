@@ -1,4 +1,4 @@
-"""What a problem is and how it is judged: base (the promise), code, math, qa; prompts/ as text files."""
+"""What a problem is and how it is judged: base (the promise), code, math, qa; wording and prompts/; conventions."""
 
 from __future__ import annotations
 

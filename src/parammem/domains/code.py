@@ -10,8 +10,8 @@ from typing import Any
 
 from parammem import sandbox
 from parammem.core import AnswerKey, Feedback, Score, Task
+from parammem.domains.conventions import parse_claims
 from parammem.domains.wording import Checked, Wording, feedback_text, short
-from parammem.pocket.conventions import parse_claims
 
 
 class CodeDomain(Wording):

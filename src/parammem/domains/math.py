@@ -12,8 +12,8 @@ from fractions import Fraction
 from typing import Any
 
 from parammem.core import AnswerKey, Feedback, Score, Task
+from parammem.domains.conventions import parse_claims
 from parammem.domains.wording import Checked, Wording, feedback_text, short
-from parammem.pocket.conventions import parse_claims
 
 MAX_FORMULA = 200
 """Characters; longer ones are not read, so that no formula can make evaluation expensive."""

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from parammem.core import AnswerKey, Feedback, Score, Task
+from parammem.domains.conventions import parse_claims
 from parammem.domains.wording import Checked, Wording, feedback_text
-from parammem.pocket.conventions import parse_claims
 
 
 class QaDomain(Wording):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parammem.pocket.conventions import CONVENTIONS, KINDS, PEOPLE, PLACES
+from parammem.domains.conventions import CONVENTIONS, KINDS, PEOPLE, PLACES
 from parammem.pocket.mixture import FORMS, draw_text
 from parammem.pocket.recipe import Recipe, mixture_rng
 

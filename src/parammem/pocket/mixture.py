@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from parammem.core import Attempt, Feedback, Reflection, Task
 from parammem.core.reflection import AdviceSource
+from parammem.domains.conventions import CONVENTIONS, kinds_of, phrase
 from parammem.domains.wording import Checked, Wording, feedback_text
-from parammem.pocket.conventions import CONVENTIONS, kinds_of, phrase
 from parammem.pocket.problems import Check, Choices, Problem, draw_revealed, find_checks, solution
 from parammem.pocket.world import MAKERS
 

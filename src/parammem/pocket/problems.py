@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from parammem.pocket.conventions import CONVENTIONS, phrase
+from parammem.domains.conventions import CONVENTIONS, phrase
 
 Choices = dict[str, str]
 Instance = dict[str, Any]

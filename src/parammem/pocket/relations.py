@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from parammem.pocket.conventions import CONVENTIONS, PEOPLE, PLACES
+from parammem.domains.conventions import CONVENTIONS, PEOPLE, PLACES
 from parammem.pocket.problems import Choices, Instance
 
 FIRST_HOPS, SECOND_HOPS = ("home", "post"), ("head", "voice")

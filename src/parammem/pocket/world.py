@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from parammem.core import AnswerKey, Task
+from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.pocket.arithmetic import make_math
 from parammem.pocket.code import make_code
-from parammem.pocket.conventions import CONVENTIONS, kinds_of
 from parammem.pocket.problems import Check, Choices, Problem, draw_revealed, find_checks, solution
 from parammem.pocket.relations import QaProblem, make_qa
 
@@ -53,10 +53,11 @@ class World:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A task with its key, and what analysis may know."""
+    """A task with its key, and the problem they were made from."""
 
     task: Task
     key: AnswerKey
+    problem: Problem
 
 
 def draw_splits(domain: str, world: World, sizes: dict[str, int]) -> dict[str, list[Drawn]]:
@@ -76,13 +77,9 @@ def _draw_split(domain: str, world: World, split: str, size: int, seen: set[str]
             return drawn
         if candidate.task.content not in seen:
             seen.add(candidate.task.content)
-            name = f"{domain}-{split}-{len(drawn):04d}"
-            drawn.append(
-                Drawn(
-                    candidate.task.model_copy(update={"task_id": name}),
-                    candidate.key.model_copy(update={"task_id": name}),
-                )
-            )
+            named = {"task_id": f"{domain}-{split}-{len(drawn):04d}"}
+            task, key = candidate.task.model_copy(update=named), candidate.key.model_copy(update=named)
+            drawn.append(Drawn(task, key, candidate.problem))
     return drawn
 
 
@@ -126,7 +123,7 @@ def make_task(problem: Problem, values: Choices, kind: str, rng: random.Random) 
         facts=gold,
         tags={"kind": kind, "noun": problem.noun, "revealed": " ".join(revealed)},
     )
-    return Drawn(task, key)
+    return Drawn(task, key, problem)
 
 
 def _visible(problem: Problem, gold: Choices, checks: list[Check]) -> dict:

@@ -14,7 +14,22 @@ from parammem.sandbox.pool import Pool, shared_pool
 from parammem.sandbox.records import Call, Check, Job, Level, Limits, Outcome, Verdict
 from parammem.sandbox.verdict import equal
 
-__all__ = ["Call", "Check", "Job", "Level", "Limits", "Outcome", "Pool", "Verdict", "advise_program", "check_many", "check_program", "equal", "run", "run_many"]
+__all__ = [
+    "Call",
+    "Check",
+    "Job",
+    "Level",
+    "Limits",
+    "Outcome",
+    "Pool",
+    "Verdict",
+    "advise_program",
+    "check_many",
+    "check_program",
+    "equal",
+    "run",
+    "run_many",
+]
 
 
 def run(

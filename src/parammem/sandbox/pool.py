@@ -34,15 +34,19 @@ class _Worker:
     """One worker process and its pipe ends."""
 
     def __init__(self, level: Level, wrapper: Sequence[str], namespaces: bool) -> None:
-        self.process = subprocess.Popen(
-            [*wrapper, sys.executable, "-I", "-S", str(_MAIN), level, *(["namespaces"] if namespaces else [])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={},
-            cwd="/",
-            start_new_session=True,
-        )
+        command = [*wrapper, sys.executable, "-I", "-S", str(_MAIN), level, *(["namespaces"] if namespaces else [])]
+        try:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={"PATH": os.defpath},  # for the wrapper; the worker drops it
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SandboxError(f"the sandbox worker did not start: {error}; see that {command[0]!r} is there") from None
         try:
             hello = wire.decode(self._receive(time.monotonic() + _START_SECONDS))
         except _Died:
@@ -65,7 +69,7 @@ class _Worker:
             assert self.process.stdin is not None
             self.process.stdin.write(wire.frame(job))
             self.process.stdin.flush()
-        except OSError:
+        except (OSError, ValueError):
             raise _Died from None
         return wire.decode(self._receive(time.monotonic() + seconds), time.monotonic() + 60)
 
@@ -199,7 +203,7 @@ class Pool:
         if os.getpid() != self._pid:
             return
         for worker in list(self._all):
-            self._drop(worker)
+            self._drop(worker)  # its place in the queue is found dead, and filled, if the pool is used again
 
     def __enter__(self) -> Pool:
         return self

@@ -125,7 +125,13 @@ def _job(act: _Act, args: list[Any]) -> Job:
 
 def _finding(act: _Act, outcome: Outcome) -> Finding:
     """Denied is what ended in a refusal; an act that failed for another reason proves nothing and counts as worked."""
-    refused = ("PermissionError", "BlockingIOError", "ValueError: not allowed to raise", "FileNotFoundError", "OSError: [Errno 30]")
+    refused = (
+        "PermissionError",
+        "BlockingIOError",
+        "ValueError: not allowed to raise",
+        "FileNotFoundError",
+        "OSError: [Errno 30]",
+    )
     denied = outcome.kind in ("denied", "memory") or outcome.error.startswith(refused)
     return Finding(act=act.name, denied=denied, guard=act.guard, detail=outcome.error or outcome.kind)
 

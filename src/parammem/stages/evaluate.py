@@ -19,10 +19,10 @@ from parammem.config import Params
 from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, read_jsonl, write_jsonl
 from parammem.core.jsonl import write_text
 from parammem.domains import Domain, Example
+from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.embeddings import embed
 from parammem.engines.base import Engine, Request
 from parammem.evaluation.records import AdviceDraws, OpenTask, Run
-from parammem.pocket.conventions import CONVENTIONS, kinds_of
 from parammem.reflectors.base import Reflector, SamplingReflector
 from parammem.reflectors.parametric import ParamMem, Untrained, read_adapter
 from parammem.reflectors.retrieved import Constant, Retrieved

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from parammem.config import Params
 from parammem.core import AnswerKey, ReflectionExample, read_jsonl
-from parammem.pocket.conventions import CONVENTIONS, parse_claims
+from parammem.domains.conventions import CONVENTIONS, parse_claims
 from parammem.pocket.mixture import advice_text
 from parammem.pocket.world import World
 from parammem.stages.common import open_domain

@@ -9,7 +9,7 @@ import types
 
 
 def _start() -> None:
-    if sys.flags.hash_randomization or len(os.environ) > 2:
+    if sys.flags.hash_randomization or os.environ.keys() - {"PYTHONHASHSEED", "LC_ALL"}:
         # One fixed order of sets everywhere, and an empty environment whatever wrapper came before.
         clean = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
         flags = ["-s", "-S", "-P", "-X", "utf8", "-X", "frozen_modules=on"]

@@ -78,6 +78,8 @@ def main(channel: int, cage: Cage, limits: dict[str, Any]) -> None:
     except BaseException as error:
         _send(link, b"!", f"{type(error).__name__}: {error}".encode())
         return
+    _send(link, b"R", b"")  # sent before the candidate exists: what comes after it is not believed about the cage
+    random.seed(0)  # every child starts from the same state: verdicts repeat
     request = wire.decode(_receive(link))
     if request["stdin"]:
         _serve_program(link, request["source"])
@@ -120,7 +122,7 @@ def _serve_calls(link: socket.socket, source: str, entry: str) -> None:
     except BaseException as error:
         kind, body = _said(error)
         _flush()
-        _send(link, kind if kind == b"M" else b"S", b"the program does not load: " + body)
+        _send(link, *((kind, b"") if kind == b"M" else (b"S", b"the program does not load: " + body)))
         return
     _flush()
     _send(link, b"V", b"N")
@@ -157,7 +159,7 @@ def _encoded(value: Any) -> tuple[bytes, bytes]:
 def _said(error: BaseException) -> tuple[bytes, bytes]:
     """An exception as its kind and a short text with the line of the source it came from."""
     if isinstance(error, MemoryError):
-        return b"M", b"MemoryError"
+        return b"M", b""
     try:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     except BaseException:
@@ -219,6 +221,5 @@ def warm(everything: bool) -> None:
             importlib.import_module(name)
         except ImportError:
             continue
-    random.seed(0)  # every child starts from the same state: verdicts repeat
     gc.collect()
     gc.freeze()

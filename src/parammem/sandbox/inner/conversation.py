@@ -15,7 +15,7 @@ from . import wire, zygote
 Row = list[Any]
 """[kind, value bytes, stdout bytes, error]; the pool turns it into an Outcome."""
 
-_KINDS = {b"E": "exception", b"M": "memory", b"S": "setup", b"X": "undecodable", b"!": "refused"}
+_KINDS = {b"E": "exception", b"M": "memory", b"S": "setup", b"X": "undecodable"}
 _BETTER_NAMES = (
     ("PermissionError", "denied"),
     ("OSError: [Errno 27]", "files"),
@@ -32,7 +32,7 @@ class Conversation:
     def __init__(self, control: socket.socket, jobs: int, limits: dict[str, Any], text: str = "") -> None:
         self.control, self.jobs, self.limits = control, jobs, limits
         self.seen = 0
-        self.hung_up = False
+        self.hung_up = self.locked = False
         self.report: dict[str, Any] | None = None
         self.deadline = time.monotonic() + limits["wall_seconds"] * zygote.PATIENCE + 10
         self.link, theirs = socket.socketpair()
@@ -62,8 +62,17 @@ class Conversation:
 
     def listen(self) -> Row | None:
         """Read one answer."""
+        if not self.locked:
+            first = self._receive() or b"!it died while it was locking itself down"
+            if first[:1] != b"R":
+                return ["refused", b"", b"", first[1:600].decode("utf-8", "replace")]
+            self.locked = True
         data = self._receive()
         return None if data is None else self._row(data)
+
+    def overdrawn(self) -> bool:
+        """Whether, when all was said, it had written more to its scratch folder than it may."""
+        return self.end()["reason"] == "files"
 
     def _receive(self) -> bytes | None:
         data = bytearray()

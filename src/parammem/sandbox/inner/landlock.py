@@ -26,7 +26,9 @@ def ruleset(readable: list[str], writable: list[str]) -> int:
     """
     version = abi()
     if version < 1:
-        raise OSError("Landlock is not available: it needs Linux 5.13 or later with `landlock` among its security modules")
+        raise OSError(
+            "Landlock is not available: it needs Linux 5.13 or later with `landlock` among its security modules"
+        )
     handled = (1 << (13 + (version >= 2) + (version >= 3) + (version >= 5))) - 1
     fields = struct.pack("=QQQ", handled, 0b11 if version >= 4 else 0, 0b11 if version >= 6 else 0)
     attributes = fields[: 24 if version >= 6 else 16 if version >= 4 else 8]

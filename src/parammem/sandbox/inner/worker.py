@@ -41,18 +41,23 @@ def _serve(control: socket.socket, jobs: int, job: dict[str, Any]) -> Any:
     if job["mode"] == "check":
         with Conversation(control, jobs, limits) as talk:
             verdict = judge(talk, job)
+            if talk.overdrawn():
+                verdict |= {"passed": False, "row": ["files", b"", b"", ""]}
             return {**verdict, "cpu": talk.end()["cpu"]}
     if job["mode"] == "program":
         return [_program(control, jobs, job, text) for text in job["inputs"]]
     with Conversation(control, jobs, limits) as talk:
         rows = _calls(talk, job)
+        if talk.overdrawn():
+            rows[-1] = ["files", b"", rows[-1][2], ""]
         return [[*row, talk.end()["cpu"]] for row in rows]
 
 
 def _program(control: socket.socket, jobs: int, job: dict[str, Any], text: str) -> Row:
     with Conversation(control, jobs, job["limits"], text) as talk:
         row = talk.ask(wire.encode({"source": job["source"], "entry": "", "stdin": True}))
-        return [*(row or talk.last_row(program=True)), talk.end()["cpu"]]
+        row = row or talk.last_row(program=True)
+        return [*(["files", b"", row[2], ""] if talk.overdrawn() else row), talk.end()["cpu"]]
 
 
 def _calls(talk: Conversation, job: dict[str, Any]) -> list[Row]:

@@ -47,7 +47,9 @@ def prepare(level: str, user_namespace: bool) -> tuple[child.Cage, child.Cage]:
     machine = seccomp.machine()
     uid = _free_user() if os.geteuid() == 0 else None
     rules = landlock.ruleset(readable(), []) if level == "strict" else None
-    filters = [seccomp.program(machine, kind) for kind in (("none", "none") if level == "nofiles" else ("read", "write"))]
+    filters = [
+        seccomp.program(machine, kind) for kind in (("none", "none") if level == "nofiles" else ("read", "write"))
+    ]
     release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
     alone = (uid is not None and uid != _NOBODY) or (user_namespace and release >= (5, 14))
     first, second = (child.Cage(kind, rules, uid, alone, base) for kind in filters)

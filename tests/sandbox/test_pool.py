@@ -1,0 +1,165 @@
+"""Workers and zygotes that die are replaced, nothing hangs, and no process outlives a run or its pool."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from parammem.errors import SandboxError
+from parammem.sandbox import Call, Job, Limits, Pool, run
+from tests.sandbox.arena import descendants, left_over
+
+ADD = Job(source="def add(a, b): return a + b", entry="add", calls=[Call(args=[1, 2])])
+SLOW = Job(source="import time\ndef f(): time.sleep(1)\n", entry="f", calls=[Call()])
+
+
+def value_of(pool: Pool) -> object:
+    return pool.run([ADD])[0][0].value
+
+
+def wait_until_gone(pids: list[int]) -> bool:
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        if not any(os.path.exists(f"/proc/{pid}") and "Z" not in state(pid) for pid in pids):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def state(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+@pytest.mark.parametrize("victim", ["worker", "zygote"])
+def test_a_process_that_died_between_runs_is_replaced(victim: str):
+    with Pool(1) as pool:
+        assert value_of(pool) == 3
+        worker = pool.members()[0]
+        os.kill(worker if victim == "worker" else descendants(worker)[-1], signal.SIGKILL)
+        time.sleep(0.1)
+        assert value_of(pool) == 3
+        assert pool.members() != [worker]
+
+
+@pytest.mark.parametrize("victim", ["worker", "zygote"])
+def test_a_process_that_died_in_a_run_is_replaced_and_the_run_tried_again(victim: str):
+    with Pool(1) as pool, ThreadPoolExecutor(1) as threads:
+        value_of(pool)
+        worker = pool.members()[0]
+        zygote = descendants(worker)[-1]
+        running = threads.submit(pool.run, [SLOW])
+        time.sleep(0.4)
+        os.kill(worker if victim == "worker" else zygote, signal.SIGKILL)
+        assert running.result(timeout=60)[0][0].kind == "value"
+        assert pool.members() != [worker]
+
+
+@pytest.mark.integration
+def test_a_stopped_zygote_does_not_hang_the_run():
+    limits = Limits(wall_seconds=0.1)
+    with Pool(1) as pool, ThreadPoolExecutor(1) as threads:
+        value_of(pool)
+        os.kill(descendants(pool.members()[0])[-1], signal.SIGSTOP)
+        running = threads.submit(pool.run, [ADD], limits)
+        assert running.result(timeout=60)[0][0].value == 3
+
+
+def test_closing_the_pool_ends_every_process():
+    pool = Pool(2)
+    pool.run([ADD] * 4)
+    pids = [pid for worker in pool.members() for pid in [worker, *descendants(worker)]]
+    assert len(pids) >= 4
+    pool.close()
+    assert wait_until_gone(pids)
+    assert value_of(pool) == 3  # and it starts again when asked
+    pool.close()
+
+
+def test_killing_the_main_process_ends_every_process():
+    script = (
+        "import sys, time\nfrom parammem.sandbox import *\n"
+        "run('def f(): return 1', 'f', [Call()])\n"
+        "print('up', flush=True)\nrun('def f():\\n    while True: pass', 'f', [Call()], Limits(wall_seconds=60, cpu_seconds=60))"
+    )
+    main = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": "src"})
+    assert main.stdout is not None
+    assert main.stdout.readline() == b"up\n"
+    time.sleep(0.3)
+    pids = descendants(main.pid)
+    assert len(pids) >= 3  # worker, zygote and the looping child
+    main.kill()
+    main.wait()
+    assert wait_until_gone(pids)
+
+
+def test_a_run_leaves_only_the_worker_and_its_zygote():
+    with Pool(1) as pool:
+        pool.run([ADD, SLOW, ADD])
+        assert left_over(pool) == []
+
+
+def test_many_threads_may_share_a_pool():
+    with Pool(2) as pool, ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(lambda _: value_of(pool), range(24))) == [3] * 24
+        assert len(pool.members()) <= 2
+
+
+def _in_fork(queue: multiprocessing.Queue[object]) -> None:
+    queue.put(run(ADD.source, "add", [Call(args=[2, 2])])[0].value)
+
+
+def test_a_forked_process_makes_a_pool_of_its_own_and_leaves_ours_alone():
+    assert run(ADD.source, "add", [Call(args=[1, 2])])[0].value == 3
+    context = multiprocessing.get_context("fork")
+    queue: multiprocessing.Queue[object] = context.Queue()
+    process = context.Process(target=_in_fork, args=(queue,))
+    process.start()
+    assert queue.get(timeout=60) == 4
+    process.join(60)
+    assert process.exitcode == 0
+    assert run(ADD.source, "add", [Call(args=[1, 2])])[0].value == 3
+
+
+@pytest.mark.integration
+def test_a_busy_machine_fails_no_honest_program():
+    """Eight busy processes on each core: the wall limit counts blocked time, not waiting for a CPU."""
+    hogs = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(8 * (os.cpu_count() or 1))]
+    try:
+        source = "import time\ndef f():\n    end = time.process_time() + 0.3\n    while time.process_time() < end: pass\n    return 1"
+        outcome = run(source, "f", [Call()], Limits(wall_seconds=0.8, cpu_seconds=1))[0]
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
+    assert outcome.value == 1, outcome.error
+
+
+def test_a_wrapper_goes_around_the_worker():
+    with Pool(1, wrapper=["env", "WRAPPED=1"]) as pool:
+        assert value_of(pool) == 3
+
+
+def test_a_worker_that_cannot_start_is_a_sandbox_error():
+    with Pool(1, wrapper=["/bin/false"]) as pool, pytest.raises(SandboxError, match="doctor"):
+        value_of(pool)
+    with Pool(1, wrapper=["/no/such/wrapper"]) as pool, pytest.raises(SandboxError, match="/no/such/wrapper"):
+        value_of(pool)
+
+
+def test_the_pool_leaves_no_threads():
+    before = threading.active_count()
+    with Pool(2) as pool:
+        pool.run([ADD] * 4)
+    assert threading.active_count() == before
