@@ -45,8 +45,6 @@ def make_run(
         advice_texts=texts,
         reflector_temperature=temperature,
         stop="visible-pass" if passed else "iterations",
-        generated_tokens=40,
-        cached_tokens=2,
     )
 
 
@@ -166,7 +164,7 @@ def make_inputs(
             for h in (False, True)
             for s in range(10, 300, 100 if h else 10)
         ),
-        work=(Work(stage="collect", generated_tokens=123456, cached_tokens=0),),
+        work=(Work(stage="collect", generated_tokens=123456, made=4000, cache_hits=12),),
         sizes={f"{d}: reflection rows": 812 for d in domains},
         overlaps={f"{d}: train and eval": 0 for d in domains},
         study={"worlds": make_worlds(worlds=8, tasks=40)} if study else None,

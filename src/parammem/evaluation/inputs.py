@@ -63,14 +63,14 @@ class LossPoint(Record):
 
 
 class Work(Record):
-    """What a stage cost in completion tokens: written now, and taken from the completion cache."""
+    """What a stage cost the last time it ran."""
 
     stage: str
     generated_tokens: int
-    cached_tokens: int = 0
-    made: int = 0
+    """Written by a model then; nothing that came out of the completion cache."""
+    made: int
     """Completions that a model wrote."""
-    cache_hits: int = 0
+    cache_hits: int
     """Completions that were in the cache."""
 
 

@@ -46,10 +46,6 @@ class Run(Record):
     stop: Stop
     failed: bool = False
     """The task ended in an exception; it counts as not solved."""
-    generated_tokens: int = 0
-    """Completion tokens that a model wrote for this run now."""
-    cached_tokens: int = 0
-    """Completion tokens that came out of the completion cache."""
 
 
 class AdviceDraws(Record):

@@ -13,7 +13,7 @@ from typing import Any
 from parammem.core.jsonl import write_text
 from parammem.core.record import Record
 from parammem.evaluation import figures, study, tables
-from parammem.evaluation.inputs import DOMAIN_NAMES, ReportInputs, Work, arm_name, domains_of, pair_name
+from parammem.evaluation.inputs import DOMAIN_NAMES, ReportInputs, arm_name, domains_of, pair_name
 from parammem.evaluation.statistics import Comparison
 from parammem.evaluation.summary import comparisons, metrics_json, temperature_rows
 
@@ -91,9 +91,7 @@ def _page(inputs: ReportInputs, tree: Any, compared: list[Comparison], curve: li
         study_rows=_study_tables(inputs),
         failed=sum(run.failed for run in inputs.runs),
         unseen=any(run.slice == "unseen" for run in inputs.runs),
-        generated=sum(work.generated_tokens for work in _work(inputs)),
-        cached=sum(work.cached_tokens for work in _work(inputs)),
-        work=_work(inputs),
+        work=inputs.work,
         slices=_slices(inputs),
     )
 
@@ -178,15 +176,6 @@ def _study_tables(inputs: ReportInputs) -> list[tuple[str, tables.Table]]:
         ]
         found.append((f"ρ = {rho:g}", (head, body)))
     return found
-
-
-def _work(inputs: ReportInputs) -> list[Any]:
-    """Tokens by stage; the runs themselves stand in when no stage was handed over."""
-    if inputs.work:
-        return list(inputs.work)
-    generated = sum(run.generated_tokens for run in (*inputs.runs, *inputs.curve_runs))
-    cached = sum(run.cached_tokens for run in (*inputs.runs, *inputs.curve_runs))
-    return [Work(stage="evaluate", generated_tokens=generated, cached_tokens=cached)]
 
 
 def _slices(inputs: ReportInputs) -> list[tuple[str, int, int]]:

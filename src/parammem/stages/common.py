@@ -44,7 +44,6 @@ class Engines:
         return Work(
             stage=stage,
             generated_tokens=sum(e.stats.tokens_generated for e in self._opened),
-            cached_tokens=0,
             made=sum(e.stats.misses for e in self._opened),
             cache_hits=sum(e.stats.hits for e in self._opened),
         )
