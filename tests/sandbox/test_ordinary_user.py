@@ -40,7 +40,7 @@ def opened(folder: Path, keep: Path) -> str:
 def test_the_hostile_suite_is_stopped_as_an_ordinary_user_too(repo_root: Path):
     closed = closed_folder()
     tests = ["tests/sandbox/test_hostile.py", "tests/sandbox/test_run.py", "tests/sandbox/test_cli.py"]
-    pytest_line = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not integration", *tests]
+    pytest_line = [sys.executable, "-m", "pytest", "-q", "-x", "-o", "cache_dir=/tmp/.pytest-nobody", "-m", "not integration", *tests]
     drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all"]
     line = "exec " + shlex.join([*drop, *pytest_line])
     wrapper = ["sh", "-c", line]
