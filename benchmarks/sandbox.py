@@ -1,0 +1,159 @@
+"""Throughput and CPU of the sandbox against a process per sample, in interleaved rounds on HumanEval-format problems.
+
+    python -m benchmarks.sandbox PROBLEMS.jsonl.gz --workers 2 --rounds 3
+
+Arms, all over the same problems and workers:
+  sandbox     this project's, tests run against the proxy
+  reference   the harness of openai/human-eval rebuilt: a forked process per sample with its guards (reliability_guard,
+              swallowed output, an alarm), exec of solution + tests in it, its word believed
+  bare        `python -I -S` per sample, no guards
+  floor       fork of a warm interpreter + the useful work (load and test), nothing else: CPU only
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from parammem.sandbox import Limits, Pool
+from parammem.sandbox.problems import Problem, read_problems
+
+
+def whole(problem: Problem) -> str:
+    """Solution, tests and the call of the tests in one program."""
+    solution = problem.program(problem.canonical_solution)
+    return f"{solution}\n{problem.test}\ncheck({problem.entry_point.strip()})\n"
+
+
+def reference(programs: list[str], workers: int) -> int:
+    """The harness of the usual kind, in a slim process of its own."""
+    harness = Path(__file__).with_name("sandbox_reference.py")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(harness), str(workers)],
+        input=json.dumps(programs), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return int(done.stdout)
+
+
+def bare(programs: list[str], workers: int) -> int:
+    """An interpreter per sample."""
+
+    def one(program: str) -> bool:
+        done = subprocess.run([sys.executable, "-I", "-S", "-"], input=program.encode(), capture_output=True, check=False)
+        return done.returncode == 0
+
+    with ThreadPoolExecutor(workers) as threads:
+        return sum(threads.map(one, programs))
+
+
+FLOOR = """
+import gc, json, os, sys
+programs = json.load(sys.stdin)
+import abc, bisect, collections, copy, dataclasses, datetime, functools, hashlib, heapq, itertools, math, random, re, string, typing
+gc.collect(); gc.freeze()
+passed = 0
+for program in programs:
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            exec(program, {})
+            code = 0
+        finally:
+            os._exit(code)
+    passed += os.waitpid(pid, 0)[1] == 0
+print(passed)
+"""
+
+
+def floor(programs: list[str], workers: int) -> int:
+    """Fork + useful work, one after the other in a warm interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", FLOOR], input=json.dumps(programs), capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+def measured(work: Callable[[], int], pool: Pool | None) -> dict[str, float]:
+    """Wall seconds, CPU seconds (this process, its ended children, and the pool's workers) and how many passed."""
+    start, cpu = time.perf_counter(), _cpu(pool)
+    passed = work()
+    return {"seconds": time.perf_counter() - start, "cpu": _cpu(pool) - cpu, "passed": passed}
+
+
+def _cpu(pool: Pool | None) -> float:
+    ours = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in ours) + (_pool_cpu(pool) if pool else 0.0)
+
+
+def _pool_cpu(pool: Pool) -> float:
+    """CPU of workers, zygotes and all children they have waited for."""
+    parents: dict[int, int] = {}
+    used: dict[int, float] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            fields = Path(f"/proc/{name}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(name)] = int(fields[1])
+        used[int(name)] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    family = set(pool.members())
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    return sum(used.get(pid, 0.0) for pid in family)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("problems", type=Path)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--limit", type=int, default=0, help="use only the first so many problems")
+    options = parser.parse_args()
+    problems = read_problems(options.problems)[: options.limit or None]
+    programs = [whole(problem) for problem in problems]
+    checks = [problem.check(problem.canonical_solution) for problem in problems]
+    limits = Limits(wall_seconds=10, cpu_seconds=10)
+    rows: dict[str, list[dict[str, float]]] = {"sandbox": [], "reference": [], "bare": [], "floor": []}
+    with Pool(options.workers) as pool:
+        pool.check(checks[: 2 * options.workers], limits)
+        for _ in range(options.rounds):
+            rows["sandbox"].append(measured(lambda: sum(v.passed for v in pool.check(checks, limits)), pool))
+            rows["reference"].append(measured(lambda: reference(programs, options.workers), None))
+            rows["bare"].append(measured(lambda: bare(programs, options.workers), None))
+            rows["floor"].append(measured(lambda: floor(programs, options.workers), None))
+    print(json.dumps(summary(rows, len(problems)), indent=2))
+
+
+def summary(rows: dict[str, list[dict[str, float]]], count: int) -> dict[str, Any]:
+    """Medians over rounds, and the ratios that matter."""
+    table = {
+        arm: {
+            "passed": int(min(round_["passed"] for round_ in rounds)),
+            "samples_per_second": round(count / statistics.median(r["seconds"] for r in rounds), 1),
+            "cpu_ms_per_sample": round(1000 * statistics.median(r["cpu"] for r in rounds) / count, 2),
+        }
+        for arm, rounds in rows.items()
+    }
+    rate = {arm: row["samples_per_second"] for arm, row in table.items()}
+    cpu = {arm: row["cpu_ms_per_sample"] for arm, row in table.items()}
+    return {
+        **table,
+        "sandbox / reference, samples per second": round(rate["sandbox"] / rate["reference"], 2),
+        "reference / bare, samples per second": round(rate["reference"] / rate["bare"], 2),
+        "sandbox / floor, CPU": round(cpu["sandbox"] / cpu["floor"], 2),
+    }
+
+
+if __name__ == "__main__":
+    main()
