@@ -19,13 +19,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DVC_SITE_CACHE_DIR := $(CURDIR)/.cache/dvc-site
 
 # Nothing is fetched from a model or data hub while rebuilding or testing.
-repro test check unit integration small-repro study pocket: export HF_HUB_OFFLINE := 1
-repro test check unit integration small-repro study pocket: export HF_DATASETS_OFFLINE := 1
+repro test check unit integration small-repro study pocket pocket-4m: export HF_HUB_OFFLINE := 1
+repro test check unit integration small-repro study pocket pocket-4m: export HF_DATASETS_OFFLINE := 1
 
-.PHONY: help setup repro test check lint unit integration small-repro study pocket clean
+.PHONY: help setup repro test check lint unit integration small-repro study pocket pocket-4m clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 setup: $(STAMP)  ## build or refresh .venv (does nothing when it is up to date)
 
@@ -75,8 +75,11 @@ small-repro: setup  ## the whole pipeline in a temporary clone with the small se
 study: setup  ## many worlds, three strengths of regularity: reports/study.json (hours)
 	$(PY) -m parammem.stages.study
 
-pocket: setup  ## train the pocket model from scratch by its recipe (hours; resumes)
-	cd pocket && dvc repro
+pocket: setup  ## train the pocket model from scratch by its recipe (takes long; resumes)
+	cd pocket && dvc repro pocket-1m
+
+pocket-4m: setup  ## the same for the larger pocket model, which no default run needs (takes longer)
+	cd pocket && dvc repro pocket-4m
 
 clean:  ## remove the environment and caches; never data, models or reports
 	rm -rf $(VENV) .cache .ruff_cache .import_linter_cache .hypothesis build dist src/*.egg-info

@@ -100,7 +100,7 @@ def test_collect_with_a_method_that_needs_a_reflector_is_refused(world, monkeypa
     params = parsed(collect={"method": "paramagent"})
     tasks.run(params, "math")
     knowing_everywhere(monkeypatch, params, "math")
-    with pytest.raises(ConfigError, match="collect.method: 'paramagent' needs a reflector"):
+    with pytest.raises(ConfigError, match=r"collect\.method: 'paramagent' needs a reflector"):
         collect.run(params, "math")
 
 

@@ -6,14 +6,17 @@ exit code of its own (the help's last lines list them); a ParamMemError becomes 
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
 
-from parammem.cli import audit, doctor, reflect, sandbox, stage, track
+from parammem.cli import audit, doctor, pocket, reflect, sandbox, stage, track
 from parammem.errors import ParamMemError
 
 INTERRUPTED = 130
+FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "a file grew too large"}
+"""Errors of the disk that may meet any command; files are written beside the old ones first, so these stay whole."""
 
 EPILOG = (
     "Exit codes: 0 done · 1 something is missing or went wrong · 2 wrong usage · 3 params.yaml · 4 data · 5 model · "
@@ -36,6 +39,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(stage.app, name="stage")
 app.command("track")(track.track)
 app.add_typer(sandbox.app, name="sandbox")
+app.add_typer(pocket.app, name="pocket")
 app.command("doctor")(doctor.doctor)
 
 
@@ -46,6 +50,15 @@ def main() -> None:
     except ParamMemError as error:
         typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        typer.secho(
+            f"error: {FULL[error.errno]} ({error}); files are as they were: make room, then run the same again",
+            fg=typer.colors.RED,
+            err=True,
+        )
+        raise SystemExit(1) from None
     except SystemExit as end:
         if end.code == INTERRUPTED:
             typer.secho(resume_hint(sys.argv[1:]), err=True)

@@ -1,0 +1,223 @@
+"""Facts about dvc.yaml: nothing that can change a stage's outs is missing from its deps and params."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from parammem.config import Params
+from parammem.stages import collect, evaluate, report, tasks, train, validate
+from tests.stages.arena import MODEL, knowing_everywhere, make_model, write_params
+from tests.stages.pipeline import (
+    ROOT,
+    SOURCE,
+    STAGES,
+    WatchedParams,
+    covered,
+    declared,
+    files_opened,
+    import_closure,
+    statements,
+)
+
+DOMAIN = "code"
+MODULES = {"tasks": tasks, "collect": collect, "validate": validate, "train": train, "evaluate": evaluate}
+FREE = (
+    "src/parammem/__init__.py",  # empty
+    "src/parammem/stages/__init__.py",  # empty
+    "src/parammem/errors.py",  # words for people
+    "src/parammem/config.py",  # checks params.yaml, which DVC watches key by key and which leaves no key to a default
+    "src/parammem/stages/places.py",  # the same paths stand in dvc.yaml; a test below compares them
+)
+"""Never a dep: they cannot change the bytes of an out."""
+UNUSED = {
+    "tasks": ("engines", "sandbox"),
+    "collect": ("evaluation", "reflectors"),
+    "validate": ("agents", "engines", "evaluation", "reflectors", "sandbox"),
+    "train": (
+        "agents",
+        "engines/__init__.py",
+        "engines/base.py",
+        "engines/cached.py",
+        "engines/decode.py",
+        "engines/forward.py",
+        "engines/llama.py",
+        "engines/sampling.py",
+        "engines/store.py",
+        "evaluation",
+        "reflectors",
+        "sandbox",
+    ),
+    "evaluate": ("evaluation/__init__.py", "evaluation/diversity.py", "evaluation/inputs.py", "pocket", "training"),
+    "report": (),
+}
+"""Stage → what it imports, by way of a neighbour, and does not use: a test below watches that none of it is called."""
+ONLY_OPENED = {
+    "validate": ("stages/common.py",),
+    "train": ("stages/common.py", "engines/hf.py"),
+}
+"""Stage → files of which it uses one function that opens something (the domain, the model's folder) and no more."""
+OPENERS = {"open_domain", "find_model"}
+UNWATCHED_PARAMS = {
+    "validate": ("sandbox.",),  # opening the domain; no candidate is run
+    "train": ("sandbox.",),
+}
+"""Stage → params that it passes on to something that it does not use."""
+
+
+def exempt(stage: str) -> list[str]:
+    return [*FREE, *(f"src/parammem/{name}" for name in (*UNUSED[stage], *ONLY_OPENED.get(stage, ())))]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_file_that_a_stage_imports_is_a_dep_of_it(stage):
+    files = import_closure(f"parammem.stages.{stage}")
+    assert f"src/parammem/stages/{stage}.py" in files
+    deps = declared(stage, DOMAIN)["deps"]
+    missing = sorted(file for file in files if not covered(file, [*deps, *exempt(stage)]))
+    assert missing == [], f"dvc.yaml: {stage} imports these and does not name them in its deps"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_exemption_is_left_over(stage):
+    files = import_closure(f"parammem.stages.{stage}")
+    deps = [dep for dep in declared(stage, DOMAIN)["deps"] if dep.startswith("src/")]
+    for name in exempt(stage):
+        assert any(covered(file, [name]) for file in files), f"{stage} no longer imports {name}"
+        assert not covered(name, deps), f"{stage} has {name} as a dep and as an exemption"
+    for dep in deps:
+        assert (ROOT / dep).exists(), f"{stage} depends on {dep}, which does not exist"
+        assert any(covered(file, [dep]) for file in files), f"{stage} imports nothing of its dep {dep}"
+
+
+def test_the_import_closure_follows_functions_and_stops_at_types():
+    """What the tests above rest on: a lazy import is found, one for the type checker is not."""
+    found = import_closure("parammem.stages.train")
+    assert "src/parammem/training/selection.py" in found, "imported inside a function"
+    assert "src/parammem/reflectors/base.py" in import_closure("parammem.agents.loop"), "imported at the top"
+    tree = ast.parse("import parammem.core\nif TYPE_CHECKING:\n    import parammem.config\n")
+    assert [n.names[0].name for n in statements(tree) if isinstance(n, ast.Import)] == ["parammem.core"]
+
+
+def test_params_yaml_leaves_no_key_to_a_default():
+    """DVC watches params.yaml and not config.py: a default there must decide nothing."""
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for name, field in Params.model_fields.items():
+        if name != "domains":
+            keys = {inner.alias or key for key, inner in field.annotation.model_fields.items()}  # pyright: ignore
+            assert set(raw[field.alias or name]) == keys
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory) -> dict[str, dict[str, set[str]]]:
+    """Each stage run once on a small world, and what it opened, asked of params, and called."""
+    root = tmp_path_factory.mktemp("watched")
+    make_model(root)
+    params = write_params(root, train={"select": 4, "max_steps": 2})
+    watcher = _Calls()
+    seen = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        knowing_everywhere(patch, params, DOMAIN)
+        for stage in STAGES:
+            noted = WatchedParams(params.model_copy(update={"domains": (DOMAIN,)}))
+            with files_opened(root) as opened, watcher.watching() as called:
+                report.run(noted) if stage == "report" else MODULES[stage].run(noted, DOMAIN)  # type: ignore[arg-type]
+            seen[stage] = {
+                "read": {name for name, how in opened.items() if how == "read"},
+                "written": {name for name, how in opened.items() if how == "written"},
+                "params": noted.read,
+                "called": set(called),
+            }
+    return seen
+
+
+class _Calls:
+    """Functions of this project that are called, as path:name; module and class bodies are none."""
+
+    def __init__(self) -> None:
+        for module in sorted(SOURCE.glob("parammem/**/*.py")):
+            name = ".".join(module.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+            if "inner" not in name and "__main__" not in name:
+                importlib.import_module(name)
+        self.called: set[str] = set()
+
+    def watching(self):
+        from contextlib import contextmanager
+
+        @contextmanager
+        def watch():
+            self.called = set()
+            sys.setprofile(self._note)
+            try:
+                yield self.called
+            finally:
+                sys.setprofile(None)
+
+        return watch()
+
+    def _note(self, frame, event, _argument) -> None:
+        file = frame.f_code.co_filename
+        if event == "call" and file.startswith(str(SOURCE)):
+            self.called.add(f"{Path(file).relative_to(ROOT).as_posix()}:{frame.f_code.co_name}")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("stage", STAGES)
+def test_stages_call_nothing_of_what_they_are_said_not_to_use(stage, watched):
+    called = watched[stage]["called"]
+    assert any(name.startswith(f"src/parammem/stages/{stage}.py:") for name in called)
+    unused = [f"src/parammem/{name}" for name in UNUSED[stage]]
+    opened = [f"src/parammem/{name}" for name in ONLY_OPENED.get(stage, ())]
+    for name in called:
+        file, _, function = name.partition(":")
+        assert not covered(file, unused) or function in ("__init__", "__post_init__"), f"{stage} calls {name}"
+        assert not covered(file, opened) or function in OPENERS, f"{stage} calls {name}"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_param_that_a_stage_asks_for_is_in_its_params(stage, watched):
+    listed = declared(stage, DOMAIN)["params"]
+    asked = {p for p in watched[stage]["params"] if not p.startswith(UNWATCHED_PARAMS.get(stage, ("\0",)))}
+    missing = sorted(p for p in asked if not any(p == one or p.startswith(f"{one}.") for one in listed))
+    assert missing == [], f"dvc.yaml: {stage} reads these params and does not list them"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("stage", STAGES)
+def test_files_that_a_stage_reads_and_writes_are_its_deps_and_outs(stage, watched):
+    paths = {kind: [_filled(path) for path in found] for kind, found in declared(stage, DOMAIN).items()}
+    outside = (".cache", "reports/data_docs")  # resumable work and pages for people: outside every stage's outs
+    # Temporary files and folders beside an out carry a dot; files_opened also sees the names they are renamed to.
+    written = {p for p in watched[stage]["written"] if not covered(p, list(outside)) and "/." not in p}
+    read = {p for p in watched[stage]["read"] if not covered(p, list(outside)) and "/." not in p} - written
+    assert written
+    assert sorted(p for p in written if not covered(p, paths["outs"])) == []
+    assert sorted(p for p in read if not covered(p, [*paths["deps"], *paths["outs"]])) == []
+
+
+def _filled(path: str) -> str:
+    return path.replace("${engine.model}", MODEL).replace("${collect.experience_dir}", "data/experience")
+
+
+def test_a_study_that_is_there_is_a_dep_of_the_report():
+    """reports/study.json is read where it exists; DVC has no optional deps."""
+    if not (ROOT / "reports/study.json").is_file():
+        pytest.skip("no reports/study.json yet")
+    assert covered("reports/study.json", declared("report", DOMAIN)["deps"])
+
+
+def test_the_pocket_models_name_every_file_that_their_recipe_follows_from():
+    stages = yaml.safe_load((ROOT / "pocket/dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    files = import_closure("parammem.pocket.pretrain") | import_closure("parammem.pocket.scores")
+    decisive = [f for f in files if "/pocket/" in f or f.endswith(("conventions.py", "wording.py"))]
+    for stage in stages.values():
+        deps = [dep.removeprefix("../") for dep in stage["deps"]]
+        assert sorted(f for f in decisive if not covered(f, deps) and not f.endswith("__init__.py")) == []
+        assert all((ROOT / dep).exists() for dep in deps)
