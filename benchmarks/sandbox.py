@@ -4,8 +4,7 @@
 
 Arms, all over the same problems and workers:
   sandbox     this project's, tests run against the proxy
-  reference   the harness of openai/human-eval rebuilt: a forked process per sample with its guards (reliability_guard,
-              swallowed output, an alarm), exec of solution + tests in it, its word believed
+  reference   a process per sample with the guards of openai/human-eval (sandbox_reference.py), its word believed
   bare        `python -I -S` per sample, no guards
   floor       fork of a warm interpreter + the useful work (load and test), nothing else: CPU only
 """
@@ -36,21 +35,19 @@ def whole(problem: Problem) -> str:
 
 
 def reference(programs: list[str], workers: int) -> int:
-    """The harness of the usual kind, in a slim process of its own."""
-    harness = Path(__file__).with_name("sandbox_reference.py")
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", str(harness), str(workers)],
-        input=json.dumps(programs), capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return int(done.stdout)
+    """The harness of the usual kind: a process per sample with human-eval's precautions."""
+    return _interpreters(programs, workers, str(Path(__file__).with_name("sandbox_reference.py")))
 
 
 def bare(programs: list[str], workers: int) -> int:
-    """An interpreter per sample."""
+    """An interpreter per sample, no precautions."""
+    return _interpreters(programs, workers, "-")
 
+
+def _interpreters(programs: list[str], workers: int, script: str) -> int:
     def one(program: str) -> bool:
-        done = subprocess.run([sys.executable, "-I", "-S", "-"], input=program.encode(), capture_output=True, check=False)
-        return done.returncode == 0
+        command = [sys.executable, "-I", "-S", script]
+        return subprocess.run(command, input=program.encode(), capture_output=True, check=False).returncode == 0
 
     with ThreadPoolExecutor(workers) as threads:
         return sum(threads.map(one, programs))
@@ -59,7 +56,8 @@ def bare(programs: list[str], workers: int) -> int:
 FLOOR = """
 import gc, json, os, sys
 programs = json.load(sys.stdin)
-import abc, bisect, collections, copy, dataclasses, datetime, functools, hashlib, heapq, itertools, math, random, re, string, typing
+import abc, bisect, collections, copy, dataclasses, datetime, functools, hashlib, heapq, itertools, math
+import random, re, string, typing
 gc.collect(); gc.freeze()
 passed = 0
 for program in programs:
@@ -79,7 +77,11 @@ print(passed)
 def floor(programs: list[str], workers: int) -> int:
     """Fork + useful work, one after the other in a warm interpreter."""
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", FLOOR], input=json.dumps(programs), capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-S", "-c", FLOOR],
+        input=json.dumps(programs),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return int(done.stdout)
 

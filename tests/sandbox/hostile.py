@@ -4,6 +4,8 @@ An Attack is a function `attack(ctx)`; ctx holds a folder with a secret and a vi
 listen, and the process id of a bystander. A Forgery is a wrong `add(a, b)` that tries to be called correct.
 """
 
+# the lines quote programs
+# ruff: noqa: E501
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -65,7 +67,7 @@ ATTACKS = (
     Attack("thread bomb", "import threading\nthreading.stack_size(65536)\n"
            f"for _ in range(300): threading.Thread(target=time.sleep, args=(5,), daemon=True).start()\n{WON}",
            ("threads", "memory")),
-    Attack("subprocess", f"import subprocess\nsubprocess.run(['/bin/sh', '-c', 'echo won > ' + ctx['path'] + '/won'])"),
+    Attack("subprocess", "import subprocess\nsubprocess.run(['/bin/sh', '-c', 'echo won > ' + ctx['path'] + '/won'])"),
     Attack("os.system", "if os.system('echo won > ' + ctx['path'] + '/won') != 0: raise PermissionError"),
     Attack("exec", "os.execv('/bin/sh', ['sh', '-c', 'echo won > ' + ctx['path'] + '/won'])"),
     Attack("posix_spawn", "pid = os.posix_spawn('/bin/sh', ['sh', '-c', 'echo won > ' + ctx['path'] + '/won'], {})\n"

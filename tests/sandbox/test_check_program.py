@@ -1,5 +1,7 @@
 """Test programs run outside the child against a proxy; benchmark solutions pass, gutted ones fail."""
 
+# the lines quote programs
+# ruff: noqa: E501
 from __future__ import annotations
 
 from pathlib import Path
@@ -14,7 +16,9 @@ LIMITS = Limits(wall_seconds=10, cpu_seconds=10)
 
 
 def test_loops_and_tolerances_run_against_the_proxy():
-    tests = "import math\ndef check(candidate):\n    for n in range(50):\n        assert math.isclose(candidate(n), n / 3)"
+    tests = (
+        "import math\ndef check(candidate):\n    for n in range(50):\n        assert math.isclose(candidate(n), n / 3)"
+    )
     assert check_program("def third(n): return n * (1 / 3)", "third", tests).passed
     verdict = check_program("def third(n): return n * (1 / 3) if n < 40 else 0", "third", tests)
     assert not verdict.passed
@@ -36,7 +40,9 @@ def test_expected_exceptions_are_seen():
 
 def test_helpers_of_the_prompt_are_known_to_the_tests():
     preamble = "def helper(x):\n    return x + 1\ndef f(x):\n    'doc'\n"
-    assert check_program("def f(x): return x + 2", "f", "def check(c):\n    assert helper(c(1)) == 4", preamble=preamble).passed
+    assert check_program(
+        "def f(x): return x + 2", "f", "def check(c):\n    assert helper(c(1)) == 4", preamble=preamble
+    ).passed
 
 
 def test_an_object_that_is_no_plain_value_has_only_its_truth():
@@ -51,7 +57,9 @@ def test_a_program_that_does_not_load_fails_even_without_calls():
     assert not check_program("x = 1", "f", "pass").passed
 
 
-@pytest.mark.parametrize(("source", "kind"), [("def f(): \n  while True: pass", "cpu"), ("import os\ndef f(): os._exit(0)", "exit")])
+@pytest.mark.parametrize(
+    ("source", "kind"), [("def f(): \n  while True: pass", "cpu"), ("import os\ndef f(): os._exit(0)", "exit")]
+)
 def test_a_stopped_candidate_fails_whatever_the_tests_catch(source: str, kind: str):
     tests = "def check(candidate):\n    try:\n        candidate()\n    except Exception:\n        pass"
     verdict = check_program(source, "f", tests, Limits(cpu_seconds=0.2))
@@ -99,5 +107,5 @@ def test_problem_files_are_read_with_errors_that_name_the_line(tmp_path: Path):
         read_problems(tmp_path / "none.jsonl")
     broken = tmp_path / "broken.jsonl"
     broken.write_text('{"task_id": "a"}\n')
-    with pytest.raises(RecordError, match=r"broken.jsonl:1: .*prompt"):
+    with pytest.raises(RecordError, match=r"(?s)broken.jsonl:1: .*prompt"):
         read_problems(broken)

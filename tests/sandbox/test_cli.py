@@ -1,5 +1,7 @@
 """`parammem sandbox doctor | check | bench`: what they print and how they exit."""
 
+# the lines quote programs
+# ruff: noqa: E501
 from __future__ import annotations
 
 import json
@@ -34,13 +36,17 @@ def check(folder: Path, calls: object, *options: str, solution: str = "solution.
 
 
 def test_check_exits_0_when_all_pass(files: Path):
-    done = check(files, [{"args": [1], "expected": [1, 1]}, {"kwargs": {"x": "a"}, "expected": ["a", "a"]}], "--entry", "pair")
+    done = check(
+        files, [{"args": [1], "expected": [1, 1]}, {"kwargs": {"x": "a"}, "expected": ["a", "a"]}], "--entry", "pair"
+    )
     assert done.exit_code == 0, done.output
     assert "2 of 2 passed" in done.output
 
 
 def test_check_exits_1_when_not_all_pass(files: Path):
-    done = check(files, [{"args": [1], "expected": [1, 2]}, {"args": [1], "expected": [1, 1]}], "--entry", "pair", "--json")
+    done = check(
+        files, [{"args": [1], "expected": [1, 2]}, {"args": [1], "expected": [1, 1]}], "--entry", "pair", "--json"
+    )
     assert done.exit_code == 1
     result = json.loads(done.output)
     assert [call["passed"] for call in result["calls"]] == [False, True]

@@ -1,5 +1,7 @@
 """Every hostile program is stopped, its verdict is right, and nothing of it is seen outside."""
 
+# the lines quote programs
+# ruff: noqa: E501
 from __future__ import annotations
 
 import subprocess
@@ -17,7 +19,10 @@ LIMITS = Limits(wall_seconds=4, cpu_seconds=0.25, memory_mb=256, output_bytes=10
 TESTS = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert abs(candidate(2, 2) - 4) < 1e-6\n"
 
 
-@pytest.fixture(scope="module", params=[pytest.param(True, id="namespaces"), pytest.param(False, id="alone", marks=pytest.mark.integration)])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(True, id="namespaces"), pytest.param(False, id="alone", marks=pytest.mark.integration)],
+)
 def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
     with Pool(1, "strict", namespaces=request.param) as pool:
         yield pool
@@ -59,7 +64,9 @@ def test_ending_is_named_and_the_worker_lives(name: str, pool: Pool):
     assert left_over(pool) == []
 
 
-@pytest.mark.parametrize("source", [*FORGERIES.values(), *FORGED_FRAMES], ids=[*FORGERIES, *map(str, range(len(FORGED_FRAMES)))])
+@pytest.mark.parametrize(
+    "source", [*FORGERIES.values(), *FORGED_FRAMES], ids=[*FORGERIES, *map(str, range(len(FORGED_FRAMES)))]
+)
 def test_forgery_is_called_wrong(source: str, pool: Pool):
     calls = [Call(args=[1, 2]), Call(args=[2, 2])]
     outcomes = pool.run([Job(source=source, entry="add", calls=calls)], LIMITS)[0]

@@ -1,5 +1,7 @@
 """When the tests run as root, the sandbox's own tests run once more as an ordinary user."""
 
+# the lines quote programs
+# ruff: noqa: E501
 from __future__ import annotations
 
 import os
@@ -40,7 +42,18 @@ def opened(folder: Path, keep: Path) -> str:
 def test_the_hostile_suite_is_stopped_as_an_ordinary_user_too(repo_root: Path):
     closed = closed_folder()
     tests = ["tests/sandbox/test_hostile.py", "tests/sandbox/test_run.py", "tests/sandbox/test_cli.py"]
-    pytest_line = [sys.executable, "-m", "pytest", "-q", "-x", "-o", "cache_dir=/tmp/.pytest-nobody", "-m", "not integration", *tests]
+    pytest_line = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-o",
+        "cache_dir=/tmp/.pytest-nobody",
+        "-m",
+        "not integration",
+        *tests,
+    ]
     drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all"]
     line = "exec " + shlex.join([*drop, *pytest_line])
     wrapper = ["sh", "-c", line]
@@ -49,6 +62,8 @@ def test_the_hostile_suite_is_stopped_as_an_ordinary_user_too(repo_root: Path):
             pytest.skip(f"an ordinary user cannot enter {closed}, and no mount namespace may be made to open it")
         wrapper = ["unshare", "--mount", "sh", "-c", opened(closed, Path(sys.base_prefix)) + line]
     environment = {**os.environ, "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(wrapper, cwd=repo_root, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(
+        wrapper, cwd=repo_root, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "passed" in done.stdout

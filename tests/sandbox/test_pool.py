@@ -1,5 +1,7 @@
 """Workers and zygotes that die are replaced, nothing hangs, and no process outlives a run or its pool."""
 
+# the lines quote programs
+# ruff: noqa: E501
 from __future__ import annotations
 
 import multiprocessing
@@ -93,7 +95,9 @@ def test_killing_the_main_process_ends_every_process():
         "run('def f(): return 1', 'f', [Call()])\n"
         "print('up', flush=True)\nrun('def f():\\n    while True: pass', 'f', [Call()], Limits(wall_seconds=60, cpu_seconds=60))"
     )
-    main = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": "src"})
+    main = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": "src"}
+    )
     assert main.stdout is not None
     assert main.stdout.readline() == b"up\n"
     time.sleep(0.3)
@@ -135,7 +139,9 @@ def test_a_forked_process_makes_a_pool_of_its_own_and_leaves_ours_alone():
 @pytest.mark.integration
 def test_a_busy_machine_fails_no_honest_program():
     """Eight busy processes on each core: the wall limit counts blocked time, not waiting for a CPU."""
-    hogs = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(8 * (os.cpu_count() or 1))]
+    hogs = [
+        subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(8 * (os.cpu_count() or 1))
+    ]
     try:
         source = "import time\ndef f():\n    end = time.process_time() + 0.3\n    while time.process_time() < end: pass\n    return 1"
         outcome = run(source, "f", [Call()], Limits(wall_seconds=0.8, cpu_seconds=1))[0]

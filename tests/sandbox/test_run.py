@@ -1,8 +1,11 @@
 """What running a candidate means: plain module semantics, an outcome of its own for every limit, values by `==`."""
 
+# the lines quote programs
+# ruff: noqa: E501
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -10,7 +13,7 @@ from parammem.errors import SandboxError
 from parammem.sandbox import Call, Job, Limits, Outcome, Pool, equal, run, run_many
 
 
-def one(source: str, *args: object, **limits: float) -> Outcome:
+def one(source: str, *args: object, **limits: Any) -> Outcome:
     return run(source, "f", [Call(args=list(args))], Limits(**limits))[0]
 
 

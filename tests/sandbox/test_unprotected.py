@@ -1,5 +1,7 @@
 """Each attack succeeds at level none: so each test that it is stopped proves something."""
 
+# the lines quote programs
+# ruff: noqa: E501
 from __future__ import annotations
 
 import json
@@ -12,7 +14,18 @@ import pytest
 from tests.sandbox.hostile import ATTACKS
 
 # A process, mount, IPC and network namespace of its own (loopback up), gone with all in it when the script ends.
-THROWAWAY = ["unshare", "--user", "--map-root-user", "--pid", "--mount", "--ipc", "--net", "--fork", "--kill-child", "--mount-proc"]
+THROWAWAY = [
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "--pid",
+    "--mount",
+    "--ipc",
+    "--net",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+]
 
 
 def throwaway_or_skip() -> list[str]:

@@ -1,5 +1,7 @@
 """The wire carries plain values exactly, and bytes of any kind never crash or fool the trusted side."""
 
+# the lines quote programs
+# ruff: noqa: E501
 from __future__ import annotations
 
 import collections
@@ -27,11 +29,13 @@ KEYS = st.recursive(
 )
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=5)
-    | st.lists(inner, max_size=5).map(tuple)
-    | st.dictionaries(KEYS, inner, max_size=5)
-    | st.sets(KEYS, max_size=5)
-    | st.frozensets(KEYS, max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.lists(inner, max_size=5).map(tuple)
+        | st.dictionaries(KEYS, inner, max_size=5)
+        | st.sets(KEYS, max_size=5)
+        | st.frozensets(KEYS, max_size=5)
+    ),
     max_leaves=25,
 )
 PLAIN = {type(None), bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset}
@@ -76,14 +80,18 @@ def test_round_trip_is_exact(value: Any):
 
 
 @given(st.lists(VALUES, max_size=3))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 def test_round_trip_through_a_real_child_is_exact(echo: Pool, values: list[Any]):
     job = Job(source="def echo(*args): return list(args)", entry="echo", calls=[Call(args=values)])
     outcome = echo.run([job], Limits())[0][0]
     assert outcome.kind == "value", outcome.error
     assert same(wire.decode(wire.encode(outcome.value)), outcome.value)
     assert len(outcome.value) == len(values)
-    assert all(equal(outcome.model_copy(update={"value": got}), want) for got, want in zip(outcome.value, values, strict=True))
+    assert all(
+        equal(outcome.model_copy(update={"value": got}), want) for got, want in zip(outcome.value, values, strict=True)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +161,7 @@ def test_subclasses_travel_as_their_base():
         assert same(wire.decode(wire.encode(value)), base)
 
 
-@pytest.mark.parametrize("value", [object(), lambda: 0, iter([]), range(3), math, 1 .__add__])
+@pytest.mark.parametrize("value", [object(), lambda: 0, iter([]), range(3), math, (1).__add__])
 def test_other_objects_cannot_be_carried(value: Any):
     with pytest.raises(wire.WireError, match="not a plain value"):
         wire.encode([value])

@@ -1,6 +1,8 @@
 """Runs every attack at level none and prints, as JSON, which of them succeeded. Only ever started by test_unprotected.py
 as the first process of a throwaway namespace: what it kills and forks dies with that."""
 
+# the lines quote programs
+# ruff: noqa: E501
 from __future__ import annotations
 
 import json

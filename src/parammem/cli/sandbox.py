@@ -83,7 +83,7 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, help="Run all problems this often.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Run each problem's canonical solution against its tests. Exit 0: all passed; 1: not; 2: could not be run safely."""
+    """Run each canonical solution against its tests. Exit 0: all passed; 1: not; 2: could not be run safely."""
     try:
         found = problems.read_problems(path)
         checks = [problem.check(problem.canonical_solution) for problem in found]
@@ -94,7 +94,8 @@ def bench(
         seconds = time.perf_counter() - start
     except ParamMemError as error:
         _fail(str(error), as_json)
-    failed = sorted({p.task_id for p, verdict in zip(found * rounds, verdicts, strict=True) if not verdict.passed})
+    names = [problem.task_id for _ in range(rounds) for problem in found]
+    failed = sorted({name for name, verdict in zip(names, verdicts, strict=True) if not verdict.passed})
     summary = {
         "problems": len(found),
         "passed": len(found) - len(failed),

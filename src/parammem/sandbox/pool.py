@@ -110,15 +110,16 @@ class _Worker:
 class Pool:
     """Workers that live across calls. A context manager; started on first use, each when it is first needed.
 
-    `wrapper` is an optional command put before each worker's own, e.g. a bubblewrap, gVisor or docker line; it must show
-    the interpreter and this package at their own paths, and pass stdin and stdout through. `namespaces=False` leaves
-    the second layer out.
+    `wrapper` is an optional command put before each worker's own, e.g. a bubblewrap, gVisor or docker line; it
+    must show the interpreter and this package at their own paths, and pass stdin and stdout through.
+    `namespaces=False` leaves the second layer out.
     """
 
     def __init__(
         self, workers: int = 1, level: Level = "strict", wrapper: Sequence[str] = (), namespaces: bool = True
     ) -> None:
-        self.workers, self.level, self.wrapper, self.namespaces = workers, level, tuple(wrapper), namespaces
+        self.workers, self.wrapper, self.namespaces = workers, tuple(wrapper), namespaces
+        self.level: Level = level
         self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         for _ in range(workers):
             self._idle.put(None)

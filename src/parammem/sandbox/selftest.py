@@ -3,6 +3,8 @@
 Every act must be harmless where it is allowed: doctor runs them at level none too, on a person's own machine.
 """
 
+# the lines quote programs
+# ruff: noqa: E501
 from __future__ import annotations
 
 import os

@@ -1,5 +1,10 @@
-"""`python -I -S .../inner/__main__.py LEVEL [namespaces]`: starts a worker. Gives the package a name of its own, so that neither
-site-packages nor the folder of this file is ever on the import path."""
+"""`python -I -S .../inner/__main__.py LEVEL [namespaces]`: starts a worker.
+
+Gives the package a name of its own, so that neither site-packages nor the folder of this file is ever on the import
+path.
+"""
+# pathlib would cost every worker its import
+# ruff: noqa: PTH
 
 from __future__ import annotations
 

@@ -30,12 +30,16 @@ class Conversation:
     """A context manager around one child, from its start to the report of its end."""
 
     def __init__(self, control: socket.socket, jobs: int, limits: dict[str, Any], text: str = "") -> None:
-        self.control, self.jobs, self.limits = control, jobs, limits
+        self.control, self.limits = control, limits
         self.seen = 0
         self.hung_up = self.locked = False
         self.report: dict[str, Any] | None = None
         self.deadline = time.monotonic() + limits["wall_seconds"] * zygote.PATIENCE + 10
         self.link, theirs = socket.socketpair()
+        self.buffer = bytearray()
+        self.poller = select.poll()
+        self.poller.register(self.link.fileno(), select.POLLIN)
+        self.poller.register(jobs, 0)  # tells only of its hanging up
         self.printed = os.memfd_create("stdout")
         given = _input(text)
         fds = array.array("i", [theirs.fileno(), self.printed, given])
@@ -75,26 +79,27 @@ class Conversation:
         return self.end()["reason"] == "files"
 
     def _receive(self) -> bytes | None:
-        data = bytearray()
+        """The next frame; bytes that came after it wait for the next call."""
         want = 4
-        while len(data) < want:
-            part = self._part(min(want - len(data), 1 << 20))
+        while len(self.buffer) < want or want == 4:
+            if len(self.buffer) >= 4:
+                want = 4 + wire.frame_size(bytes(self.buffer[:4]))
+                if want > self.limits["value_bytes"] + 1024:
+                    return b"Xit returned more than it may"
+                if len(self.buffer) >= want:
+                    break
+            part = self._part(1 << 18)
             if not part:
                 self.hung_up = True
                 return None
-            data += part
-            if len(data) == want == 4:
-                want += wire.frame_size(bytes(data))
-                if want > self.limits["value_bytes"] + 1024:
-                    return b"Xit returned more than it may"
-        return bytes(data[4:])
+            self.buffer += part
+        frame = bytes(self.buffer[4:want])
+        del self.buffer[:want]
+        return frame
 
     def _part(self, size: int) -> bytes:
         """Some bytes of the child. Ends this worker if the main process is gone or the zygote hangs."""
-        poller = select.poll()
-        poller.register(self.link.fileno(), select.POLLIN)
-        poller.register(self.jobs, 0)  # tells only of its hanging up
-        ready = {fd for fd, _ in poller.poll(max(0, int((self.deadline - time.monotonic()) * 1000)))}
+        ready = {fd for fd, _ in self.poller.poll(max(0, int((self.deadline - time.monotonic()) * 1000)))}
         if self.link.fileno() not in ready:
             os._exit(3)
         try:

@@ -94,8 +94,10 @@ def _run_tests(candidate: _Candidate, job: dict[str, Any]) -> str:
         exec(compile(job["preamble"], "<preamble>", "exec", dont_inherit=True), space)
         space[job["entry"]] = space["candidate"] = candidate
         tests = compile(job["tests"], _FILE, "exec", dont_inherit=True)
-        for name in _names(tests) - space.keys() - vars(builtins).keys():
-            space[name] = _outside(name, candidate)
+        known = space.keys() | vars(builtins).keys()
+        if _all_names(tests) - known:  # the cheap look first: disassembling costs more than most tests
+            for name in _names(tests) - known:
+                space[name] = _outside(name, candidate)
         exec(tests, space)
         if callable(space.get("check")):
             space["check"](candidate)
@@ -104,6 +106,14 @@ def _run_tests(candidate: _Candidate, job: dict[str, Any]) -> str:
     except BaseException as error:
         return _where(error)
     return ""
+
+
+def _all_names(code: types.CodeType) -> set[str]:
+    """Global and attribute names in a piece of code and the functions in it, less those it stores itself."""
+    found = set(code.co_names)
+    for inner in code.co_consts:
+        found |= _all_names(inner) if isinstance(inner, types.CodeType) else set()
+    return found - {"check", "METADATA"}
 
 
 def _names(code: types.CodeType) -> set[str]:

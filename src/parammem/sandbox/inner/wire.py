@@ -77,6 +77,7 @@ def _as_base(value: Any) -> Any:
         return str.__str__(value)
     if isinstance(value, dict):
         return dict(dict.items(value))
+    base: Any
     for base in (list, tuple, set, frozenset):
         if isinstance(value, base):
             return base(base.__iter__(value))
