@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from parammem.domains.base import Domain, Example
 from parammem.errors import ConfigError
+
+if TYPE_CHECKING:
+    from parammem.sandbox import Level
 
 __all__ = ["Domain", "Example", "get_domain"]
 
 
-def get_domain(name: str, *, workers: int = 1, level: str = "strict", **limits: float) -> Domain:
+def get_domain(name: str, *, workers: int = 1, level: Level = "strict", **limits: float) -> Domain:
     """The domain of this name. The keyword arguments say how its untrusted code is run (see `sandbox.Limits`).
 
     Raises:

@@ -6,12 +6,14 @@ Task.visible and AnswerKey.hidden: {"entry": name, "checks": [{"name", "args", "
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from parammem import sandbox
 from parammem.core import AnswerKey, Feedback, Score, Task
 from parammem.domains.conventions import parse_claims
-from parammem.domains.wording import Checked, Wording, feedback_text, short
+from parammem.domains.wording import Checked, Wording, each, feedback_of, score_of, short
+
+T = TypeVar("T")
 
 
 class CodeDomain(Wording):
@@ -19,7 +21,7 @@ class CodeDomain(Wording):
 
     name = "code"
 
-    def __init__(self, workers: int = 1, level: str = "strict", **limits: float) -> None:
+    def __init__(self, workers: int = 1, level: sandbox.Level = "strict", **limits: float) -> None:
         super().__init__()
         self._workers, self._level = workers, level
         self._limits = sandbox.Limits.model_validate(limits)
@@ -33,39 +35,42 @@ class CodeDomain(Wording):
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
         runs = self._run([(task.visible, candidate) for task, candidate in items])
-        return [Feedback(passed=all(c.ok for c in results), text=feedback_text(results)) for results in runs]
+        return each(lambda place: feedback_of(_or_raise(runs[place])), range(len(items)))
 
     def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
         runs = self._run([(key.hidden, candidate) for _, key, candidate in items])
-        scores: list[Score | Exception] = []
-        for (task, _, _), results in zip(items, runs, strict=True):
-            failed = [c for c in results if not c.ok]
-            passed = not failed
-            scores.append(
-                Score(task_id=task.task_id, passed=passed, value=float(passed), detail=feedback_text(failed[:1]))
-            )
-        return scores
+        return each(lambda place: score_of(items[place][0].task_id, _or_raise(runs[place])), range(len(items)))
 
     def hypotheses(self, advice: str) -> frozenset[str]:
         return parse_claims("code", advice)
 
-    def _run(self, items: Sequence[tuple[dict[str, Any], str]]) -> list[list[Checked]]:
+    def _run(self, items: Sequence[tuple[dict[str, Any], str]]) -> list[list[Checked] | Exception]:
         """Run each candidate on its checks; equal (candidate, calls) pairs run once."""
-        jobs = [
-            sandbox.Job(
-                source=candidate,
-                entry=spec["entry"],
-                calls=[sandbox.Call(args=check["args"]) for check in spec["checks"]],
-            )
-            for spec, candidate in items
-        ]
-        distinct = {job.model_dump_json(): job for job in jobs}
+        jobs = each(_job, items)
+        distinct = dict(job for job in jobs if not isinstance(job, Exception))
         ran = sandbox.run_many(list(distinct.values()), self._limits, workers=self._workers, level=self._level)
         outcomes = dict(zip(distinct, ran, strict=True))
-        return [
-            [_judge(check, outcome) for check, outcome in zip(spec["checks"], outcomes[key], strict=True)]
-            for (spec, _), key in zip(items, [job.model_dump_json() for job in jobs], strict=True)
-        ]
+
+        def results(place: int) -> list[Checked]:
+            key, _ = _or_raise(jobs[place])
+            checks = items[place][0].get("checks", [])
+            return [_judge(check, outcome) for check, outcome in zip(checks, outcomes[key], strict=True)]
+
+        return each(results, range(len(items)))
+
+
+def _or_raise(made: T | Exception) -> T:
+    if isinstance(made, Exception):
+        raise made
+    return made
+
+
+def _job(item: tuple[dict[str, Any], str]) -> tuple[str, sandbox.Job]:
+    """A key under which equal jobs are one, and the job."""
+    spec, candidate = item
+    calls = [sandbox.Call(args=check["args"]) for check in spec.get("checks", [])]
+    job = sandbox.Job(source=candidate, entry=spec["entry"] if calls else None, calls=calls)
+    return job.model_dump_json(), job
 
 
 def _judge(check: dict[str, Any], outcome: sandbox.Outcome) -> Checked:

@@ -13,7 +13,7 @@ from typing import Any
 
 from parammem.core import AnswerKey, Feedback, Score, Task
 from parammem.domains.conventions import parse_claims
-from parammem.domains.wording import Checked, Wording, feedback_text, short
+from parammem.domains.wording import Checked, Wording, each, feedback_of, score_of, short
 
 MAX_FORMULA = 200
 """Characters; longer ones are not read, so that no formula can make evaluation expensive."""
@@ -29,19 +29,10 @@ class MathDomain(Wording):
         return text.strip("\n")
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
-        verdicts: list[Feedback | Exception] = []
-        for task, candidate in items:
-            results = _results(task.visible, candidate)
-            verdicts.append(Feedback(passed=all(c.ok for c in results), text=feedback_text(results)))
-        return verdicts
+        return each(lambda item: feedback_of(_results(item[0].visible, item[1])), items)
 
     def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
-        scores: list[Score | Exception] = []
-        for task, key, candidate in items:
-            failed = [c for c in _results(key.hidden, candidate) if not c.ok]
-            detail = feedback_text(failed[:1])
-            scores.append(Score(task_id=task.task_id, passed=not failed, value=float(not failed), detail=detail))
-        return scores
+        return each(lambda item: score_of(item[0].task_id, _results(item[1].hidden, item[2])), items)
 
     def hypotheses(self, advice: str) -> frozenset[str]:
         return parse_claims("math", advice)
@@ -76,7 +67,7 @@ def _value(node: ast.expr, instance: dict[str, int]) -> Fraction:
 def _results(spec: dict[str, Any], candidate: str) -> list[Checked]:
     lines = [line for line in candidate.splitlines() if line.startswith("answer ")]
     formula = lines[-1].removeprefix("answer ") if lines else ""
-    return [_judge(check, formula) for check in spec["checks"]]
+    return [_judge(check, formula) for check in spec.get("checks", [])]
 
 
 def _judge(check: dict[str, Any], formula: str) -> Checked:

@@ -1,7 +1,7 @@
 """Multi-hop questions over a passage, judged by the answer.
 
-Task.visible: {"checks": [{"name", "phrase", "expected", "answers": {reading: answer}}, …]}: solved sibling questions over
-the same passage; a candidate is held to the reading of each phrase that its plan line states.
+Task.visible: {"checks": [{"name", "phrase", "expected", "answers": {reading: answer}}, …]}: solved sibling questions
+over the same passage; a candidate is held to the reading of each phrase that its plan line states.
 AnswerKey.hidden: {"answer": text}.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from parammem.core import AnswerKey, Feedback, Score, Task
 from parammem.domains.conventions import parse_claims
-from parammem.domains.wording import Checked, Wording, feedback_text
+from parammem.domains.wording import Checked, Wording, each, feedback_of
 
 
 class QaDomain(Wording):
@@ -26,27 +26,17 @@ class QaDomain(Wording):
         return text.strip("\n")
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
-        verdicts: list[Feedback | Exception] = []
-        for task, candidate in items:
-            readings = _readings(candidate)
-            results = [_judge(check, readings) for check in task.visible["checks"]]
-            verdicts.append(Feedback(passed=all(c.ok for c in results), text=feedback_text(results)))
-        return verdicts
+        return each(lambda item: feedback_of(_results(item[0].visible, item[1])), items)
 
     def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
-        scores: list[Score | Exception] = []
-        for task, key, candidate in items:
-            passed = normalise(answer_in(candidate)) == normalise(key.hidden["answer"])
-            detail = "" if passed else f"answer expected {key.hidden['answer']} got {answer_in(candidate)[:40]}"
-            scores.append(Score(task_id=task.task_id, passed=passed, value=float(passed), detail=detail))
-        return scores
+        return each(lambda item: _score(item[0].task_id, item[1].hidden["answer"], item[2]), items)
 
     def hypotheses(self, advice: str) -> frozenset[str]:
         return parse_claims("qa", advice)
 
 
 def answer_in(candidate: str) -> str:
-    """The last word of the last line that begins with `answer`: the value of the fact it rests on. Empty if none does."""
+    """The last word of the last line that begins with `answer`: the value of the fact it rests on. Empty if none."""
     lines = [line for line in candidate.splitlines() if line.startswith("answer ")]
     return lines[-1].split()[-1] if lines else ""
 
@@ -55,6 +45,17 @@ def normalise(answer: str) -> str:
     """HotpotQA's official normalisation: lower case, no punctuation, no articles, single spaces."""
     text = "".join(c for c in answer.lower() if c not in string.punctuation)
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
+
+
+def _score(task_id: str, expected: str, candidate: str) -> Score:
+    passed = normalise(answer_in(candidate)) == normalise(expected)
+    detail = "" if passed else f"answer expected {expected} got {answer_in(candidate)[:40]}"
+    return Score(task_id=task_id, passed=passed, value=float(passed), detail=detail)
+
+
+def _results(spec: dict[str, Any], candidate: str) -> list[Checked]:
+    readings = _readings(candidate)
+    return [_judge(check, readings) for check in spec.get("checks", [])]
 
 
 def _readings(candidate: str) -> dict[str, str]:

@@ -1,19 +1,23 @@
 """The prompts that all domains share: text files filled in with a task, its attempts and the advice.
 
-Real benchmarks bring prompt folders of their own; a folder has the files actor, reflect, reflect_diverse, advise, hindsight.
+Real benchmarks bring prompt folders of their own; a folder has the files actor, reflect, reflect_diverse, advise and
+hindsight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from parammem.core import Attempt, Reflection, Task
+from parammem.core import Attempt, Feedback, Reflection, Score, Task
 from parammem.domains.base import Example
 from parammem.engines.base import Message, chat
+
+T = TypeVar("T")
+V = TypeVar("V")
 
 FOLDER = Path(__file__).parent / "prompts"
 
@@ -78,7 +82,35 @@ def feedback_text(results: Sequence[Checked]) -> str:
     )
 
 
+def feedback_of(results: Sequence[Checked]) -> Feedback:
+    """What these visible checks say; a task without any has no visible verdict."""
+    return Feedback(passed=all(c.ok for c in results) if results else None, text=feedback_text(results))
+
+
+def score_of(task_id: str, results: Sequence[Checked]) -> Score:
+    """Passed if every hidden check is. Raises ValueError if there are none: then anything would pass."""
+    if not results:
+        raise ValueError(f"the answer key of task {task_id!r} holds no hidden check; make the tasks again")
+    failed = [c for c in results if not c.ok]
+    return Score(task_id=task_id, passed=not failed, value=float(not failed), detail=feedback_text(failed[:1]))
+
+
+def each(judge: Callable[[T], V], items: Sequence[T]) -> list[V | Exception]:
+    """The verdict on each item; an item that cannot be judged gives its exception and harms no other."""
+    verdicts: list[V | Exception] = []
+    for item in items:
+        try:
+            verdicts.append(judge(item))
+        except Exception as error:
+            verdicts.append(error)
+    return verdicts
+
+
 def short(value: Any, limit: int = 16) -> str:
-    """A value as feedback shows it: one line, cut where it is long."""
-    text = " ".join(str(value).split()) or "nothing"
+    """A value as feedback shows it: one line, cut where it is long. Whatever a hostile program returned has one."""
+    try:
+        shown = str(value).encode("utf-8", "replace").decode()  # half a surrogate pair could not be written to a file
+    except ValueError:  # Python prints no whole number of more than 4,300 digits
+        shown = "huge"
+    text = " ".join(shown.split()) or "nothing"
     return text if len(text) <= limit else text[:limit] + "..."
