@@ -48,7 +48,9 @@ def label(
     succeeded: Mapping[str, bool],
     origins: Mapping[str, str] | None = None,
 ) -> list[ReflectionExample]:
-    """Rows for these trajectories, each (task, reflection) pair once, in the order of the trajectories.
+    """Rows for these trajectories, each (task, reflection) pair once, where it came first.
+
+    Rows that needed no labeller stand before those that did; both follow the order of the trajectories.
 
     Args:
         tasks: by task id.
@@ -67,7 +69,10 @@ def label(
             questions += _from_feedback(how, tasks[trajectory.task_id], trajectory)
     rows += _asked(how, questions)
     placed = [_with_origin(row, origins or {}) for row in rows]
-    return list({row.row_hash: row for row in reversed(placed)}.values())[::-1]
+    once: dict[str, ReflectionExample] = {}
+    for row in placed:
+        once.setdefault(row.row_hash, row)
+    return list(once.values())
 
 
 def _in_context(how: Labelling, task: Task, trajectory: Trajectory) -> list[ReflectionExample]:

@@ -160,7 +160,7 @@ def _first_phase(bench: Bench, agent: Agent, tasks: Sequence[Task], seed: int) -
 
 
 def joined(first: Trajectory, second: Trajectory) -> Trajectory:
-    """Two phases of one agent on one task as one trajectory; the second phase submits."""
+    """Two phases of one agent on one task as one trajectory; the second phase submits, if it came to an attempt."""
     usage = dict(first.usage)
     for role, used in second.usage.items():
         before = usage.get(role)
@@ -169,6 +169,7 @@ def joined(first: Trajectory, second: Trajectory) -> Trajectory:
         update={
             "attempts": first.attempts + second.attempts,
             "reflections": first.reflections + second.reflections,
+            "submission": first.submission if second.submission is None else second.submission,
             "usage": usage,
         }
     )
