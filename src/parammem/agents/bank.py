@@ -31,7 +31,7 @@ class TrajectoryBank:
         return len(self._entries)
 
     def retrieve(self, tasks: Sequence[Task], count: int) -> list[list[Example]]:
-        """For each task its `count` most similar entries, the nearest last; never the task itself, and no task twice."""
+        """For each task its `count` most similar entries, the nearest last; never itself, and no task twice."""
         if self._keys is None or count == 0:
             return [[] for _ in tasks]
         scores = self._embed([task.text for task in tasks]) @ self._keys.T

@@ -30,8 +30,7 @@ def run(runs: Sequence[Run], progress: Callable[[int], None] | None = None) -> l
         answers = _answer(waiting)
         waiting = {}
         for index, answer in answers.items():
-            send = runs[index].throw if isinstance(answer, Exception) else runs[index].send
-            _advance(index, lambda send=send, answer=answer: send(answer), waiting, finished)
+            _advance(index, lambda one=runs[index], answer=answer: _send(one, answer), waiting, finished)
         if progress:
             progress(len(finished))
     return [finished[index] for index in range(len(runs))]
@@ -42,6 +41,10 @@ def _advance(index: int, step: Callable[[], Step], waiting: dict[int, Step], fin
         waiting[index] = step()
     except StopIteration as end:
         finished[index] = end.value
+
+
+def _send(one: Run, answer: Answer | Exception) -> Step:
+    return one.throw(answer) if isinstance(answer, Exception) else one.send(answer)
 
 
 def _answer(waiting: dict[int, Step]) -> dict[int, Answer | Exception]:

@@ -1,4 +1,4 @@
-"""The methods, as compositions. All share the loop, the stop rule, the submission rule and the budget of actor calls."""
+"""The methods, as compositions. Shared: the loop, the stop rule, the submission rule, the number of actor calls."""
 
 from __future__ import annotations
 

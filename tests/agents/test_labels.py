@@ -1,0 +1,166 @@
+"""Facts about labelling: which rule asks whom for what, and that each row says where it came from."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any
+
+import pytest
+
+from parammem.agents import labels
+from parammem.agents.labels import Labelling, label
+from parammem.core import Attempt, Feedback, Reflection, Trajectory
+from parammem.engines.scripted import ScriptedEngine
+from tests.agents.worlds import Echo, prompt_of, task
+
+TASKS = {one.task_id: one for one in (task(1), task(2), task(3))}
+
+
+def labeller() -> ScriptedEngine:
+    """Repeats the question's number and the form it was asked in."""
+    return ScriptedEngine(lambda request, draw: f" {prompt_of(request).split()[1]} {prompt_of(request).split()[-1]} ")
+
+
+def how(rule: str, engine: ScriptedEngine | None = None, **changes: Any) -> Labelling:
+    fields: dict[str, Any] = {
+        "label": rule,
+        "outcome": "final",
+        "parts": ("hindsight",),
+        "engine": engine or labeller(),
+        "domain": Echo(),
+        "max_tokens": 12,
+        "temperature": 0.8,
+    }
+    return Labelling(**(fields | changes))
+
+
+def own(text: str, iteration: int) -> Reflection:
+    return Reflection(text=text, source="self", author="actor", iteration=iteration, temperature=1.0)
+
+
+def tried(number: int, *verdicts: bool | None, reflections: tuple[Reflection, ...] = (), seed: int = 0) -> Trajectory:
+    """A trajectory on a task; attempt k's candidate is `try k`."""
+    attempts = tuple(
+        Attempt(number=k, text="", candidate=f"try {k}", temperature=1.0,
+                feedback=Feedback(passed=passed, text=f"feedback {k}"))
+        for k, passed in enumerate(verdicts, 1)
+    )  # fmt: skip
+    stop = "visible-pass" if verdicts and verdicts[-1] else "iterations"
+    return Trajectory(
+        task_id=f"math-{number}", domain="math", method="reflexion", protocol="strict", seed=seed, attempts=attempts,
+        reflections=reflections, stop=stop, submission=len(attempts) or None,
+    )  # fmt: skip
+
+
+WON = tried(1, False, True, reflections=(own("first", 2),))
+LOST = tried(2, False, False, reflections=(own("first", 2), own("second", 3)))
+OUTCOMES = {WON.trajectory_id: True, LOST.trajectory_id: False}
+
+
+def test_experience_asks_in_hindsight_about_the_submission_of_successes_alone():
+    engine = labeller()
+    (row,) = label(how("experience", engine), TASKS, [WON, LOST], OUTCOMES)
+    assert [prompt_of(r) for r in engine.requests] == ["question 1\nattempt\ntry 2\nassumed"]
+    assert row.reflection == "1 assumed"
+    assert (row.label_source, row.part, row.outcome) == ("experience", "hindsight", "final")
+    assert (row.author, row.trajectory_id) == (engine.digest, WON.trajectory_id)
+    assert (row.domain, row.task_id, row.task_text, row.origin) == ("math", "math-1", "question 1", "collect")
+
+
+def test_a_trajectory_whose_outcome_is_unknown_is_no_success():
+    engine = labeller()
+    assert label(how("experience", engine), TASKS, [WON, LOST], {}) == []
+    assert engine.requests == []
+
+
+def test_experience_in_context_takes_the_newest_reflection_that_the_submission_had_seen():
+    engine = ScriptedEngine({})
+    seen = (own("first", 2), own("second", 3), own("too late", 4))
+    advised = Reflection(text="advice", source="parametric", author="x", iteration=3, temperature=1.0)
+    won = tried(1, False, False, True, reflections=(*seen[:2], advised, seen[2]))
+    (row,) = label(how("experience", engine, parts=("in_context",)), TASKS, [won], {won.trajectory_id: True})
+    assert (row.reflection, row.part, row.author) == ("second", "in_context", "actor")
+    assert engine.draws == 0
+
+
+def test_a_success_at_the_first_attempt_had_nothing_in_context():
+    at_once = tried(1, True)
+    assert label(how("experience", parts=("in_context",)), TASKS, [at_once], {at_once.trajectory_id: True}) == []
+
+
+def test_both_parts_of_experience_may_be_asked_for():
+    rows = label(how("experience", parts=("in_context", "hindsight")), TASKS, [WON, LOST], OUTCOMES)
+    assert [(row.part, row.reflection) for row in rows] == [("in_context", "first"), ("hindsight", "1 assumed")]
+
+
+@pytest.mark.parametrize("rule", ["teacher", "self"])
+def test_teacher_and_self_read_the_last_failed_attempt_whatever_the_outcome(rule):
+    engine = labeller()
+    rows = label(how(rule, engine), TASKS, [WON, LOST], OUTCOMES)
+    assert [prompt_of(r) for r in engine.requests] == [
+        "question 1\nattempt\ntry 1\nfeedback feedback 1\nreflect",
+        "question 2\nattempt\ntry 2\nfeedback feedback 2\nreflect",
+    ]
+    assert [(r.label_source, r.part, r.outcome, r.author) for r in rows] == [
+        (rule, "feedback", "none", engine.digest)
+    ] * 2
+    assert rows == label(how(rule), TASKS, [WON, LOST], {})
+
+
+@pytest.mark.parametrize("rule", ["teacher", "self"])
+def test_without_a_failed_attempt_there_is_nothing_to_read(rule):
+    assert label(how(rule), TASKS, [tried(1, True), tried(2, None, None), tried(3)], {}) == []
+
+
+def test_task_only_asks_of_each_task_once_and_needs_no_trajectories():
+    engine = labeller()
+    rows = label(how("task-only", engine), TASKS, [], {})
+    assert [prompt_of(r) for r in engine.requests] == [f"question {n}\nadvise" for n in (1, 2, 3)]
+    assert [(r.label_source, r.part, r.trajectory_id, r.outcome) for r in rows] == [
+        ("task-only", "task", "", "none")
+    ] * 3
+    assert rows == label(how("task-only"), TASKS, [WON, LOST], OUTCOMES)
+
+
+def test_labels_are_greedy_but_those_drawn_from_the_task_alone():
+    asked = {}
+    for rule in ("experience", "teacher", "task-only"):
+        engine = labeller()
+        label(how(rule, engine), TASKS, [WON, LOST], OUTCOMES)
+        asked[rule] = engine.requests
+    temperatures = {rule: {r.temperature for r in requests} for rule, requests in asked.items()}
+    assert temperatures == {"experience": {0.0}, "teacher": {0.0}, "task-only": {0.8}}
+    assert len({r.seed for r in asked["task-only"]}) == 3
+    assert {r.max_tokens for requests in asked.values() for r in requests} == {12}
+
+
+def test_a_pair_that_comes_again_is_kept_where_it_came_first():
+    again = tried(1, True, seed=1)
+    other = tried(2, True, seed=1)
+    outcomes = dict.fromkeys((WON.trajectory_id, again.trajectory_id, other.trajectory_id), True)
+    rows = label(how("experience"), TASKS, [WON, other, again], outcomes)
+    assert [(r.task_id, r.trajectory_id) for r in rows] == [
+        ("math-1", WON.trajectory_id),
+        ("math-2", other.trajectory_id),
+    ]
+
+
+def test_rows_of_an_experience_batch_name_it_and_others_do_not():
+    other = tried(2, True, seed=1)
+    outcomes = {WON.trajectory_id: True, other.trajectory_id: True}
+    rows = label(how("experience"), TASKS, [WON, other], outcomes, {other.trajectory_id: "batch-7"})
+    assert [row.origin for row in rows] == ["collect", "batch-7"]
+
+
+def test_what_is_asked_is_asked_in_one_call():
+    engine = labeller()
+    many = [tried(n, False, True, seed=seed) for n in (1, 2, 3) for seed in range(5)]
+    label(how("experience", engine), TASKS, many, {t.trajectory_id: True for t in many})
+    assert engine.calls == 1
+    assert len(engine.requests) == 15
+
+
+def test_no_rule_needs_an_answer_key():
+    hints = typing.get_type_hints(label) | typing.get_type_hints(Labelling)
+    assert "AnswerKey" not in " ".join(str(hint) for hint in hints.values())
+    assert not hasattr(labels, "AnswerKey")
