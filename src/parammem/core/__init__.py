@@ -1,4 +1,4 @@
-"""Frozen records and how they are read and written. Nothing here thinks, and nothing here imports a library beside pydantic."""
+"""Frozen records, and how they are read and written. Nothing here thinks, or imports a library beside pydantic."""
 
 from parammem.core.adapter import Adapter
 from parammem.core.attempt import Attempt, Feedback, Score

@@ -26,7 +26,7 @@ def iter_jsonl(path: Path | str, kind: type[R]) -> Iterator[R]:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"no file {str(path)!r}; the stage that writes it has not run: try `dvc repro`")
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:  # as bytes: a line that is not UTF-8 is reported like any other broken line
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
