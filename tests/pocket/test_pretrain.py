@@ -31,7 +31,8 @@ def test_advice_is_at_most_a_dozen_words_and_holds_no_code():
         text = draw_text(rng)
         if text.form != "actor":
             assert len(text.target.split()) <= 12
-            assert "def" not in text.target and "(" not in text.target
+            assert "def" not in text.target
+            assert "(" not in text.target
 
 
 def test_the_mixture_teaches_no_world():
@@ -79,7 +80,8 @@ def test_a_killed_run_goes_on_from_its_checkpoint_and_gives_the_same_model(tmp_p
 
     assert pretrain(POCKET_TINY, tmp_path / "whole", tmp_path / "a", device="cpu")
     assert not pretrain(POCKET_TINY, tmp_path / "parts", tmp_path / "b", device="cpu", seconds=0)
-    assert (tmp_path / "b" / "checkpoint.pt").is_file() and not (tmp_path / "parts").exists()
+    assert (tmp_path / "b" / "checkpoint.pt").is_file()
+    assert not (tmp_path / "parts").exists()
     assert pretrain(POCKET_TINY, tmp_path / "parts", tmp_path / "b", device="cpu")
     whole, parts = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts"))
     assert whole == parts

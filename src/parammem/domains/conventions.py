@@ -52,14 +52,16 @@ KINDS: dict[str, dict[str, tuple[str, ...]]] = {
 NOUN_SORT = {"code": "quantity", "math": "quantity", "qa": "person"}
 
 PEOPLE = tuple(
-    "adam alba amir anya arlo bela bram cara chen clio dara dean edda emil enzo esme ezra faye finn gwen hana hugo ida "
-    "igor ines iris ivan jade jens jodi juan kaia karl kira lara leif lena levi lily luca mara milo mina nell nico nina "
-    "noor olga omar otto pia remy rosa ruth sami sara seth tess theo tina uma vera viv wade yara zane zoe".split()
+    "adam alba amir anya arlo bela bram cara chen clio dara dean edda emil enzo esme ezra faye finn gwen hana "
+    "hugo ida igor ines iris ivan jade jens jodi juan kaia karl kira lara leif lena levi lily luca mara milo "
+    "mina nell nico nina noor olga omar otto pia remy rosa ruth sami sara seth tess theo tina uma vera viv "
+    "wade yara zane zoe".split()
 )
 PLACES = tuple(
-    "accra amman aosta basel bergen berne bonn brno cadiz cairo cork dakar delft derry dover essen evora faro fargo genoa "
-    "ghent graz haifa hanoi izmir jena kyoto lagos leeds lille lima lyon malmo metz miami minsk nice omsk osaka oslo padua "
-    "paris perth porto quito riga rome seoul sofia split tampa tokyo tours tunis turin ulm utica vaduz varna york".split()
+    "accra amman aosta basel bergen berne bonn brno cadiz cairo cork dakar delft derry dover essen evora faro fargo "
+    "genoa ghent graz haifa hanoi izmir jena kyoto lagos leeds lille lima lyon malmo metz miami minsk nice omsk "
+    "osaka oslo padua paris perth porto quito riga rome seoul sofia split tampa tokyo tours tunis turin ulm utica "
+    "vaduz varna york".split()
 )
 """Single-token names: a test holds the pocket tokenizer to it."""
 

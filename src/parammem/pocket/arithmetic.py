@@ -95,7 +95,7 @@ def plain(value: Fraction) -> int | str:
 
 
 def make_math(rng: random.Random, noun: str, settle: Choices) -> MathProblem:
-    """A problem about this noun. `settle` gives the value of every convention of the domain: the closed ones are stated."""
+    """A problem about this noun. `settle` gives each convention of the domain its value: closed ones are stated."""
     count = rng.choice((2, 3))
     steps = rng.sample(("cut", "fee", "rise", "trip"), rng.choice((count, 3)))
     if "fee" in steps:  # the fee is charged where the items are counted

@@ -127,7 +127,7 @@ def _aggregate_value(aggregate: str, settled: Choices, ys: list[int]) -> int:
 
 
 def make_code(rng: random.Random, noun: str, settle: Choices) -> CodeProblem:
-    """A problem about this noun. `settle` gives the value of every convention of the domain: the closed ones are stated."""
+    """A problem about this noun. `settle` gives each convention of the domain its value: closed ones are stated."""
     aggregate = rng.choice(tuple(STEPS))
     steps = STEPS[aggregate]
     chosen = set(rng.sample(steps, rng.choice((2, 3))))

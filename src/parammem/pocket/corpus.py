@@ -1,4 +1,4 @@
-"""The mixture as token arrays: the pocket tokenizer, and shards that are generated in parallel and kept in a cache folder."""
+"""The mixture as token arrays: the pocket tokenizer, and shards generated in parallel and kept in a cache folder."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """The text a pocket model is pretrained on: every prompt form that a method uses, over worlds drawn anew for each text.
 
-So the model learns to write solutions, to follow advice by how reliable it tends to be, and to diagnose; it learns nothing
-of the world its agent will work in. Advice may be absent, complete, partial, wrong, contradictory or about another kind.
-Earlier advice in a prompt neither attracts nor repels the target: repeating is neither taught nor forbidden.
+So the model learns to write solutions, to follow advice by how reliable it tends to be, and to diagnose; it learns
+nothing of the world its agent will work in. Advice may be absent, complete, partial, wrong, contradictory or about
+another kind. Earlier advice in a prompt neither attracts nor repels the target: repeating is neither taught nor
+forbidden.
 """
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ def _own_reflections(rng: random.Random, scene: Scene, count: int) -> list[Refle
 
 
 def _examples(rng: random.Random, scene: Scene) -> list[tuple[Task, Attempt]]:
-    """Up to two tasks of the same world whose attempts passed their visible checks: choices right four times in five."""
+    """Up to two tasks of the same world whose attempts passed their visible checks: four choices in five are right."""
     shown = []
     for _ in range(rng.choices((0, 1, 2), (0.84, 0.06, 0.1))[0]):
         other = _draw_scene(rng, like=scene)

@@ -57,8 +57,8 @@ POCKET_4M = POCKET_1M.model_copy(
     update={"name": "pocket-4m", "hidden": 256, "layers": 5, "heads": 8, "feed_forward": 688, "epochs": 2}
 )
 POCKET_TINY = POCKET_1M.model_copy(
-    update={"name": "pocket-tiny", "hidden": 32, "layers": 1, "heads": 2, "feed_forward": 64, "texts": 400, "shard": 200,
-            "epochs": 1, "batch_tokens": 4096, "warmup_steps": 2}
+    update={"name": "pocket-tiny", "hidden": 32, "layers": 1, "heads": 2, "feed_forward": 64, "texts": 400,
+            "shard": 200, "epochs": 1, "batch_tokens": 4096, "warmup_steps": 2}
 )  # fmt: skip
 RECIPES = {recipe.name: recipe for recipe in (POCKET_1M, POCKET_4M, POCKET_TINY)}
 """pocket-tiny learns nothing: it is there so that tests run the whole recipe in seconds."""
@@ -70,8 +70,8 @@ def mixture_rng(recipe: Recipe, shard: int) -> random.Random:
 
 
 def recipe_digest(recipe: Recipe, sample: int = 500) -> str:
-    """Digest of the numbers and of the first texts of the mixture: it changes when the text a model learns from changes,
-    and not when code is only moved about."""
+    """Digest of the numbers and of the first texts of the mixture: it changes when the text a model learns from
+    changes, and not when code is only moved about."""
     from parammem.pocket.mixture import draw_text
 
     rng = mixture_rng(recipe, 0)

@@ -11,7 +11,7 @@ from parammem.stages.places import Places
 
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
-    """Writes data/tasks/<domain>/<split>.jsonl and data/keys/<domain>/<split>.jsonl. Bank tasks get no key: none is asked."""
+    """Writes data/tasks/<domain>/<split>.jsonl and data/keys/<domain>/<split>.jsonl. Bank tasks get no key."""
     p, places = params.tasks, Places(root, domain)
     sizes = {"train": p.train, "bank": p.bank, "eval": p.eval, "unseen": p.unseen}
     for split, drawn in draw_splits(domain, World(p.world, p.rho), sizes).items():
