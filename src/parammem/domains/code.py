@@ -23,7 +23,8 @@ class CodeDomain(Wording):
 
     def __init__(self, workers: int = 1, level: sandbox.Level = "strict", **limits: float) -> None:
         super().__init__()
-        self._workers, self._level = workers, level
+        self._workers = workers
+        self._level: sandbox.Level = level
         self._limits = sandbox.Limits.model_validate(limits)
 
     def parse(self, text: str) -> str:
