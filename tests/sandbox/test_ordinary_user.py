@@ -1,7 +1,6 @@
 """When the tests run as root, the sandbox's own tests run once more as an ordinary user."""
 
 # the lines quote programs
-# ruff: noqa: E501
 from __future__ import annotations
 
 import os

@@ -1,7 +1,6 @@
 """Each attack succeeds at level none: so each test that it is stopped proves something."""
 
 # the lines quote programs
-# ruff: noqa: E501
 from __future__ import annotations
 
 import json

@@ -1,7 +1,6 @@
 """The wire carries plain values exactly, and bytes of any kind never crash or fool the trusted side."""
 
 # the lines quote programs
-# ruff: noqa: E501
 from __future__ import annotations
 
 import collections

@@ -3,8 +3,6 @@
 Gives the package a name of its own, so that neither site-packages nor the folder of this file is ever on the import
 path.
 """
-# pathlib would cost every worker its import
-# ruff: noqa: PTH
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Landlock: which files a candidate may open, without root and without installing anything (landlock(7))."""
 
-# pathlib would cost every worker its import
-# ruff: noqa: PTH
 from __future__ import annotations
 
 import ctypes

@@ -1,8 +1,6 @@
 """The second layer, where the kernel allows it: user, process, network, IPC, host-name and mount namespaces around
 the zygote. Nothing rests on it alone; what could be had is reported, not required."""
 
-# pathlib would cost every worker its import
-# ruff: noqa: PTH
 from __future__ import annotations
 
 import ctypes

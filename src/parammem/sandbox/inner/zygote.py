@@ -3,8 +3,6 @@
 It never sees source, inputs or values: those go between worker and child over a channel of their own.
 """
 
-# pathlib would cost every worker its import
-# ruff: noqa: PTH
 from __future__ import annotations
 
 import array
