@@ -58,11 +58,11 @@ def test_programs_that_fail_are_told_apart_by_one_word(domain):
     assert texts == [f"limit expected 3 got {word} ; empty expected None got {word}" for word in programs.values()]
 
 
-def test_an_endless_program_is_stopped_and_its_feedback_says_by_what(domain):
+def test_an_endless_program_is_stopped_and_its_feedback_says_timeout_whichever_limit_it_met(domain):
     busy = "def f(xs, k):\n    while True:\n        pass"
     idle = "import time\ndef f(xs, k):\n    time.sleep(1000)"
     (one,), (other,) = said(domain, busy), said(domain, idle)
-    assert one.startswith("limit expected 3 got cpu")
+    assert one.startswith("limit expected 3 got timeout")
     assert other.startswith("limit expected 3 got timeout")
 
 

@@ -15,6 +15,10 @@ from parammem.domains.wording import Checked, Wording, each, feedback_of, score_
 
 T = TypeVar("T")
 
+WORDS = {"exception": "error", "cpu": "timeout"}
+"""Kind of outcome → its word in feedback. Which limit an endless loop meets first depends on how busy the machine is,
+and feedback must not."""
+
 
 class CodeDomain(Wording):
     """Candidates are programs; a check is a call and the plain value it must return."""
@@ -77,5 +81,5 @@ def _job(item: tuple[dict[str, Any], str]) -> tuple[str, sandbox.Job]:
 def _judge(check: dict[str, Any], outcome: sandbox.Outcome) -> Checked:
     if sandbox.equal(outcome, check["expected"], json_values=True):
         return Checked(check["name"], ok=True)
-    got = short(outcome.value) if outcome.kind == "value" else outcome.kind.replace("exception", "error")
+    got = short(outcome.value) if outcome.kind == "value" else WORDS.get(outcome.kind, outcome.kind)
     return Checked(check["name"], ok=False, expected=check["expected"], got=got)
