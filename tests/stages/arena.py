@@ -84,6 +84,11 @@ class Knowing:
         self.requests.extend(requests)
         return [[self._draw(r, d) for d in range(r.first_draw, r.first_draw + r.n)] for r in requests]
 
+    def _wrong(self, drawn: Drawn) -> list[dict[str, str]]:
+        """Choices that are not the task's; if it is to be right at no time, the visible checks shall see it too."""
+        seen = drawn.key.tags["revealed"].split() if self.right == 0 else list(drawn.key.facts)
+        return [c for c in all_choices(drawn.problem) if any(c[name] != drawn.key.facts[name] for name in seen)]
+
     def _draw(self, request: Request, draw: int) -> Completion:
         prompt = request.messages[-1].content
         # The task itself comes after the examples of a bank.
@@ -94,7 +99,7 @@ class Knowing:
         elif rng.random() < self.right:
             text = drawn.key.gold
         else:
-            wrong = [c for c in all_choices(drawn.problem) if c != drawn.key.facts]
+            wrong = self._wrong(drawn)
             text = solution(drawn.problem, rng.choice(wrong))
         words = len(text.split())
         return Completion(text=text, finish="stop", prompt_tokens=len(prompt.split()), completion_tokens=words)
