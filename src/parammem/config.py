@@ -128,6 +128,8 @@ class TrainParams(Section):
     """K-means selection of this many diverse rows (the paper's sample-efficiency setting: 500); 0 keeps all."""
     checkpoint_every: int = Field(ge=1)
     seed: int
+    threads: int = Field(ge=1, default=2)
+    """CPU threads: part of the recipe, because sums are split by thread and the last bits follow from that."""
     controls: tuple[Literal["shuffled", "other_world"], ...]
     """Further adapters trained by the same recipe on rows that should teach nothing."""
 
@@ -182,7 +184,9 @@ def load_params(path: Path | str = "params.yaml") -> Params:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no {path}: run from the project's folder, or copy one from profiles/") from None
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; give a params file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {error}; mend it and run again") from error
     return parse_params(raw, str(path))
 

@@ -48,9 +48,9 @@ def test_programs_that_fail_are_told_apart_by_one_word(domain):
     programs = {
         "def f(xs, k):\n    return ys": "error",
         "def f(xs):\n    return 1": "error",
-        "def f(xs, k:\n    return 1": "setup",
-        "def g(xs, k):\n    return 1": "setup",
-        "": "setup",
+        "def f(xs, k:\n    return 1": "error",
+        "def g(xs, k):\n    return 1": "error",
+        "": "error",
         "def f(xs, k):\n    import os\n    os._exit(0)": "exit",
         "def f(xs, k):\n    return object()": "undecodable",
     }

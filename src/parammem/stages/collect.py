@@ -14,7 +14,7 @@ from parammem.core import AnswerKey, Task, Trajectory, read_jsonl, write_jsonl
 from parammem.core.experience import Experience
 from parammem.domains import Domain
 from parammem.engines.base import Engine
-from parammem.errors import ConfigError
+from parammem.errors import ConfigError, DataError
 from parammem.stages.common import Engines, accounted, budget, check_failures, open_domain, progress_bar
 from parammem.stages.places import Places
 
@@ -72,20 +72,36 @@ def outcomes(
 def final_verdicts(
     judge: Domain, tasks: Mapping[str, Task], keys: Mapping[str, AnswerKey], trajectories: Sequence[Trajectory]
 ) -> dict[str, bool]:
-    """Trajectory id → the hidden verdict on its submission, asked once and after the loop."""
+    """Trajectory id → the hidden verdict on its submission, asked once and after the loop.
+
+    Raises:
+        DataError: a submission could not be judged, which is a fault of its answer key.
+    """
     done = [(t, t.submitted) for t in trajectories]
     asked = [(t, attempt) for t, attempt in done if attempt is not None]
     scores = judge.score([(tasks[t.task_id], keys[t.task_id], attempt.candidate) for t, attempt in asked])
     verdicts = {t.trajectory_id: False for t in trajectories}
     for (trajectory, _), score in zip(asked, scores, strict=True):
-        verdicts[trajectory.trajectory_id] = not isinstance(score, Exception) and score.passed
+        if isinstance(score, Exception):
+            raise DataError(f"task {trajectory.task_id!r} cannot be judged: {score}; mend its answer key") from score
+        verdicts[trajectory.trajectory_id] = score.passed
     return verdicts
 
 
 def read_experience(folder: Path, domain: str) -> list[tuple[str, Experience]]:
-    """(batch, experience) of this domain from all batch files, in the order of their names. Raises RecordError."""
+    """(batch, experience) of this domain from all batch files, in the order of their names. Raises RecordError.
+
+    Task ids get the batch before them: ids of other agents may be the same as ours.
+    """
     files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
-    return [(f.stem, e) for f in files for e in read_jsonl(f, Experience) if e.task.domain == domain]
+    found = []
+    for file in files:
+        for one in read_jsonl(file, Experience):
+            if one.task.domain == domain:
+                named = {"task_id": f"{file.stem[:12]}/{one.task.task_id}"}
+                task, trajectory = one.task.model_copy(update=named), one.trajectory.model_copy(update=named)
+                found.append((file.stem, one.model_copy(update={"task": task, "trajectory": trajectory})))
+    return found
 
 
 def _labelling(params: Params, judge: Domain, engines: Engines, actor: Engine) -> Labelling:

@@ -27,7 +27,8 @@ STAGES = (tasks, collect, validate, train, evaluate)
 
 
 def run(plan_file: Path = Path("study.yaml"), root: Path = Path(".")) -> None:
-    """Writes reports/study.json. Cells (world, rho, domain) that were finished before are not run again.
+    """Writes reports/study.json. A finished cell (world, rho, domain) lies in reports/study/ and is not run again;
+    delete it there when the code or the plan has changed.
 
     Raises:
         ConfigError: the plan does not fit params.yaml.
@@ -46,6 +47,25 @@ def run(plan_file: Path = Path("study.yaml"), root: Path = Path(".")) -> None:
     write_study(found, plan, base, root)
 
 
+def summarise_finished(plan_file: Path = Path("study.yaml"), root: Path = Path(".")) -> int:
+    """Write reports/study.json from the worlds of which every cell is finished; how many worlds these are."""
+    plan = yaml.safe_load(plan_file.read_text(encoding="utf-8"))
+    base = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    whole = []
+    for world in plan["worlds"]:
+        files = [cell_file(root, world, rho, domain) for rho in plan["rhos"] for domain in base["domains"]]
+        if all(file.is_file() for file in files):
+            whole.append([json.loads(file.read_text(encoding="utf-8")) for file in files])
+    if whole:
+        write_study([cell for world in whole for cell in world], plan, base, root)
+    return len(whole)
+
+
+def cell_file(root: Path, world: int, rho: float, domain: str) -> Path:
+    """Where the result of a finished cell is kept."""
+    return root / "reports" / "study" / f"{world}-{rho}-{domain}.json"
+
+
 def cell_params(
     base: Mapping[str, Any], plan: Mapping[str, Any], world: int, rho: float, domain: str
 ) -> dict[str, Any]:
@@ -62,7 +82,7 @@ def run_cell(job: tuple[tuple[int, float, str], dict[str, Any], Path, Path]) -> 
     """One world at one strength in one domain: the stages in a folder of its own. The result is kept."""
     (world, rho, domain), raw, folder, root = job
     place = folder / f"{world}-{rho}"
-    result = place / f"{domain}.json"
+    result = cell_file(root, world, rho, domain)
     if result.is_file():
         return json.loads(result.read_text(encoding="utf-8"))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -72,7 +92,7 @@ def run_cell(job: tuple[tuple[int, float, str], dict[str, Any], Path, Path]) -> 
     for stage in STAGES:
         stage.run(params, domain)
     entry = summarise(params, domain)
-    write_text(result, json.dumps(entry))
+    write_text(result, json.dumps(entry, sort_keys=True) + "\n")
     return entry
 
 
@@ -117,15 +137,15 @@ def write_study(found: list[dict[str, Any]], plan: Mapping[str, Any], base: Mapp
     seeds = [base["collect"]["seed"], base["train"]["seed"], base["evaluate"]["seed"]]
     whole = study_json(found, protocol=base["evaluate"]["protocol"], seeds=seeds)
     write_text(root / "reports" / "study.json", json.dumps(whole, indent=1) + "\n")
-    write_text(root / "docs" / "study.md", _page(plan, study_table(found)))
+    write_text(root / "docs" / "study.md", _page(plan, len({cell["world"] for cell in found}), study_table(found)))
     write_text(root / "docs" / "study.svg", str(study_figure(found)))
 
 
-def _page(plan: Mapping[str, Any], table: str) -> str:
+def _page(plan: Mapping[str, Any], worlds: int, table: str) -> str:
     return (
         "# The study\n\n"
-        f"Written by `make study`: {len(plan['worlds'])} worlds at ρ = {', '.join(map(str, plan['rhos']))}; settings in "
-        "`study.yaml`, numbers in `reports/study.json`.\n\n![differences](study.svg)\n\n" + table + "\n"
+        f"Written by `make study`: {worlds} worlds at ρ = {', '.join(map(str, plan['rhos']))}; settings "
+        "in `study.yaml`, numbers in `reports/study.json`.\n\n![differences](study.svg)\n\n" + table + "\n"
     )
 
 
@@ -139,4 +159,9 @@ def _link_models(root: Path, place: Path) -> None:
 
 
 if __name__ == "__main__":
-    run()
+    import sys
+
+    if sys.argv[1:] == ["--finished"]:
+        print(f"{summarise_finished()} finished worlds")
+    else:
+        run()

@@ -88,4 +88,5 @@ def _train(
         checkpoints,
         device=params.engine.device,
         dtype=params.engine.dtype,
+        threads=params.train.threads,
     )
