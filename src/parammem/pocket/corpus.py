@@ -25,7 +25,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 TOKENIZER_TEXTS = 8_000
-FORM_NAMES = (*FORMS, "recite")
+FORM_NAMES = tuple(FORMS)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _make_shard(job: tuple[Recipe, int, str, str]) -> None:
     tokenizer = Tokenizer.from_file(f"{tokenizer_folder}/tokenizer.json")
     rng = mixture_rng(recipe, shard)
     size = min(recipe.shard, recipe.texts - shard * recipe.shard)
-    texts = [draw_text(rng, recipe.recite, recipe.qa_share) for _ in range(size)]
+    texts = [draw_text(rng) for _ in range(size)]
     heads = tokenizer.encode_batch([f"<|user|>{t.prompt}<|end|><|assistant|>" for t in texts])
     tails = tokenizer.encode_batch([f"{t.target}<|end|>" for t in texts])
     rows = [[*head.ids, *tail.ids] for head, tail in zip(heads, tails, strict=True)]

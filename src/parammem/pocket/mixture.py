@@ -16,7 +16,6 @@ from parammem.core.reflection import AdviceSource
 from parammem.domains.conventions import CONVENTIONS, kinds_of, phrase
 from parammem.domains.wording import Checked, Wording, feedback_text
 from parammem.pocket.problems import Check, Choices, Problem, draw_revealed, find_checks, solution
-from parammem.pocket.relations import make_qa
 from parammem.pocket.world import MAKERS
 
 FORMS = {"actor": 0.62, "reflect": 0.13, "reflect_diverse": 0.06, "advise": 0.13, "hindsight": 0.06}
@@ -48,18 +47,10 @@ class Scene:
     strength: float
 
 
-def draw_text(rng: random.Random, recite: float = 0.0, qa_share: float = 1 / 3) -> Text:
-    """One text of the mixture.
-
-    Args:
-        recite: share of texts that recite a passage's facts in another order: eight look-ups in one text, where a
-            question has two.
-        qa_share: share of QA among all texts; a third is the same as no preference.
-    """
-    if recite and rng.random() < recite:
-        return Text("qa", "recite", *_recite(rng))
+def draw_text(rng: random.Random) -> Text:
+    """One text of the mixture."""
     form = rng.choices(tuple(FORMS), tuple(FORMS.values()))[0]
-    scene = _draw_scene(rng, domain=_draw_domain(rng, (qa_share - recite) / (1 - recite)) if recite else None)
+    scene = _draw_scene(rng)
     prompt, target = {
         "actor": _actor,
         "reflect": _reflect,
@@ -70,27 +61,14 @@ def draw_text(rng: random.Random, recite: float = 0.0, qa_share: float = 1 / 3) 
     return Text(scene.domain, form, prompt, target)
 
 
-def _draw_domain(rng: random.Random, qa_share: float) -> str:
-    return "qa" if rng.random() < qa_share else rng.choice(("code", "math"))
-
-
-def _recite(rng: random.Random) -> tuple[str, str]:
-    """A passage, and its facts again in another order."""
-    problem = make_qa(rng, "poet", {})
-    passage = problem.text.split(" . ")[: len(problem.facts)]
-    facts = [" ".join(fact) for fact in problem.facts]
-    rng.shuffle(facts)
-    return " . ".join(passage) + "\nrecite", " . ".join(facts)
-
-
 def advice_text(kind: str, choices: Choices) -> str:
     """Advice in the pocket language: the kind it is about, then one phrase for each choice."""
     return " ; ".join([kind, phrase(choices)]) if choices else kind
 
 
-def _draw_scene(rng: random.Random, like: Scene | None = None, domain: str | None = None) -> Scene:
+def _draw_scene(rng: random.Random, like: Scene | None = None) -> Scene:
     """A new scene, or another task of the same private world."""
-    domain = like.domain if like else domain or rng.choice(tuple(CONVENTIONS))
+    domain = like.domain if like else rng.choice(tuple(CONVENTIONS))
     kinds = kinds_of(domain)
     table = like.table if like else {kind: _draw_values(rng, domain) for kind in kinds}
     strength = like.strength if like else rng.choice(STRENGTHS)

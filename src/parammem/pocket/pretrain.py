@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from parammem.core.jsonl import write_text
-from parammem.domains.conventions import PEOPLE, PLACES
 from parammem.pocket.corpus import FORM_NAMES, Corpus, batches, build_corpus, cue_words, make_tokenizer
-from parammem.pocket.recipe import RECIPES, Recipe, recipe_digest
+from parammem.pocket.recipe import Recipe, recipe_digest
 
 if TYPE_CHECKING:
     import torch
@@ -42,18 +41,12 @@ def pretrain(recipe: Recipe, out: Path, cache: Path, device: str = "auto", secon
     import torch
 
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    deadline = time.monotonic() + seconds
-    start = cache / recipe.parent if recipe.parent else None
-    if start and not (start / "recipe.json").is_file():
-        parent, place = RECIPES[recipe.parent], cache / f"{recipe.parent}-cache"
-        if not pretrain(parent, start, place, device, seconds):
-            return False
-    tokenizer = _load_tokenizer(start) if start else make_tokenizer(recipe)
+    tokenizer = make_tokenizer(recipe)
     cache.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(cache / "tokenizer")
     corpus = build_corpus(recipe, cache / "tokenizer", cache)
-    state = _State(recipe, corpus, tokenizer, device, cache / "checkpoint.pt", start)
-    finished = state.run(deadline)
+    state = _State(recipe, corpus, tokenizer, device, cache / "checkpoint.pt")
+    finished = state.run(deadline=time.monotonic() + seconds)
     if finished:
         state.save(out)
     return finished
@@ -62,23 +55,18 @@ def pretrain(recipe: Recipe, out: Path, cache: Path, device: str = "auto", secon
 class _State:
     """Model, optimiser and position in the stream of batches: what a checkpoint holds."""
 
-    def __init__(
-        self, recipe: Recipe, corpus: Corpus, tokenizer: Any, device: str, checkpoint: Path, start: Path | None
-    ) -> None:
+    def __init__(self, recipe: Recipe, corpus: Corpus, tokenizer: Any, device: str, checkpoint: Path) -> None:
         import torch
 
         torch.manual_seed(recipe.seed)
         self.recipe, self.corpus, self.tokenizer = recipe, corpus, tokenizer
         self.device, self.checkpoint = device, checkpoint
-        self.model = (_load_model(start) if start else _new_model(recipe, tokenizer)).to(device)
+        self.model = _new_model(recipe, tokenizer).to(device)
         self.optimisers = _new_optimisers(self.model, recipe)
         self.step, self.curves, self.tokens = 0, [], 0
         self.per_epoch = sum(1 for _ in batches(corpus, recipe, 0))
-        self.total = recipe.steps
-        self.cues, self.names = (
-            torch.tensor(tokenizer.convert_tokens_to_ids(["Ġ" + word for word in words]), device=device)
-            for words in (cue_words(), (*PEOPLE, *PLACES))
-        )
+        self.total = max(1, round(self.per_epoch * recipe.epochs))
+        self.cues = torch.tensor(tokenizer.convert_tokens_to_ids(["Ġ" + word for word in cue_words()]), device=device)
         if checkpoint.exists():
             self._load()
 
@@ -128,7 +116,6 @@ class _State:
         labels = ids[:, 1:][learnt]
         losses = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")
         weights = torch.where(torch.isin(labels, self.cues), self.recipe.choice_weight, 1.0)
-        weights = torch.where(torch.isin(labels, self.names), self.recipe.name_weight, weights)
         ((losses * weights).sum() / weights.sum()).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimiser in self.optimisers:
@@ -155,7 +142,7 @@ class _State:
         sums[:] = 0
 
     def _rate_scale(self) -> float:
-        """Factor of the learning rates: warm-up, a plateau, then linearly down to a fiftieth over the last half."""
+        """Warm-up, a plateau, then linearly down to a fiftieth over the last half of the steps."""
         if self.step < self.recipe.warmup_steps:
             return (self.step + 1) / self.recipe.warmup_steps
         return max(0.02, min(1.0, 2 * (1 - self.step / self.total)))
@@ -242,16 +229,3 @@ def _new_optimisers(model: Any, recipe: Recipe) -> list[Any]:
         for group in optimiser.param_groups:
             group["initial_lr"] = group["lr"]
     return optimisers
-
-
-def _load_model(folder: Path) -> Any:
-    import torch
-    from transformers import LlamaForCausalLM
-
-    return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-
-
-def _load_tokenizer(folder: Path) -> Any:
-    from transformers import PreTrainedTokenizerFast
-
-    return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
