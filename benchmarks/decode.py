@@ -21,8 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from parammem.engines.base import Request, chat  # noqa: E402
-from parammem.engines.hf import HfEngine  # noqa: E402
+from parammem.engines.base import Request, chat
+from parammem.engines.hf import HfEngine
 
 MAX_TOKENS = 100
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}

@@ -51,10 +51,12 @@ def bare(answers):
 def test_the_second_time_nothing_is_made(tmp_path):
     engine, inner = cached(tmp_path)
     first = engine.complete(REQUESTS)
-    assert first == inner.complete(REQUESTS) and inner.draws == 2 * DRAWS
+    assert first == inner.complete(REQUESTS)
+    assert inner.draws == 2 * DRAWS
     again, idle = cached(tmp_path)
     second = again.complete(REQUESTS)
-    assert bare(second) == first and all(c.cached for answer in second for c in answer)
+    assert bare(second) == first
+    assert all(c.cached for answer in second for c in answer)
     assert idle.calls == 0
     assert (again.stats.hits, again.stats.misses, again.stats.tokens_generated) == (DRAWS, 0, 0)
     assert (engine.stats.hits, engine.stats.misses) == (0, DRAWS)
@@ -66,7 +68,8 @@ def test_the_draw_number_is_in_the_key(tmp_path):
     texts = [c.text for c in engine.complete([ask("x", n=10)])[0]]
     assert len(set(texts)) == 10
     more = engine.complete([ask("x", n=8, first_draw=6)])[0]
-    assert [c.text for c in more[:4]] == texts[6:] and [c.cached for c in more] == [True] * 4 + [False] * 4
+    assert [c.text for c in more[:4]] == texts[6:]
+    assert [c.cached for c in more] == [True] * 4 + [False] * 4
     assert inner.draws == 14
 
 
@@ -93,7 +96,8 @@ def test_the_engine_and_the_roles_are_in_the_key(tmp_path):
 def test_a_request_asked_twice_in_one_call_is_made_once(tmp_path):
     engine, inner = cached(tmp_path)
     first, second = engine.complete([ask("x", n=3), ask("x", n=2)])
-    assert first[:2] == second and inner.draws == 3
+    assert first[:2] == second
+    assert inner.draws == 3
 
 
 def test_chunks_are_recorded_before_the_next_is_begun_and_only_the_failed_one_is_lost(tmp_path):
@@ -195,7 +199,8 @@ def test_kill_9_loses_nothing_committed_and_nothing_is_made_twice(tmp_path):
     kept = 0
     for _ in range(4):
         process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
-        assert process.stdout and process.stdout.readline() == b"ready\n"
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
         time.sleep(chance.uniform(0.02, 0.3))
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -210,7 +215,8 @@ def test_kill_9_loses_nothing_committed_and_nothing_is_made_twice(tmp_path):
     engine, inner = cached(tmp_path, batch=5)
     requests = [ask(f"task {number}", n=10) for number in range(200)]
     assert bare(engine.complete(requests)) == inner.complete(requests)
-    assert engine.stats.hits == kept and len(engine.store.made()) == 2000
+    assert engine.stats.hits == kept
+    assert len(engine.store.made()) == 2000
 
 
 def test_a_full_disk_is_a_clear_error_and_loses_nothing(tmp_path):
@@ -219,14 +225,15 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing(tmp_path):
     before = len(engine.store.made())
     pages = engine.store._open().execute("PRAGMA page_count").fetchone()[0]
     engine.store._open().execute(f"PRAGMA max_page_count={pages + 2}")
-    with pytest.raises(EngineError, match="free some space.*recorded before is kept"):
+    with pytest.raises(EngineError, match=r"free some space.*recorded before is kept"):
         engine.complete(REQUESTS)
     engine.store.close()
     recorded = Store(tmp_path).made()
     assert len(recorded) >= before
     again, inner = cached(tmp_path, script=long_reply)
     answers = again.complete(REQUESTS)
-    assert again.stats.hits == len(recorded) and bare(answers) == inner.complete(REQUESTS)
+    assert again.stats.hits == len(recorded)
+    assert bare(answers) == inner.complete(REQUESTS)
 
 
 def fill(folder, size, code):
@@ -269,7 +276,7 @@ def damage(folder, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["no database", "cut", "empty", "zeros"])
 def test_a_damaged_file_costs_work_and_never_gives_a_wrong_answer(tmp_path, how, caplog):
-    engine, inner = cached(tmp_path, script=long_reply)
+    engine, _inner = cached(tmp_path, script=long_reply)
     right = engine.complete(REQUESTS)
     engine.store.close()
     damage(tmp_path, how)
@@ -280,14 +287,16 @@ def test_a_damaged_file_costs_work_and_never_gives_a_wrong_answer(tmp_path, how,
     if list(tmp_path.glob("*.damaged-*")):
         assert "damaged" in caplog.text
     third, idle = cached(tmp_path, script=long_reply)
-    assert bare(third.complete(REQUESTS)) == right and idle.draws == 0
+    assert bare(third.complete(REQUESTS)) == right
+    assert idle.draws == 0
 
 
 def test_a_file_that_is_no_database_is_moved_aside_and_not_deleted(tmp_path, caplog):
     (tmp_path / FILE).write_bytes(b"somebody's diary " * 100)
     cached(tmp_path)[0].complete(REQUESTS[:2])
-    aside = [path for path in tmp_path.glob(f"{FILE}.damaged-*")]
-    assert len(aside) == 1 and aside[0].read_bytes().startswith(b"somebody's diary")
+    aside = list(tmp_path.glob(f"{FILE}.damaged-*"))
+    assert len(aside) == 1
+    assert aside[0].read_bytes().startswith(b"somebody's diary")
 
 
 def test_a_damaged_file_is_noticed_by_an_engine_that_has_it_open(tmp_path):
@@ -319,7 +328,8 @@ def test_an_entry_whose_check_sum_fails_is_made_again(tmp_path, caplog):
     engine, inner = cached(tmp_path)
     right = engine.complete(REQUESTS)
     engine.store._open().execute("UPDATE completions SET value = replace(value, 'stop', 'length')")
-    assert bare(engine.complete(REQUESTS)) == right and inner.draws == 2 * DRAWS
+    assert bare(engine.complete(REQUESTS)) == right
+    assert inner.draws == 2 * DRAWS
     engine.complete(REQUESTS)
     assert inner.draws == 2 * DRAWS
 
@@ -340,5 +350,5 @@ def test_the_first_writers_text_is_everybodys_text(tmp_path):
 
 def test_a_folder_that_cannot_be_used_is_an_engine_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(EngineError, match="engine.cache"):
+    with pytest.raises(EngineError, match=r"engine\.cache"):
         cached(tmp_path / "file" / "cache")

@@ -125,7 +125,8 @@ def test_models_that_the_lean_forward_does_not_fit_take_the_general_one(tmp_path
 def test_the_end_token_ends_the_text_and_is_counted(tiny_model):
     answers = HfEngine.load(tiny_model, device="cpu").complete(some_requests(40, temperature=1.5, max_tokens=60))
     ended = [c for answer in answers for c in answer if c.finish == "stop"]
-    assert ended and all(c.completion_tokens <= 60 and "<|end|>" not in c.text for c in ended)
+    assert ended
+    assert all(c.completion_tokens <= 60 and "<|end|>" not in c.text for c in ended)
     assert all(c.completion_tokens == 60 for answer in answers for c in answer if c.finish == "length")
 
 
@@ -182,7 +183,7 @@ def test_roles_reach_the_prompt(tiny_model):
 
 def test_a_missing_model_is_named_with_what_to_do(tmp_path):
     for name in (tmp_path / "none", str(tmp_path / "none"), "models/none-such"):
-        with pytest.raises(ModelMissingError, match="engine.model"):
+        with pytest.raises(ModelMissingError, match=r"engine\.model"):
             HfEngine.load(name)
     with pytest.raises(ModelMissingError, match="safetensors"):
         HfEngine.load(tmp_path)
@@ -206,9 +207,9 @@ def test_a_changed_or_incomplete_adapter_is_refused(tiny_model, tiny_adapter, tm
     with pytest.raises(AdapterMismatchError, match="changed after training"):
         HfEngine.load(tiny_model, folder)
     (folder / "adapter.json").unlink()
-    with pytest.raises(AdapterMissingError, match="adapter.json"):
+    with pytest.raises(AdapterMissingError, match=r"adapter\.json"):
         HfEngine.load(tiny_model, folder)
-    with pytest.raises(AdapterMissingError, match="adapter_model.safetensors"):
+    with pytest.raises(AdapterMissingError, match=r"adapter_model\.safetensors"):
         HfEngine.load(tiny_model, tmp_path / "none")
 
 
