@@ -256,7 +256,9 @@ def load_model(folder: Path, adapter: Path | None = None, device: str = "auto", 
     """
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging as transformers_logging
 
+    transformers_logging.disable_progress_bar()  # a bar for reading two megabytes hides the bars that matter
     kind = getattr(torch, dtype)
     where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     try:
