@@ -144,7 +144,7 @@ def test_default_params_are_valid_and_name_every_key_that_has_no_default():
 def test_pipeline_has_every_stage_of_every_domain_in_order():
     order = list(dvc.stages(ROOT))
     stages = ["tasks", "collect", "validate", "train", "evaluate"]
-    for domain in config.DOMAINS:
+    for domain in config.load_params(ROOT / "params.yaml").domains:
         assert [name for name in order if name.endswith(f"@{domain}")] == [f"{stage}@{domain}" for stage in stages]
     assert order[-1] == "report"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -229,6 +230,16 @@ def test_missing_optional_parts_are_not_recorded(repo):
     assert card.rules is None
     assert {link.name for link in card.links if link.holds} == {"weights"}
     assert render(card).count("not recorded") >= 5
+
+
+def test_an_adapter_of_the_same_name_below_the_working_directory_is_not_the_repositorys(repo, tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    elsewhere = tmp_path / ADAPTER
+    shutil.copytree(repo / ADAPTER, elsewhere)
+    monkeypatch.chdir(tmp_path)
+    assert show(repo, ADAPTER).folder == str(ADAPTER)
+    shutil.rmtree(repo / ADAPTER)
+    assert show(repo, ADAPTER, strict=False).folder == str(elsewhere)
 
 
 def test_outside_git_the_commit_is_not_recorded(repo, tmp_path):

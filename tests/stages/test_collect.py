@@ -92,7 +92,8 @@ def test_experience_batches_bring_rows_with_their_origin(world, monkeypatch):
         write_jsonl(world / params.collect.experience_dir / f"{name}.jsonl", batch)
         collect.run(params, "math")
         rows = read_jsonl(places.reflections, ReflectionExample)
-        assert {row.origin for row in rows if row.task_id == one.task_id} == ({"good"} if outcome else set())
+        brought = {row.task_id: row.origin for row in rows if row.task_id.endswith(one.task_id)}
+        assert brought == ({f"good/{one.task_id}": "good"} if outcome else {})
         (world / params.collect.experience_dir / f"{name}.jsonl").unlink()
 
 

@@ -18,7 +18,8 @@ def show(repo: Path, adapter_dir: Path, strict: bool = True) -> AdapterCard:
 
     Args:
         repo: root of the repository.
-        adapter_dir: the adapter's folder, absolute or relative to the working directory or to `repo`.
+        adapter_dir: the adapter's folder: absolute, or relative to `repo` or, if that has none, to the working
+            directory.
         strict: raise if a link does not hold; False returns the card, whose `broken` names them.
 
     Raises:
@@ -61,8 +62,8 @@ def show(repo: Path, adapter_dir: Path, strict: bool = True) -> AdapterCard:
 
 
 def _folder(repo: Path, adapter_dir: Path) -> Path:
-    here = adapter_dir.resolve()
-    return here if here.exists() or adapter_dir.is_absolute() else (repo / adapter_dir).resolve()
+    inside = (repo / adapter_dir).resolve()
+    return inside if inside.exists() or not adapter_dir.exists() else adapter_dir.resolve()
 
 
 def _rules(report: Mapping[str, Any] | None) -> Rules | None:
