@@ -82,7 +82,9 @@ def test_hostile_values_make_short_feedback_that_can_be_written_down(domain, val
 
 
 def test_a_value_that_claims_to_equal_everything_is_not_believed(domain):
-    said(domain, "class Any(int):\n    def __eq__(self, other):\n        return True\ndef f(xs, k):\n    return Any(9)")
+    liar = "class Any(int):\n    def __eq__(self, other):\n        return True\ndef f(xs, k):\n    return Any(9)"
+    (text,) = said(domain, liar)
+    assert "expected" in text
 
 
 def test_one_bad_task_gives_its_exception_and_harms_no_other(domain):
