@@ -69,15 +69,11 @@ def test_real_embeddings_find_the_task_about_the_same_thing() -> None:
     assert Retrieved(rows).text(task("Whom does Ben mentor?"), 1) == "mentor"
 
 
-def test_majority_advice_is_the_most_frequent_and_the_same_for_all() -> None:
-    rows = [row("a", "b"), row("c", "d"), row("e", "d"), row("f", "b")]
-    constant: TextReflector = Constant.majority([*rows, row("g", "d")])
+def test_constant_advice_is_the_same_for_all() -> None:
+    constant: TextReflector = Constant("d")
     assert constant.text(task("x"), 1) == constant.text(task("y"), 4) == "d"
-    assert Constant.majority(rows).text(task("x"), 1) == "b"
 
 
 def test_no_rows_is_an_error_at_once() -> None:
     with pytest.raises(DataError, match="no rows"):
         Retrieved([], Counted())
-    with pytest.raises(DataError, match="no rows"):
-        Constant.majority([])

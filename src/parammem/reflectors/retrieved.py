@@ -3,7 +3,6 @@ majority advice."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -83,18 +82,6 @@ class Constant:
     advice: str
     kind: Literal["text"] = "text"
     source: Literal["retrieved"] = "retrieved"
-
-    @classmethod
-    def majority(cls, rows: Sequence[ReflectionExample]) -> Constant:
-        """The advice that most rows hold; of equally frequent ones the first in the alphabet.
-
-        Raises:
-            DataError: there are no rows.
-        """
-        if not rows:
-            raise DataError("no rows to find the majority advice in: the validated reflection data is empty")
-        counts = Counter(row.reflection for row in rows)
-        return cls(min(counts, key=lambda advice: (-counts[advice], advice)))
 
     @property
     def author(self) -> str:
