@@ -6,14 +6,16 @@ ParamMemError
 │   └── RecordError      a line of a JSONL file does not parse; names file, line and reason
 ├── EngineError          a model could not write text
 │   ├── ModelMissingError    no model folder where params point
-│   └── BudgetExceeded       the token or money budget is spent
+│   ├── BudgetExceeded       the token or money budget is spent
+│   └── RequestFailed        one request got no usable answer; it concerns its own task and no other
 ├── AdapterError         an adapter cannot be used
 │   ├── AdapterMissingError  no adapter where one was expected
 │   └── AdapterMismatchError the base model is not the one the adapter was trained on
 ├── SandboxError         untrusted code cannot be run safely here
 ├── ValidationFailed     the reflection data broke its rules; names the rules
 ├── TooManyFailures      more tasks of a stage failed than params allow
-└── LineageError         a recorded link from data to model does not hold
+├── LineageError         a recorded link from data to model does not hold
+└── LedgerError          the ledger, a version or a tag is missing, broken or cannot be made
 
 Each message says what is wrong, which thing it is about, and what to do next.
 `exit_code` is what the command line returns for it (2 is typer's own usage error).
@@ -52,6 +54,10 @@ class BudgetExceeded(EngineError):
     pass
 
 
+class RequestFailed(EngineError):
+    pass
+
+
 class AdapterError(ParamMemError):
     exit_code = 6
 
@@ -78,3 +84,7 @@ class TooManyFailures(ParamMemError):
 
 class LineageError(ParamMemError):
     exit_code = 10
+
+
+class LedgerError(ParamMemError):
+    exit_code = 11

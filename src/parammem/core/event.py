@@ -1,0 +1,185 @@
+"""The line of the ledger: one signed-off fact of a reflector's life, chained to the line before it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from parammem.core.record import Record, digest_of
+
+Stage = Literal["candidate", "champion"]
+Answer = Literal["promote", "refuse", "undecided"]
+START = "0" * 64
+"""`previous` of the first event."""
+
+
+class Ingested(Record):
+    """A batch of experience came in."""
+
+    kind: Literal["ingest"] = "ingest"
+    source: str
+    """SHA-256 of the file as it came. The same source a second time is a no-op."""
+    name: str
+    """The file's name, for people."""
+    format: str
+    """parammem, reflexion or openai."""
+    batch: str
+    """SHA-256 of data/experience/<batch>.jsonl, the rows to learn from; empty: there were none."""
+    fresh: str
+    """SHA-256 of data/fresh/<fresh>.jsonl, the rows split off for judging; empty: there were none."""
+    rows: int
+    """Lines that came."""
+    kept: int
+    """Rows in `batch`."""
+    held: int
+    """Rows in `fresh`."""
+    duplicates: int
+    """Rows that were there before, in this file or in an earlier batch."""
+    quarantined: int
+    """Rows in data/quarantine/experience/<source>.jsonl. rows = kept + held + duplicates + quarantined."""
+    reasons: dict[str, int] = Field(default_factory=dict)
+    """Why rows were quarantined: reason → rows. A row may have several."""
+    domains: dict[str, int] = Field(default_factory=dict)
+    """Domain → rows kept or held."""
+
+
+class Trained(Record):
+    """An adapter was trained."""
+
+    kind: Literal["train"] = "train"
+    domain: str
+    adapter: str
+    """SHA-256 of the weights."""
+    data_digest: str
+    """Digest of the ordered row hashes."""
+    rows: int
+    base_digest: str
+    recipe_digest: str
+    """`digest_of` the adapter card's recipe."""
+    batches: tuple[str, ...] = ()
+    """The experience batches that were in data/experience then."""
+    dvc: dict[str, str] = Field(default_factory=dict)
+    """Path → hash of the deps and outs of the stages that made it, from dvc.lock."""
+
+
+class Evaluated(Record):
+    """Arms met on the same tasks."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    domain: str
+    arms: dict[str, str]
+    """Arm (none, champion, challenger) → adapter digest; none has an empty one."""
+    runs: str
+    """Digest of the outcomes that the gate was given."""
+    solved: dict[str, float]
+    """"<slice>.<arm>" → share solved."""
+
+
+class Decided(Record):
+    """The gate answered. The evidence is ledger/decisions/<decision>.json."""
+
+    kind: Literal["decide"] = "decide"
+    domain: str
+    decision: str
+    """Digest of the Decision record."""
+    champion: str
+    """Adapter digest; empty: there was none and the arm `none` stood in its place."""
+    challenger: str
+    answer: Answer
+    look: int
+    """How many looks at the data this domain's error budget has paid for, this one among them."""
+    alpha: float
+    """What this look was allowed to spend; 0 when it did not come to the test."""
+
+
+class Published(Record):
+    """A version was registered as candidate, or became champion."""
+
+    kind: Literal["publish"] = "publish"
+    domain: str
+    version: int
+    """1 for the domain's first. Tag: <domain>-reflector@v<version>.0.0."""
+    adapter: str
+    stage: Stage
+    decision: str
+    """Digest of the decision behind it; empty for a candidate."""
+    dvc: str
+    """DVC hash (md5 … .dir) of models/reflectors/<domain>, by which `dvc` finds the folder again; empty: unknown."""
+
+
+class RolledBack(Record):
+    """An earlier champion took the place again."""
+
+    kind: Literal["rollback"] = "rollback"
+    domain: str
+    version: int
+    """The version that is champion from now on; 0: none is."""
+    adapter: str
+    """Its adapter; empty for version 0."""
+    left: int
+    """The version that was champion."""
+    reason: str
+
+
+class Checked(Record):
+    """The nightly look at whether the champion still holds."""
+
+    kind: Literal["check"] = "check"
+    domain: str
+    version: int
+    adapter: str
+    holds: bool | None
+    """None: too few tasks to say."""
+    solved: float
+    """Share solved by the champion."""
+    expected: float
+    """Share that the arm `none` solved on the same tasks, or that the champion solved when it was promoted."""
+    p: float
+    """One-sided: how likely so low a share is if the champion still held."""
+    night: str
+    """The date it was for; one check per domain and night."""
+
+
+class Recalled(Record):
+    """Rows were withdrawn from training for good."""
+
+    kind: Literal["recall"] = "recall"
+    domain: str
+    rows: tuple[str, ...]
+    """Row hashes."""
+    adapters: tuple[str, ...]
+    """Digests of the adapters that had been trained on them."""
+    reason: str
+
+
+Fact = Annotated[
+    Ingested | Trained | Evaluated | Decided | Published | RolledBack | Checked | Recalled, Field(discriminator="kind")
+]
+
+
+class Event(Record):
+    """One line of ledger/events.jsonl."""
+
+    number: int
+    """1 for the first; no gaps."""
+    time: str
+    """UTC, ISO 8601 to the second. For people; the order is `number`."""
+    actor: str
+    """Who signed it off: `person <name>`, or `flow <name>`."""
+    fact: Fact
+    previous: str
+    """Digest of the event before; 64 zeros for the first."""
+    digest: str
+    """`digest_of` all other fields, so that a changed line no longer fits itself and what follows no longer fits it."""
+
+    @property
+    def expected_digest(self) -> str:
+        """What `digest` has to be."""
+        return digest_of(self.model_dump(mode="json", exclude={"digest"}))
+
+
+def make_event(number: int, time: str, actor: str, fact: Any, previous: str) -> Event:
+    """An event with its digest."""
+    bare = Event(number=number, time=time, actor=actor, fact=fact, previous=previous, digest="")
+    return bare.model_copy(update={"digest": bare.expected_digest})
