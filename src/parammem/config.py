@@ -157,6 +157,52 @@ class TrackingParams(Section):
     project: str
 
 
+class ExperienceParams(Section):
+    """Experience that comes in (`parammem ingest`)."""
+
+    inbox: str = "data/inbox"
+    """Folder that agents drop files and reports into."""
+    fresh_share: float = Field(ge=0, lt=1, default=0.2)
+    """Share of tasks that is kept for judging champion and challenger, by a hash of the task. Never trained on."""
+
+
+class PoolParams(Section):
+    """Which validated rows are learned from when experience piles up. 0 turns a limit off."""
+
+    max_rows: int = Field(ge=0, default=0)
+    """Rows of a domain, in all."""
+    max_source_share: float = Field(ge=0, le=1, default=0)
+    """Largest share of the pool that one experience batch may have."""
+    half_life: float = Field(ge=0, default=0)
+    """Batches after which a row's chance to stay is halved."""
+    min_anchor_share: float = Field(ge=0, le=1, default=0)
+    """Smallest share of rows that were collected here, and not brought in, as long as there are enough of them."""
+    seed: int = 13
+
+
+class GateParams(Section):
+    """When a challenger takes the champion's place (docs/continual.md)."""
+
+    alpha: float = Field(gt=0, lt=1, default=0.05)
+    """Chance of any false promotion over a reflector's whole life."""
+    effect: float = Field(gt=0, lt=1, default=0.08)
+    """The gain that is worth finding; power is stated for it."""
+    anchor_margin: float = Field(ge=0, lt=1, default=0.05)
+    """How much worse the challenger may be on the anchor slice."""
+    fresh_margin: float = Field(ge=0, lt=1, default=0.05)
+    """The same on the fresh slice."""
+    min_power: float = Field(ge=0, lt=1, default=0.2)
+    """A look with less power than this is not taken, and costs nothing of the budget."""
+    max_token_ratio: float = Field(gt=0, default=1.5)
+    """Most tokens per task that the challenger may need, as a multiple of the champion's."""
+    min_diversity_ratio: float = Field(ge=0, default=0.5)
+    """Least distinct advice per task that it must give, as a share of the champion's."""
+    runs: int = Field(ge=1, default=1)
+    """Runs of every arm on every task, with seeds of their own."""
+    fresh_tasks: int = Field(ge=0, default=200)
+    """The newest so many tasks of the fresh slice are used."""
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -171,6 +217,9 @@ class Params(Section):
     train: TrainParams
     evaluate: EvaluateParams
     tracking: TrackingParams
+    experience: ExperienceParams = Field(default_factory=ExperienceParams)
+    pool: PoolParams = Field(default_factory=PoolParams)
+    gate: GateParams = Field(default_factory=GateParams)
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:

@@ -1,0 +1,217 @@
+"""One line of any known form → an Experience. What is not in the log is not invented: it stays empty or None.
+
+A line is told by its keys: `trajectory` (ours), `messages` (chat transcripts as OpenAI's interfaces and fine-tuning
+files have them), `implementations` or another list of tries (logs of Reflexion and its kin).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+from pydantic import ValidationError
+
+from parammem.config import DOMAINS
+from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Task, Trajectory, digest_of
+from parammem.core.experience import Experience
+from parammem.domains import get_domain
+
+Format = Literal["parammem", "reflexion", "openai"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+SCHEMA = 1
+"""The version of the Experience record that is read. It goes up when a field changes its meaning."""
+
+TASK_TEXT = ("prompt", "question", "problem", "task", "instruction")
+TRIES = ("implementations", "trajectories", "scratchpads", "answers")
+SUCCESS = ("outcome", "is_solved", "is_success", "is_correct", "success", "passed", "correct", "reward")
+FEEDBACK = ("test_feedback", "feedback", "observations")
+
+
+class Unreadable(Exception):
+    """A line that cannot become an Experience: the rule's name and what is wrong."""
+
+    def __init__(self, rule: str, detail: str) -> None:
+        super().__init__(detail)
+        self.rule, self.detail = rule, detail
+
+
+def read_line(data: bytes, domain: str = "", form: Format | None = None) -> tuple[Experience, AnswerKey | None, Format]:
+    """A line as Experience, the answer key if one came with it, and the form it had.
+
+    Args:
+        domain: what the tasks of logs are that do not say it themselves.
+        form: None tells it from the line's keys.
+
+    Raises:
+        Unreadable: it is no JSON object, has another schema, or lacks something.
+    """
+    row = _parsed(data)
+    version = row.pop("schema", SCHEMA)
+    if version != SCHEMA:
+        raise Unreadable("schema-version", f"schema {str(version)[:20]!r}; this version reads {SCHEMA}")
+    key = row.pop("key", None)
+    form = form or _form_of(row)
+    try:
+        experience = _READERS[form](row, domain)
+        return experience, None if key is None else AnswerKey.model_validate(key), form
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the line"
+        raise Unreadable("not-a-record", f"{place}: {first['msg']}") from None
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise Unreadable("not-utf8", f"byte {error.start} is no UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        where = f"column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deep"
+        raise Unreadable("not-json", where) from None
+    if not isinstance(row, dict):
+        raise Unreadable("not-json", "not a JSON object")
+    return row
+
+
+def _form_of(row: dict[str, Any]) -> Format:
+    if "trajectory" in row:
+        return "parammem"
+    if "messages" in row:
+        return "openai"
+    if any(name in row for name in (*TRIES, "reflections", "is_solved")):
+        return "reflexion"
+    raise Unreadable("unknown-form", "it has neither `trajectory`, `messages` nor a list of tries (`implementations`)")
+
+
+def _own(row: dict[str, Any], domain: str) -> Experience:
+    return Experience.model_validate_json(json.dumps(row))
+
+
+def _from_reflexion(row: dict[str, Any], domain: str) -> Experience:
+    """noahshinn/reflexion's programming logs (`implementations`, `test_feedback`, `reflections`, `is_solved`), and the
+    same lists under the names of its other experiments. Hidden tests in the log (`test`) are left behind."""
+    text = _first(row, TASK_TEXT)
+    if not isinstance(text, str):
+        raise Unreadable("not-a-record", f"no task text under any of {', '.join(TASK_TEXT)}")
+    task = _task(row, text, _domain(row, domain))
+    tries = _texts(_first(row, TRIES) or [])
+    last = row.get("solution")
+    if isinstance(last, str) and last and last not in tries:
+        tries.append(last)
+    feedback = _texts(_first(row, FEEDBACK) or [])
+    advice = _texts(row.get("reflections") or [])
+    author = str(row.get("model") or "unknown")
+    reflections = tuple(
+        Reflection(text=said, source="self", author=author, iteration=number + 2, temperature=0.0)
+        for number, said in enumerate(advice)
+    )
+    return _experience(task, tries, feedback, reflections, _outcome(row), str(row.get("method") or "reflexion"))
+
+
+def _from_openai(row: dict[str, Any], domain: str) -> Experience:
+    """The first user message is the task, every assistant message with text an attempt, and what is said to the
+    assistant after it (user or tool) its feedback. System messages and calls of tools are left out."""
+    meta = row.get("metadata") if isinstance(row.get("metadata"), dict) else {}
+    row = {**meta, **row}
+    if not isinstance(row["messages"], list):
+        raise Unreadable("not-a-record", "messages: not a list")
+    task_text, tries, feedback = "", [], []
+    for message in row["messages"]:
+        role, text = _message(message)
+        if role == "assistant" and text and task_text:
+            tries.append(text)
+        elif role in ("user", "tool") and not task_text:
+            task_text = text
+        elif role in ("user", "tool") and tries:
+            feedback += [""] * (len(tries) - len(feedback) - 1)
+            feedback[len(tries) - 1 :] = ["\n".join([*feedback[len(tries) - 1 :], text])]
+    if not task_text:
+        raise Unreadable("not-a-record", "messages: no user message with text")
+    task = _task(row, task_text, _domain(row, domain))
+    return _experience(task, tries, feedback, (), _outcome(row), str(row.get("method") or "transcript"))
+
+
+_READERS: dict[Format, Callable[[dict[str, Any], str], Experience]] = {
+    "parammem": _own,
+    "reflexion": _from_reflexion,
+    "openai": _from_openai,
+}
+
+
+def _experience(
+    task: Task, tries: list[str], feedback: list[str], advice: tuple[Reflection, ...], outcome: bool | None, method: str
+) -> Experience:
+    """All tries but the last failed: otherwise there would have been no next one."""
+    judge = get_domain(task.domain)
+    attempts = tuple(
+        Attempt(
+            number=number,
+            text=text,
+            candidate=judge.parse(text),
+            temperature=0.0,
+            feedback=Feedback(
+                passed=False if number < len(tries) else None,
+                text=feedback[number - 1] if number <= len(feedback) else "",
+            ),
+        )
+        for number, text in enumerate(tries, 1)
+    )
+    trajectory = Trajectory(
+        task_id=task.task_id,
+        domain=task.domain,
+        method=method,
+        protocol="foreign",
+        seed=0,
+        attempts=attempts,
+        reflections=advice,
+        stop="iterations",
+        submission=len(attempts) or None,
+    )
+    return Experience(task=task, trajectory=trajectory, outcome=outcome)
+
+
+def _task(row: dict[str, Any], text: str, domain: str) -> Task:
+    named = row.get("task_id") or row.get("name") or row.get("id")
+    return Task(task_id=str(named or digest_of(text)[:16]), domain=domain, text=text)
+
+
+def _domain(row: dict[str, Any], default: str) -> str:
+    domain = row.get("domain") or default
+    if domain not in DOMAINS:
+        raise Unreadable("unknown-domain", f"domain {str(domain)[:40]!r}; say one of {', '.join(DOMAINS)} (--domain)")
+    return domain
+
+
+def _outcome(row: dict[str, Any]) -> bool | None:
+    """True, false, 1, 0 or null, under any of the usual names. Anything between is not guessed at."""
+    name = next((name for name in SUCCESS if name in row), None)
+    if name is None:
+        raise Unreadable("no-outcome", f"no outcome under any of {', '.join(SUCCESS)}; write null if nobody knows")
+    value = row[name]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float) and value in (0, 1):
+        return bool(value)
+    raise Unreadable("no-outcome", f"{name}: neither true, false, 1, 0 nor null")
+
+
+def _first(row: dict[str, Any], names: tuple[str, ...]) -> Any:
+    return next((row[name] for name in names if name in row), None)
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise Unreadable("not-a-record", "tries, feedback and reflections must be lists of text")
+    return list(value)
+
+
+def _message(message: Any) -> tuple[str, str]:
+    """Role and text of a chat message, whose content is text or a list of parts."""
+    if not isinstance(message, dict):
+        raise Unreadable("not-a-record", "messages: one is not an object")
+    content = message.get("content")
+    if isinstance(content, list):
+        parts = [part.get("text", "") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        content = "\n".join(part for part in parts if isinstance(part, str))
+    return str(message.get("role")), content.strip() if isinstance(content, str) else ""

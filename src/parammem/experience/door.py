@@ -1,0 +1,119 @@
+"""The rules at the door: what a row must be to come in. Each broken rule has a name; docs/continual.md lists them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from parammem.config import DOMAINS
+from parammem.core import AnswerKey, Task
+from parammem.core.experience import Experience
+from parammem.experience.private import find_private
+from parammem.validation.duplicates import Shingles, overlaps, shingles
+from parammem.validation.text import holds_control, is_garbled
+
+
+class Broken(NamedTuple):
+    """A rule that a row broke."""
+
+    rule: str
+    detail: str
+    """In words, without any value of the row that could be private."""
+
+
+PRIVATE = "secret-or-personal-data"
+
+
+@dataclass(frozen=True)
+class Door:
+    """What rows are held against."""
+
+    evaluation: frozenset[str]
+    """`Task.content` of every evaluation task."""
+    references: tuple[Shingles, ...]
+    """Their word shingles."""
+    near: float
+    """Jaccard similarity from which on a task counts as an evaluation task."""
+
+    @classmethod
+    def against(cls, tasks: Sequence[Task], near: float) -> Door:
+        known = {shingles(task.text) for task in tasks}
+        return cls(frozenset(task.content for task in tasks), tuple(sorted(known, key=sorted)), near)
+
+    def judge(self, rows: Sequence[tuple[Experience, AnswerKey | None]]) -> list[list[Broken]]:
+        """For each row the rules it broke; empty: it may come in."""
+        texts = [[row.task.text, *(r.text for r in row.trajectory.reflections)] for row, _ in rows]
+        places = [place for place, many in enumerate(texts) for _ in many]
+        near = overlaps([shingles(text) for many in texts for text in many], self.references, self.near)
+        holding = {places[number] for number in near}
+        return [
+            [*_shape(row), *_key(row, key), *self._leaks(row, place in holding), *_looks(row, key)]
+            for place, (row, key) in enumerate(rows)
+        ]
+
+    def _leaks(self, row: Experience, near: bool) -> list[Broken]:
+        if row.task.content in self.evaluation:
+            return [Broken("evaluation-task", "its task is one that reflectors are judged on")]
+        if near:
+            return [Broken("evaluation-task", "its task or advice holds nearly all words of an evaluation task")]
+        return []
+
+
+def _shape(row: Experience) -> list[Broken]:
+    task, trajectory = row.task, row.trajectory
+    found = []
+    if task.domain not in DOMAINS:
+        found.append(Broken("unknown-domain", f"no domain of that name; there are {', '.join(DOMAINS)}"))
+    if not task.text.strip():
+        found.append(Broken("empty-task", "the task has no text"))
+    if (trajectory.task_id, trajectory.domain) != (task.task_id, task.domain):
+        found.append(Broken("other-task", "the trajectory is about another task or domain"))
+    if trajectory.submission is not None and trajectory.submitted is None:
+        found.append(Broken("no-submission", f"attempt {trajectory.submission} is submitted and is not there"))
+    if row.outcome and trajectory.submitted is None:
+        found.append(Broken("no-submission", "it turned out right without an attempt"))
+    numbers = [attempt.number for attempt in trajectory.attempts]
+    if numbers != sorted(set(numbers)):
+        found.append(Broken("attempts-out-of-order", "attempts are not numbered upwards, each once"))
+    return found
+
+
+def _key(row: Experience, key: AnswerKey | None) -> list[Broken]:
+    if key is not None and (key.task_id, key.domain) != (row.task.task_id, row.task.domain):
+        return [Broken("other-task", "the answer key is of another task or domain")]
+    return []
+
+
+def _looks(row: Experience, key: AnswerKey | None) -> list[Broken]:
+    found = []
+    plain = [row.task.text, *(r.text for r in row.trajectory.reflections)]
+    if any(holds_control(text) for text in plain):
+        found.append(Broken("control-characters", "its task or advice holds characters that nobody sees"))
+    if any(is_garbled(text) for text in plain):
+        found.append(Broken("garbled", "its task or advice was decoded wrongly"))
+    values = [*_strings("task", row.task.model_dump()), *_strings("trajectory", row.trajectory.model_dump())]
+    values += _strings("key", key.model_dump()) if key else []
+    whole = find_private("\n".join(dict.fromkeys(text for _, text in values)))
+    if whole:  # looked up by place only when there is something: most rows hold nothing
+        where = [f"{', '.join(kinds)} in {place}" for place, text in values if (kinds := find_private(text))]
+        found.append(Broken(PRIVATE, "; ".join(where[:5]) or ", ".join(whole)))
+    return found
+
+
+def _strings(place: str, value: Any) -> list[tuple[str, str]]:
+    """Every text in a nested value with its place, keys of mappings too."""
+    if isinstance(value, str):
+        return [(place, value)]
+    if isinstance(value, dict):
+        inner = [_strings(f"{place}.{_shown(key)}", item) for key, item in value.items()]
+        return [*((f"{place} (a key)", str(key)) for key in value), *(pair for many in inner for pair in many)]
+    if isinstance(value, list | tuple):
+        return [pair for number, item in enumerate(value) for pair in _strings(f"{place}.{number}", item)]
+    return [(place, json.dumps(value))] if isinstance(value, int) and abs(value) > 10**8 else []
+
+
+def _shown(key: str) -> str:
+    """A key as part of a place: keys can be secrets too."""
+    return key if key.isidentifier() and len(key) <= 20 else "…"

@@ -1,0 +1,92 @@
+"""Where experience lies, and by which rules it comes in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from parammem.core import Task, read_jsonl
+from parammem.errors import DataError
+from parammem.experience.door import Door
+
+BATCHES = Path("data") / "experience"
+FRESH = Path("data") / "fresh"
+KEYS = Path("data") / "keys" / "fresh"
+QUARANTINE = Path("data") / "quarantine" / "experience"
+PRIVATE_ROWS = Path("data") / "quarantine" / "private"
+WORK = Path("data") / ".ingest"
+TASKS = Path("data") / "tasks"
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where experience goes, and by which rules it comes in."""
+
+    root: Path
+    """The repository, or a worktree of it."""
+    door: Door
+    fresh_share: float
+    """Share of tasks that are kept for judging."""
+    domain: str = ""
+    """What the tasks of logs are that do not say it themselves."""
+    private: Path | None = None
+    """Folder for rows with secrets; default: data/quarantine/private below root. It is never pushed anywhere, so a run
+    in a worktree names the folder of the tree that stays."""
+
+    @property
+    def private_folder(self) -> Path:
+        return self.private or self.root / PRIVATE_ROWS
+
+
+def open_store(
+    root: Path,
+    domains: Sequence[str],
+    fresh_share: float,
+    near: float,
+    domain: str = "",
+    private: Path | None = None,
+) -> Store:
+    """A store that knows the evaluation tasks of these domains.
+
+    Raises:
+        DataError: the evaluation tasks of a domain are not here, so nobody could tell whether one is in a batch.
+    """
+    tasks: list[Task] = []
+    for name in domains:
+        for split in ("eval", "unseen"):
+            file = root / TASKS / name / f"{split}.jsonl"
+            if not file.is_file():
+                raise DataError(
+                    f"no evaluation tasks in {str(file)!r}, so a batch could not be searched for them; "
+                    f"run `dvc repro tasks@{name}` or `dvc pull` first"
+                )
+            tasks += read_jsonl(file, Task)
+    return Store(root, Door.against(tasks, near), fresh_share, domain, private)
+
+
+def track(root: Path, files: Iterable[str]) -> list[str]:
+    """Put batch files under DVC, each with a `.dvc` file of its own that git keeps; those that have one are left alone.
+
+    Returns:
+        The `.dvc` files of all of them, to be committed.
+
+    Raises:
+        DataError: DVC refused.
+    """
+    files = list(files)
+    new = [file for file in files if not (root / f"{file}.dvc").is_file()]
+    if new:
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", "--wait-for-lock", "add", "--quiet", *new],
+            cwd=root,
+            env={**os.environ, "DVC_NO_ANALYTICS": "1"},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise DataError(f"`dvc add` failed: {done.stderr.strip()}; the batch is whole, run the same again")
+    return [f"{file}.dvc" for file in files]
