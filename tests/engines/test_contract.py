@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import pytest
 
 from parammem.engines.base import Engine, Request, chat
 from parammem.engines.cached import CachedEngine
+from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.hf import HfEngine
+from parammem.engines.openai.account import Account, Terms
+from parammem.engines.openai.engine import open_model
+from parammem.engines.openai.server import Server, ServerSettings
 from parammem.engines.scripted import ScriptedEngine
+from tests.engines.local_server import LocalServer
 
 WORDS = "sum price limit inside apples Anna mentor round zero once".split()
 
@@ -20,13 +26,23 @@ def scripted_reply(request: Request, draw: int) -> str:
     return " ".join(chance.choices(WORDS, k=30))
 
 
-@pytest.fixture(params=["scripted", "hf", "hf-stock-forward", "cached"])
-def engine(request, tiny_model, tmp_path) -> Engine:
-    if request.param == "scripted":
-        return ScriptedEngine(scripted_reply)
-    if request.param == "cached":
-        return CachedEngine(ScriptedEngine(scripted_reply), tmp_path / "cache", batch=3)
-    return HfEngine.load(tiny_model, device="cpu", batch=5, lean=request.param == "hf")
+SERVERS = {"openai": "vllm", "openai-cached": "vllm", "openai-seeds-apart": "apart", "openai-n-ignored": "n-ignored"}
+"""Engine → how its server gives seeds to the draws of one request."""
+
+
+@pytest.fixture(params=["scripted", "hf", "hf-stock-forward", "cached", *SERVERS])
+def engine(request, tiny_model, tmp_path) -> Iterator[Engine]:
+    if request.param in SERVERS:
+        with LocalServer(models=["base"], seeds=SERVERS[request.param]) as local:
+            server = Server(ServerSettings(local.url, concurrency=4), Account(Terms()))
+            engine = open_model(server, "base")
+            yield ConcurrentCache(engine, tmp_path / "cache") if request.param == "openai-cached" else engine
+    elif request.param == "scripted":
+        yield ScriptedEngine(scripted_reply)
+    elif request.param == "cached":
+        yield CachedEngine(ScriptedEngine(scripted_reply), tmp_path / "cache", batch=3)
+    else:
+        yield HfEngine.load(tiny_model, device="cpu", batch=5, lean=request.param == "hf")
 
 
 def ask(text: str, **settings) -> Request:

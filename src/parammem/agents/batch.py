@@ -1,13 +1,16 @@
-"""Many tasks at once: advances `solve` generators in lock-step, so that engines and sandbox see large batches."""
+"""Many tasks at once: advances `solve` generators in lock-step, so that engines and sandbox see large batches.
+
+Where an engine is a server, concurrent.py takes over: there each task goes on as soon as its own answer is there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
+from parammem.agents.concurrent import Driver, any_concurrent, call
 from parammem.agents.loop import Answer, Ask, Check, Step
 from parammem.core import Trajectory
-from parammem.errors import ParamMemError
 
 Run = Generator[Step, Answer, Trajectory]
 
@@ -17,16 +20,19 @@ def run(runs: Sequence[Run], progress: Callable[[int], None] | None = None) -> l
 
     Each round, the completions that all runs wait for go to their engines in one call each, and so do the checks.
     What fails for one run is thrown into that run alone. A ParamMemError (a missing model, a spent budget) concerns
-    all and is raised.
+    all and is raised, unless it is a RequestFailed.
 
     Args:
-        progress: called after each round with the number of runs that have ended.
+        progress: called after each round (with a server: after each run's end) with the number of runs that have ended.
     """
     finished: dict[int, Trajectory] = {}
     waiting: dict[int, Step] = {}
     for index, one in enumerate(runs):
         _advance(index, lambda one=one: next(one), waiting, finished)
     while waiting:
+        if any_concurrent(waiting.values()):
+            _side_by_side(runs, waiting, finished, progress)
+            break
         answers = _answer(waiting)
         waiting = {}
         for index, answer in answers.items():
@@ -34,6 +40,26 @@ def run(runs: Sequence[Run], progress: Callable[[int], None] | None = None) -> l
         if progress:
             progress(len(finished))
     return [finished[index] for index in range(len(runs))]
+
+
+def _side_by_side(
+    runs: Sequence[Run],
+    waiting: dict[int, Step],
+    finished: dict[int, Trajectory],
+    progress: Callable[[int], None] | None,
+) -> None:
+    """From here on each run by itself."""
+
+    def advance(index: int, answer: Answer | Exception) -> Step | None:
+        step: dict[int, Step] = {}
+        _advance(index, lambda: _send(runs[index], answer), step, finished)
+        return step.get(index)
+
+    def ended() -> None:
+        if progress:
+            progress(len(finished))
+
+    Driver(advance, ended).run(waiting)
 
 
 def _advance(index: int, step: Callable[[], Step], waiting: dict[int, Step], finished: dict[int, Trajectory]) -> None:
@@ -53,26 +79,14 @@ def _answer(waiting: dict[int, Step]) -> dict[int, Answer | Exception]:
     asks = {i: step for i, step in waiting.items() if isinstance(step, Ask)}
     for engine in _distinct(step.engine for step in asks.values()):
         group = {i: step.request for i, step in asks.items() if step.engine is engine}
-        replies = _call(lambda requests, engine=engine: [r[0] for r in engine.complete(requests)], list(group.values()))
+        replies = call(lambda requests, engine=engine: [r[0] for r in engine.complete(requests)], list(group.values()))
         answers |= dict(zip(group, replies, strict=True))
     checks = {i: step for i, step in waiting.items() if isinstance(step, Check)}
     for domain in _distinct(step.domain for step in checks.values()):
         items = {i: (step.task, step.candidate) for i, step in checks.items() if step.domain is domain}
-        answers |= dict(zip(items, _call(domain.check, list(items.values())), strict=True))
+        answers |= dict(zip(items, call(domain.check, list(items.values())), strict=True))
     return {index: answers[index] for index in sorted(answers)}
 
 
 def _distinct(things: Iterable[Any]) -> list[Any]:
     return list({id(thing): thing for thing in things}.values())
-
-
-def _call(function: Callable[[list[Any]], Sequence[Any]], items: list[Any]) -> list[Any]:
-    """All items in one call; if that fails, one at a time, so that only the bad ones fail."""
-    try:
-        return list(function(items))
-    except ParamMemError:
-        raise
-    except Exception as error:
-        if len(items) == 1:
-            return [error]
-        return [_call(function, [item])[0] for item in items]

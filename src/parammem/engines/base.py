@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from concurrent.futures import Future
+from typing import Literal, Protocol, TypeGuard
 
 from parammem.core.record import Record
 
@@ -30,6 +31,8 @@ class Request(Record):
     first_draw: int = 0
     """Number of the first draw: draws are `first_draw … first_draw + n - 1`, each with randomness of its own
     that follows from (seed, draw number) alone, so that asking for 2 and then 3 more gives what asking for 5 gives."""
+    role: str = "actor"
+    """Whose usage it is: actor, self-reflection, reflector, teacher. It changes no text and is in no cache key."""
 
 
 class Completion(Record):
@@ -52,6 +55,19 @@ class Engine(Protocol):
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
         """For each request its `n` completions, in order. Raises EngineError."""
         ...
+
+
+class ConcurrentEngine(Engine, Protocol):
+    """An engine at which many requests wait side by side, each for itself: a server."""
+
+    def submit(self, request: Request) -> Future[list[Completion]]:
+        """Begin a request. The future ends with its completions, or with RequestFailed (this request alone), or with
+        another EngineError (it concerns all requests)."""
+        ...
+
+
+def is_concurrent(engine: Engine) -> TypeGuard[ConcurrentEngine]:
+    return hasattr(engine, "submit")
 
 
 def chat(user: str, system: str | None = None) -> tuple[Message, ...]:

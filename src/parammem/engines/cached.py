@@ -82,12 +82,12 @@ class CachedEngine:
         return answers
 
     def _draws(self, place: int, request: Request) -> list[_Draw]:
-        chat = messages_digest(request)
-        settings = [request.temperature, request.max_tokens, list(request.stop), request.seed]
-        base = digest_of([KEY, self.digest, chat, *settings])
+        chat, base = messages_digest(request), _base(self.digest, request)
         length = sum(len(message.content) for message in request.messages)
-        numbers = range(request.first_draw, request.first_draw + request.n)
-        return [_Draw(digest_of(f"{base}:{n}"), place, n, (length, chat, base, n)) for n in numbers]
+        return [
+            _Draw(key, place, n, (length, chat, base, n))
+            for n, key in enumerate(draw_keys(self.digest, request), request.first_draw)
+        ]
 
     def _chunk(self, requests: Sequence[Request], chunk: list[_Draw]) -> dict[str, Completion]:
         stored = self.store.get([draw.key for draw in chunk])
@@ -112,6 +112,17 @@ class CachedEngine:
         # If another process recorded a draw first, its text is the one that every later run will see.
         stored = self.store.get(list(made))
         return {key: Completion.model_validate_json(stored[key]) if key in stored else made[key] for key in made}
+
+
+def draw_keys(digest: str, request: Request) -> list[str]:
+    """The keys of a request's draws, in order; `digest` is the engine's."""
+    base = _base(digest, request)
+    return [digest_of(f"{base}:{n}") for n in range(request.first_draw, request.first_draw + request.n)]
+
+
+def _base(digest: str, request: Request) -> str:
+    settings = [request.temperature, request.max_tokens, list(request.stop), request.seed]
+    return digest_of([KEY, digest, messages_digest(request), *settings])
 
 
 def _runs(draws: list[_Draw]) -> list[list[_Draw]]:

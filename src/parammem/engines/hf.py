@@ -210,8 +210,8 @@ def _missing(model: str | Path) -> Path:
     )
 
 
-def check_adapter(folder: Path, base_digest: str, base_name: str) -> str:
-    """The digest of an adapter folder whose adapter.json fits its weights and this base.
+def check_adapter(folder: Path, base_digest: str | None, base_name: str) -> str:
+    """The digest of an adapter folder whose adapter.json fits its weights and this base (None: it is not known here).
 
     Raises:
         AdapterMissingError: no weights or no adapter.json.
@@ -225,7 +225,7 @@ def check_adapter(folder: Path, base_digest: str, base_name: str) -> str:
             "train one with `dvc repro train`"
         )
     adapter = Adapter.model_validate_json(card.read_text(encoding="utf-8"))
-    if adapter.base_digest != base_digest:
+    if base_digest is not None and adapter.base_digest != base_digest:
         raise AdapterMismatchError(
             f"the adapter in {str(folder)!r} was trained on {adapter.base_model!r} ({adapter.base_digest[:12]}), "
             f"but the base is {base_name!r} ({base_digest[:12]}); point engine.model at its base, or train it again"

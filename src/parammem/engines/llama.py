@@ -8,6 +8,7 @@ SDPA for one query). `fits` says which models it takes; all others go through Hf
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +67,15 @@ def fits(model: Any) -> bool:
     return sum(p.numel() for p in model.parameters()) <= MAX_PARAMETERS
 
 
-def take_weights(model: Any) -> LlamaWeights:
-    """The weights of a LlamaForCausalLM that `fits`, with q/k/v and gate/up joined."""
+def _own_weight(projection: Any) -> torch.Tensor:
+    return projection.weight
+
+
+def take_weights(model: Any, weight: Callable[[Any], torch.Tensor] = _own_weight) -> LlamaWeights:
+    """The weights of a LlamaForCausalLM that `fits`, with q/k/v and gate/up joined.
+
+    `weight` says what the weight of a projection is; training gives those with a LoRA in them.
+    """
     import torch
 
     config = model.config
@@ -77,11 +85,11 @@ def take_weights(model: Any) -> LlamaWeights:
         layers.append(
             Layer(
                 norm_in=block.input_layernorm.weight,
-                qkv=torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]),
-                out=attention.o_proj.weight,
+                qkv=torch.cat([weight(attention.q_proj), weight(attention.k_proj), weight(attention.v_proj)]),
+                out=weight(attention.o_proj),
                 norm_mlp=block.post_attention_layernorm.weight,
-                gate_up=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]),
-                down=mlp.down_proj.weight,
+                gate_up=torch.cat([weight(mlp.gate_proj), weight(mlp.up_proj)]),
+                down=weight(mlp.down_proj),
             )
         )
     return LlamaWeights(
@@ -126,13 +134,13 @@ class LlamaSession:
         seen = None if mask is None else _prefill_mask(mask)
         x = F.embedding(ids, w.embed)
         for number, layer in enumerate(w.layers):
-            q, k, v = _project(w, layer, x, cos, sin)
+            q, k, v = project(w, layer, x, cos, sin)
             q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
             self._keys[number][prompts], self._values[number][prompts] = k, v
             groups = w.heads // w.kv_heads
             k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
             heard = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=seen is None)
-            x = _finish(w, layer, x, heard.transpose(1, 2).flatten(-2))
+            x = finish(w, layer, x, heard.transpose(1, 2).flatten(-2))
         return F.linear(F.rms_norm(x[:, -1], (x.shape[-1],), w.norm, w.eps), w.head)
 
     def spread(self, groups: torch.Tensor) -> None:
@@ -189,10 +197,10 @@ class LlamaSession:
         self._positions = self._positions + 1
         x = F.embedding(tokens, w.embed)
         for number, layer in enumerate(w.layers):
-            q, k, v = _project(w, layer, x, cos, sin)
+            q, k, v = project(w, layer, x, cos, sin)
             self._own_keys[number][:, :, at] = k
             self._own_values[number][:, :, at] = v
-            x = _finish(w, layer, x, self._attend(number, q))
+            x = finish(w, layer, x, self._attend(number, q))
         return F.linear(F.rms_norm(x, (x.shape[-1],), w.norm, w.eps), w.head)
 
     def _attend(self, number: int, q: torch.Tensor) -> torch.Tensor:
@@ -233,7 +241,7 @@ class LlamaSession:
         return cells if self._full else cells[self._cells]
 
 
-def _project(
+def project(
     w: LlamaWeights, layer: Layer, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Rotated queries, rotated keys, and values: [..., heads, head_dim] from hidden states [..., hidden]."""
@@ -248,7 +256,7 @@ def _project(
     return turned[..., : w.heads, :], turned[..., w.heads :, :], heads[..., w.heads + w.kv_heads :, :]
 
 
-def _finish(w: LlamaWeights, layer: Layer, x: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
+def finish(w: LlamaWeights, layer: Layer, x: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
     """The rest of a block after attention."""
     import torch.nn.functional as F
 

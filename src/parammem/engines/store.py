@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from filelock import FileLock
 
@@ -34,10 +34,30 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS completions (key TEXT PRIMARY KEY, value TEXT NOT NULL, sum TEXT NOT NULL)"
     " WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS made (number INTEGER PRIMARY KEY, key TEXT NOT NULL, process TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS spent (role TEXT, model TEXT, requests INTEGER NOT NULL,"
+    " prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, usd REAL NOT NULL,"
+    " PRIMARY KEY (role, model)) WITHOUT ROWID",
 )
+SPENT = "SELECT role, model, requests, prompt_tokens, completion_tokens, usd FROM spent ORDER BY role, model"
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+
+class Spent(NamedTuple):
+    """What one role spent on one model."""
+
+    role: str
+    model: str
+    requests: int
+    """Answers that came, usable or not."""
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float
+
+    def plus(self, other: Spent) -> Spent:
+        sums = (mine + more for mine, more in zip(self[2:], other[2:], strict=True))
+        return Spent(self.role, self.model, *sums)
 
 
 class Store:
@@ -71,6 +91,18 @@ class Store:
     def made(self) -> list[tuple[str, str]]:
         """The append-only record of completions made: (key, process), oldest first."""
         return self._use(lambda c: c.execute("SELECT key, process FROM made ORDER BY number").fetchall())
+
+    def spend(self, one: Spent) -> list[Spent]:
+        """Add an expense to the sums; the sums after it, those of other processes included.
+
+        Raises:
+            EngineError: the store cannot be written.
+        """
+        return self._use(lambda connection: _spend(connection, one))
+
+    def spent(self) -> list[Spent]:
+        """Sums by role and model over all runs. They go when the cache is deleted."""
+        return self._use(_sums)
 
     def close(self) -> None:
         """Let go of the file. The next use opens it again."""
@@ -182,6 +214,28 @@ def _write(connection: sqlite3.Connection, values: Mapping[str, str], process: s
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _spend(connection: sqlite3.Connection, one: Spent) -> list[Spent]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(
+            "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (role, model) DO UPDATE SET "
+            "requests = requests + excluded.requests, prompt_tokens = prompt_tokens + excluded.prompt_tokens, "
+            "completion_tokens = completion_tokens + excluded.completion_tokens, usd = usd + excluded.usd",
+            one,
+        )
+        sums = _sums(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return sums
+
+
+def _sums(connection: sqlite3.Connection) -> list[Spent]:
+    return [Spent(*row) for row in connection.execute(SPENT)]
 
 
 def _check_sum(key: str, value: str) -> str:

@@ -1,0 +1,224 @@
+"""What only vLLM does: adapters on a base model, loaded while the server runs; and the command that starts it.
+
+vLLM's prefix cache knows adapters by name, and other weights under a known name are answered from the old ones'. So an
+adapter's name here contains the digest of its weights, and nothing is ever loaded again under a name that exists.
+Before an adapter is used, the server must list it under the base it was trained on, and a few canary prompts must show
+that it does not answer as the base does: a server that ignored the adapter would give a score to the wrong model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from parammem.core.adapter import Adapter
+from parammem.core.record import digest_of
+from parammem.engines.digests import model_digest
+from parammem.engines.hf import check_adapter
+from parammem.engines.openai.engine import PROTOCOL, OpenAIEngine, models
+from parammem.engines.openai.server import Call, Server, Unusable
+from parammem.errors import AdapterError, ConfigError, EngineError, ModelMissingError
+
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""What --max-lora-rank may be."""
+CANARIES = (
+    "What should be considered before this is solved?",
+    "Give one piece of advice.",
+    "Return the sum of the list.",
+    "Who is the mentor of Anna?",
+    "An apple costs 3 and a pear costs 5.",
+    "reflect",
+)
+CANARY_TOKENS = 8
+CLEARLY = 10.0
+"""The adapter must move a log probability by so many times what the base differs from itself."""
+LEAST = 1e-4
+"""And by at least this much."""
+
+Line = list[tuple[str, float]]
+"""The tokens of one canary's answer with their log probabilities."""
+
+
+def adapter_name(domain: str, digest: str) -> str:
+    """Under which name an adapter is served: it contains the whole digest of its weights."""
+    return f"{domain}-{digest}"
+
+
+def open_adapter(server: Server, base: str, folder: Path, base_folder: Path | None = None) -> OpenAIEngine:
+    """The engine for an adapter on a vLLM server: loaded if it is not yet there, checked, and seen to have an effect.
+
+    Args:
+        base: the name under which the server has the base model.
+        folder: the adapter; the server must see it under the same absolute path.
+        base_folder: the base model's folder, where it lies here too.
+
+    Raises:
+        AdapterMissingError, AdapterMismatchError: the folder holds no adapter for this base.
+        AdapterError: the server cannot load it, has it on another base, or answers as if it were not there.
+        EngineError: the server does not answer.
+    """
+    digest = check_adapter(folder, model_digest(base_folder) if base_folder else None, base)
+    card = Adapter.model_validate_json((folder / "adapter.json").read_text(encoding="utf-8"))
+    name = adapter_name(card.domain, digest)
+    server.start(_ready(server, base, name, folder.resolve())).result()
+    of_base = model_digest(base_folder) if base_folder else ""
+    return OpenAIEngine(server, name, digest_of(["openai", PROTOCOL, base, of_base, digest]))
+
+
+async def _ready(server: Server, base: str, name: str, folder: Path) -> None:
+    parent = await _parent(server, name)
+    if parent is None:
+        await _load(server, name, folder)
+        parent = await _parent(server, name)
+    if parent != base:
+        raise AdapterError(
+            f"the server {server.base_url} has the adapter {name!r} on {parent!r}, and its base is {base!r}; serve the "
+            "base under that name (--served-model-name), then start the server again"
+        )
+    await _sing(server, base, name)
+
+
+async def _parent(server: Server, name: str) -> str | None:
+    """The base model on which the server has the adapter; None if it does not have it, "" if it does not say."""
+    cards = await models(server)
+    return next((card.get("parent") or "" for card in cards if card["id"] == name), None)
+
+
+async def _load(server: Server, name: str, folder: Path) -> None:
+    try:
+        await server.load_adapter(name, str(folder))
+    except ModelMissingError as error:
+        raise AdapterError(
+            f"the server {server.base_url} loads no adapters while it runs: start it with "
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and --enable-lora, or with this adapter from the start: "
+            f"`parammem serve reflector {folder}` has the command"
+        ) from error
+    except EngineError as error:
+        if await _parent(server, name) is not None:  # another process was quicker
+            return
+        raise AdapterError(
+            f"the server could not load the adapter in {str(folder)!r}: {error}; it must see the folder under this "
+            "path, and --max-lora-rank must be at least the adapter's rank (`parammem serve reflector` says it)"
+        ) from error
+
+
+async def _sing(server: Server, base: str, name: str) -> None:
+    """The canary: the adapter must differ from the base by clearly more than the base from itself.
+
+    Raises:
+        AdapterError: it does not.
+    """
+    asked = [_canary(server, model, prompt) for model in (base, name, base) for prompt in CANARIES]
+    lines = await asyncio.gather(*asked)
+    first, tuned, again = (lines[place : place + len(CANARIES)] for place in range(0, len(lines), len(CANARIES)))
+    effect, noise = distance(first, tuned), distance(first, again)
+    if effect <= max(LEAST, CLEARLY * noise):
+        raise AdapterError(
+            f"the server {server.base_url} answers for the adapter {name!r} as for its base {base!r} (log "
+            f"probabilities differ by {effect:.2g}, those of the base alone by {noise:.2g}): the adapter is not "
+            "applied, or it learned nothing; look at the server's log, and train it again if it is empty"
+        )
+
+
+async def _canary(server: Server, model: str, prompt: str) -> Line:
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": prompt}],
+        "temperature": 0.0,
+        "max_tokens": CANARY_TOKENS,
+        "logprobs": True,
+    }
+
+    def read(payload: Any) -> Line:
+        if payload.get("model") != model:
+            raise Unusable(f"the answer is from model {payload.get('model')!r}, and {model!r} was asked")
+        try:
+            tokens = payload["choices"][0]["logprobs"]["content"]
+            return [(token["token"], float(token["logprob"])) for token in tokens]
+        except (KeyError, TypeError, IndexError):
+            raise Unusable("the answer to a canary has no log probabilities") from None
+
+    return await server.post(Call("/chat/completions", body, "canary", model), read)
+
+
+def distance(some: Sequence[Line], others: Sequence[Line]) -> float:
+    """The largest difference of log probabilities along tokens that are the same; 1 or more where a token is not."""
+    return max(_distance(one, other) for one, other in zip(some, others, strict=True))
+
+
+def _distance(one: Line, other: Line) -> float:
+    furthest = 0.0
+    for (token, here), (its_token, there) in zip(one, other, strict=False):
+        furthest = max(furthest, abs(here - there))
+        if token != its_token:
+            return max(1.0, furthest)
+    return furthest if len(one) == len(other) else max(1.0, furthest)
+
+
+@dataclass(frozen=True)
+class ServeCommand:
+    """How vLLM is started for a base model and adapters on it."""
+
+    environment: dict[str, str]
+    arguments: tuple[str, ...]
+    """After `vllm serve`, or after `python -m vllm.entrypoints.openai.api_server --model`."""
+
+    def shell(self, program: Sequence[str] = ("vllm", "serve")) -> str:
+        """The line to paste into a shell."""
+        settings = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
+        return " ".join([*settings, shlex.join([*program, *self.arguments])])
+
+
+def serve_command(
+    model: Path | str, name: str, folder: Path, max_model_len: int, base_url: str, dtype: str = "auto"
+) -> ServeCommand:
+    """The command for one adapter, to which others can be added while the server runs.
+
+    Args:
+        model: what vLLM reads: a folder, or a hub name.
+        name: under which the base is served: engine.model of params.yaml.
+        max_model_len: prompt and answer together, in tokens.
+        base_url: where params.yaml expects the server.
+
+    Raises:
+        AdapterError: vLLM cannot serve this adapter.
+    """
+    card = Adapter.model_validate_json((folder / "adapter.json").read_text(encoding="utf-8"))
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    rank = rank_for(config, folder)
+    url = urlsplit(base_url)
+    adapter = {"name": adapter_name(card.domain, card.digest), "path": str(folder.resolve()), "base_model_name": name}
+    arguments = [
+        str(model), "--served-model-name", name, "--host", url.hostname or "127.0.0.1", "--port", str(url.port or 8000),
+        "--enable-lora", "--max-lora-rank", str(rank), "--max-loras", "4", "--lora-modules", json.dumps(adapter),
+        "--max-model-len", str(max_model_len), "--dtype", dtype,
+        "--generation-config", "vllm",  # or the model's own defaults (top_p and the like) would be laid over requests
+    ]  # fmt: skip
+    return ServeCommand({"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"}, tuple(arguments))
+
+
+def rank_for(config: dict[str, Any], folder: Path) -> int:
+    """The smallest --max-lora-rank that fits an adapter_config.json. Raises AdapterError: there is none."""
+    patterns = (config.get("rank_pattern") or {}).values()
+    rank = max([int(config.get("r") or 0), *(int(value) for value in patterns)])
+    if config.get("use_dora") or config.get("modules_to_save"):
+        raise AdapterError(
+            f"the adapter in {str(folder)!r} has DoRA or modules_to_save, which vLLM cannot serve; train a plain LoRA"
+        )
+    found = next((bucket for bucket in RANKS if bucket >= rank), None)
+    if not rank or found is None:
+        raise AdapterError(f"the adapter in {str(folder)!r} has rank {rank}; vLLM serves ranks from 1 to {RANKS[-1]}")
+    return found
+
+
+def check_url(base_url: str) -> None:
+    """Raises ConfigError: vLLM could not be started there."""
+    url = urlsplit(base_url)
+    if url.scheme != "http" or not url.hostname or url.path.rstrip("/") != "/v1":
+        raise ConfigError(f"--base-url: {base_url!r} should look like http://127.0.0.1:8000/v1")
