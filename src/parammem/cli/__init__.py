@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from parammem.cli import audit, doctor, pocket, reflect, sandbox, stage, track
+from parammem.cli import audit, doctor, ingest, pocket, reflect, sandbox, stage, track
 from parammem.errors import ParamMemError
 
 INTERRUPTED = 130
@@ -37,6 +37,7 @@ app = typer.Typer(
 )
 app.command("reflect")(reflect.reflect)
 app.add_typer(audit.app, name="audit")
+app.command("ingest")(ingest.ingest)
 app.add_typer(stage.app, name="stage")
 app.command("track")(track.track)
 app.add_typer(sandbox.app, name="sandbox")

@@ -83,7 +83,7 @@ def waiting(inbox: Path, settled: float = SETTLED) -> list[Source]:
     files = sorted(file for file in inbox.iterdir() if file.is_file() and not file.name.startswith("."))
     reports = tuple(file for file in files if file.name.startswith(REPORT))  # written in one step: whole
     others = [file for file in files if file.suffix == ".jsonl" and file not in reports]
-    found = [Source.of(file) for file in others if file.stat().st_mtime <= latest]
+    found = [Source.of(file) for file in others if file.stat().st_size and file.stat().st_mtime <= latest]
     return [*found, Source(f"{len(reports)} reports", reports)] if reports else found
 
 

@@ -172,7 +172,7 @@ class _Sorter:
         else:
             digest = hashlib.sha256(line.data).hexdigest()
         refused = Refused(
-            line=line.number,
+            number=line.number,
             reasons=rules,
             details=tuple(rule.detail for rule in broken),
             raw=raw or "",

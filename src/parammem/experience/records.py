@@ -9,7 +9,7 @@ from parammem.core.record import Record
 class Refused(Record):
     """A line of data/quarantine/experience/<source>.jsonl: one row that was not let in, whole, and why."""
 
-    line: int
+    number: int
     """Its line in the source, from 1."""
     reasons: tuple[str, ...]
     """Names of the rules it broke; docs/continual.md lists them."""

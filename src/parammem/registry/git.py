@@ -1,0 +1,57 @@
+"""The few git commands that the registry needs, as functions. The repository is the one that holds `root`."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from parammem.errors import LedgerError
+
+
+def git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
+    """What git printed. Raises LedgerError with git's own words when it failed."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *words],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env={**os.environ, **(env or {})},
+        )
+    except FileNotFoundError:
+        raise LedgerError("git is not installed; install it, the ledger's tags live in it") from None
+    if done.returncode:
+        raise LedgerError(f"`git {' '.join(words[:3])}` failed in {root}: {done.stderr.strip() or done.returncode}")
+    return done.stdout
+
+
+def require_identity(root: Path) -> str:
+    """Name and mail that git signs with. Raises LedgerError, with the fix, when there are none.
+
+    Asked before a run begins, since the commit and the tags come last.
+    """
+    try:
+        found = git(root, "var", "GIT_COMMITTER_IDENT")
+    except LedgerError as error:
+        raise LedgerError(
+            "git does not know who you are, and commits and tags are signed off by name; run "
+            "`git config user.name NAME` and `git config user.email MAIL`"
+        ) from error
+    return found.rsplit(" ", 2)[0]
+
+
+def person(root: Path) -> str:
+    """The actor of an event that a person caused: git's user name, else the account's."""
+    try:
+        name = git(root, "config", "user.name").strip()
+    except LedgerError:
+        name = ""
+    if not name:
+        try:
+            name = getpass.getuser()
+        except (KeyError, OSError):
+            name = "unknown"
+    return f"person {name}"
