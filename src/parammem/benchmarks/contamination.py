@@ -1,0 +1,111 @@
+"""Is evaluation data in training data? Shared n-grams of words, and near-duplicates by word 3-shingles.
+
+n-grams as in Brown et al. 2020 (arXiv:2005.14165, appendix C, n = 13); near-duplicates as everywhere in `validation`.
+Only for real benchmarks: pocket tasks come from templates, and any two of them share long stretches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from parammem.core.record import Record
+from parammem.validation.duplicates import Shingles, jaccard, overlaps, shingles
+from parammem.validation.text import words
+
+SHORTEST = 8
+"""A question with fewer words than an n-gram is looked for as a whole, if it has so many; else it must be equal."""
+
+Named = tuple[str, str]
+"""(id, text)."""
+
+
+class Contact(Record):
+    """A training text that holds something of an evaluation question."""
+
+    train_id: str
+    eval_id: str
+    kind: Literal["same", "ngram", "near"]
+    shared: str
+    """The first n-gram they share, or how similar they are."""
+
+
+class Contamination(Record):
+    """The verdict on one set of training texts against one set of evaluation questions."""
+
+    passed: bool
+    train: int
+    """Training texts looked at."""
+    evaluation: int
+    """Evaluation questions looked for."""
+    ngram: int
+    """Words in an n-gram."""
+    near_duplicate: float
+    """Share of word 3-shingles from which on two texts are the same."""
+    allowed: int
+    """So many training texts may be in contact."""
+    contacts: tuple[Contact, ...]
+    """One per training text that is in contact, with the first question it is in contact with."""
+
+
+def judge(
+    train: Sequence[Named], evaluation: Sequence[Named], ngram: int, near_duplicate: float, allowed: int = 0
+) -> Contamination:
+    """The verdict, with every contact named. Equal input gives an equal verdict."""
+    found = contacts(train, evaluation, ngram, near_duplicate)
+    return Contamination(
+        passed=len(found) <= allowed,
+        train=len(train),
+        evaluation=len(evaluation),
+        ngram=ngram,
+        near_duplicate=near_duplicate,
+        allowed=allowed,
+        contacts=tuple(found),
+    )
+
+
+def contacts(train: Sequence[Named], evaluation: Sequence[Named], ngram: int, near_duplicate: float) -> list[Contact]:
+    """Every training text in contact with an evaluation question, in the order of the training texts."""
+    grams = _index(evaluation, ngram)
+    lengths = sorted({len(gram) for gram in grams}, reverse=True)
+    whole = {tuple(words(text)): name for name, text in reversed(evaluation)}
+    sets = {name: shingles(text) for name, text in evaluation}
+    near = overlaps([shingles(text) for _, text in train], sorted(set(sets.values()), key=sorted), near_duplicate)
+    found = []
+    for place, (name, text) in enumerate(train):
+        said = words(text)
+        same = whole.get(tuple(said))
+        shared = None if same else _shared(said, grams, lengths)
+        if same:
+            found.append(Contact(train_id=name, eval_id=same, kind="same", shared=" ".join(said[:ngram])))
+        elif shared:
+            found.append(Contact(train_id=name, eval_id=grams[shared], kind="ngram", shared=" ".join(shared)))
+        elif place in near:
+            found.append(_nearest(name, shingles(text), sets))
+    return found
+
+
+def _index(evaluation: Sequence[Named], ngram: int) -> dict[tuple[str, ...], str]:
+    """n-gram → the first question that holds it."""
+    found: dict[tuple[str, ...], str] = {}
+    for name, text in evaluation:
+        said = words(text)
+        size = min(ngram, len(said))
+        for start in range(len(said) - size + 1) if size >= min(SHORTEST, ngram) else ():
+            found.setdefault(tuple(said[start : start + size]), name)
+    return found
+
+
+def _shared(said: list[str], grams: dict[tuple[str, ...], str], lengths: Sequence[int]) -> tuple[str, ...] | None:
+    for size in lengths:
+        for start in range(len(said) - size + 1):
+            gram = tuple(said[start : start + size])
+            if gram in grams:
+                return gram
+    return None
+
+
+def _nearest(name: str, text: Shingles, sets: dict[str, Shingles]) -> Contact:
+    likeness = {other: max(jaccard(text, s), len(text & s) / max(1, len(s))) for other, s in sets.items()}
+    best = max(likeness, key=lambda other: likeness[other])
+    return Contact(train_id=name, eval_id=best, kind="near", shared=f"{likeness[best]:.3f} of its 3-shingles")

@@ -1,0 +1,114 @@
+"""The splits of a domain from its sources: evaluation first, then train and bank without anything of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from parammem.benchmarks.contamination import Contact, Contamination, contacts, judge
+from parammem.benchmarks.item import Item
+from parammem.benchmarks.sampling import chosen
+from parammem.benchmarks.sources import hub_rows, local_rows
+from parammem.benchmarks.table import get_benchmark, items_of
+from parammem.core.record import Record
+from parammem.errors import DataError
+
+Split = Literal["train", "bank", "eval"]
+
+
+class Source(Record):
+    """Where some tasks of a split come from. `config.SourceParams` says what the fields mean."""
+
+    split: Split
+    benchmark: str
+    path: str = ""
+    hub: str = ""
+    config: str = ""
+    hub_split: str = ""
+    revision: str = ""
+    files: str = ""
+    where: dict[str, str] = {}
+    take: int = 0
+    balance: str = ""
+
+
+class Read(Record):
+    """What was read from a source: written beside the tasks."""
+
+    source: Source
+    commit: str
+    """Commit of the hub's data set; "" for a local file, which DVC hashes."""
+    rows: int
+    taken: int
+    wrong: tuple[str, ...]
+    """Rows that make no task, with the reason."""
+
+
+class Drawn(Record):
+    """The splits, and what is known of them."""
+
+    splits: dict[Split, tuple[Item, ...]]
+    read: tuple[Read, ...]
+    left_out: tuple[Contact, ...]
+    """Train and bank tasks that were left out because they touch an evaluation task."""
+    contamination: Contamination
+    """The verdict on what is left: no contact, or this code is wrong."""
+
+
+def draw(sources: Sequence[Source], folder: Path, seed: int, ngram: int, near_duplicate: float) -> Drawn:
+    """Read, sample and part the sources of one domain.
+
+    Args:
+        folder: where local paths are seen from.
+
+    Raises:
+        DataError: a source cannot be read, or has too few fitting rows, or a split ends up empty.
+    """
+    order: tuple[Split, ...] = ("eval", "train", "bank")
+    splits: dict[Split, tuple[Item, ...]] = {}
+    read: list[Read] = []
+    left_out: list[Contact] = []
+    taken: set[str] = set()
+    for split in order:
+        items: dict[str, Item] = {}
+        for source in (s for s in sources if s.split == split):
+            rows, commit = _rows(source, folder)
+            every, wrong = items_of(source.benchmark, rows)
+            free = [item for item in every if item.task.content not in taken]
+            if split != "eval":
+                free, touching = _apart(free, splits["eval"], ngram, near_duplicate)
+                left_out += touching
+            some = chosen(free, source.where, source.take, source.balance, seed)
+            items |= {item.task.task_id: item for item in some}
+            read.append(Read(source=source, commit=commit, rows=len(rows), taken=len(some), wrong=tuple(wrong)))
+        splits[split] = tuple(items.values())
+        taken |= {item.task.content for item in splits[split]}
+    if not splits["eval"] or not splits["train"]:
+        raise DataError("benchmarks.sources gives no train or no eval tasks for this domain; name a source for each")
+    verdict = judge(_named([*splits["train"], *splits["bank"]]), _named(splits["eval"]), ngram, near_duplicate)
+    return Drawn(splits=splits, read=tuple(read), left_out=tuple(left_out), contamination=verdict)
+
+
+def _rows(source: Source, folder: Path) -> tuple[list[dict], str]:
+    if source.path:
+        return local_rows(folder / source.path), ""
+    usual = get_benchmark(source.benchmark)
+    hub = source.hub or usual.hub
+    if not hub:
+        raise DataError(f"benchmark {source.benchmark!r} has no usual place on the hub; give `path` or `hub`")
+    config = source.config if source.hub else source.config or usual.config
+    return hub_rows(hub, config, source.hub_split or usual.split, source.revision, source.files)
+
+
+def _apart(
+    items: Sequence[Item], evaluation: Sequence[Item], ngram: int, near: float
+) -> tuple[list[Item], list[Contact]]:
+    """The items that touch no evaluation task, and the contacts of the others."""
+    touching = contacts(_named(items), _named(evaluation), ngram, near)
+    names = {contact.train_id for contact in touching}
+    return [item for item in items if item.task.task_id not in names], touching
+
+
+def _named(items: Sequence[Item]) -> list[tuple[str, str]]:
+    return [(item.task.task_id, item.question) for item in items]

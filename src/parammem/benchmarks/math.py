@@ -1,0 +1,43 @@
+"""MATH and GSM8K rows → items. There is no visible check: all iterations run, and a stated rule submits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from parammem.benchmarks.item import Item, Missing, need
+from parammem.core import AnswerKey, Task, digest_of
+from parammem.domains.math_text import boxed
+
+
+def math(row: Mapping[str, Any], number: int) -> Item:
+    """A problem of MATH (Hendrycks et al. 2021, arXiv:2103.03874): {problem, level, type, solution}.
+
+    The answer is what the solution's last `\\boxed` holds.
+    """
+    problem, solution = need(dict(row), "problem", "solution")
+    answer = boxed(solution)
+    if answer is None:
+        raise Missing("its solution boxes no answer")
+    name = str(row.get("unique_id") or row.get("idx", digest_of(problem)[:12])).removesuffix(".json")
+    tags = {"benchmark": "math", "type": str(row.get("type") or row.get("subject", "")),
+            "level": str(row.get("level", "")).removeprefix("Level ")}  # fmt: skip
+    return _item(f"math/{name}", problem, answer, solution, tags)
+
+
+def gsm8k(row: Mapping[str, Any], number: int) -> Item:
+    """A problem of GSM8K (Cobbe et al. 2021, arXiv:2110.14168): the answer stands after `####`."""
+    question, worked = need(dict(row), "question", "answer")
+    if "####" not in worked:
+        raise Missing("its answer has no ####")
+    answer = worked.split("####")[-1].strip().replace(",", "")
+    return _item(f"gsm8k/{number}", question, answer, worked, {"benchmark": "gsm8k"})
+
+
+def _item(task_id: str, problem: str, answer: str, solution: str, tags: dict[str, str]) -> Item:
+    task = Task(task_id=task_id, domain="math", text=problem.strip())
+    gold = solution if boxed(solution) is not None else f"{solution}\n\\boxed{{{answer}}}"
+    key = AnswerKey(
+        task_id=task_id, domain="math", hidden={"answer": answer}, gold=gold, tags=tags | {"visible": "none"}
+    )
+    return Item(task=task, key=key, question=problem)

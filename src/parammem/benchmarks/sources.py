@@ -1,0 +1,117 @@
+"""Rows of a benchmark, as plain dicts: from a local file or folder in the original format, or from the hub."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from parammem.errors import DataError
+
+Row = dict[str, Any]
+
+
+def local_rows(path: Path) -> list[Row]:
+    """The rows of a .json, .jsonl or .jsonl.gz file, or of a folder of problems (APPS' and MATH's original layouts).
+
+    Raises:
+        DataError: there is nothing there, or it cannot be read; names the file and the line.
+    """
+    if path.is_dir():
+        return list(_folder_rows(path))
+    if not path.is_file():
+        raise DataError(f"no file or folder {str(path)!r}; put the benchmark there (docs/benchmarks.md says which)")
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as file:
+        if path.name.removesuffix(".gz").endswith(".json"):
+            return _listed(path, _parsed(path, 0, file.read()))
+        return [_parsed(path, number, line) for number, line in enumerate(file, 1) if line.strip()]
+
+
+def hub_rows(hub: str, config: str, split: str, revision: str, files: str) -> tuple[list[Row], str]:
+    """The rows of a data set of the hub, and the commit they came from ("" where the hub cannot say).
+
+    Args:
+        hub: name of the data set, or a local folder of one.
+        config: its configuration; "" for the only one.
+        split: e.g. test.
+        revision: commit, tag or branch.
+        files: data files to read, for data sets that are not in the hub's own format; "" for the data set's own choice.
+
+    Raises:
+        DataError: it cannot be had.
+    """
+    from datasets import load_dataset
+
+    commit = "" if Path(hub).exists() else _commit(hub, revision)
+    kwargs: dict[str, Any] = {"name": config or None, "split": split, "revision": commit or revision or None}
+    if files:
+        kwargs["data_files"] = {split: files}
+    try:
+        found = load_dataset(hub, **kwargs)
+        return [dict(row) for row in found], commit  # pyright: ignore[reportGeneralTypeIssues]
+    except Exception as error:  # datasets raises whatever its readers and the network raise
+        raise DataError(
+            f"data set {hub!r} (config {config or 'default'!r}, split {split!r}, revision {revision or 'none'!r}) "
+            f"cannot be had: {type(error).__name__}: {str(error)[:300]}; check the name and the network, or give a "
+            "local path"
+        ) from error
+
+
+def _commit(hub: str, revision: str) -> str:
+    """The commit that a revision stands for; the revision itself if it is one, or if the hub cannot be asked."""
+    if len(revision) == 40 and all(c in "0123456789abcdef" for c in revision):
+        return revision
+    from huggingface_hub import HfApi
+
+    try:
+        return HfApi().dataset_info(hub, revision=revision or None).sha or ""
+    except Exception:  # offline: the data set may be in the cache all the same
+        return ""
+
+
+def _folder_rows(folder: Path) -> Iterator[Row]:
+    """APPS keeps a folder per problem, MATH a JSON file per problem in a folder per subject."""
+    problems = sorted(path.parent for path in folder.rglob("question.txt"))
+    if problems:
+        yield from (_apps_problem(problem) for problem in problems)
+        return
+    files = sorted(folder.rglob("*.json"))
+    if not files:
+        raise DataError(f"folder {str(folder)!r} holds neither question.txt (APPS) nor .json files (MATH)")
+    for file in files:
+        row = _parsed(file, 0, file.read_text(encoding="utf-8"))
+        yield row | {"idx": row.get("idx", f"{file.parent.name}/{file.stem}")}
+
+
+def _apps_problem(folder: Path) -> Row:
+    row: Row = {"problem_id": folder.name, "question": (folder / "question.txt").read_text(encoding="utf-8")}
+    for name, field in (("input_output.json", "input_output"), ("solutions.json", "solutions")):
+        file = folder / name
+        row[field] = file.read_text(encoding="utf-8") if file.is_file() else ""
+    about = folder / "metadata.json"
+    row["difficulty"] = (
+        _parsed(about, 0, about.read_text(encoding="utf-8")).get("difficulty", "") if about.is_file() else ""
+    )
+    starters = [file for file in (folder / "starter_code.py", folder / "starter_code.txt") if file.is_file()]
+    row["starter_code"] = starters[0].read_text(encoding="utf-8") if starters else ""
+    return row
+
+
+def _parsed(path: Path, line: int, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        where = f"{path}:{line}" if line else str(path)
+        raise DataError(f"{where}: not JSON: {error}; fetch the file again") from error
+
+
+def _listed(path: Path, value: Any) -> list[Row]:
+    """A JSON file holds a list of rows, or a table of columns or of rows by id."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise DataError(f"{path}: not a list of rows; give the benchmark's original file")
+    return value

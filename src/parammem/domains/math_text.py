@@ -1,0 +1,99 @@
+"""Answers of mathematics problems as text: where an answer stands, its normal form, and MATH's official equality.
+
+Source: Hendrycks et al. 2021 (arXiv:2103.03874), whose rules compare strings; what they cannot see (1/2 and 0.50,
+reordered terms) `real_math` gives to math-verify.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SAID = re.compile(r"(?:####|(?:final\s+)?answer\s*(?:is|:|=))\s*[:=]?\s*(.+)", re.IGNORECASE)
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
+
+
+def boxed(text: str) -> str | None:
+    """What the last `\\boxed{…}` (or `\\fbox{…}`, or `\\boxed x`) holds; None if there is none that closes."""
+    places = list(re.finditer(r"\\f?boxed\s*(\{|\s)", text))
+    if not places:
+        return None
+    last = places[-1]
+    if last.group(1) != "{":
+        return re.split(r"[\s$]", text[last.end() :].strip(), maxsplit=1)[0] or None
+    depth = 1
+    for place in range(last.end(), len(text)):
+        depth += {"{": 1, "}": -1}.get(text[place], 0)
+        if depth == 0:
+            return text[last.end() : place].strip()
+    return None
+
+
+def answer_in(text: str) -> str:
+    """The answer in what an actor wrote: boxed, or after "answer is" or ####, or the last formula or number. Empty if
+    there is none."""
+    found = boxed(text)
+    if found is not None:
+        return found
+    said = _SAID.findall(text)
+    if said:
+        line = said[-1].strip().strip("*_ ")
+        inner = re.search(r"\$([^$]+)\$", line)
+        return (inner.group(1) if inner else line).strip().rstrip(".").strip("*_ ")
+    formulas = re.findall(r"\$([^$]+)\$", text)
+    if formulas:
+        return formulas[-1].strip()
+    numbers = _NUMBER.findall(text)
+    return numbers[-1] if numbers else ""
+
+
+def official_equal(left: str, right: str) -> bool:
+    """MATH's official rule: the normal forms are the same string."""
+    return normal_form(left) == normal_form(right)
+
+
+def normal_form(answer: str) -> str:
+    """MATH's official normal form: spelling of fractions and roots, units, degrees, signs and spaces do not count."""
+    text = answer.replace("\n", "").replace("\\!", "").replace("\\\\", "\\")
+    text = text.replace("tfrac", "frac").replace("dfrac", "frac").replace("\\left", "").replace("\\right", "")
+    text = text.replace("^{\\circ}", "").replace("^\\circ", "").replace("\\$", "")
+    head, *unit = text.split("\\text{ ")
+    text = head if len(unit) == 1 else text
+    text = text.replace("\\%", "").replace(" .", " 0.").replace("{.", "{0.")
+    if text.startswith("."):
+        text = "0" + text
+    name, *value = text.split("=")
+    if len(value) == 1 and len(name) <= 2:
+        text = value[0]
+    text = _whole_roots(text).replace(" ", "")
+    text = _whole_fractions(text)
+    return _slash(r"\frac{1}{2}" if text == "0.5" else text)
+
+
+def _whole_roots(text: str) -> str:
+    """`\\sqrt3` → `\\sqrt{3}`."""
+    return re.sub(r"\\sqrt([^{])", r"\\sqrt{\1}", text)
+
+
+def _whole_fractions(text: str) -> str:
+    """`\\frac12` and `\\frac1{2}` → `\\frac{1}{2}`. Left as it is where an argument is missing."""
+    first, *parts = text.split("\\frac")
+    made = first
+    for part in parts:
+        if part.startswith("{"):
+            made += "\\frac" + part
+        elif len(part) < 2:
+            return text
+        elif part[1] == "{":
+            made += f"\\frac{{{part[0]}}}{part[1:]}"
+        else:
+            made += f"\\frac{{{part[0]}}}{{{part[1]}}}{part[2:]}"
+    return made
+
+
+def _slash(text: str) -> str:
+    """`3/4` of whole numbers → `\\frac{3}{4}`."""
+    match = re.fullmatch(r"(-?\d+)/(-?\d+)", text)
+    if not match:
+        return text
+    above, below = (str(int(part)) for part in match.groups())
+    return f"\\frac{{{above}}}{{{below}}}" if text == f"{above}/{below}" else text

@@ -1,0 +1,87 @@
+"""The prompts of real benchmarks: text files under prompts/<style>/, filled in with a task, attempts and advice.
+
+Beside the five that every style has, a style may have `teach`: the prompt that asks a teacher for a label, with one
+demonstration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from parammem.core import Attempt, Reflection, Task
+from parammem.domains.base import Example
+from parammem.domains.wording import template
+from parammem.engines.base import Message, chat
+
+SYSTEM = "system"
+"""Every style's first words, in system.txt."""
+
+
+@dataclass(frozen=True)
+class Prose:
+    """The prompts of one style, as `Domain` promises them."""
+
+    style: str
+
+    def actor(self, task: Task, advice: Sequence[Reflection], examples: Sequence[Example]) -> tuple[Message, ...]:
+        """Solved examples, the task, what the agent noted itself and the advice from elsewhere."""
+        own = [piece.text for piece in advice if piece.source == "self"]
+        other = [piece.text for piece in advice if piece.source != "self"]
+        words = {
+            "examples": self._solved(examples),
+            "task": task.text,
+            "reflections": _part("Notes from your earlier attempts at this task:", own),
+            "advice": _part("Advice on this task, which may be wrong:", other),
+        }
+        return self._ask("actor", words)
+
+    def reflect(
+        self, task: Task, attempts: Sequence[Attempt], earlier: Sequence[Reflection], diverse: bool
+    ) -> tuple[Message, ...]:
+        last = attempts[-1]
+        words = {"task": task.text, "attempt": last.text, "feedback": last.feedback.text or "No tests were run."}
+        if not diverse:
+            return self._ask("reflect", words)
+        said = _part("Notes that you wrote before:", [piece.text for piece in earlier])
+        return self._ask("reflect_diverse", words | {"earlier": said})
+
+    def advise(self, task_text: str) -> tuple[Message, ...]:
+        return self._ask("advise", {"task": self.question(task_text)})
+
+    def teach(self, task_text: str) -> tuple[Message, ...]:
+        """The prompt for a teacher: what good advice is, one demonstration, and the task."""
+        return self._ask("teach", {"task": self.question(task_text)})
+
+    def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
+        return self._ask("hindsight", {"task": task.text, "attempt": attempt.text})
+
+    def question(self, task_text: str) -> str:
+        """What advice is asked on. The whole text, unless a domain says that part of it is material."""
+        return task_text
+
+    def hypotheses(self, advice: str) -> frozenset[str]:
+        """Free prose claims nothing that could be parsed."""
+        return frozenset()
+
+    def _ask(self, name: str, words: dict[str, str]) -> tuple[Message, ...]:
+        return chat(filled(template(self.style, name), words).strip(), template(self.style, SYSTEM).strip())
+
+    def _solved(self, examples: Sequence[Example]) -> str:
+        shown = [f"{task.text}\n\nA solution that passed:\n{attempt.text}" for task, attempt in examples]
+        return _part("Similar tasks that were solved:", shown)
+
+
+def filled(text: str, words: dict[str, str]) -> str:
+    """The template with its <<names>> replaced, once: what is filled in is not looked at again, and may hold braces."""
+    parts = text.replace("<<", ">>").split(">>")
+    return "".join(part if place % 2 == 0 else words[part] for place, part in enumerate(parts))
+
+
+def _part(title: str, texts: Sequence[str]) -> str:
+    """A titled list, with an empty line after it; nothing if there is nothing."""
+    said = [text.strip() for text in texts if text.strip()]
+    if not said:
+        return ""
+    listed = said[0] if len(said) == 1 else "\n\n".join(f"({n}) {text}" for n, text in enumerate(said, 1))
+    return f"{title}\n{listed}\n\n"

@@ -1,0 +1,237 @@
+"""Programs of real benchmarks, judged by running them in the sandbox.
+
+Task.visible and AnswerKey.hidden: {"entry": name or "", "stub"?: text, "imports"?: bool, "checks": [check, …]}, where a
+check is one of
+- {"name", "call": "f(1, (2,))", "expected": "[3]"}: source text of a call with literal arguments and of its value;
+- {"name", "args": "[1, [2]]", "expected", "json": True, "also"?}: the same from JSON, which knows no tuples;
+- {"name", "tests": text}: a trusted test program of the benchmark's, which raises when the candidate is wrong;
+- {"name", "stdin": text, "expected": text}: a run of the whole program, and what it must print.
+`stub` is the head of a function that the candidate completes or writes anew. An empty list of checks is no verdict.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from parammem import sandbox
+from parammem.core import AnswerKey, Feedback, Score, Task
+from parammem.domains.prose import Prose
+from parammem.domains.wording import Checked, each, short
+from parammem.sandbox.problems import Problem
+
+IMPORTS = (
+    "from typing import *\n"
+    "import bisect, collections, functools, heapq, itertools, math, operator, random, re, string, sys\n"
+    "from bisect import *\nfrom collections import *\nfrom functools import *\nfrom heapq import *\n"
+    "from itertools import *\nfrom math import inf, gcd, ceil, floor, sqrt, comb\n"
+)
+"""What contest sites import before a solution."""
+_FENCE = re.compile(r"```[ \t]*[\w+-]*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
+SHOWN = 200
+"""Characters of a value that feedback shows."""
+
+
+class RealCodeDomain(Prose):
+    """Candidates are programs, functions or the methods of a class."""
+
+    name = "code"
+
+    def __init__(self, workers: int = 1, level: sandbox.Level = "strict", **limits: float) -> None:
+        super().__init__("code")
+        self._runner = _Runner(workers, level, sandbox.Limits.model_validate(limits))
+
+    def parse(self, text: str) -> str:
+        """The last fenced block that defines or reads something, else the last block, else the whole text."""
+        blocks = [block.strip("\n") for block in _FENCE.findall(text)]
+        telling = [block for block in blocks if re.search(r"^\s*(?:def|class)\s|input\(|sys\.stdin", block, re.M)]
+        return (telling or blocks or [text.strip("\n")])[-1]
+
+    def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
+        runs = self._runner.results([(task.visible, candidate) for task, candidate in items])
+        return [run if isinstance(run, Exception) else _feedback(run) for run in runs]
+
+    def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
+        runs = self._runner.results([(key.hidden, candidate) for _, key, candidate in items])
+        return each(lambda place: _score(items[place][0].task_id, runs[place]), range(len(items)))
+
+
+@dataclass(frozen=True)
+class _Runner:
+    """Puts checks together into as few runs as they allow, and reads the outcomes."""
+
+    workers: int
+    level: sandbox.Level
+    limits: sandbox.Limits
+
+    def results(self, items: Sequence[tuple[Mapping[str, Any], str]]) -> list[list[Checked] | Exception]:
+        """Per item its checks in order, or why it cannot be judged. Equal runs are made once."""
+        plans = each(lambda item: _plan(*item), items)
+        jobs, programs = {}, {}
+        for plan in plans:
+            if not isinstance(plan, Exception):
+                jobs |= {job.model_dump_json(): job for job in plan.jobs()}
+                programs |= {check.model_dump_json(): check for check in plan.programs}
+        ran = sandbox.run_many(list(jobs.values()), self.limits, self.workers, self.level)
+        said = sandbox.check_many(list(programs.values()), self.limits, self.workers, self.level)
+        outcomes, verdicts = dict(zip(jobs, ran, strict=True)), dict(zip(programs, said, strict=True))
+        return each(lambda place: _read(plans[place], outcomes, verdicts), range(len(items)))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One candidate with its checks, as runs of the sandbox: calls share a child, and so do the runs of a program."""
+
+    checks: tuple[dict[str, Any], ...]
+    calls: sandbox.Job | None
+    runs: sandbox.Job | None
+    programs: tuple[sandbox.Check, ...]
+
+    def jobs(self) -> list[sandbox.Job]:
+        return [job for job in (self.calls, self.runs) if job is not None]
+
+
+def source_of(spec: Mapping[str, Any], candidate: str) -> str:
+    """The program to run: with the stub's imports and helpers before a candidate that writes the function anew, with
+    the whole stub before one that completes it."""
+    imports = IMPORTS if spec.get("imports") else ""
+    stub = spec.get("stub")
+    if not stub:
+        return imports + candidate
+    if _defines(candidate, spec["entry"]):
+        return _before(stub, spec["entry"]) + candidate
+    whole = Problem(task_id="", prompt=stub, entry_point=spec["entry"], canonical_solution=candidate, test="").program(
+        candidate
+    )
+    return imports + whole
+
+
+def _defines(source: str, name: str) -> bool:
+    return re.search(rf"^(?:async\s+)?(?:def|class)\s+{re.escape(name)}\b", source, re.MULTILINE) is not None
+
+
+def _before(stub: str, entry: str) -> str:
+    """What stands in the stub before the function itself."""
+    match = re.search(rf"^def\s+{re.escape(entry)}\b", stub, re.MULTILINE)
+    return stub[: match.start()] if match else ""
+
+
+def _plan(spec: Mapping[str, Any], candidate: str) -> _Plan:
+    checks, source = tuple(spec.get("checks", ())), source_of(spec, candidate)
+    entry = spec.get("entry", "")
+    called = f"Solution.{entry}" if _defines(candidate, "Solution") and not _defines(candidate, entry) else entry
+    calls = [_call(check) for check in checks if "call" in check or "args" in check]
+    runs = [sandbox.Call(stdin=check["stdin"]) for check in checks if "stdin" in check]
+    programs = [
+        sandbox.Check(source=source, entry=entry, tests=check["tests"], preamble=_preamble(spec))
+        for check in checks
+        if "tests" in check
+    ]
+    return _Plan(
+        checks=checks,
+        calls=sandbox.Job(source=source, entry=called, calls=calls) if calls else None,
+        runs=sandbox.Job(source=source, calls=runs) if runs else None,
+        programs=tuple(programs),
+    )
+
+
+def _preamble(spec: Mapping[str, Any]) -> str:
+    """The stub, where it is a program by itself: its helpers are known to the tests."""
+    stub = spec.get("stub", "")
+    try:
+        ast.parse(stub)
+    except (SyntaxError, ValueError):
+        return ""
+    return stub
+
+
+def _call(check: Mapping[str, Any]) -> sandbox.Call:
+    if "args" in check:
+        return sandbox.Call(args=list(ast.literal_eval(check["args"])))
+    node = ast.parse(check["call"], mode="eval").body
+    assert isinstance(node, ast.Call)
+    named = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg}
+    return sandbox.Call(args=[ast.literal_eval(value) for value in node.args], kwargs=named)
+
+
+def _read(
+    plan: _Plan | Exception, outcomes: Mapping[str, list[sandbox.Outcome]], verdicts: Mapping[str, sandbox.Verdict]
+) -> list[Checked]:
+    """The results of one candidate's checks, in their order."""
+    if isinstance(plan, Exception):
+        raise plan
+    calls = iter(outcomes[plan.calls.model_dump_json()] if plan.calls else ())
+    runs = iter(outcomes[plan.runs.model_dump_json()] if plan.runs else ())
+    programs = iter(plan.programs)
+    found = []
+    for check in plan.checks:
+        if "tests" in check:
+            found.append(_told(check, verdicts[next(programs).model_dump_json()]))
+        elif "stdin" in check:
+            found.append(_printed(check, next(runs)))
+        else:
+            found.append(_returned(check, next(calls)))
+    return found
+
+
+def _told(check: Mapping[str, Any], verdict: sandbox.Verdict) -> Checked:
+    return Checked(check["name"], ok=verdict.passed, got=short(verdict.detail, SHOWN))
+
+
+def _returned(check: Mapping[str, Any], outcome: sandbox.Outcome) -> Checked:
+    wanted = [ast.literal_eval(check[name]) for name in ("expected", "also") if name in check]
+    if any(sandbox.equal(outcome, value, json_values=bool(check.get("json"))) for value in wanted):
+        return Checked(check["name"], ok=True)
+    got = repr(outcome.value) if outcome.kind == "value" else f"{outcome.kind}: {outcome.error}"
+    return Checked(check["name"], ok=False, expected=short(check["expected"], SHOWN), got=short(got, SHOWN))
+
+
+def _printed(check: Mapping[str, Any], outcome: sandbox.Outcome) -> Checked:
+    ended = outcome.kind == "value"
+    if ended and same_output(outcome.stdout, check["expected"]):
+        return Checked(check["name"], ok=True)
+    got = outcome.stdout if ended else f"{outcome.kind}: {outcome.error}"
+    return Checked(check["name"], ok=False, expected=short(check["expected"], SHOWN), got=short(got, SHOWN))
+
+
+def same_output(printed: str, wanted: str) -> bool:
+    """Whether a program printed what it should: line by line, spaces at ends and between words aside; numbers that are
+    written differently (`1.0`, `1.00`) are the same."""
+    left, right = ([line.split() for line in text.strip().splitlines()] for text in (printed, wanted))
+    if left == right:
+        return True
+    return [len(line) for line in left] == [len(line) for line in right] and all(
+        a == b or _same_number(a, b) for x, y in zip(left, right, strict=True) for a, b in zip(x, y, strict=True)
+    )
+
+
+def _same_number(left: str, right: str) -> bool:
+    try:
+        return Decimal(left) == Decimal(right)
+    except InvalidOperation:
+        return False
+
+
+def _feedback(results: Sequence[Checked]) -> Feedback:
+    """One line per visible test; a task without any has no visible verdict."""
+    if not results:
+        return Feedback(passed=None, text="")
+    lines = []
+    for item in results:
+        wrong = f"expected {item.expected}, got {item.got}" if item.expected is not None else item.got
+        lines.append(f"passed: {item.name}" if item.ok else f"FAILED: {item.name}: {wrong}")
+    return Feedback(passed=all(item.ok for item in results), text="\n".join(lines))
+
+
+def _score(task_id: str, results: list[Checked] | Exception) -> Score:
+    if isinstance(results, Exception):
+        raise results
+    if not results:
+        raise ValueError(f"the answer key of task {task_id!r} holds no hidden check; make the tasks again")
+    failed = [item for item in results if not item.ok]
+    detail = f"{len(failed)} of {len(results)} failed; {failed[0].name}: {failed[0].got}" if failed else ""
+    return Score(task_id=task_id, passed=not failed, value=float(not failed), detail=detail)
