@@ -77,7 +77,7 @@ def test_mistakes_of_every_sort_are_reported_together(raw):
         ("agent", "iterations", 0),
         ("agent", "later_temperature", -0.1),
         ("sandbox", "level", "nofiles"),
-        ("evaluate", "protocol", "oracle"),
+        ("evaluate", "protocol", "lenient"),
         ("collect", "outcome", "gold"),
         ("train", "controls", ["untrained"]),
         ("validate", "near_duplicate", 0),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from parammem.errors import ConfigError
 
@@ -36,11 +36,95 @@ class TasksParams(Section):
     """Further evaluation tasks about a kind of quantity that no train or bank task is about."""
 
 
+class SourceParams(Section):
+    """Where real tasks of one split come from (docs/benchmarks.md)."""
+
+    domain: DomainName
+    split: Literal["train", "bank", "eval"]
+    benchmark: str
+    """humaneval, mbpp, livecodebench, apps, math, gsm8k, hotpotqa or 2wiki."""
+    path: str = ""
+    """File or folder in the original format, seen from data/benchmarks. Empty: the hub."""
+    hub: str = ""
+    """Data set of the hub; empty: the benchmark's usual one."""
+    config: str = ""
+    hub_split: str = ""
+    revision: str = ""
+    """Commit of the data set. A branch is taken too; then the commit found is written beside the tasks."""
+    files: str = ""
+    """Data files to read, for data sets that are not in the hub's own format."""
+    where: dict[str, str] = {}
+    """Tag → value that a task must have, e.g. {part: test} or {level: introductory}."""
+    take: int = Field(ge=0, default=0)
+    """How many; 0 takes all."""
+    balance: str = ""
+    """Tag over whose values these are spread evenly, e.g. type or level."""
+
+
+class BenchmarksParams(Section):
+    """Real benchmarks in place of pocket tasks."""
+
+    sources: tuple[SourceParams, ...] = ()
+    """Empty: pocket tasks."""
+    seed: int = 0
+    """Of the sampling."""
+    ngram: int = Field(ge=2, default=13)
+    """A training text that shares so many consecutive words with an evaluation question is contaminated."""
+    near_duplicate: float = Field(gt=0, le=1, default=0.8)
+    """So is one that shares this much of its word 3-shingles."""
+    contaminated_rows: int = Field(ge=0, default=0)
+    """Training is refused when more reflection rows than this are contaminated."""
+
+
+class ReflectorParams(Section):
+    """What ParamMem is made from, where that is not the agent's own model and one round."""
+
+    base: str = ""
+    """Model that the adapters are trained on, e.g. a smaller one (weak-to-strong). Empty: `engine.model`."""
+    rounds: int = Field(ge=1, default=1)
+    """Rounds of self-teaching: in each after the first, the last round's adapter labels the train tasks anew."""
+
+
+class PriceParams(Section):
+    """US dollars per million tokens of one model."""
+
+    prompt: float = Field(ge=0)
+    completion: float = Field(ge=0)
+
+
+class ServerParams(Section):
+    """An OpenAI-compatible server (`engine.kind: openai`). Nothing here changes what a stage writes, but the models'
+    names and `embedder`; so defaults decide nothing that DVC would have to know."""
+
+    base_url: str
+    """Up to and including /v1."""
+    other_urls: dict[str, str] = {}
+    """Base URLs of models that another server has, by the model's name."""
+    api_key_env: str = ""
+    """Name of the environment variable that holds the key. Empty: no key is sent."""
+    concurrency: int = Field(ge=1, default=64)
+    """Requests in flight at each server."""
+    timeout_seconds: float = Field(gt=0, default=300)
+    """For one attempt at one request."""
+    retries: int = Field(ge=0, default=6)
+    """Further attempts, with growing random waits."""
+    budget_tokens: int = Field(ge=0, default=0)
+    """Prompt and completion tokens of all roles and runs together that share a cache folder; 0: no limit."""
+    budget_usd: float = Field(ge=0, default=0)
+    """The same in money, by `prices`; 0: no limit."""
+    prices: dict[str, PriceParams] = {}
+    """By the model's name; an adapter costs what its base does."""
+    embedder: str = ""
+    """Embedding model of the server for banks and retrieval. Empty: the built-in one."""
+
+
 class EngineParams(Section):
     """The model behind actor, self-reflection and labels."""
 
+    kind: Literal["hf", "openai"] = "hf"
+    """hf: the model is run here; openai: a server has it under the name `model`."""
     model: str
-    """A Hugging Face folder, or a hub name."""
+    """A Hugging Face folder, or a hub name; with a server the name under which it has the model."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
     batch: int = Field(ge=1)
@@ -49,6 +133,14 @@ class EngineParams(Section):
     max_advice_tokens: int = Field(ge=1)
     cache: str = ".cache/completions"
     """Folder of the completion cache, outside every stage's outs. Empty: no cache."""
+    server: ServerParams | None = None
+    """For the kind openai."""
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> EngineParams:
+        if self.kind == "openai" and self.server is None:
+            raise ValueError("kind is openai, so server is needed; give server.base_url at least")
+        return self
 
 
 class SandboxParams(Section):
@@ -103,6 +195,10 @@ class ValidateParams(Section):
     """Jaccard similarity of word 3-shingles from which on two rows, or a row and an evaluation task, are the same."""
     max_quarantined: float = Field(ge=0, le=1)
     """The stage fails when a larger share of the rows had to be quarantined."""
+    allow_code: bool = False
+    """Reflections may hold programs: the paper's pitfalls show flawed ones."""
+    max_copied: int = Field(ge=0, default=0)
+    """Longest run of words that a reflection may share with its task; 0 lets it follow from `max_words`."""
 
 
 class TrainParams(Section):
@@ -137,7 +233,9 @@ class TrainParams(Section):
 class EvaluateParams(Section):
     """Methods compared at equal budget."""
 
-    protocol: Literal["strict", "two-phase"]
+    protocol: Literal["strict", "two-phase", "oracle", "released-code"]
+    also: tuple[Literal["strict", "two-phase", "oracle", "released-code"], ...] = ()
+    """Further protocols that the same methods run under, for the table that sets them side by side."""
     methods: tuple[str, ...]
     seed: int
     advice_draws: int = Field(ge=1)
@@ -217,6 +315,8 @@ class Params(Section):
     train: TrainParams
     evaluate: EvaluateParams
     tracking: TrackingParams
+    benchmarks: BenchmarksParams = Field(default_factory=BenchmarksParams)
+    reflector: ReflectorParams = Field(default_factory=ReflectorParams)
     experience: ExperienceParams = Field(default_factory=ExperienceParams)
     pool: PoolParams = Field(default_factory=PoolParams)
     gate: GateParams = Field(default_factory=GateParams)
@@ -262,11 +362,17 @@ def _explain(item: Any, raw: Any) -> str:
     return f"{place}: {item['msg']} (it is {item['input']!r})"
 
 
+def inner_section(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds, if it holds one, or one or None."""
+    kinds = [annotation, *getattr(annotation, "__args__", ())]
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
 def _known_keys(place: tuple[Any, ...]) -> list[str]:
     section: Any = Params
     for part in place:
         field = next((f for n, f in section.model_fields.items() if (f.alias or n) == part), None)
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+        section = field and inner_section(field.annotation)
+        if section is None:
             return []
-        section = field.annotation
     return [field.alias or key for key, field in section.model_fields.items()]

@@ -47,30 +47,46 @@ def answer_in(text: str) -> str:
 
 
 def official_equal(left: str, right: str) -> bool:
-    """MATH's official rule: the normal forms are the same string."""
-    return normal_form(left) == normal_form(right)
+    """MATH's official rule: the normal forms are the same string; where one has none, the answers themselves are."""
+    try:
+        return _official_form(left) == _official_form(right)
+    except ValueError:
+        return left == right
 
 
 def normal_form(answer: str) -> str:
-    """MATH's official normal form: spelling of fractions and roots, units, degrees, signs and spaces do not count."""
+    """MATH's official normal form: spelling of fractions and roots, units, degrees, signs and spaces do not count.
+
+    An answer that the official rules cannot read stays as it is.
+    """
+    try:
+        return _official_form(answer)
+    except ValueError:
+        return answer
+
+
+def _official_form(answer: str) -> str:
+    """The steps in the official order, which matters. Raises ValueError where the official code stumbles."""
     text = answer.replace("\n", "").replace("\\!", "").replace("\\\\", "\\")
     text = text.replace("tfrac", "frac").replace("dfrac", "frac").replace("\\left", "").replace("\\right", "")
     text = text.replace("^{\\circ}", "").replace("^\\circ", "").replace("\\$", "")
-    head, *unit = text.split("\\text{ ")
-    text = head if len(unit) == 1 else text
-    text = text.replace("\\%", "").replace(" .", " 0.").replace("{.", "{0.")
+    text, *units = text.split("\\text{ ")
+    if len(units) > 1:
+        raise ValueError("more than one unit")
+    text = text.replace("\\%", "").replace("%", "").replace(" .", " 0.").replace("{.", "{0.")
     if text.startswith("."):
         text = "0" + text
     name, *value = text.split("=")
     if len(value) == 1 and len(name) <= 2:
         text = value[0]
-    text = _whole_roots(text).replace(" ", "")
-    text = _whole_fractions(text)
+    text = _whole_fractions(_whole_roots(text).replace(" ", ""))
     return _slash(r"\frac{1}{2}" if text == "0.5" else text)
 
 
 def _whole_roots(text: str) -> str:
     """`\\sqrt3` → `\\sqrt{3}`."""
+    if text.endswith("\\sqrt"):
+        raise ValueError("a root of nothing")
     return re.sub(r"\\sqrt([^{])", r"\\sqrt{\1}", text)
 
 
@@ -81,6 +97,8 @@ def _whole_fractions(text: str) -> str:
     for part in parts:
         if part.startswith("{"):
             made += "\\frac" + part
+        elif not part:
+            raise ValueError("a fraction of nothing")
         elif len(part) < 2:
             return text
         elif part[1] == "{":
