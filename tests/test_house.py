@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -129,9 +130,18 @@ def test_every_param_is_explained():
     keys = {"domains"}
     for section, field in config.Params.model_fields.items():
         if section != "domains":
-            name = field.alias or section
-            keys |= {f"{name}.{inner.alias or key}" for key, inner in field.annotation.model_fields.items()}  # pyright: ignore
+            keys |= keys_of(field.alias or section, field.annotation)
     assert keys == listed
+
+
+def keys_of(name: str, annotation: Any) -> set[str]:
+    """Keys of a section, those of the sections in it included."""
+    keys = set()
+    for key, field in annotation.model_fields.items():
+        full = f"{name}.{field.alias or key}"
+        inner = config.inner_section(field.annotation)
+        keys |= {full} | (keys_of(full, inner) if inner else set())
+    return keys
 
 
 def test_default_params_are_valid_and_name_every_key_that_has_no_default():

@@ -6,6 +6,8 @@ Rooms below never see Params: stages hand them plain typed arguments.
 from __future__ import annotations
 
 import difflib
+import types
+import typing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -363,8 +365,8 @@ def _explain(item: Any, raw: Any) -> str:
 
 
 def inner_section(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field holds, if it holds one, or one or None."""
-    kinds = [annotation, *getattr(annotation, "__args__", ())]
+    """The section that a field holds, if it holds one, or one or None; not those in a list or a dict."""
+    kinds = typing.get_args(annotation) if typing.get_origin(annotation) is types.UnionType else (annotation,)
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 

@@ -31,7 +31,7 @@ SERVERS = {"openai": "vllm", "openai-cached": "vllm", "openai-seeds-apart": "apa
 
 
 @pytest.fixture(params=["scripted", "hf", "hf-stock-forward", "cached", *SERVERS])
-def engine(request, tiny_model, tmp_path) -> Iterator[Engine]:
+def engine(request, tmp_path) -> Iterator[Engine]:
     if request.param in SERVERS:
         with LocalServer(models=["base"], seeds=SERVERS[request.param]) as local:
             server = Server(ServerSettings(local.url, concurrency=4), Account(Terms()))
@@ -42,7 +42,7 @@ def engine(request, tiny_model, tmp_path) -> Iterator[Engine]:
     elif request.param == "cached":
         yield CachedEngine(ScriptedEngine(scripted_reply), tmp_path / "cache", batch=3)
     else:
-        yield HfEngine.load(tiny_model, device="cpu", batch=5, lean=request.param == "hf")
+        yield HfEngine.load(request.getfixturevalue("tiny_model"), device="cpu", batch=5, lean=request.param == "hf")
 
 
 def ask(text: str, **settings) -> Request:

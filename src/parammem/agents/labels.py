@@ -5,13 +5,17 @@ No labeller sees an answer key. An outcome is one bit about a whole trajectory, 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from parammem.agents.concurrent import call
 from parammem.core import ReflectionExample, Task, Trajectory, digest_of
 from parammem.core.reflection import LabelSource
 from parammem.domains.base import Domain
 from parammem.engines.base import Engine, Message, Request
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -108,14 +112,17 @@ def _from_task(how: Labelling, task: Task) -> _Question:
 
 def _asked(how: Labelling, questions: Sequence[_Question]) -> list[ReflectionExample]:
     requests = [
-        Request(messages=q.messages, temperature=q.temperature, max_tokens=how.max_tokens, seed=q.seed)
+        Request(messages=q.messages, temperature=q.temperature, max_tokens=how.max_tokens, seed=q.seed, role="teacher")
         for q in questions
     ]
-    replies = how.engine.complete(requests)
-    return [
-        _row(how, q.task, q.trajectory_id, q.part, reply[0].text.strip(), how.engine.digest)
-        for q, reply in zip(questions, replies, strict=True)
-    ]
+    replies = call(how.engine.complete, requests)
+    rows = []
+    for q, reply in zip(questions, replies, strict=True):
+        if isinstance(reply, Exception):
+            log.warning("no row from task %r (%s): the labeller did not answer: %s", q.task.task_id, q.part, reply)
+        else:
+            rows.append(_row(how, q.task, q.trajectory_id, q.part, reply[0].text.strip(), how.engine.digest))
+    return rows
 
 
 def _row(how: Labelling, task: Task, trajectory_id: str, part: str, text: str, author: str) -> ReflectionExample:

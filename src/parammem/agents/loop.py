@@ -181,7 +181,7 @@ def _reflect(agent: Agent, task: Task, seed: int, number: int, log: _Log) -> Gen
 
 
 def _ask(log: _Log, role: str, engine: Engine, request: Request) -> Generator[Step, Answer, str]:
-    completion = yield Ask(engine, request)
+    completion = yield Ask(engine, request.model_copy(update={"role": role}))
     assert isinstance(completion, Completion)
     used = log.usage.get(role, Usage())
     log.usage[role] = used.plus(1, completion.prompt_tokens, completion.completion_tokens)

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from parammem.cli import audit, doctor, ingest, pocket, reflect, sandbox, stage, track
+from parammem.cli import audit, doctor, ingest, pocket, reflect, sandbox, serve, stage, track
 from parammem.errors import ParamMemError
 
 INTERRUPTED = 130
@@ -42,6 +42,7 @@ app.add_typer(stage.app, name="stage")
 app.command("track")(track.track)
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(pocket.app, name="pocket")
+app.add_typer(serve.app, name="serve")
 app.command("doctor")(doctor.doctor)
 
 

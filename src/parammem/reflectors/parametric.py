@@ -92,6 +92,7 @@ class ParamMem:
             max_tokens=self.max_tokens,
             seed=seed,
             n=n,
+            role="reflector",
         )
         (draws,) = self.engine.complete([request])
         return [

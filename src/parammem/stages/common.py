@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from parammem.agents.loop import Budget
 from parammem.config import Params
@@ -14,8 +15,13 @@ from parammem.core.jsonl import write_text
 from parammem.domains import Domain, get_domain
 from parammem.engines.base import Engine
 from parammem.engines.cached import CachedEngine
+from parammem.engines.concurrent import ConcurrentCache
 from parammem.errors import TooManyFailures
 from parammem.evaluation.inputs import Work
+
+if TYPE_CHECKING:
+    from parammem.agents.bank import Embed
+    from parammem.engines.openai.servers import Servers
 
 
 class Engines:
@@ -23,14 +29,20 @@ class Engines:
 
     def __init__(self, params: Params, root: Path) -> None:
         self._params, self._root = params.engine, root
-        self._opened: list[CachedEngine] = []
+        self._opened: list[CachedEngine | ConcurrentCache] = []
 
     def open(self, model: str = "", adapter: Path | None = None) -> Engine:
-        """The model of params, or another one; with or without an adapter. Raises as `HfEngine.load` does."""
+        """The model of params, or another one; with or without an adapter. Raises as `HfEngine.load` does, and with a
+        server as `Servers.open`."""
         from parammem.engines.hf import HfEngine
 
         p = self._params
         folder = self._root / (model or p.model)
+        if self._servers is not None:
+            served = self._servers.open(model or p.model, folder if folder.is_dir() else None, adapter)
+            if isinstance(served, ConcurrentCache):
+                self._opened.append(served)
+            return served
         name = str(folder) if folder.exists() else (model or p.model)
         engine = HfEngine.load(name, adapter=adapter, device=p.device, dtype=p.dtype, batch=p.batch)
         if not p.cache:
@@ -38,6 +50,33 @@ class Engines:
         cached = CachedEngine(engine, self._root / p.cache)
         self._opened.append(cached)
         return cached
+
+    @cached_property
+    def _servers(self) -> Servers | None:
+        """Where the models are, if they are not run here."""
+        p, server = self._params, self._params.server
+        if p.kind == "hf" or server is None:
+            return None
+        from parammem.engines.openai.account import Price, Terms
+        from parammem.engines.openai.server import ServerSettings
+        from parammem.engines.openai.servers import Servers
+
+        settings = ServerSettings(
+            base_url=server.base_url,
+            api_key_env=server.api_key_env,
+            concurrency=server.concurrency,
+            timeout_seconds=server.timeout_seconds,
+            retries=server.retries,
+        )
+        prices = {name: Price(price.prompt, price.completion) for name, price in server.prices.items()}
+        terms = Terms(server.budget_tokens, server.budget_usd, prices)
+        return Servers(settings, terms, self._root / p.cache if p.cache else None, server.other_urls)
+
+    def embed(self, built_in: Embed) -> Embed:
+        """The embedding of banks and retrieval: the built-in one, or a server's where params name one."""
+        if self._servers is None or not self._params.server or not self._params.server.embedder:
+            return built_in
+        return self._servers.embedder(self._params.server.embedder)
 
     def work(self, stage: str) -> Work:
         """Tokens written and completions found in the cache since the start."""
@@ -62,6 +101,7 @@ def open_domain(params: Params, name: str) -> Domain:
     s = params.sandbox
     return get_domain(
         name,
+        real=bool(params.benchmarks.sources),
         workers=s.workers,
         level=s.level,
         wall_seconds=s.wall_seconds,

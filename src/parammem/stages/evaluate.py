@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from parammem.agents import batch
-from parammem.agents.bank import TrajectoryBank
+from parammem.agents.bank import Embed, TrajectoryBank
 from parammem.agents.loop import Agent, solve
 from parammem.agents.methods import METHODS, get_method
 from parammem.config import Params
@@ -46,6 +46,8 @@ class Bench:
     """trained, untrained, shuffled, other_world, majority, retrieved."""
     tasks: Mapping[str, Sequence[Task]]
     """By slice."""
+    embed: Embed = embed
+    """Of banks and retrieval."""
 
     def everything(self) -> list[Task]:
         return [task for part in SLICES for task in self.tasks[part]]
@@ -85,9 +87,10 @@ def _bench(params: Params, places: Places, engines: Engines) -> Bench:
     for control in params.train.controls:
         reflectors[control] = _adapted(places.control(control), engines, judge)
     reflectors["majority"] = Constant(majority_advice(places.domain, rows))
-    reflectors["retrieved"] = Retrieved(rows, embed)
+    embedding = engines.embed(embed)
+    reflectors["retrieved"] = Retrieved(rows, embedding)
     tasks = {part: read_jsonl(places.tasks(part), Task) for part in SLICES}
-    return Bench(params, places, judge, actor, reflectors, tasks)
+    return Bench(params, places, judge, actor, reflectors, tasks, embedding)
 
 
 def _adapted(folder: Path, engines: Engines, judge: Domain) -> ParamMem:
@@ -113,12 +116,12 @@ def _bank(bench: Bench) -> TrajectoryBank:
     tasks = read_jsonl(bench.places.tasks("bank"), Task)
     needed = any(get_method(name).bank for name in bench.params.evaluate.methods)
     if not needed or bench.params.evaluate.protocol == "two-phase":
-        return TrajectoryBank([], [], embed)
+        return TrajectoryBank([], [], bench.embed)
     agent = Agent(
         method=METHODS["reflexion"], domain=bench.judge, actor=bench.actor, budget=budget(bench.params), arm="bank"
     )
     runs = [solve(agent, task, bench.params.evaluate.seed) for task in tasks]
-    return TrajectoryBank(tasks, batch.run(runs, progress_bar(len(runs), f"bank {bench.judge.name}")), embed)
+    return TrajectoryBank(tasks, batch.run(runs, progress_bar(len(runs), f"bank {bench.judge.name}")), bench.embed)
 
 
 def _one_phase(bench: Bench, bank: TrajectoryBank) -> list[Trajectory]:
@@ -143,7 +146,7 @@ def _two_phases(bench: Bench) -> list[Trajectory]:
         if not agent.method.bank:
             found += first
             continue
-        bank = TrajectoryBank(tasks, first, embed)
+        bank = TrajectoryBank(tasks, first, bench.embed)
         again = [t for t, done in zip(tasks, first, strict=True) if done.stop != "visible-pass"]
         shown: list[list[Example]] = bank.retrieve(again, bench.params.agent.examples)
         start = bench.params.agent.iterations + 1
@@ -289,6 +292,7 @@ def _sampled(
             max_tokens=bench.params.engine.max_advice_tokens,
             seed=bench.params.evaluate.seed,
             n=count,
+            role="reflector",
             first_draw=1000,  # not the draws that the loop has used
         )
         for task in tasks

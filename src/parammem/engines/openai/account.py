@@ -45,6 +45,13 @@ class Most:
     usd: float = 0.0
 
 
+def most_of(request: Request, draws: int, price: Price) -> Most:
+    """An upper bound: a token is at least one byte."""
+    prompt = FRAME + sum(FRAME + len(message.content.encode()) for message in request.messages)
+    completion = request.max_tokens * draws
+    return Most(prompt + completion, price.of(prompt, completion))
+
+
 @dataclass(frozen=True)
 class Terms:
     """What may be spent, and what a model's tokens cost. 0 is no limit; a model without a price is free."""
@@ -55,12 +62,6 @@ class Terms:
 
     def price(self, model: str) -> Price:
         return self.prices.get(model, Price())
-
-    def most(self, model: str, request: Request, draws: int) -> Most:
-        """An upper bound: a token is at least one byte."""
-        prompt = FRAME + sum(FRAME + len(message.content.encode()) for message in request.messages)
-        completion = request.max_tokens * draws
-        return Most(prompt + completion, self.price(model).of(prompt, completion))
 
 
 class Account:
@@ -115,15 +116,14 @@ class Account:
         finally:
             self.release(most)
 
-    async def charge(self, role: str, model: str, usage: Any) -> None:
+    async def charge(self, role: str, model: str, price: Price, usage: Any) -> None:
         """Book what a server says it counted (the `usage` object of a response), whether its answer was usable or not.
 
         Raises:
             EngineError: it could not be written down.
         """
         prompt, completion = counted(usage, "prompt_tokens"), counted(usage, "completion_tokens")
-        cost = self.terms.price(model).of(prompt, completion)
-        one = Spent(role, model, 1, prompt, completion, cost)
+        one = Spent(role, model, 1, prompt, completion, price.of(prompt, completion))
         if self._store is None:
             self._spent = plus(self._spent, one)
             return

@@ -19,7 +19,7 @@ from parammem.core.record import digest_of
 from parammem.engines.base import Completion, Request, chat
 from parammem.engines.concurrent import concerns_one, gathered
 from parammem.engines.digests import model_digest
-from parammem.engines.openai.account import counted
+from parammem.engines.openai.account import counted, most_of
 from parammem.engines.openai.server import Call, Server, Unusable
 from parammem.engines.sampling import GREEDY, messages_digest
 from parammem.errors import ModelMissingError, RequestFailed
@@ -34,8 +34,10 @@ PROBE = Request(messages=chat("Write whichever words come to mind."), temperatur
 class OpenAIEngine:
     """Writes text with a model, or an adapter, that a server has under this name. `digest` says what it is."""
 
-    def __init__(self, server: Server, model: str, digest: str) -> None:
+    def __init__(self, server: Server, model: str, digest: str, base: str = "") -> None:
+        """base: the model by whose price it is paid, if not its own."""
         self.server = server
+        self._price = server.account.terms.price(base or model)
         self.model = model
         self.digest = digest
         self._together: asyncio.Task[bool] | None = None
@@ -82,8 +84,8 @@ class OpenAIEngine:
             body["n"] = n
         if request.stop:
             body["stop"] = list(request.stop)
-        most = self.server.account.terms.most(self.model, request, n)
-        call = Call("/chat/completions", body, request.role, self.model, most)
+        most = most_of(request, n, self._price)
+        call = Call("/chat/completions", body, request.role, self.model, most, self._price)
         return await self.server.post(call, lambda payload: read_completions(payload, request, self.model)[:n])
 
     async def _writes_together(self) -> bool:

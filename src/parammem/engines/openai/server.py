@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from parammem.engines.openai.account import Account, Most
+from parammem.engines.openai.account import Account, Most, Price
 from parammem.errors import ConfigError, EngineError, ModelMissingError, RequestFailed
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FREE = Most()
+NOTHING, FREE = Most(), Price()
 REPEATED = frozenset({408, 409, 425, 429})
 """Statuses below 500 that may go away by waiting."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
@@ -82,7 +82,9 @@ class Call:
     body: dict[str, Any]
     role: str
     model: str
-    most: Most = FREE
+    most: Most = NOTHING
+    """The most it can cost: what the budget must have room for."""
+    price: Price = FREE
 
 
 class Server:
@@ -165,7 +167,7 @@ class Server:
         with self.account.reserved(call.most):
             payload = await self._fetch("POST", call.path, call.body, lambda payload: payload)
             usage = payload.get("usage") if isinstance(payload, dict) else None
-            await self.account.charge(call.role, call.model, usage)
+            await self.account.charge(call.role, call.model, call.price, usage)
         return _read(read, payload)
 
     async def _fetch(self, method: str, path: str, body: Any, read: Callable[[Any], T]) -> T:

@@ -27,6 +27,7 @@ from parammem.errors import AdapterError, ConfigError, EngineError, ModelMissing
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What --max-lora-rank may be."""
+LONGEST = 8192
 CANARIES = (
     "What should be considered before this is solved?",
     "Give one piece of advice.",
@@ -68,7 +69,7 @@ def open_adapter(server: Server, base: str, folder: Path, base_folder: Path | No
     name = adapter_name(card.domain, digest)
     server.start(_ready(server, base, name, folder.resolve())).result()
     of_base = model_digest(base_folder) if base_folder else ""
-    return OpenAIEngine(server, name, digest_of(["openai", PROTOCOL, base, of_base, digest]))
+    return OpenAIEngine(server, name, digest_of(["openai", PROTOCOL, base, of_base, digest]), base)
 
 
 async def _ready(server: Server, base: str, name: str, folder: Path) -> None:
@@ -222,3 +223,9 @@ def check_url(base_url: str) -> None:
     url = urlsplit(base_url)
     if url.scheme != "http" or not url.hostname or url.path.rstrip("/") != "/v1":
         raise ConfigError(f"--base-url: {base_url!r} should look like http://127.0.0.1:8000/v1")
+
+
+def model_length(folder: Path) -> int:
+    """How many tokens a model takes, at most LONGEST: more would only take memory from concurrency."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return min(int(config.get("max_position_embeddings") or LONGEST), LONGEST)

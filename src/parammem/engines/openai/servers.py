@@ -1,0 +1,96 @@
+"""The servers of one run: which model is where, one account for all of them, and one completion cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
+from pathlib import Path
+
+from parammem.engines.concurrent import ConcurrentCache
+from parammem.engines.openai.account import Account, Terms
+from parammem.engines.openai.embedder import Embedder
+from parammem.engines.openai.engine import OpenAIEngine, open_model
+from parammem.engines.openai.server import Server, ServerSettings
+from parammem.engines.openai.vllm import open_adapter
+from parammem.engines.store import Spent, Store
+from parammem.errors import ConfigError
+
+
+class Servers:
+    """Opens engines for models and adapters that servers have."""
+
+    def __init__(
+        self, settings: ServerSettings, terms: Terms, cache: Path | None, elsewhere: Mapping[str, str] | None = None
+    ) -> None:
+        """
+        Args:
+            cache: folder of the completion cache and of the account. None: neither is kept.
+            elsewhere: base URLs of models that are not at `settings.base_url`.
+
+        Raises:
+            EngineError: the cache cannot be used.
+        """
+        self._settings, self._elsewhere = settings, dict(elsewhere or {})
+        self._store = Store(cache) if cache else None
+        self.account = Account(terms, self._store)
+        self._servers: dict[str, Server] = {}
+
+    def open(
+        self, model: str, folder: Path | None = None, adapter: Path | None = None
+    ) -> OpenAIEngine | ConcurrentCache:
+        """The engine for a model by the name that its server has it under, or for an adapter on it.
+
+        Args:
+            folder: where the model lies here, if it does.
+
+        Raises:
+            ConfigError: the key is missing, or the URL is none.
+            ModelMissingError, AdapterError, EngineError: as `open_model` and `open_adapter`.
+        """
+        server = self._server(model)
+        self._check_price(model)
+        if adapter is None:
+            engine = open_model(server, model, folder)
+        else:
+            engine = open_adapter(server, model, adapter, folder)
+        return ConcurrentCache(engine, self._store) if self._store else engine
+
+    def embedder(self, model: str) -> Embedder:
+        """Raises ConfigError as `open` does."""
+        self._check_price(model)
+        return Embedder(self._server(model), model, self._store)
+
+    def spent(self) -> list[Spent]:
+        """By role and model, since the cache was begun."""
+        return self.account.total()
+
+    def _check_price(self, model: str) -> None:
+        if self.account.terms.budget_usd and model not in self.account.terms.prices:
+            raise ConfigError(
+                f"engine.server.budget_usd needs the price of {model!r}; add it to engine.server.prices "
+                "(prompt and completion, US dollars per million tokens; 0 where it is free)"
+            )
+
+    def _server(self, model: str) -> Server:
+        url = self._elsewhere.get(model, self._settings.base_url)
+        if url not in self._servers:
+            self._servers[url] = Server(replace(self._settings, base_url=url), self.account)
+        return self._servers[url]
+
+
+def spent_table(spent: Sequence[Spent]) -> str:
+    """What was spent, a line for each role and model, and their sum."""
+    if not spent:
+        return "nothing was spent"
+    rows = [("role", "model", "answers", "prompt tokens", "completion tokens", "US$")]
+    rows += [_row(one) for one in spent]
+    rows += [_row(reduce(lambda total, one: total.plus(one), spent, Spent("all", "", 0, 0, 0, 0.0)))]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    lines = [[f"{cell:{'<' if n < 2 else '>'}{widths[n]}}" for n, cell in enumerate(row)] for row in rows]
+    return "\n".join("  ".join(line) for line in lines)
+
+
+def _row(one: Spent) -> tuple[str, ...]:
+    counts = (f"{count:,}" for count in one[2:5])
+    return (one.role, one.model, *counts, f"{one.usd:.4f}")
