@@ -76,20 +76,43 @@ def test_training_killed_between_checkpoints_goes_on_and_ends_in_the_same_bytes(
                 pass
         return len(seen)
 
-    for further in (2, 5, 25):  # the last of these lies in the second adapter or the third
+    for further in (2, 5, 25):  # the last of these lies in the second adapter
         wanted = checkpoints() + further
         code, _ = stopped_when(
             project, lambda at=wanted: checkpoints() >= at, signal.SIGKILL, "stage", "train", "--domain", "math"
         )
         assert code == -signal.SIGKILL
-        assert not (project / "models/controls/math/other_world").exists(), "the last adapter was finished already"
+        for out in OUTS["train"]:  # as DVC does before it runs a stage again
+            shutil.rmtree(project / out, ignore_errors=True)
     assert len(list(folder.glob("*/*.pt"))) == 1, "the adapter that was being trained has its checkpoint"
+    assert len(list(folder.glob("finished/*"))) == 1, "the first adapter is kept"
     again = parammem(project, "stage", "train", "--domain", "math")
     assert again.returncode == 0, again.stderr
-    begun_anew = re.findall(r"train:\s+0%\|[^|]*\| 0/60 \[00:00<", again.stderr)
-    assert len(begun_anew) == 2, "of three adapters one goes on from its checkpoint"
+    begun = re.findall(r"train:\s+\d+%\|[^|]*\| (\d+)/60 \[00:00<", again.stderr)
+    assert len(begun) == 2, "the first adapter is not trained again"
+    assert int(begun[0]) > 0, "the second goes on from its checkpoint"
+    assert begun[1] == "0"
     assert snapshot(project, *OUTS["train"]) == expected
-    assert list(folder.glob("*/*")) == [], "checkpoints and partial files of finished runs are cleaned away"
+    assert list(folder.glob("*/*")) == [], "checkpoints, finished adapters and partial files are cleaned away"
+
+
+def test_training_killed_between_two_adapters_trains_nothing_twice(trained, tmp_path):
+    whole = fresh(trained, tmp_path / "whole", "train")
+    done = parammem(whole, "stage", "train", "--domain", "math")
+    assert done.returncode == 0, done.stderr
+
+    project = fresh(trained, tmp_path / "killed", "train")
+    second = project / "models/controls/math/shuffled"
+    code, _ = stopped_when(project, second.exists, signal.SIGKILL, "stage", "train", "--domain", "math")
+    assert code == -signal.SIGKILL
+    finished = len(list((project / ".cache/checkpoints/math/finished").iterdir()))
+    assert finished in (2, 3)
+    for out in OUTS["train"]:
+        shutil.rmtree(project / out, ignore_errors=True)
+    again = parammem(project, "stage", "train", "--domain", "math")
+    assert again.returncode == 0, again.stderr
+    assert len(re.findall(r"train:\s+0%\|[^|]*\| 0/6 \[00:00<", again.stderr)) == 3 - finished
+    assert snapshot(project, *OUTS["train"]) == snapshot(whole, *OUTS["train"])
 
 
 def test_ctrl_c_ends_with_130_says_what_to_run_and_leaves_the_files_as_they_were(trained, tmp_path):

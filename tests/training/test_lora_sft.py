@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +29,12 @@ FILES = {"README.md", "adapter.json", "adapter_config.json", "adapter_model.safe
 
 
 def train(
-    base: Path, folder: Path, rows: list[ReflectionExample] | None = None, on_step: OnStep | None = None, **changes: Any
+    base: Path,
+    folder: Path,
+    rows: list[ReflectionExample] | None = None,
+    on_step: OnStep | None = None,
+    finished: Path | None = None,
+    **changes: Any,
 ) -> Adapter:
     return train_lora(
         make_rows(40) if rows is None else rows,
@@ -41,6 +47,7 @@ def train(
         progress=False,
         threads=1,
         on_step=on_step,
+        finished=finished,
     )
 
 
@@ -197,6 +204,51 @@ train(Path({str(tiny_base)!r}), Path({str(tmp_path)!r}), on_step=slow)
     made: list[int] = []
     train(tiny_base, tmp_path, on_step=lambda done, loss, rate: made.append(done))
     assert made[0] in (5, 9)
+    assert contents(tmp_path) == contents(trained)
+
+
+def test_an_adapter_that_was_finished_before_a_kill_is_not_made_again(
+    trained: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    train(tiny_base, tmp_path, finished=tmp_path / "kept")
+    assert contents(tmp_path) == contents(trained)
+    shutil.rmtree(tmp_path / "out")
+    made: list[int] = []
+    again = train(tiny_base, tmp_path, finished=tmp_path / "kept", on_step=lambda done, loss, rate: made.append(done))
+    assert made == []
+    assert again.digest == adapter_digest(tmp_path / "out")
+    assert contents(tmp_path) == contents(trained)
+
+
+@pytest.mark.parametrize("other", ["rows", "provenance", "recipe", "code"])
+def test_a_finished_adapter_serves_no_other_run(
+    tiny_base: Path, tmp_path: Path, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other provenance gives the same weights and another model card."""
+    short: dict[str, Any] = {"max_steps": 2, "finished": tmp_path / "kept"}
+    train(tiny_base, tmp_path, **short)
+    rows = make_rows(40)
+    if other == "rows":
+        rows[3] = make_row(3, reflection="round half down")
+    elif other == "provenance":
+        rows = [row.model_copy(update={"outcome": "visible"}) for row in rows]
+    elif other == "recipe":
+        short["learning_rate"] = 0.005
+    else:
+        monkeypatch.setattr("parammem.training.lora_sft.code_version", lambda: "another")
+    made: list[int] = []
+    train(tiny_base, tmp_path, rows, on_step=lambda done, loss, rate: made.append(done), **short)
+    assert made == [1, 2]
+
+
+def test_a_finished_adapter_whose_weights_were_spoiled_is_made_again(
+    trained: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    train(tiny_base, tmp_path, finished=tmp_path / "kept")
+    (kept,) = (tmp_path / "kept").iterdir()
+    (kept / "adapter_model.safetensors").write_bytes(b"cut short")
+    with pytest.warns(UserWarning, match="training it again"):
+        train(tiny_base, tmp_path, finished=tmp_path / "kept")
     assert contents(tmp_path) == contents(trained)
 
 

@@ -57,6 +57,11 @@ class Places:
         return self.root / ".cache" / "checkpoints" / self.domain / name
 
     @property
+    def finished(self) -> Path:
+        """Adapters that `train` has finished, until it has finished all of them."""
+        return self.root / ".cache" / "checkpoints" / self.domain / "finished"
+
+    @property
     def evaluation(self) -> Path:
         return self.root / "reports" / "evaluation" / self.domain
 

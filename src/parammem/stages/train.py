@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,13 +22,16 @@ OTHER_WORLD = 1_000_003
 
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
-    """Writes models/reflectors/<domain>/ and models/controls/<domain>/<control>/. Raises as `train_lora` does."""
+    """Writes models/reflectors/<domain>/ and models/controls/<domain>/<control>/. Raises as `train_lora` does.
+
+    After a kill nothing is trained twice: what was finished is taken from a cache, which ends with the stage.
+    """
     places = Places(root, domain)
     rows = read_jsonl(places.validated, ReflectionExample)
-    _train(params, rows, places.reflector, places.checkpoints("reflector"), domain, root)
+    _train(params, rows, places.reflector, "reflector", places)
     for control in params.train.controls:
-        made = control_rows(control, rows, places, params)
-        _train(params, made, places.control(control), places.checkpoints(control), domain, root)
+        _train(params, control_rows(control, rows, places, params), places.control(control), control, places)
+    shutil.rmtree(places.finished, ignore_errors=True)
 
 
 def control_rows(
@@ -75,18 +79,17 @@ def majority_advice(domain: str, rows: Sequence[ReflectionExample]) -> str:
     return " ; ".join(f"{name} {max(said, key=lambda v: said[v])}" for name, said in counts.items())
 
 
-def _train(
-    params: Params, rows: list[ReflectionExample], out: Path, checkpoints: Path, domain: str, root: Path
-) -> None:
-    base = root / params.engine.model
+def _train(params: Params, rows: list[ReflectionExample], out: Path, name: str, places: Places) -> None:
+    base = places.root / params.engine.model
     train_lora(
         rows,
-        open_domain(params, domain).advise,
+        open_domain(params, places.domain).advise,
         base if base.exists() else params.engine.model,
         params.train,
         out,
-        checkpoints,
+        places.checkpoints(name),
         device=params.engine.device,
         dtype=params.engine.dtype,
         threads=params.train.threads,
+        finished=places.finished,
     )

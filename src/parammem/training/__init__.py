@@ -1,1 +1,2 @@
-"""Rows in, an adapter folder out: encoding, order, selection, controls, lora_sft (the recipe), checkpoint, publish."""
+"""Rows in, an adapter folder out: lora_sft is the recipe; prepare, encoding, order, selection and controls feed it;
+lean computes its forward; checkpoint, finished and publish write."""

@@ -1,16 +1,15 @@
 """The recipe: LoRA fine-tuning of a causal language model on (task text, reflection) rows, through PEFT.
 
-A loop of our own; docs/decisions.md ("Training loop") has the measurement against transformers' Trainer. Everything
-random in a step follows from (seed, step), so a run that was killed goes on from its last checkpoint to the very
-adapter that it would have made. What is written, and how, is in publish.py.
+A loop of our own; docs/decisions.md ("Training loop") has the measurement against transformers' Trainer. Small models
+take the lean forward of lean.py, all others PEFT's own. Everything random in a step follows from (seed, step), so a
+run that was killed goes on from its last checkpoint to the very adapter that it would have made. What is written, and
+how, is in publish.py.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,13 @@ from typing import Any
 from parammem.config import TrainParams
 from parammem.core import Adapter, ReflectionExample, digest_of
 from parammem.engines.base import Message
-from parammem.engines.digests import model_digest
-from parammem.engines.hf import find_model
-from parammem.errors import AdapterError, DataError, ModelMissingError
+from parammem.errors import AdapterError, DataError
 from parammem.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from parammem.training.encoding import IGNORED, Encoded, collate, encode, pad_id
+from parammem.training.encoding import IGNORED, Encoded, collate, pad_id
+from parammem.training.finished import code_version, place, whole
+from parammem.training.lean import lean_logits, leans
 from parammem.training.order import Plan, split_held_out
+from parammem.training.prepare import chosen_device, encode_rows, load_base, one_bar, own_settings, with_lora
 from parammem.training.publish import Result, publish, written_name
 
 OnStep = Callable[[int, float, float], None]
@@ -44,6 +44,8 @@ def train_lora(
     dtype: str = "float32",
     threads: int = 2,
     on_step: OnStep | None = None,
+    finished: Path | None = None,
+    lean: bool = True,
 ) -> Adapter:
     """Train an adapter and write its folder `out`, whole or not at all.
 
@@ -55,6 +57,10 @@ def train_lora(
         dtype: of the base weights; the adapter is always trained in float32.
         threads: CPU threads. Sums are split by thread, so another number gives other bits; a fixed one gives the
             same adapter on machines with more cores.
+        finished: a folder outside every stage's outs that keeps the adapter once more. A later call that would make
+            this very adapter takes it from there, so that whoever trains several need not begin anew after a kill;
+            who is done with all of them removes the folder.
+        lean: allow the lean forward for models it fits. False: always PEFT's own.
 
     Raises:
         DataError: no rows, rows of several domains, or a row that cannot be encoded.
@@ -64,26 +70,35 @@ def train_lora(
     domain = _one_domain(rows)
     learned, held = split_held_out(rows, params.held_out)
     learned = _select(learned, params)
-    place = _device(device)
-    with _own_settings(place, params.seed, threads), _one_bar():
-        tokenizer, base, base_digest = _load_base(base_model, dtype)
-        train = _encode_rows(learned, messages, tokenizer, base)
+    where = chosen_device(device)
+    with own_settings(where, params.seed, threads), one_bar():
+        tokenizer, base, base_digest = load_base(base_model, dtype)
+        train = encode_rows(learned, messages, tokenizer, base)
+        model = with_lora(base, params).to(where)
         run = _Run(
-            model=_with_lora(base, params).to(place),
+            model=model,
             train=train,
-            held=_encode_rows(held, messages, tokenizer, base) if held else [],
+            held=encode_rows(held, messages, tokenizer, base) if held else [],
             plan=Plan(tuple(len(row.ids) for row in train), params),
             pad=pad_id(tokenizer),
-            device=place,
+            device=where,
+            lean=lean and leans(model, params),
         )
-        # All that decides the result, so that a checkpoint is never taken up by another run.
-        hashes = [digest_of([row.ids, row.prompt]) for row in (*run.train, *run.held)]
-        recipe = {**params.model_dump(mode="json"), "dtype": dtype, "threads": threads, "device": place.split(":")[0]}
-        key = digest_of([hashes, len(train), base_digest, recipe])
-        checkpoint = Path(checkpoints) / f"{key[:24]}.pt"
+        recipe = {**params.model_dump(mode="json"), "dtype": dtype, "threads": threads, "device": where.split(":")[0]}
+        name = written_name(base_model)
+        # All that decides the result, so that no checkpoint and no adapter is ever taken up by another run.
+        tokens = [[row.ids, row.prompt] for row in (*run.train, *run.held)]
+        provenance = [row.model_dump(mode="json") for row in learned]
+        key = digest_of([tokens, provenance, name, base_digest, recipe, run.lean, code_version()])[:24]
+        kept = None if finished is None else Path(finished) / key
+        if kept and (adapter := whole(kept)):
+            place(kept, Path(out))
+            return adapter
+        checkpoint = Path(checkpoints) / f"{key}.pt"
         done = _fit(run, checkpoint, progress, on_step)
-        result = Result(domain, learned, len(held), written_name(base_model), base_digest, recipe, done)
-        adapter = publish(run.model, result, Path(out))
+        adapter = publish(model, Result(domain, learned, len(held), name, base_digest, recipe, done), kept or Path(out))
+    if kept:
+        place(kept, Path(out))
     checkpoint.unlink(missing_ok=True)
     return adapter
 
@@ -98,6 +113,7 @@ class _Run:
     plan: Plan
     pad: int
     device: str
+    lean: bool = False
 
     def weights(self) -> dict[str, Any]:
         """The adapter's own tensors: the only ones that learn."""
@@ -183,9 +199,14 @@ def _loss_sum(run: _Run, rows: Sequence[Encoded]) -> tuple[Any, int]:
     ids, labels = torch.tensor(batch.ids), torch.tensor(batch.labels)
     columns = (labels != IGNORED).any(0).nonzero()[:, 0]
     targets = labels[:, columns].flatten().to(run.device)
-    answer = run.model(input_ids=ids.to(run.device), logits_to_keep=(columns - 1).to(run.device), use_cache=False)
-    logits = answer.logits.flatten(0, 1).float()
-    total = torch.nn.functional.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum")
+    ids, before = ids.to(run.device), (columns - 1).to(run.device)
+    if run.lean:
+        logits = lean_logits(run.model, ids, before)
+    else:
+        logits = run.model(input_ids=ids, logits_to_keep=before, use_cache=False).logits
+    total = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1).float(), targets, ignore_index=IGNORED, reduction="sum"
+    )
     return total, int((labels != IGNORED).sum())
 
 
@@ -228,111 +249,3 @@ def _select(rows: list[ReflectionExample], params: TrainParams) -> list[Reflecti
 
     vectors = embed([f"{row.task_text}\n{row.reflection}" for row in rows])
     return [rows[number] for number in select_diverse(vectors, params.select, params.seed)]
-
-
-def _load_base(base_model: Path | str, dtype: str) -> tuple[Any, Any, str]:
-    """(tokenizer, model, digest). Raises ModelMissingError."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    folder = find_model(base_model)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=getattr(torch, dtype), local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ModelMissingError(
-            f"cannot load the base model {str(folder)!r}: {error}; check engine.model in params.yaml, or make it first"
-        ) from error
-    return tokenizer, model, model_digest(folder)
-
-
-def _encode_rows(
-    rows: Sequence[ReflectionExample], messages: Callable[[str], tuple[Message, ...]], tokenizer: Any, model: Any
-) -> list[Encoded]:
-    """Rows as tokens, by way of a `datasets` table in memory. Raises DataError for a row that does not fit."""
-    from datasets import Dataset
-
-    def tokens(row: dict[str, str]) -> dict[str, Any]:
-        encoded = encode(tokenizer, messages(row["task_text"]), row["reflection"])
-        return {"ids": list(encoded.ids), "prompt": encoded.prompt}
-
-    table = Dataset.from_list([{"task_text": row.task_text, "reflection": row.reflection} for row in rows])
-    table = table.map(
-        tokens,
-        remove_columns=table.column_names,
-        keep_in_memory=True,
-        load_from_cache_file=False,
-        # The result is never cached, so its name need not be computed from the function's pickled bytes.
-        new_fingerprint="encoded",
-    )
-    encoded = [Encoded(tuple(row["ids"]), row["prompt"]) for row in table]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    limit = getattr(model.config, "max_position_embeddings", None)
-    for row, tokenized in zip(rows, encoded, strict=True):
-        if limit and len(tokenized.ids) > limit:
-            raise DataError(
-                f"the row of task {row.task_id!r} has {len(tokenized.ids)} tokens, the base model takes {limit}; "
-                "lower validate.max_task_words so that such rows are quarantined"
-            )
-    return encoded
-
-
-def _with_lora(base: Any, params: TrainParams) -> Any:
-    """The base model, frozen, with fresh LoRA weights in float32. Raises AdapterError for unknown target modules."""
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(
-        r=params.rank,
-        lora_alpha=params.alpha,
-        lora_dropout=params.dropout,
-        target_modules=sorted(params.target_modules),
-        task_type="CAUSAL_LM",
-    )
-    try:
-        with warnings.catch_warnings():
-            # PEFT 0.21 reads a property that transformers 5.23 has renamed.
-            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
-            return get_peft_model(base, config)
-    except ValueError as error:
-        raise AdapterError(f"LoRA cannot be put on this base model: {error}; check train.target_modules") from error
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-@contextmanager
-def _own_settings(device: str, seed: int, threads: int) -> Iterator[None]:
-    """A seeded stretch that leaves the process's own random state and number of threads as they were."""
-    import torch
-
-    cuda = [torch.cuda.current_device()] if device.startswith("cuda") else []
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.random.fork_rng(devices=cuda):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _one_bar() -> Iterator[None]:
-    """The libraries' own progress bars (loading weights, mapping rows) off, so that one bar is left: the steps."""
-    import datasets
-    from transformers.utils import logging
-
-    mapping, loading = datasets.are_progress_bars_disabled(), logging.is_progress_bar_enabled()
-    datasets.disable_progress_bars()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if not mapping:
-            datasets.enable_progress_bars()
-        if loading:
-            logging.enable_progress_bar()

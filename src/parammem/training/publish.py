@@ -57,7 +57,7 @@ def publish(model: Any, result: Result, out: Path) -> Adapter:
     write_text(partial / "rows.txt", "".join(f"{row}\n" for row in result.row_hashes))
     write_text(partial / "losses.csv", _losses_csv(result.progress))
     write_text(partial / "README.md", model_card(adapter, result))
-    _replace(partial, out)
+    replace_folder(partial, out)
     return adapter
 
 
@@ -108,7 +108,7 @@ def _losses_csv(progress: Progress) -> str:
     return out.getvalue()
 
 
-def _replace(partial: Path, out: Path) -> None:
+def replace_folder(partial: Path, out: Path) -> None:
     """Put a whole folder in the place of another. The moment in between has none, never a mixed one."""
     old = out.with_name(f".{out.name}.old")
     shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,50 @@
+"""Adapters that are whole, kept until all adapters of a stage are.
+
+DVC removes a stage's outs before it runs the stage, so what a killed stage had finished must lie elsewhere. A kept
+adapter's name is the digest of everything that decides its bytes, this code included.
+"""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from parammem.core import Adapter, digest_of
+from parammem.engines import llama
+from parammem.engines.digests import adapter_digest
+from parammem.errors import ParamMemError
+from parammem.training.publish import replace_folder
+
+
+@cache
+def code_version() -> str:
+    """Digest of the sources that make an adapter, and of the versions of what computes for them."""
+    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(llama.__file__)]
+    sources = [path.read_text(encoding="utf-8") for path in files]
+    return digest_of([sources, *(version(name) for name in ("torch", "transformers", "peft"))])
+
+
+def whole(folder: Path) -> Adapter | None:
+    """The adapter kept in this folder, or None. One whose weights are not what its card says is removed, aloud."""
+    if not folder.is_dir():
+        return None
+    try:
+        adapter = Adapter.model_validate_json((folder / "adapter.json").read_bytes())
+        if adapter.digest != adapter_digest(folder):
+            raise ValueError("its weights are not those that it names")
+    except (OSError, ValueError, ParamMemError) as error:
+        warnings.warn(f"the finished adapter kept in {folder} is broken ({error}); training it again", stacklevel=2)
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    return adapter
+
+
+def place(kept: Path, out: Path) -> None:
+    """A copy of a kept adapter at `out`, whole or not at all; an older folder there is replaced."""
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(kept, partial)
+    replace_folder(partial, out)
