@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import subprocess
-import sys
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from parammem.improve.processes import DVC, environment, run_guarded
+
 Outcome = Literal["ran", "restored", "unchanged", "failed", "not run"]
 """restored: DVC's run-cache had the outputs. not run: a stage it depends on failed."""
 
-GUARD = Path(__file__).with_name("guard.py")
-TAIL_LINES = 40
 EDGE = re.compile(r'^"(?P<first>[^"]+)"(?: -> "(?P<second>[^"]+)")?;$')
 EXITED = re.compile(r"failed to run: .*exited with (\d+)")
 
@@ -99,61 +95,13 @@ def outcome_of(stage: str, lines: list[str]) -> Outcome:
     return "ran"
 
 
-DVC = (sys.executable, "-m", "dvc")
-
-
-def run_guarded(command: list[str], root: Path, say: Callable[[str], None]) -> tuple[int, list[str]]:
-    """Run a command that ends when this process ends. Returns its exit code and its last TAIL_LINES lines.
-
-    Whatever is raised in the meantime (Ctrl-C, a cancelled flow, a time limit) stops the command with all its
-    children before it goes on upwards.
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(GUARD), *command],
-        cwd=root,
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    tail: deque[str] = deque(maxlen=TAIL_LINES)
-    reader = threading.Thread(target=read_lines, args=(process, tail, say), daemon=True)
-    reader.start()
-    try:
-        code = process.wait()
-        reader.join(timeout=5)
-        return code, list(tail)
-    finally:
-        if process.stdin is not None:
-            process.stdin.close()  # tells the guard to stop everything, if anything is left
-        process.wait()
-
-
-def read_lines(process: subprocess.Popen[str], tail: deque[str], say: Callable[[str], None]) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if text := line.strip("\r\n"):
-            tail.append(text)
-            say(text)
-
-
-def environment() -> dict[str, str]:
-    """This process's environment, with this interpreter's programs first on PATH and no telemetry."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    quiet = {"DVC_NO_ANALYTICS": "1", "GX_ANALYTICS_ENABLED": "false", "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
-    return {**os.environ, **quiet, "PATH": path}
-
-
 def ask(root: Path, *arguments: str) -> str:
     """The output of a quick DVC command.
 
     Raises:
         RuntimeError: it failed; the text says how.
     """
-    done = subprocess.run([*DVC, *arguments], cwd=root, env=environment(), capture_output=True, text=True)
+    done = subprocess.run([*DVC, *arguments], cwd=root, env=environment(root), capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"`dvc {' '.join(arguments)}` failed in {root}:\n{done.stderr.strip()}")
     return done.stdout

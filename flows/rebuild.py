@@ -14,6 +14,7 @@ from typing import Any
 from flows import ROOT, dvc
 from flows.dvc import StageResult
 from parammem.errors import ConfigError, DataError, LineageError, ValidationFailed
+from parammem.improve.processes import run_guarded
 
 # isort: split
 from prefect import flow, get_run_logger, task
@@ -59,7 +60,7 @@ def run_stage(stage: str, root: str) -> StageResult:
 def track_runs(root: str) -> StageResult:
     """Log the new runs to W&B (offline without a key). What it has logged before it does not log again."""
     command = [sys.executable, "-m", "parammem.cli", "track"]
-    code, tail = dvc.run_guarded(command, Path(root), get_run_logger().info)
+    code, tail = run_guarded(command, Path(root), get_run_logger().info)
     return StageResult("track", "failed" if code else "ran", exit_code=code, tail=tuple(tail) if code else ())
 
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows import ROOT
-from flows.dvc import GUARD
+from parammem.improve.processes import GUARD
 
 NIGHTLY = "0 3 * * *"
 START_SECONDS = 90

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from flows import ROOT, dvc
+from parammem.improve.processes import TAIL_LINES
 from tests.flows.conftest import alive
 
 SLEEPER = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)"
@@ -76,7 +77,7 @@ def test_failure_carries_last_lines_and_the_stages_own_exit_code(pipeline):
     result = dvc.reproduce("first", pipeline, heard.append)
     assert (result.outcome, result.exit_code) == ("failed", 1)
     assert "no such model" in result.tail
-    assert len(result.tail) <= dvc.TAIL_LINES
+    assert len(result.tail) <= TAIL_LINES
     assert "line 0" in heard
     assert "line 0" not in result.tail
 

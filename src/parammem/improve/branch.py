@@ -1,0 +1,173 @@
+"""The branch that automation commits to, and the worktree in which it does. The person's tree is never written to.
+
+A run works on a detached HEAD in a worktree of its own; the branch moves at the end, in one step, from the commit that
+the run began with to the one it made. So a run that dies leaves a worktree that nobody needs, and nothing else.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from parammem.core.event import Event
+from parammem.core.jsonl import write_text
+from parammem.errors import DataError, LedgerError
+from parammem.improve.processes import DVC, ask, quick
+from parammem.registry.ledger import PLACE as LEDGER
+from parammem.registry.ledger import Ledger
+
+TREES = Path(".cache") / "improve" / "trees"
+GENERATED = ("dvc.lock", "reports/", "pocket/dvc.lock")
+"""Where both sides changed these, the branch's own stand until the next rebuild."""
+KEPT = ("checkpoints", "experience", "dvc-site")
+"""Folders of .cache that outlive a worktree: each only saves work."""
+
+
+def git(root: Path, *words: str) -> str:
+    """What git printed. Raises DataError with git's own words."""
+    return ask(["git", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", *words], root).strip("\n")
+
+
+def tip(root: Path, revision: str) -> str:
+    """The commit that a revision names; empty if there is none."""
+    done = quick(["git", "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"], root)
+    return done.stdout.strip()
+
+
+def main_tree(root: Path) -> Path:
+    """The folder of the repository itself, also when `root` is one of its worktrees."""
+    common = Path(ask(["git", "rev-parse", "--path-format=absolute", "--git-common-dir"], root).strip())
+    return common.parent
+
+
+def make_tree(root: Path, branch: str, name: str) -> tuple[Path, str]:
+    """A worktree with the branch's newest state and all that the person has committed since.
+
+    Returns:
+        Its folder, and the commit the branch points to (empty: the branch is not there yet).
+
+    Raises:
+        DataError: branch and person changed the same lines of something that is no output.
+    """
+    before = tip(root, f"refs/heads/{branch}")
+    tree = (root / TREES / name).resolve()
+    git(root, "worktree", "add", "--detach", "--force", str(tree), before or "HEAD")
+    if before:
+        _follow(root, tree, tip(root, "HEAD"))
+    _equip(root, tree)
+    return tree, before
+
+
+def remove_trees(root: Path) -> int:
+    """Take away every worktree of automation, whole or half made. Returns how many there were.
+
+    Call it with the lock held: then no run is at work in any of them.
+    """
+    folder = root / TREES
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    for tree in found:
+        shutil.rmtree(tree, ignore_errors=True)
+    git(root, "worktree", "prune", "--expire", "now")
+    return len(found)
+
+
+def release_refs(root: Path, branch: str) -> None:
+    """Take away what a killed git left of locks on our own branch: nobody else ever moves it."""
+    common = Path(git(root, "rev-parse", "--path-format=absolute", "--git-common-dir"))
+    (common / "refs" / "heads" / f"{branch}.lock").unlink(missing_ok=True)
+
+
+def commit(tree: Path, paths: Sequence[str], message: str) -> str:
+    """Commit these paths of the worktree; the commit's name, or an empty text if nothing of them changed."""
+    there = [path for path in paths if (tree / path).exists() or git(tree, "ls-files", "--", path)]
+    if there:
+        git(tree, "add", "--all", "--", *there)
+    if not quick(["git", "diff", "--cached", "--quiet"], tree).returncode:
+        return ""
+    git(tree, "commit", "--quiet", "--no-verify", "-m", message)
+    return tip(tree, "HEAD")
+
+
+def move_branch(root: Path, branch: str, to: str, before: str) -> None:
+    """Let the branch point to a commit: the one moment from which on a run counts.
+
+    Raises:
+        DataError: the branch was moved meanwhile by somebody else.
+    """
+    git(root, "update-ref", "-m", "improve", f"refs/heads/{branch}", to, before or "0" * 40)
+
+
+def _follow(root: Path, tree: Path, person: str) -> None:
+    """Bring what the person has committed into the worktree."""
+    if not quick(["git", "merge-base", "--is-ancestor", person, "HEAD"], tree).returncode:
+        return
+    done = quick(["git", "merge", "--no-edit", "--quiet", "--no-verify", "--no-commit", person], tree)
+    conflicts = git(tree, "diff", "--name-only", "--diff-filter=U").splitlines()
+    if done.returncode and not conflicts:
+        raise DataError(f"`git merge {person[:12]}` failed: {done.stderr.strip() or done.stdout.strip()}")
+    ledger = LEDGER.as_posix()
+    foreign = [name for name in conflicts if name != ledger and not name.startswith(GENERATED)]
+    if foreign:
+        raise DataError(
+            f"the branch of automation and {person[:12]} changed the same lines of {', '.join(foreign)}; "
+            "merge the one into the other by hand, commit, and run again"
+        )
+    for name in conflicts:
+        git(tree, "checkout", "--ours", "--", name)
+        if name == ledger:
+            _add_facts(tree, person)
+        git(tree, "add", "--", name)
+    if tip(tree, "MERGE_HEAD"):
+        git(tree, "commit", "--quiet", "--no-verify", "--no-edit")
+
+
+def _add_facts(tree: Path, person: str) -> None:
+    """Two ledgers grew side by side: the facts that only the person's has are signed off once more in the branch's."""
+    theirs = git(tree, "show", f"{person}:{LEDGER.as_posix()}").splitlines()
+    ledger = Ledger(tree)
+    known = {event.digest for event in ledger.read()}
+    for line in theirs:
+        event = Event.model_validate_json(line)
+        if event.digest != event.expected_digest:
+            raise LedgerError(f"event {event.number} of {person[:12]} was changed; see `git log -p {LEDGER}`")
+        if event.digest not in known:
+            ledger.append(event.fact, event.actor)
+
+
+def _equip(root: Path, tree: Path) -> None:
+    """The shared DVC cache and the person's local settings, and caches that outlive the worktree."""
+    if (root / ".dvc").is_dir():
+        write_text(tree / ".dvc" / "config.local", _local_config(root))
+    (tree / ".cache").mkdir(exist_ok=True)
+    for name in KEPT:
+        (root / ".cache" / "improve" / "kept" / name).mkdir(parents=True, exist_ok=True)
+        _link(tree / ".cache" / name, root / ".cache" / "improve" / "kept" / name)
+    (root / ".cache" / "completions").mkdir(parents=True, exist_ok=True)
+    _link(tree / ".cache" / "completions", root / ".cache" / "completions")
+
+
+def _link(place: Path, target: Path) -> None:
+    if not place.is_symlink() and not place.exists():
+        os.symlink(target.resolve(), place)
+
+
+def _local_config(root: Path) -> str:
+    """The person's .dvc/config.local with whole paths, and their cache: the same file says it for the worktree."""
+    config = configparser.ConfigParser(interpolation=None)
+    mine = root / ".dvc" / "config.local"
+    if mine.is_file():
+        config.read_string(mine.read_text(encoding="utf-8"))
+    for section in config.sections():
+        url = config[section].get("url", "")
+        if url and "://" not in url and not os.path.isabs(url):
+            config[section]["url"] = str((root / ".dvc" / url).resolve())
+    if "cache" not in config:
+        config["cache"] = {}
+    config["cache"]["dir"] = ask([*DVC, "cache", "dir"], root).strip()
+    lines = []
+    for section in config.sections():
+        lines += [f"[{section}]", *(f"    {key} = {value}" for key, value in config[section].items())]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,86 @@
+"""Data of a worktree: fetched before work, pushed before anything refers to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from parammem.errors import DataError
+from parammem.improve.processes import DVC, ask, quick, run_guarded
+
+Say = Callable[[str], None]
+TRACKED = ("data/experience", "data/fresh", "data/keys/fresh", "data/quarantine")
+"""Folders whose files have a .dvc file each."""
+
+
+def has_remote(tree: Path) -> bool:
+    """Whether DVC has a remote to push to by default."""
+    return bool(quick([*DVC, "config", "core.remote"], tree).stdout.strip())
+
+
+def fetch(tree: Path, say: Say) -> None:
+    """Bring the committed data into the worktree: from the shared cache, and what is missing from the remote.
+
+    Outputs of stages that are nowhere are left out: a rebuild makes them again. Batches cannot be made again.
+
+    Raises:
+        DataError: a batch of experience is neither in the cache nor in the remote.
+    """
+    run_guarded([*DVC, "checkout", "--quiet", "--force", "--allow-missing"], tree, say)
+    if missing_batches(tree) and has_remote(tree):
+        run_guarded([*DVC, "pull", "--quiet", *(f"{name}.dvc" for name in missing_batches(tree))], tree, say)
+    missing = missing_batches(tree)
+    if missing:
+        raise DataError(
+            f"{len(missing)} batches of experience are neither in DVC's cache nor in a remote that can be reached, "
+            f"the first: {missing[0]}; bring them back (`dvc pull`), or take their .dvc files out of git"
+        )
+
+
+def missing_batches(tree: Path) -> list[str]:
+    """Batch files that git knows and that are not here."""
+    files = sorted(file for folder in TRACKED for file in (tree / folder).glob("**/*.dvc"))
+    return [str(file.relative_to(tree).with_suffix("")) for file in files if not file.with_suffix("").is_file()]
+
+
+def push(tree: Path, say: Say) -> str:
+    """Bring everything the worktree refers to into the remote. Returns what was done, in words.
+
+    Raises:
+        DataError: the remote cannot be reached or refused; nothing refers to the data yet.
+    """
+    if not has_remote(tree):
+        return "no DVC remote: the data is in the local cache only"
+    code, tail = run_guarded([*DVC, "push"], tree, say)
+    if code:
+        last = "\n".join(f"    {line}" for line in tail[-10:])
+        raise DataError(
+            f"`dvc push` failed, so nothing was committed; mend the remote and run again, the work is kept. "
+            f"Its last lines:\n{last}"
+        )
+    return tail[-1] if tail else "pushed"
+
+
+def hash_of(tree: Path, folder: str) -> str:
+    """DVC's hash of an output, from dvc.lock: by this `dvc` finds the folder again. Empty if dvc.lock does not say."""
+    return outs(tree).get(folder, "")
+
+
+def outs(tree: Path, domain: str = "") -> dict[str, str]:
+    """Path → hash of all deps and outs in dvc.lock; of one domain's stages where one is named."""
+    import yaml
+
+    file = tree / "dvc.lock"
+    found: dict[str, str] = {}
+    stages = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("stages", {}) if file.is_file() else {}
+    for name, stage in stages.items():
+        if domain and not name.endswith(f"@{domain}"):
+            continue
+        for one in [*stage.get("deps", []), *stage.get("outs", [])]:
+            found[one["path"]] = one.get("md5") or one.get("etag") or one.get("checksum") or ""
+    return dict(sorted(found.items()))
+
+
+def is_current(tree: Path) -> bool:
+    """Whether `dvc status` has nothing to say."""
+    return ask([*DVC, "status", "--json"], tree).strip() in ("", "{}")

@@ -1,0 +1,116 @@
+"""A turn: what it works with, what it has found out so far, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from parammem.config import Params
+from parammem.core.decision import Decision
+from parammem.experience.sources import Source
+from parammem.gate.evidence import Evidence
+from parammem.improve.triggers import Reason
+from parammem.registry.ledger import Ledger
+
+Say = Callable[[str], None]
+Rebuild = Callable[[Path, list[str]], None]
+"""Bring these stages of the tree, and what they need, up to date. Raises when one failed."""
+Meet = Callable[["Turn", str, Path | None, Path], Evidence]
+"""(turn, domain, champion's folder or None, challenger's folder) → how the arms did on the same tasks."""
+
+
+class Ended(Exception):
+    """There is nothing more to do in this turn; not a failure. The text says why."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a turn does by other hands."""
+
+    rebuild: Rebuild
+    meet: Meet
+    say: Say
+    actor: str
+    """Who signs off the events: `flow improve`, or `person NAME`."""
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+@dataclass
+class Turn:
+    """The state of one turn. Nothing of it outlives the process: what does is in the worktree, or committed."""
+
+    root: Path
+    """The repository; its tree is a person's."""
+    branch: str
+    tools: Tools
+    force: bool = False
+    """Train although no trigger says so."""
+    tree: Path = Path()
+    """The worktree."""
+    before: str = ""
+    """Commit of the branch when the turn began; empty: the branch was not there."""
+    params: Params | None = None
+    """Of the worktree, so as they are committed."""
+    sources: list[Source] = field(default_factory=list)
+    """Ingested in this turn; they leave the inbox when all is committed."""
+    refused_sources: list[str] = field(default_factory=list)
+    """What could not be ingested, in words; it stays in the inbox."""
+    reasons: list[Reason] = field(default_factory=list)
+    challengers: dict[str, str] = field(default_factory=dict)
+    """Domain → adapter digest, of the adapters that have to be judged."""
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    decisions: list[Decision] = field(default_factory=list)
+    commits: list[str] = field(default_factory=list)
+    """Made in the worktree, oldest first; they count from the moment the branch points to the last."""
+    notes: list[str] = field(default_factory=list)
+    """What the steps did, a line each."""
+
+    @property
+    def settings(self) -> Params:
+        assert self.params is not None, "the worktree is not made yet"
+        return self.params
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.tree)
+
+    @property
+    def due(self) -> list[str]:
+        """Domains whose reflector is trained in this turn."""
+        return [reason.domain for reason in self.reasons if reason.due]
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+        self.tools.say(text)
+
+    def record(self, fact) -> None:
+        """Append to the worktree's ledger."""
+        self.ledger.append(fact, self.tools.actor)
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a turn ended."""
+
+    headline: str
+    notes: tuple[str, ...]
+    reasons: tuple[Reason, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    commit: str = ""
+    """What the branch points to now; empty: it did not move."""
+
+    @property
+    def promoted(self) -> list[str]:
+        """Domains with a new champion."""
+        return [one.domain for one in self.decisions if one.answer == "promote"]
+
+
+def headline(turn: Turn, why: str = "") -> str:
+    """The turn in a line."""
+    if turn.decisions:
+        return "; ".join(f"{one.domain}: {one.answer}" for one in turn.decisions)
+    if why:
+        return why
+    return "Nothing to do"
