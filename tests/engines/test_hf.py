@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from parammem.engines.base import Message, Request, chat
-from parammem.engines.hf import HfEngine, find_model, load_model
+from parammem.engines.folders import find_model
+from parammem.engines.hf import HfEngine, load_model
 from parammem.engines.sampling import messages_digest, pick, uniforms
 from parammem.errors import AdapterMismatchError, AdapterMissingError, EngineError, ModelMissingError
 from tests.engines.conftest import write_card

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from parammem.core import Adapter, Reflection, Task
 from parammem.engines.base import Engine, Message, Request
-from parammem.engines.hf import HfEngine, find_model
+from parammem.engines.folders import find_model
+from parammem.engines.hf import HfEngine
 from parammem.errors import AdapterError, AdapterMissingError, DataError, ModelMissingError
 
 

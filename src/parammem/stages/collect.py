@@ -15,7 +15,8 @@ from parammem.core.experience import Experience
 from parammem.domains import Domain
 from parammem.engines.base import Engine
 from parammem.errors import ConfigError, DataError
-from parammem.stages.common import Engines, accounted, budget, check_failures, open_domain, progress_bar
+from parammem.stages.common import Engines, accounted, budget, check_failures, progress_bar
+from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
 
 

@@ -1,4 +1,4 @@
-"""What the stages share: the parts of an agent from params, and the account of what a stage cost."""
+"""What the stages that run agents share: engines and budget from params, and the account of what a stage cost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from parammem.agents.loop import Budget
 from parammem.config import Params
 from parammem.core import Trajectory
 from parammem.core.jsonl import write_text
-from parammem.domains import Domain, get_domain
 from parammem.engines.base import Engine
 from parammem.engines.cached import CachedEngine
 from parammem.engines.concurrent import ConcurrentCache
@@ -95,19 +94,6 @@ def accounted(engines: Engines, stage: str, domain: str, path: Path) -> Iterator
         yield
     finally:
         write_text(path, engines.work(f"{stage} {domain}").line() + "\n")
-
-
-def open_domain(params: Params, name: str) -> Domain:
-    s = params.sandbox
-    return get_domain(
-        name,
-        real=bool(params.benchmarks.sources),
-        workers=s.workers,
-        level=s.level,
-        wall_seconds=s.wall_seconds,
-        cpu_seconds=s.cpu_seconds,
-        memory_mb=s.memory_mb,
-    )
 
 
 def budget(params: Params) -> Budget:

@@ -27,9 +27,10 @@ from parammem.reflectors.base import Reflector, SamplingReflector
 from parammem.reflectors.parametric import ParamMem, Untrained, read_adapter
 from parammem.reflectors.retrieved import Constant, Retrieved
 from parammem.stages.collect import final_verdicts
-from parammem.stages.common import Engines, accounted, budget, check_failures, open_domain, progress_bar
+from parammem.stages.common import Engines, accounted, budget, check_failures, progress_bar
+from parammem.stages.majority import majority_advice
+from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
-from parammem.stages.train import majority_advice
 
 SLICES: tuple[Literal["eval", "unseen"], ...] = ("eval", "unseen")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from parammem.config import Params
 from parammem.core import AnswerKey, ReflectionExample, read_jsonl
-from parammem.domains.conventions import CONVENTIONS, parse_claims
+from parammem.domains.conventions import parse_claims
 from parammem.pocket.mixture import advice_text
 from parammem.pocket.world import World
-from parammem.stages.common import open_domain
+from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
 from parammem.training.controls import shuffled
 from parammem.training.lora_sft import train_lora
@@ -67,16 +67,6 @@ def _in_order(row: ReflectionExample) -> list[str]:
     return sorted(
         parse_claims(row.domain, row.reflection), key=lambda claim: row.reflection.find(claim.replace("=", " "))
     )
-
-
-def majority_advice(domain: str, rows: Sequence[ReflectionExample]) -> str:
-    """One piece of advice for every task: of each convention the value that most rows claim."""
-    counts = {name: dict.fromkeys(values, 0) for name, values in CONVENTIONS[domain].items()}
-    for row in rows:
-        for claim in parse_claims(domain, row.reflection):
-            name, value = claim.split("=")
-            counts[name][value] += 1
-    return " ; ".join(f"{name} {max(said, key=lambda v: said[v])}" for name, said in counts.items())
 
 
 def _train(params: Params, rows: list[ReflectionExample], out: Path, name: str, places: Places) -> None:

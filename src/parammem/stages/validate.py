@@ -10,7 +10,7 @@ from parammem.core import ReflectionExample, Task, read_jsonl, write_jsonl
 from parammem.core.jsonl import write_text
 from parammem.core.record import Record
 from parammem.errors import ValidationFailed
-from parammem.stages.common import open_domain
+from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
 
 

@@ -12,7 +12,7 @@ from parammem.config import TrainParams
 from parammem.core import ReflectionExample
 from parammem.engines.base import Message
 from parammem.engines.digests import model_digest
-from parammem.engines.hf import find_model
+from parammem.engines.folders import find_model
 from parammem.errors import AdapterError, DataError, ModelMissingError
 from parammem.training.encoding import Encoded, encode
 
