@@ -303,6 +303,25 @@ class GateParams(Section):
     """The newest so many tasks of the fresh slice are used."""
 
 
+class ImproveParams(Section):
+    """When a turn of self-improvement trains, and what it rebuilds (docs/continual.md)."""
+
+    branch: str = "improve"
+    """Git branch that automation commits to."""
+    min_new_rows: int = Field(ge=1, default=100)
+    """New, unique rows of a domain since its last training that are reason enough."""
+    max_hours: float = Field(ge=0, default=168)
+    """Hours since the last training after which any new row is; 0: time is no reason."""
+    drift_points: float = Field(ge=0, le=1, default=0.15)
+    """Change of the share of good outcomes that counts as drift, if it is no chance; 0: drift is no reason."""
+    drift_rows: int = Field(ge=1, default=40)
+    """Fewest new rows with an outcome in which drift is looked for."""
+    stages: tuple[str, ...] = ("report",)
+    """Stages of dvc.yaml that are brought up to date, with all that they need. `train` stands for the due domains'."""
+    wait_seconds: float = Field(ge=0, default=3600)
+    """How long a turn waits for another one to end."""
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -322,6 +341,7 @@ class Params(Section):
     experience: ExperienceParams = Field(default_factory=ExperienceParams)
     pool: PoolParams = Field(default_factory=PoolParams)
     gate: GateParams = Field(default_factory=GateParams)
+    improve: ImproveParams = Field(default_factory=ImproveParams)
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:
