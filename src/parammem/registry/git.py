@@ -28,6 +28,14 @@ def git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
     return done.stdout
 
 
+def has_commits(root: Path) -> bool:
+    try:
+        git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    except LedgerError:
+        return False
+    return True
+
+
 def require_identity(root: Path) -> str:
     """Name and mail that git signs with. Raises LedgerError, with the fix, when there are none.
 

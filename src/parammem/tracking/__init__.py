@@ -104,6 +104,10 @@ class WandbTracker:
     def log_summary(self, summary: Mapping[str, Any]) -> None:
         self._run.summary.update(dict(summary))
 
+    def use_data(self, artifact: Any) -> None:
+        """Record an input. Offline W&B cannot."""
+        self._run.use_artifact(artifact)
+
     def log_adapter(self, folder: Path, name: str, metadata: Mapping[str, Any], aliases: tuple[str, ...] = ()) -> None:
         import wandb
 
@@ -213,6 +217,8 @@ def log_run(
     *,
     project: str = "parammem",
     mode: Mode = "auto",
+    aliases: tuple[str, ...] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> Logged | None:
     """Log one run, once: params, metrics, and the adapter as the artifact `reflector-<domain>`.
 
@@ -221,6 +227,8 @@ def log_run(
         adapter_dir: a folder with adapter.json and the weights; None for a run without an adapter.
         digests: path → DVC hash, which go into the artifact's metadata and the run's summary.
         folder: where offline runs and the ledger are kept.
+        aliases: of the artifact, beside the one that holds its digest.
+        more: further metadata of the artifact, such as the validation summary.
 
     Returns:
         The ledger's new line; None if the run was logged before, or tracking is off.
@@ -245,8 +253,8 @@ def log_run(
                 tracker.log_metrics(metrics)
             tracker.log_summary({"adapter_digest": digest, "dvc": dict(digests)})
             if adapter and adapter_dir and kind == "train":
-                about = adapter.model_dump(mode="json") | {"dvc": dict(digests)}
-                tracker.log_adapter(adapter_dir, f"reflector-{domain}", about, (f"digest-{digest[:16]}",))
+                about = adapter.model_dump(mode="json") | {"dvc": dict(digests)} | dict(more or {})
+                tracker.log_adapter(adapter_dir, f"reflector-{domain}", about, (f"digest-{digest[:16]}", *aliases))
         line = Logged(run_id=run_id, kind=kind, domain=domain, adapter=digest, content=content, mode=tracker.mode)
         _append(folder / LEDGER, line)
     return line
@@ -266,11 +274,16 @@ def _append(path: Path, line: Logged) -> None:
         os.fsync(out.fileno())
 
 
-def track_all(repo: Path, params: TrackingParams, folder: Path) -> list[Logged]:
+def track_all(
+    repo: Path, params: TrackingParams, folder: Path, aliases: Mapping[str, tuple[str, ...]] | None = None
+) -> list[Logged]:
     """Log what the pipeline of `repo` made and is not logged yet.
 
     Reads params.yaml, dvc.lock, reports/metrics.json and models/reflectors/<domain>/. An adapter is logged once; if
     its metrics change later, they are logged as a run of kind `evaluate`. Parts that are missing are left out.
+
+    Args:
+        aliases: adapter digest → names that its artifact has by now, such as v3 and champion.
 
     Raises:
         AdapterError, DataError: a file is there and cannot be believed.
@@ -297,9 +310,17 @@ def track_all(repo: Path, params: TrackingParams, folder: Path) -> list[Logged]:
             folder,
             project=params.project,
             mode=params.mode,
+            aliases=(aliases or {}).get(adapter.digest, ()),
+            more={"validation": _validation(repo, adapter.domain)},
         )
         logged += [line] if line else []
     return logged
+
+
+def _validation(repo: Path, domain: str) -> dict[str, Any]:
+    """The validation summary without its long lists; empty if there is none."""
+    report = _read_plain(repo / "reports" / "validation" / f"{domain}.json")
+    return {name: value for name, value in report.items() if not isinstance(value, list)}
 
 
 def lock_digests(lock: Mapping[str, Any], domain: str) -> dict[str, str]:

@@ -1,0 +1,101 @@
+"""`parammem registry`, `rollback` and `sync`: versions of reflectors, and what is made from the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from parammem.cli.options import PARAMS, Domain, ParamsFile
+from parammem.config import load_params
+
+app = typer.Typer(help="Versions of the reflectors, read from the ledger.", no_args_is_help=True)
+
+
+@app.command()
+def history(domain: Domain = "code") -> None:
+    """Every version of a domain, what became of it, and who reigns."""
+    from parammem.registry import Ledger
+    from parammem.registry.history import as_text
+
+    typer.echo(as_text(Ledger().read(), domain))
+
+
+@app.command()
+def verify() -> None:
+    """Check that the ledger's chain is unbroken and its decisions are what they were. Exit code 11 if not."""
+    from parammem.registry.history import check
+
+    typer.echo(check(Path()))
+
+
+@app.command()
+def register(
+    domain: Domain = "code",
+    folder: Annotated[
+        Path | None, typer.Argument(help="Adapter folder; default: models/reflectors/<domain>.", show_default=False)
+    ] = None,
+) -> None:
+    """Give an adapter the next version number, as candidate."""
+    from parammem.registry.enter import enter
+
+    typer.echo(enter(Path(), domain, folder))
+
+
+@app.command()
+def fetch(
+    version: Annotated[str, typer.Argument(help="champion, v3, 3, or the beginning of a digest.")],
+    to: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
+    domain: Domain = "code",
+) -> None:
+    """Write a version's adapter folder, as it was committed."""
+    from parammem.registry import Ledger
+    from parammem.registry.keep import fetch as get
+    from parammem.registry.state import find_version
+
+    found = find_version(Ledger().read(), domain, version)
+    get(Path(), domain, found, to)
+    typer.echo(f"{domain} {found.name} ({found.adapter[:16]}) in {to}")
+
+
+@app.command()
+def gc(dry: Annotated[bool, typer.Option("--dry", help="Only say what would go.")] = False) -> None:
+    """`dvc gc` that keeps every version, and what it was made from."""
+    from parammem.registry.keep import collect_garbage
+
+    typer.echo(collect_garbage(Path(), dry).strip())
+
+
+def rollback(
+    to: Annotated[str, typer.Option("--to", help="An earlier champion (v2), or none.")],
+    domain: Domain = "code",
+    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")] = "asked for",
+) -> None:
+    """Make an earlier champion champion again. Nothing is deleted; commit ledger/ and run `parammem sync` to tag it."""
+    from parammem.registry import Ledger
+    from parammem.registry.git import person
+    from parammem.registry.state import roll_back
+
+    target = roll_back(Ledger(), domain, to, reason, person(Path()))
+    typer.echo(f"{domain}: {target.name + ' (' + target.adapter[:16] + ')' if target else 'nobody'} is champion")
+
+
+def sync(
+    params: ParamsFile = PARAMS,
+    folder: Annotated[Path, typer.Option(help="Where offline runs are kept.")] = Path(".cache/tracking"),
+) -> None:
+    """Make what is missing of git tags and W&B aliases from the ledger. Running it again does nothing twice."""
+    from parammem.registry import Ledger
+    from parammem.registry.sync import operations, replay
+    from parammem.registry.tags import sync_tags
+    from parammem.tracking.server import open_server, send_offline_runs
+
+    tags = sync_tags(Path())
+    typer.echo(f"tags: {len(tags.made)} made, {len(tags.mended)} mended, {len(tags.waiting)} wait for a commit")
+    events, server = Ledger().read(), open_server(load_params(params).tracking, folder)
+    if server is None:
+        typer.echo(f"W&B: offline; {len(operations(events))} operation(s) will be replayed when a server is there")
+        return
+    sent = send_offline_runs(folder)
+    typer.echo(f"W&B: {sent} run(s) sent, {len(replay(events, server, folder))} operation(s) replayed")

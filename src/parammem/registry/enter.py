@@ -1,0 +1,53 @@
+"""Entering a trained adapter into the ledger: what it was trained on, and its version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from parammem.core import Adapter, digest_of
+from parammem.core.event import Trained
+from parammem.errors import AdapterMissingError
+from parammem.registry.git import person
+from parammem.registry.ledger import Ledger
+from parammem.registry.state import Version, register
+from parammem.tracking import lock_digests
+
+
+def enter(root: Path, domain: str, folder: Path | None = None, actor: str = "") -> str:
+    """Enter an adapter folder; says what it is called now. Raises as `enter_adapter` does."""
+    version = enter_adapter(root, domain, folder, actor or person(root))
+    return f"{domain} {version.name}: adapter {version.adapter[:16]}"
+
+
+def enter_adapter(root: Path, domain: str, folder: Path | None, actor: str) -> Version:
+    """`Trained` and `Published(candidate)` for the adapter that lies in a folder, by default the pipeline's.
+
+    Raises:
+        AdapterMissingError: no adapter lies there.
+        LedgerError: the ledger is broken.
+    """
+    place = folder or root / "models" / "reflectors" / domain
+    card = place / "adapter.json"
+    if not card.is_file():
+        raise AdapterMissingError(f"no adapter in {str(place)!r}; run `dvc repro` or name another folder")
+    adapter = Adapter.model_validate_json(card.read_text(encoding="utf-8"))
+    lock = root / "dvc.lock"
+    digests = lock_digests(yaml.safe_load(lock.read_text(encoding="utf-8")) or {}, domain) if lock.is_file() else {}
+    ledger = Ledger(root)
+    trained = Trained(
+        domain=domain,
+        adapter=adapter.digest,
+        data_digest=adapter.data_digest,
+        rows=adapter.rows,
+        base_digest=adapter.base_digest,
+        recipe_digest=digest_of(adapter.recipe),
+        batches=tuple(sorted(file.stem for file in (root / "data" / "experience").glob("*.jsonl"))),
+        dvc=digests,
+    )
+    known = [event.fact for event in ledger.read()]
+    # The same adapter made again under another commit is the same adapter.
+    if not any(isinstance(fact, Trained) and fact.adapter == adapter.digest for fact in known):
+        ledger.append(trained, actor)
+    return register(ledger, domain, adapter.digest, digests.get(f"models/reflectors/{domain}", ""), actor)

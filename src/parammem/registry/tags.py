@@ -1,0 +1,123 @@
+"""Git tags in GTO's form, made from the ledger: `gto history`, `gto show` and `dvc artifacts get` read them.
+
+    code-reflector@v3.0.0          version 3 was registered
+    code-reflector#candidate#5     … as candidate (5: the fifth assignment of this artifact)
+    code-reflector#champion#6      … became champion, or again by a rollback
+    code-reflector#champion!#7     nobody is champion
+
+All are annotated, carry the event's digest and time, and point at the first commit whose ledger holds the event that
+registered the version: GTO tells the version by the commit. So they can be rebuilt from nothing, to the same names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from parammem.core.event import Event, Published, RolledBack
+from parammem.registry.git import git, has_commits, require_identity
+from parammem.registry.ledger import PLACE, Ledger
+
+DIGEST = re.compile(r'"digest": "([0-9a-f]{64})"')
+EVENT = re.compile(r"^Event: ([0-9a-f]{64})$", re.M)
+
+
+class Wanted(NamedTuple):
+    """A tag that the ledger asks for."""
+
+    name: str
+    version_event: str
+    """Digest of the event that registered the version; empty for nobody."""
+    event: Event
+    message: str
+
+
+class Synced(NamedTuple):
+    """What was done to the tags."""
+
+    made: tuple[str, ...]
+    mended: tuple[str, ...]
+    """Tags of ours that said something else than the ledger, and were made anew."""
+    waiting: tuple[str, ...]
+    """Tags whose event is not committed yet."""
+
+
+def artifact(domain: str) -> str:
+    return f"{domain}-reflector"
+
+
+def wanted_tags(events: Sequence[Event]) -> list[Wanted]:
+    """Every tag that this ledger asks for, in its order."""
+    found: list[Wanted] = []
+    assigned: Counter[str] = Counter()
+    registered: dict[tuple[str, int], str] = {}
+    for event in events:
+        fact = event.fact
+        if not isinstance(fact, Published | RolledBack):
+            continue
+        name = artifact(fact.domain)
+        if isinstance(fact, Published) and fact.stage == "candidate":
+            registered[fact.domain, fact.version] = event.digest
+            found.append(Wanted(f"{name}@v{fact.version}.0.0", event.digest, event, f"Registered v{fact.version}"))
+        stage = fact.stage if isinstance(fact, Published) else "champion"
+        assigned[name] += 1
+        nobody = fact.version == 0
+        tag = f"{name}#{stage}{'!' if nobody else ''}#{assigned[name]}"
+        version = fact.left if isinstance(fact, RolledBack) and nobody else fact.version
+        said = f"v{version} is {'no longer ' if nobody else ''}{stage}"
+        found.append(Wanted(tag, registered.get((fact.domain, version), ""), event, said))
+    return found
+
+
+def sync_tags(root: Path) -> Synced:
+    """Make the tags that are missing, and mend those of ours that say something else. Nothing else is touched.
+
+    Raises:
+        LedgerError: the ledger is broken, or git has no identity to sign tags with.
+    """
+    there, commits = existing_tags(root), commits_of_events(root)
+    made, mended, waiting = [], [], []
+    for want in wanted_tags(Ledger(root).read()):
+        commit = commits.get(want.version_event)
+        if commit is None or want.event.digest not in commits:
+            waiting.append(want.name)
+        elif there.get(want.name) != (want.event.digest, commit):
+            require_identity(root)
+            _make(root, want, commit)
+            (mended if want.name in there else made).append(want.name)
+    return Synced(tuple(made), tuple(mended), tuple(waiting))
+
+
+def existing_tags(root: Path) -> dict[str, tuple[str, str]]:
+    """Tag name → the event it was made from (empty: none) and the commit that it points at."""
+    listing = git(root, "for-each-ref", "--format=%(refname:strip=2)%00%(*objectname)%00%(contents)%01", "refs/tags")
+    found = {}
+    for entry in listing.split("\x01"):
+        if entry.strip():
+            name, commit, message = entry.lstrip("\n").split("\x00", 2)
+            event = EVENT.search(message)
+            found[name] = (event[1] if event else "", commit)
+    return found
+
+
+def commits_of_events(root: Path) -> dict[str, str]:
+    """Event digest → the first commit, on the way to HEAD, whose ledger holds it."""
+    if not has_commits(root):
+        return {}
+    found: dict[str, str] = {}
+    commit = ""
+    for line in git(root, "log", "--reverse", "--format=%x01%H", "-p", "-U0", "--", PLACE.as_posix()).splitlines():
+        if line.startswith("\x01"):
+            commit = line[1:]
+        elif line.startswith("+{") and (digest := DIGEST.search(line)):
+            found.setdefault(digest[1], commit)
+    return found
+
+
+def _make(root: Path, want: Wanted, commit: str) -> None:
+    message = f"{want.message}\n\nEvent: {want.event.digest}\nActor: {want.event.actor}\n"
+    date = {"GIT_COMMITTER_DATE": want.event.time}
+    git(root, "tag", "--annotate", "--force", "--message", message, want.name, commit, env=date)
