@@ -2,8 +2,8 @@
 
     code-reflector@v3.0.0          version 3 was registered
     code-reflector#candidate#5     … as candidate (5: the fifth assignment of this artifact)
-    code-reflector#champion#6      … became champion, or again by a rollback
-    code-reflector#champion!#7     nobody is champion
+    code-reflector#champion!#6     … the one before is champion no longer
+    code-reflector#champion#7      … and this one is, by the gate or by a rollback
 
 All are annotated, carry the event's digest and time, and point at the first commit whose ledger holds the event that
 registered the version: GTO tells the version by the commit. So they can be rebuilt from nothing, to the same names.
@@ -30,7 +30,7 @@ class Wanted(NamedTuple):
 
     name: str
     version_event: str
-    """Digest of the event that registered the version; empty for nobody."""
+    """Digest of the event that registered the version."""
     event: Event
     message: str
 
@@ -50,25 +50,38 @@ def artifact(domain: str) -> str:
 
 
 def wanted_tags(events: Sequence[Event]) -> list[Wanted]:
-    """Every tag that this ledger asks for, in its order."""
+    """Every tag that this ledger asks for, in its order.
+
+    Who was champion before is unassigned: GTO lets several versions stand in a stage and then shows the highest.
+    """
     found: list[Wanted] = []
+    made_by: dict[tuple[str, int], str] = {}
+    reigning: dict[str, int] = {}
     assigned: Counter[str] = Counter()
-    registered: dict[tuple[str, int], str] = {}
+
+    def assign(event: Event, domain: str, version: int, stage: str, sign: str = "") -> None:
+        name = artifact(domain)
+        assigned[name] += 1
+        said = f"v{version} is {'no longer ' if sign else ''}{stage}"
+        found.append(Wanted(f"{name}#{stage}{sign}#{assigned[name]}", made_by[domain, version], event, said))
+
     for event in events:
         fact = event.fact
         if not isinstance(fact, Published | RolledBack):
             continue
-        name = artifact(fact.domain)
+        domain, version = fact.domain, fact.version
         if isinstance(fact, Published) and fact.stage == "candidate":
-            registered[fact.domain, fact.version] = event.digest
-            found.append(Wanted(f"{name}@v{fact.version}.0.0", event.digest, event, f"Registered v{fact.version}"))
-        stage = fact.stage if isinstance(fact, Published) else "champion"
-        assigned[name] += 1
-        nobody = fact.version == 0
-        tag = f"{name}#{stage}{'!' if nobody else ''}#{assigned[name]}"
-        version = fact.left if isinstance(fact, RolledBack) and nobody else fact.version
-        said = f"v{version} is {'no longer ' if nobody else ''}{stage}"
-        found.append(Wanted(tag, registered.get((fact.domain, version), ""), event, said))
+            made_by[domain, version] = event.digest
+            tag = f"{artifact(domain)}@v{version}.0.0"
+            found.append(Wanted(tag, event.digest, event, f"Registered v{version}"))
+            assign(event, domain, version, "candidate")
+            continue
+        before = reigning.get(domain, 0)
+        if before and before != version:
+            assign(event, domain, before, "champion", "!")
+        if version:
+            assign(event, domain, version, "champion")
+        reigning[domain] = version
     return found
 
 
