@@ -1,0 +1,261 @@
+"""contest: champion, challenger and no reflector at all on the same tasks and seeds, as evidence for the gate.
+
+The anchor slice is the evaluation tasks of the pipeline; the fresh slice the newest tasks that ingestion kept apart.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from parammem.agents import batch
+from parammem.agents.loop import Agent, solve
+from parammem.agents.methods import METHODS
+from parammem.config import Params
+from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, digest_of, read_jsonl
+from parammem.core.decision import Guard
+from parammem.core.experience import Experience
+from parammem.domains import Domain
+from parammem.engines.base import Engine, Request
+from parammem.errors import AdapterError
+from parammem.experience.ingest import ingested
+from parammem.experience.store import FRESH, KEYS
+from parammem.gate import guards
+from parammem.gate.evidence import Evidence, SliceOutcomes
+from parammem.reflectors.base import Reflector
+from parammem.reflectors.parametric import ParamMem, read_adapter
+from parammem.registry.ledger import Ledger
+from parammem.stages.collect import final_verdicts
+from parammem.stages.common import Engines, budget, check_failures, progress_bar
+from parammem.stages.opening import open_domain
+from parammem.stages.places import Places
+
+CANARIES = 8
+"""Tasks whose advice is compared to see that two models are not the same."""
+FIRST_CANARY_DRAW = 2000
+"""Beside the draws that the loop and evaluation use, so that the completion cache keeps them apart."""
+
+
+@dataclass
+class Contest:
+    """What all arms of one domain share, and what they did."""
+
+    params: Params
+    root: Path
+    judge: Domain
+    actor: Engine
+    arms: Mapping[str, Reflector | None]
+    """none, challenger, and champion if there is one."""
+    tasks: Mapping[str, Sequence[Task]]
+    """By slice."""
+    keys: Mapping[str, AnswerKey]
+    """By task id. A task without one is judged by its visible checks."""
+    ended: dict[tuple[str, str, int], Trajectory] = field(default_factory=dict)
+    """By arm, task id and run."""
+
+
+def meet(params: Params, root: Path, domain: str, champion: Path | None, challenger: Path) -> Evidence:
+    """Let two adapters meet, and look at every guard.
+
+    Args:
+        root: the repository or worktree whose tasks, rows and validation report belong to the challenger.
+        champion: adapter folder; None where there is no champion yet.
+        challenger: adapter folder.
+
+    Raises:
+        AdapterMissingError: no adapter lies in a folder.
+        DataError, EngineError, SandboxError, TooManyFailures.
+    """
+    engines, judge = Engines(params, root), open_domain(params, domain)
+    cards = {"challenger": read_adapter(challenger)} | ({"champion": read_adapter(champion)} if champion else {})
+    tasks, keys = _tasks(params, root, domain)
+    try:
+        arms = _arms(engines, judge, champion, challenger)
+    except AdapterError as error:  # an adapter that does not load is the gate's business; one that is missing is not
+        return _unloadable(domain, cards, str(error))
+    contest = Contest(params, root, judge, engines.open(), arms, tasks, keys)
+    _run(contest)
+    return Evidence(
+        domain=domain,
+        champion=cards["champion"].digest if champion else "",
+        challenger=cards["challenger"].digest,
+        slices=tuple(_outcomes(contest, name) for name in tasks if tasks[name]),
+        guards=_guards(contest, challenger),
+        inputs=_inputs(contest),
+    )
+
+
+def _arms(engines: Engines, judge: Domain, champion: Path | None, challenger: Path) -> dict[str, Reflector | None]:
+    found: dict[str, Reflector | None] = {"none": None}
+    for name, folder in (("champion", champion), ("challenger", challenger)):
+        if folder:
+            found[name] = ParamMem(adapter=read_adapter(folder), engine=engines.open(adapter=folder), domain=judge)
+    return found
+
+
+def _unloadable(domain: str, cards: Mapping[str, Any], why: str) -> Evidence:
+    return Evidence(
+        domain=domain,
+        champion=cards["champion"].digest if "champion" in cards else "",
+        challenger=cards["challenger"].digest,
+        slices=(),
+        guards=(Guard(name="loads", passed=False, detail=why),),
+    )
+
+
+def _tasks(params: Params, root: Path, domain: str) -> tuple[dict[str, list[Task]], dict[str, AnswerKey]]:
+    """Tasks by slice, none in both, and the answer keys there are. Fresh tasks are named by their content."""
+    places = Places(root, domain)
+    anchor = [task for split in ("eval", "unseen") for task in read_jsonl(places.tasks(split), Task)]
+    keys = {key.task_id: key for split in ("eval", "unseen") for key in read_jsonl(places.keys(split), AnswerKey)}
+    fresh, fresh_keys = fresh_tasks(root, domain, params.gate.fresh_tasks)
+    known = {task.content for task in anchor}
+    return {"anchor": anchor, "fresh": [t for t in fresh if t.content not in known]}, keys | fresh_keys
+
+
+def fresh_tasks(root: Path, domain: str, most: int) -> tuple[list[Task], dict[str, AnswerKey]]:
+    """The newest tasks that were kept for judging and can be judged, each once, newest batch first, with their keys.
+
+    Task ids are those of strangers, so a task is named `fresh-` and the beginning of its content's digest here.
+    """
+    found: dict[str, Task] = {}
+    keys: dict[str, AnswerKey] = {}
+    for fact in reversed(ingested(Ledger(root).read())):
+        file, key_file = root / FRESH / f"{fact.fresh}.jsonl", root / KEYS / f"{fact.fresh}.jsonl"
+        if not fact.fresh or not file.is_file():
+            continue
+        given = {(k.domain, k.task_id): k for k in read_jsonl(key_file, AnswerKey)} if key_file.is_file() else {}
+        for row in read_jsonl(file, Experience):
+            task, key = row.task, given.get((row.task.domain, row.task.task_id))
+            if task.domain != domain or task.content in found or not (key or task.visible.get("checks")):
+                continue
+            if len(found) == most:
+                return list(found.values()), keys
+            name = {"task_id": f"fresh-{task.content[:16]}"}
+            found[task.content] = task.model_copy(update=name)
+            if key:
+                keys[name["task_id"]] = key.model_copy(update=name)
+    return list(found.values()), keys
+
+
+def _run(contest: Contest) -> None:
+    """All arms on all tasks, in one batch."""
+    p = contest.params
+    asked = [(arm, task, number) for arm in contest.arms for task in _all(contest) for number in range(p.gate.runs)]
+    agents = {arm: _agent(contest, arm) for arm in contest.arms}
+    # One number of all runs of a task: no completion is shared with `evaluate`, whose seeds are its own.
+    runs = [solve(agents[arm], task, p.evaluate.seed + 1000 + number) for arm, task, number in asked]
+    ended = batch.run(runs, progress_bar(len(runs), f"contest {contest.judge.name}"))
+    check_failures(ended, p.agent.max_failed_share)
+    contest.ended = {(arm, task.task_id, n): t for (arm, task, n), t in zip(asked, ended, strict=True)}
+
+
+def _all(contest: Contest) -> list[Task]:
+    return [task for part in contest.tasks.values() for task in part]
+
+
+def _agent(contest: Contest, arm: str) -> Agent:
+    reflector = contest.arms[arm]
+    method = METHODS["paramagent"] if reflector else METHODS["reflexion"]  # the same loop without the advice
+    given = {"domain": contest.judge, "actor": contest.actor, "budget": budget(contest.params)}
+    return Agent(method=method, reflector=reflector, arm=arm, **given)
+
+
+def _outcomes(contest: Contest, name: str) -> SliceOutcomes:
+    tasks, runs = contest.tasks[name], contest.params.gate.runs
+    passed = _verdicts(contest, tasks)
+    solved = {
+        arm: tuple(sum(passed[arm, task.task_id, n] for n in range(runs)) for task in tasks) for arm in contest.arms
+    }
+    which: Literal["anchor", "fresh"] = "anchor" if name == "anchor" else "fresh"
+    return SliceOutcomes(
+        name=which,
+        tasks=tuple(task.content for task in tasks),
+        runs=runs,
+        none=solved["none"],
+        champion=solved.get("champion", ()),
+        challenger=solved["challenger"],
+    )
+
+
+def _verdicts(contest: Contest, tasks: Sequence[Task]) -> dict[tuple[str, str, int], bool]:
+    """The hidden verdict on every run of these tasks, or the visible one where there is no key."""
+    wanted = {task.task_id: task for task in tasks}
+    runs = {place: t for place, t in contest.ended.items() if place[1] in wanted}
+    keyed = {place: t for place, t in runs.items() if place[1] in contest.keys}
+    # Numbered anew, since the verdicts are handed back by trajectory id, and arms may share one.
+    numbered = [t.model_copy(update={"seed": number}) for number, t in enumerate(keyed.values())]
+    passed = final_verdicts(contest.judge, wanted, contest.keys, numbered)
+    hidden = {place: passed[t.trajectory_id] for place, t in zip(keyed, numbered, strict=True)}
+    visible = {place: t.stop == "visible-pass" for place, t in runs.items() if place not in keyed}
+    return hidden | visible
+
+
+def _guards(contest: Contest, challenger: Path) -> tuple[Guard, ...]:
+    p, places = contest.params, Places(contest.root, contest.judge.name)
+    rows = read_jsonl(places.validated, ReflectionExample)
+    report = json.loads(places.validation.read_text(encoding="utf-8")) if places.validation.is_file() else None
+    listed = challenger / "rows.txt"
+    hashes = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
+    learned = [row for row in rows if row.row_hash in set(hashes)]
+    reigning = "champion" if "champion" in contest.arms else "none"
+    texts = {name: _canaries(contest, name) for name in contest.arms}
+    found = [
+        guards.validated(report, hashes, [row.row_hash for row in rows]),
+        guards.no_leakage(learned, _all(contest), p.validate_.near_duplicate),
+        Guard(name="loads", passed=True, detail="weights and base model are those that adapter.json names"),
+        guards.differs("differs-from-base", "the base model's", texts["challenger"], texts["none"]),
+        guards.tokens(_tokens(contest, reigning), _tokens(contest, "challenger"), p.gate.max_token_ratio),
+        guards.diversity(_distinct(contest, reigning), _distinct(contest, "challenger"), p.gate.min_diversity_ratio),
+    ]
+    return tuple(found)
+
+
+def _canaries(contest: Contest, arm: str) -> list[str]:
+    """The most likely advice of an arm's model on a few tasks; the arm `none` gives the base model's."""
+    reflector = contest.arms[arm]
+    engine = reflector.engine if isinstance(reflector, ParamMem) else contest.actor
+    return [said for (said,) in _advice(contest, engine, _all(contest)[:CANARIES], 0.0, 1)]
+
+
+def _advice(
+    contest: Contest, engine: Engine, tasks: Sequence[Task], temperature: float, draws: int
+) -> list[tuple[str, ...]]:
+    requests = [
+        Request(
+            messages=contest.judge.advise(task.text),
+            temperature=temperature,
+            max_tokens=contest.params.engine.max_advice_tokens,
+            seed=contest.params.evaluate.seed,
+            n=draws,
+            first_draw=FIRST_CANARY_DRAW,
+        )
+        for task in tasks
+    ]
+    return [tuple(draw.text.strip() for draw in said) for said in engine.complete(requests)]
+
+
+def _distinct(contest: Contest, arm: str) -> float:
+    """Mean number of distinct pieces of advice in as many draws as evaluation takes, over up to `curve_tasks` tasks."""
+    p = contest.params
+    reflector = contest.arms[arm]
+    engine = reflector.engine if isinstance(reflector, ParamMem) else contest.actor
+    tasks = _all(contest)[: max(CANARIES, p.evaluate.curve_tasks)]
+    said = _advice(contest, engine, tasks, p.agent.reflector_temperature, p.evaluate.advice_draws)
+    return sum(len(set(texts)) for texts in said) / len(said) if said else 0.0
+
+
+def _tokens(contest: Contest, arm: str) -> float:
+    """Tokens written per run of an arm, over all roles."""
+    runs = [t for (name, _, _), t in contest.ended.items() if name == arm]
+    return sum(used.completion_tokens for t in runs for used in t.usage.values()) / max(1, len(runs))
+
+
+def _inputs(contest: Contest) -> dict[str, str]:
+    """What the outcomes were made from, by digest."""
+    found = {f"{name} tasks": digest_of([t.content for t in tasks]) for name, tasks in contest.tasks.items()}
+    found |= {"base model": contest.actor.digest}
+    return found
