@@ -76,35 +76,37 @@ class MathGrader:
                     pipe.close()
 
     def _ask(self, gold: str, answer: str) -> dict | None:
-        """One exchange; None if the worker had to be killed or died (of memory, say)."""
-        process = self._worker()
-        assert process.stdin is not None
-        try:
-            process.stdin.write(json.dumps({"gold": gold, "answer": answer}) + "\n")
-            process.stdin.flush()
-            line = self._read(process, self._cpu, self._wall)
-        except (OSError, ValueError):
-            line = ""
-        try:
-            return json.loads(line)
-        except ValueError:
-            self.killed += 1
+        """The reply; None if the worker had to be killed, or died twice (of memory, say)."""
+        for _ in range(2):
+            process = self._worker()
+            assert process.stdin is not None
+            try:
+                process.stdin.write(json.dumps({"gold": gold, "answer": answer}) + "\n")
+                process.stdin.flush()
+                line = self._read(process, self._cpu, self._wall)
+            except (OSError, ValueError):
+                line = ""
+            if line:
+                return json.loads(line)
             self.close()
-            return None
+            if line is None:
+                self.killed += 1
+                break
+        return None
 
     def _worker(self) -> subprocess.Popen[str]:
         if self._process is not None and os.getpid() != self._pid:  # forked: the worker is the parent's
             self._process, self._pid = None, os.getpid()
         if self._process is None or self._process.poll() is not None:
             self._process = _start()
-            if '"ready"' not in self._read(self._process, START_SECONDS, START_SECONDS):
+            if '"ready"' not in (self._read(self._process, START_SECONDS, START_SECONDS) or ""):
                 self.close()
                 raise EngineError("the process that compares answers does not start; is math-verify installed?")
         return self._process
 
     @staticmethod
-    def _read(process: subprocess.Popen[str], cpu: float, wall: float) -> str:
-        """The next line, or "" when the process died or used up its time."""
+    def _read(process: subprocess.Popen[str], cpu: float, wall: float) -> str | None:
+        """The next line; "" when the process died, None when it used up its time."""
         assert process.stdout is not None
         started, spent = time.monotonic(), cpu_time(process.pid)
         while time.monotonic() - started < wall:
@@ -113,7 +115,7 @@ class MathGrader:
             now = cpu_time(process.pid)
             if now is not None and spent is not None and now - spent > cpu:
                 break
-        return ""
+        return None
 
 
 def cpu_time(pid: int) -> float | None:

@@ -1,20 +1,57 @@
-"""tasks: the pocket tasks of one world, and apart from them their answer keys."""
+"""tasks: the tasks of a domain, pocket ones of one world or real ones, and apart from them their answer keys."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from parammem.benchmarks.draw import Drawn, Source, draw
 from parammem.config import Params
 from parammem.core import write_jsonl
+from parammem.core.jsonl import write_text
+from parammem.errors import ConfigError
 from parammem.pocket.world import World, draw_splits
 from parammem.stages.places import Places
 
+BENCHMARKS = "data/benchmarks"
+"""Where local benchmark files lie; the paths of params are seen from here, and DVC watches it."""
+
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
-    """Writes data/tasks/<domain>/<split>.jsonl and data/keys/<domain>/<split>.jsonl. Bank tasks get no key."""
-    p, places = params.tasks, Places(root, domain)
+    """Writes data/tasks/<domain>/<split>.jsonl and data/keys/<domain>/<split>.jsonl. Bank tasks get no key.
+
+    Raises:
+        ConfigError: params name sources, and none for this domain.
+        DataError: a source cannot be read, or has too few tasks.
+    """
+    places = Places(root, domain)
+    if params.benchmarks.sources:
+        _write_real(read_sources(params, domain, root), places)
+        return
+    p = params.tasks
     sizes = {"train": p.train, "bank": p.bank, "eval": p.eval, "unseen": p.unseen}
     for split, drawn in draw_splits(domain, World(p.world, p.rho), sizes).items():
         write_jsonl(places.tasks(split), [d.task for d in drawn])
         if split != "bank":
             write_jsonl(places.keys(split), [d.key for d in drawn])
+
+
+def read_sources(params: Params, domain: str, root: Path) -> Drawn:
+    """The real tasks of a domain. Raises as `run` does."""
+    p = params.benchmarks
+    sources = [Source(**s.model_dump(exclude={"domain"})) for s in p.sources if s.domain == domain]
+    if not sources:
+        raise ConfigError(f"benchmarks.sources: none is for domain {domain!r}; add one, or take it out of `domains`")
+    return draw(sources, root / BENCHMARKS, p.seed, p.ngram, p.near_duplicate)
+
+
+def _write_real(drawn: Drawn, places: Places) -> None:
+    """The splits, and beside the tasks where they came from and what was left out of them. There is no unseen kind."""
+    for split, items in drawn.splits.items():
+        write_jsonl(places.tasks(split), [item.task for item in items])
+        if split != "bank":
+            write_jsonl(places.keys(split), [item.key for item in items])
+    write_jsonl(places.tasks("unseen"), [])
+    write_jsonl(places.keys("unseen"), [])
+    facts = drawn.model_dump(mode="json", exclude={"splits"})
+    write_text(places.tasks("sources").with_suffix(".json"), json.dumps(facts, indent=1, sort_keys=True) + "\n")

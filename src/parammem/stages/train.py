@@ -12,6 +12,7 @@ from parammem.core import AnswerKey, ReflectionExample, read_jsonl
 from parammem.domains.conventions import parse_claims
 from parammem.pocket.mixture import advice_text
 from parammem.pocket.world import World
+from parammem.stages.contamination import verdict_on, write_verdict
 from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
 from parammem.training.controls import shuffled
@@ -24,11 +25,15 @@ OTHER_WORLD = 1_000_003
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     """Writes models/reflectors/<domain>/ and models/controls/<domain>/<control>/. Raises as `train_lora` does.
 
-    After a kill nothing is trained twice: what was finished is taken from a cache, which ends with the stage.
+    On real benchmarks the rows are first compared with the evaluation questions; contaminated rows stop the stage, and
+    the verdict lies beside the adapter. After a kill nothing is trained twice: what was finished is taken from a
+    cache, which ends with the stage.
     """
     places = Places(root, domain)
     rows = read_jsonl(places.validated, ReflectionExample)
+    contamination = verdict_on(params, rows, places, open_domain(params, domain))
     _train(params, rows, places.reflector, "reflector", places)
+    write_verdict(contamination, places.reflector)
     for control in params.train.controls:
         _train(params, control_rows(control, rows, places, params), places.control(control), control, places)
     shutil.rmtree(places.finished, ignore_errors=True)

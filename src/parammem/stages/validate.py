@@ -32,7 +32,8 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     places = Places(root, domain)
     rows = read_jsonl(places.reflections, ReflectionExample)
     evaluation = [t.text for split in ("eval", "unseen") for t in read_jsonl(places.tasks(split), Task)]
-    claims = open_domain(params, domain).hypotheses
+    # Pocket advice is parsed into claims; on real benchmarks advice is free prose.
+    claims = None if params.benchmarks.sources else open_domain(params, domain).hypotheses
     verdict = validate_rows(rows, evaluation, params.validate_, domain, claims, docs=places.data_docs)
     write_jsonl(places.validated, [rows[i] for i in verdict.kept])
     write_jsonl(places.quarantine, [SetAside(row=rows[q.row], reasons=q.reasons) for q in verdict.quarantined])

@@ -122,9 +122,10 @@ def _bounds(params: ValidateParams) -> list[Rule]:
 
 def _format(params: ValidateParams) -> list[Rule]:
     # A sixteen-word advice has no room for a quotation; a two-hundred-word one may quote a clause.
-    copied = min(12, max(6, params.max_words // 4)) - 1
+    copied = params.max_copied or min(12, max(6, params.max_words // 4)) - 1
+    code = [_never("code", "advice_code", "advice that writes the program gives the answer away")]
     return [
-        _never("code", "advice_code", "advice that writes the program gives the answer away"),
+        *([] if params.allow_code else code),
         _between("copies_task", "copied_words", None, copied, "advice that repeats the question identifies the task"),
         _never("stray_tokens", "stray_tokens", "special tokens would end or derail a prompt"),
         _never("control_characters", "control_characters", "what nobody can see nobody can review"),

@@ -1,0 +1,60 @@
+"""MATH, GSM8K, HotpotQA and 2WikiMultiHopQA rows, in the original files' and in the hub's form."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from parammem.benchmarks.table import items_of
+from parammem.domains.real_math import RealMathDomain
+from parammem.domains.real_qa import RealQaDomain
+from tests.benchmarks import rows
+
+
+def test_math_takes_the_last_box_as_the_answer():
+    row = rows.math_row(4) | {"solution": "First $\\boxed{1}$, then $\\boxed{\\frac{a}{\\sqrt{2}}}$."}
+    (item,), _ = items_of("math", [row])
+    assert item.key.hidden == {"answer": "\\frac{a}{\\sqrt{2}}"}
+    assert (item.key.tags["type"], item.key.tags["level"]) == ("Algebra", "5")
+    assert item.task.visible == {}
+
+
+def test_gsm8k_takes_what_follows_the_marks():
+    (item,), _ = items_of("gsm8k", [rows.GSM8K])
+    assert item.key.hidden == {"answer": "1200"}
+    domain = RealMathDomain()
+    assert domain.parse(item.key.gold) == "1200"
+    scores = domain.score([(item.task, item.key, text) for text in ("1200", "1,200", "120")])
+    assert [getattr(score, "passed", score) for score in scores] == [True, True, False]
+
+
+@pytest.mark.parametrize("row", [rows.HOTPOT, rows.HOTPOT_HUB], ids=["file", "hub"])
+def test_hotpotqa_is_the_same_from_the_file_and_from_the_hub(row):
+    (item,), _ = items_of("hotpotqa", [row])
+    (expected,), _ = items_of("hotpotqa", [rows.HOTPOT])
+    assert item == expected
+    assert item.task.text.endswith("[2] Ida Holm\nA painter. She taught Per Lie.")
+    assert item.key.hidden["supporting_facts"] == ["Old Gate#0", "Ida Holm#1"]
+    domain = RealQaDomain()
+    assert domain.question(item.task.text) == rows.HOTPOT["question"]
+    assert "Lie" not in domain.advise(item.task.text)[-1].content
+
+
+def test_2wiki_reads_contexts_that_the_hub_keeps_as_text():
+    row = rows.HOTPOT | {"context": json.dumps(rows.HOTPOT["context"]), "type": "bridge_comparison"}
+    (item,), _ = items_of("2wiki", [row | {"supporting_facts": json.dumps(rows.HOTPOT["supporting_facts"])}])
+    assert item.key.tags["type"] == "bridge_comparison"
+    assert item.key.tags["passages"] == "2"
+
+
+def test_rows_without_context_are_questions_alone():
+    (item,), _ = items_of("2wiki", [{"idx": 1, "question": "Who?", "answer": "Ann"}])
+    assert item.task.text == "Who?"
+    assert item.key.tags["passages"] == "0"
+
+
+def test_rows_without_an_answer_are_named():
+    items, bad = items_of("hotpotqa", [rows.HOTPOT, {"question": "Who?", "answer": ""}])
+    assert len(items) == 1
+    assert bad == ["row 1: its answer is empty"]

@@ -1,0 +1,82 @@
+"""How candidates are found in text, put together with stubs, and how printed output is compared."""
+
+from __future__ import annotations
+
+import pytest
+
+from parammem.core import AnswerKey, Task
+from parammem.domains.real_code import RealCodeDomain, same_output, source_of
+
+STUB = 'import math\n\n\ndef helper(n):\n    return n + 1\n\n\ndef target(n):\n    """Doc."""\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "candidate"),
+    [
+        ("Look:\n```python\ndef f():\n    return 1\n```\nDone.", "def f():\n    return 1"),
+        ("```\nx = 1\n```\nthen\n```py\ndef f():\n    pass\n```\nuse:\n```\nf()\n```", "def f():\n    pass"),
+        ("```python\ndef f():\n    return 1", "def f():\n    return 1"),
+        ("```python\r\nprint(input())\r\n```", "print(input())\r"),
+        ("\ndef f():\n    return 1\n", "def f():\n    return 1"),
+        ("    return n", "    return n"),
+    ],
+)
+def test_the_candidate_is_the_last_block_that_is_a_solution(text, candidate):
+    assert RealCodeDomain().parse(text) == candidate
+
+
+def test_a_stub_gives_its_helpers_to_a_whole_function_and_its_head_to_a_body():
+    spec = {"entry": "target", "stub": STUB}
+    whole = source_of(spec, "def target(n):\n    return helper(n)")
+    assert whole.count("def target") == 1
+    assert "def helper" in whole
+    body = source_of(spec, "    return helper(n)")
+    for source in (whole, body):
+        space: dict = {}
+        exec(source, space)
+        assert space["target"](1) == 2
+
+
+@pytest.mark.parametrize(
+    ("printed", "wanted", "same"),
+    [
+        ("1 2\n3\n", "1  2 \n3", True),
+        ("1.0\n", "1.00", True),
+        ("1e2", "100", True),
+        ("YES", "Yes", False),
+        ("1\n2", "1 2", False),
+        ("1\n\n", "1", True),
+        ("", "0", False),
+        ("nan", "nan", True),
+        ("a.0", "a", False),
+    ],
+)
+def test_output_is_compared_by_lines_words_and_numbers(printed, wanted, same):
+    assert same_output(printed, wanted) is same
+
+
+def test_a_program_that_prints_right_and_then_breaks_has_failed():
+    spec = {"entry": "", "checks": [{"name": "a", "stdin": "", "expected": "1"}]}
+    task = Task(task_id="t", domain="code", text="?", visible=spec)
+    candidates = ["print(1)", "print(1)\nraise ValueError", "print(1)\nimport sys; sys.exit(0)"]
+    feedback = RealCodeDomain().check([(task, candidate) for candidate in candidates])
+    assert [getattr(f, "passed", f) for f in feedback] == [True, False, True]
+
+
+def test_a_key_without_tests_judges_nothing():
+    key = AnswerKey(task_id="t", domain="code", hidden={"entry": "f", "checks": []}, gold="")
+    (score,) = RealCodeDomain().score([(Task(task_id="t", domain="code", text="?"), key, "def f(): pass")])
+    assert isinstance(score, ValueError)
+
+
+def test_one_task_that_cannot_be_judged_harms_no_other():
+    broken = Task(task_id="a", domain="code", text="?", visible={"entry": "f", "checks": [{"name": "n", "call": "f("}]})
+    sound = Task(
+        task_id="b",
+        domain="code",
+        text="?",
+        visible={"entry": "f", "checks": [{"name": "n", "call": "f()", "expected": "1"}]},
+    )
+    found = RealCodeDomain().check([(broken, "def f(): return 1"), (sound, "def f(): return 1")])
+    assert isinstance(found[0], Exception)
+    assert getattr(found[1], "passed", None) is True
