@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from parammem.config import GateParams
 from parammem.core.decision import Decision
 from parammem.core.event import Decided, Evaluated, Event
 from parammem.gate.decide import decide
 from parammem.gate.evidence import Evidence
 from parammem.gate.rule import VERSION, Rule
 from parammem.registry.ledger import Ledger
+
+
+def rule_of(params: GateParams) -> Rule:
+    """The gate's dials out of params."""
+    return Rule.model_validate({name: getattr(params, name) for name in Rule.model_fields})
 
 
 def looks_paid(events: Sequence[Event], domain: str) -> int:

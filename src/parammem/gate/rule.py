@@ -8,7 +8,7 @@ VERSION = 1
 """Goes up when the same dials and evidence could give another answer."""
 EXPONENT = 1.3
 """How fast the budget is spent. Of a budget of 5% the first look gets 1.3% (z = 2.2) and the 365th 0.0006% (z = 4.4).
-A gain of 8 points on 600 tasks has z = 3.6 or so: the first looks find it, and late ones need half as many tasks more."""
+A gain of 8 points on 600 tasks has z = 3.6 or so: the first looks find it, and late ones need half as many more."""
 
 
 class Rule(Record):

@@ -1,0 +1,87 @@
+"""`parammem gate A B`: may the challenger B take the champion A's place? `--show DIGEST` tells what was said before."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parammem.cli.options import PARAMS, REFLECTORS, Domain, ParamsFile
+from parammem.config import Params, load_params
+from parammem.errors import LedgerError
+
+if TYPE_CHECKING:
+    from parammem.core.decision import Decision
+
+NONE = "none"
+
+
+def gate(
+    champion: Annotated[
+        str, typer.Argument(metavar="A", help="champion, v2, a digest, an adapter folder, or none.")
+    ] = "champion",
+    challenger: Annotated[
+        str, typer.Argument(metavar="B", help="The same; left out: models/reflectors/<domain>.")
+    ] = "",
+    domain: Domain = "code",
+    enter: Annotated[
+        bool, typer.Option("--enter", help="Pay for the look and write the decision into the ledger.")
+    ] = False,
+    shown: Annotated[str, typer.Option("--show", help="Only explain this decision of the ledger again.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="The decision as one JSON object.")] = False,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Let two reflectors meet on the same tasks, and explain what the gate says of them.
+
+    Without --enter nothing is written: the answer shows what the gate would say. To decide by such looks is to look for
+    free, which the error budget cannot cover.
+    """
+    from parammem.gate import explain
+
+    decision = _show(shown) if shown else _meet(load_params(params), domain, champion, challenger, enter)
+    typer.echo(decision.model_dump_json(indent=2) if as_json else explain(decision))
+
+
+def _show(digest: str) -> Decision:
+    from parammem.core.event import Decided
+    from parammem.registry import Ledger
+
+    ledger = Ledger()
+    found = [e.fact.decision for e in ledger.read() if isinstance(e.fact, Decided)]
+    found = sorted({name for name in found if name.startswith(digest)})
+    if len(found) != 1:
+        raise LedgerError(f"{len(found)} decisions begin with {digest!r}; see `parammem registry history`")
+    return ledger.decision(found[0])
+
+
+def _meet(params: Params, domain: str, champion: str, challenger: str, enter: bool) -> Decision:
+    from parammem.gate import decide, rule_on
+    from parammem.gate.office import looks_paid, rule_of
+    from parammem.registry import Ledger
+    from parammem.registry.git import person
+    from parammem.stages.contest import meet
+
+    ledger = Ledger()
+    with tempfile.TemporaryDirectory() as folder:
+        ours = _folder(ledger, domain, champion, Path(folder) / "champion")
+        theirs = _folder(ledger, domain, challenger, Path(folder) / "challenger") or REFLECTORS / domain
+        evidence = meet(params, Path(), domain, ours, theirs)
+    rule = rule_of(params.gate)
+    if enter:
+        return rule_on(evidence, rule, ledger, person(Path()))
+    return decide(evidence, rule, looks_paid(ledger.read(), domain))
+
+
+def _folder(ledger, domain: str, name: str, to: Path) -> Path | None:
+    """The adapter folder of whatever was named; None for nobody. Versions are fetched from DVC to `to`."""
+    from parammem.registry.keep import fetch
+    from parammem.registry.state import champion, find_version
+
+    events = ledger.read()
+    if name in ("", NONE) or (name == "champion" and champion(events, domain) is None):
+        return None
+    if (Path(name) / "adapter.json").is_file():
+        return Path(name)
+    return fetch(Path(), domain, find_version(events, domain, name), to)
