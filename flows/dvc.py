@@ -52,6 +52,25 @@ def stages(root: Path) -> dict[str, set[str]]:
     return {name: graph[name] for name in TopologicalSorter(graph).static_order()}
 
 
+def with_needs(graph: dict[str, set[str]], targets: list[str]) -> list[str]:
+    """These stages and all that they need, in the graph's order.
+
+    Raises:
+        ValueError: there is no stage of that name.
+    """
+    unknown = sorted(set(targets) - set(graph))
+    if unknown:
+        raise ValueError(f"no stage {', '.join(unknown)} in dvc.yaml; there are: {', '.join(graph)}")
+    found: set[str] = set()
+    rest = list(targets)
+    while rest:
+        name = rest.pop()
+        if name not in found:
+            found.add(name)
+            rest += graph[name]
+    return [name for name in graph if name in found]
+
+
 def stale(root: Path) -> set[str]:
     """Names of the stages whose inputs, command or outputs changed. What depends on them may have to run too."""
     text = ask(root, "status", "--json")

@@ -71,6 +71,7 @@ def rebuild(
     retries: int = 1,
     retry_seconds: int = 10,
     track: bool = False,
+    artifact: bool = True,
 ) -> list[StageResult]:
     """Bring the pipeline up to date.
 
@@ -80,6 +81,7 @@ def rebuild(
         retries: how often a failed stage is tried again, unless its exit code says that this is no use.
         retry_seconds: the wait before that.
         track: log the new runs to W&B afterwards.
+        artifact: leave a page that says what became of each stage.
 
     Raises:
         RebuildFailed: a stage failed; stages that do not depend on it ran all the same.
@@ -96,7 +98,8 @@ def rebuild(
         results = run_in_order(names, graph, root, retries, retry_seconds)
     if track:
         results.append(track_runs(root))
-    create_markdown_artifact(key=ARTIFACT_KEY, markdown=summary(results, dvc.metrics(Path(root))))
+    if artifact:
+        create_markdown_artifact(key=ARTIFACT_KEY, markdown=summary(results, dvc.metrics(Path(root))))
     failed = [result for result in results if result.outcome == "failed"]
     if failed:
         raise RebuildFailed("\n\n".join(map(explain, failed)))

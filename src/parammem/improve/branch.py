@@ -15,7 +15,8 @@ from pathlib import Path
 from parammem.core.event import Event
 from parammem.core.jsonl import write_text
 from parammem.errors import DataError, LedgerError
-from parammem.improve.processes import DVC, ask, quick
+from parammem.improve.processes import ask, quick
+from parammem.improve.storage import cache_folder, settings
 from parammem.registry.ledger import PLACE as LEDGER
 from parammem.registry.ledger import Ledger
 
@@ -155,18 +156,22 @@ def _link(place: Path, target: Path) -> None:
 
 
 def _local_config(root: Path) -> str:
-    """The person's .dvc/config.local with whole paths, and their cache: the same file says it for the worktree."""
+    """DVC's settings as they hold for the person's tree, with whole paths: the worktree's .dvc/config.local.
+
+    A relative path in the committed config would mean another place there.
+    """
     config = configparser.ConfigParser(interpolation=None)
     mine = root / ".dvc" / "config.local"
     if mine.is_file():
         config.read_string(mine.read_text(encoding="utf-8"))
-    for section in config.sections():
-        url = config[section].get("url", "")
-        if url and "://" not in url and not os.path.isabs(url):
-            config[section]["url"] = str((root / ".dvc" / url).resolve())
+    for name, remote in settings(root)["remote"].items():
+        section = f'remote "{name}"'
+        if f"'{section}'" not in config:
+            config[f"'{section}'"] = {}
+        config[f"'{section}'"]["url"] = str(remote["url"])
     if "cache" not in config:
         config["cache"] = {}
-    config["cache"]["dir"] = ask([*DVC, "cache", "dir"], root).strip()
+    config["cache"]["dir"] = cache_folder(root)
     lines = []
     for section in config.sections():
         lines += [f"[{section}]", *(f"    {key} = {value}" for key, value in config[section].items())]

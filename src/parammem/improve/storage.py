@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from parammem.errors import DataError
-from parammem.improve.processes import DVC, ask, quick, run_guarded
+from parammem.improve.processes import DVC, run_guarded
 
 Say = Callable[[str], None]
 TRACKED = ("data/experience", "data/fresh", "data/keys/fresh", "data/quarantine")
 """Folders whose files have a .dvc file each."""
 
 
+def settings(tree: Path) -> Any:
+    """DVC's own reading of all its config files that hold for this tree."""
+    from dvc.config import Config
+
+    return Config(str(tree / ".dvc"))
+
+
 def has_remote(tree: Path) -> bool:
     """Whether DVC has a remote to push to by default."""
-    return bool(quick([*DVC, "config", "core.remote"], tree).stdout.strip())
+    return bool(settings(tree)["core"].get("remote"))
+
+
+def cache_folder(tree: Path) -> str:
+    """Where DVC keeps the data of this tree."""
+    return str(settings(tree)["cache"].get("dir") or (tree / ".dvc" / "cache").resolve())
 
 
 def fetch(tree: Path, say: Say) -> None:
@@ -79,8 +92,3 @@ def outs(tree: Path, domain: str = "") -> dict[str, str]:
         for one in [*stage.get("deps", []), *stage.get("outs", [])]:
             found[one["path"]] = one.get("md5") or one.get("etag") or one.get("checksum") or ""
     return dict(sorted(found.items()))
-
-
-def is_current(tree: Path) -> bool:
-    """Whether `dvc status` has nothing to say."""
-    return ask([*DVC, "status", "--json"], tree).strip() in ("", "{}")

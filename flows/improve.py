@@ -1,0 +1,161 @@
+"""The flows of self-improvement: `improve`, `evaluate_champion` and `rollback`.
+
+Each runs a table of steps of parammem.improve, a step a task, and leaves artifacts that say what came of it. What a
+step does is decided below; here is only how often it is tried, and what Prefect shows.
+
+python -m flows.improve [--force]       one turn now
+python -m flows.serve                   by schedule
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flows import ROOT, dvc
+from flows.rebuild import rebuild as rebuild_flow
+from flows.show import decision_table, turn_page
+from parammem.errors import ConfigError, LedgerError, ParamMemError
+from parammem.improve import champion as room
+from parammem.improve.meeting import meet_in_process
+from parammem.improve.run import improve as turn_of
+from parammem.improve.steps import STEPS, Step
+from parammem.improve.turn import Ended, Report, Tools, Turn
+
+# isort: split
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
+
+PERMANENT = (Ended, ConfigError, LedgerError)
+"""Trying again changes nothing."""
+
+
+class TurnFailed(RuntimeError):
+    """A turn ended badly. Names the step, and carries its last lines."""
+
+
+def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
+    return not isinstance(state.result(raise_on_failure=False), PERMANENT)
+
+
+def tools(actor: str, retries: int = 1) -> Tools:
+    """What a turn needs, with the `rebuild` flow for the pipeline."""
+
+    def rebuild(tree: Path, targets: list[str]) -> None:
+        wanted = dvc.with_needs(dvc.stages(tree), targets)
+        rebuild_flow(str(tree), wanted, retries, artifact=False)
+
+    return Tools(rebuild=rebuild, meet=meet_in_process, say=say, actor=actor)
+
+
+def say(text: str) -> None:
+    """To the run's log, also from a thread that Prefect did not start."""
+    try:
+        get_run_logger().info(text)
+    except RuntimeError:  # no run here: a reader thread of a command
+        print(text, flush=True)
+
+
+def as_tasks(names: list[str]) -> Callable[[Step, Turn], None]:
+    """A runner that makes a task of each step, and shows how far the turn is."""
+    progress = create_progress_artifact(progress=0.0, key="improve-progress", description="steps of this turn")
+    ended: list[Ended] = []
+
+    def run(step: Step, turn: Turn) -> None:
+        @task(name=step.name, cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=worth_retrying)
+        def one() -> None:
+            try:
+                step.run(turn)
+            except Ended as end:  # not a failure, so the task does not show one
+                ended.append(end)
+
+        try:
+            if step.name == "rebuild":
+                step.run(turn)  # a flow with tasks of its own
+            else:
+                one.with_options(retries=step.tries - 1, retry_delay_seconds=5)()
+        except ParamMemError as error:
+            raise TurnFailed(
+                f"step {step.name!r} failed: {error}\nA crash or failure here leaves {step.crash}."
+            ) from error
+        if step.name in names:
+            update_progress_artifact(progress, progress=100.0 * (names.index(step.name) + 1) / len(names))  # pyright: ignore
+        if ended:
+            raise ended.pop()
+
+    return run
+
+
+@flow(name="improve", persist_result=False)
+def improve(root: str = str(ROOT), force: bool = False, retries: int = 1) -> str:
+    """One turn of self-improvement: experience in, a challenger out if there is reason, the gate, what follows from it.
+
+    Args:
+        root: the repository.
+        force: train although no trigger says so.
+        retries: how often a failed stage of the pipeline is tried again.
+
+    Returns:
+        What came of it, in a line.
+
+    Raises:
+        TurnFailed, RebuildFailed: a step failed; with its last lines. Nothing is lost: the next run begins again.
+    """
+    report = turn_of(Path(root), tools("flow improve", retries), as_tasks([step.name for step in STEPS]), force)
+    return publish("improve", report)
+
+
+@flow(name="evaluate-champion", persist_result=False)
+def evaluate_champion(root: str = str(ROOT), night: str = "") -> str:
+    """The nightly check that each champion still holds; after two failures in a row it is rolled back."""
+    report = room.evaluate_champion(Path(root), tools("flow evaluate-champion"), night, around=as_tasks([]))
+    return publish("evaluate-champion", report)
+
+
+@flow(name="rollback", persist_result=False)
+def rollback(domain: str, to: str = "before", reason: str = "asked for", root: str = str(ROOT)) -> str:
+    """Make an earlier champion champion again: a version (v2), "before" for the one before this one, or "none"."""
+    report = room.rollback(Path(root), tools("flow rollback"), domain, to, reason, around=as_tasks([]))
+    return publish("rollback", report)
+
+
+def publish(kind: str, report: Report) -> str:
+    """Artifacts and an event: what notifications are made from."""
+    create_markdown_artifact(key=kind, markdown=turn_page(report))
+    if report.decisions:
+        create_table_artifact(key=f"{kind}-decisions", table=decision_table(report.decisions))
+    for domain in report.promoted:
+        emit_event(
+            event="parammem.champion.promoted",
+            resource={"prefect.resource.id": f"parammem.reflector.{domain}"},
+            payload={"commit": report.commit, "headline": report.headline},
+        )
+    return report.headline
+
+
+def main() -> int:
+    """`python -m flows.improve`. Exit code 1 when the turn failed."""
+    parser = argparse.ArgumentParser(prog="python -m flows.improve", description="One turn of self-improvement.")
+    parser.add_argument("--root", default=str(ROOT), help="the repository (default: this one)")
+    parser.add_argument("--force", action="store_true", help="train although no trigger says so")
+    given = parser.parse_args()
+    try:
+        print(improve(given.root, given.force))
+    except (TurnFailed, ParamMemError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

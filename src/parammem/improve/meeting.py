@@ -1,0 +1,37 @@
+"""Judging in a process of its own: it has the worktree's code, ends with the turn, and gives its memory back."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parammem.config import Params
+from parammem.errors import DataError
+from parammem.gate.evidence import Evidence
+from parammem.gate.rule import Rule
+from parammem.improve.processes import run_guarded
+
+if TYPE_CHECKING:
+    from parammem.improve.turn import Turn
+
+
+def rule_of(params: Params) -> Rule:
+    """The gate's dials out of params."""
+    return Rule.model_validate({name: getattr(params.gate, name) for name in Rule.model_fields})
+
+
+def meet_in_process(turn: Turn, domain: str, champion: Path | None, challenger: Path) -> Evidence:
+    """The evidence about a challenger, by `python -m parammem.improve.judge` in the worktree.
+
+    Raises:
+        DataError: it failed; with its last lines.
+    """
+    out = turn.tree / ".cache" / "meetings" / f"{domain}.json"
+    command = [sys.executable, "-m", "parammem.improve.judge", "--domain", domain, "--challenger", str(challenger)]
+    command += ["--champion", str(champion)] if champion else []
+    code, tail = run_guarded([*command, "--out", str(out)], turn.tree, turn.tools.say)
+    if code:
+        last = "\n".join(f"    {line}" for line in tail[-15:])
+        raise DataError(f"{domain}: champion and challenger could not be compared. The last lines:\n{last}")
+    return Evidence.model_validate_json(out.read_text(encoding="utf-8"))

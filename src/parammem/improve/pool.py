@@ -1,0 +1,139 @@
+"""Experience on its way through a turn: from the inbox to batches, what batches say, and batches that are set aside."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parammem.core.decision import Decision
+from parammem.core.event import Event, Ingested, Trained
+from parammem.core.experience import Experience
+from parammem.errors import DataError
+from parammem.experience.inbox import clear, waiting
+from parammem.experience.ingest import ingest, ingested
+from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, open_store, track
+from parammem.improve.branch import TREES, tip
+from parammem.improve.triggers import Outcomes
+from parammem.registry.ledger import PLACE, Ledger
+
+if TYPE_CHECKING:
+    from parammem.experience.sources import Source
+    from parammem.improve.turn import Turn
+
+ASIDE = Path("data") / "quarantine" / "batches"
+"""Batches that a refused challenger had learned from and the champion had not. To give one another chance, move its
+.dvc file back to data/experience and commit."""
+
+
+def ingest_inbox(turn: Turn) -> tuple[list[Source], list[str]]:
+    """Every source of the inbox into the worktree. Returns what came in, and in words what could not."""
+    params = turn.settings
+    found = waiting(turn.root / params.experience.inbox)
+    if not found:
+        return [], []
+    _make_sure_of_tasks(turn)
+    share, near = params.experience.fresh_share, params.validate_.near_duplicate
+    store = open_store(turn.tree, params.domains, share, near, private=turn.root / PRIVATE_ROWS)
+    taken, refused = [], []
+    for source in found:
+        try:
+            outcome = ingest(source, store, turn.tools.actor)
+        except DataError as error:
+            refused.append(f"{source.name}: {error}")
+            continue
+        if (turn.tree / ".dvc").is_dir():
+            track(turn.tree, outcome.files)
+        event = outcome.event
+        turn.note(
+            f"{event.name}: {event.rows} rows, {event.kept} to learn from, {event.held} kept for judging, "
+            f"{event.duplicates} duplicates, {event.quarantined} quarantined"
+        )
+        taken.append(source)
+    return taken, refused
+
+
+def _make_sure_of_tasks(turn: Turn) -> None:
+    """Nobody can tell whether evaluation tasks are in a batch as long as there are none."""
+    missing = [d for d in turn.settings.domains if not (turn.tree / "data/tasks" / d / "eval.jsonl").is_file()]
+    if missing:
+        turn.tools.rebuild(turn.tree, [f"tasks@{domain}" for domain in missing])
+
+
+def clear_ingested(inbox: Path, tree: Path) -> int:
+    """Move the files of the inbox that the worktree's ledger names to its done/. Returns how many sources that were.
+
+    Call it only when that ledger is committed.
+    """
+    known = {fact.source for fact in ingested(Ledger(tree).read())}
+    done = [source for source in waiting(inbox, settled=0) if source.digest() in known]
+    for source in done:
+        clear(inbox, source)
+    return len(done)
+
+
+def batches(tree: Path) -> list[str]:
+    """Names of the batches that are learned from."""
+    return sorted(file.stem for file in (tree / BATCHES).glob("*.jsonl"))
+
+
+def outcomes(tree: Path, domain: str) -> dict[str, Outcomes]:
+    """What a domain's rows in each batch say of how agents did."""
+    found: dict[str, Outcomes] = {}
+    for file in sorted((tree / BATCHES).glob("*.jsonl")):
+        rows = good = bad = 0
+        with file.open("rb") as lines:
+            for line in lines:
+                row = Experience.model_validate_json(line)
+                if row.task.domain == domain:
+                    rows, good, bad = rows + 1, good + (row.outcome is True), bad + (row.outcome is False)
+        found[file.stem] = Outcomes(rows=rows, good=good, bad=bad)
+    return found
+
+
+def set_aside(tree: Path, decision: Decision) -> list[str]:
+    """Take the batches that only the refused challenger had seen out of the pool, with the tasks split off from them.
+
+    Returns:
+        Their names.
+    """
+    events = Ledger(tree).read()
+    trained = [e.fact for e in events if isinstance(e.fact, Trained) and e.fact.domain == decision.domain]
+    seen = next((set(t.batches) for t in reversed(trained) if t.adapter == decision.champion), set())
+    named = _with_domain(events, decision.domain)
+    only = [name for name in batches(tree) if name not in seen and name in named]
+    for name in only:
+        fresh = {e.fact.fresh for e in events if isinstance(e.fact, Ingested) and e.fact.batch == name}
+        for folder, digest in [(BATCHES, name), *((place, f) for f in fresh if f for place in (FRESH, KEYS))]:
+            _move(tree, folder, digest)
+    return only
+
+
+def _with_domain(events: list[Event], domain: str) -> set[str]:
+    return {f.batch for f in ingested(events) if f.domains.get(domain)}
+
+
+def _move(tree: Path, folder: Path, digest: str) -> None:
+    for name in (f"{digest}.jsonl", f"{digest}.jsonl.dvc"):
+        file = tree / folder / name
+        if file.exists():
+            place = tree / ASIDE / folder.relative_to("data") / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(place)
+
+
+def leftovers(root: Path) -> bool:
+    """Whether a run that died has left a worktree."""
+    folder = root / TREES
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def ledger_at(root: Path, revision: str) -> list[Event]:
+    """The events of a commit's ledger; none if there is no such commit, or no ledger in it."""
+    if not tip(root, revision):
+        return []
+    done = subprocess.run(
+        ["git", "show", f"{revision}:{PLACE.as_posix()}"], cwd=root, capture_output=True, text=True, errors="replace"
+    )
+    lines = done.stdout.splitlines() if done.returncode == 0 else []
+    return [Event.model_validate_json(line) for line in lines if line.strip()]

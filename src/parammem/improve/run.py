@@ -1,0 +1,86 @@
+"""One turn from lock to lock: the table of steps, run in order. Flows hand in how a step is called, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from parammem.config import load_params
+from parammem.errors import DataError, ParamMemError
+from parammem.improve.branch import remove_trees
+from parammem.improve.lock import locked
+from parammem.improve.meeting import meet_in_process
+from parammem.improve.processes import DVC, run_guarded
+from parammem.improve.steps import STEPS, Step, nothing_to_do
+from parammem.improve.storage import Say
+from parammem.improve.turn import Ended, Report, Tools, Turn, headline
+
+Around = Callable[[Step, Turn], None]
+"""Runs a step: a flow makes a task of it."""
+
+
+def improve(root: Path, tools: Tools, around: Around | None = None, force: bool = False) -> Report:
+    """One turn of self-improvement of the repository at `root`.
+
+    Args:
+        around: how each step is called; by default it is simply called.
+        force: train although no trigger says so.
+
+    Raises:
+        DataError, LedgerError, ConfigError: the turn failed. Nothing was lost; the next turn begins again.
+    """
+    params = load_params(root / "params.yaml").improve
+    with locked(root, tools.actor, params.wait_seconds, tools.say):
+        quick = "" if force else nothing_to_do(root, params.branch)
+        if quick:
+            tools.say(quick)
+            return Report(headline=quick, notes=(quick,))
+        turn = Turn(root=root, branch=params.branch, tools=tools, force=force)
+        return run_steps(turn, STEPS, around or call)
+
+
+def run_steps(turn: Turn, steps: tuple[Step, ...], around: Around) -> Report:
+    """Steps in order; the last one also when a step says that there is nothing more to do. After a failure only the
+    worktree is taken away: what was finished is in caches outside it."""
+    why = ""
+    try:
+        for step in steps[:-1]:
+            around(step, turn)
+    except Ended as end:
+        why = str(end)
+        turn.note(why)
+    except BaseException:
+        remove_trees(turn.root)
+        raise
+    around(steps[-1], turn)
+    return Report(
+        headline=headline(turn, why),
+        notes=tuple(turn.notes),
+        reasons=tuple(turn.reasons),
+        decisions=tuple(turn.decisions),
+        commit=turn.commits[-1] if turn.commits else "",
+    )
+
+
+def call(step: Step, turn: Turn) -> None:
+    """Run a step, again if it fails and may be tried again."""
+    for left in reversed(range(step.tries)):
+        try:
+            return step.run(turn)
+        except ParamMemError as error:
+            if not left:
+                raise
+            turn.note(f"{step.name} failed and is tried again: {error}")
+    return None
+
+
+def plain_tools(actor: str, say: Say) -> Tools:
+    """Tools of a person: one `dvc repro`, judging in a process of its own."""
+
+    def rebuild(tree: Path, targets: list[str]) -> None:
+        code, tail = run_guarded([*DVC, "--wait-for-lock", "repro", *targets], tree, say)
+        if code:
+            last = "\n".join(f"    {line}" for line in tail[-20:])
+            raise DataError(f"`dvc repro {' '.join(targets)}` failed. Its last lines:\n{last}")
+
+    return Tools(rebuild=rebuild, meet=meet_in_process, say=say, actor=actor)

@@ -1,0 +1,247 @@
+"""The steps of a turn, in their order. The table STEPS is what a flow runs, what a person's command runs, and what the
+test that kills a turn at every boundary reads.
+
+Until `commit` has moved the branch a turn has only written into its worktree (and into caches that any run may use), so
+a crash leaves nothing that counts: the next turn throws the worktree away and starts from the branch and the inbox,
+which are as they were. What it has to do again is in DVC's run-cache, the completion cache and the checkpoints. After
+`commit` everything counts, and `finish`, which every turn begins with, does what was left: tags and the inbox.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from parammem.config import load_params
+from parammem.core.event import Trained
+from parammem.errors import DataError
+from parammem.improve import pool, storage
+from parammem.improve.branch import commit as commit_paths
+from parammem.improve.branch import make_tree, move_branch, release_refs, remove_trees
+from parammem.improve.triggers import Reason, Triggers, judge, last_training, new_batches
+from parammem.improve.turn import Ended, Turn
+from parammem.registry.enter import enter_adapter
+from parammem.registry.git import require_identity
+from parammem.registry.keep import fetch
+from parammem.registry.state import champion, crown, versions
+from parammem.registry.tags import sync_tags
+
+PATHS = ("dvc.lock", "ledger", "reports", "data", "models")
+"""What a turn commits; .gitignore keeps the data itself out."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a turn."""
+
+    name: str
+    run: Callable[[Turn], None]
+    crash: str
+    """What a crash in it leaves, and who puts it in order."""
+    tries: int = 1
+    """How often it is tried before the turn fails; each is harmless to repeat."""
+
+
+def clean(turn: Turn) -> None:
+    """Take away what a turn that died left behind, and see that this one can end: git must know who commits."""
+    require_identity(turn.root)
+    left = remove_trees(turn.root)
+    release_refs(turn.root, turn.branch)
+    if left:
+        turn.note(f"an earlier run was cut short: {left} worktree(s) of it removed, its work begins anew")
+
+
+def open_tree(turn: Turn) -> None:
+    """A worktree with the branch's state, what the person has committed since, and its data."""
+    turn.tree, turn.before = make_tree(turn.root, turn.branch, uuid.uuid4().hex[:8])
+    turn.params = load_params(turn.tree / "params.yaml")
+    storage.fetch(turn.tree, turn.tools.say)
+
+
+def finish(turn: Turn) -> None:
+    """Do what an earlier turn had committed and not finished: its tags, and its files in the inbox."""
+    if turn.before:
+        made = sync_tags(turn.tree).made
+        if made:
+            turn.note(f"tags that were missing: {', '.join(made)}")
+    done = pool.clear_ingested(turn.root / turn.settings.experience.inbox, turn.tree)
+    if done:
+        turn.note(f"{done} file(s) in the inbox had been ingested before")
+
+
+def take_in(turn: Turn) -> None:
+    """The inbox becomes batches in the worktree. What cannot be read stays, and the others have their turn."""
+    turn.sources, turn.refused_sources = pool.ingest_inbox(turn)
+    for text in turn.refused_sources:
+        turn.note(f"stays in the inbox: {text}")
+
+
+def consider(turn: Turn) -> None:
+    """Is there reason to train? Ends the turn if not, and if nothing came in either."""
+    p, events = turn.settings.improve, turn.ledger.read()
+    triggers = Triggers(
+        min_new_rows=p.min_new_rows, max_hours=p.max_hours, drift_points=p.drift_points, drift_rows=p.drift_rows
+    )
+    for domain in turn.settings.domains:
+        reason = judge(domain, events, pool.outcomes(turn.tree, domain), triggers, turn.tools.clock())
+        if turn.force and not reason.due:
+            reason = Reason(
+                domain=domain, due=True, why=f"{domain}: asked for", new_rows=reason.new_rows, kind="asked for"
+            )
+        turn.reasons.append(reason)
+        turn.note(reason.why)
+    if not turn.due and not turn.sources:
+        raise Ended(_nothing(turn))
+
+
+def rebuild(turn: Turn) -> None:
+    """The pipeline in the worktree, as far as params ask for it."""
+    if turn.due:
+        turn.tools.rebuild(turn.tree, targets(turn))
+
+
+def enter(turn: Turn) -> None:
+    """What was trained is written down: a `train` event and a version for each adapter that is new."""
+    for domain in turn.due:
+        version = enter_adapter(turn.tree, domain, None, turn.tools.actor)
+        _remember_batches(turn, domain)
+        reigning = champion(turn.ledger.read(), domain)
+        if reigning and reigning.adapter == version.adapter:
+            turn.note(f"{domain}: the adapter of the champion {reigning.name} came out again; nothing to judge")
+        else:
+            turn.challengers[domain] = version.adapter
+            turn.note(f"{domain}: {version.name} ({version.adapter[:12]}) is candidate")
+
+
+def _remember_batches(turn: Turn, domain: str) -> None:
+    """Batches that changed nothing (no success among their rows) are not new any more either."""
+    last = last_training(turn.ledger.read(), domain)
+    there = tuple(pool.batches(turn.tree))
+    if last and isinstance(last.fact, Trained) and last.fact.batches != there:
+        turn.record(last.fact.model_copy(update={"batches": there}))
+
+
+def meet(turn: Turn) -> None:
+    """Champion and challenger, and no reflector, on the same tasks."""
+    for domain in turn.challengers:
+        reigning = champion(turn.ledger.read(), domain)
+        folder = None
+        if reigning:
+            folder = fetch(
+                turn.tree, domain, reigning, turn.tree / ".cache" / "champions" / f"{domain}-{reigning.name}"
+            )
+        turn.evidence[domain] = turn.tools.meet(turn, domain, folder, turn.tree / "models" / "reflectors" / domain)
+
+
+def decide(turn: Turn) -> None:
+    """The gate answers; whoever it promotes is champion in the worktree's ledger."""
+    from parammem.gate.office import rule_on
+    from parammem.improve.meeting import rule_of
+
+    for domain, evidence in turn.evidence.items():
+        decision = rule_on(evidence, rule_of(turn.settings), turn.ledger, turn.tools.actor)
+        turn.decisions.append(decision)
+        turn.note(f"{domain}: {decision.answer}: {decision.reasons[0] if decision.reasons else ''}")
+        if decision.answer == "promote":
+            version = next(v for v in versions(turn.ledger.read(), domain) if v.adapter == decision.challenger)
+            crown(turn.ledger, version, decision.digest, turn.tools.actor)
+
+
+def push(turn: Turn) -> None:
+    """The data goes to the remote before anything in git refers to it."""
+    turn.note(storage.push(turn.tree, turn.tools.say))
+
+
+def commit(turn: Turn) -> None:
+    """dvc.lock, metrics, records and decisions, and then, in one step, the branch. From here on the turn counts."""
+    made = commit_paths(turn.tree, PATHS, _message(turn))
+    turn.commits += [made] if made else []
+    for decision in turn.decisions:
+        if decision.answer == "refuse":
+            moved = pool.set_aside(turn.tree, decision)
+            text = f"Batches set aside that {decision.domain}'s refused challenger had learned from"
+            made = commit_paths(turn.tree, ("data",), text) if moved else ""
+            turn.commits += [made] if made else []
+            if moved:
+                turn.note(
+                    f"{decision.domain}: {len(moved)} batch(es) set aside in {pool.ASIDE}, the champion never saw them"
+                )
+    if turn.commits:
+        move_branch(turn.root, turn.branch, turn.commits[-1], turn.before)
+
+
+def publish(turn: Turn) -> None:
+    """Tags are made from the committed ledger."""
+    made = sync_tags(turn.tree).made
+    if made:
+        turn.note(f"tags: {', '.join(made)}")
+
+
+def clear(turn: Turn) -> None:
+    """What is committed leaves the inbox."""
+    pool.clear_ingested(turn.root / turn.settings.experience.inbox, turn.tree)
+
+
+def close(turn: Turn) -> None:
+    """The worktree goes."""
+    remove_trees(turn.root)
+
+
+STEPS: tuple[Step, ...] = (
+    Step("clean", clean, "what the turn before it left; the next turn takes it away"),
+    Step("worktree", open_tree, "a worktree that nobody needs", tries=2),
+    Step("finish", finish, "missing tags, or committed files in the inbox; the next turn's finish goes on"),
+    Step("ingest", take_in, "a worktree that nobody needs; the inbox is as it was"),
+    Step("consider", consider, "a worktree that nobody needs"),
+    Step("rebuild", rebuild, "a worktree that nobody needs; finished stages are in DVC's run-cache"),
+    Step("enter", enter, "a worktree that nobody needs"),
+    Step("meet", meet, "a worktree that nobody needs; completions are in the cache"),
+    Step("decide", decide, "a worktree that nobody needs; the next turn comes to the same decision"),
+    Step("push", push, "data in the remote that no commit refers to; the next turn refers to it", tries=3),
+    Step("commit", commit, "commits that no branch holds, or a branch that holds them all; then finish goes on"),
+    Step("publish", publish, "missing tags; the next turn's finish makes them", tries=2),
+    Step("clear", clear, "committed files in the inbox; the next turn's finish takes them away"),
+    Step("close", close, "a worktree that nobody needs"),
+)
+
+
+def nothing_to_do(root: Path, branch: str) -> str:
+    """In words why there is nothing to do, if that can be told without a worktree; empty if it cannot.
+
+    Looks at the inbox, at what an earlier run may have left, and at the ledgers of branch and person.
+    """
+    from parammem.experience.inbox import waiting
+
+    params = load_params(root / "params.yaml")
+    if pool.leftovers(root) or waiting(root / params.experience.inbox):
+        return ""
+    for revision in (f"refs/heads/{branch}", "HEAD"):
+        events = pool.ledger_at(root, revision)
+        if any(new_batches(events, domain) for domain in params.domains):
+            return ""
+    return "Nothing to do: the inbox is empty, and nothing came in since the last training"
+
+
+def targets(turn: Turn) -> list[str]:
+    """Stages that params ask for; the name of a stage that every domain has stands for those of the due domains."""
+    names = turn.settings.improve.stages
+    per_domain = ("tasks", "collect", "validate", "train", "evaluate")
+    return [full for name in names for full in ([f"{name}@{d}" for d in turn.due] if name in per_domain else [name])]
+
+
+def _nothing(turn: Turn) -> str:
+    if turn.refused_sources:
+        raise DataError(
+            "nothing could be ingested: " + "; ".join(turn.refused_sources) + "; mend the files or take them away"
+        )
+    return "Nothing to do: " + "; ".join(reason.why for reason in turn.reasons)
+
+
+def _message(turn: Turn) -> str:
+    """The commit's message: what came in and what was decided."""
+    parts = [f"{len(turn.sources)} new source(s)"] if turn.sources else []
+    parts += [f"{one.domain} {one.answer}" for one in turn.decisions]
+    lines = [f"Improve: {', '.join(parts) or 'records'}", "", *(f"- {note}" for note in turn.notes)]
+    return "\n".join(lines)
