@@ -6,19 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parammem.config import Params
 from parammem.errors import DataError
 from parammem.gate.evidence import Evidence
-from parammem.gate.rule import Rule
 from parammem.improve.processes import run_guarded
 
 if TYPE_CHECKING:
     from parammem.improve.turn import Turn
-
-
-def rule_of(params: Params) -> Rule:
-    """The gate's dials out of params."""
-    return Rule.model_validate({name: getattr(params.gate, name) for name in Rule.model_fields})
 
 
 def meet_in_process(turn: Turn, domain: str, champion: Path | None, challenger: Path) -> Evidence:

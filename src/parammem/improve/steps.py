@@ -137,11 +137,10 @@ def meet(turn: Turn) -> None:
 
 def decide(turn: Turn) -> None:
     """The gate answers; whoever it promotes is champion in the worktree's ledger."""
-    from parammem.gate.office import rule_on
-    from parammem.improve.meeting import rule_of
+    from parammem.gate.office import rule_of, rule_on
 
     for domain, evidence in turn.evidence.items():
-        decision = rule_on(evidence, rule_of(turn.settings), turn.ledger, turn.tools.actor)
+        decision = rule_on(evidence, rule_of(turn.settings.gate), turn.ledger, turn.tools.actor)
         turn.decisions.append(decision)
         turn.note(f"{domain}: {decision.answer}: {decision.reasons[0] if decision.reasons else ''}")
         if decision.answer == "promote":
