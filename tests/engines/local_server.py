@@ -128,8 +128,8 @@ class LocalServer:
                     await self._exchange(method, path, headers, json.loads(raw) if raw else {}, writer)
                 finally:
                     self._open -= 1
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # it was hung up, here or there
         finally:
             writer.close()
 

@@ -29,6 +29,8 @@ from parammem.engines.openai.account import Account, Most, Price
 from parammem.errors import ConfigError, EngineError, ModelMissingError, RequestFailed
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 T = TypeVar("T")
@@ -41,8 +43,6 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 LONGEST_RETRY_AFTER = 600.0
 """Seconds. A server that wants longer is taken at its word: the request has failed."""
 NO_MONEY = ("insufficient_quota", "billing_not_active", "account_deactivated")
-PER_CLIENT = 64
-"""Connections of one httpx pool, which looks at all of them for every request."""
 EXCERPT = 300
 
 
@@ -100,8 +100,8 @@ class Server:
             )
         self._key = api_key(settings.api_key_env)
         self._slots = asyncio.Semaphore(settings.concurrency)
-        self._clients: list[httpx.AsyncClient] = []
-        self._next_client = 0
+        self._idle: list[httpx.AsyncClient] = []
+        self._verify: ssl.SSLContext | bool | None = None
         self._not_before = 0.0
         self._broken: EngineError | None = None
         self._chance = random.Random()  # waits only: nothing that is written to disk follows from it
@@ -182,13 +182,17 @@ class Server:
         """One exchange whose status is good. Raises _Again, RequestFailed or EngineError."""
         import httpx
 
+        # A client for each place, with one connection: a pool of many looks at all of them for every request.
+        client = self._idle.pop() if self._idle else self._new_client()
         try:
             async with asyncio.timeout(self.settings.timeout_seconds):
-                response = await self._client().request(method, self.base_url + path, json=body)
+                response = await client.request(method, self.base_url + path, json=body)
         except TimeoutError:
             raise _Again(f"no whole answer within {self.settings.timeout_seconds:g} s") from None
         except httpx.HTTPError as error:
             raise _Again(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+        finally:
+            self._idle.append(client)
         if response.status_code >= 400:
             self._refuse(response, method, path)
         return response
@@ -212,19 +216,15 @@ class Server:
         self._not_before = max(self._not_before, time.monotonic() + wait)
         raise _Again(f"status {status}: {text}", wait)
 
-    def _client(self) -> httpx.AsyncClient:
-        """The pools in turn: together they hold as many connections as there are places."""
-        if not self._clients:
-            self._clients = [self._new_client() for _ in range(-(-self.settings.concurrency // PER_CLIENT))]
-        self._next_client = (self._next_client + 1) % len(self._clients)
-        return self._clients[self._next_client]
-
     def _new_client(self) -> httpx.AsyncClient:
         import httpx
 
+        if self._verify is None:  # certificates take a while to read, so all clients share them
+            self._verify = httpx.create_ssl_context() if self.base_url.startswith("https") else False
         return httpx.AsyncClient(
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=PER_CLIENT, keepalive_expiry=4.0),
+            limits=httpx.Limits(max_connections=1, keepalive_expiry=4.0),
+            verify=self._verify,
             timeout=None,  # one clock for the whole attempt: a server that drips bytes would outlive httpx's own
             trust_env=not is_local(self.base_url),  # a proxy is not for servers on this machine
         )
