@@ -1,0 +1,173 @@
+"""The ledger as an auditor reads it: its chain walked again by code of our own, and who was champion when.
+
+The registry writes the ledger and has its own reader; an audit that used it would inherit its mistakes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from parammem.core.decision import Decision
+from parammem.core.event import (
+    START,
+    Decided,
+    Evaluated,
+    Event,
+    Ingested,
+    Published,
+    Recalled,
+    RolledBack,
+    Trained,
+)
+from parammem.core.record import digest_of
+
+LEDGER = "ledger/events.jsonl"
+DECISIONS = "ledger/decisions"
+
+
+class Fault(NamedTuple):
+    """A line of the ledger that cannot be believed."""
+
+    line: int
+    what: str
+
+
+class Reign(NamedTuple):
+    """An adapter in the champion's place."""
+
+    event: int
+    """Number of the event that put it there."""
+    time: str
+    domain: str
+    version: int
+    adapter: str
+    """Empty: nobody, after a rollback to version 0."""
+    by: str
+    """promotion or rollback."""
+    actor: str
+    decision: str
+
+
+@dataclass(frozen=True)
+class Life:
+    """All events, in order, and what is wrong with the file. An absent ledger has neither."""
+
+    events: list[Event] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    def of(self, adapter: str) -> list[Event]:
+        """The events that name an adapter."""
+        return [event for event in self.events if adapter and adapter in _adapters(event)]
+
+    def reigns(self, domain: str | None = None) -> list[Reign]:
+        """Champions in the order in which they took the place."""
+        found = []
+        for event in self.events:
+            fact = event.fact
+            if isinstance(fact, Published) and fact.stage == "champion":
+                by, decision = "promotion", fact.decision
+            elif isinstance(fact, RolledBack):
+                by, decision = "rollback", ""
+            else:
+                continue
+            if domain in (None, fact.domain):
+                reign = Reign(
+                    event.number, event.time, fact.domain, fact.version, fact.adapter, by, event.actor, decision
+                )
+                found.append(reign)
+        return found
+
+    def champion(self, domain: str) -> Reign | None:
+        """Who is champion now; None if there never was one, or a rollback left the place empty."""
+        reigns = self.reigns(domain)
+        return reigns[-1] if reigns and reigns[-1].adapter else None
+
+    def versions(self, domain: str) -> dict[int, str]:
+        """Version → adapter, as registered."""
+        facts = [event.fact for event in self.events]
+        return {f.version: f.adapter for f in facts if isinstance(f, Published) and f.domain == domain}
+
+    def version_of(self, adapter: str) -> int | None:
+        """The version under which an adapter was registered."""
+        for event in self.events:
+            if isinstance(event.fact, Published) and event.fact.adapter == adapter:
+                return event.fact.version
+        return None
+
+    def batch(self, digest: str) -> Event | None:
+        """The event that brought in an experience batch."""
+        for event in self.events:
+            fact = event.fact
+            if isinstance(fact, Ingested) and digest and digest in (fact.batch, fact.fresh):
+                return event
+        return None
+
+    def recalled(self) -> dict[str, Event]:
+        """Row hash → the event that withdrew it."""
+        return {row: event for event in self.events if isinstance(event.fact, Recalled) for row in event.fact.rows}
+
+
+def read_life(repo: Path) -> Life:
+    """Every event and every fault of the ledger; both empty if there is none."""
+    path = repo / LEDGER
+    return walk(path.read_bytes()) if path.is_file() else Life()
+
+
+def walk(data: bytes) -> Life:
+    """Check number, digest and predecessor of each line. An unfinished last line is a fault here too."""
+    life, previous = Life(), START
+    for number, line in enumerate(data.splitlines(keepends=True), 1):
+        try:
+            event = Event.model_validate_json(line)
+        except ValidationError as error:
+            life.faults.append(Fault(number, f"not an event: {error.errors(include_url=False)[0]['msg']}"))
+            continue
+        if not line.endswith(b"\n"):
+            life.faults.append(Fault(number, "the last line is cut short"))
+        # The digest is of what stands in the file, not of what the records make of it.
+        plain = json.loads(line)
+        if plain.pop("digest", None) != digest_of(plain):
+            life.faults.append(Fault(number, f"event {event.number} does not fit its digest: it was changed"))
+        if event.number != number:
+            life.faults.append(Fault(number, f"event number {event.number} stands in line {number}"))
+        if event.previous != previous:
+            life.faults.append(Fault(number, f"event {event.number} does not follow the line before it"))
+        life.events.append(event)
+        previous = event.digest
+    return life
+
+
+def read_decision(repo: Path, digest: str) -> Decision | None:
+    """The record of a decision, if it is there and is what its name says."""
+    path = repo / DECISIONS / f"{digest}.json"
+    try:
+        found = Decision.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError, UnicodeDecodeError):
+        return None
+    return found if found.digest == digest else None
+
+
+def _adapters(event: Event) -> tuple[str, ...]:
+    fact = event.fact
+    if isinstance(fact, Decided):
+        return (fact.champion, fact.challenger)
+    if isinstance(fact, Evaluated):
+        return tuple(fact.arms.values())
+    if isinstance(fact, Recalled):
+        return fact.adapters
+    if isinstance(fact, Ingested):
+        return ()
+    return (fact.adapter,)
+
+
+def trained(life: Life, adapter: str) -> Trained | None:
+    """The event of its training."""
+    for event in life.events:
+        if isinstance(event.fact, Trained) and event.fact.adapter == adapter:
+            return event.fact
+    return None

@@ -1,0 +1,217 @@
+"""The past against its records: every generation's bytes, manifest and data, the ledger's chain, decisions and tags."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from parammem.core import digest_of
+from parammem.core.event import Decided, Published, Trained
+from parammem.errors import LedgerError
+from parammem.lineage.datasets import row_hashes
+from parammem.lineage.events import DECISIONS, LEDGER, Life, read_decision
+from parammem.lineage.files import WEIGHTS
+from parammem.lineage.findings import Finding
+from parammem.lineage.git import git, tags
+from parammem.lineage.history import LOCK, REFLECTORS, Generation, History
+from parammem.lineage.store import Snapshot
+from parammem.lineage.tree_checks import kind_of, lock_checks
+from parammem.registry.tags import artifact, commits_of_events, wanted_tags
+
+WAY = ("data/reflections/", "data/validated/", "data/quarantine/", "models/reflectors/", "reports/")
+"""Outs on the way of an adapter that are looked at in every generation."""
+
+
+def ledger_checks(history: History, life: Life) -> Iterator[Finding]:
+    """The chain, and each decision that it names."""
+    for event in life.events:
+        fact = event.fact
+        yield Finding(kind="ledger", stage="ledger", path=LEDGER, holds=True, detail=f"event {event.number}")
+        if isinstance(fact, Decided):
+            yield _decision(history.repo, fact)
+    for fault in life.faults:
+        yield Finding(
+            kind="ledger", stage="ledger", path=LEDGER, holds=False, detail=f"line {fault.line}: {fault.what}"
+        )
+
+
+def _decision(repo: Path, fact: Decided) -> Finding:
+    path = f"{DECISIONS}/{fact.decision}.json"
+    found = read_decision(repo, fact.decision)
+    said = {"kind": "decision", "stage": "decide", "path": path}
+    if found is None:
+        there = (repo / path).is_file()
+        detail = "its contents do not have the digest that the ledger names" if there else "it is missing"
+        return Finding(**said, holds=False, detail=f"{detail}; restore it with git")
+    same = (found.domain, found.champion, found.challenger, found.answer)
+    holds = same == (fact.domain, fact.champion, fact.challenger, fact.answer)
+    return Finding(**said, holds=holds, detail="it says what the ledger says" if holds else "it says another thing")
+
+
+def tag_checks(repo: Path, life: Life) -> Iterator[Finding]:
+    """Every tag that the ledger asks for, and none besides."""
+    if git(repo, "rev-parse", "--verify", "--quiet", "HEAD") is None or not life.events:
+        return
+    try:
+        commits = commits_of_events(repo)
+    except LedgerError as error:
+        yield Finding(kind="git", stage="git", path=LEDGER, holds=False, detail=str(error))
+        return
+    there = {tag.name: tag for tag in tags(repo)}
+    ours = {artifact(event.fact.domain) for event in life.events if isinstance(event.fact, Published)}
+    wanted = {}
+    for want in wanted_tags(life.events):
+        commit = commits.get(want.version_event)
+        if commit is None or want.event.digest not in commits:
+            continue  # not committed yet: the tag is still to come
+        wanted[want.name] = want
+        message = f"{want.message}\n\nEvent: {want.event.digest}\nActor: {want.event.actor}"
+        yield _tag(there.get(want.name), want.name, commit, message)
+    for name in sorted(there.keys() - wanted.keys()):
+        if name.replace("@", "#").partition("#")[0] in ours:
+            detail = "the ledger has no event for it; delete it"
+            yield Finding(kind="tag", stage="publish", path=f"tag {name}", holds=False, detail=detail)
+
+
+def _tag(found: Any, name: str, commit: str, message: str) -> Finding:
+    said = {"kind": "tag", "stage": "publish", "path": f"tag {name}"}
+    mend = "; `parammem sync` makes it anew from the ledger"
+    if found is None:
+        return Finding(**said, holds=False, detail=f"it is missing{mend}")
+    if found.commit != commit:
+        detail = f"it points at {found.commit[:12] or 'nothing'}, the ledger's event is in {commit[:12]}{mend}"
+        return Finding(**said, holds=False, detail=detail)
+    if not found.annotated or found.message.strip() != message:
+        return Finding(**said, holds=False, detail=f"its message is not what the ledger says{mend}")
+    return Finding(**said, holds=True, detail=f"points at {commit[:12]}")
+
+
+def generation_checks(one: Generation, life: Life, seen: set[str]) -> Iterator[Finding]:
+    """Bytes, manifest, data, rules and evaluation of one generation. `seen`: cached copies that were checked before."""
+    where = f"{LOCK} of {one.commit.sha[:12]}" if one.commit else LOCK
+    if one.commit is not None:  # the working tree's own is checked with the tree
+        yield from lock_checks(one.snapshot, where)
+    for path, (md5, stage) in sorted(one.snapshot.outs.items()):
+        if path.startswith(WAY) and one.domain in (path.rpartition("/")[2].partition(".")[0], one.domain):
+            yield from object_checks(one.snapshot, path, md5, stage, seen)
+    yield from _manifest(one)
+    yield from _recorded(one, life)
+    deps = one.snapshot.lock.get(f"evaluate@{one.domain}", {}).get("deps", {})
+    if one.place in deps:
+        detail = f"evaluate read {one.place} as {deps[one.place][:12]}, train wrote {one.out[:12]}"
+        same = deps[one.place] == one.out
+        yield Finding(kind="report", stage=f"evaluate@{one.domain}", path=where, holds=same, detail=detail)
+
+
+def object_checks(state: Snapshot, path: str, md5: str, stage: str, seen: set[str]) -> Iterator[Finding]:
+    """The bytes of an out in DVC's cache still have the hash that they are named after."""
+    listing = state.store.listing(md5) if md5.endswith(".dir") else None
+    names = {md5: path} | {inner: f"{path}/{name}" for name, inner in (listing or {}).items()}
+    for inner, name in names.items():
+        if not inner or f"{inner} {name}" in seen:
+            continue
+        seen.add(f"{inner} {name}")
+        held = state.store.object(inner)
+        if held is None:  # not cached: git or the working tree has it, and is checked there
+            continue
+        found = state.store.hashes.file(held)
+        short = held.relative_to(state.store.repo) if held.is_relative_to(state.store.repo) else held.name
+        detail = f"DVC's cached copy {short} has the hash {found[:12]}, it is named after {inner[:12]}"
+        holds = found == inner.removesuffix(".dir")
+        yield Finding(kind=kind_of(path), stage=stage, path=name, holds=holds, detail=detail)
+
+
+def current_checks(history: History) -> Iterator[Finding]:
+    """The adapters of the working tree against the data and rules that lie there now."""
+    here = history.here()
+    for place, (out, _) in sorted(here.outs.items()):
+        if place.startswith(REFLECTORS):
+            domain = place.removeprefix(REFLECTORS)
+            adapter = history.card(here, place, out)
+            yield from _manifest(Generation(domain, 0, place, out, None, here, adapter))
+
+
+def _manifest(one: Generation) -> Iterator[Finding]:
+    """What adapter.json says of the weights, rows.txt and the data."""
+    stage = one.snapshot.maker(one.place) or "train"
+    if one.adapter is None:
+        detail = "its adapter.json is not here, or broken; `dvc fetch --all-commits`"
+        yield Finding(kind="adapter", stage=stage, path=one.place, holds=None, detail=detail)
+        return
+    validated = f"data/validated/{one.domain}.jsonl"
+    keys = (one.out, one.snapshot.hash(validated), one.snapshot.hash(f"reports/validation/{one.domain}.json"))
+    hashes = one.snapshot.store.hashes
+    if one.commit is not None and all(keys):
+        problems = hashes.fact("manifest", ":".join(map(str, keys)), lambda: _problems(one, validated, known_only=True))
+    else:
+        problems = None
+    for path, holds, detail in problems if problems is not None else _problems(one, validated) or []:
+        yield Finding(kind="adapter", stage=stage, path=path, holds=holds, detail=detail)
+
+
+def _problems(one: Generation, validated: str, known_only: bool = False) -> list[tuple[str, bool | None, str]] | None:
+    """(path, holds, detail) of each link inside a generation. None with `known_only` if a part is not here."""
+    adapter, rows, weights = one.adapter, one.rows(), one.read(WEIGHTS)
+    assert adapter is not None
+    md5 = one.snapshot.hash(validated)
+    kept = row_hashes(one.snapshot, validated, md5) if md5 else None
+    report = _report(one)
+    if known_only and (rows is None or weights is None or kept is None or report is None):
+        return None
+    found: list[tuple[str, bool | None, str]] = []
+    if weights is not None:
+        digest = hashlib.sha256(weights).hexdigest()
+        detail = f"its SHA-256 is {digest[:16]}, adapter.json says {adapter.digest[:16]}"
+        found.append((f"{one.place}/{WEIGHTS}", digest == adapter.digest, detail))
+    if rows is not None:
+        same = len(rows) == adapter.rows and digest_of(rows) == adapter.data_digest
+        detail = f"{len(rows)} rows with digest {digest_of(rows)[:16]}, adapter.json says {adapter.data_digest[:16]}"
+        found.append((f"{one.place}/rows.txt", same, detail))
+    if rows is not None and kept is not None:
+        strange = set(rows) - set(kept)
+        first = f", first {min(strange)[:16]}" if strange else ""
+        found.append((validated, not strange, f"{len(strange)} of {len(rows)} trained rows are not in it{first}"))
+    if report is not None and kept is not None:
+        path = f"reports/validation/{one.domain}.json"
+        found.append(
+            (path, bool(report.get("passed")), "the suite did not pass" if not report.get("passed") else "passed")
+        )
+        recorded = str(report.get("kept_digest", ""))
+        detail = f"it vouches for rows {recorded[:16]}, {validated} holds {digest_of(kept)[:16]}"
+        found.append((path, recorded == digest_of(kept), detail))
+    return found
+
+
+def _report(one: Generation) -> dict[str, Any] | None:
+    try:
+        return json.loads(one.snapshot.read(f"reports/validation/{one.domain}.json") or b"null")
+    except ValueError:
+        return None
+
+
+def _recorded(one: Generation, life: Life) -> Iterator[Finding]:
+    """What the ledger says of this adapter."""
+    if one.adapter is None:
+        return
+    for event in life.of(one.adapter.digest):
+        fact = event.fact
+        said = {"kind": "ledger", "path": LEDGER}
+        if isinstance(fact, Trained):
+            same = (fact.data_digest, fact.rows, fact.base_digest) == (
+                one.adapter.data_digest, one.adapter.rows, one.adapter.base_digest)  # fmt: skip
+            detail = f"event {event.number} and adapter.json of {one.name} tell of the same rows and base"
+            yield Finding(**said, stage="train", holds=same, detail=detail if same else f"not so: {detail}")
+        elif isinstance(fact, Published) and fact.dvc:
+            same = fact.dvc == one.out or fact.domain != one.domain
+            detail = f"event {event.number} published folder {fact.dvc[:12]}, dvc.lock has {one.out[:12]}"
+            yield Finding(**said, stage="publish", holds=same, detail=detail)
+
+
+def fsck(repo: Path) -> Finding:
+    """Git's own check of every object."""
+    text = git(repo, "fsck", "--full", "--no-dangling", "--no-progress")
+    detail = "git fsck finds nothing" if text is not None else "`git fsck --full` finds damaged or missing objects"
+    return Finding(kind="git", stage="git", path=".git", holds=text is not None, detail=detail)

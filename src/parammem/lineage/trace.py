@@ -1,0 +1,287 @@
+"""Where a row went: the batch it came in with, the datasets that hold it, the adapters that were trained on it, and the
+evaluations and promotions of those adapters. Over all of git's history, the ledger, and the working tree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from parammem.core.event import Decided, Evaluated
+from parammem.core.record import Record
+from parammem.errors import LineageError
+from parammem.lineage.datasets import (
+    QUARANTINE,
+    datasets_of,
+    flat,
+    holds_text,
+    matching,
+    row_hash,
+    row_hashes,
+)
+from parammem.lineage.events import Life, read_life
+from parammem.lineage.files import read_adapter, read_row_hashes
+from parammem.lineage.history import Generation, History
+from parammem.lineage.rows import HASH
+from parammem.lineage.store import Snapshot
+
+
+class BatchSeen(Record):
+    """An experience batch that the row came in with."""
+
+    batch: str
+    """Its digest, which names its file; `collect` for rows of the pipeline's own agents."""
+    source: str | None
+    """The file that was ingested, by name; None: the ledger does not know the batch."""
+    time: str | None
+
+
+class DatasetSeen(Record):
+    """A version of a dataset that holds the row."""
+
+    path: str
+    md5: str
+    commit: str | None
+    """The first commit with this version; None: it is only in the working tree."""
+
+
+class AdapterSeen(Record):
+    """An adapter that was trained on the row."""
+
+    folder: str
+    domain: str
+    digest: str
+    generation: int | None
+    """Its place in the history of its domain; None: a control, or an adapter outside of it."""
+    version: int | None
+    """The version under which it was registered."""
+    lines: tuple[int, ...]
+    """Lines of its rows.txt, from 1."""
+    commit: str | None
+
+
+class EvaluationSeen(Record):
+    """A measurement of an adapter that saw the row."""
+
+    adapter: str
+    what: str
+    """`reports/evaluation/<domain>` with its hash, or the event of the ledger."""
+
+
+class PromotionSeen(Record):
+    """A decision about, or a reign of, an adapter that saw the row."""
+
+    adapter: str
+    event: int
+    what: str
+
+
+class RowTrace(Record):
+    """Everything that one row touched."""
+
+    row_hash: str
+    domain: str | None
+    task_id: str | None
+    batches: tuple[BatchSeen, ...]
+    datasets: tuple[DatasetSeen, ...]
+    quarantined: tuple[str, ...]
+    """Quarantine files that hold it."""
+    recalled: int | None
+    """Number of the event that withdrew it."""
+    adapters: tuple[AdapterSeen, ...]
+    evaluations: tuple[EvaluationSeen, ...]
+    promotions: tuple[PromotionSeen, ...]
+
+
+def trace_rows(repo: Path, hash_or_text: str) -> list[RowTrace]:
+    """Every row that a hash (or its first 8 or more digits) or a text means, with what it touched.
+
+    Text is looked for in the id, question and advice of rows, case and spacing aside.
+
+    Raises:
+        LineageError: no dataset or adapter, past or present, has such a row.
+    """
+    query = hash_or_text.strip()
+    with History.open(repo) as history:
+        life = read_life(history.repo)
+        states = list(history.snapshots())
+        found = _find(history, states, query)
+        if not found:
+            raise LineageError(
+                f"no row is or holds {query!r} in any dataset or adapter of this repository's history; "
+                "`dvc pull` if data is not here, or give a row hash"
+            )
+        generations = list(history.generations())
+        return [_trace(history.repo, row, records, states, generations, life) for row, records in sorted(found.items())]
+
+
+Records = dict[str, dict[str, Any]]
+"""Origin → the row's record as it came from there."""
+
+
+def _find(history: History, states: list, query: str) -> dict[str, Records]:
+    """Row hash → its records. Adapters know rows by hash alone, also those whose datasets are gone."""
+    by_hash = bool(HASH.fullmatch(query))
+    text = flat(query)
+    found: dict[str, Records] = {}
+    for path, _, snapshot in _versions(states):
+        if by_hash and path.startswith("data/"):
+            known = _hashes(snapshot, path)
+            if known is not None and not any(row.startswith(query) for row in known):
+                continue
+        wanted = (lambda row: row_hash(row).startswith(query)) if by_hash else (lambda row: holds_text(row, text))
+        for row in matching(snapshot, path, wanted if text else lambda _: False):
+            found.setdefault(row_hash(row), {})[row.get("origin", "collect")] = row
+    if by_hash:
+        manifests = [generation.rows() or [] for generation in history.generations()]
+        manifests += [read_row_hashes(card.parent) or [] for card in _cards(history.repo)]
+        for rows in manifests:
+            for row in rows:
+                if row.startswith(query):
+                    found.setdefault(row, {})
+    return found
+
+
+def _hashes(snapshot: Snapshot, path: str) -> list[str] | None:
+    md5 = datasets_of(snapshot).get(path)
+    return row_hashes(snapshot, path, md5) if md5 else None
+
+
+def _versions(states: Iterable[tuple[Any, Snapshot]]) -> list[tuple[str, str | None, Snapshot]]:
+    """Each version of each dataset and quarantine file once: (path, first commit, a state that has it)."""
+    seen, found = set(), []
+    for commit, snapshot in states:
+        files = datasets_of(snapshot)
+        files |= {path: md5 for path, (md5, _) in snapshot.outs.items() if path.startswith(QUARANTINE)}
+        for path, md5 in sorted(files.items()):
+            if (path, md5) not in seen:
+                seen.add((path, md5))
+                found.append((path, commit.sha if commit else None, snapshot))
+    return found
+
+
+def _trace(repo: Path, row: str, records: Records, states: list, generations: list[Generation], life: Life) -> RowTrace:
+    record = next(iter(records.values()), {})
+    datasets, quarantined = [], []
+    for path, commit, snapshot in _versions(states):
+        if path.startswith(QUARANTINE):
+            if matching(snapshot, path, lambda found: row_hash(found) == row):
+                quarantined.append(path)
+        elif row in (_hashes(snapshot, path) or ()):
+            datasets.append(DatasetSeen(path=path, md5=datasets_of(snapshot)[path], commit=commit))
+    adapters = adapters_with(repo, row, generations, life)
+    named = list(dict.fromkeys(one.digest for one in adapters))
+    recall = life.recalled().get(row)
+    return RowTrace(
+        row_hash=row,
+        domain=record.get("domain"),
+        task_id=record.get("task_id"),
+        batches=tuple(_batch(origin, life) for origin in sorted(records)),
+        datasets=tuple(datasets),
+        quarantined=tuple(dict.fromkeys(quarantined)),
+        recalled=recall.number if recall else None,
+        adapters=tuple(adapters),
+        evaluations=tuple(_evaluations(named, adapters, generations, life)),
+        promotions=tuple(promotions_of(named, life)),
+    )
+
+
+def _batch(origin: str, life: Life) -> BatchSeen:
+    event = life.batch(origin)
+    source = getattr(event.fact, "name", None) if event else None
+    return BatchSeen(batch=origin, source=source, time=event.time if event else None)
+
+
+def adapters_with(repo: Path, row: str, generations: Iterable[Generation], life: Life) -> list[AdapterSeen]:
+    """The adapters of history, then the other ones below `models/`, whose rows.txt has a row."""
+    found, known = [], set()
+    for one in generations:
+        lines = _lines(one.rows(), row)
+        known.add((one.place, one.digest))
+        if lines and one.adapter:
+            found.append(
+                AdapterSeen(
+                    folder=one.place,
+                    domain=one.domain,
+                    digest=one.adapter.digest,
+                    generation=one.number,
+                    version=life.version_of(one.adapter.digest),
+                    lines=lines,
+                    commit=one.commit.sha if one.commit else None,
+                )
+            )
+    for card in _cards(repo):
+        folder, adapter = card.parent.relative_to(repo).as_posix(), read_adapter(card.parent)
+        lines = _lines(read_row_hashes(card.parent), row)
+        if lines and (folder, adapter.digest) not in known:
+            found.append(
+                AdapterSeen(
+                    folder=folder,
+                    domain=adapter.domain,
+                    digest=adapter.digest,
+                    generation=None,
+                    version=life.version_of(adapter.digest),
+                    lines=lines,
+                    commit=None,
+                )
+            )
+    return found
+
+
+def _cards(repo: Path) -> list[Path]:
+    return sorted((repo / "models").rglob("adapter.json"))
+
+
+def _lines(rows: list[str] | None, row: str) -> tuple[int, ...]:
+    return tuple(number for number, one in enumerate(rows or (), 1) if one == row)
+
+
+def _evaluations(
+    named: list[str], adapters: list[AdapterSeen], generations: list[Generation], life: Life
+) -> Iterable[EvaluationSeen]:
+    by_place = {(one.place, one.digest): one for one in generations}
+    for seen in adapters:
+        one = by_place.get((seen.folder, seen.digest))
+        if one is None:
+            continue
+        path = f"reports/evaluation/{one.domain}"
+        stage = one.snapshot.lock.get(f"evaluate@{one.domain}", {})
+        if one.place in stage.get("deps", {}) and path in one.snapshot.outs:
+            rates = pass_rates(one)
+            yield EvaluationSeen(adapter=seen.digest, what=f"{path} {one.snapshot.outs[path][0]}{rates}")
+    for event in life.events:
+        fact = event.fact
+        if isinstance(fact, Evaluated):
+            for digest in named:
+                arms = [arm for arm, adapter in fact.arms.items() if adapter == digest]
+                if arms:
+                    yield EvaluationSeen(
+                        adapter=digest, what=f"event {event.number}: {', '.join(arms)} of {fact.solved}"
+                    )
+
+
+def pass_rates(one: Generation) -> str:
+    """What reports/metrics.json of that state says of ParamAgent, in words; empty if nothing."""
+    try:
+        metrics = json.loads(one.snapshot.read("reports/metrics.json") or b"{}").get(one.domain, {})
+        return f": ParamAgent solved {metrics['paramagent']['pass_rate']:.3f}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+
+
+def promotions_of(named: Iterable[str], life: Life) -> Iterable[PromotionSeen]:
+    """Decisions about these adapters, and the times they became champion."""
+    wanted = set(named)
+    for event in life.events:
+        fact = event.fact
+        if isinstance(fact, Decided):
+            for side in ("challenger", "champion"):
+                adapter = getattr(fact, side)
+                if adapter in wanted:
+                    what = f"decided {fact.answer} with it as {side}, by {event.actor} (decision {fact.decision[:16]})"
+                    yield PromotionSeen(adapter=adapter, event=event.number, what=what)
+    for reign in life.reigns():
+        if reign.adapter in wanted:
+            what = f"became champion as v{reign.version} by {reign.by}, signed off by {reign.actor}"
+            yield PromotionSeen(adapter=reign.adapter, event=reign.event, what=what)

@@ -1,0 +1,182 @@
+"""The working tree against its records: dvc.lock, the pointers of experience, and what git has of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from parammem.errors import LineageError
+from parammem.lineage.events import LEDGER
+from parammem.lineage.files import read_mapping
+from parammem.lineage.findings import Finding
+from parammem.lineage.git import blob, git
+from parammem.lineage.hashes import files_below
+from parammem.lineage.history import LOCK, History
+from parammem.lineage.store import Lock, Snapshot, parse_lock
+
+ARTEFACTS = {"data": "data", "models": "model", "reports": "report", "ledger": "ledger"}
+"""First folder → kind. Anything else is code, which may change: then a stage is stale and no link is broken."""
+RECORDED = ("dvc.lock", "reports", "ledger", "data", "models", "pocket/dvc.lock")
+"""What only the pipeline and its automation write: there a file that differs from git's was changed."""
+STEPS = {"lock": "every stage", "decision": "decide", "ledger": "ledger", "experience": "ingest"}
+EXPERIENCE = ("data/experience", "data/fresh")
+
+
+def kind_of(path: str) -> str:
+    if path.startswith(EXPERIENCE):
+        return "experience"
+    if path.startswith("models/reflectors/"):
+        return "adapter"
+    return ARTEFACTS.get(path.partition("/")[0], "code")
+
+
+def tree_checks(history: History) -> Iterator[Finding]:
+    """Every link of the working tree."""
+    yield from _committed(history)
+    yield from _batches(history)
+    try:
+        here = history.here()
+    except LineageError as error:
+        yield Finding(kind="lock", stage="every stage", path=LOCK, holds=False, detail=str(error))
+        return
+    yield from lock_checks(here)
+    yield from _files(here)
+
+
+def _committed(history: History) -> Iterator[Finding]:
+    """Files of the record that differ from HEAD. The ledger may have grown.
+
+    Blobs are hashed here: `git diff` believes times to the second, which a forger can set.
+    """
+    repo = history.repo
+    listing = git(repo, "ls-tree", "-r", "-z", "HEAD", "--", *RECORDED) or ""
+    for entry in filter(None, listing.split("\0")):
+        about, _, path = entry.partition("\t")
+        kind = "lock" if path == LOCK else "decision" if path.startswith("ledger/decisions/") else kind_of(path)
+        stage = STEPS.get(kind, "git")
+        there, detail = repo / path, "as committed"
+        holds = there.is_file() and history.hashes.file(there, "git") == about.split()[2]
+        if not holds:
+            detail = _difference(repo, path)
+            holds = path == LEDGER and not detail
+        yield Finding(kind=kind, stage=stage, path=path, holds=holds, detail=detail)
+
+
+def _difference(repo: Path, path: str) -> str:
+    """How a file differs from HEAD's; empty for a ledger that only grew."""
+    committed, there = blob(repo, "HEAD", path) or b"", repo / path
+    if not there.is_file():
+        return f"it is missing; `git checkout -- {path}` restores it"
+    data = there.read_bytes()
+    if path == LEDGER and data.startswith(committed):
+        return ""
+    if path == LOCK:
+        named = _lock_difference(committed, data)
+        if named:
+            return f"it differs from the commit: {named}; commit it if a repro made it, else `git checkout -- {path}`"
+    same = next((n for n, pair in enumerate(zip(committed, data, strict=False)) if pair[0] != pair[1]), None)
+    where = f"at byte {same}" if same is not None else f"in length ({len(data)} for {len(committed)} bytes)"
+    line = data[: same or 0].count(b"\n") + 1
+    return f"it differs from the commit {where}, line {line}; commit it if a repro made it, else restore it with git"
+
+
+def _lock_difference(committed: bytes, data: bytes) -> str:
+    try:
+        old, new = parse_lock(committed), parse_lock(data)
+    except LineageError:
+        return ""
+    for stage in sorted({*old, *new}):
+        for part in ("cmd", "deps", "outs", "params"):
+            before, after = old.get(stage, {}).get(part), new.get(stage, {}).get(part)
+            if before != after:
+                keys = before.keys() | after.keys() if isinstance(before, dict) and isinstance(after, dict) else set()
+                differ = [key for key in sorted(keys) if before.get(key) != after.get(key)]
+                return f"{part} of {stage}" + (f", {differ[0]}" if differ else "")
+    return ""
+
+
+def lock_checks(state: Snapshot, where: str = LOCK) -> Iterator[Finding]:
+    """That stages of one dvc.lock read what the others wrote."""
+    for name, stage in state.lock.items():
+        for path, md5 in stage["deps"].items():
+            made = state.hash(path)
+            if made is None:
+                continue
+            holds = made == md5
+            detail = f"{name} read {path} as {md5[:12]}, {state.maker(path)} wrote {made[:12]}"
+            yield Finding(kind="lock", stage=name, path=where, holds=holds, detail=detail)
+
+
+def _files(here: Snapshot) -> Iterator[Finding]:
+    """Each dep and out of dvc.lock, hashed again."""
+    recorded: dict[str, tuple[str, str]] = {}
+    for name, stage in here.lock.items():
+        for path, md5 in stage["outs"].items():
+            recorded[path] = (md5, name)
+    for name, stage in here.lock.items():
+        for path, md5 in stage["deps"].items():
+            if here.maker(path) is None:
+                recorded.setdefault(path, (md5, "ingest" if kind_of(path) == "experience" else name))
+    for path, (md5, stage) in sorted(recorded.items()):
+        yield _file(here, path, md5, stage)
+
+
+def _file(here: Snapshot, path: str, md5: str, stage: str) -> Finding:
+    kind, there = kind_of(path), here.store.repo / path
+    found = here.store.hashes.any(there)
+    if found == md5:
+        return Finding(kind=kind, stage=stage, path=path, holds=True, detail="as dvc.lock says")
+    if found is None:
+        return Finding(kind=kind, stage=stage, path=path, holds=None, detail="not here; `dvc pull` fetches it")
+    if kind == "code":
+        return Finding(kind=kind, stage=stage, path=path, holds=None, detail="changed since: a repro would run again")
+    named = _changed_files(here, there, md5) if there.is_dir() else []
+    if kind == "experience":  # each batch is held to its own name and pointer
+        return Finding(kind=kind, stage=stage, path=path, holds=None, detail="batches came or went since")
+    where = f"{path}/{named[0]}" if named else path
+    more = f" and {len(named) - 1} more" if len(named) > 1 else ""
+    detail = f"its hash is {found[:12]}, dvc.lock says {md5[:12]}{f' for {path}{more}' if named else ''}"
+    return Finding(kind=kind, stage=stage, path=where, holds=False, detail=f"{detail}; `dvc checkout` restores it")
+
+
+def _changed_files(here: Snapshot, folder: Path, md5: str) -> list[str]:
+    """Files of a folder that differ from the recorded listing, if DVC's cache has that."""
+    listing = here.store.listing(md5)
+    if listing is None:
+        return []
+    now = {name: here.store.hashes.file(file) for name, file in files_below(folder)}
+    return sorted(name for name in {*listing, *now} if listing.get(name) != now.get(name))
+
+
+def _batches(history: History) -> Iterator[Finding]:
+    """Batches are named after their SHA-256, and their .dvc pointer has their MD5."""
+    for folder in EXPERIENCE:
+        for file in sorted((history.repo / folder).glob("*.jsonl")):
+            path = file.relative_to(history.repo).as_posix()
+            digest = history.hashes.file(file, "sha256")
+            detail = f"its SHA-256 is {digest[:16]}, its name says {file.stem[:16]}"
+            yield Finding(kind="experience", stage="ingest", path=path, holds=digest == file.stem, detail=detail)
+        for pointer in sorted((history.repo / folder).glob("*.dvc")):
+            yield from _pointer(history, pointer)
+
+
+def _pointer(history: History, pointer: Path) -> Iterator[Finding]:
+    path = pointer.relative_to(history.repo).as_posix()
+    try:
+        outs = (read_mapping(pointer) or {})["outs"]
+        named = [(pointer.parent / out["path"], str(out["md5"])) for out in outs]
+    except (LineageError, KeyError, TypeError) as error:
+        detail = f"it cannot be read ({error}); restore it with git"
+        yield Finding(kind="experience", stage="ingest", path=path, holds=False, detail=detail)
+        return
+    for file, md5 in named:
+        where = file.relative_to(history.repo).as_posix()
+        if not file.is_file():
+            yield Finding(kind="experience", stage="ingest", path=where, holds=None, detail="not here; `dvc pull`")
+            continue
+        found = history.hashes.file(file)
+        detail = f"its hash is {found[:12]}, {path} says {md5[:12]}"
+        yield Finding(kind="experience", stage="ingest", path=where, holds=found == md5, detail=detail)
+
+
+__all__ = ["Lock", "kind_of", "lock_checks", "tree_checks"]

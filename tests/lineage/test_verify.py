@@ -1,0 +1,238 @@
+"""One flipped byte anywhere is found and named with its stage; a clean tree has none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from parammem.errors import AdapterMissingError
+from parammem.lineage import verify
+from parammem.lineage.files import dvc_hash
+from tests.lineage.life import FOLDER
+
+
+def flip(path: Path, place: int = 0) -> None:
+    """Change one bit of one byte, and set the times back as a forger would."""
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(bytes(data))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def cached(root: Path, md5: str) -> Path:
+    return root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+
+
+def broken(root: Path, **how) -> set[tuple[str, str]]:
+    return {(found.path, found.stage) for found in verify(root, **how).broken}
+
+
+def test_nothing_is_found_in_a_clean_tree_and_every_link_is_checked(lived):
+    root, truth = lived
+    done = verify(root)
+    assert done.findings == ()
+    assert done.generations == 3
+    assert done.rows == sum(map(len, truth.rows))
+    assert {"experience", "data", "adapter", "report", "lock", "ledger", "decision", "tag", "model"} <= set(
+        done.checked
+    )
+
+
+def experience(root, truth):
+    path = f"data/experience/{truth.batches[1]}.jsonl"
+    flip(root / path, 40)
+    return path, "ingest"
+
+
+def dataset(root, truth):
+    flip(root / "data/validated/code.jsonl", 30)
+    return "data/validated/code.jsonl", "validate@code"
+
+
+def reflections(root, truth):
+    flip(root / "data/reflections/code.jsonl", 30)
+    return "data/reflections/code.jsonl", "collect@code"
+
+
+def adapter(root, truth):
+    flip(root / FOLDER / "adapter_model.safetensors", -1)
+    return f"{FOLDER}/adapter_model.safetensors", "train@code"
+
+
+def manifest(root, truth):
+    flip(root / FOLDER / "rows.txt", 3)
+    return f"{FOLDER}/rows.txt", "train@code"
+
+
+def metrics(root, truth):
+    flip(root / "reports/metrics.json", -8)
+    return "reports/metrics.json", "report"
+
+
+def rules(root, truth):
+    flip(root / "reports/validation/code.json", 12)
+    return "reports/validation/code.json", "validate@code"
+
+
+def evaluation(root, truth):
+    flip(root / "reports/evaluation/code/runs.jsonl", 25)
+    return "reports/evaluation/code/runs.jsonl", "evaluate@code"
+
+
+def decision(root, truth):
+    path = f"ledger/decisions/{truth.decisions[0]}.json"
+    data = (root / path).read_text()
+    flip(root / path, data.index("so it was"))
+    return path, "decide"
+
+
+def ledger(root, truth):
+    data = (root / "ledger/events.jsonl").read_bytes()
+    flip(root / "ledger/events.jsonl", len(data) // 2)
+    return "ledger/events.jsonl", "ledger"
+
+
+def tag(root, truth):
+    name = "code-reflector#champion#2"
+    git(root, "tag", "-f", "-a", "-m", git(root, "tag", "-l", "--format=%(contents)", name), name, truth.commits[1])
+    return f"tag {name}", "publish"
+
+
+def tag_message(root, truth):
+    name = "code-reflector@v1.0.0"
+    message = git(root, "tag", "-l", "--format=%(contents)", name).replace("Registered v1", "Registered v0")
+    git(root, "tag", "-f", "-a", "-m", message, name, f"{name}^{{}}")
+    return f"tag {name}", "publish"
+
+
+def tag_lost(root, truth):
+    git(root, "tag", "-d", "code-reflector@v2.0.0")
+    return "tag code-reflector@v2.0.0", "publish"
+
+
+def tag_forged(root, truth):
+    git(root, "tag", "-a", "-m", "v2 is champion", "code-reflector#champion#9", truth.commits[1])
+    return "tag code-reflector#champion#9", "publish"
+
+
+def lock(root, truth):
+    data = (root / "dvc.lock").read_text()
+    flip(root / "dvc.lock", data.rindex("md5: ") + 9)
+    return "dvc.lock", "every stage"
+
+
+def base_model(root, truth):
+    flip(root / "models/base/model.safetensors")
+    return "models/base", "train@code"
+
+
+def pointer(root, truth):
+    path = f"data/experience/{truth.batches[2]}.jsonl.dvc"
+    flip(root / path, (root / path).read_text().index("md5: ") + 7)
+    return path, "ingest"
+
+
+def old_adapter_in_the_cache(root, truth):
+    old = git(root, "show", f"{truth.commits[0]}:dvc.lock").split(f"path: {FOLDER}")[1].split("md5: ")[1].split()[0]
+    listing = cached(root, old).read_text()
+    inner = listing.split('"relpath": "adapter_model')[0].rsplit('"md5": "', 1)[1][:32]
+    flip(cached(root, inner), -2)
+    return f"{FOLDER}/adapter_model.safetensors", "train@code"
+
+
+def old_dataset_in_the_cache(root, truth):
+    text = git(root, "show", f"{truth.commits[1]}:dvc.lock")
+    md5 = text.split("path: data/validated/code.jsonl")[1].split("md5: ")[1].split()[0]
+    flip(cached(root, md5), 50)
+    return "data/validated/code.jsonl", "validate@code"
+
+
+TAMPERS = (experience, dataset, reflections, adapter, manifest, metrics, rules, evaluation, decision, ledger, tag,
+           tag_message, tag_lost, tag_forged, lock, base_model, pointer, old_adapter_in_the_cache,
+           old_dataset_in_the_cache)  # fmt: skip
+
+
+@pytest.mark.parametrize("tamper", TAMPERS, ids=lambda one: one.__name__)
+def test_one_flipped_byte_is_named_with_its_stage(lived, tamper):
+    root, truth = lived
+    assert broken(root) == set()  # fills the memory of hashes, which must not hide what comes
+    named = tamper(root, truth)
+    assert named in broken(root), verify(root).findings
+
+
+def test_a_line_taken_from_the_ledger_and_committed_is_found(lived):
+    root, _ = lived
+    path = root / "ledger/events.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:4] + lines[5:]))
+    git(root, "commit", "-qam", "tidy")
+    assert ("ledger/events.jsonl", "ledger") in broken(root)
+
+
+def test_a_lock_file_forged_and_committed_contradicts_itself(lived):
+    root, _ = lived
+    lock_file = root / "dvc.lock"
+    text = lock_file.read_text()
+    read_by_train = text.index("md5: ", text.index("data/validated/code.jsonl", text.index("train@code"))) + 6
+    flip(lock_file, read_by_train)
+    git(root, "commit", "-qam", "forged")
+    assert ("dvc.lock", "train@code") in broken(root)
+
+
+def test_a_dataset_forged_with_its_lock_entries_no_longer_fits_the_validation(lived):
+    root, _ = lived
+    path, lock_file = root / "data/validated/code.jsonl", root / "dvc.lock"
+    old = dvc_hash(path)
+    path.write_text(path.read_text().replace("limit inside 1 0", "limit outside 1 0"))
+    lock_file.write_text(lock_file.read_text().replace(str(old), str(dvc_hash(path))))
+    git(root, "commit", "-qam", "forged")
+    found = broken(root)
+    assert any(name == "reports/validation/code.json" for name, _ in found)
+
+
+def test_unchanged_files_are_not_read_again_unless_asked(lived, monkeypatch):
+    from parammem.lineage import hashes
+
+    root, _ = lived
+    monkeypatch.setattr(hashes, "SETTLED_NS", 0)
+    first, second, full = verify(root), verify(root), verify(root, full=True)
+    assert first.files_read > 20
+    assert second.files_read == 0
+    assert full.files_read >= first.files_read
+    assert first.checked == second.checked
+
+
+def test_experience_that_came_since_is_no_fault(lived, original):
+    root, _ = lived
+    (root / "data/experience/.keep").write_text("")
+    assert broken(root) == set()
+
+
+def test_one_adapter_is_verified_alone(lived):
+    root, truth = lived
+    done = verify(root, "v1")
+    assert (done.generations, done.rows, done.broken) == (1, len(truth.rows[0]), ())
+    old_adapter_in_the_cache(root, truth)
+    assert broken(root, adapter="v3") == set()
+    assert broken(root, adapter="v1") == {(f"{FOLDER}/adapter_model.safetensors", "train@code")}
+    with pytest.raises(AdapterMissingError, match="v1, v2, v3"):
+        verify(root, "v9")
+
+
+def test_without_ledger_cache_or_git_what_is_here_is_verified(lived):
+    import shutil
+
+    root, _ = lived
+    for path in (".git", ".dvc/cache", "ledger"):
+        shutil.rmtree(root / path)
+    assert verify(root).broken == ()
+    flip(root / "data/validated/code.jsonl", 30)
+    assert ("data/validated/code.jsonl", "validate@code") in broken(root)
