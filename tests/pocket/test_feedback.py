@@ -9,6 +9,7 @@ from parammem.core import Feedback, Task
 from parammem.domains import get_domain
 from parammem.domains.conventions import CONVENTIONS
 from parammem.domains.wording import feedback_text
+from parammem.pocket.mixture import BROKEN as WORDS
 from parammem.pocket.mixture import Scene, _draw_scene, _result
 from parammem.pocket.problems import Check, all_choices, find_checks, solution
 from parammem.pocket.world import _visible
@@ -42,7 +43,7 @@ def test_the_mixture_words_feedback_as_the_domains_do():
         for scene, checks in drawn:
             choices = rng.choice(list(all_choices(scene.problem)))
             items.append((task_of(scene, checks), solution(scene.problem, choices)))
-            texts.append(feedback_text([_result(scene, choices, n, c, broken=False) for n, c in checks.items()]))
+            texts.append(feedback_text([_result(scene, choices, n, c, broken="") for n, c in checks.items()]))
         said = get_domain(name).check(items)
         assert [f.text for f in said if isinstance(f, Feedback)] == texts
         assert sum(" expected " in text for text in texts) > 5
@@ -52,9 +53,19 @@ def test_the_mixture_words_broken_attempts_as_the_domains_do():
     for name, drawn in scenes(30).items():
         items = [(task_of(scene, checks), BROKEN[name]) for scene, checks in drawn if checks]
         texts = [
-            feedback_text([_result(scene, scene.gold, n, c, broken=True) for n, c in checks.items()])
+            feedback_text([_result(scene, scene.gold, n, c, broken=WORDS[name][0]) for n, c in checks.items()])
             for scene, checks in drawn
             if checks
         ]
         said = get_domain(name).check(items)
         assert [f.text for f in said if isinstance(f, Feedback)] == texts
+
+
+def test_the_mixture_knows_every_word_for_a_program_that_gave_no_value():
+    from typing import get_args
+
+    from parammem.domains.code import WORDS as SHORT
+    from parammem.sandbox.records import Outcome
+
+    kinds = set(get_args(Outcome.model_fields["kind"].annotation)) - {"value"}
+    assert {SHORT.get(kind, kind) for kind in kinds} == set(WORDS["code"])

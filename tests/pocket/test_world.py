@@ -10,6 +10,7 @@ from parammem.core import AnswerKey, Task
 from parammem.domains import get_domain
 from parammem.domains.conventions import CONVENTIONS, kind_of
 from parammem.pocket.problems import all_choices, find_checks, isolates, solution
+from parammem.pocket.relations import QaProblem
 from parammem.pocket.world import MAKERS, Drawn, World, draw_splits
 
 DOMAINS = tuple(CONVENTIONS)
@@ -117,6 +118,15 @@ def test_a_task_holds_nothing_of_its_key(splits):
         assert hidden.gold not in shown
         for case in hidden.hidden.get("checks", []):
             assert case not in drawn.task.visible.get("checks", [])
+
+
+def test_no_relation_stands_twice_in_a_passage():
+    for drawn in draw_splits("qa", World(3, 0.9), {"eval": 50})["eval"]:
+        problem = drawn.problem
+        assert isinstance(problem, QaProblem)
+        relations = [relation for _, relation, _ in problem.facts]
+        assert len(set(relations)) == len(relations) == 8
+        assert len({problem.answer(choices) for choices in all_choices(problem)}) == 4
 
 
 def test_a_check_that_does_not_isolate_is_not_taken():

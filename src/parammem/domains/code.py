@@ -15,7 +15,7 @@ from parammem.domains.wording import Checked, Wording, each, feedback_of, score_
 
 T = TypeVar("T")
 
-WORDS = {"exception": "error", "setup": "error", "cpu": "timeout"}
+WORDS = {"exception": "error", "setup": "error", "undecodable": "error", "cpu": "timeout"}
 """Kind of outcome → its word in feedback. Which limit an endless loop meets first depends on how busy the machine is,
 and feedback must not."""
 

@@ -29,6 +29,16 @@ CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Domain → convention → its values."""
 
+RELATIONS = {
+    "chief": ("chief", "boss"),
+    "founder": ("founder", "maker"),
+    "speaker": ("speaker", "caller"),
+    "writer": ("writer", "scribe"),
+}
+"""How a passage of QA words a reading of the second hop, by the reading of the first that leads to its place: a town
+that one lives or works in has a chief, a house that one was born or trained in has a boss. So no relation stands twice
+in a passage, and each look-up can be made by one word (docs/log.md tells why that matters to a pocket model)."""
+
 KINDS: dict[str, dict[str, tuple[str, ...]]] = {
     "quantity": {
         "money": ("prices", "fares", "wages", "rents"),

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parammem.domains.conventions import CONVENTIONS, KINDS, PEOPLE, PLACES
-from parammem.pocket.mixture import FORMS, draw_text
+from parammem.domains.conventions import CONVENTIONS, KINDS, PEOPLE, PLACES, RELATIONS
+from parammem.pocket.mixture import DRILL, FORMS, draw_recital, draw_text
 from parammem.pocket.recipe import Recipe, mixture_rng
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 TOKENIZER_TEXTS = 8_000
-FORM_NAMES = tuple(FORMS)
+FORM_NAMES = (DRILL, *FORMS)
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,14 @@ def reserved_words() -> list[str]:
     words += [noun for kinds in KINDS.values() for nouns in kinds.values() for noun in nouns]
     words += [kind for kinds in KINDS.values() for kind in kinds]
     words += [word for table in CONVENTIONS.values() for name, values in table.items() for word in (name, *values)]
+    words += [word for worded in RELATIONS.values() for word in worded]
     return list(dict.fromkeys(words))
 
 
 def cue_words() -> list[str]:
-    """The words that name a choice."""
-    return sorted({value for table in CONVENTIONS.values() for values in table.values() for value in values})
+    """The words that name a choice, and names."""
+    values = {value for table in CONVENTIONS.values() for values in table.values() for value in values}
+    return sorted({*values, *PEOPLE, *PLACES})
 
 
 def make_tokenizer(recipe: Recipe) -> PreTrainedTokenizerFast:
@@ -111,7 +113,8 @@ def _make_shard(job: tuple[Recipe, int, str, str]) -> None:
     tokenizer = Tokenizer.from_file(f"{tokenizer_folder}/tokenizer.json")
     rng = mixture_rng(recipe, shard)
     size = min(recipe.shard, recipe.texts - shard * recipe.shard)
-    texts = [draw_text(rng) for _ in range(size)]
+    draw = draw_recital if shard * recipe.shard < recipe.drill else draw_text
+    texts = [draw(rng) for _ in range(size)]
     heads = tokenizer.encode_batch([f"<|user|>{t.prompt}<|end|><|assistant|>" for t in texts])
     tails = tokenizer.encode_batch([f"{t.target}<|end|>" for t in texts])
     rows = [[*head.ids, *tail.ids] for head, tail in zip(heads, tails, strict=True)]
@@ -137,14 +140,19 @@ def _join(shards: list[Any]) -> Corpus:
 
 
 def batches(corpus: Corpus, recipe: Recipe, epoch: int, bucket: int = 16) -> Iterator[np.ndarray]:
-    """Indices of the texts of each batch: texts of like length together, in an order that follows from the epoch."""
+    """Indices of the texts of each batch: texts of like length together, in an order that follows from the epoch.
+
+    The drill comes first, and in the first epoch only.
+    """
     rng = np.random.default_rng([recipe.seed, epoch])
     lengths = np.diff(corpus.starts)
     padded = -(-lengths // bucket) * bucket
-    plan: list[np.ndarray] = []
-    for length in np.unique(padded):
-        members = rng.permutation(np.flatnonzero(padded == length))
-        rows = max(1, recipe.batch_tokens // int(length))
-        plan += [members[i : i + rows] for i in range(0, len(members), rows)]
-    for index in rng.permutation(len(plan)):
-        yield plan[index]
+    drill, mixture = np.split(np.arange(len(lengths)), [recipe.drill])
+    for part in (drill, mixture) if epoch == 0 else (mixture,):
+        plan: list[np.ndarray] = []
+        for length in np.unique(padded[part]):
+            members = rng.permutation(part[padded[part] == length])
+            rows = max(1, recipe.batch_tokens // int(length))
+            plan += [members[i : i + rows] for i in range(0, len(members), rows)]
+        for index in rng.permutation(len(plan)):
+            yield plan[index]

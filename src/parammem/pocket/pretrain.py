@@ -64,8 +64,7 @@ class _State:
         self.model = _new_model(recipe, tokenizer).to(device)
         self.optimisers = _new_optimisers(self.model, recipe)
         self.step, self.curves, self.tokens = 0, [], 0
-        self.per_epoch = sum(1 for _ in batches(corpus, recipe, 0))
-        self.total = max(1, round(self.per_epoch * recipe.epochs))
+        self.total = max(1, round(recipe.epochs * sum(1 for _ in batches(corpus, recipe, 0))))
         self.cues = torch.tensor(tokenizer.convert_tokens_to_ids(["Ġ" + word for word in cue_words()]), device=device)
         if checkpoint.exists():
             self._load()
@@ -93,11 +92,8 @@ class _State:
         return True
 
     def _remaining(self) -> Any:
-        first_epoch, skip = divmod(self.step, self.per_epoch)
-        stream = itertools.chain.from_iterable(
-            batches(self.corpus, self.recipe, epoch) for epoch in itertools.count(first_epoch)
-        )
-        return itertools.islice(stream, skip, skip + self.total - self.step)
+        stream = itertools.chain.from_iterable(batches(self.corpus, self.recipe, epoch) for epoch in itertools.count())
+        return itertools.islice(stream, self.step, self.total)
 
     def _train_step(self, rows: np.ndarray, sums: np.ndarray) -> None:
         import torch

@@ -18,7 +18,9 @@ class Recipe(Record):
     vocabulary: int
     """Byte-pair vocabulary with byte fallback, special tokens included."""
     texts: int
-    """Distinct texts of the mixture."""
+    """Distinct texts, drill included."""
+    drill: int
+    """How many of them, the first, are recitals; a multiple of `shard`. They are all seen before any other text."""
     shard: int
     """Texts generated from one seed: the unit of parallel generation."""
     epochs: float
@@ -31,7 +33,7 @@ class Recipe(Record):
     warmup_steps: int
     weight_decay: float
     choice_weight: float
-    """Loss weight of the words that name a choice; other tokens of the target weigh 1, tokens of the prompt 0."""
+    """Loss weight of names and of the words that name a choice; other target tokens weigh 1, prompt tokens 0."""
     seed: int
 
 
@@ -42,9 +44,10 @@ POCKET_1M = Recipe(
     heads=4,
     feed_forward=352,
     vocabulary=1024,
-    texts=300_000,
+    texts=320_000,
+    drill=20_000,
     shard=10_000,
-    epochs=0.72,
+    epochs=0.73,
     batch_tokens=6_144,
     learning_rate=3e-3,
     matrix_rate=0.012,
@@ -57,8 +60,8 @@ POCKET_4M = POCKET_1M.model_copy(
     update={"name": "pocket-4m", "hidden": 256, "layers": 5, "heads": 8, "feed_forward": 688, "epochs": 2}
 )
 POCKET_TINY = POCKET_1M.model_copy(
-    update={"name": "pocket-tiny", "hidden": 32, "layers": 1, "heads": 2, "feed_forward": 64, "texts": 400,
-            "shard": 200, "epochs": 1, "batch_tokens": 4096, "warmup_steps": 2}
+    update={"name": "pocket-tiny", "hidden": 32, "layers": 1, "heads": 2, "feed_forward": 64, "texts": 600,
+            "drill": 200, "shard": 200, "epochs": 1, "batch_tokens": 4096, "warmup_steps": 2}
 )  # fmt: skip
 RECIPES = {recipe.name: recipe for recipe in (POCKET_1M, POCKET_4M, POCKET_TINY)}
 """pocket-tiny learns nothing: it is there so that tests run the whole recipe in seconds."""
@@ -70,10 +73,10 @@ def mixture_rng(recipe: Recipe, shard: int) -> random.Random:
 
 
 def recipe_digest(recipe: Recipe, sample: int = 500) -> str:
-    """Digest of the numbers and of the first texts of the mixture: it changes when the text a model learns from
+    """Digest of the numbers and of the first texts of drill and mixture: it changes when the text a model learns from
     changes, and not when code is only moved about."""
-    from parammem.pocket.mixture import draw_text
+    from parammem.pocket.mixture import draw_recital, draw_text
 
     rng = mixture_rng(recipe, 0)
-    texts = [draw_text(rng) for _ in range(sample)]
+    texts = [draw_recital(rng) for _ in range(sample // 10)] + [draw_text(rng) for _ in range(sample)]
     return digest_of([recipe.model_dump(), [[t.domain, t.form, t.prompt, t.target] for t in texts]])

@@ -1,6 +1,7 @@
 """Two-hop questions over eight short facts with randomised names.
 
-A fact is written key, relation, value: "zoe lives rome", "rome chief adam". A solution walks along two of them.
+A fact is written key, relation, value: "zoe lives rome", "rome chief adam". A solution walks along two of them: six of
+the eight facts are about the places that the subject might mean, two about somebody else.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from parammem.domains.conventions import CONVENTIONS, PEOPLE, PLACES
+from parammem.domains.conventions import CONVENTIONS, PEOPLE, PLACES, RELATIONS
 from parammem.pocket.problems import Choices, Instance
 
 FIRST_HOPS, SECOND_HOPS = ("home", "post"), ("head", "voice")
@@ -25,7 +26,6 @@ class QaProblem:
 
     noun: str
     subject: str
-    other: str
     facts: tuple[tuple[str, str, str], ...]
     open: tuple[str, ...]
     text: str
@@ -34,22 +34,30 @@ class QaProblem:
     def value_of(self, key: str, relation: str) -> str:
         return next(value for k, r, value in self.facts if (k, r) == (key, relation))
 
+    def places(self) -> tuple[str, str]:
+        """Where each reading of the first hop leads."""
+        first, second = (self.value_of(self.subject, reading) for reading in CONVENTIONS["qa"][self.open[0]])
+        return first, second
+
+    def relation(self, place: str, reading: str) -> str:
+        """How the passage words this reading of the second hop about this place."""
+        return RELATIONS[reading][self.places().index(place)]
+
     def body(self, choices: Choices) -> str:
         """The first hop, then the answer: each the fact that it rests on."""
         first, second = (choices[name] for name in self.open)
         place = self.value_of(self.subject, first)
-        return f"hop {self.subject} {first} {place}\nanswer {place} {second} {self.value_of(place, second)}"
+        relation = self.relation(place, second)
+        return f"hop {self.subject} {first} {place}\nanswer {place} {relation} {self.value_of(place, relation)}"
 
     def propose(self, rng: random.Random, convention: str) -> Instance:
         """A one-hop sibling question over the same passage. Its name is what the phrase is asked of."""
-        if convention in FIRST_HOPS:
-            return {"phrase": convention, "of": self.other}
-        places = [self.value_of(self.subject, relation) for relation in CONVENTIONS["qa"][self.open[0]]]
-        return {"phrase": convention, "of": rng.choice(places)}
+        return {"phrase": convention, "of": self.subject if convention in FIRST_HOPS else rng.choice(self.places())}
 
     def outcome(self, choices: Choices, instance: Instance) -> Any:
         """The answer to a sibling question."""
-        return self.value_of(instance["of"], choices[instance["phrase"]])
+        of, reading = instance["of"], choices[instance["phrase"]]
+        return self.value_of(of, reading if of == self.subject else self.relation(of, reading))
 
     def answer(self, choices: Choices) -> str:
         """The answer to the question itself."""
@@ -62,11 +70,15 @@ def make_qa(rng: random.Random, noun: str, settle: Choices) -> QaProblem:
     first, second = rng.choice(FIRST_HOPS), rng.choice(SECOND_HOPS)
     subject, other, *answers = rng.sample(PEOPLE, 6)
     places = rng.sample(PLACES, 4)
-    ways, heads = CONVENTIONS["qa"][first], CONVENTIONS["qa"][second]
-    facts = [(subject, ways[0], places[0]), (subject, ways[1], places[1])]
-    facts += [(other, ways[0], places[2]), (other, ways[1], places[3])]
-    facts += [(places[j], heads[i], answers[2 * j + i]) for i in (0, 1) for j in (0, 1)]
+    facts = [(subject, way, place) for way, place in zip(CONVENTIONS["qa"][first], places[:2], strict=True)]
+    aside = next(hop for hop in FIRST_HOPS if hop != first)
+    facts += [(other, way, place) for way, place in zip(CONVENTIONS["qa"][aside], places[2:], strict=True)]
+    facts += [
+        (place, RELATIONS[reading][j], answers[2 * j + i])
+        for i, reading in enumerate(CONVENTIONS["qa"][second])
+        for j, place in enumerate(places[:2])
+    ]
     rng.shuffle(facts)
     passage = " . ".join(" ".join(fact) for fact in facts)
     question = rng.choice(QUESTIONS).format(noun=noun, subject=subject, first=first, second=second)
-    return QaProblem(noun, subject, other, tuple(facts), (first, second), f"{passage} . {question}")
+    return QaProblem(noun, subject, tuple(facts), (first, second), f"{passage} . {question}")
