@@ -47,6 +47,8 @@ class Budget:
     reflector_temperature: float
     max_tokens: int
     max_advice_tokens: int
+    reflected: tuple[int, ...] | None = None
+    """Attempts, counted from the first of a phase, that are reflected on if they fail; None: every one but the last."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def solve(
             if attempt.feedback.passed:
                 stop = "visible-pass"
                 break
-            if agent.method.reflects != "no" and number < last:
+            if agent.method.reflects != "no" and number < last and _reflected(agent.budget, number - first + 1):
                 yield from _reflect(agent, task, seed, number, log)
     except Exception as error:  # one bad task is data, not the end of its neighbours
         stop, failure = "failed", Failure(kind=type(error).__name__, message=str(error)[:500], iteration=number)
@@ -110,6 +112,10 @@ def solve(
         usage=log.usage,
         failure=failure,
     )
+
+
+def _reflected(budget: Budget, place: int) -> bool:
+    return budget.reflected is None or place in budget.reflected
 
 
 def submission(attempts: Sequence[Attempt]) -> int | None:

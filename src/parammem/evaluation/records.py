@@ -19,6 +19,8 @@ Slice = Literal["eval", "unseen"]
 class Run(Record):
     """What one arm did on one task, with its hidden verdict."""
 
+    protocol: str = "strict"
+    """Which rules it was made under: no score stands without them."""
     domain: str
     arm: str
     """A method, or a method with a reflector control, e.g. "reflexion", "paramagent", "paramagent.shuffled"."""

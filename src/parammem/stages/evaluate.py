@@ -31,6 +31,7 @@ from parammem.stages.common import Engines, accounted, budget, check_failures, p
 from parammem.stages.majority import majority_advice
 from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
+from parammem.stages.protocols import ORACLES, calls_doubled, named, phases_of, under
 
 SLICES: tuple[Literal["eval", "unseen"], ...] = ("eval", "unseen")
 
@@ -64,13 +65,15 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     with accounted(engines, "evaluate", domain, places.work("evaluate")):
         bench = _bench(params, places, engines)
         bank = _bank(bench)
-        trajectories = _two_phases(bench) if params.evaluate.protocol == "two-phase" else _one_phase(bench, bank)
+        trajectories = _under(bench, params.evaluate.protocol, bank)
+        others = [t for name in params.evaluate.also for t in _under(bench, name, bank)]
         curve = _curve(bench)
-        check_failures([*trajectories, *(t for _, t in curve)], params.agent.max_failed_share)
+        check_failures([*trajectories, *others, *(t for _, t in curve)], params.agent.max_failed_share)
         keys = _keys(places)
-        verdicts = _verdicts(bench, keys, [*trajectories, *(t for _, t in curve)])
+        verdicts = _verdicts(bench, keys, [*trajectories, *others, *(t for _, t in curve)])
         write_jsonl(places.evaluation / "trajectories.jsonl", trajectories)
         write_jsonl(places.evaluation / "runs.jsonl", [_record(bench, t, verdicts[id(t)]) for t in trajectories])
+        write_jsonl(places.evaluation / "other_protocols.jsonl", [_record(bench, t, verdicts[id(t)]) for t in others])
         curve_runs = [
             _record(bench, t, verdicts[id(t)]).model_copy(update={"reflector_temperature": at}) for at, t in curve
         ]
@@ -87,7 +90,8 @@ def _bench(params: Params, places: Places, engines: Engines) -> Bench:
     reflectors["untrained"] = Untrained(actor, judge)
     for control in params.train.controls:
         reflectors[control] = _adapted(places.control(control), engines, judge)
-    reflectors["majority"] = Constant(majority_advice(places.domain, rows))
+    if not params.benchmarks.sources:  # the majority of what? Free prose claims nothing that could be counted
+        reflectors["majority"] = Constant(majority_advice(places.domain, rows))
     embedding = engines.embed(embed)
     reflectors["retrieved"] = Retrieved(rows, embedding)
     tasks = {part: read_jsonl(places.tasks(part), Task) for part in SLICES}
@@ -106,6 +110,8 @@ def arms(bench: Bench) -> list[Agent]:
     methods = [get_method(name) for name in bench.params.evaluate.methods]
     found = [Agent(method=m, reflector=given[m.advisor], **shared) for m in methods]
     for name in ("untrained", *bench.params.train.controls, "majority"):
+        if name not in bench.reflectors:
+            continue
         found.append(
             Agent(method=METHODS["paramagent"], reflector=bench.reflectors[name], arm=f"paramagent.{name}", **shared)
         )
@@ -116,7 +122,7 @@ def _bank(bench: Bench) -> TrajectoryBank:
     """Solved tasks of the bank split, by reflexion; only visible checks decide what gets in."""
     tasks = read_jsonl(bench.places.tasks("bank"), Task)
     needed = any(get_method(name).bank for name in bench.params.evaluate.methods)
-    if not needed or bench.params.evaluate.protocol == "two-phase":
+    if not needed or "strict" not in (bench.params.evaluate.protocol, *bench.params.evaluate.also):
         return TrajectoryBank([], [], bench.embed)
     agent = Agent(
         method=METHODS["reflexion"], domain=bench.judge, actor=bench.actor, budget=budget(bench.params), arm="bank"
@@ -137,30 +143,38 @@ def _one_phase(bench: Bench, bank: TrajectoryBank) -> list[Trajectory]:
     return batch.run(runs, progress_bar(len(runs), f"evaluate {bench.judge.name}"))
 
 
-def _two_phases(bench: Bench) -> list[Trajectory]:
+def _under(bench: Bench, protocol: str, bank: TrajectoryBank) -> list[Trajectory]:
+    return _one_phase(bench, bank) if protocol == "strict" else _two_phases(bench, protocol)
+
+
+def _two_phases(bench: Bench, protocol: str = "two-phase") -> list[Trajectory]:
     """Protocol `two-phase` (the paper's Algorithm 1): methods with a bank fill it with the evaluation tasks they solved
-    visibly, and try the others again with it. Resample gets as many calls as they do: twice the iterations."""
+    visibly, and try the others again with it. Resample gets as many calls as they do: twice the iterations.
+    Under `oracle` and `released-code` the hidden verdict takes the visible checks' place (stages/protocols.py)."""
     tasks, seed = bench.everything(), bench.params.evaluate.seed
+    keys = _keys(bench.places) if protocol in ORACLES else {}
     found: list[Trajectory] = []
-    for agent in arms(bench):
-        first = _first_phase(bench, agent, tasks, seed)
-        if not agent.method.bank:
+    for agent in (under(protocol, one, keys) for one in arms(bench)):
+        first = _first_phase(bench, agent, tasks, seed, protocol)
+        if phases_of(protocol, agent) == 1:
             found += first
             continue
         bank = TrajectoryBank(tasks, first, bench.embed)
         again = [t for t, done in zip(tasks, first, strict=True) if done.stop != "visible-pass"]
         shown: list[list[Example]] = bank.retrieve(again, bench.params.agent.examples)
-        start = bench.params.agent.iterations + 1
-        runs = [solve(agent, t, seed, seen, "two-phase", start) for t, seen in zip(again, shown, strict=True)]
+        start = agent.budget.iterations + 1
+        runs = [solve(agent, t, seed, seen, protocol, start) for t, seen in zip(again, shown, strict=True)]
         second = {t.task_id: t for t in batch.run(runs)}
         found += [joined(done, second[done.task_id]) if done.task_id in second else done for done in first]
-    return found
+    return [named(protocol, one) for one in found]
 
 
-def _first_phase(bench: Bench, agent: Agent, tasks: Sequence[Task], seed: int) -> list[Trajectory]:
-    if agent.method.name == "resample":
+def _first_phase(
+    bench: Bench, agent: Agent, tasks: Sequence[Task], seed: int, protocol: str = "two-phase"
+) -> list[Trajectory]:
+    if calls_doubled(protocol, agent):
         agent = replace(agent, budget=replace(agent.budget, iterations=2 * agent.budget.iterations))
-    return batch.run([solve(agent, task, seed, (), "two-phase") for task in tasks])
+    return batch.run([solve(agent, task, seed, (), protocol) for task in tasks])
 
 
 def joined(first: Trajectory, second: Trajectory) -> Trajectory:
@@ -219,7 +233,10 @@ def _record(bench: Bench, trajectory: Trajectory, passed: bool) -> Run:
         tuple(sorted({c for r in trajectory.reflections if r.iteration == n for c in bench.judge.hypotheses(r.text)}))
         for n in range(1, len(trajectory.attempts) + 1)
     )
+    # Under an oracle the feedback of an attempt is the verdict, and not what visible checks said.
+    visible = submitted.feedback.passed if submitted and trajectory.protocol not in ORACLES else None
     return Run(
+        protocol=trajectory.protocol,
         domain=trajectory.domain,
         arm=trajectory.method,
         slice="unseen" if "-unseen-" in trajectory.task_id else "eval",
@@ -227,7 +244,7 @@ def _record(bench: Bench, trajectory: Trajectory, passed: bool) -> Run:
         rho=world.rho,
         task_id=trajectory.task_id,
         passed=passed,
-        visible_passed=submitted.feedback.passed if submitted else False,
+        visible_passed=visible if submitted else False,
         solved_at=trajectory.submission if passed else None,
         iterations=len(trajectory.attempts),
         usage=trajectory.usage,
@@ -313,6 +330,7 @@ def _open_tasks(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[OpenTask]:
         )
         for part in SLICES
         for task in bench.tasks[part]
+        if keys[task.task_id].facts  # a real task leaves open what nobody has counted
     ]
 
 
@@ -326,5 +344,7 @@ def _facts(bench: Bench, bank: TrajectoryBank) -> dict[str, dict[str, int]]:
     overlaps = {f"{name}: {a} and {b}": len(content[a] & content[b]) for a, b in pairs}
     overlaps[f"{name}: reflection rows and evaluation tasks"] = len({r.task_text for r in rows} & texts)
     sizes = {f"{name}: {split} tasks": len(found) for split, found in content.items()}
-    sizes |= {f"{name}: reflection rows": len(rows), f"{name}: kinds of quantity": len(kinds_of(name))}
+    sizes |= {f"{name}: reflection rows": len(rows)}
+    if not bench.params.benchmarks.sources:
+        sizes |= {f"{name}: kinds of quantity": len(kinds_of(name))}
     return {"overlaps": overlaps, "sizes": sizes | {f"{name}: bank entries": len(bank)}}

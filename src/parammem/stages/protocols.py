@@ -1,0 +1,110 @@
+"""The protocols that let the correctness signal into the loop, beside `strict` and `two-phase`, which do not.
+
+They exist to show what that is worth, and every score made under one says so. The agent still holds no key: its domain
+is replaced by one that answers "right" or "wrong" where visible checks would speak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from parammem.agents.loop import Agent
+from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Score, Task, Trajectory
+from parammem.domains import Domain, Example
+from parammem.engines.base import Message
+
+Gate = Literal["verdict", "both"]
+"""verdict: the hidden verdict alone lets an attempt pass. both: the visible checks, and then the hidden verdict."""
+ORACLES: dict[str, Gate] = {"oracle": "verdict", "released-code": "both"}
+"""Protocol → what gates its loop, its second phase and its bank."""
+RELEASED_ATTEMPTS = 12
+"""Attempts of ParamAgent in each of two phases of the published code: 24 in all, where Reflexion has 5."""
+RELEASED_REFLECTED = (2, 4, 6, 8, 10)
+"""Attempts of a phase after which it reflects: 10 reflections in all, where Reflexion has 4."""
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """A domain whose checks know the answer. Everything else is the domain's own."""
+
+    domain: Domain
+    keys: Mapping[str, AnswerKey]
+    gate: Gate
+
+    @property
+    def name(self) -> str:
+        return self.domain.name
+
+    def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
+        """Whether each candidate is right. In words a model sees what the visible checks say, or this one bit."""
+        seen = self.domain.check(items)
+        scores = self.domain.score([(task, self.keys[task.task_id], candidate) for task, candidate in items])
+        return [self._feedback(*pair) for pair in zip(seen, scores, strict=True)]
+
+    def _feedback(self, seen: Feedback | Exception, score: Score | Exception) -> Feedback | Exception:
+        if isinstance(seen, Exception) or isinstance(score, Exception):
+            return seen if isinstance(seen, Exception) else score
+        passed = score.passed and not (self.gate == "both" and seen.passed is False)
+        return Feedback(passed=passed, text=seen.text or ("The answer is right." if passed else "The answer is wrong."))
+
+    def actor(self, task: Task, advice: Sequence[Reflection], examples: Sequence[Example]) -> tuple[Message, ...]:
+        return self.domain.actor(task, advice, examples)
+
+    def reflect(
+        self, task: Task, attempts: Sequence[Attempt], earlier: Sequence[Reflection], diverse: bool
+    ) -> tuple[Message, ...]:
+        return self.domain.reflect(task, attempts, earlier, diverse)
+
+    def advise(self, task_text: str) -> tuple[Message, ...]:
+        return self.domain.advise(task_text)
+
+    def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
+        return self.domain.hindsight(task, attempt)
+
+    def parse(self, text: str) -> str:
+        return self.domain.parse(text)
+
+    def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
+        return self.domain.score(items)
+
+    def hypotheses(self, advice: str) -> frozenset[str]:
+        return self.domain.hypotheses(advice)
+
+
+def under(protocol: str, agent: Agent, keys: Mapping[str, AnswerKey]) -> Agent:
+    """The agent as it works under this protocol.
+
+    `oracle`: the hidden verdict gates its loop. `released-code`: so it does for the methods that the published code
+    gates with it, those with a bank or with ParamMem, and the latter have that code's number of calls.
+    """
+    gate = ORACLES.get(protocol)
+    if gate is None or (protocol == "released-code" and phases_of(protocol, agent) == 1):
+        return agent
+    budget = agent.budget
+    if protocol == "released-code" and agent.method.advisor == "parametric":
+        budget = replace(budget, iterations=RELEASED_ATTEMPTS, reflected=RELEASED_REFLECTED)
+    return replace(agent, domain=Oracle(agent.domain, keys, gate), budget=budget)
+
+
+def phases_of(protocol: str, agent: Agent) -> int:
+    """How many phases the agent has: the second tries again what the first failed, with a bank of its successes.
+
+    Under `two-phase` and `oracle` the methods with a bank have two. The published code gives two to ParamAgent as well.
+    """
+    if protocol == "strict":
+        return 1
+    return 2 if agent.method.bank or (protocol == "released-code" and agent.method.advisor == "parametric") else 1
+
+
+def calls_doubled(protocol: str, agent: Agent) -> bool:
+    """Whether resample has twice the iterations, so that it has as many calls as the methods with two phases. The
+    published code does not compare at equal calls, and neither does its protocol."""
+    return protocol in ("two-phase", "oracle") and agent.method.name == "resample"
+
+
+def named(protocol: str, trajectory: Trajectory) -> Trajectory:
+    """The trajectory with the reason it ended for: not visible checks, where an oracle spoke."""
+    gated = protocol in ORACLES and trajectory.stop == "visible-pass"
+    return trajectory.model_copy(update={"stop": "oracle-pass"}) if gated else trajectory
