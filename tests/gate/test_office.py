@@ -1,0 +1,104 @@
+"""Facts about the gate's memory: a look is paid for once, and a decision stands in the ledger with its evidence."""
+
+from __future__ import annotations
+
+import pytest
+
+from parammem.core.event import Decided
+from parammem.errors import LedgerError
+from parammem.gate import Rule, rule_on
+from parammem.gate.check import check_champion
+from parammem.gate.office import looks_paid
+from parammem.registry import Ledger
+from tests.gate.meetings import CLEAR, EQUAL, meeting, part
+
+WHO = "flow improve"
+
+
+@pytest.fixture
+def ledger(tmp_path) -> Ledger:
+    return Ledger(tmp_path)
+
+
+def test_a_decision_is_saved_and_stands_in_the_ledger(ledger):
+    decision = rule_on(meeting(*CLEAR), Rule(), ledger, WHO)
+    kinds = [event.fact.kind for event in ledger.read()]
+    assert kinds == ["evaluate", "decide"]
+    fact = ledger.read()[-1].fact
+    assert isinstance(fact, Decided)
+    assert (fact.answer, fact.look, fact.decision) == ("promote", 1, decision.digest)
+    assert ledger.decision(decision.digest) == decision
+
+
+def test_the_same_evidence_is_paid_for_once(ledger):
+    first = rule_on(meeting(*CLEAR), Rule(), ledger, WHO)
+    assert rule_on(meeting(*CLEAR), Rule(), ledger, WHO) == first
+    assert looks_paid(ledger.read(), "code") == 1
+
+
+def test_other_evidence_is_another_look_with_less_to_spend(ledger):
+    first = rule_on(meeting(*EQUAL), Rule(), ledger, WHO)
+    second = rule_on(meeting(part("anchor", 61, 60, 279)), Rule(), ledger, WHO)
+    assert second.budget.look == 2
+    assert second.budget.alpha < first.budget.alpha
+
+
+def test_a_look_that_was_not_taken_is_not_counted(ledger):
+    rule_on(meeting(part("anchor", 3, 2, 10)), Rule(), ledger, WHO)
+    assert looks_paid(ledger.read(), "code") == 0
+    assert rule_on(meeting(*CLEAR), Rule(), ledger, WHO).budget.look == 1
+
+
+def test_domains_have_budgets_of_their_own(ledger):
+    rule_on(meeting(*EQUAL), Rule(), ledger, WHO)
+    other = meeting(*EQUAL).model_copy(update={"domain": "math"})
+    assert rule_on(other, Rule(), ledger, WHO).budget.look == 1
+
+
+def test_a_decision_after_a_crash_between_record_and_ledger_is_the_same(ledger, monkeypatch):
+    real = Ledger.append
+
+    def crash(self, fact, actor):
+        if isinstance(fact, Decided):
+            raise KeyboardInterrupt
+        return real(self, fact, actor)
+
+    monkeypatch.setattr(Ledger, "append", crash)
+    with pytest.raises(KeyboardInterrupt):
+        rule_on(meeting(*CLEAR), Rule(), ledger, WHO)
+    monkeypatch.setattr(Ledger, "append", real)
+    decision = rule_on(meeting(*CLEAR), Rule(), ledger, WHO)
+    assert decision.budget.look == 1
+    assert len(list((ledger.root / "ledger" / "decisions").iterdir())) == 1
+    assert [event.fact.kind for event in ledger.read()] == ["evaluate", "decide"]
+
+
+def test_a_decision_that_was_changed_on_disk_stops_the_gate(ledger):
+    decision = rule_on(meeting(*EQUAL), Rule(), ledger, WHO)
+    path = ledger.root / "ledger" / "decisions" / f"{decision.digest}.json"
+    path.write_text(path.read_text().replace('"refuse"', '"promote"'))
+    with pytest.raises(LedgerError, match="was changed"):
+        rule_on(meeting(*EQUAL), Rule(), ledger, WHO)
+
+
+def nightly(better: int, worse: int, same: int):
+    """A check in which no reflector is better on so many tasks, and so on."""
+    one = part("anchor", better, worse, same)
+    swapped = one.model_copy(update={"none": one.challenger, "challenger": one.champion, "champion": ()})
+    return check_champion("code", 3, "a" * 64, [swapped], "2026-01-02")
+
+
+def test_a_champion_that_is_worse_than_nothing_fails_its_check():
+    check = nightly(better=40, worse=10, same=100)
+    assert check.holds is False
+    assert check.p < 0.01
+    assert check.solved < check.expected
+
+
+def test_a_champion_that_is_no_worse_holds():
+    assert nightly(better=30, worse=30, same=90).holds is True
+    assert nightly(better=5, worse=50, same=90).holds is True
+
+
+def test_a_check_of_a_handful_of_tasks_says_nothing():
+    assert nightly(better=10, worse=0, same=0).holds is None
