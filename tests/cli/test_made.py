@@ -69,7 +69,7 @@ def test_reflect_without_an_adapter_ends_with_code_6_and_says_how_to_get_one(pro
 def test_audit_show_names_rows_and_base(project):
     done = parammem(project, "audit", "show", "--json")
     assert done.returncode == 0, done.stderr
-    card = json.loads(done.stdout)
+    card = json.loads(done.stdout)["card"]
     assert card["rows"]["count"] == 3
     assert card["base"]["name"] == "models/tiny"
 

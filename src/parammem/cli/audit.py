@@ -1,16 +1,28 @@
-"""`parammem audit show`: which commit, rows, rules and params made an adapter."""
+"""`parammem audit …`: which data made which model, whether that still holds, and what follows from it."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from parammem.cli.options import REFLECTORS, Domain
+from parammem.cli.options import Domain
 from parammem.errors import LineageError
 
-app = typer.Typer(help="What made a model.", no_args_is_help=True)
+app = typer.Typer(help="What made a model, checked link by link, offline.", no_args_is_help=True)
+
+Adapter = Annotated[
+    str | None,
+    typer.Argument(
+        help="A version (v7), a digest (8 digits or more), champion, HEAD, or a folder; default: the reflector that "
+        "lies here.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+BROKEN = "`dvc checkout` restores the recorded files, `git checkout` those in git, `dvc repro` makes new ones"
 
 
 @app.callback()
@@ -19,24 +31,95 @@ def audit() -> None:
 
 
 @app.command()
-def show(
-    adapter: Annotated[
-        Path | None, typer.Argument(help="Adapter folder; default: models/reflectors/<domain>.", show_default=False)
-    ] = None,
-    domain: Domain = "code",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-) -> None:
-    """Name the commit, rows, rules and params behind an adapter, and check every link again.
+def show(adapter: Adapter = None, domain: Domain = "code", as_json: AsJson = False) -> None:
+    """One page that answers the ten questions about an adapter, every link checked again.
 
     Exit code 10 when one does not hold.
     """
-    from parammem.lineage import render, show
+    from parammem.lineage import audit_page, render, render_page, show
 
-    card = show(Path(), adapter or REFLECTORS / domain, strict=False)
-    typer.echo(card.model_dump_json(indent=2) if as_json else render(card))
-    if card.broken:
-        names = ", ".join(link.name for link in card.broken)
-        raise LineageError(
-            f"{card.folder}: what is recorded does not hold: {names}; "
-            "`dvc checkout` restores the recorded files, `dvc repro` makes new ones"
-        )
+    page = audit_page(Path(), adapter, domain)
+    here = (Path(page.folder) / "adapter.json").is_file()
+    card = show(Path(), Path(page.folder), strict=False) if here else None
+    if card is not None and card.digest != page.digest:  # another generation lies in this folder now
+        card = None
+    if as_json:
+        plain = page.model_dump(mode="json") | {"card": card.model_dump(mode="json") if card else None}
+        typer.echo(json.dumps(plain, indent=2, sort_keys=True))
+    else:
+        typer.echo(render_page(page))
+        if card is not None:
+            typer.echo("\n" + render(card))
+    names = [link.name for link in card.broken] if card else []
+    names += [found.path for found in page.broken]
+    if names:
+        raise LineageError(f"{page.title}: what is recorded does not hold: {', '.join(dict.fromkeys(names))}; {BROKEN}")
+
+
+@app.command()
+def row(row: Annotated[str, typer.Argument(help="A row hash (8 digits or more), or words of its text.")],
+        as_json: AsJson = False) -> None:  # fmt: skip
+    """Every batch, dataset, adapter, evaluation and promotion that a training row touched."""
+    from parammem.lineage import render_trace, trace_rows
+
+    found = trace_rows(Path(), row)
+    if as_json:
+        typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
+    else:
+        typer.echo("\n\n".join(render_trace(one) for one in found))
+
+
+@app.command()
+def verify(
+    adapter: Adapter = None,
+    domain: Domain = "code",
+    full: Annotated[bool, typer.Option("--full", help="Read every file again, and let git check its objects.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Re-hash every link from raw experience to decision; without an adapter, of all generations.
+
+    Exit code 10 when one does not hold.
+    """
+    from parammem.lineage import render_verification, verify
+
+    done = verify(Path(), adapter, full, domain)
+    typer.echo(done.model_dump_json(indent=2) if as_json else render_verification(done))
+    if done.broken:
+        names = ", ".join(f"{found.path} [{found.stage}]" for found in done.broken[:10])
+        raise LineageError(f"{len(done.broken)} link(s) do not hold: {names}; {BROKEN}")
+
+
+@app.command()
+def answer(
+    trajectory: Annotated[str, typer.Argument(help="A trajectory's id, its task's id, or a JSONL file.")],
+    as_json: AsJson = False,
+) -> None:
+    """Which adapter advised: the digest that a trajectory carries, resolved."""
+    from parammem.lineage import answered_by
+
+    found = answered_by(Path(), trajectory)
+    if as_json:
+        typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
+        return
+    for one in found:
+        typer.echo(f"{one.trajectory_id} (task {one.task_id}, {one.file})")
+        for said in one.advised:
+            known = f"v{said.version}" if said.version else said.generation or "no adapter of this history"
+            commit = f", commit {said.commit[:12]}" if said.commit else ""
+            typer.echo(f"  {said.pieces} pieces of advice from {said.author[:16]}: {known}{commit}")
+        if not one.advised:
+            typer.echo("  no trained reflector took part")
+
+
+@app.command()
+def graph(
+    adapter: Adapter = None,
+    domain: Domain = "code",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the picture.")] = Path("lineage.svg"),
+) -> None:
+    """Draw what made an adapter as SVG; boxes whose links do not hold are red."""
+    from parammem.core.jsonl import write_text
+    from parammem.lineage import graph_svg
+
+    write_text(out, graph_svg(Path(), adapter, domain))
+    typer.echo(f"wrote {out}")

@@ -3,8 +3,12 @@
 Works in a clean clone, offline. What only looks writes nothing but its memory of hashes, below `.cache/audit/`.
 """
 
+from parammem.lineage.answers import AnsweredBy, answered_by
+from parammem.lineage.findings import Finding, Verification, render_verification
+from parammem.lineage.graph import graph_svg
+from parammem.lineage.page import Page, audit_page, render_page
 from parammem.lineage.records import AdapterCard, Link, Sighting
-from parammem.lineage.render import render, show_json
+from parammem.lineage.render import render, render_trace, show_json
 from parammem.lineage.rows import find_row
 from parammem.lineage.show import show
 from parammem.lineage.trace import RowTrace, trace_rows
@@ -12,11 +16,21 @@ from parammem.lineage.verify import verify
 
 __all__ = [
     "AdapterCard",
+    "AnsweredBy",
+    "Finding",
     "Link",
+    "Page",
     "RowTrace",
     "Sighting",
+    "Verification",
+    "answered_by",
+    "audit_page",
     "find_row",
+    "graph_svg",
     "render",
+    "render_page",
+    "render_trace",
+    "render_verification",
     "show",
     "show_json",
     "trace_rows",

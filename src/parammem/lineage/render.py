@@ -8,6 +8,7 @@ from typing import Any
 
 from parammem.lineage.records import AdapterCard, Commit
 from parammem.lineage.show import show
+from parammem.lineage.trace import RowTrace
 
 NOT_RECORDED = "not recorded"
 SIGNS = {True: "holds", False: "BROKEN", None: "unknown"}
@@ -75,3 +76,28 @@ def _metrics(card: AdapterCard) -> str:
 
 def _plain(value: Any) -> str:
     return "/".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def render_trace(trace: RowTrace) -> str:
+    """What one row touched, for people."""
+    lines = [
+        f"Row {trace.row_hash}",
+        f"  {trace.domain or 'domain not recorded'}, task {trace.task_id or 'not recorded'}",
+    ]
+    if trace.recalled:
+        lines.append(f"  RECALLED by event {trace.recalled}")
+    parts: dict[str, list[str]] = {
+        "batches": [f"{b.batch[:16]} {b.source or ''} {b.time or ''}".rstrip() for b in trace.batches],
+        "datasets": [f"{d.path} {d.md5[:12]}, from {d.commit[:12] if d.commit else 'here'}" for d in trace.datasets],
+        "quarantined": list(trace.quarantined),
+        "adapters": [
+            f"{f'v{a.version}' if a.version else a.folder} {a.digest[:16]}, rows.txt:{','.join(map(str, a.lines))}"
+            for a in trace.adapters
+        ],
+        "evaluations": [f"{e.adapter[:16]}: {e.what}" for e in trace.evaluations],
+        "promotions": [f"{p.adapter[:16]}: event {p.event}, {p.what}" for p in trace.promotions],
+    }
+    for name, said in parts.items():
+        lines.append(f"  {name}: {'none' if not said else ''}".rstrip())
+        lines += [f"    {line}" for line in said]
+    return "\n".join(lines)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from parammem.lineage.events import read_life
+from parammem.lineage.events import Life, read_life
 from parammem.lineage.findings import Tally, Verification
 from parammem.lineage.history import History
 from parammem.lineage.life_checks import current_checks, fsck, generation_checks, ledger_checks, tag_checks
-from parammem.lineage.subject import find_subject
+from parammem.lineage.subject import Subject, find_subject
 from parammem.lineage.tree_checks import tree_checks
 
 
@@ -22,29 +22,34 @@ def verify(repo: Path, adapter: str | None = None, full: bool = False, domain: s
     Raises:
         AdapterMissingError: there is no such adapter.
     """
-    tally, seen = Tally(), set()
     with History.open(repo, fresh=full) as history:
         life = read_life(history.repo)
         only = find_subject(history, life, adapter, domain) if adapter else None
-        if only is None or only.generation is None or only.here:
-            tally.add(tree_checks(history))
-            tally.add(current_checks(history))
-        tally.add(ledger_checks(history, life))
-        tally.add(tag_checks(history.repo, life))
-        for one in history.generations():
-            if only is not None and (one.place, one.out) != (only.place, only.out):
-                continue
-            tally.generations += 1
-            tally.rows += one.adapter.rows if one.adapter else 0
-            tally.add(generation_checks(one, life, seen))
-        if full:
-            tally.add([fsck(history.repo)])
-        return Verification(
-            checked=dict(sorted(tally.checked.items())),
-            findings=tally.sorted(),
-            generations=tally.generations,
-            rows=tally.rows,
-            files_read=history.hashes.read_files,
-            bytes_read=history.hashes.read_bytes,
-            full=full,
-        )
+        return verify_history(history, life, only, full)
+
+
+def verify_history(history: History, life: Life, only: Subject | None = None, full: bool = False) -> Verification:
+    """`verify` with what is open already."""
+    tally, seen = Tally(), set()
+    if only is None or only.generation is None or only.here:
+        tally.add(tree_checks(history))
+        tally.add(current_checks(history))
+    tally.add(ledger_checks(history, life))
+    tally.add(tag_checks(history.repo, life))
+    for one in history.generations():
+        if only is not None and (one.place, one.out) != (only.place, only.out):
+            continue
+        tally.generations += 1
+        tally.rows += one.adapter.rows if one.adapter else 0
+        tally.add(generation_checks(one, life, seen))
+    if full:
+        tally.add([fsck(history.repo)])
+    return Verification(
+        checked=dict(sorted(tally.checked.items())),
+        findings=tally.sorted(),
+        generations=tally.generations,
+        rows=tally.rows,
+        files_read=history.hashes.read_files,
+        bytes_read=history.hashes.read_bytes,
+        full=full,
+    )

@@ -1,0 +1,121 @@
+"""Which adapter gave this answer: the digest that a trajectory carries, resolved to generation, version and commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from parammem.core.record import Record
+from parammem.errors import LineageError
+from parammem.lineage.events import Life, read_life
+from parammem.lineage.history import Generation, History
+
+FOLDERS = ("data/experience", "data/fresh", "data/trajectories")
+
+
+class Advised(Record):
+    """An adapter that advised in a trajectory."""
+
+    author: str
+    """The digest that the trajectory carries, as the engine or the server reported it."""
+    pieces: int
+    """Of advice, from this author."""
+    generation: str | None
+    """`<domain> #<number>`; None: no adapter of this repository's history has this digest."""
+    version: int | None
+    commit: str | None
+    champion_since: int | None
+    """Number of the first event that made it champion; None: it never was."""
+
+
+class AnsweredBy(Record):
+    """Who was behind one trajectory."""
+
+    file: str
+    trajectory_id: str
+    task_id: str
+    advised: tuple[Advised, ...]
+    """Empty: no trained reflector took part."""
+
+
+def answered_by(repo: Path, name: str) -> list[AnsweredBy]:
+    """The adapters behind a trajectory, named by its id or its task's id, or behind all of a JSONL file.
+
+    Raises:
+        LineageError: no trajectory of that name is here.
+    """
+    with History.open(repo) as history:
+        life, generations = read_life(history.repo), list(history.generations())
+        given = Path(name) if Path(name).is_file() else history.repo / name
+        files = [given] if given.is_file() else _files(history.repo)
+        found = []
+        for file in files:
+            for plain in _trajectories(file):
+                if given.is_file() or name in (plain["task_id"], _id(plain)):
+                    found.append(_answered(file, plain, life, generations))
+        if not found:
+            raise LineageError(f"no trajectory {name!r} below {', '.join(FOLDERS)}; `dvc pull`, or name its file")
+        return found
+
+
+def pieces_by(repo: Path, digest: str) -> int:
+    """How many pieces of advice in the experience and trajectories that lie here carry this digest."""
+    files = _files(repo)
+    authors = (author for file in files for plain in _trajectories(file) for author in _authors(plain))
+    return sum(author == digest for author in authors)
+
+
+def _files(repo: Path) -> list[Path]:
+    return sorted(file for folder in FOLDERS for file in (repo / folder).glob("*.jsonl"))
+
+
+def _trajectories(file: Path) -> Iterator[dict[str, Any]]:
+    """Trajectories of a file of them, or of experience. Broken lines are named by `audit verify`, not here."""
+    with file.open("rb") as lines:
+        for line in lines:
+            if b'"author"' not in line and b'"task_id"' not in line:
+                continue
+            try:
+                plain = json.loads(line)
+            except ValueError:
+                continue
+            plain = plain.get("trajectory", plain)
+            if isinstance(plain, dict) and "reflections" in plain:
+                yield plain
+
+
+def _id(plain: dict[str, Any]) -> str:
+    from parammem.core import Trajectory
+
+    return Trajectory.model_validate(plain).trajectory_id
+
+
+def _authors(plain: dict[str, Any]) -> list[str]:
+    return [str(said["author"]) for said in plain["reflections"] if said.get("source") == "parametric"]
+
+
+def _answered(file: Path, plain: dict[str, Any], life: Life, generations: list[Generation]) -> AnsweredBy:
+    authors = _authors(plain)
+    advised = [_advised(author, authors.count(author), life, generations) for author in dict.fromkeys(authors)]
+    return AnsweredBy(file=str(file), trajectory_id=_id(plain), task_id=plain["task_id"], advised=tuple(advised))
+
+
+def _advised(author: str, pieces: int, life: Life, generations: list[Generation]) -> Advised:
+    # A server is told an adapter's name, which holds at least the first digits of its digest.
+    made = next((one for one in generations if one.digest and _same(one.digest, author)), None)
+    digest = made.digest if made and made.digest else author
+    reign = next((one for one in life.reigns() if one.adapter == digest), None)
+    return Advised(
+        author=author,
+        pieces=pieces,
+        generation=made.name if made else None,
+        version=life.version_of(digest),
+        commit=made.commit.sha if made and made.commit else None,
+        champion_since=reign.event if reign else None,
+    )
+
+
+def _same(digest: str, author: str) -> bool:
+    return digest == author or (len(author) >= 12 and (digest.startswith(author) or digest[:12] in author))

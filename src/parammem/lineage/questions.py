@@ -1,0 +1,306 @@
+"""One function per question: what is said of it in words, whether it holds, and the facts behind it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from parammem.core.event import Checked, Decided, Evaluated
+from parammem.core.record import Record, digest_of
+from parammem.lineage.answers import pieces_by
+from parammem.lineage.datasets import datasets_of, flat, parsed_rows, row_hash
+from parammem.lineage.events import Life, read_decision, trained
+from parammem.lineage.findings import Verification
+from parammem.lineage.git import blob
+from parammem.lineage.history import Generation, History
+from parammem.lineage.records_of_rebuild import last_rebuild
+from parammem.lineage.subject import Subject
+from parammem.lineage.tree_checks import kind_of
+
+PACKAGES = ("torch", "transformers", "peft", "safetensors", "numpy", "dvc", "great-expectations")
+MUTATION = "reports/validation/mutation.json"
+Said = tuple[str, bool | None, dict[str, Any]]
+
+
+class Answer(Record):
+    """One of the ten answers."""
+
+    number: int
+    question: str
+    says: str
+    """In words; several lines."""
+    holds: bool | None
+    """For questions of yes or no. None: it is none, or what is needed to say is not here."""
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that was read for one page."""
+
+    history: History
+    life: Life
+    subject: Subject
+    generations: list[Generation]
+    checked: Verification
+
+    @property
+    def rows(self) -> list[str] | None:
+        return self.subject.rows()
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """Row hash → row, of the validated dataset in this adapter's state; empty if it is not here."""
+        path = f"data/validated/{self.subject.domain}.jsonl"
+        try:
+            return {row_hash(row): row for row in parsed_rows(self.subject.snapshot, path)}
+        except (ValueError, KeyError, TypeError):
+            return {}
+
+    def text(self, path: str) -> bytes | None:
+        """A file as it is in this adapter's state."""
+        return self.subject.snapshot.read(path)
+
+
+def data(case: Case) -> Said:
+    adapter, rows, records = case.subject.adapter, case.rows, case.records()
+    origins = Counter(records[row].get("origin", "collect") for row in rows or () if row in records)
+    event = trained(case.life, adapter.digest)
+    batches = []
+    for origin, count in sorted(origins.items()):
+        came = case.life.batch(origin)
+        batches.append({"batch": origin, "rows": count, "source": came.fact.name if came else None})  # pyright: ignore
+    files = datasets_of(case.subject.snapshot, case.subject.domain)
+    tasks = len({records[row]["task_id"] for row in rows or () if row in records})
+    lines = [f"{adapter.rows} rows in the order of {case.subject.place}/rows.txt, digest {adapter.data_digest[:16]}"]
+    if origins:
+        named = ", ".join(f"{one['rows']} from {one['source'] or one['batch'][:16]}" for one in batches)
+        lines.append(f"over {tasks} tasks: {named}")
+    lines += [f"{path} {md5}" for path, md5 in files.items()]
+    facts = {"rows": adapter.rows, "data_digest": adapter.data_digest, "batches": batches, "datasets": files,
+             "tasks": tasks, "ledger_batches": list(event.batches) if event else None, "row_hashes": rows}  # fmt: skip
+    return "\n".join(lines), None, facts
+
+
+def rules(case: Case) -> Said:
+    domain = case.subject.domain
+    report = _json(case.text(f"reports/validation/{domain}.json"))
+    if report is None:
+        return "not recorded: no validation report in its state", None, {}
+    names = list(dict.fromkeys(rule["rule"] for rule in report.get("rules", [])))
+    kept = report.get("kept", 0)
+    kept = len(kept) if isinstance(kept, list) else kept
+    records = case.records()
+    bound = digest_of(list(records)) == report.get("kept_digest") if records else None
+    ours = set(case.rows or ()) <= set(records) if records and case.rows else None
+    holds = bool(report.get("passed")) and bound is not False and ours is not False
+    quarantined = len(report.get("quarantined", []))
+    lines = [
+        f"suite {report.get('suite_digest', '')[:16]} {'passed' if report.get('passed') else 'FAILED'}: "
+        f"{len(names)} rules, {kept} of {report.get('rows')} rows kept, {quarantined} quarantined",
+        f"bound to this adapter: its report vouches for the validated rows ({_word(bound)}), "
+        f"which hold every row of rows.txt ({_word(ours)})",
+    ]
+    mutation = _json(case.text(MUTATION))
+    if mutation:
+        lines.append(
+            f"mutation score of the rules: {mutation['score']:.3f} over {mutation['kinds']} kinds of injected defect"
+        )
+    facts = {"suite_digest": report.get("suite_digest"), "passed": report.get("passed"), "rules": names, "kept": kept,
+             "rows": report.get("rows"), "quarantined": quarantined, "vouches": bound, "holds_every_row": ours,
+             "mutation": mutation}  # fmt: skip
+    return "\n".join(lines), holds, facts
+
+
+def sharing(case: Case) -> Said:
+    rows = set(case.rows or ())
+    found = []
+    for one in case.generations:
+        if one.adapter and one.adapter.digest != case.subject.adapter.digest:
+            shared = len(rows & set(one.rows() or ()))
+            if shared:
+                version = case.life.version_of(one.adapter.digest)
+                found.append({"adapter": one.adapter.digest, "name": one.name, "version": version, "rows": shared})
+    lines = [f"{_named(one)} saw {one['rows']} of its {len(rows)} rows" for one in found]
+    lines = lines or ["no other adapter of this history"]
+    return "\n".join([*lines, "for one row: parammem audit row HASH_OR_TEXT"]), None, {"adapters": found}
+
+
+def rebuild(case: Case) -> Said:
+    made, missing = case.subject.generation, []
+    state = case.subject.snapshot
+    if made is None:
+        missing.append("a dvc.lock that names it")
+    elif made.commit is None:
+        missing.append("a commit: dvc.lock is not committed")
+    stages = [name for name in state.lock if name.partition("@")[2] in ("", case.subject.domain)]
+    for name in stages:
+        for path, md5 in state.lock[name]["deps"].items():
+            if (
+                state.maker(path) is None
+                and kind_of(path) in ("experience", "model")
+                and state.store.object(md5) is None
+            ):
+                here = state.store.repo / path
+                if not here.exists():
+                    missing.append(f"{path} (dep of {name}); `dvc pull`")
+    last = last_rebuild(case.history.repo, case.subject.adapter.digest)
+    says = ["everything that it needs is here" if not missing else "missing: " + "; ".join(dict.fromkeys(missing))]
+    if last:
+        says.append(f"last rebuilt {last['time']} on {last['machine']}: {last['verdict']}")
+    else:
+        says.append("it has not been rebuilt on this machine; `parammem audit rebuild` does it and says")
+    holds = last["identical"] if last else None
+    return "\n".join(says), holds, {"missing": missing, "last": last, "stages": stages}
+
+
+def promotion(case: Case) -> Said:
+    digest, lines, facts = case.subject.adapter.digest, [], {"decisions": [], "reigns": [], "checks": []}
+    for event in case.life.of(digest):
+        fact = event.fact
+        if isinstance(fact, Decided) and fact.challenger == digest:
+            record = read_decision(case.history.repo, fact.decision)
+            why = "; ".join(record.reasons) if record else "its record is missing"
+            lines.append(f"event {event.number}, {event.time}, {event.actor}: {fact.answer}: {why}")
+            lines.append(
+                f"  evidence: ledger/decisions/{fact.decision[:16]}….json, look {fact.look} at alpha {fact.alpha:g}"
+            )
+            inputs = record.inputs if record else {}
+            facts["decisions"].append({"event": event.number, "answer": fact.answer, "decision": fact.decision,
+                                       "actor": event.actor, "inputs": inputs})  # fmt: skip
+        elif isinstance(fact, Evaluated):
+            lines.append(f"event {event.number}: evaluated: {fact.solved}")
+        elif isinstance(fact, Checked):
+            facts["checks"].append({"event": event.number, "holds": fact.holds})
+            lines.append(f"event {event.number}: nightly check of {fact.night}: {_word(fact.holds)}")
+    for reign in case.life.reigns(case.subject.domain):
+        if reign.adapter == digest:
+            lines.append(
+                f"event {reign.event}, {reign.time}: champion as v{reign.version} by {reign.by}, {reign.actor}"
+            )
+            facts["reigns"].append(
+                {"event": reign.event, "version": reign.version, "by": reign.by, "actor": reign.actor}
+            )
+    champion = case.life.champion(case.subject.domain)
+    facts["champion_now"] = bool(champion and champion.adapter == digest)
+    if not lines:
+        return "nobody: the ledger has no decision about it", None, facts
+    lines.append("it is champion now" if facts["champion_now"] else "it is not champion now")
+    return "\n".join(lines), None, facts
+
+
+def advice(case: Case) -> Said:
+    pieces = pieces_by(case.history.repo, case.subject.adapter.digest)
+    says = f"{pieces} pieces of advice in the experience and trajectories that lie here carry its digest"
+    return f"{says}\nfor one answer: parammem audit answer TRAJECTORY_ID", None, {"pieces": pieces}
+
+
+def code(case: Case) -> Said:
+    adapter, made = case.subject.adapter, case.subject.generation
+    stages = {name: stage for name, stage in case.subject.snapshot.lock.items()
+              if name.partition("@")[2] in ("", case.subject.domain)}  # fmt: skip
+    deps = {path: md5 for stage in stages.values() for path, md5 in stage["deps"].items() if kind_of(path) == "code"}
+    pins = environment_of(case)
+    commit = made.commit if made else None
+    lines = [f"commit {commit.sha} of {commit.date}" if commit else "not committed"]
+    lines.append(f"{len(deps)} code paths hashed in its dvc.lock" if deps else "code: not recorded")
+    shown = ", ".join(f"{name} {pins[name]}" for name in PACKAGES if name in pins)
+    lines.append(f"environment: {len(pins)} pinned packages, {shown}" if pins else "environment: not recorded")
+    lines.append(f"base model {adapter.base_model}, digest {adapter.base_digest[:16]}")
+    ran = {key: adapter.recipe[key] for key in ("dtype", "device", "threads") if key in adapter.recipe}
+    recipe = ", ".join(f"{key} {value}" for key, value in sorted(adapter.recipe.items()))
+    lines.append(f"recipe: {recipe}")
+    base = _json(case.text(f"{adapter.base_model}/recipe.json")) or {}
+    facts = {"commit": commit.sha if commit else None, "code": deps, "environment": pins, "recipe": adapter.recipe,
+             "ran_with": ran, "base": {"name": adapter.base_model, "digest": adapter.base_digest,
+                                       "recipe_digest": base.get("recipe_digest")}}  # fmt: skip
+    return "\n".join(lines), None, facts
+
+
+def environment_of(case: Case) -> dict[str, str]:
+    """Package → version that constraints.txt pinned in the adapter's commit."""
+    made = case.subject.generation
+    commit = made.commit.sha if made and made.commit else "HEAD"
+    text = (blob(case.history.repo, commit, "constraints.txt") or b"").decode("utf-8", "replace")
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", text, flags=re.M))
+
+
+def leakage(case: Case) -> Said:
+    domain, records = case.subject.domain, case.records()
+    questions = {flat(records[row]["task_text"]) for row in case.rows or () if row in records}
+    found, looked = {}, {}
+    for split in ("eval", "unseen"):
+        path = f"data/tasks/{domain}/{split}.jsonl"
+        tasks = [task for task in _lines(case.text(path)) if "text" in task]
+        if tasks:
+            looked[path] = len(tasks)
+            found[path] = [task["task_id"] for task in tasks if flat(task["text"]) in questions]
+    for file in sorted((case.history.repo / "data/fresh").glob("*.jsonl")):
+        path = file.relative_to(case.history.repo).as_posix()
+        tasks = [one.get("task", {}) for one in _lines(file.read_bytes())]
+        tasks = [task for task in tasks if task.get("domain") == domain]
+        if tasks:
+            looked[path] = len(tasks)
+            found[path] = [task["task_id"] for task in tasks if flat(task["text"]) in questions]
+    shared = sum(map(len, found.values()))
+    facts = {"shared": found, "looked_at": looked, "questions": len(questions), "leaked": shared}
+    if not looked or not questions:
+        return "cannot be said here: evaluation tasks or training rows are not here; `dvc pull`", None, facts
+    says = f"{shared} of {sum(looked.values())} evaluation questions are among its {len(questions)} training questions"
+    named = [f"{path}: {', '.join(ids[:5])}" for path, ids in found.items() if ids]
+    return "\n".join(["no: " + says if not shared else "LEAKED: " + says, *named]), shared == 0, facts
+
+
+def changed(case: Case) -> Said:
+    done = case.checked
+    links = sum(done.checked.values())
+    lines = [f"nothing: {links} links hold" if not done.broken else f"{len(done.broken)} of {links} links do not hold"]
+    lines += [f"{found.path} [{found.stage}]: {found.detail}" for found in done.broken]
+    stale = [found for found in done.findings if found.holds is None]
+    lines += [f"unknown: {found.path} [{found.stage}]: {found.detail}" for found in stale[:5]]
+    facts = {"links": links, "broken": [found.model_dump() for found in done.broken],
+             "unknown": [found.model_dump() for found in stale]}  # fmt: skip
+    return "\n".join(lines), not done.broken, facts
+
+
+def recall(case: Case) -> Said:
+    rows, digest = set(case.rows or ()), case.subject.adapter.digest
+    withdrawn = sorted(rows & set(case.life.recalled()))
+    sharers = [one for one in case.generations if one.adapter and rows & set(one.rows() or ())]
+    named = [f"v{v}" if (v := case.life.version_of(one.adapter.digest)) else one.name for one in sharers if one.adapter]
+    champion = case.life.champion(case.subject.domain)
+    lines = [f"retrain, evaluate and judge again whichever of these saw it: {', '.join(named) or case.subject.title}"]
+    if champion and champion.adapter == digest:
+        lines.append("it is champion: the newest champion that never saw the row takes its place")
+    if withdrawn:
+        lines.append(
+            f"{len(withdrawn)} of its rows are recalled already: {', '.join(row[:16] for row in withdrawn[:5])}"
+        )
+    lines.append("for one row: parammem audit recall --row HASH (changes nothing without --execute)")
+    facts = {"recalled": withdrawn, "sharing": [one.digest for one in sharers]}
+    return "\n".join(lines), None, facts
+
+
+def _json(data: bytes | None) -> dict[str, Any] | None:
+    try:
+        found = json.loads(data) if data else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _lines(data: bytes | None) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in (data or b"").splitlines() if line.strip()]
+    except ValueError:
+        return []
+
+
+def _word(holds: bool | None) -> str:
+    return {True: "holds", False: "DOES NOT HOLD", None: "unknown"}[holds]
+
+
+def _named(one: dict[str, Any]) -> str:
+    return f"v{one['version']}" if one["version"] else one["name"]

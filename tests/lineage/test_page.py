@@ -1,0 +1,135 @@
+"""Each of the ten questions is answered for each generation, as a truth says that was written down independently."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from parammem.core import Reflection, Task, Trajectory
+from parammem.core.experience import Experience
+from parammem.errors import AdapterMissingError, LineageError
+from parammem.lineage import answered_by, audit_page, graph_svg, render_page
+from tests.lineage.life import FOLDER
+from tests.lineage.test_verify import flip, git
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_ten_answers_of_each_generation_are_the_truth(lived, number):
+    root, truth = lived
+    page = audit_page(root, f"v{number}")
+    facts = {one.number: one.facts for one in page.answers}
+    assert [one.number for one in page.answers] == list(range(1, 11))
+    assert (page.digest, page.commit) == (truth.adapters[number - 1], truth.commits[number - 1])
+    rows = truth.rows[number - 1]
+    assert sorted(facts[1]["row_hashes"]) == sorted(rows)
+    assert {one["batch"] for one in facts[1]["batches"]} == set(truth.batches[:number])
+    assert (facts[2]["passed"], facts[2]["vouches"], facts[2]["holds_every_row"]) == (True, True, True)
+    shared = {one["adapter"]: one["rows"] for one in facts[3]["adapters"]}
+    others = {a: len(set(rows) & set(r)) for a, r in zip(truth.adapters, truth.rows, strict=True) if a != page.digest}
+    assert shared == others
+    assert facts[4]["missing"] == []
+    assert [one["decision"] for one in facts[5]["decisions"]] == [truth.decisions[number - 1]]
+    assert facts[5]["decisions"][0]["answer"] == truth.answers[number - 1]
+    assert bool(facts[5]["reigns"]) == (truth.answers[number - 1] == "promote")
+    assert facts[5]["champion_now"] == (number == 3)
+    assert facts[7]["commit"] == truth.commits[number - 1]
+    assert facts[7]["base"]["name"] == "models/base"
+    assert page.answers[8].holds is True
+    assert set(facts[10]["sharing"]) == set(truth.adapters)
+
+
+def test_champion_head_digest_version_and_folder_name_one_adapter(lived):
+    root, truth = lived
+    pages = [audit_page(root, name) for name in ("champion", "HEAD", truth.adapters[2][:12], "3", str(FOLDER), None)]
+    assert {page.digest for page in pages} == {truth.adapters[2]}
+    with pytest.raises(AdapterMissingError, match="v1, v2, v3"):
+        audit_page(root, "v7")
+    with pytest.raises(AdapterMissingError, match="neither here"):
+        audit_page(root, "0" * 64)
+
+
+def test_the_page_is_words_for_people(lived):
+    text = render_page(audit_page(lived[0], "v2"))
+    for part in ("10. What must be redone", "batch-1.jsonl", "refuse: so it was", "nothing: ", "models/base"):
+        assert part in text
+
+
+def test_a_flipped_byte_is_on_the_page(lived):
+    root, _ = lived
+    flip(root / "data/validated/code.jsonl", 30)
+    page = audit_page(root)
+    assert page.answers[8].holds is False
+    assert "data/validated/code.jsonl" in page.answers[8].says
+
+
+def test_an_evaluation_question_among_the_rows_is_a_leak(lived):
+    root, _ = lived
+    tasks = root / "data/tasks/code/eval.jsonl"
+    tasks.parent.mkdir(parents=True)
+    clean = Task(task_id="e1", domain="code", text="something else .")
+    leaked = Task(task_id="e2", domain="code", text="Keep the 2 times  1 largest .")
+    tasks.write_text(clean.line() + "\n")
+    assert audit_page(root).answers[7].holds is True
+    tasks.write_text(clean.line() + "\n" + leaked.line() + "\n")
+    answer = audit_page(root).answers[7]
+    assert (answer.holds, answer.facts["leaked"]) == (False, 1)
+    assert "e2" in answer.says
+
+
+def advised_by(root, author):
+    said = Reflection(text="limit inside", source="parametric", author=author, iteration=1, temperature=1.0)
+    path = Trajectory(task_id="t", domain="code", method="paramagent", protocol="strict", seed=1, reflections=(said,),
+                      stop="failed", submission=None)  # fmt: skip
+    one = Experience(task=Task(task_id="t", domain="code", text="x"), trajectory=path, outcome=False)
+    (root / "answer.jsonl").write_text(one.line() + "\n")
+    return path.trajectory_id
+
+
+def test_the_adapter_behind_an_answer_is_resolved_by_digest_and_by_served_name(lived):
+    root, truth = lived
+    for author in (truth.adapters[1], f"code-{truth.adapters[1]}"):
+        advised_by(root, author)
+        [one] = answered_by(root, "answer.jsonl")
+        assert one.advised[0].version == 2
+        assert one.advised[0].commit == truth.commits[1]
+        assert one.advised[0].champion_since is None
+    advised_by(root, "e" * 64)
+    assert answered_by(root, "answer.jsonl")[0].advised[0].version is None
+
+
+def test_a_trajectory_is_found_by_its_id_and_counted_on_the_page(lived):
+    root, truth = lived
+    name = advised_by(root, truth.adapters[2])
+    with pytest.raises(LineageError, match="no trajectory"):
+        answered_by(root, name)
+    (root / "data/trajectories").mkdir()
+    shutil.move(root / "answer.jsonl", root / "data/trajectories/code.jsonl")
+    assert answered_by(root, name)[0].advised[0].version == 3
+    assert audit_page(root).answers[5].facts["pieces"] == 1
+
+
+def test_without_a_ledger_the_rest_is_answered(lived):
+    root, truth = lived
+    shutil.rmtree(root / "ledger")
+    git(root, "commit", "-qam", "no ledger")
+    page = audit_page(root, truth.adapters[0])
+    assert page.version is None
+    assert "nobody" in page.answers[4].says
+    assert sorted(page.answers[0].facts["row_hashes"]) == sorted(truth.rows[0])
+    assert json.loads(page.model_dump_json())["digest"] == truth.adapters[0]
+
+
+def test_the_graph_is_an_svg_that_marks_what_is_broken(lived):
+    root, truth = lived
+    svg = graph_svg(root, "champion")
+    tree = ElementTree.fromstring(svg)
+    said = " ".join(tree.itertext())
+    for part in ("batch-1.jsonl", "validated rows", truth.adapters[2][:16], "decided: promote", "champion v3"):
+        assert part in said
+    assert "BROKEN" not in said
+    assert "#c22" not in svg
+    flip(root / FOLDER / "rows.txt")
+    assert "BROKEN" in graph_svg(root, "champion")
