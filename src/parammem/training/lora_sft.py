@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,8 @@ def train_lora(
         dtype: of the base weights; the adapter is always trained in float32.
         threads: CPU threads. Sums are split by thread, so another number gives other bits; a fixed one gives the
             same adapter on machines with more cores.
-        finished: a folder outside every stage's outs that keeps the adapter once more. A later call that would make
-            this very adapter takes it from there, so that whoever trains several need not begin anew after a kill;
-            who is done with all of them removes the folder.
+        finished: a folder outside every stage's outs that keeps the adapter once more: a later call that would make
+            this very adapter takes it from there. Whoever trained several removes it when all are there.
         lean: allow the lean forward for models it fits. False: always PEFT's own.
 
     Raises:
@@ -73,30 +72,18 @@ def train_lora(
     where = chosen_device(device)
     with own_settings(where, params.seed, threads), one_bar():
         tokenizer, base, base_digest = load_base(base_model, dtype)
-        train = encode_rows(learned, messages, tokenizer, base)
-        model = with_lora(base, params).to(where)
-        run = _Run(
-            model=model,
-            train=train,
-            held=encode_rows(held, messages, tokenizer, base) if held else [],
-            plan=Plan(tuple(len(row.ids) for row in train), params),
-            pad=pad_id(tokenizer),
-            device=where,
-            lean=lean and leans(model, params),
-        )
+        train, aside = (encode_rows(part, messages, tokenizer, base) if part else [] for part in (learned, held))
+        run = _open_run(with_lora(base, params).to(where), train, aside, params, pad_id(tokenizer), where, lean)
         recipe = {**params.model_dump(mode="json"), "dtype": dtype, "threads": threads, "device": where.split(":")[0]}
-        name = written_name(base_model)
-        # All that decides the result, so that no checkpoint and no adapter is ever taken up by another run.
-        tokens = [[row.ids, row.prompt] for row in (*run.train, *run.held)]
-        provenance = [row.model_dump(mode="json") for row in learned]
-        key = digest_of([tokens, provenance, name, base_digest, recipe, run.lean, code_version()])[:24]
+        result = Result(domain, learned, len(held), written_name(base_model), base_digest, recipe, Progress())
+        key = _name_of(run, result)
         kept = None if finished is None else Path(finished) / key
         if kept and (adapter := whole(kept)):
             place(kept, Path(out))
             return adapter
         checkpoint = Path(checkpoints) / f"{key}.pt"
-        done = _fit(run, checkpoint, progress, on_step)
-        adapter = publish(model, Result(domain, learned, len(held), name, base_digest, recipe, done), kept or Path(out))
+        result = replace(result, progress=_fit(run, checkpoint, progress, on_step))
+        adapter = publish(run.model, result, kept or Path(out))
     if kept:
         place(kept, Path(out))
     checkpoint.unlink(missing_ok=True)
@@ -118,6 +105,22 @@ class _Run:
     def weights(self) -> dict[str, Any]:
         """The adapter's own tensors: the only ones that learn."""
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+
+
+def _open_run(
+    model: Any, train: list[Encoded], held: list[Encoded], params: TrainParams, pad: int, device: str, lean: bool
+) -> _Run:
+    plan = Plan(tuple(len(row.ids) for row in train), params)
+    return _Run(model, train, held, plan, pad, device, lean and leans(model, params))
+
+
+def _name_of(run: _Run, result: Result) -> str:
+    """Digest of all that decides the adapter's bytes, so that no checkpoint and no finished adapter is taken up by
+    another run."""
+    tokens = [[row.ids, row.prompt] for row in (*run.train, *run.held)]
+    provenance = [row.model_dump(mode="json") for row in result.rows]
+    made_by = [result.base_model, result.base_digest, result.recipe, run.lean, code_version()]
+    return digest_of([tokens, provenance, made_by])[:24]
 
 
 def _fit(run: _Run, checkpoint: Path, show: bool, on_step: OnStep | None) -> Progress:
