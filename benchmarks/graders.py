@@ -146,23 +146,31 @@ def another_value(answer: str) -> str:
     return changed if changed != answer else f"{answer}+12345"
 
 
+CHANGE = (
+    "def _changed(v):\n"
+    "    if isinstance(v, bool):\n        return not v\n"
+    "    if isinstance(v, (int, float)):\n        return v * 3 + 7\n"
+    "    return None if v else 12345\n"
+)
+
+
 def _spoiler(item: Item) -> str:
+    """Text that, put after a gold solution, changes what it returns or prints."""
     entry = item.key.hidden.get("entry", "")
     if not entry:
         return "print('and more')"
-    change = (
-        "def _changed(v):\n"
-        "    return not v if isinstance(v, bool) else v * 3 + 7 if isinstance(v, (int, float)) else None if v else 12345\n"
-    )
     if re.search(r"^class Solution", item.key.gold, re.M):
-        return (
-            f"{change}_kept = Solution.{entry}\nSolution.{entry} = lambda self, *a, **k: _changed(_kept(self, *a, **k))"
-        )
-    return f"{change}_kept = {entry}\ndef {entry}(*a, **k):\n    return _changed(_kept(*a, **k))"
+        method = f"Solution.{entry}"
+        return f"{CHANGE}_kept = {method}\n{method} = lambda self, *a, **k: _changed(_kept(self, *a, **k))"
+    tests = "".join(check.get("tests", "") for check in item.key.hidden["checks"])
+    defined = re.findall(r"^def\s+(\w+)", item.key.gold, re.M)
+    tested = {entry, *(name for name in defined if re.search(rf"\b{name}\s*\(", tests))}
+    wrapped = (f"{name} = (lambda kept: lambda *a, **k: _changed(kept(*a, **k)))({name})\n" for name in sorted(tested))
+    return CHANGE + "".join(wrapped)
 
 
 def hotpot_pairs(data: Path, limit: int = 0, seed: int = 0) -> list[tuple[str, str]]:
-    """(gold, answer): for every dev question an equal one, another writing, a near miss or another question's answer."""
+    """(gold, answer) of every dev question: equal, another writing, a near miss, or another question's answer."""
     answers = [row["answer"] for row in local_rows(data / "hotpotqa/hotpot_dev_v1_simplified.json")]
     rng = random.Random(seed)
     pairs = [(gold, _qa_variant(rng, gold, answers)) for gold in answers]

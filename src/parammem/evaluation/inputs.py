@@ -92,6 +92,8 @@ class ReportInputs(Record):
     runs: tuple[Run, ...]
     curve_runs: tuple[Run, ...] = ()
     """Runs of paramagent at several reflector temperatures, each with its `reflector_temperature`."""
+    protocol_runs: tuple[Run, ...] = ()
+    """Runs of the same arms on the same tasks under other protocols; each names its own."""
     draws: tuple[AdviceDraws, ...] = ()
     open_tasks: tuple[OpenTask, ...] = ()
     diversity: tuple[TaskDiversity, ...] = ()

@@ -14,6 +14,7 @@ from parammem.core.jsonl import write_text
 from parammem.core.record import Record
 from parammem.evaluation import figures, study, tables
 from parammem.evaluation.inputs import DOMAIN_NAMES, ReportInputs, arm_name, domains_of, pair_name
+from parammem.evaluation.protocols import protocol_tables
 from parammem.evaluation.statistics import Comparison
 from parammem.evaluation.summary import comparisons, metrics_json, temperature_rows
 
@@ -83,6 +84,7 @@ def _page(inputs: ReportInputs, tree: Any, compared: list[Comparison], curve: li
         headline=_headline(compared),
         cards=[_card(inputs, tree, compared, domain) for domain in domains],
         pictures=_pictures(inputs, tree, curve),
+        protocol_tables=protocol_tables(inputs),
         arm_tables=[(DOMAIN_NAMES.get(d, d), tables.arms_table(inputs, tree, d)) for d in domains],
         comparison_table=tables.comparisons_table(compared),
         reflector_table=tables.reflectors_table(inputs, tree),

@@ -15,6 +15,7 @@ from parammem.core.record import Record
 from parammem.evaluation import diversity, metrics, statistics
 from parammem.evaluation.ceilings import ceilings
 from parammem.evaluation.inputs import PAIRS, REFLECTORS, ReportInputs, arms_of, domains_of, in_order, pair_key, runs_of
+from parammem.evaluation.protocols import protocol_figures
 from parammem.evaluation.records import AdviceDraws, Run
 
 MEASURES = ("distinct", "entropy", "distance")
@@ -49,6 +50,7 @@ def metrics_json(inputs: ReportInputs) -> dict[str, Any]:
         branch.update(_ceiling_figures(inputs, domain))
         branch["reflector"] = {name: _reflector_figures(inputs, domain, name) for name in _reflectors(inputs, domain)}
         branch["diversity"] = _diversity_figures(inputs, domain)
+        branch["protocol"] = protocol_figures(inputs, domain)
         for (where, left, right), comparison in compared.items():
             if where == domain:
                 branch[pair_key(left, right)] = _comparison_figures(comparison)

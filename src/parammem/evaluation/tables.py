@@ -20,6 +20,7 @@ from parammem.evaluation.inputs import (
     pair_name,
     runs_of,
 )
+from parammem.evaluation.protocols import protocol_tables
 from parammem.evaluation.statistics import Comparison
 from parammem.evaluation.summary import TemperatureRow
 
@@ -165,6 +166,8 @@ def table_text(inputs: ReportInputs, tree: Tree, compared: Sequence[Comparison])
     )
     for domain in domains_of(inputs):
         _print(console, DOMAIN_NAMES.get(domain, domain), arms_table(inputs, tree, domain))
+    for name, table in protocol_tables(inputs):
+        _print(console, f"{name}: protocols side by side", table)
     _print(console, "Paired comparisons", comparisons_table(compared))
     _print(console, "The reflectors", reflectors_table(inputs, tree))
     _print(console, "Bayes floor and ceilings", ceilings_table(inputs, tree))

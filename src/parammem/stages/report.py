@@ -46,6 +46,7 @@ def gather(params: Params, root: Path) -> ReportInputs:
         reflector_temperature=params.agent.reflector_temperature,
         runs=tuple(_all(places, "runs.jsonl", Run)),
         curve_runs=tuple(_all(places, "curve_runs.jsonl", Run)),
+        protocol_runs=tuple(_all(places, "other_protocols.jsonl", Run)),
         draws=tuple(draws),
         open_tasks=tuple(_all(places, "open_tasks.jsonl", OpenTask)),
         diversity=tuple(measured),
