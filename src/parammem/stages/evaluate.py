@@ -6,6 +6,7 @@ All runs go through one loop in one batch. The hidden verdict is asked once, whe
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Literal
 
 from parammem.agents import batch
 from parammem.agents.bank import Embed, TrajectoryBank
+from parammem.agents.concurrent import call
 from parammem.agents.loop import Agent, solve
 from parammem.agents.methods import METHODS, get_method
 from parammem.config import Params
@@ -34,6 +36,7 @@ from parammem.stages.places import Places
 from parammem.stages.protocols import ORACLES, calls_doubled, named, phases_of, under
 
 SLICES: tuple[Literal["eval", "unseen"], ...] = ("eval", "unseen")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -297,12 +300,14 @@ def _drawn(
             revealed=tuple(keys[task.task_id].tags.get("revealed", "").split()),
         )
         for task, said in zip(tasks, texts, strict=True)
+        if said
     ]
 
 
 def _sampled(
     bench: Bench, reflector: SamplingReflector, temperature: float, tasks: Sequence[Task], count: int
 ) -> list[list[str]]:
+    """`count` draws for each task; none for a task whose request got no answer."""
     requests = [
         Request(
             messages=reflector.messages(task),
@@ -315,7 +320,11 @@ def _sampled(
         )
         for task in tasks
     ]
-    return [[draw.text.strip() for draw in draws] for draws in reflector.engine.complete(requests)]
+    answers = call(reflector.engine.complete, requests)
+    for task, answer in zip(tasks, answers, strict=True):
+        if isinstance(answer, Exception):
+            log.warning("no draws of advice for task %r: %s", task.task_id, answer)
+    return [[] if isinstance(draws, Exception) else [draw.text.strip() for draw in draws] for draws in answers]
 
 
 def _open_tasks(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[OpenTask]:
