@@ -1,0 +1,201 @@
+"""Facts about adapters on a vLLM server: named by their digest, on the right base, and seen to have an effect."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parammem.engines.digests import adapter_digest, model_digest
+from parammem.engines.openai.account import Account, Terms
+from parammem.engines.openai.engine import open_model
+from parammem.engines.openai.server import Server, ServerSettings
+from parammem.engines.openai.vllm import adapter_name, distance, model_length, open_adapter, rank_for, serve_command
+from parammem.errors import AdapterError, AdapterMismatchError, AdapterMissingError, ConfigError
+from tests.engines.conftest import write_card
+from tests.engines.local_server import LocalServer
+from tests.engines.test_openai_server import ask, short_waits  # noqa: F401
+from tests.stages.commands import parammem
+
+
+def make_adapter(folder: Path, weights: bytes = b"one", base: str = "0" * 64, **config: Any) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "adapter_model.safetensors").write_bytes(weights)
+    (folder / "adapter_config.json").write_text(json.dumps({"r": 32, "base_model_name_or_path": "base", **config}))
+    write_card(folder, base, adapter_digest(folder))
+    return folder
+
+
+@pytest.fixture
+def adapter(tmp_path) -> Path:
+    return make_adapter(tmp_path / "adapter")
+
+
+def server_of(local: LocalServer, account: Account | None = None) -> Server:
+    return Server(ServerSettings(local.url, concurrency=4, retries=1), account or Account(Terms()))
+
+
+def loads(local: LocalServer) -> list[dict[str, Any]]:
+    return [asked.body for asked in local.log if asked.path.endswith("load_lora_adapter")]
+
+
+def test_an_adapter_is_loaded_under_a_name_with_its_whole_digest_and_asked_by_it(adapter):
+    with LocalServer() as local:
+        engine = open_adapter(server_of(local), "base", adapter)
+        name = f"code-{adapter_digest(adapter)}"
+        assert loads(local) == [{"lora_name": name, "lora_path": str(adapter)}]
+        engine.complete([ask("Anna")])
+        assert local.chats[-1].body["model"] == name
+
+
+def test_an_adapter_that_is_there_is_not_loaded_again(adapter):
+    with LocalServer() as local:
+        for _ in range(3):
+            open_adapter(server_of(local), "base", adapter)
+        assert len(loads(local)) == 1
+
+
+def test_other_weights_in_the_same_folder_get_another_name_and_digest(adapter):
+    with LocalServer() as local:
+        first = open_adapter(server_of(local), "base", adapter)
+        second = open_adapter(server_of(local), "base", make_adapter(adapter, b"two"))
+        assert len({first.model, second.model}) == len({first.digest, second.digest}) == 2
+        said = [engine.complete([ask("Anna")])[0][0].text for engine in (first, second)]
+    assert said[0] != said[1]
+
+
+def test_digests_of_base_and_adapter_differ(adapter):
+    with LocalServer() as local:
+        server = server_of(local)
+        assert open_adapter(server, "base", adapter).digest != open_model(server, "base").digest
+
+
+def test_the_canary_sings_before_an_evaluation_may_start(adapter):
+    with LocalServer(adapters="ignore") as local, pytest.raises(AdapterError, match="as for its base"):
+        open_adapter(server_of(local), "base", adapter)
+
+
+def test_the_canary_asks_base_and_adapter_and_is_booked_as_such(adapter):
+    account = Account(Terms())
+    with LocalServer() as local:
+        open_adapter(server_of(local, account), "base", adapter)
+        assert {asked.body["model"] for asked in local.chats} == {"base", adapter_name("code", adapter_digest(adapter))}
+    assert {spent.role for spent in account.total()} == {"canary"}
+
+
+def test_an_adapter_on_another_base_is_refused(adapter):
+    with LocalServer(models=["other", "base"]) as local, pytest.raises(AdapterError, match=r"on 'other'.*'base'"):
+        open_adapter(server_of(local), "base", adapter)
+
+
+def test_a_server_that_loads_nothing_while_it_runs_says_what_to_start(adapter):
+    with LocalServer(adapters="refuse") as local, pytest.raises(AdapterError, match="parammem serve reflector"):
+        open_adapter(server_of(local), "base", adapter)
+
+
+def test_an_adapter_for_other_weights_of_the_base_is_refused(tmp_path):
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "model.safetensors").write_bytes(b"base")
+    fitting = make_adapter(tmp_path / "fitting", base=model_digest(base))
+    with LocalServer() as local:
+        assert open_adapter(server_of(local), "base", fitting, base)
+        with pytest.raises(AdapterMismatchError):
+            open_adapter(server_of(local), "base", make_adapter(tmp_path / "alien"), base)
+        with pytest.raises(AdapterMissingError):
+            open_adapter(server_of(local), "base", tmp_path)
+
+
+def test_distance_is_of_the_log_probabilities_until_a_token_differs():
+    one = [("a", -0.5), ("b", -1.0), ("c", -0.1)]
+    assert distance([one], [one]) == 0
+    assert distance([one, one], [one, [("a", -0.5), ("b", -1.25), ("c", -0.1)]]) == pytest.approx(0.25)
+    assert distance([one], [[("a", -0.5), ("x", -1.0), ("y", -9.0)]]) == 1.0
+    assert distance([one], [one[:2]]) == 1.0
+
+
+@pytest.mark.parametrize(("rank", "bucket"), [(1, 1), (2, 8), (16, 16), (17, 32), (128, 128), (129, 256), (512, 512)])
+def test_the_rank_that_vllm_is_told_is_the_next_one_it_knows(rank, bucket):
+    assert rank_for({"r": rank}, Path("x")) == bucket
+
+
+def test_ranks_of_single_layers_count_too():
+    assert rank_for({"r": 8, "rank_pattern": {"q_proj": 40}}, Path("x")) == 64
+
+
+@pytest.mark.parametrize(
+    "config", [{"r": 513}, {"r": 0}, {}, {"r": 8, "use_dora": True}, {"r": 8, "modules_to_save": ["lm_head"]}]
+)
+def test_what_vllm_cannot_serve_is_said(config):
+    with pytest.raises(AdapterError):
+        rank_for(config, Path("some/adapter"))
+
+
+def test_the_command_has_rank_length_name_and_adapter(adapter):
+    command = serve_command("/m/base", "models/base", adapter, 1024, "http://0.0.0.0:9000/v1", "float32")
+    settings, words = command.environment, list(command.arguments)
+    after = {word: words[place + 1] for place, word in enumerate(words[:-1]) if word.startswith("--")}
+    assert settings == {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"}
+    assert words[0] == "/m/base"
+    assert "--enable-lora" in words
+    assert (after["--host"], after["--port"], after["--dtype"]) == ("0.0.0.0", "9000", "float32")
+    assert (after["--served-model-name"], after["--max-lora-rank"]) == ("models/base", "32")
+    assert (after["--max-model-len"], after["--generation-config"]) == ("1024", "vllm")
+    assert json.loads(after["--lora-modules"]) == {
+        "name": f"code-{adapter_digest(adapter)}",
+        "path": str(adapter),
+        "base_model_name": "models/base",
+    }
+    first, *rest = shlex.split(command.shell())
+    assert (first, rest) == ("VLLM_ALLOW_RUNTIME_LORA_UPDATING=True", ["vllm", "serve", *words])
+
+
+def test_the_length_is_the_models_own_up_to_a_bound(tmp_path):
+    for said, length in ((512, 512), (131072, 8192), (None, 8192)):
+        (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": said} if said else {}))
+        assert model_length(tmp_path) == length
+
+
+def test_the_command_line_prints_it_and_says_what_is_missing(tmp_path):
+    base = tmp_path / "tiny"  # the name in the adapter's card
+    base.mkdir()
+    (base / "config.json").write_text(json.dumps({"max_position_embeddings": 256}))
+    make_adapter(tmp_path / "adapter")
+    shown = parammem(tmp_path, "serve", "reflector", "adapter", "--base-url", "http://127.0.0.1:8123/v1")
+    assert shown.returncode == 0, shown.stderr
+    words = shlex.split(shown.stdout)
+    assert str(base) in words
+    assert "8123" in words
+    assert "256" in words
+    wrong = parammem(tmp_path, "serve", "reflector", "adapter", "--base-url", "127.0.0.1:8123")
+    assert wrong.returncode == ConfigError.exit_code
+    assert "http://127.0.0.1:8000/v1" in wrong.stderr
+    missing = parammem(tmp_path, "serve", "reflector", "nowhere")
+    assert missing.returncode == AdapterMissingError.exit_code
+
+
+def test_to_run_it_vllm_must_be_there(tmp_path, monkeypatch):
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "config.json").write_text("{}")
+    make_adapter(tmp_path / "adapter")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = parammem(tmp_path, "serve", "reflector", "adapter", "--run")
+    assert done.returncode == 5
+    assert "vLLM is not installed" in done.stderr
+
+
+def test_run_becomes_the_server(tmp_path, monkeypatch):
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "config.json").write_text("{}")
+    make_adapter(tmp_path / "adapter")
+    program = tmp_path / "bin" / "vllm"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$VLLM_ALLOW_RUNTIME_LORA_UPDATING $*"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    done = parammem(tmp_path, "serve", "reflector", "adapter", "--run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"True serve {tmp_path / 'tiny'} --served-model-name tiny ")
