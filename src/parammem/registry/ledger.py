@@ -129,6 +129,9 @@ class Ledger:
     def _write(self, event: Event) -> None:
         """The file grows by one whole line or stays as it was."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self.path.exists():
+            self.path.touch()
+            _flush_folder(self.path.parent)  # before the line: once that is written nothing may fail any more
         with self.path.open("a+b", buffering=0) as out:
             out.seek(0)
             whole = len(b"".join(_whole_lines(out.read())))
@@ -141,7 +144,6 @@ class Ledger:
             except OSError:
                 out.truncate(whole)
                 raise
-        _flush_folder(self.path.parent)
 
 
 def _once(fact: Fact) -> bool:
