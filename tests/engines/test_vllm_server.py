@@ -1,0 +1,249 @@
+"""Facts about a real vLLM server: it answers as the model does that is run here, adapters included.
+
+vLLM is in an environment of its own, which `make vllm-env` makes (its CPU build; 3.4 GB), or which PARAMMEM_VLLM_PYTHON
+names the interpreter of. Where there is none, these tests are skipped and say so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from parammem.config import Params
+from parammem.core import Adapter, Task, read_jsonl
+from parammem.domains import get_domain
+from parammem.engines.base import Completion, Engine, Request
+from parammem.engines.digests import adapter_digest
+from parammem.engines.hf import HfEngine
+from parammem.engines.openai.account import Account, Terms
+from parammem.engines.openai.engine import open_model
+from parammem.engines.openai.server import Server, ServerSettings
+from parammem.engines.openai.vllm import adapter_name, open_adapter
+from parammem.errors import AdapterError
+from parammem.evaluation.records import Run
+from parammem.stages import collect, evaluate, tasks, train, validate
+from parammem.stages.places import Places
+from tests.stages.arena import ROOT, clone, knowing_everywhere, write_params
+from tests.stages.commands import environment
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+
+MODEL = "models/pocket-1m"
+DOMAIN = "math"
+START_SECONDS = 900
+"""A busy machine takes long; a quiet one 48-99 s."""
+GREEDY = {"first_temperature": 0.0, "later_temperature": 0.0, "reflector_temperature": 0.0, "iterations": 3}
+
+
+def vllm_python() -> Path:
+    named = os.environ.get("PARAMMEM_VLLM_PYTHON")
+    python = Path(named) if named else ROOT / ".cache" / "vllm-env" / "bin" / "python"
+    if not python.is_file():
+        pytest.skip(f"no vLLM: {python} is not there; `make vllm-env` makes it, or set PARAMMEM_VLLM_PYTHON")
+    return python
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> tuple[Path, Params]:
+    """A folder in which a small world of math was collected by an engine that knows, and adapters of the pocket model
+    were trained on it: the reflector, and the shuffled control, which serves as another version."""
+    vllm_python()
+    root = tmp_path_factory.mktemp("pocket")
+    (root / "models").mkdir()
+    (root / MODEL).symlink_to(ROOT / MODEL)
+    params = write_params(
+        root,
+        engine={"model": MODEL, "batch": 16, "max_new_tokens": 60, "max_advice_tokens": 16},
+        train={
+            "rank": 8,
+            "max_steps": 30,
+            "batch": 8,
+            "controls": ["shuffled"],
+            "target_modules": ["q_proj", "v_proj"],
+        },
+        evaluate={"methods": ["base", "reflexion", "paramagent"], "temperatures": [0.0], "advice_draws": 2},
+        agent=GREEDY,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        with pytest.MonkeyPatch.context() as knowing:
+            knowing_everywhere(knowing, params, DOMAIN)
+            for stage in (tasks, collect, validate):
+                stage.run(params, DOMAIN)
+        train.run(params, DOMAIN)
+    return root, params
+
+
+@pytest.fixture(scope="module")
+def server(project, tmp_path_factory) -> Iterator[Server]:
+    """vLLM, started by our own command, with the reflector from the start."""
+    root, _ = project
+    port = free_port()
+    log = tmp_path_factory.mktemp("vllm") / "server.log"
+    environment_of_vllm = root / ".cache" / "vllm-env"
+    environment_of_vllm.parent.mkdir(exist_ok=True)
+    environment_of_vllm.symlink_to(vllm_python().parent.parent)
+    url = f"http://127.0.0.1:{port}/v1"
+    command = [sys.executable, "-m", "parammem.cli", "serve", "reflector", f"models/reflectors/{DOMAIN}", "--run"]
+    command += ["--base-url", url, "--max-model-len", "1024", "--dtype", "float32"]
+    settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            command, cwd=root, env={**environment(), **settings}, stdout=out, stderr=out, start_new_session=True
+        )
+    try:
+        wait_until_ready(process, url, log)
+        yield Server(ServerSettings(url, concurrency=16, timeout_seconds=300, retries=1), Account(Terms()))
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        assert process.poll() is None, f"vLLM ended:\n{log.read_text()[-3000:]}"
+        try:
+            with urllib.request.urlopen(f"{url}/models", timeout=5):
+                return
+        except OSError:
+            time.sleep(1)
+    raise AssertionError(f"vLLM was not ready after {START_SECONDS} s:\n{log.read_text()[-3000:]}")
+
+
+def requests_of(root: Path, temperature: float = 0.0, count: int = 8, **settings) -> list[Request]:
+    """Attempts, reflections-to-be and advice: the prompts of a run."""
+    domain = get_domain(DOMAIN)
+    found = read_jsonl(Places(root, DOMAIN).tasks("eval"), Task) + read_jsonl(Places(root, DOMAIN).tasks("train"), Task)
+    prompts = [domain.actor(task, [], []) for task in found[:count]]
+    prompts += [domain.advise(task.text) for task in found[:count]]
+    return [Request(messages=messages, temperature=temperature, max_tokens=40, **settings) for messages in prompts]
+
+
+def answers(engine: Engine, requests: list[Request]) -> list[tuple[str, str, int, int]]:
+    return [told(draws[0]) for draws in engine.complete(requests)]
+
+
+def told(one: Completion) -> tuple[str, str, int, int]:
+    return one.text, one.finish, one.prompt_tokens, one.completion_tokens
+
+
+def test_greedy_completions_are_those_of_the_model_run_here(project, server):
+    root, _ = project
+    requests = requests_of(root)
+    served = open_model(server, MODEL, root / MODEL)
+    assert answers(served, requests) == answers(HfEngine.load(root / MODEL, device="cpu"), requests)
+
+
+def test_greedy_completions_of_the_adapter_are_those_of_the_adapter_run_here(project, server):
+    root, _ = project
+    requests, folder = requests_of(root), Places(root, DOMAIN).reflector
+    served = open_adapter(server, MODEL, folder, root / MODEL)
+    here = answers(HfEngine.load(root / MODEL, folder, device="cpu"), requests)
+    assert answers(served, requests) == here
+    assert here != answers(HfEngine.load(root / MODEL, device="cpu"), requests)
+
+
+def test_ten_draws_differ_and_are_those_of_ten_single_requests(project, server):
+    root, _ = project
+    engine = open_model(server, MODEL, root / MODEL)
+    request = requests_of(root, temperature=1.5, seed=4, n=10)[0]
+    (together,) = engine.complete([request])
+    assert len({one.text for one in together}) == 10
+    assert engine._together is not None
+    assert engine._together.result() is True, "vLLM seeds draw i with seed + i, so n draws go into one request"
+    alone = engine.complete([request.model_copy(update={"n": 1, "first_draw": draw}) for draw in range(10)])
+    assert [draws[0].text for draws in alone] == [one.text for one in together]
+
+
+def test_a_second_version_loaded_at_run_time_never_serves_the_first(project, server, tmp_path):
+    """The folder is the same, and the prompts are in the server's prefix cache under the first version."""
+    root, _ = project
+    folder = clone(Places(root, DOMAIN).reflector, tmp_path / "adapter")
+    requests = requests_of(root)
+    first = open_adapter(server, MODEL, folder, root / MODEL)
+    old = answers(first, requests)
+    clone(Places(root, DOMAIN).control("shuffled"), tmp_path / "other")
+    for file in (tmp_path / "other").iterdir():
+        if file.is_file():
+            (folder / file.name).write_bytes(file.read_bytes())
+    second = open_adapter(server, MODEL, folder, root / MODEL)
+    new = answers(second, requests)
+    assert new == answers(HfEngine.load(root / MODEL, folder, device="cpu"), requests)
+    assert new != old
+    assert answers(first, requests) == old
+    cards = {card["id"]: card for card in models_of(server)}
+    for engine in (first, second):
+        assert cards[engine.model]["parent"] == MODEL
+
+
+def models_of(server: Server) -> list[dict]:
+    with urllib.request.urlopen(f"{server.base_url}/models", timeout=60) as answer:
+        return json.load(answer)["data"]
+
+
+def test_an_adapter_that_changes_nothing_is_refused_by_the_canary(project, server, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    root, _ = project
+    folder = clone(Places(root, DOMAIN).reflector, tmp_path / "empty")
+    weights = folder / "adapter_model.safetensors"
+    save_file({name: tensor * ("lora_B" not in name) for name, tensor in load_file(weights).items()}, weights)
+    card = Adapter.model_validate_json((folder / "adapter.json").read_text())
+    card = card.model_copy(update={"digest": adapter_digest(folder)})
+    (folder / "adapter.json").write_text(card.line())
+    with pytest.raises(AdapterError, match="as for its base"):
+        open_adapter(server, MODEL, folder, root / MODEL)
+    assert adapter_name(card.domain, card.digest) in {one["id"] for one in models_of(server)}
+
+
+def test_the_evaluate_stage_gives_the_same_verdicts_through_vllm_as_here(project, server, monkeypatch):
+    root, params = project
+    monkeypatch.chdir(root)
+    evaluate.run(params, DOMAIN)
+    here = read_jsonl(Places(root, DOMAIN).evaluation / "runs.jsonl", Run)
+    served = {"kind": "openai", "server": {"base_url": server.base_url, "concurrency": 16}}
+    evaluate.run(write_params_of(params, served), DOMAIN)
+    there = read_jsonl(Places(root, DOMAIN).evaluation / "runs.jsonl", Run)
+    assert [verdict(one) for one in there] == [verdict(one) for one in here]
+    assert {one.arm for one in here} >= {"base", "reflexion", "paramagent", "paramagent.shuffled"}
+    assert len({one.passed for one in here}) == 2, "some are solved and some are not"
+    work = json.loads(Places(root, DOMAIN).work("evaluate").read_text())
+    assert work["made"] > 0
+
+
+def write_params_of(params: Params, engine: dict) -> Params:
+    raw = params.model_dump(mode="json", by_alias=True)
+    return Params.model_validate({**raw, "engine": {**raw["engine"], **engine}})
+
+
+def verdict(run: Run) -> tuple:
+    return (
+        run.arm,
+        run.task_id,
+        run.passed,
+        run.visible_passed,
+        run.solved_at,
+        run.iterations,
+        run.stop,
+        run.advice_texts,
+    )
