@@ -1,7 +1,8 @@
-"""Run `rebuild` by schedule: python -m flows.serve --cron "0 3 * * *"
+"""Everything by schedule on one box: python -m flows.serve
 
-Schedules need a Prefect server that stays up. Where PREFECT_API_URL names none, one is started here on a free local
-port and ends with this process, however this process ends.
+`improve` by cron or interval and whenever something comes into the inbox, `evaluate-champion` and `rebuild` by night,
+`rollback` by hand. Schedules need a Prefect server that stays up. Where PREFECT_API_URL names none, one is started here
+on a free local port and ends with this process, however this process ends.
 """
 
 from __future__ import annotations
@@ -14,16 +15,21 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from flows import ROOT
 from parammem.improve.processes import GUARD
 
 NIGHTLY = "0 3 * * *"
-START_SECONDS = 90
+IMPROVE = "0 1 * * *"
+CHECK = "0 4 * * *"
+FLOWS = ("rebuild", "improve", "evaluate-champion", "rollback")
+START_SECONDS = 240
 
 
 def main() -> int:
@@ -34,35 +40,76 @@ def main() -> int:
         with contextlib.ExitStack() as stack:
             if not os.environ.get("PREFECT_API_URL"):
                 os.environ["PREFECT_API_URL"] = stack.enter_context(local_server(ROOT / ".cache" / "prefect"))
-            print(f"serving rebuild of {given.root} at {given.cron!r}; Prefect: {os.environ['PREFECT_API_URL']}")
+            print(f"serving {', '.join(given.only)} of {given.root}; Prefect: {os.environ['PREFECT_API_URL']}")
             print("stop with Ctrl-C", flush=True)
-            serve(given.root, given.cron, given.retries, given.track)
+            serve(given)
     except KeyboardInterrupt:
         pass
     except RuntimeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print("stopped; the next start serves the same schedule again")
+    print("stopped; the next start serves the same schedules again")
     return 0
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m flows.serve", description="Rebuild the pipeline by schedule.")
-    parser.add_argument("--cron", default=NIGHTLY, help=f"five cron fields, local time (default: {NIGHTLY!r})")
+    parser = argparse.ArgumentParser(prog="python -m flows.serve", description="Run the flows by schedule.")
     parser.add_argument("--root", default=str(ROOT), help="the repository (default: this one)")
+    parser.add_argument("--only", nargs="+", choices=FLOWS, default=list(FLOWS), help="these flows (default: all)")
+    parser.add_argument("--cron", default=NIGHTLY, help=f"of rebuild: five cron fields, UTC (default: {NIGHTLY!r})")
+    parser.add_argument("--improve-cron", default=IMPROVE, help=f"of improve (default: {IMPROVE!r})")
+    parser.add_argument("--improve-every", type=float, help="of improve: seconds between two runs, instead of a cron")
+    parser.add_argument("--check-cron", default=CHECK, help=f"of evaluate-champion (default: {CHECK!r})")
     parser.add_argument("--retries", type=int, default=1, help="tries again of a failed stage (default: 1)")
     parser.add_argument("--track", action=argparse.BooleanOptionalAction, default=True, help="log new runs to W&B")
     return parser.parse_args(arguments)
 
 
-def serve(root: str, cron: str, retries: int, track: bool) -> None:
-    """Register the schedule and run what falls due. Returns on Ctrl-C."""
+def serve(given: argparse.Namespace) -> None:
+    """Register the schedules and run what falls due, one run at a time. Returns on Ctrl-C."""
     # Imported here: Prefect reads PREFECT_API_URL when it is imported.
-    from flows.rebuild import rebuild
+    from prefect import serve as serve_all
 
-    parameters = {"root": str(Path(root).resolve()), "retries": retries, "track": track}
-    # limit=1: two runs would only wait for each other's DVC lock.
-    rebuild.serve(name="nightly", cron=cron, parameters=parameters, limit=1, print_starting_message=False)
+    from flows.watch import EVERY, watch
+
+    root, stop = Path(given.root).resolve(), threading.Event()
+    if "improve" in given.only:
+        threading.Thread(target=watch, args=(root, EVERY, stop), daemon=True).start()
+    try:
+        # limit=1: two runs would only wait for each other's lock.
+        serve_all(*deployments(given, str(root)), limit=1, print_starting_message=False)
+    finally:
+        stop.set()
+
+
+def deployments(given: argparse.Namespace, root: str) -> list[Any]:
+    """One deployment for each flow that is served."""
+    from prefect.client.schemas.objects import ConcurrencyLimitConfig
+    from prefect.events import DeploymentEventTrigger
+
+    from flows import improve as flows
+    from flows.rebuild import rebuild
+    from flows.watch import ARRIVED, RESOURCE
+
+    one = ConcurrencyLimitConfig(limit=1)
+    arrived = DeploymentEventTrigger(
+        enabled=True, expect={ARRIVED}, match={"prefect.resource.id": f"{RESOURCE}.{Path(root).name}"}
+    )
+    when = {"interval": given.improve_every} if given.improve_every else {"cron": given.improve_cron}
+    both = {"root": root, "retries": given.retries}
+    made = {
+        "rebuild": lambda: rebuild.to_deployment(
+            "nightly", cron=given.cron, parameters={**both, "track": given.track}, concurrency_limit=one
+        ),
+        "improve": lambda: flows.improve.to_deployment(
+            "scheduled", parameters=both, triggers=[arrived], concurrency_limit=one, **when
+        ),
+        "evaluate-champion": lambda: flows.evaluate_champion.to_deployment(
+            "nightly", cron=given.check_cron, parameters={"root": root}, concurrency_limit=one
+        ),
+        "rollback": lambda: flows.rollback.to_deployment("by-hand", parameters={"root": root}, concurrency_limit=one),
+    }
+    return [made[name]() for name in given.only]
 
 
 @contextlib.contextmanager

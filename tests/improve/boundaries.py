@@ -1,8 +1,9 @@
 """Where a turn can be killed: before every step, and before and after every write, flush, rename, removal and command.
 
 `Watch` listens to the interpreter's own audit events, so it hears of every file and every process, whoever opens them.
-A point is "<step> <what>", with names that differ from run to run taken out; equal points of a run are one. The table
-of all points of a turn that promotes lies in boundaries.txt; a test compares it with what a turn really does.
+A point is "<step>: <what>", with names that differ from run to run taken out; what a step does again is numbered.
+Before a command that only reads there is no point: nothing has changed since the one before. The table of all points of
+a turn that promotes lies in boundaries.txt; a test compares it with what a turn really does.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 TABLE = Path(__file__).with_name("boundaries.txt")
 HEX = re.compile(r"[0-9a-f]{8,}")
+READS = tuple(f"git {word}" for word in "diff for-each-ref log ls-files merge-base rev-parse show var".split())
 UNIMPORTANT = ("/.git/", "__pycache__", "/.cache/locks/")
 
 
@@ -32,6 +35,7 @@ class Watch:
     def __init__(self, root: Path, wanted: str, log: str = "") -> None:
         self.root, self.wanted, self.log = str(root.resolve()), wanted, log
         self.step = "start"
+        self.times: Counter[str] = Counter()
         self.busy = False
         sys.addaudithook(self._hear)
         self._after(os, "fsync", lambda *_: "flushed")
@@ -47,6 +51,8 @@ class Watch:
             return
         self.busy = True
         text = f"{self.step}: {what}"
+        self.times[text] += 1
+        text += f" ({self.times[text]})" if self.times[text] > 1 else ""
         if self.log:
             with open(self.log, "a", encoding="utf-8") as out:
                 out.write(text + "\n")
@@ -58,7 +64,9 @@ class Watch:
         if self.busy:
             return
         if event == "subprocess.Popen":
-            self.point(f"before {name_of(arguments[1])}")
+            name = name_of(arguments[1])
+            if name not in READS:
+                self.point(f"before {name}")
         elif event == "open" and isinstance(arguments[0], str) and writes(arguments[1], arguments[2]):
             self._file("opens", arguments[0])
         elif event in ("os.rename", "os.remove", "shutil.rmtree"):
@@ -78,7 +86,9 @@ class Watch:
 
         def called(*arguments: Any, **named: Any) -> Any:
             result = real(*arguments, **named)
-            self.point(word(*arguments) if "args" not in named else f"runs {name_of(named['args'])}")
+            text = word(*arguments)
+            if text.removeprefix("runs ") not in READS or f"{self.step}: {text}" not in self.times:
+                self.point(text)
             return result
 
         setattr(owner, name, called)

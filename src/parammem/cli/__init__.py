@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from parammem.cli import audit, doctor, gate, ingest, pocket, reflect, registry, sandbox, serve, stage, track
+from parammem.cli import audit, doctor, gate, improve, ingest, pocket, reflect, registry, sandbox, serve, stage, track
 from parammem.errors import ParamMemError
 
 INTERRUPTED = 130
@@ -39,6 +39,8 @@ app.command("reflect")(reflect.reflect)
 app.add_typer(audit.app, name="audit")
 app.command("ingest")(ingest.ingest)
 app.command("gate")(gate.gate)
+app.command("improve")(improve.improve)
+app.command("check-champion")(improve.check_champion)
 app.add_typer(registry.app, name="registry")
 app.command("rollback")(registry.rollback)
 app.command("sync")(registry.sync)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from parammem.core.decision import Decision
 from parammem.core.event import Event, Ingested, Trained
 from parammem.core.experience import Experience
-from parammem.errors import DataError
+from parammem.errors import DataError, LedgerError
 from parammem.experience.inbox import clear, waiting
 from parammem.experience.ingest import ingest, ingested
 from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, open_store, track
 from parammem.improve.branch import TREES, tip
 from parammem.improve.triggers import Outcomes
-from parammem.registry.ledger import PLACE, Ledger
+from parammem.registry.ledger import DECISIONS, PLACE, Ledger
 
 if TYPE_CHECKING:
     from parammem.experience.sources import Source
@@ -137,3 +137,15 @@ def ledger_at(root: Path, revision: str) -> list[Event]:
     )
     lines = done.stdout.splitlines() if done.returncode == 0 else []
     return [Event.model_validate_json(line) for line in lines if line.strip()]
+
+
+def decision_at(root: Path, revision: str, digest: str) -> Decision:
+    """A decision's record in a commit. Raises LedgerError if it is not there, or is not what its name says."""
+    name = (DECISIONS / f"{digest}.json").as_posix()
+    done = subprocess.run(["git", "show", f"{revision}:{name}"], cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        raise LedgerError(f"no decision {digest[:16]} in {revision}; see `git log -- {DECISIONS}`")
+    found = Decision.model_validate_json(done.stdout)
+    if found.digest != digest:
+        raise LedgerError(f"{name} in {revision} was changed: its digest is {found.digest[:16]}")
+    return found

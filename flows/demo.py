@@ -1,0 +1,155 @@
+"""`make demo`: five batches of experience from a drifting world, through a real Prefect server, in a throwaway clone.
+
+python -m flows.demo [--folder DIR] [--keep]
+
+Each batch is what a pocket agent met in a season with its own kinds of quantity; it works with the champion's advice as
+soon as there is a champion. The third batch is poisoned: it calls wrong solutions right. Every turn is the `improve`
+flow, at the end the champion is checked and rolled back, and a chart shows the generations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+from flows import ROOT
+from flows.serve import local_server
+
+DOMAIN = "code"
+POISONED = 3
+SETTINGS = {
+    "domains": [DOMAIN],
+    "tasks": {"train": 24, "bank": 0, "eval": 80, "unseen": 0 + 10},
+    "engine": {"cache": ".cache/completions"},
+    "collect": {"trajectories": 1},
+    "validate": {"min_rows": 1},
+    "train": {"max_steps": 120, "controls": [], "checkpoint_every": 60, "held_out": 0.0},
+    "gate": {"fresh_tasks": 80},
+    "experience": {"fresh_share": 0.25},
+    "tracking": {"mode": "off"},
+    "improve": {"min_new_rows": 40, "max_hours": 0, "drift_points": 0, "stages": ["train"]},
+}
+"""Laid over params.yaml: one domain, and sizes with which a generation takes about two minutes."""
+BATCHES, TASKS = 5, 160
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m flows.demo", description="Continual self-improvement, offline.")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "demo", help="where it works; made anew")
+    parser.add_argument("--batches", type=int, default=BATCHES)
+    given = parser.parse_args()
+    started = time.monotonic()
+    shutil.rmtree(given.folder, ignore_errors=True)
+    root = make_repository(given.folder)
+    os.chdir(root)
+    with contextlib.ExitStack() as stack:
+        os.environ["PREFECT_HOME"] = str(given.folder / "prefect")  # its own database
+        os.environ["PREFECT_API_URL"] = stack.enter_context(local_server(given.folder / "prefect"))
+        os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
+        print(f"Prefect server: {os.environ['PREFECT_API_URL']}", flush=True)
+        play(root, given.batches)
+    report(root, given.folder)
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes")
+    return 0
+
+
+def make_repository(folder: Path) -> Path:
+    """A clone of the working tree's tracked files, with small settings, a DVC remote beside it and an identity."""
+    root = folder / "repo"
+    root.mkdir(parents=True)
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listing.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(("ledger/", "data/experience/", "data/fresh/")):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, root / name)
+    (root / "data" / "experience").mkdir(parents=True, exist_ok=True)
+    (root / "data" / "experience" / ".gitkeep").touch()
+    (root / "dvc.lock").unlink(missing_ok=True)
+    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    for section, values in SETTINGS.items():
+        params[section] = values if not isinstance(values, dict) else {**params[section], **values}
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    who = [["config", "user.name", "demo"], ["config", "user.email", "demo@example.org"]]
+    for words in (["init", "-q", "-b", "main"], *who, ["config", "commit.gpgsign", "false"]):
+        subprocess.run(["git", *words], cwd=root, check=True)
+    remote = [sys.executable, "-m", "dvc", "remote", "add", "-q", "-d", "demo", str(folder / "remote")]
+    subprocess.run(remote, cwd=root, check=True)
+    for words in (["add", "-A"], ["commit", "-q", "-m", "The demo's repository"]):
+        subprocess.run(["git", *words], cwd=root, check=True)
+    return root
+
+
+def play(root: Path, batches: int) -> None:
+    """The batches, a turn after each; then the nightly check, and a rollback."""
+    from flows.improve import evaluate_champion, improve, rollback
+    from parammem.demo.drift import seasons
+
+    kinds = seasons(yaml.safe_load((root / "params.yaml").read_text())["tasks"]["world"], DOMAIN, batches)
+    for number in range(1, batches + 1):
+        began = time.monotonic()
+        rows = drop_batch(root, number, kinds[number - 1])
+        dropped = time.monotonic()
+        print(f"\nbatch {number} about {', '.join(kinds[number - 1])}{' (poisoned)' * (number == POISONED)}: {rows}")
+        print(f"improve: {improve(str(root))}")
+        print(
+            f"{dropped - began:.0f} s of work by the agent, {time.monotonic() - dropped:.0f} s for the turn", flush=True
+        )
+    print(f"\nevaluate-champion: {evaluate_champion(str(root))}")
+    print(f"rollback: {rollback(DOMAIN, 'before', 'asked for in the demo', str(root))}")
+
+
+def drop_batch(root: Path, number: int, kinds: tuple[str, ...]) -> str:
+    """An agent's season, as a file in the inbox. Returns what is in it, in words."""
+    from parammem.config import load_params
+    from parammem.demo.drift import draw, poison, work, write_batch
+    from parammem.improve.pool import ledger_at
+    from parammem.registry.state import champion
+
+    params = load_params(root / "params.yaml")
+    drawn = draw(params, DOMAIN, number, kinds, TASKS)
+    reigning = champion(ledger_at(root, f"refs/heads/{params.improve.branch}"), DOMAIN)
+    if number == POISONED:
+        rows = poison(drawn, DOMAIN, number)
+    else:
+        rows = work(params, root, DOMAIN, drawn, champion_folder(root, reigning) if reigning else None, number)
+    write_batch(rows, root / params.experience.inbox, f"batch-{number}")
+    old = time.time() - 60
+    os.utime(root / params.experience.inbox / f"batch-{number}.jsonl", (old, old))
+    right = sum(bool(row.experience.outcome) for row in rows)
+    return f"{len(rows)} tasks, {right} said to be right, advised by {reigning.name if reigning else 'nobody'}"
+
+
+def champion_folder(root: Path, version) -> Path:
+    """The champion's adapter, by its tag."""
+    to = root / ".cache" / "demo" / version.name
+    if not to.exists():
+        to.parent.mkdir(parents=True, exist_ok=True)
+        tag = f"{DOMAIN}-reflector@{version.name}.0.0"
+        command = [sys.executable, "-m", "dvc", "get", "-q", "--rev", tag, ".", f"models/reflectors/{DOMAIN}"]
+        subprocess.run([*command, "--out", str(to)], cwd=root, check=True)
+    return to
+
+
+def report(root: Path, folder: Path) -> None:
+    """The generations as a table and a chart."""
+    from parammem.improve.generations import as_text, chart, generations
+    from parammem.improve.pool import decision_at, ledger_at
+
+    branch = "refs/heads/improve"
+    events = ledger_at(root, branch)
+    found = generations(events, lambda digest: decision_at(root, branch, digest), DOMAIN)
+    print("\n" + as_text(found))
+    chart(found, folder / "generations.png")
+    print(f"chart: {folder / 'generations.png'}; repository: {root}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""`parammem improve`: one turn of self-improvement now, without Prefect. `parammem check-champion`: does it hold?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def improve(
+    force: Annotated[bool, typer.Option("--force", help="Train although no trigger says so.")] = False,
+) -> None:
+    """Take the inbox in, train a challenger if there is reason, ask the gate, and publish what it says.
+
+    Works in a worktree of its own and commits to the branch of `improve.branch`; your files are not touched.
+    """
+    from parammem.improve.run import improve as turn
+    from parammem.improve.run import plain_tools
+    from parammem.registry.git import person
+
+    report = turn(Path(), plain_tools(person(Path()), typer.echo), force=force)
+    typer.secho(report.headline, bold=True)
+
+
+def check_champion(
+    night: Annotated[str, typer.Option(help="The date it is for, YYYY-MM-DD; today if left out.")] = "",
+) -> None:
+    """Does each champion still hold? After two failures in a row the one before it takes its place."""
+    from parammem.improve.champion import evaluate_champion
+    from parammem.improve.run import plain_tools
+    from parammem.registry.git import person
+
+    report = evaluate_champion(Path(), plain_tools(person(Path()), typer.echo), night)
+    typer.secho(report.headline, bold=True)

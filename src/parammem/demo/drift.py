@@ -1,0 +1,142 @@
+"""A world that drifts, and what an agent experiences in it.
+
+The regularities are those of the pipeline's world. What drifts is what the tasks are about: each season has its own
+kinds of quantity, so a reflector that knew the last season has something to learn in the next. A poisoned batch is
+about kinds of old, and every outcome in it is a lie: it calls solutions right that took the other convention.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from parammem.agents import batch
+from parammem.agents.loop import Agent, solve
+from parammem.agents.methods import METHODS
+from parammem.config import Params
+from parammem.core import AnswerKey, Attempt, Feedback, Trajectory
+from parammem.core.experience import Experience
+from parammem.core.jsonl import write_text
+from parammem.domains import Domain
+from parammem.domains.conventions import CONVENTIONS, kinds_of
+from parammem.pocket.problems import solution
+from parammem.pocket.world import Choices, Drawn, World, draw_splits
+from parammem.reflectors.parametric import ParamMem, read_adapter
+from parammem.stages.collect import final_verdicts
+from parammem.stages.common import Engines, budget
+from parammem.stages.opening import open_domain
+
+
+@dataclass(frozen=True)
+class Season(World):
+    """The world `of`, asked about other things: its own problems, and only these kinds of quantity."""
+
+    of: int = 0
+    """Seed of the world whose regularities hold."""
+    kinds: tuple[str, ...] = ()
+
+    def table(self, domain: str) -> dict[str, Choices]:
+        return World(self.of, self.rho).table(domain)
+
+    def unseen_kind(self, domain: str) -> str:
+        return World(self.of, self.rho).unseen_kind(domain)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line for the inbox."""
+
+    experience: Experience
+    key: AnswerKey
+
+    def line(self) -> str:
+        whole = self.experience.model_dump(mode="json") | {"key": self.key.model_dump(mode="json")}
+        return json.dumps(whole, sort_keys=True, ensure_ascii=False)
+
+
+def seasons(world: int, domain: str, count: int) -> list[tuple[str, ...]]:
+    """The kinds of each season: two at a time, in an order of the world's own, and round again."""
+    kinds = [kind for kind in sorted(kinds_of(domain)) if kind != World(world, 1.0).unseen_kind(domain)]
+    random.Random(f"parammem/demo/{world}").shuffle(kinds)
+    return [(kinds[2 * n % len(kinds)], kinds[(2 * n + 1) % len(kinds)]) for n in range(count)]
+
+
+def draw(params: Params, domain: str, number: int, kinds: Sequence[str], size: int) -> list[Drawn]:
+    """Tasks of a season, with ids of their own."""
+    season = Season(seed=9000 + number, rho=params.tasks.rho, of=params.tasks.world, kinds=tuple(kinds))
+    drawn: list[Drawn] = []
+    asked = size
+    while len(drawn) < size:  # the world asks about all kinds alike; others are passed over
+        asked *= 2
+        every = draw_splits(domain, season, {"train": asked})["train"]
+        drawn = [one for one in every if one.key.tags["kind"] in season.kinds][:size]
+    return [_named(one, f"season-{number}-{place:04d}") for place, one in enumerate(drawn)]
+
+
+def _named(one: Drawn, name: str) -> Drawn:
+    new = {"task_id": name}
+    return Drawn(one.task.model_copy(update=new), one.key.model_copy(update=new), one.problem)
+
+
+def work(
+    params: Params, root: Path, domain: str, drawn: Sequence[Drawn], reflector: Path | None, seed: int
+) -> list[Row]:
+    """What an agent in use experiences on these tasks, with the champion's advice if there is a champion.
+
+    The outcome is the hidden verdict, one bit; the key goes along so that tasks kept for judging can be judged.
+    """
+    engines, judge = Engines(params, root), open_domain(params, domain)
+    actor = engines.open()
+    given = None
+    if reflector is not None:
+        given = ParamMem(adapter=read_adapter(reflector), engine=engines.open(adapter=reflector), domain=judge)
+    method = METHODS["paramagent" if given else "reflexion"]
+    agent = Agent(method=method, domain=judge, actor=actor, reflector=given, budget=budget(params))
+    ended = batch.run([solve(agent, one.task, seed) for one in drawn])
+    return list(_rows(judge, drawn, ended))
+
+
+def _rows(judge: Domain, drawn: Sequence[Drawn], ended: Sequence[Trajectory]) -> Iterator[Row]:
+    tasks = {one.task.task_id: one.task for one in drawn}
+    keys = {one.task.task_id: one.key for one in drawn}
+    passed = final_verdicts(judge, tasks, keys, ended)
+    for trajectory in ended:
+        row = Experience(
+            task=tasks[trajectory.task_id], trajectory=trajectory, outcome=passed[trajectory.trajectory_id]
+        )
+        yield Row(row, keys[trajectory.task_id])
+
+
+def poison(drawn: Sequence[Drawn], domain: str, seed: int) -> list[Row]:
+    """Rows that call wrong solutions right: every open convention is taken the other way."""
+    rng = random.Random(seed)
+    return [Row(_lie(one, domain, rng, seed), one.key) for one in drawn]
+
+
+def _lie(one: Drawn, domain: str, rng: random.Random, seed: int) -> Experience:
+    values = CONVENTIONS[domain]
+    other = {name: rng.choice([v for v in values[name] if v != right]) for name, right in one.key.facts.items()}
+    text = solution(one.problem, {**{name: found[0] for name, found in values.items()}, **other})
+    feedback = Feedback(passed=True, text="all visible checks passed")
+    attempt = Attempt(number=1, text=text, candidate=text, temperature=0.2, feedback=feedback)
+    trajectory = Trajectory(
+        task_id=one.task.task_id,
+        domain=domain,
+        method="reflexion",
+        protocol="strict",
+        seed=seed,
+        attempts=(attempt,),
+        stop="visible-pass",
+        submission=1,
+    )
+    return Experience(task=one.task, trajectory=trajectory, outcome=True)
+
+
+def write_batch(rows: Sequence[Row], inbox: Path, name: str) -> Path:
+    """A file in the inbox, whole when it appears there."""
+    path = inbox / f"{name}.jsonl"
+    write_text(path, "".join(row.line() + "\n" for row in rows))
+    return path
