@@ -123,3 +123,25 @@ def graph(
 
     write_text(out, graph_svg(Path(), adapter, domain))
     typer.echo(f"wrote {out}")
+
+
+@app.command()
+def rebuild(
+    adapter: Adapter = None,
+    domain: Domain = "code",
+    change: Annotated[list[str] | None, typer.Option("--set", help="Lay section.key=value over the params.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build an adapter again from its commit, in a clean worktree with nothing cached, and compare every byte.
+
+    Exit code 10 when it is not bit-identical.
+    """
+    import yaml
+
+    from parammem.lineage import rebuild, render_rebuilt
+
+    changes = {key: yaml.safe_load(value) for key, _, value in (one.partition("=") for one in change or ())}
+    done = rebuild(Path(), adapter, domain, changes, say=lambda line: typer.echo(line, err=True))
+    typer.echo(done.model_dump_json(indent=2) if as_json else render_rebuilt(done))
+    if not done.identical:
+        raise LineageError(f"{done.adapter[:16]} is {done.verdict}")

@@ -7,6 +7,7 @@ from parammem.lineage.answers import AnsweredBy, answered_by
 from parammem.lineage.findings import Finding, Verification, render_verification
 from parammem.lineage.graph import graph_svg
 from parammem.lineage.page import Page, audit_page, render_page
+from parammem.lineage.rebuild import Rebuilt, rebuild, render_rebuilt
 from parammem.lineage.records import AdapterCard, Link, Sighting
 from parammem.lineage.render import render, render_trace, show_json
 from parammem.lineage.rows import find_row
@@ -20,6 +21,7 @@ __all__ = [
     "Finding",
     "Link",
     "Page",
+    "Rebuilt",
     "RowTrace",
     "Sighting",
     "Verification",
@@ -27,8 +29,10 @@ __all__ = [
     "audit_page",
     "find_row",
     "graph_svg",
+    "rebuild",
     "render",
     "render_page",
+    "render_rebuilt",
     "render_trace",
     "render_verification",
     "show",

@@ -1,0 +1,173 @@
+"""Build an adapter once more from its recorded commit, data and params, with nothing cached, and compare the bytes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from parammem.core.record import Record
+from parammem.errors import LineageError
+from parammem.lineage.compare import Difference, compare_files
+from parammem.lineage.events import read_life
+from parammem.lineage.git import blob
+from parammem.lineage.hashes import Hashes, files_below
+from parammem.lineage.history import LOCK, History
+from parammem.lineage.records_of_rebuild import keep_rebuild
+from parammem.lineage.store import Lock, Snapshot, parse_lock
+from parammem.lineage.subject import find_subject
+from parammem.lineage.worktree import repro, set_params, worktree
+
+
+class Rebuilt(Record):
+    """What came of a rebuild."""
+
+    adapter: str
+    commit: str
+    stages: tuple[str, ...]
+    """The stages that ran, in order."""
+    identical: bool
+    """Every out of every stage has the recorded bytes."""
+    differences: tuple[Difference, ...]
+    """Per out that differs its first difference, in the order of the stages."""
+    changed_params: dict[str, Any]
+    """What was laid over the recorded params on purpose."""
+    environment: dict[str, tuple[str, str]]
+    """Package → (recorded version, version here), where they differ."""
+    machine: str
+
+    @property
+    def verdict(self) -> str:
+        if self.identical:
+            return f"bit-identical: every out of {len(self.stages)} stages"
+        first = self.differences[0]
+        return f"not identical; first in stage {first.stage}, file {first.path}: {first.detail}"
+
+
+def rebuild(
+    repo: Path,
+    adapter: str | None = None,
+    domain: str = "code",
+    changes: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Rebuilt:
+    """Run every stage up to the adapter in a clean worktree of its commit, run-cache off, from an empty cache.
+
+    Args:
+        changes: `section.key` → value, laid over the recorded params: to see what one dial does.
+        say: gets each line that `dvc repro` prints.
+
+    Raises:
+        AdapterMissingError: there is no such adapter.
+        LineageError: it was never committed, a raw input is not here, or a stage failed.
+    """
+    with History.open(repo) as history:
+        subject = find_subject(history, read_life(history.repo), adapter, domain)
+        made = subject.generation
+        if made is None or made.commit is None:
+            raise LineageError(f"{subject.title} is in no commit's dvc.lock; commit dvc.lock, then rebuild")
+        commit, state = made.commit.sha, made.snapshot
+        target = state.maker(made.place)
+        assert target is not None
+        order = stages_before(state.lock, target)
+        with worktree(history.repo, commit, shared_cache=False) as tree:
+            if changes:
+                set_params(tree, dict(changes))
+            (tree / LOCK).unlink(missing_ok=True)  # nothing is taken for done
+            repro(tree, [target], fresh=True, say=say)
+            new = parse_lock((tree / LOCK).read_bytes())
+            found = tuple(differences(state, new, tree, order))
+        done = Rebuilt(
+            adapter=subject.adapter.digest,
+            commit=commit,
+            stages=tuple(order),
+            identical=not found,
+            differences=found,
+            changed_params=dict(changes or {}),
+            environment=environment_differences(history.repo, commit),
+            machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        )
+        if not changes:
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            record = {"identical": done.identical, "verdict": done.verdict, "machine": done.machine, "time": now}
+            keep_rebuild(history.repo, done.adapter, record)
+        return done
+
+
+def stages_before(lock: Lock, target: str) -> list[str]:
+    """A stage and all that it rests on, each after what it needs."""
+    makers = {path: name for name, stage in lock.items() for path in stage["outs"]}
+
+    def needs(name: str) -> set[str]:
+        return {maker for dep in lock[name]["deps"] for path, maker in makers.items() if _overlap(dep, path)} - {name}
+
+    wanted, graph = [target], {}
+    while wanted:
+        name = wanted.pop()
+        if name not in graph:
+            graph[name] = needs(name)
+            wanted += graph[name]
+    return list(TopologicalSorter(graph).static_order())
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one == other or one.startswith(other + "/") or other.startswith(one + "/")
+
+
+def differences(state: Snapshot, new: Lock, tree: Path, order: list[str]) -> list[Difference]:
+    """Per out that differs its first difference."""
+    found = []
+    for name in order:
+        for path, md5 in state.lock[name]["outs"].items():
+            rebuilt = new.get(name, {}).get("outs", {}).get(path)
+            if rebuilt != md5:
+                found.append(_first(state, name, path, tree))
+    return found
+
+
+def _first(state: Snapshot, stage: str, path: str, tree: Path) -> Difference:
+    there = tree / path
+    if not there.is_dir():
+        return compare_files(stage, path, state.read(path), there.read_bytes() if there.is_file() else None)
+    recorded = state.files(path)
+    if recorded is None:
+        return compare_files(stage, path, None, b"")
+    with Hashes() as hashes:
+        now = {name: hashes.file(file) for name, file in files_below(there)}
+    differ = [name for name in sorted({*recorded, *now}) if recorded.get(name) != now.get(name)]
+    differ.sort(key=lambda name: not name.endswith(".safetensors"))  # what matters most first
+    name = differ[0]
+    new = (there / name).read_bytes() if name in now else None
+    return compare_files(stage, f"{path}/{name}", state.read(f"{path}/{name}"), new)
+
+
+def environment_differences(repo: Path, commit: str) -> dict[str, tuple[str, str]]:
+    """Packages whose version here is not the one that the commit's constraints.txt pins."""
+    text = (blob(repo, commit, "constraints.txt") or b"").decode("utf-8", "replace")
+    found = {}
+    for name, pinned in re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", text, flags=re.M):
+        try:
+            here = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # a tool that this machine does not need
+        if here.partition("+")[0] != pinned.partition("+")[0]:
+            found[name] = (pinned, here)
+    return found
+
+
+def render_rebuilt(done: Rebuilt) -> str:
+    """In words."""
+    lines = [f"adapter {done.adapter[:16]} of commit {done.commit[:12]}, rebuilt from an empty cache without run-cache"]
+    lines.append(f"stages: {', '.join(done.stages)} on {done.machine}")
+    for name, (pinned, here) in sorted(done.environment.items()):
+        lines.append(f"environment differs: {name} was {pinned}, is {here}")
+    for name, value in done.changed_params.items():
+        lines.append(f"changed on purpose: {name} = {value}")
+    lines.append(done.verdict)
+    lines += [f"  then {one.path} [{one.stage}]: {one.detail}" for one in done.differences[1:]]
+    return "\n".join(lines)

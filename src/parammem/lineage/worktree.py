@@ -1,0 +1,158 @@
+"""A clean git worktree of a past commit in which the pipeline runs again: with an empty cache, or with the shared one.
+
+The person's working tree is not touched, and the recorded commit's own code runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from parammem.errors import LineageError
+from parammem.lineage.git import git
+from parammem.lineage.hashes import Hashes
+from parammem.lineage.store import Store, cache_folders
+
+TREES = Path(".cache") / "audit" / "trees"
+TAIL = 30
+
+
+@contextmanager
+def worktree(repo: Path, commit: str, shared_cache: bool, skip: Iterable[str] = ()) -> Iterator[Path]:
+    """A folder with the files of `commit`, and the raw inputs that its .dvc files name.
+
+    Args:
+        shared_cache: use this repository's DVC cache, run-cache included; False: an empty one.
+        skip: files that are left out, with their .dvc pointers.
+
+    Raises:
+        LineageError: git cannot make it, or a raw input is nowhere here.
+    """
+    repo = repo.resolve()
+    (repo / TREES).mkdir(parents=True, exist_ok=True)
+    tree = Path(tempfile.mkdtemp(dir=repo / TREES)) / "tree"
+    try:
+        if (
+            git(repo, "-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", "--quiet", str(tree), commit)
+            is None
+        ):
+            raise LineageError(f"git cannot check out {commit[:12]} beside the working tree; see `git worktree list`")
+        for path in skip:
+            for name in (path, f"{path}.dvc"):
+                (tree / name).unlink(missing_ok=True)
+        cache = cache_folders(repo)[0] if shared_cache else tree / ".dvc" / "cache"
+        local = repo / ".dvc" / "config.local"
+        kept = local.read_text(encoding="utf-8") if local.is_file() else ""
+        if shared_cache and "[cache]" not in kept:
+            kept += f"\n[cache]\n    dir = {cache}\n"
+        if shared_cache:
+            (tree / ".dvc" / "config.local").write_text(kept, encoding="utf-8")
+        bring_inputs(repo, tree)
+        yield tree
+    finally:
+        git(repo, "worktree", "remove", "--force", str(tree))
+        shutil.rmtree(tree.parent, ignore_errors=True)
+        git(repo, "worktree", "prune")
+
+
+def bring_inputs(repo: Path, tree: Path) -> None:
+    """Copy what the tree's .dvc files name from this repository's cache or working tree. Raises LineageError."""
+    with Hashes(repo) as hashes:
+        store = Store(repo, hashes)
+        for pointer in sorted(path for path in tree.rglob("*.dvc") if path.is_file() and ".dvc" not in path.parts[:-1]):
+            for out in (yaml.safe_load(pointer.read_text(encoding="utf-8")) or {}).get("outs", []):
+                _bring(store, tree, pointer.parent / out["path"], str(out["md5"]))
+
+
+def _bring(store: Store, tree: Path, target: Path, md5: str) -> None:
+    path = target.relative_to(tree).as_posix()
+    if md5.endswith(".dir"):
+        listing = store.listing(md5)
+        if listing is None:
+            raise LineageError(f"{path} ({md5}) is not in DVC's cache; `dvc fetch` it first")
+        for name, inner in listing.items():
+            _bring(store, tree, target / name, inner)
+        return
+    data, here = store.bytes_of(md5), store.repo / path
+    if data is None and here.is_file() and store.hashes.file(here) == md5:
+        data = here.read_bytes()
+    if data is None:
+        raise LineageError(
+            f"{path} ({md5}) is neither in DVC's cache nor unchanged in the working tree; `dvc fetch` it"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
+
+
+def repro(tree: Path, targets: Sequence[str], fresh: bool, say: Callable[[str], None]) -> list[str]:
+    """`dvc repro` in a worktree. Returns its lines.
+
+    Args:
+        fresh: run every stage, whatever was done before, and without the run-cache.
+
+    Raises:
+        LineageError: it failed; the text has its last lines.
+    """
+    how = ["--force", "--no-run-cache"] if fresh else []
+    command = [sys.executable, "-m", "dvc", "repro", *how, *targets]
+    process = subprocess.Popen(
+        command,
+        cwd=tree,
+        env=environment(tree),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    lines: list[str] = []
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            say(line.rstrip())
+        code = process.wait()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if code:
+        tail = "\n".join(f"    {line}" for line in lines[-TAIL:] if line)
+        raise LineageError(f"`dvc repro {' '.join(targets)}` failed in a clean worktree. Its last lines:\n{tail}")
+    return lines
+
+
+def environment(tree: Path) -> dict[str, str]:
+    """This process's environment with the tree's own sources first, and nothing that points git elsewhere."""
+    found = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    sources = os.pathsep.join(filter(None, [str(tree / "src"), os.environ.get("PYTHONPATH")]))
+    quiet = {"DVC_NO_ANALYTICS": "1", "GX_ANALYTICS_ENABLED": "false", "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1",
+             "DVC_SITE_CACHE_DIR": str(tree / ".cache" / "dvc-site")}  # fmt: skip
+    return found | quiet | {"PATH": path, "PYTHONPATH": sources}
+
+
+def set_params(tree: Path, changes: dict[str, Any]) -> None:
+    """Lay `section.key` → value over the tree's params.yaml. Raises LineageError for a key that is not there."""
+    path = tree / "params.yaml"
+    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for name, value in changes.items():
+        *sections, key = name.split(".")
+        place = params
+        for section in sections:
+            place = place.get(section) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or key not in place:
+            raise LineageError(f"params.yaml of that commit has no {name!r}; name a key as section.key")
+        place[key] = value
+    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
