@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from parammem.sandbox import Outcome, Pool
+from parammem.sandbox import Call, Job, Limits, Outcome, Pool
 
 SECRET = "SECRET-5f1e"
 
@@ -118,8 +119,14 @@ def descendants(pid: int) -> list[int]:
     return found[1:]
 
 
+_odd_limits = itertools.count(1)
+
+
 def left_over(pool: Pool) -> list[int]:
     """Processes below the pool's workers beyond each worker's own zygote (and its launcher)."""
+    if pool.level != "none":  # a run with limits of its own, after which no child is forked ahead
+        limits = Limits(wall_seconds=30 + next(_odd_limits) / 1000)
+        pool.run([Job(source="def f(): return 1", entry="f", calls=[Call()])] * pool.workers, limits)
     extra = []
     for worker in pool.members():
         below = descendants(worker)

@@ -132,11 +132,13 @@ class Pool:
         Raises:
             SandboxError: the level cannot be had here, or a worker died twice on one job.
         """
-        return self._spread(lambda job: self._run(job, limits or Limits()), jobs)
+        limits = limits or Limits()
+        return self._spread(lambda job: self._run(job, limits), jobs)
 
     def check(self, checks: Sequence[Check], limits: Limits | None = None) -> list[Verdict]:
         """The verdict of each test program, in order. Raises as `run` does."""
-        return self._spread(lambda check: self._check(check, limits or Limits()), checks)
+        limits = limits or Limits()
+        return self._spread(lambda check: self._check(check, limits), checks)
 
     def layers(self) -> dict[str, Any]:
         """What a worker says it could set up: namespaces, hidden folders, Landlock version, user of its children."""
@@ -152,10 +154,25 @@ class Pool:
         return [worker.process.pid for worker in self._all]
 
     def _spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        """Each worker's thread takes the next item when it is done with one; the first error ends all."""
         if len(items) == 1 or self.workers == 1:
             return [work(item) for item in items]
+        results: list[Any] = [None] * len(items)
+        places = iter(range(len(items)))  # next() on it is atomic
+
+        def take() -> None:
+            try:
+                for place in places:
+                    results[place] = work(items[place])
+            except BaseException:
+                for _ in places:
+                    continue
+                raise
+
         with ThreadPoolExecutor(self.workers) as threads:
-            return list(threads.map(work, items))
+            for done in [threads.submit(take) for _ in range(min(self.workers, len(items)))]:
+                done.result()
+        return results
 
     def _run(self, job: Job, limits: Limits) -> list[Outcome]:
         if not job.calls:
@@ -166,7 +183,7 @@ class Pool:
         return [_outcome(row, limits) for row in rows]
 
     def _check(self, check: Check, limits: Limits) -> Verdict:
-        message = wire.encode({"mode": "check", **check.model_dump(), "limits": limits.model_dump()})
+        message = wire.pack({"mode": "check", **vars(check), "limits": vars(limits)})
         answer = self._ask(message, limits.wall_seconds * _PATIENCE + 30)
         outcome = None if answer["row"] is None else _outcome([*answer["row"], answer["cpu"]], limits)
         detail = answer["detail"] or ("" if answer["passed"] or outcome is None else outcome.error)
@@ -218,17 +235,17 @@ def _message(job: Job, limits: Limits) -> bytes:
     if not stdin and not job.entry:
         raise SandboxError("a job with function calls needs `entry`; give the function's name, or stdin to each call")
     try:
-        calls = [wire.encode((job.entry, call.args, call.kwargs)) for call in job.calls]
+        calls = [wire.pack((job.entry, tuple(call.args), call.kwargs)) for call in job.calls]
     except wire.WireError as error:
         raise SandboxError(f"an argument cannot be sent to the program: {error}; use plain builtin values") from None
-    return wire.encode(
+    return wire.pack(
         {
             "mode": "program" if stdin else "calls",
             "source": job.source,
             "entry": job.entry or "",
             "calls": calls,
             "inputs": [call.stdin or "" for call in job.calls],
-            "limits": limits.model_dump(),
+            "limits": vars(limits),
         }
     )
 

@@ -12,9 +12,10 @@ import types
 
 
 def _start() -> None:
-    if sys.flags.hash_randomization or os.environ.keys() - {"PYTHONHASHSEED", "LC_ALL"}:
-        # One fixed order of sets everywhere, and an empty environment whatever wrapper came before.
-        clean = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
+    # One fixed order of sets everywhere, and an empty environment whatever wrapper came before. Symbols are bound at
+    # the start, not in each child anew.
+    clean = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "LD_BIND_NOW": "1"}
+    if sys.flags.hash_randomization or dict(os.environ) != clean:
         flags = ["-s", "-S", "-P", "-X", "utf8", "-X", "frozen_modules=on"]
         os.execve(sys.executable, [sys.executable, *flags, os.path.abspath(__file__), *sys.argv[1:]], clean)
     package = types.ModuleType("sandbox_inner")

@@ -1,98 +1,100 @@
-"""The candidate's own process: locks itself down, then loads the source and answers calls. Its word is only data."""
+"""The candidate's own process: locks itself down, then loads the source and answers calls. Its word is only data.
+
+A child is forked from the zygote, and every page that it touches costs a fault: so it does little, and by plain means.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import gc
-import importlib
+import marshal
 import os
-import random
-import resource
-import socket
 import sys
-import types
-from dataclasses import dataclass
+from collections import namedtuple
 from typing import Any
 
-from . import landlock, seccomp, wire
+from . import landlock, wire
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.PyDLL(None)
+_prctl, _prlimit = _libc.prctl, _libc.prlimit
 _FILE = "<solution>"
 
+Cage = namedtuple("Cage", "filter rules uid count_threads base_memory")
+"""Everything that locks a child, prepared once in the zygote.
 
-@dataclass(frozen=True)
-class Cage:
-    """Everything that locks a child, prepared once in the zygote."""
-
-    filter: seccomp.Program | None
-    rules: int | None
-    """Descriptor of the Landlock rules."""
-    uid: int | None
-    """The user to become; None to stay."""
-    count_threads: bool
-    """Whether the kernel's process limit counts this child's threads alone, so that it can be set."""
-    base_memory: int
-    """Address space of the bare interpreter, in bytes."""
+filter: the seccomp program; None at level none.
+rules: descriptor of the Landlock rules, or None.
+uid: the user to become; None to stay.
+count_threads: whether the kernel's process limit counts this child's threads alone, so that it can be set.
+base_memory: address space of the bare interpreter, in bytes.
+"""
 
 
-def lock_down(cage: Cage, limits: dict[str, Any]) -> None:
+def lock_down(cage: Cage, bounds: list[Any]) -> None:
     """Give up every right for good (at level none: nothing). Raises OSError, and then the candidate is never run."""
+    prctl = _prctl
     if cage.filter is None:  # level none
-        _libc.prctl(1, 9, 0, 0, 0)
+        prctl(1, 9, 0, 0, 0)
         return
-    _limit(limits, cage)
+    for what, most in bounds:
+        if _prlimit(0, what, most, None) != 0:
+            raise OSError(f"resource limit {what} refused")
     if cage.uid is not None:
-        os.setgroups([])
         os.setresgid(cage.uid, cage.uid, cage.uid)
         os.setresuid(cage.uid, cage.uid, cage.uid)
-    _libc.prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL: cleared by the change of user, so set after it
-    if _libc.prctl(38, 1, 0, 0, 0) != 0:  # PR_SET_NO_NEW_PRIVS
-        raise OSError(ctypes.get_errno(), "no_new_privs refused")
+    prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL: cleared by the change of user, so set after it
+    if prctl(38, 1, 0, 0, 0) != 0:  # PR_SET_NO_NEW_PRIVS
+        raise OSError("no_new_privs refused")
     if cage.rules is not None:
         landlock.restrict(cage.rules)
         os.close(cage.rules)
-    seccomp.install(cage.filter.bound_to(os.getpid()))
+    cage.filter.install(os.getpid())
 
 
-def _limit(limits: dict[str, Any], cage: Cage) -> None:
-    wanted = [
-        (resource.RLIMIT_AS, cage.base_memory + limits["memory_mb"] * 2**20),
-        (resource.RLIMIT_FSIZE, max(limits["output_bytes"] + 1, limits["file_bytes"])),
-        (resource.RLIMIT_CPU, int(limits["cpu_seconds"]) + 2),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, 256),
-    ]
+_RLIMITS = {"cpu": 0, "fsize": 1, "core": 4, "nproc": 6, "nofile": 7, "as": 9}
+"""Numbers of the resource limits, the same on both architectures (asm-generic/resource.h)."""
+_Pair = ctypes.c_ulong * 2
+
+
+def bounds(cage: Cage, limits: dict[str, Any]) -> list[Any]:
+    """The resource limits of a child, each no higher than this process's own, ready for prlimit(2)."""
+    wanted = {
+        "as": cage.base_memory + limits["memory_mb"] * 2**20,
+        "fsize": max(limits["output_bytes"] + 1, limits["file_bytes"]),
+        "cpu": int(limits["cpu_seconds"]) + 2,
+        "core": 0,
+        "nofile": 256,
+    }
     if cage.count_threads:
-        wanted.append((resource.RLIMIT_NPROC, limits["threads"] + 3))  # the zygote and its kin count too
-    for what, most in wanted:
-        hard = resource.getrlimit(what)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (most, most))
+        wanted["nproc"] = limits["threads"] + 3  # the zygote and its kin count too
+    ready = []
+    for name, most in wanted.items():
+        now = _Pair()
+        _prlimit(0, _RLIMITS[name], None, ctypes.byref(now))
+        pair = _Pair(min(most, now[1]), min(most, now[1]))  # no limit at all is the highest number
+        ready.append((_RLIMITS[name], ctypes.byref(pair)))
+    return ready
 
 
-def main(channel: int, cage: Cage, limits: dict[str, Any]) -> None:
-    """Serve one run over the channel; returns when there is nothing left to do."""
-    link = socket.socket(fileno=channel)
-    try:
-        lock_down(cage, limits)
-    except BaseException as error:
-        _send(link, b"!", f"{type(error).__name__}: {error}".encode())
-        return
-    _send(link, b"R", b"")  # sent before the candidate exists: what comes after it is not believed about the cage
-    random.seed(0)  # every child starts from the same state: verdicts repeat
-    request = wire.decode(_receive(link))
-    if request["stdin"]:
-        _serve_program(link, request["source"])
+def serve(link: int) -> None:
+    """Serve one run over a descriptor, in a process that is locked down."""
+    frame, rest = _receive(link, b"")
+    source, entry, stdin = marshal.loads(frame)
+    if stdin:
+        _serve_program(link, source)
     else:
-        _serve_calls(link, request["source"], request["entry"])
+        _serve_calls(link, source, entry, rest)
 
 
-def _serve_program(link: socket.socket, source: str) -> None:
+def _module(name: str) -> Any:
+    module = sys.modules[name] = type(sys)(name)
+    return module
+
+
+def _serve_program(link: int, source: str) -> None:
     kind, body = b"V", wire.encode(None)
-    module = types.ModuleType("__main__")
-    sys.modules["__main__"] = module
     try:
-        exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)
+        exec(compile(source, _FILE, "exec", dont_inherit=True), _module("__main__").__dict__)
     except SystemExit:
         pass
     except BaseException as error:
@@ -104,41 +106,43 @@ def _serve_program(link: socket.socket, source: str) -> None:
 def _finish() -> None:
     """What an interpreter does at its end: wait for threads, run exit handlers, flush."""
     import atexit
-    import threading
 
-    for step in (threading._shutdown, atexit._run_exitfuncs, _flush):  # type: ignore[attr-defined]
+    threads = sys.modules.get("threading")
+    for step in (threads and threads._shutdown, atexit._run_exitfuncs, sys.stdout.flush):
         try:
-            step()
+            if step:
+                step()
         except BaseException:
             continue
 
 
-def _serve_calls(link: socket.socket, source: str, entry: str) -> None:
-    module = types.ModuleType("solution")
-    sys.modules["solution"] = module
+def _serve_calls(link: int, source: str, entry: str, rest: bytes) -> None:
+    module = _module("solution")
     try:
         exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)
         _find(module, entry)
     except BaseException as error:
         kind, body = _said(error)
-        _flush()
         _send(link, *((kind, b"") if kind == b"M" else (b"S", b"the program does not load: " + body)))
         return
-    _flush()
     _send(link, b"V", b"N")
-    while True:
-        name, args, kwargs = wire.decode(_receive(link))
-        try:
-            answer = _encoded(_find(module, name)(*args, **kwargs))
-        except BaseException as error:
-            answer = _said(error)
-        _flush()
-        _send(link, *answer)
+    last = False
+    while not last:
+        frame, rest = _receive(link, rest)
+        calls, last = marshal.loads(frame)
+        for call in calls:
+            name, args, kwargs = marshal.loads(call)
+            try:
+                answer = _encoded(_find(module, name)(*args, **kwargs))
+            except BaseException as error:
+                answer = _said(error)
+            _send(link, *answer)
+    os.close(link)  # the worker reads on while this process is torn down
 
 
-def _find(module: types.ModuleType, entry: str) -> Any:
+def _find(module: Any, entry: str) -> Any:
     """A function of the module, or a method by its dotted name (`Solution.solve`), bound to a fresh instance."""
-    found: Any = module
+    found = module
     for name in entry.split("."):
         found = found() if isinstance(found, type) else found
         if not hasattr(found, name):
@@ -172,26 +176,42 @@ def _said(error: BaseException) -> tuple[bytes, bytes]:
     return b"E", (text[:500] + where).encode("utf-8", "replace")
 
 
-def _flush() -> None:
+def _printed() -> int:
+    """How many bytes were printed so far, this program says: the worker may read several answers at once."""
     try:
         sys.stdout.flush()
-    except BaseException:
-        return
+    except BaseException:  # a candidate's own stdout may raise anything
+        pass
+    try:
+        return min(os.lseek(1, 0, os.SEEK_CUR), 2**62)
+    except OSError:
+        return 0
 
 
-def _send(link: socket.socket, kind: bytes, body: bytes) -> None:
-    link.sendall(wire.frame(kind + body))
+def _send(link: int, kind: bytes, body: bytes) -> None:
+    data = b"%b%b%b%b" % ((9 + len(body)).to_bytes(4, "big"), kind, _printed().to_bytes(8, "big"), body)
+    sent = os.write(link, data)
+    while sent < len(data):
+        sent += os.write(link, data[sent : sent + (1 << 20)])
 
 
-def _receive(link: socket.socket) -> bytes:
-    size = wire.frame_size(_exactly(link, 4))
-    return _exactly(link, size)
+def _receive(link: int, data: bytes) -> tuple[bytes, bytes]:
+    """The next frame, and what has come after it; `data` is what had come after the last."""
+    while len(data) < 4:
+        part = os.read(link, 65536)
+        if not part:
+            os._exit(0)
+        data += part
+    want = 4 + int.from_bytes(data[:4], "big")
+    if len(data) < want:
+        data += _exactly(link, want - len(data))
+    return data[4:want], data[want:]
 
 
-def _exactly(link: socket.socket, size: int) -> bytes:
+def _exactly(link: int, size: int) -> bytes:
     parts: list[bytes] = []
     while size:
-        part = link.recv(min(size, 1 << 20))
+        part = os.read(link, min(size, 1 << 20))
         if not part:
             os._exit(0)
         parts.append(part)
@@ -199,27 +219,37 @@ def _exactly(link: socket.socket, size: int) -> bytes:
     return b"".join(parts)
 
 
-_USUAL = """abc array ast atexit bisect calendar cmath collections collections.abc contextlib copy dataclasses
-datetime decimal enum fractions functools hashlib heapq inspect io itertools json math numbers operator queue random re
-statistics string struct textwrap threading time traceback types typing unicodedata warnings"""
-_FURTHER = """argparse asyncio base64 binascii bz2 codecs colorsys concurrent.futures configparser contextvars copyreg
-csv ctypes difflib email encodings.ascii encodings.idna encodings.latin_1 encodings.utf_16 errno fnmatch getopt glob
-graphlib gzip hmac html html.parser http imaplib importlib.util ipaddress keyword linecache locale logging lzma mailbox
-mimetypes multiprocessing opcode optparse pathlib pickle pkgutil platform posixpath pprint profile reprlib sched secrets
-select selectors shelve shlex shutil signal socket sqlite3 ssl stat stringprep subprocess symtable tarfile tempfile
-timeit token tokenize tracemalloc unittest unittest.mock urllib.parse urllib.request uuid weakref xml.dom.minidom
+_USUAL = "bisect collections collections.abc copy functools heapq itertools math operator random re string types typing"
+_FURTHER = """abc argparse array ast asyncio atexit base64 binascii bz2 calendar cmath codecs colorsys
+concurrent.futures
+configparser contextlib contextvars copyreg csv ctypes dataclasses datetime decimal difflib email encodings.ascii
+encodings.idna encodings.latin_1 encodings.utf_16 enum errno fnmatch fractions getopt glob graphlib gzip hashlib
+hmac html html.parser http imaplib importlib.util inspect io ipaddress json keyword linecache locale logging lzma
+mailbox mimetypes multiprocessing numbers opcode optparse pathlib pickle pkgutil platform posixpath pprint profile
+queue reprlib sched secrets select selectors shelve shlex shutil signal socket sqlite3 ssl stat statistics
+stringprep struct subprocess symtable tarfile tempfile textwrap threading time timeit token tokenize traceback
+tracemalloc unicodedata unittest unittest.mock urllib.parse urllib.request uuid warnings weakref xml.dom.minidom
 xml.etree.ElementTree zipfile zlib zoneinfo"""
 
 
 def warm(everything: bool) -> None:
-    """Import what candidates usually import, so that children share it. Runs once, in the zygote.
+    """Import what candidates import most, so that children share it. Runs once, in the zygote.
 
+    Every module more makes every fork dearer, so what few programs use is left to them.
     `everything`: nearly all of the standard library, for children that can open no file.
     """
-    for name in _USUAL.split() + (_FURTHER.split() if everything else []):
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            continue
+    register = os.register_at_fork
+    # Handlers would run in each child: `random` seeds itself anew there, where verdicts must repeat; locks of other
+    # threads are mended, and there are none.
+    os.register_at_fork = lambda **_: None  # type: ignore[assignment]
+    try:
+        for name in _USUAL.split() + (_FURTHER.split() if everything else []):
+            try:
+                __import__(name)
+            except ImportError:
+                continue
+    finally:
+        os.register_at_fork = register
+    sys.modules["random"].seed(0)  # every child starts from the same state: verdicts repeat
     gc.collect()
     gc.freeze()

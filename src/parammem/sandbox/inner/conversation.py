@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import array
+import _socket
+import marshal
 import os
 import select
-import signal
-import socket
+import struct
 import time
 from typing import Any
 
@@ -22,30 +22,37 @@ _BETTER_NAMES = (
     ("RuntimeError: can't start new thread", "threads"),
 )
 
+_SIGKILL, _SIGXCPU = 9, 24  # the same on every architecture that is served
+
 _LAST_WORDS = 0.3
 """Seconds that a child may take to die after it closed its channel."""
+_ONE_GO = 4
+"""Milliseconds in which a child may give all its answers before they are looked at."""
 
 
 class Conversation:
     """A context manager around one child, from its start to the report of its end."""
 
-    def __init__(self, control: socket.socket, jobs: int, limits: dict[str, Any], text: str = "") -> None:
+    def __init__(self, control: _socket.socket, jobs: int, limits: dict[str, Any], text: str | None = None) -> None:
+        """`text`: what a stdin program reads; None for functions."""
         self.control, self.limits = control, limits
+        self.program = text is not None
         self.seen = 0
-        self.hung_up = self.locked = False
-        self.report: dict[str, Any] | None = None
+        self.hung_up = self.patient = False
+        self.report: tuple[str, int, float, str] | None = None
         self.deadline = time.monotonic() + limits["wall_seconds"] * zygote.PATIENCE + 10
-        self.link, theirs = socket.socketpair()
+        self.link, theirs = _socket.socketpair()
         self.buffer = bytearray()
         self.poller = select.poll()
         self.poller.register(self.link.fileno(), select.POLLIN)
         self.poller.register(jobs, 0)  # tells only of its hanging up
         self.printed = os.memfd_create("stdout")
-        given = _input(text)
-        fds = array.array("i", [theirs.fileno(), self.printed, given])
-        control.sendmsg([wire.encode(limits)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        fds = [self.printed, theirs.fileno()] + ([] if text is None else [_input(text)])
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))
+        control.sendmsg([marshal.dumps(limits, 2)], [rights])
         theirs.close()
-        os.close(given)
+        for given in fds[2:]:  # what stdin reads
+            os.close(given)
 
     def __enter__(self) -> Conversation:
         return self
@@ -55,28 +62,30 @@ class Conversation:
         self.link.close()
         os.close(self.printed)
 
-    def ask(self, payload: bytes) -> Row | None:
-        """Send one frame and read the answer to it; None when the child will never answer again."""
+    def load(self, source: str, entry: str) -> None:
+        """Send the candidate; `listen` hears whether it loads. No entry: a stdin program."""
+        self.send(marshal.dumps((source, entry, not entry), 2))
+
+    def call(self, calls: list[bytes], last: bool = False) -> None:
+        """Send packed calls; each has an answer to `listen` to. After the last ones the child ends by itself."""
+        self.send(marshal.dumps((calls, last), 2))
+        self.patient = last
+
+    def send(self, payload: bytes) -> None:
+        """Send one frame. That the child is gone is noticed by the `listen` that finds nothing more to read."""
         try:
             self.link.sendall(wire.frame(payload))
         except OSError:
-            self.hung_up = True
-            return None
-        return self.listen()
+            return
 
     def listen(self) -> Row | None:
-        """Read one answer."""
-        if not self.locked:
-            first = self._receive() or b"!it died while it was locking itself down"
-            if first[:1] != b"R":
-                return ["refused", b"", b"", first[1:600].decode("utf-8", "replace")]
-            self.locked = True
+        """Read one answer; None when the child will never answer again."""
         data = self._receive()
         return None if data is None else self._row(data)
 
-    def overdrawn(self) -> bool:
-        """Whether, when all was said, it had written more to its scratch folder than it may."""
-        return self.end()["reason"] == "files"
+    def spoilt(self) -> str:
+        """Which limit it turned out to have passed when all was said and it was stopped: "files", "output" or ""."""
+        return "files" if self.end()[0] == "files" else "output" if self.flooded() else ""
 
     def _receive(self) -> bytes | None:
         """The next frame; bytes that came after it wait for the next call."""
@@ -85,10 +94,10 @@ class Conversation:
             if len(self.buffer) >= 4:
                 want = 4 + wire.frame_size(bytes(self.buffer[:4]))
                 if want > self.limits["value_bytes"] + 1024:
-                    return b"Xit returned more than it may"
+                    return b"X" + bytes(8) + b"it returned more than it may"
                 if len(self.buffer) >= want:
                     break
-            part = self._part(1 << 18)
+            part = self._part(1 << 16)
             if not part:
                 self.hung_up = True
                 return None
@@ -99,8 +108,14 @@ class Conversation:
 
     def _part(self, size: int) -> bytes:
         """Some bytes of the child. Ends this worker if the main process is gone or the zygote hangs."""
+        link = self.link.fileno()
+        if self.patient:  # all answers are on their way: better one wake-up than one for each, unless it takes long
+            self.patient = False
+            self.poller.modify(link, 0)
+            self.poller.poll(_ONE_GO)
+            self.poller.modify(link, select.POLLIN)
         ready = {fd for fd, _ in self.poller.poll(max(0, int((self.deadline - time.monotonic()) * 1000)))}
-        if self.link.fileno() not in ready:
+        if link not in ready:
             os._exit(3)
         try:
             return self.link.recv(size)
@@ -108,9 +123,10 @@ class Conversation:
             return b""
 
     def _row(self, answer: bytes) -> Row:
-        kind, body = answer[:1], answer[1:]
-        text = self._stdout()
-        if self.flooded():
+        kind, claimed, body = answer[:1], int.from_bytes(answer[1:9], "big"), answer[9:]
+        claimed = os.fstat(self.printed).st_size if self.program else claimed  # one answer only: no need to ask it
+        text = self._stdout(claimed)
+        if claimed > self.limits["output_bytes"]:
             return ["output", b"", text, ""]
         if kind == b"V":
             return ["value", body, text, ""]
@@ -120,40 +136,56 @@ class Conversation:
         return [_name(_KINDS.get(kind, "undecodable"), error), b"", text, error]
 
     def flooded(self) -> bool:
-        """Whether it printed more than it may."""
+        """Whether it printed more than it may, whatever it says."""
         return os.fstat(self.printed).st_size > self.limits["output_bytes"]
 
-    def _stdout(self) -> bytes:
-        """What was printed since the last answer."""
-        left = self.limits["output_bytes"] - self.seen
-        text = os.pread(self.printed, left, self.seen) if left > 0 else b""
+    def _stdout(self, until: int) -> bytes:
+        """What was printed since the last answer, up to a place the child names; at most what there is and may be."""
+        size = min(until, self.limits["output_bytes"]) - self.seen
+        text = os.pread(self.printed, size, self.seen) if size > 0 else b""
         self.seen += len(text)
         return text
 
-    def end(self) -> dict[str, Any]:
-        """Stop the child and learn how it ended; asked again, the same report."""
+    def end(self) -> tuple[str, int, float, str]:
+        """Stop the child and learn how it ended: reason, wait status, CPU seconds, why it was refused."""
         if self.report is None:
-            if self.hung_up:  # most likely it is dying: let it, so that the report says of what
-                select.select([self.control], [], [], _LAST_WORDS)
-            self.control.send(b"K")
+            # If it hung up it is most likely dying: let it, so that the report says of what.
+            if not (self._hangs_up() and select.select([self.control], [], [], _LAST_WORDS)[0]):
+                self.control.send(b"K")
             self.control.settimeout(max(1.0, self.deadline - time.monotonic()))
             try:
-                self.report = wire.decode(self.control.recv(65536))
-            except (OSError, wire.WireError):
+                data = self.control.recv(65536)
+                reason, status, cpu = zygote.REPORT.unpack_from(data)
+            except (OSError, struct.error, IndexError):
                 os._exit(3)  # no zygote, no worker: the pool replaces both
             self.control.settimeout(None)
-        assert self.report is not None
+            why = data[zygote.REPORT.size :].decode("utf-8", "replace")
+            self.report = zygote.REASONS[reason], status, cpu, why
         return self.report
+
+    def _hangs_up(self) -> bool:
+        """Whether the child has closed its channel, though there may be answers left to read."""
+        self.poller.modify(self.link.fileno(), 0)
+        self.hung_up = self.hung_up or any(fd == self.link.fileno() for fd, _ in self.poller.poll(0))
+        return self.hung_up
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds of the child, which is stopped for it."""
+        return self.end()[2]
 
     def last_row(self, program: bool = False) -> Row:
         """The outcome of a call that was never answered: which limit or act ended the child."""
-        kind, error = self._ending(self.end())
-        if kind == "exit" and program and self.end()["status"] == 0:
-            return ["value", wire.encode(None), self._stdout(), ""]
-        return [kind, b"", self._stdout(), error]
+        kind, error = self._ending()
+        text = self._stdout(self.limits["output_bytes"])
+        if kind == "exit" and program and self.end()[1] == 0:
+            return ["value", wire.encode(None), text, ""]
+        return [kind, b"", text, error]
 
-    def _ending(self, report: dict[str, Any]) -> tuple[str, str]:
-        reason, status = report["reason"], report["status"]
+    def _ending(self) -> tuple[str, str]:
+        reason, status, cpu, why = self.end()
+        if reason == "refused":
+            return reason, why
         if self.flooded():
             return "output", ""
         if reason in ("cpu", "threads", "files", "timeout"):
@@ -161,19 +193,19 @@ class Conversation:
         if not os.WIFSIGNALED(status):
             return "exit", f"it ended its own process with code {os.waitstatus_to_exitcode(status)}"
         number = os.WTERMSIG(status)
-        if reason == "stopped" and number == signal.SIGKILL:
+        if reason == "stopped" and number == _SIGKILL:
             return "undecodable", "it closed or broke its answer channel"
-        if number == signal.SIGXCPU or report["cpu"] >= self.limits["cpu_seconds"]:
+        if number == _SIGXCPU or cpu >= self.limits["cpu_seconds"]:
             return "cpu", ""
-        if number == signal.SIGKILL:
+        if number == _SIGKILL:
             return "memory", "the kernel killed it, most likely for its memory"
+        import signal
+
         return "crash", f"the interpreter crashed ({signal.Signals(number).name})"
 
 
 def _input(text: str) -> int:
     """A descriptor that reads as the text."""
-    if not text:
-        return os.open(os.devnull, os.O_RDONLY)
     given = os.memfd_create("stdin")
     with os.fdopen(os.dup(given), "wb") as file:
         file.write(text.encode("utf-8", "surrogatepass"))

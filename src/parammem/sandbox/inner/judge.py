@@ -6,19 +6,23 @@ the candidate ever takes part in a comparison. The test text is the benchmark's 
 
 from __future__ import annotations
 
+import ast
 import builtins
 import dis
+import functools
 import importlib
-import linecache
 import sys
-import traceback
 import types
-from typing import Any
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from . import wire
+from . import foresight, wire
 from .conversation import Conversation, Row
 
 _FILE = "<tests>"
+_LONG = 200_000
+"""Characters of a test program that is not kept for the next candidate."""
 
 
 class CandidateError(Exception):
@@ -40,17 +44,32 @@ class _Stopped(BaseException):
     """The candidate can answer no more; no `except Exception` of a test may swallow this."""
 
 
-class _Candidate:
-    """Called like the candidate's function; the work is done in its child."""
+class _Unforeseen(BaseException):
+    """The tests made another call than was foreseen."""
 
-    def __init__(self, talk: Conversation, name: str, first: _Candidate | None = None) -> None:
-        self.talk, self.__name__, self._first = talk, name, first or self
+
+class _Candidate:
+    """Called like the candidate's function; the work is done in its child, or has been done there ahead."""
+
+    def __init__(
+        self, talk: Conversation, name: str, foreseen: deque[bytes], all_are: bool, first: _Candidate | None = None
+    ) -> None:
+        self.talk, self.__name__, self.foreseen, self.all_are = talk, name, foreseen, all_are
+        self._first = first or self
         self.row: Row | None = None
+        self.stopped = self.unforeseen = False  # the tests may have swallowed what was raised
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        row = self.talk.ask(wire.encode((self.__name__, args, kwargs)))
+        call = wire.pack((self.__name__, args, kwargs))
+        if not self.foreseen and not self.all_are:
+            self.talk.call([call])
+        elif not self.foreseen or self.foreseen.popleft() != call:
+            self._first.unforeseen = True
+            raise _Unforeseen
+        row = self.talk.listen()
         last = self._first.row = row if row is not None else self.talk.last_row()
         if row is None or last[0] in ("output", "memory"):
+            self._first.stopped = True
             raise _Stopped
         if last[0] == "undecodable" and last[1]:
             return Opaque(last[1] == b"T")
@@ -60,7 +79,12 @@ class _Candidate:
             return wire.decode(last[1])
         except wire.WireError as error:
             self._first.row = ["undecodable", b"", last[2], f"it returned {error}"]
+            self._first.stopped = True
             raise _Stopped from None
+
+    def other(self, name: str) -> _Candidate:
+        """Another function of the same candidate."""
+        return _Candidate(self.talk, name, self.foreseen, self.all_are, self)
 
 
 def _as_exception(error: str) -> Exception:
@@ -75,37 +99,77 @@ def _as_exception(error: str) -> Exception:
     return CandidateError(error)
 
 
-def judge(talk: Conversation, job: dict[str, Any]) -> dict[str, Any]:
-    """Load the candidate, then run the tests. Gives passed, why not, and the candidate's last row."""
-    loaded = talk.ask(wire.encode({"source": job["source"], "entry": job["entry"], "stdin": False}))
-    if loaded is None or loaded[0] != "value":
-        row = loaded or talk.last_row()
-        return {"passed": False, "detail": row[3], "row": row}
-    candidate = _Candidate(talk, job["entry"])
-    detail = _run_tests(candidate, job)
-    return {"passed": detail == "", "detail": detail, "row": candidate.row}
+def judge(start: Callable[[], Conversation], job: dict[str, Any]) -> dict[str, Any]:
+    """Load the candidate in a child that `start` asks for, then run the tests.
+
+    Gives passed, why not (detail), the candidate's last row, and the CPU seconds of the child.
+    """
+    try:
+        return _judge(start(), job, foresee=True)
+    except _Unforeseen:
+        return _judge(start(), job, foresee=False)
 
 
-def _run_tests(candidate: _Candidate, job: dict[str, Any]) -> str:
+def _judge(talk: Conversation, job: dict[str, Any], foresee: bool) -> dict[str, Any]:
+    with talk:
+        talk.load(job["source"], job["entry"])
+        try:
+            prepare = _prepared if len(job["tests"]) < _LONG else _prepared.__wrapped__
+            tests: _Tests | BaseException = prepare(job["tests"], job["preamble"], job["entry"])
+        except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+            tests = error
+        foreseen, all_are = (tests.calls, tests.all_are) if foresee and isinstance(tests, _Tests) else ([], False)
+        if foreseen or all_are:
+            talk.call(foreseen, last=all_are)
+        loaded = talk.listen()
+        if loaded is None or loaded[0] != "value":
+            row = loaded or talk.last_row()
+            return {"passed": False, "detail": row[3], "row": row, "cpu": talk.cpu}
+        candidate = _Candidate(talk, job["entry"], deque(foreseen), all_are)
+        detail = _run_tests(candidate, job, tests) if isinstance(tests, _Tests) else _where(tests, job["tests"])
+        if candidate.unforeseen or (candidate.foreseen and not detail):
+            raise _Unforeseen
+        spoilt = talk.spoilt()
+        row = [spoilt, b"", b"", ""] if spoilt else candidate.row
+        return {"passed": detail == "" and not spoilt, "detail": detail, "row": row, "cpu": talk.cpu}
+
+
+class _Tests(NamedTuple):
+    """A test program, ready to run."""
+
+    preamble: types.CodeType
+    code: types.CodeType
+    calls: list[bytes]
+    """What is foreseen of its calls."""
+    all_are: bool
+    """Whether it makes no others."""
+
+
+@functools.lru_cache(maxsize=256)  # many candidates are tried on one problem
+def _prepared(tests: str, preamble: str, entry: str) -> _Tests:
+    before = compile(preamble, "<preamble>", "exec", dont_inherit=True)
+    tree = ast.parse(tests, _FILE)
+    return _Tests(before, compile(tree, _FILE, "exec", dont_inherit=True), *foresight.calls(tree, entry))
+
+
+def _run_tests(candidate: _Candidate, job: dict[str, Any], tests: _Tests) -> str:
     """Empty when they pass, else why not."""
     space: dict[str, Any] = {"__name__": "tests"}
-    linecache.cache[_FILE] = (len(job["tests"]), None, job["tests"].splitlines(keepends=True), _FILE)
     try:
-        exec(compile(job["preamble"], "<preamble>", "exec", dont_inherit=True), space)
+        exec(tests.preamble, space)
         space[job["entry"]] = space["candidate"] = candidate
-        tests = compile(job["tests"], _FILE, "exec", dont_inherit=True)
         known = space.keys() | vars(builtins).keys()
-        if _all_names(tests) - known:  # the cheap look first: disassembling costs more than most tests
-            for name in _names(tests) - known:
+        if _all_names(tests.code) - known:  # the cheap look first: disassembling costs more than most tests
+            for name in _names(tests.code) - known:
                 space[name] = _outside(name, candidate)
-        exec(tests, space)
+        exec(tests.code, space)
         if callable(space.get("check")):
             space["check"](candidate)
     except _Stopped:
-        return (candidate.row or ["", b"", b"", ""])[3] or "the candidate was stopped"
+        pass
     except BaseException as error:
-        return _where(error)
-    return ""
+        return _where(error, job["tests"])
+    return ((candidate.row or ["", b"", b"", ""])[3] or "the candidate was stopped") if candidate.stopped else ""
 
 
 def _all_names(code: types.CodeType) -> set[str]:
@@ -128,11 +192,14 @@ def _outside(name: str, candidate: _Candidate) -> Any:
     """What a name means that the tests use and do not define: a standard module, or another of its functions."""
     if name in sys.stdlib_module_names:
         return importlib.import_module(name)
-    return _Candidate(candidate.talk, name, candidate)
+    return candidate.other(name)
 
 
-def _where(error: BaseException) -> str:
+def _where(error: BaseException, tests: str) -> str:
     """The exception with the line of the tests it came from."""
-    lines = [frame for frame in traceback.extract_tb(sys.exc_info()[2]) if frame.filename == _FILE]
-    place = f" at test line {lines[-1].lineno}: {lines[-1].line}" if lines else ""
+    line, step = 0, error.__traceback__
+    while step is not None:
+        line = step.tb_lineno if step.tb_frame.f_code.co_filename == _FILE else line
+        step = step.tb_next
+    place = f" at test line {line}: {tests.splitlines()[line - 1].strip()}" if line else ""
     return f"{type(error).__name__}: {error}"[:500] + place[:500]

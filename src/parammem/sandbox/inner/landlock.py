@@ -11,6 +11,7 @@ _READ = 1 << 2 | 1 << 3  # READ_FILE, READ_DIR
 _WRITE = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 14  # write, remove and make files and folders, truncate
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_syscall = ctypes.PyDLL(None).syscall  # looked up once: what a child does for the first time costs it page faults
 
 
 def abi() -> int:
@@ -60,5 +61,5 @@ def _allow(ruleset_fd: int, path: str, rights: int) -> None:
 
 def restrict(ruleset_fd: int) -> None:
     """Put the rules on this process for good; no_new_privs must be set. Raises OSError where refused."""
-    if _libc.syscall(_RESTRICT, ctypes.c_int(ruleset_fd), ctypes.c_uint(0)) != 0:
-        raise OSError(ctypes.get_errno(), "Landlock refused to restrict this process")
+    if _syscall(_RESTRICT, ruleset_fd, 0) != 0:
+        raise OSError("Landlock refused to restrict this process")

@@ -8,13 +8,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import struct
-from dataclasses import dataclass
 
 from . import syscalls
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_prctl = ctypes.PyDLL(None).prctl  # looked up once: what a child does for the first time costs it page faults
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _LOAD, _JUMP, _JEQ, _JSET, _JGE, _AND, _RET = 0x20, 0x05, 0x15, 0x45, 0x35, 0x54, 0x06
 _NR, _ARCH = 0, 4
@@ -38,18 +36,31 @@ def _argument(index: int) -> int:
     return 16 + 8 * index
 
 
-@dataclass(frozen=True)
+class _Fprog(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+
+
 class Program:
-    """A filter, with the places where the process id goes."""
+    """A filter, laid out once for the kernel, with the places where the process id goes."""
 
-    code: bytes
-    own_pid_at: tuple[int, ...]
+    def __init__(self, code: bytes) -> None:
+        marker = struct.pack("=I", _OWN_PID)
+        self.code = code
+        self.own_pid_at = [place for place in range(4, len(code), 8) if code[place : place + 4] == marker]
+        self._buffer = ctypes.create_string_buffer(code, len(code))
+        self._prog = _Fprog(len(code) // 8, ctypes.addressof(self._buffer))
+        self._reference = ctypes.byref(self._prog)
 
-    def bound_to(self, pid: int) -> bytes:
-        code = bytearray(self.code)
+    def install(self, pid: int) -> None:
+        """Put the filter on this process, whose id is `pid`; no_new_privs must be set.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
         for place in self.own_pid_at:
-            struct.pack_into("=I", code, place, pid)
-        return bytes(code)
+            struct.pack_into("=I", self._buffer, place, pid)
+        if _prctl(22, 2, self._reference, 0, 0) != 0:  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+            raise OSError("the kernel refused the seccomp filter")
 
 
 def program(machine: str, opening: str) -> Program:
@@ -67,10 +78,7 @@ def program(machine: str, opening: str) -> Program:
     names = syscalls.ALWAYS.split() + (syscalls.FILE_WRITING.split() if opening == "write" else [])
     rules = {numbers[name]: [_op(_RET, _ALLOW)] for name in names if name in numbers}
     rules |= {numbers[name]: rule for name, rule in _checked(opening).items() if name in numbers}
-    code = head + _search(_segments(rules))
-    marker = struct.pack("=I", _OWN_PID)
-    places = tuple(8 * i + 4 for i, op in enumerate(code) if op[4:] == marker)
-    return Program(b"".join(code), places)
+    return Program(b"".join(head + _search(_segments(rules))))
 
 
 Segment = tuple[int, list[bytes]]
@@ -140,17 +148,6 @@ def _checked(opening: str) -> dict[str, list[bytes]]:
     }
 
 
-class _Fprog(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
-
-
-def install(code: bytes) -> None:
-    """Put the filter on this process; no_new_privs must be set. Raises OSError where the kernel refuses."""
-    buffer = ctypes.create_string_buffer(code, len(code))
-    prog = _Fprog(len(code) // 8, ctypes.addressof(buffer))
-    if _libc.prctl(22, 2, ctypes.byref(prog), 0, 0) != 0:  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
-        raise OSError(ctypes.get_errno(), "seccomp filter refused: " + os.strerror(ctypes.get_errno()))
-
-
 def machine() -> str:
-    return {"arm64": "aarch64", "amd64": "x86_64"}.get(platform.machine().lower(), platform.machine())
+    """The architecture, by the kernel's name for it."""
+    return os.uname().machine

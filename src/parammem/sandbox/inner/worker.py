@@ -3,23 +3,24 @@ outcomes back on stdout. Test programs run here too (judge.py); the zygote was f
 
 from __future__ import annotations
 
+import _socket
+import marshal
 import os
-import socket
-import time
 from typing import Any
 
 from . import wire, zygote
 from .conversation import Conversation, Row
-from .judge import judge
 
 
 def main(level: str, layered: bool) -> None:
     """Serve jobs until stdin ends."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     if os.fork() == 0:
         ours.close()
         try:
             zygote.launch(theirs, level, layered)
+        except BaseException as error:  # heard only if it is not ready yet: then it says why
+            theirs.send(wire.encode({"ready": False, "why": f"{type(error).__name__}: {error}"}))
         finally:
             os._exit(0)
     theirs.close()
@@ -27,7 +28,7 @@ def main(level: str, layered: bool) -> None:
     zygote.silence()  # a test that prints must not write into the pipe
     _answer(answers, ours.recv(65536) or wire.encode({"ready": False, "why": "the zygote died at once"}))
     while header := jobs.read(4):
-        job = wire.decode(jobs.read(wire.frame_size(header)), time.monotonic() + 60)
+        job = marshal.loads(jobs.read(wire.frame_size(header)))
         _answer(answers, wire.encode(_serve(ours, jobs.fileno(), job)))
 
 
@@ -36,39 +37,41 @@ def _answer(answers: Any, payload: bytes) -> None:
     answers.flush()
 
 
-def _serve(control: socket.socket, jobs: int, job: dict[str, Any]) -> Any:
-    limits = job["limits"]
+def _serve(control: _socket.socket, jobs: int, job: dict[str, Any]) -> Any:
     if job["mode"] == "check":
-        with Conversation(control, jobs, limits) as talk:
-            verdict = judge(talk, job)
-            if talk.overdrawn():
-                verdict |= {"passed": False, "row": ["files", b"", b"", ""]}
-            return {**verdict, "cpu": talk.end()["cpu"]}
+        from .judge import judge  # after the fork: children need none of it
+
+        return judge(lambda: Conversation(control, jobs, job["limits"]), job)
     if job["mode"] == "program":
         return [_program(control, jobs, job, text) for text in job["inputs"]]
-    with Conversation(control, jobs, limits) as talk:
+    with Conversation(control, jobs, job["limits"]) as talk:
         rows = _calls(talk, job)
-        if talk.overdrawn():
-            rows[-1] = ["files", b"", rows[-1][2], ""]
-        return [[*row, talk.end()["cpu"]] for row in rows]
+        spoilt = talk.spoilt()
+        if spoilt and rows[-1][0] != spoilt:
+            rows[-1] = [spoilt, b"", rows[-1][2], ""]
+        return [[*row, talk.cpu] for row in rows]
 
 
-def _program(control: socket.socket, jobs: int, job: dict[str, Any], text: str) -> Row:
+def _program(control: _socket.socket, jobs: int, job: dict[str, Any], text: str) -> Row:
     with Conversation(control, jobs, job["limits"], text) as talk:
-        row = talk.ask(wire.encode({"source": job["source"], "entry": "", "stdin": True}))
-        row = row or talk.last_row(program=True)
-        return [*(["files", b"", row[2], ""] if talk.overdrawn() else row), talk.end()["cpu"]]
+        talk.load(job["source"], "")
+        row = talk.listen() or talk.last_row(program=True)
+        spoilt = talk.spoilt()
+        return [*([spoilt, b"", row[2], ""] if spoilt else row), talk.cpu]
 
 
 def _calls(talk: Conversation, job: dict[str, Any]) -> list[Row]:
+    """All calls are sent at once; the child takes them one after the other and answers each before the next."""
     wanted = len(job["calls"])
-    loaded = talk.ask(wire.encode({"source": job["source"], "entry": job["entry"], "stdin": False}))
+    talk.load(job["source"], job["entry"])
+    talk.call(job["calls"], last=True)
+    loaded = talk.listen()
     if loaded is None or loaded[0] != "value":
         row = loaded or talk.last_row()
         return [row] + [[row[0], b"", b"", row[3]] for _ in range(wanted - 1)]
     rows: list[Row] = []
-    for call in job["calls"]:
-        row = talk.ask(call)
+    for _ in range(wanted):
+        row = talk.listen()
         rows.append(row or talk.last_row())
         if row is None or row[0] == "output":
             break

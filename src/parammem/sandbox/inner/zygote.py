@@ -5,17 +5,15 @@ It never sees source, inputs or values: those go between worker and child over a
 
 from __future__ import annotations
 
-import array
+import _socket  # the bare one: `socket` would bring a megabyte of names into every child
 import ctypes
+import marshal
 import os
 import select
-import shutil
-import signal
-import socket
+import struct
 import sys
-import tempfile
 import time
-from dataclasses import replace
+from collections import namedtuple
 from typing import Any
 
 from . import child, landlock, namespaces, seccomp, wire
@@ -23,6 +21,11 @@ from . import child, landlock, namespaces, seccomp, wire
 _TICK = 0.02
 PATIENCE = 10
 """Waiting for a busy CPU stretches the wall limit at most this many times."""
+_KILL = 9
+
+REPORT = struct.Struct("<Bid")
+"""How a child ended: a place in REASONS, its wait status, its CPU seconds; then text, if it was refused."""
+REASONS = ("", "stopped", "cpu", "threads", "files", "timeout", "refused")
 
 
 def readable() -> list[str]:
@@ -55,6 +58,8 @@ def prepare(level: str, user_namespace: bool) -> tuple[child.Cage, child.Cage]:
     first, second = (child.Cage(kind, rules, uid, alone, base) for kind in filters)
     if uid is not None:
         _reach_library()
+        if os.getgroups():
+            os.setgroups([])
     return first, second
 
 
@@ -98,7 +103,7 @@ def silence() -> None:
     os.close(null)
 
 
-def launch(control: socket.socket, level: str, layered: bool) -> None:
+def launch(control: _socket.socket, level: str, layered: bool) -> None:
     """Enter what namespaces there are (if `layered`), then serve runs until the worker goes away."""
     _die_with_parent()
     silence()
@@ -117,10 +122,10 @@ def launch(control: socket.socket, level: str, layered: bool) -> None:
 
 
 def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+    ctypes.CDLL(None).prctl(1, _KILL, 0, 0, 0)
 
 
-def _main(control: socket.socket, level: str, spaces: list[str], hidden: list[str]) -> None:
+def _main(control: _socket.socket, level: str, spaces: list[str], hidden: list[str]) -> None:
     child.warm(everything=level == "nofiles")
     try:
         cages = prepare(level, "user" in spaces)
@@ -129,60 +134,122 @@ def _main(control: socket.socket, level: str, spaces: list[str], hidden: list[st
         return
     layers = {"namespaces": spaces, "hidden": hidden, "landlock_abi": landlock.abi(), "uid": cages[0].uid}
     control.send(wire.encode({"ready": True, "why": "", **layers}))
+    _serve(control, cages)
+
+
+def _serve(control: _socket.socket, cages: tuple[child.Cage, child.Cage]) -> None:
+    """An order is the limits of a run, with the descriptors it uses. When one like the last comes, the child of the
+    next is forked and locked down ahead, while the worker is busy with what this one said."""
+    plan = _plan(cages, b"")
+    spare: _Child | None = None
     while True:
-        message, ancillary, _, _ = control.recvmsg(65536, socket.CMSG_SPACE(4 * 4))
-        if not message:
+        order, ancillary, _, _ = control.recvmsg(4096, _RIGHTS_SPACE)
+        if not order:
             return
-        if message == b"K":
+        if order == b"K":  # for a run that has ended
             continue
-        limits = wire.decode(message)
-        _run(control, cages[1] if limits["file_bytes"] else cages[0], limits, _descriptors(ancillary))
+        fds = ancillary[0][2]
+        repeats = order == plan.order
+        if not repeats:
+            if spare is not None:
+                _discard(spare)
+                spare = None
+            plan = _plan(cages, order)
+        one = spare or _fork(control, plan, fds)
+        control.send(_run(control, plan, one, fds))
+        spare = _fork(control, plan, b"") if repeats and plan.ahead else None
 
 
-def _descriptors(ancillary: Any) -> list[int]:
-    fds = array.array("i")
-    for _, _, data in ancillary:
-        fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    return list(fds)
+_RIGHTS_SPACE = _socket.CMSG_SPACE(4 * 3)
+_Plan = namedtuple("_Plan", "order limits watched cage bounds ahead")
+"""What is worked out once for runs with the same limits. `watched`: the limits that are kept; `ahead`: whether a child
+may be forked before it is asked for."""
+_Child = namedtuple("_Child", "pid talk cage scratch")
+"""A child that is locking itself down or waits for its run; `talk` is the socket on which it says so."""
 
 
-def _run(control: socket.socket, cage: child.Cage, limits: dict[str, Any], fds: list[int]) -> None:
-    scratch = scratch_folder(cage) if limits["file_bytes"] else ""
-    if scratch and cage.rules is not None:
-        cage = replace(cage, rules=landlock.ruleset(readable(), [scratch]))
+def _plan(cages: tuple[child.Cage, child.Cage], order: bytes) -> _Plan:
+    if not order:
+        return _Plan(order, None, None, None, None, False)
+    limits = marshal.loads(order)
+    cage = cages[1] if limits["file_bytes"] else cages[0]
+    watched = limits if cage.filter else {**limits, **_UNLIMITED}
+    return _Plan(order, limits, watched, cage, child.bounds(cage, limits), bool(cage.filter and cage is cages[0]))
+
+
+def _fork(control: _socket.socket, plan: _Plan, rights: bytes) -> _Child:
+    """`rights` are descriptors that are open here and none of the new child's, until they are sent to it."""
+    cage, scratch = plan.cage, ""
+    if plan.limits["file_bytes"]:
+        scratch = scratch_folder(cage)
+        if cage.rules is not None:
+            cage = cage._replace(rules=landlock.ruleset(readable(), [scratch]))
+    talk, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid == 0:
-        _become_child(control, cage, limits, fds, scratch)
-    for descriptor in fds:
+        for unwanted in (control.detach(), talk.detach(), *_descriptors(rights)):
+            os.close(unwanted)
+        _become_child(theirs, cage, plan.bounds, scratch)
+    theirs.close()
+    if scratch and cage.rules is not None:
+        os.close(cage.rules)
+    return _Child(pid, talk, cage, scratch)
+
+
+def _descriptors(rights: bytes) -> list[int]:
+    return [fd for (fd,) in struct.iter_unpack("i", rights)]
+
+
+def _discard(spare: _Child) -> None:
+    os.kill(spare.pid, _KILL)
+    os.waitpid(spare.pid, 0)
+    spare.talk.close()
+
+
+def _run(control: _socket.socket, plan: _Plan, one: _Child, rights: bytes) -> bytes:
+    """Hand the run to a child once it says that it is locked down, watch it to its end, and report."""
+    pid, talk, _, scratch = one
+    try:
+        said = talk.recv(1000)
+        if said == b"R":
+            talk.sendmsg([said], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+    except OSError:
+        said = b""
+    talk.close()
+    for descriptor in _descriptors(rights):
         os.close(descriptor)
-    reason = _watch(control, pid, limits if cage.filter else {**limits, **_UNLIMITED}, scratch)
+    reason = _watch(control, pid, plan.watched, scratch) if said == b"R" else "refused"
     if reason:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, _KILL)
     _, status, used = os.wait4(pid, 0)
     if scratch:
-        reason = "files" if folder_size(scratch) > limits["file_bytes"] else reason
-        shutil.rmtree(scratch, ignore_errors=True)
-        if cage.rules is not None:
-            os.close(cage.rules)
-    report = {"reason": reason, "status": status, "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss}
-    control.send(wire.encode(report))
+        reason = "files" if folder_size(scratch) > plan.limits["file_bytes"] else reason
+        remove_folder(scratch)
+    why = b"" if said == b"R" else said[1:] or b"it died while it was locking itself down"
+    return REPORT.pack(REASONS.index(reason), status, used.ru_utime + used.ru_stime) + why
 
 
-def _become_child(
-    control: socket.socket, cage: child.Cage, limits: dict[str, Any], fds: list[int], scratch: str
-) -> None:
-    """Never returns."""
+def _become_child(talk: _socket.socket, cage: child.Cage, bounds: list[Any], scratch: str) -> None:
+    """Never returns. What the child says about its cage it says before the candidate is within reach."""
     code = 1
     try:
-        control.close()
-        os.dup2(fds[1], 1)
-        os.dup2(fds[2], 0)
-        for descriptor in fds[1:]:
-            os.close(descriptor)
         if scratch:
             os.chdir(scratch)
             os.environ["TMPDIR"] = scratch
-        child.main(fds[0], cage, limits)
+        try:
+            child.lock_down(cage, bounds)
+        except BaseException as error:
+            talk.send(f"!{type(error).__name__}: {error}".encode()[:1000])
+            return
+        talk.send(b"R")
+        os.close(1)  # the first descriptor that comes takes its place
+        _, ancillary, _, _ = talk.recvmsg(1, _RIGHTS_SPACE)
+        talk.close()
+        _, link, *given = _descriptors(ancillary[0][2])
+        if given:
+            os.dup2(given[0], 0)
+            os.close(given[0])
+        child.serve(link)
         code = 0
     finally:
         os._exit(code)
@@ -191,10 +258,26 @@ def _become_child(
 def scratch_folder(cage: child.Cage) -> str:
     """A fresh folder that the child owns."""
     place = next((p for p in ("/tmp", "/var/tmp", "/dev/shm") if os.access(p, os.W_OK)), "/tmp")
-    folder = tempfile.mkdtemp(dir=place, prefix="run-")
+    folder = f"{place}/run-{os.urandom(8).hex()}"
+    os.mkdir(folder, 0o700)
     if cage.uid is not None:
         os.chown(folder, cage.uid, cage.uid)
     return folder
+
+
+def remove_folder(folder: str) -> None:
+    """Delete a folder with all in it, as far as that is possible. Links are not followed."""
+    for parent, folders, files in os.walk(folder, topdown=False):
+        for name in files + folders:
+            path = os.path.join(parent, name)
+            try:
+                os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+            except OSError:
+                continue
+    try:
+        os.rmdir(folder)
+    except OSError:
+        return
 
 
 def folder_size(folder: str) -> int:
@@ -209,26 +292,27 @@ def folder_size(folder: str) -> int:
     return total
 
 
-def _watch(control: socket.socket, pid: int, limits: dict[str, Any], scratch: str) -> str:
+def _watch(control: _socket.socket, pid: int, limits: dict[str, Any], scratch: str) -> str:
     """Wait for the child's end, a word of the worker, or a limit; returns which limit, "stopped", or ""."""
     handle = os.pidfd_open(pid)
     poller = select.poll()
     poller.register(handle, select.POLLIN)
-    poller.register(control.fileno(), select.POLLIN)
+    poller.register(control, select.POLLIN)
     start = time.monotonic()
-    wait = min(limits["cpu_seconds"], limits["wall_seconds"], _TICK)
+    wait = max(1, int(1000 * min(limits["cpu_seconds"], limits["wall_seconds"], _TICK)))
     try:
         while True:
-            ready = {fd for fd, _ in poller.poll(max(1, int(wait * 1000)))}
-            if handle in ready:
+            ready = poller.poll(wait)
+            if not ready:
+                reason = _limit_hit(pid, start, limits, scratch)
+                if reason:
+                    return reason
+                wait = int(2000 * _TICK)
+            elif ready[0][0] == handle or len(ready) > 1:
                 return ""
-            if ready:
+            else:
                 control.recv(1)
                 return "stopped"
-            reason = _limit_hit(pid, start, limits, scratch)
-            if reason:
-                return reason
-            wait = 2 * _TICK
     finally:
         os.close(handle)
 
