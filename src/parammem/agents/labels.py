@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from parammem.agents.concurrent import call
+from parammem.agents.teacher import Teaches, taught
 from parammem.core import ReflectionExample, Task, Trajectory, digest_of
 from parammem.core.reflection import LabelSource
 from parammem.domains.base import Domain
@@ -63,7 +64,9 @@ def label(
     """
     rows: list[ReflectionExample] = []
     questions: list[_Question] = []
-    if how.label == "task-only":
+    if how.label == "task-only" and isinstance(how.domain, Teaches):
+        rows = _from_teacher(how, how.domain, list(tasks.values()))
+    elif how.label == "task-only":
         questions = [_from_task(how, task) for task in tasks.values()]
     for trajectory in trajectories:
         if how.label == "experience" and succeeded.get(trajectory.trajectory_id):
@@ -108,6 +111,13 @@ def _from_feedback(how: Labelling, task: Task, trajectory: Trajectory) -> list[_
 def _from_task(how: Labelling, task: Task) -> _Question:
     seed = int(digest_of(["task-only", task.task_id])[:12], 16)
     return _Question(task, "", "task", how.domain.advise(task.text), how.temperature, seed)
+
+
+def _from_teacher(how: Labelling, domain: Teaches, tasks: Sequence[Task]) -> list[ReflectionExample]:
+    """What a teacher says of each task, by a prompt with one demonstration; read and mended."""
+    found = taught(how.engine, domain, tasks, how.temperature, how.max_tokens)
+    named = {task.task_id: task for task in tasks}
+    return [_row(how, named[name], "", "task", made.text, how.engine.digest) for name, made in found.labels.items()]
 
 
 def _asked(how: Labelling, questions: Sequence[_Question]) -> list[ReflectionExample]:

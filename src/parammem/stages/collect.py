@@ -30,7 +30,8 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     with accounted(engines, "collect", domain, places.work("collect")):
         tasks = read_jsonl(places.tasks("train"), Task)
         actor = engines.open()
-        trajectories = work_on(params, judge, actor, tasks)
+        # Labels from the task alone need nobody's attempts, and a benchmark's train split has thousands of tasks.
+        trajectories = [] if params.collect.label == "task-only" else work_on(params, judge, actor, tasks)
         write_jsonl(places.trajectories, trajectories)
         check_failures(trajectories, params.agent.max_failed_share)
         succeeded = outcomes(params, judge, tasks, trajectories, places)
@@ -113,7 +114,7 @@ def _labelling(params: Params, judge: Domain, engines: Engines, actor: Engine) -
         label=p.label,
         outcome=p.outcome,
         parts=p.parts,
-        engine=engines.open(p.teacher) if p.label == "teacher" else actor,
+        engine=engines.open(p.teacher) if p.teacher and p.label in ("teacher", "task-only") else actor,
         domain=judge,
         max_tokens=params.engine.max_advice_tokens,
         temperature=params.agent.reflector_temperature,

@@ -1,0 +1,81 @@
+"""Labels from the task alone by a teacher that is shown one demonstration (the paper's recipe; its self-improvement,
+where the teacher is the agent's own model, is the same with another engine).
+
+Used by `labels` for label `task-only` on domains that have such a prompt: those of real benchmarks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from parammem.agents.repair import Mended, mend
+from parammem.core import Task, digest_of
+from parammem.engines.base import Engine, Message, Request
+
+TAGS = {"code": "pitfalls", "math": "pitfalls", "qa": "decomposition"}
+"""Domain → the tag that its teaching prompt asks for."""
+ASKED = 3
+"""A teacher whose answer holds no label is asked so often in all, each time for another draw."""
+log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Teaches(Protocol):
+    """A domain with a prompt for teachers."""
+
+    @property
+    def name(self) -> str: ...
+
+    def teach(self, task_text: str) -> tuple[Message, ...]: ...
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a teacher's labelling came to."""
+
+    labels: dict[str, Mended]
+    """Task id → label, in the order of the tasks."""
+    unread: tuple[str, ...]
+    """Tasks for which no answer held a label."""
+
+    def summary(self) -> str:
+        """In one line: how many labels, what was mended how often, how many tasks have none."""
+        counts = Counter(repair for label in self.labels.values() for repair in label.repairs)
+        mended = ", ".join(f"{name} {count}" for name, count in counts.most_common()) or "nothing"
+        return f"{len(self.labels)} labels; mended: {mended}; without a label: {len(self.unread)}"
+
+
+def taught(engine: Engine, domain: Teaches, tasks: Sequence[Task], temperature: float, max_tokens: int) -> Taught:
+    """A label for each task, drawn at this temperature. Raises EngineError as the engine does."""
+    labels: dict[str, Mended] = {}
+    left = list(tasks)
+    for draw in range(ASKED):
+        if not left:
+            break
+        replies = engine.complete([_request(domain, task, temperature, max_tokens, draw) for task in left])
+        for task, (reply, *_) in zip(left, replies, strict=True):
+            made = mend(reply.text, TAGS[domain.name], cut=reply.finish == "length")
+            if made is not None:
+                labels[task.task_id] = made
+        left = [task for task in left if task.task_id not in labels]
+    found = Taught(
+        labels={task.task_id: labels[task.task_id] for task in tasks if task.task_id in labels},
+        unread=tuple(task.task_id for task in left),
+    )
+    log.warning("%s: %s", domain.name, found.summary())
+    return found
+
+
+def _request(domain: Teaches, task: Task, temperature: float, max_tokens: int, draw: int) -> Request:
+    return Request(
+        messages=domain.teach(task.text),
+        temperature=temperature,
+        max_tokens=max_tokens,
+        seed=int(digest_of(["task-only", task.task_id])[:12], 16),
+        first_draw=draw,
+        role="teacher",
+    )
