@@ -1,0 +1,79 @@
+"""Which rows are learned from when experience piles up: caps, reservoir decay, and a share for the anchor.
+
+A pure function over rows. Whether a row stays follows from the row and the dials alone (a hash in place of a random
+number), so a pool that grows by one batch changes by little, and equal pools give equal bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from parammem.config import PoolParams
+from parammem.core import ReflectionExample, digest_of
+
+ANCHOR = "collect"
+"""Origin of the rows that were collected here, on the pipeline's own train tasks."""
+
+
+def select(rows: Sequence[ReflectionExample], dials: PoolParams) -> list[ReflectionExample]:
+    """The rows to learn from, in their order. With every dial at 0 these are all rows.
+
+    - `max_rows`: a weighted reservoir (Efraimidis and Spirakis 2006) of this size. A row weighs 0.5^(age/half_life),
+      where age counts the batches that came after its own; rows of the anchor do not age.
+    - `max_source_share`: no batch gives more than this share of what stays. Where all rows come from a few batches, so
+      that the shares could not add up to one, each may give an equal part.
+    - `min_anchor_share`: this share of what stays is the anchor's, as far as it has rows.
+
+    Args:
+        rows: of one domain, batches in the order in which they came (as `collect` writes them).
+    """
+    if not (dials.max_rows or dials.max_source_share or dials.min_anchor_share):
+        return list(rows)
+    ranked = _ranked(rows, dials)
+    total = min(len(rows), dials.max_rows or len(rows))
+    kept = _fill(rows, ranked, total, dials)
+    while len(kept) < total:  # a cap took rows away, so the shares are of fewer rows now
+        total = len(kept)
+        kept = _fill(rows, ranked, total, dials)
+    return [rows[place] for place in sorted(kept)]
+
+
+def ages(rows: Sequence[ReflectionExample]) -> dict[str, int]:
+    """Batch → how many batches came after it; 0 for the newest, and for the anchor."""
+    batches = list(dict.fromkeys(row.origin for row in rows if row.origin != ANCHOR))
+    return {batch: age for age, batch in enumerate(reversed(batches))} | {ANCHOR: 0}
+
+
+def _ranked(rows: Sequence[ReflectionExample], dials: PoolParams) -> list[int]:
+    """Places of the rows, those that are likeliest to stay first."""
+    old = ages(rows)
+
+    def staying(place: int) -> tuple[float, int]:
+        row = rows[place]
+        chance = (int(digest_of(["pool", dials.seed, row.row_hash])[:13], 16) + 1) / (16**13 + 1)
+        weight = 0.5 ** (old[row.origin] / dials.half_life) if dials.half_life else 1.0
+        return math.log(chance) / max(weight, 1e-300), -place  # log of chance^(1/weight)
+
+    return sorted(range(len(rows)), key=staying, reverse=True)
+
+
+def _fill(rows: Sequence[ReflectionExample], ranked: Sequence[int], total: int, dials: PoolParams) -> set[int]:
+    """At most `total` places that keep to the shares."""
+    anchors = [place for place in ranked if rows[place].origin == ANCHOR]
+    kept = set(anchors[: math.ceil(dials.min_anchor_share * total)])
+    sources = {row.origin for row in rows} - {ANCHOR}
+    cap = math.floor(dials.max_source_share * total) if dials.max_source_share else total
+    if sources and not anchors:
+        cap = max(cap, math.ceil(total / len(sources)))
+    given: Counter[str] = Counter()
+    for place in ranked:
+        origin = rows[place].origin
+        if len(kept) >= total:
+            break
+        if place in kept or (origin != ANCHOR and given[origin] >= cap):
+            continue
+        kept.add(place)
+        given[origin] += 1
+    return kept
