@@ -11,6 +11,7 @@ from parammem.agents import labels
 from parammem.agents.labels import Labelling, label
 from parammem.core import Attempt, Feedback, Reflection, Trajectory
 from parammem.engines.scripted import ScriptedEngine
+from parammem.errors import BudgetExceeded, RequestFailed
 from tests.agents.worlds import Echo, prompt_of, task
 
 TASKS = {one.task_id: one for one in (task(1), task(2), task(3))}
@@ -164,3 +165,28 @@ def test_no_rule_needs_an_answer_key():
     hints = typing.get_type_hints(label) | typing.get_type_hints(Labelling)
     assert "AnswerKey" not in " ".join(str(hint) for hint in hints.values())
     assert not hasattr(labels, "AnswerKey")
+
+
+def test_a_label_that_got_no_answer_is_left_out_and_the_others_are_kept(caplog):
+    class Deaf(ScriptedEngine):
+        """Gives one task no answer, as a server may."""
+
+        def complete(self, requests):
+            if any("question 2" in prompt_of(request) for request in requests):
+                raise RequestFailed("the server said 500")
+            return super().complete(requests)
+
+    deaf = Deaf(lambda request, draw: "said")
+    rows = label(how("task-only", deaf), {n: task(k) for k, n in enumerate(("math-1", "math-2", "math-3"), 1)}, [], {})
+    assert [row.task_id for row in rows] == ["math-1", "math-3"]
+    assert "'math-2'" in caplog.text
+    assert {request.role for request in deaf.requests} == {"teacher"}
+
+
+def test_a_spent_budget_ends_the_labelling():
+    class Poor(ScriptedEngine):
+        def complete(self, requests):
+            raise BudgetExceeded("the budget is used up")
+
+    with pytest.raises(BudgetExceeded):
+        label(how("task-only", Poor("said")), TASKS, [], {})

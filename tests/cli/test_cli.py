@@ -10,13 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from parammem import cli, errors
 from parammem.cli import doctor
 from parammem.cli.reflect import as_json_text, numbered, read_task
+from parammem.config import parse_params
 from parammem.core import Reflection
 from parammem.errors import DataError
+from tests.engines.local_server import LocalServer
 
 HEAVY = ("torch", "transformers", "peft", "great_expectations", "wandb", "datasets", "sklearn", "pandas", "prefect")
 
@@ -138,6 +141,17 @@ def test_doctor_never_fails_on_a_check_that_cannot_run():
     finding = doctor.guarded(broken)
     assert not finding.ready
     assert "make setup" in finding.fix
+
+
+def test_doctor_asks_the_server_for_the_model(repo_root):
+    raw = yaml.safe_load((repo_root / "params.yaml").read_text(encoding="utf-8"))
+    with LocalServer(models=["base"]) as local:
+        for name, there in (("base", True), ("other", False)):
+            raw["engine"] |= {"kind": "openai", "model": name, "server": {"base_url": local.url}}
+            assert doctor.model(parse_params(raw)).ready is there
+    gone = doctor.model(parse_params(raw))
+    assert not gone.ready
+    assert "docs/serving.md" in gone.fix
 
 
 def test_doctor_sees_a_model_folder(tmp_path, repo_root):

@@ -78,13 +78,29 @@ def disk(root: Path) -> Finding:
 
 
 def model(params: Params) -> Finding:
-    """Is the base model's folder there? A name that is no folder here may be a hub name."""
+    """Is the base model's folder there, or does a server have it? A name that is no folder here may be a hub name."""
+    if params.engine.kind == "openai" and params.engine.server is not None:
+        return served(params.engine.model, params.engine.server.base_url, params.engine.server.api_key_env)
     folder = Path(params.engine.model)
     if (folder / "config.json").is_file():
         return Finding("model", True, str(folder))
     return Finding(
         "model", False, f"no model folder {str(folder)!r}", "check out the whole repository, or `make pocket` trains it"
     )
+
+
+def served(name: str, base_url: str, api_key_env: str) -> Finding:
+    """Does the server answer, and has it the model?"""
+    from parammem.engines.openai.account import Account, Terms
+    from parammem.engines.openai.engine import open_model
+    from parammem.engines.openai.server import Server, ServerSettings
+
+    settings = ServerSettings(base_url, api_key_env, timeout_seconds=10, retries=0)
+    try:
+        open_model(Server(settings, Account(Terms())), name)
+    except ParamMemError as error:
+        return Finding("model", False, str(error), "start the server (docs/serving.md), or mend engine.server")
+    return Finding("model", True, f"{name} at {base_url}")
 
 
 def torch_device() -> Finding:
