@@ -55,6 +55,22 @@ def test_collect_reads_what_ingest_wrote(tmp_path):
     assert [one.task.text for _, one in found] == [text_of(n) for n in range(3)]
 
 
+def test_batches_are_read_in_the_order_in_which_they_came(tmp_path):
+    names = [take(tmp_path, [line(row(n))], name=f"{n}.jsonl").event.batch for n in range(8)]
+    assert names != sorted(names)
+    assert [origin for origin, _ in read_experience(tmp_path / BATCHES, "code")] == names
+    (tmp_path / BATCHES / "order.txt").unlink()
+    assert [origin for origin, _ in read_experience(tmp_path / BATCHES, "code")] == sorted(names)
+    take(tmp_path, [line(row(7))], name="7.jsonl")
+    assert [origin for origin, _ in read_experience(tmp_path / BATCHES, "code")] == names
+
+
+def test_a_batch_that_the_order_does_not_name_comes_last(tmp_path):
+    names = [take(tmp_path, [line(row(n))], name=f"{n}.jsonl").event.batch for n in range(3)]
+    (tmp_path / BATCHES / "order.txt").write_text(f"{names[2]}\n{names[0]}\n")
+    assert [origin for origin, _ in read_experience(tmp_path / BATCHES, "code")] == [names[2], names[0], names[1]]
+
+
 def test_the_event_stands_in_the_ledger_and_adds_up(tmp_path):
     lines = [line(row(n)) for n in range(40)]
     outcome = take(tmp_path, [*lines, *lines[:4], "{"], share=0.3)

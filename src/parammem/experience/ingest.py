@@ -21,6 +21,7 @@ from filelock import FileLock
 from parammem.core import AnswerKey
 from parammem.core.event import Event, Ingested
 from parammem.core.experience import Experience
+from parammem.core.jsonl import write_text
 from parammem.errors import DataError
 from parammem.experience.convert import Format, Unreadable, read_line
 from parammem.experience.door import PRIVATE, Broken
@@ -52,6 +53,7 @@ def ingest(source: Source, store: Store, actor: str, form: Format | None = None)
         facts = ingested(ledger.read())
         old = next((fact for fact in facts if fact.source == digest), None)
         if old:
+            _write_order(store.root, facts)
             return Outcome(event=old, new=False, files=_files_of(store.root, old))
         known = Known(store.root)
         try:
@@ -246,7 +248,17 @@ def _finish(source: Source, digest: str, sorter: _Sorter, store: Store, ledger: 
     moves += [(sorter.work / name, store.root / place) for name, place in places.items()]
     with _placed([(file, place) for file, place in moves if file.stat().st_size]):
         ledger.append(event, actor)
+    _write_order(store.root, ingested(ledger.read()))
     return Outcome(event=event, new=True, files=_files_of(store.root, event), examples=tuple(sorter.examples))
+
+
+def _write_order(root: Path, facts: list[Ingested]) -> None:
+    """The order of the batches for `collect`, made from the ledger, so that a crash before this costs nothing."""
+    names = list(dict.fromkeys(fact.batch for fact in facts if fact.batch))
+    place = root / BATCHES / "order.txt"
+    text = "".join(f"{name}\n" for name in names)
+    if names and not (place.is_file() and place.read_text(encoding="utf-8") == text):
+        write_text(place, text)
 
 
 def _named(file: Path) -> str:

@@ -91,11 +91,14 @@ def final_verdicts(
 
 
 def read_experience(folder: Path, domain: str) -> list[tuple[str, Experience]]:
-    """(batch, experience) of this domain from all batch files, in the order of their names. Raises RecordError.
+    """(batch, experience) of this domain from all batch files, in the order in which they came. Raises RecordError.
 
-    Task ids get the batch before them: ids of other agents may be the same as ours.
+    order.txt in the folder names the batches one a line, the oldest first; those that it does not name come last, by
+    name. Task ids get the batch before them: ids of other agents may be the same as ours.
     """
-    files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+    listed = folder / "order.txt"
+    order = {name: place for place, name in enumerate(listed.read_text().split())} if listed.is_file() else {}
+    files = sorted(folder.glob("*.jsonl"), key=lambda file: (order.get(file.stem, len(order)), file.stem))
     found = []
     for file in files:
         for one in read_jsonl(file, Experience):
