@@ -77,3 +77,15 @@ def test_the_same_rows_give_the_same_bytes(places):
         validate.run(parsed(validate={"max_quarantined": 1.0}), "math")
         found.append([file.read_bytes() for file in (places.validated, places.quarantine, places.validation)])
     assert found[0] == found[1]
+
+
+def test_a_recalled_row_is_set_aside_and_all_else_stays(places):
+    validate.run(parsed(validate={"max_quarantined": 1.0}), "math")
+    before = read_jsonl(places.validated, ReflectionExample)
+    places.recalled.write_text(f"# withdrawn\n{before[2].row_hash}\n")
+    validate.run(parsed(validate={"max_quarantined": 1.0}), "math")
+    after = read_jsonl(places.validated, ReflectionExample)
+    assert after == [row for row in before if row.row_hash != before[2].row_hash]
+    withdrawn = [item.row for item in lines(places)[2] if item.reasons == ("recalled",)]
+    assert withdrawn[0] == before[2]
+    assert lines(places)[0] == lines(places)[1]

@@ -37,6 +37,11 @@ class Places:
         return self.root / "data" / "quarantine" / f"{self.domain}.jsonl"
 
     @property
+    def recalled(self) -> Path:
+        """Hashes of rows that may never be trained on again, of all domains."""
+        return self.root / "data" / "recalled.txt"
+
+    @property
     def validation(self) -> Path:
         """The stable summary of what validation found."""
         return self.root / "reports" / "validation" / f"{self.domain}.json"

@@ -14,11 +14,21 @@ from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
 
 
+RECALLED = "recalled"
+"""The reason of rows that `parammem audit recall` withdrew."""
+
+
 class SetAside(Record):
     """A row that may not be trained on, whole, with the rules it broke."""
 
     row: ReflectionExample
     reasons: tuple[str, ...]
+
+
+def read_recalled(path: Path) -> frozenset[str]:
+    """Hashes of rows that were withdrawn for good, one a line; lines with # are for people."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
@@ -30,13 +40,17 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     from parammem.validation import explain, validate_rows
 
     places = Places(root, domain)
-    rows = read_jsonl(places.reflections, ReflectionExample)
+    collected = read_jsonl(places.reflections, ReflectionExample)
+    withdrawn = read_recalled(places.recalled)
+    rows = [row for row in collected if row.row_hash not in withdrawn]
     evaluation = [t.text for split in ("eval", "unseen") for t in read_jsonl(places.tasks(split), Task)]
     # Pocket advice is parsed into claims; on real benchmarks advice is free prose.
     claims = None if params.benchmarks.sources else open_domain(params, domain).hypotheses
     verdict = validate_rows(rows, evaluation, params.validate_, domain, claims, docs=places.data_docs)
     write_jsonl(places.validated, [rows[i] for i in verdict.kept])
-    write_jsonl(places.quarantine, [SetAside(row=rows[q.row], reasons=q.reasons) for q in verdict.quarantined])
+    recalled = [SetAside(row=row, reasons=(RECALLED,)) for row in collected if row.row_hash in withdrawn]
+    broken = [SetAside(row=rows[q.row], reasons=q.reasons) for q in verdict.quarantined]
+    write_jsonl(places.quarantine, [*recalled, *broken])
     write_text(places.validation, json.dumps(verdict.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
     if not verdict.passed:
         raise ValidationFailed(explain(verdict))
