@@ -11,7 +11,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -258,7 +258,8 @@ def _write_order(root: Path, facts: list[Ingested]) -> None:
     place = root / BATCHES / "order.txt"
     text = "".join(f"{name}\n" for name in names)
     if names and not (place.is_file() and place.read_text(encoding="utf-8") == text):
-        write_text(place, text)
+        with suppress(OSError):  # the batch is in; a full disk here is mended by the next ingest
+            write_text(place, text)
 
 
 def _named(file: Path) -> str:
