@@ -145,3 +145,37 @@ def rebuild(
     typer.echo(done.model_dump_json(indent=2) if as_json else render_rebuilt(done))
     if not done.identical:
         raise LineageError(f"{done.adapter[:16]} is {done.verdict}")
+
+
+@app.command()
+def recall(
+    row: Annotated[str, typer.Option("--row", help="Hash of the row (8 digits or more), or words of its text.")],
+    execute: Annotated[bool, typer.Option("--execute", help="Do it; without this nothing is changed.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the ledger.")] = "asked for by a person",
+    as_json: AsJson = False,
+) -> None:
+    """Withdraw a row: who saw it and what follows; with --execute, roll back, rebuild without it, and prove it gone."""
+    from parammem.lineage import execute_recall, plan_recall, render_done, render_plan
+
+    plan = plan_recall(Path(), row)
+    if not execute:
+        typer.echo(plan.model_dump_json(indent=2) if as_json else render_plan(plan))
+        typer.echo("nothing was changed; --execute does it", err=True)
+        return
+    done = execute_recall(Path(), plan, reason, say=lambda line: typer.echo(line, err=True))
+    typer.echo(done.model_dump_json(indent=2) if as_json else f"{render_plan(plan)}\n{render_done(done)}")
+
+
+@app.command()
+def blame(
+    batch: Annotated[bool, typer.Option("--batch", help="Bisect over experience batches: the only way so far.")] = True,
+    domain: Domain = "code",
+    arm: Annotated[str, typer.Option("--arm", help="Whose outcomes are compared.")] = "paramagent",
+    as_json: AsJson = False,
+) -> None:
+    """Find the experience batch that hurt, in about log2(n) trainings."""
+    from parammem.lineage import blame_batches, render_blame
+
+    assert batch
+    done = blame_batches(Path(), domain, arm, say=lambda line: typer.echo(line, err=True))
+    typer.echo(done.model_dump_json(indent=2) if as_json else render_blame(done))

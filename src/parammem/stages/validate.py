@@ -7,12 +7,12 @@ from pathlib import Path
 
 from parammem.config import Params
 from parammem.core import ReflectionExample, Task, read_jsonl, write_jsonl
-from parammem.core.jsonl import write_text
+from parammem.core.experience import Experience
+from parammem.core.jsonl import iter_jsonl, write_text
 from parammem.core.record import Record
 from parammem.errors import ValidationFailed
 from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
-
 
 RECALLED = "recalled"
 """The reason of rows that `parammem audit recall` withdrew."""
@@ -31,6 +31,10 @@ def read_recalled(path: Path) -> frozenset[str]:
     return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
+def _of(domain: str, row: Experience) -> bool:
+    return row.task.domain == domain
+
+
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     """Writes data/validated/, data/quarantine/ and reports/validation/; Data Docs beside it.
 
@@ -44,6 +48,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     withdrawn = read_recalled(places.recalled)
     rows = [row for row in collected if row.row_hash not in withdrawn]
     evaluation = [t.text for split in ("eval", "unseen") for t in read_jsonl(places.tasks(split), Task)]
+    evaluation += [e.task.text for file in places.fresh for e in iter_jsonl(file, Experience) if _of(domain, e)]
     # Pocket advice is parsed into claims; on real benchmarks advice is free prose.
     claims = None if params.benchmarks.sources else open_domain(params, domain).hypotheses
     verdict = validate_rows(rows, evaluation, params.validate_, domain, claims, docs=places.data_docs)

@@ -1,0 +1,71 @@
+"""A planted row is found in exactly the adapters that saw it, and a rebuild without it proves its absence."""
+
+from __future__ import annotations
+
+import pytest
+
+from parammem.errors import LineageError
+from parammem.lineage import audit_page, execute_recall, plan_recall, render_plan, trace_rows, verify
+from parammem.lineage.events import read_life
+from tests.lineage.life import Life, dvc
+from tests.lineage.test_verify import git
+
+ANSWERS = ("promote", "promote", "promote", "refuse", "promote", "refuse", "promote", "promote")
+
+
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory) -> Life:
+    """Eight batches; the planted row comes with the third."""
+    life = Life(tmp_path_factory.mktemp("eight") / "repo")
+    for answer in ANSWERS:
+        life.generation(3, answer)
+    return life
+
+
+def test_the_plan_names_exactly_the_adapters_that_saw_a_row_of_batch_three(eight):
+    truth = eight.truth
+    row = truth.rows_of_batch[2][1]
+    before = git(eight.root, "status", "--porcelain"), git(eight.root, "rev-parse", "HEAD")
+    plan = plan_recall(eight.root, row)
+    expected = [a for a, rows in zip(truth.adapters, truth.rows, strict=True) if row in rows]
+    assert len(expected) == 6
+    assert [one.digest for one in plan.trace.adapters] == expected
+    assert [(one.champion, one.version) for one in plan.fallbacks] == [(8, 2)]
+    assert "from v8 to v2" in render_plan(plan)
+    assert (git(eight.root, "status", "--porcelain"), git(eight.root, "rev-parse", "HEAD")) == before
+
+
+def test_a_row_of_the_first_batch_leaves_no_champion(eight):
+    plan = plan_recall(eight.root, eight.truth.rows_of_batch[0][0])
+    assert [(one.champion, one.version) for one in plan.fallbacks] == [(8, 0)]
+    assert "nobody" in render_plan(plan)
+
+
+def test_several_rows_cannot_be_recalled_by_one_word(eight):
+    with pytest.raises(LineageError, match="means 24 rows"):
+        plan_recall(eight.root, "largest")
+
+
+@pytest.mark.integration
+def test_recall_rolls_back_rebuilds_without_the_row_and_proves_it(eight):
+    root, truth = eight.root, eight.truth
+    row = truth.rows_of_batch[2][1]
+    done = execute_recall(root, plan_recall(root, row), "planted")
+    assert done.merged
+    assert len(done.proof) == 3
+    assert dvc(root, "checkout").returncode == 0
+    rows = (root / "models/reflectors/code/rows.txt").read_text().split()
+    assert row not in rows
+    assert sorted([*rows, row]) == sorted(truth.rows[-1])
+    life = read_life(root)
+    assert life.champion("code").version == 2  # pyright: ignore[reportOptionalMemberAccess]
+    assert done.adapters["code"] not in truth.adapters
+    [trace] = trace_rows(root, row)
+    assert trace.recalled is not None
+    assert [one.digest for one in trace.adapters] == truth.adapters[2:]
+    assert verify(root).broken == ()
+    assert audit_page(root, "v9").digest == done.adapters["code"]
+    assert git(root, "worktree", "list").count("\n") == 0
+    again = plan_recall(root, row)
+    assert again.known
+    assert again.fallbacks == ()
