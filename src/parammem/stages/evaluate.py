@@ -25,6 +25,7 @@ from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.embeddings import embed
 from parammem.engines.base import Engine, Request
 from parammem.evaluation.records import AdviceDraws, OpenTask, Run
+from parammem.experience.pool import select
 from parammem.reflectors.base import Reflector, SamplingReflector
 from parammem.reflectors.parametric import ParamMem, Untrained, read_adapter
 from parammem.reflectors.retrieved import Constant, Retrieved
@@ -88,7 +89,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
 
 def _bench(params: Params, places: Places, engines: Engines) -> Bench:
     judge, actor = open_domain(params, places.domain), engines.open()
-    rows = read_jsonl(places.validated, ReflectionExample)
+    rows = select(read_jsonl(places.validated, ReflectionExample), params.pool)  # those that training had
     reflectors: dict[str, Reflector] = {"trained": _adapted(places.reflector, engines, judge)}
     reflectors["untrained"] = Untrained(actor, judge)
     for control in params.train.controls:

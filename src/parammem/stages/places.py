@@ -37,6 +37,11 @@ class Places:
         return self.root / "data" / "quarantine" / f"{self.domain}.jsonl"
 
     @property
+    def fresh(self) -> list[Path]:
+        """Experience that was kept for judging, of all domains: never trained on."""
+        return sorted((self.root / "data" / "fresh").glob("*.jsonl"))
+
+    @property
     def recalled(self) -> Path:
         """Hashes of rows that may never be trained on again, of all domains."""
         return self.root / "data" / "recalled.txt"

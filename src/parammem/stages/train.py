@@ -10,6 +10,7 @@ from pathlib import Path
 from parammem.config import Params
 from parammem.core import AnswerKey, ReflectionExample, read_jsonl
 from parammem.domains.conventions import parse_claims
+from parammem.experience.pool import select
 from parammem.pocket.mixture import advice_text
 from parammem.pocket.world import World
 from parammem.stages.contamination import verdict_on, write_verdict
@@ -30,7 +31,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     cache, which ends with the stage.
     """
     places = Places(root, domain)
-    rows = read_jsonl(places.validated, ReflectionExample)
+    rows = select(read_jsonl(places.validated, ReflectionExample), params.pool)
     contamination = verdict_on(params, rows, places, open_domain(params, domain))
     _train(params, rows, places.reflector, "reflector", places)
     write_verdict(contamination, places.reflector)
