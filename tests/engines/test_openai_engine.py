@@ -142,8 +142,8 @@ def test_usage_is_summed_by_role_and_model():
     assert spent["actor", "base"][2:] == (1, 3, 20, 0.0)
     assert spent["reflector", "base"][2:] == (1, 2, 40, 0.0)  # the prompt of two draws is paid once
     assert spent["teacher", "other"][2:] == (1, 1, 9, 0.0)
-    for place, name in ((3, "prompt_tokens"), (4, "completion_tokens")):
-        assert sum(one[place] for one in spent.values()) == sum(usage[name] for usage in of_log)
+    for name in ("prompt_tokens", "completion_tokens"):
+        assert sum(getattr(one, name) for one in spent.values()) == sum(usage[name] for usage in of_log)
 
 
 def test_engines_for_servers_are_concurrent_and_others_are_not(tmp_path):

@@ -165,8 +165,8 @@ def test_after_kill_9_nothing_that_was_recorded_is_asked_again_and_the_counts_ar
     assert len(recorded(root)) == len(set(recorded(root))) == len(unbroken)
     assert read_jsonl(Places(root, DOMAIN).trajectories, Trajectory) == wanted
     spent = Store(root / CACHE).spent()
-    for name, place in (("prompt_tokens", 3), ("completion_tokens", 4)):
+    for name in ("prompt_tokens", "completion_tokens"):
         whole, logged = sum(one[name] for one in unbroken), sum(asked.usage.get(name, 0) for asked in local.chats)
-        assert whole <= sum(one[place] for one in spent) <= logged
+        assert whole <= sum(getattr(one, name) for one in spent) <= logged
         if not repeated:
             assert whole == logged

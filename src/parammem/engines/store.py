@@ -56,8 +56,12 @@ class Spent(NamedTuple):
     usd: float
 
     def plus(self, other: Spent) -> Spent:
-        sums = (mine + more for mine, more in zip(self[2:], other[2:], strict=True))
-        return Spent(self.role, self.model, *sums)
+        return self._replace(
+            requests=self.requests + other.requests,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            usd=self.usd + other.usd,
+        )
 
 
 class Store:
