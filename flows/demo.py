@@ -27,12 +27,12 @@ DOMAIN = "code"
 POISONED = 3
 SETTINGS = {
     "domains": [DOMAIN],
-    "tasks": {"train": 24, "bank": 0, "eval": 80, "unseen": 0 + 10},
+    "tasks": {"train": 24, "bank": 0, "eval": 80, "unseen": 10},
     "engine": {"cache": ".cache/completions"},
     "collect": {"trajectories": 1},
     "validate": {"min_rows": 1},
     "train": {"max_steps": 120, "controls": [], "checkpoint_every": 60, "held_out": 0.0},
-    "gate": {"fresh_tasks": 80},
+    "gate": {"fresh_tasks": 80, "min_power": 0.0},
     "experience": {"fresh_share": 0.25},
     "tracking": {"mode": "off"},
     "improve": {"min_new_rows": 40, "max_hours": 0, "drift_points": 0, "stages": ["train"]},
@@ -57,15 +57,17 @@ def main() -> int:
         print(f"Prefect server: {os.environ['PREFECT_API_URL']}", flush=True)
         play(root, given.batches)
     report(root, given.folder)
-    print(f"{(time.monotonic() - started) / 60:.1f} minutes")
+    used = sum(os.times()[:4])
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes, {used / 60:.1f} of them of one core's time")
     return 0
 
 
 def make_repository(folder: Path) -> Path:
-    """A clone of the working tree's tracked files, with small settings, a DVC remote beside it and an identity."""
+    """A copy of the working tree without what git ignores: small settings, a DVC remote beside it, an identity."""
     root = folder / "repo"
     root.mkdir(parents=True)
-    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listing.split("\0")):
         if (ROOT / name).is_file() and not name.startswith(("ledger/", "data/experience/", "data/fresh/")):
             (root / name).parent.mkdir(parents=True, exist_ok=True)

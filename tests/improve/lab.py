@@ -96,6 +96,7 @@ def write_params(root: Path, **improve: Any) -> None:
     raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     raw["domains"] = ["code"]
     raw["improve"] |= {"min_new_rows": 20, "max_hours": 0, "stages": ["train"], "wait_seconds": 60, **improve}
+    raw["gate"]["min_power"] = 0
     raw["experience"]["fresh_share"] = 0.2
     (root / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
 

@@ -93,5 +93,8 @@ def quick(command: list[str], root: Path) -> subprocess.CompletedProcess[str]:
 
 
 def _shown(command: list[str]) -> str:
+    """A command as a person would type it: its first words, without the interpreter and git's settings."""
     words = command[1:] if command[0] == sys.executable else command
-    return " ".join(words[:5])
+    settings = {place for place, word in enumerate(words) if word == "-c"}
+    shown = [word for place, word in enumerate(words) if not {place, place - 1} & settings]
+    return " ".join(shown[:5])

@@ -1,0 +1,110 @@
+"""Facts about a deployment as people make it: a server, `prefect deploy --all`, and a process worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows import ROOT
+from flows.serve import local_server
+from parammem.core.event import Ingested
+from parammem.improve.pool import ledger_at
+from tests.improve.lab import drop_batch, git, make_lab, write_params
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
+PATIENCE = 600
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A lab with this repository's flows and deployments, in which improve is due every 20 seconds."""
+    root = make_lab(tmp_path)
+    write_params(root, min_new_rows=1000)
+    shutil.copytree(ROOT / "flows", root / "flows", ignore=shutil.ignore_patterns("__pycache__"))
+    settings = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    for one in settings["deployments"]:
+        one["schedules"] = [{"interval": 20}] if one["entrypoint"].endswith(":improve") else []
+    (root / "prefect.yaml").write_text(yaml.safe_dump(settings))
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "flows")
+    return root
+
+
+@contextmanager
+def worker(root: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    log = (root.parent / "worker.log").open("wb")
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "parammem", "--type", "process"]
+    process = subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=60)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+            log.close()
+
+
+def prefect(root: Path, environment: dict[str, str], *words: str) -> str:
+    command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def post(api: str, path: str, body: dict[str, Any]) -> Any:
+    request = urllib.request.Request(
+        f"{api}/{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def completed(api: str) -> list[dict[str, Any]]:
+    """Runs of improve that a schedule started and that ended well."""
+    runs = post(api, "flow_runs/filter", {"flows": {"name": {"any_": ["improve"]}}})
+    return [run for run in runs if run["state_type"] == "COMPLETED" and run["auto_scheduled"]]
+
+
+def wait_for(what: Callable[[], Any], log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < deadline, log.read_text(errors="replace")[-5000:]
+        time.sleep(1)
+
+
+def test_an_interval_fires_and_finishes_an_improve_run(root, tmp_path):
+    drop_batch(root, "one")
+    log = tmp_path / "worker.log"
+    home = {"PREFECT_HOME": str(tmp_path / "prefect"), "PYTHONPATH": str(ROOT / "src")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", home["PREFECT_HOME"])
+        with local_server(tmp_path / "prefect") as api:
+            environment = {**os.environ, **home, "PREFECT_API_URL": api}
+            prefect(root, environment, "work-pool", "create", "parammem", "--type", "process")
+            said = prefect(root, environment, "deploy", "--all")
+            with worker(root, environment):
+                wait_for(lambda: completed(api), log)
+            assert said.count("successfully created") == 4, said
+            artifacts = post(api, "artifacts/filter", {})
+    facts = [event.fact for event in ledger_at(root, "refs/heads/improve")]
+    assert [fact.name for fact in facts if isinstance(fact, Ingested)] == ["one.jsonl"]
+    assert (root / "data/inbox/done/one.jsonl").is_file()
+    assert git(root, "status", "--porcelain") == ""
+    pages = {one["key"]: one["data"] for one in artifacts if one["key"]}
+    assert "needed" in pages["improve"]
+    assert "improve-progress" in pages
