@@ -130,6 +130,8 @@ class _Files:
         whole = self.root / path
         if whole.is_relative_to(self.root) and not whole.is_dir():
             kind = "written" if flags & 3 else "read"
+            if kind == "read" and not whole.exists():
+                return  # the last name of a folder that rmtree opens from within the folder above it
             self.opened.setdefault(whole.relative_to(self.root).as_posix(), kind)
 
 
