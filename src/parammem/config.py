@@ -44,7 +44,7 @@ class SourceParams(Section):
     domain: DomainName
     split: Literal["train", "bank", "eval"]
     benchmark: str
-    """humaneval, mbpp, livecodebench, apps, math, gsm8k, hotpotqa or 2wiki."""
+    """humaneval, mbpp, livecodebench, apps, problems, math, gsm8k, hotpotqa or 2wiki."""
     path: str = ""
     """File or folder in the original format, seen from data/benchmarks. Empty: the hub."""
     hub: str = ""

@@ -55,7 +55,7 @@ def test_visible_checks_are_those_that_each_benchmark_has():
     assert found["mbpp/11"] == ("first test", 1)
     assert found["mbpp/14"] == ("first test", 1)
     assert found["livecodebench/abc900_a"] == ("public tests", 1)
-    assert found["apps/7"] == ("none", 0)
+    assert next(seen for name, seen in found.items() if name.startswith("apps/7-")) == ("none", 0)
 
 
 def test_a_task_without_visible_checks_has_no_visible_verdict():

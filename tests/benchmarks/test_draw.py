@@ -144,7 +144,8 @@ def test_folders_of_problems_are_read_as_apps_and_math_keep_them(tmp_path):
         (problem / file).write_text(rows.APPS_CALL[field], encoding="utf-8")
     (problem / "metadata.json").write_text('{"difficulty": "introductory"}', encoding="utf-8")
     (item,), _ = items_of("apps", local_rows(tmp_path / "apps"))
-    assert (item.task.task_id, item.key.tags["level"]) == ("apps/0042", "introductory")
+    assert item.task.task_id.startswith("apps/0042-")
+    assert item.key.tags["level"] == "introductory"
     subject = tmp_path / "MATH" / "test" / "algebra"
     subject.mkdir(parents=True)
     (subject / "7.json").write_text(json.dumps({k: v for k, v in rows.math_row(7).items() if k != "idx"}), "utf-8")

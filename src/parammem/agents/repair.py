@@ -92,7 +92,7 @@ def _between(text: str, tag: str, done: list[Repair]) -> str:
 
 
 def _items(text: str, done: list[Repair]) -> list[str]:
-    """The items of the list: at numbers, else at bullets, else at paragraphs. What comes before the first is chatter."""
+    """The items of the list: at numbers, else bullets, else paragraphs. What comes before the first is chatter."""
     lines = _without_farewell(text.splitlines(), done)
     for mark, numbered in ((_ITEM, True), (_BULLET, False)):
         before, items = _split(lines, mark)

@@ -9,6 +9,7 @@ from typing import Any
 
 from parammem.benchmarks.item import Item, Missing, code_item, need
 from parammem.benchmarks.private_tests import decode_tests
+from parammem.core import digest_of
 
 READS = "Write a whole program that reads standard input and prints its answer."
 """Shorter than the n-grams that contamination is judged by: all such tasks share it."""
@@ -18,7 +19,8 @@ def apps(row: Mapping[str, Any], number: int) -> Item:
     """A problem of APPS (Hendrycks et al. 2021, arXiv:2105.09938). Its tests are hidden; the samples that stand in the
     question's text cannot be told apart from prose, so it has no visible check and says so."""
     question, tests = need(dict(row), "question", "input_output")
-    name = str(row.get("problem_id", row.get("id", number)))
+    # APPS numbers the problems of each of its splits from 0, so the number alone names two problems.
+    name = f"{row.get('problem_id', row.get('id', number))}-{digest_of(str(question))[:6]}"
     spec = json.loads(tests) if isinstance(tests, str) and tests.strip() else tests or {}
     solutions = row.get("solutions") or "[]"
     solutions = json.loads(solutions) if isinstance(solutions, str) else list(solutions)
@@ -51,6 +53,15 @@ def livecodebench(row: Mapping[str, Any], number: int) -> Item:
     text = _text(question, starter, entry)
     name = f"livecodebench/{name}"
     return code_item(name, text, question, shared | {"checks": visible}, shared | {"checks": hidden}, "", tags)
+
+
+def problems(row: Mapping[str, Any], number: int) -> Item:
+    """A programming problem without tests and solution: {problem_id, question}. Good for labels from the task alone
+    (`parammem synthesise` writes such a file), and for nothing else: it cannot be judged."""
+    name, question = need(dict(row), "problem_id", "question")
+    tags = {"benchmark": "problems", "visible": "none"}
+    spec = {"entry": "", "checks": []}
+    return code_item(f"problems/{name}", str(question).strip(), str(question), spec, spec, "", tags)
 
 
 def _text(question: str, starter: str, entry: str) -> str:

@@ -90,6 +90,13 @@ def draw(sources: Sequence[Source], folder: Path, seed: int, ngram: int, near_du
     return Drawn(splits=splits, read=tuple(read), left_out=tuple(left_out), contamination=verdict)
 
 
+def draw_source(source: Source, folder: Path, seed: int) -> list[Item]:
+    """The sampled items of one source by itself. Raises DataError as `draw` does."""
+    rows, _ = _rows(source, folder)
+    items, _ = items_of(source.benchmark, rows)
+    return chosen(items, source.where, source.take, source.balance, seed)
+
+
 def _rows(source: Source, folder: Path) -> tuple[list[dict], str]:
     if source.path:
         return local_rows(folder / source.path), ""

@@ -38,7 +38,8 @@ def hub_rows(hub: str, config: str, split: str, revision: str, files: str) -> tu
         config: its configuration; "" for the only one.
         split: e.g. test.
         revision: commit, tag or branch.
-        files: data files to read, for data sets that are not in the hub's own format; "" for the data set's own choice.
+        files: data files to read, for data sets that come with a program of their own (`datasets` runs none any more);
+            "" for the data set's own choice.
 
     Raises:
         DataError: it cannot be had.
@@ -46,12 +47,15 @@ def hub_rows(hub: str, config: str, split: str, revision: str, files: str) -> tu
     from datasets import load_dataset
 
     commit = "" if Path(hub).exists() else _commit(hub, revision)
-    kwargs: dict[str, Any] = {"name": config or None, "split": split, "revision": commit or revision or None}
-    if files:
-        kwargs["data_files"] = {split: files}
+    named = {"name": config or None, "split": split, "revision": commit or revision or None}
     try:
-        found = load_dataset(hub, **kwargs)
-        return [dict(row) for row in found], commit  # pyright: ignore[reportGeneralTypeIssues]
+        if files:
+            place = hub if Path(hub).exists() else f"hf://datasets/{hub}@{commit or revision or 'main'}"
+            kind = "parquet" if files.endswith(".parquet") else "json"
+            found: Any = load_dataset(kind, data_files={split: f"{place}/{files}"}, split=split)
+        else:
+            found = load_dataset(hub, **named)  # pyright: ignore[reportArgumentType]
+        return [dict(row) for row in found], commit
     except Exception as error:  # datasets raises whatever its readers and the network raise
         raise DataError(
             f"data set {hub!r} (config {config or 'default'!r}, split {split!r}, revision {revision or 'none'!r}) "

@@ -11,7 +11,21 @@ import sys
 
 import typer
 
-from parammem.cli import audit, doctor, gate, improve, ingest, pocket, reflect, registry, sandbox, serve, stage, track
+from parammem.cli import (
+    audit,
+    doctor,
+    gate,
+    improve,
+    ingest,
+    pocket,
+    profile,
+    reflect,
+    registry,
+    sandbox,
+    serve,
+    stage,
+    track,
+)
 from parammem.errors import ParamMemError
 
 INTERRUPTED = 130
@@ -48,6 +62,8 @@ app.add_typer(stage.app, name="stage")
 app.command("track")(track.track)
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(pocket.app, name="pocket")
+app.add_typer(profile.app, name="profile")
+app.command("synthesise")(profile.synthesise)
 app.add_typer(serve.app, name="serve")
 app.command("doctor")(doctor.doctor)
 

@@ -22,6 +22,7 @@ from parammem import sandbox
 from parammem.core import AnswerKey, Feedback, Score, Task
 from parammem.domains.prose import Prose
 from parammem.domains.wording import Checked, each, short
+from parammem.engines.base import Message
 from parammem.sandbox.problems import Problem
 
 IMPORTS = (
@@ -50,6 +51,10 @@ class RealCodeDomain(Prose):
         blocks = [block.strip("\n") for block in _FENCE.findall(text)]
         telling = [block for block in blocks if re.search(r"^\s*(?:def|class)\s|input\(|sys\.stdin", block, re.M)]
         return (telling or blocks or [text.strip("\n")])[-1]
+
+    def synthesise(self, task_text: str) -> tuple[Message, ...]:
+        """The prompt that asks a teacher for a new problem in the manner of this one."""
+        return self._ask("synthesise", {"task": task_text})
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
         runs = self._runner.results([(task.visible, candidate) for task, candidate in items])

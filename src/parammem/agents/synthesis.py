@@ -1,0 +1,57 @@
+"""New problems in the manner of given ones, written by a teacher: the paper's second source of code problems.
+
+They have no tests, so they serve for labels from the task alone and for nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from parammem.core import Task, digest_of
+from parammem.engines.base import Engine, Message, Request
+
+LEAST_WORDS = 25
+"""A shorter text is no whole problem."""
+
+
+@runtime_checkable
+class Synthesises(Protocol):
+    """A domain with a prompt that asks for a new problem."""
+
+    def synthesise(self, task_text: str) -> tuple[Message, ...]: ...
+
+
+def synthesised(
+    engine: Engine, domain: Synthesises, given: Sequence[Task], count: int, temperature: float, max_tokens: int
+) -> list[str]:
+    """At most `count` different problems, each asked for after one of the given tasks, in turn.
+
+    Answers without a whole problem, and problems that are there already, are left out; there are no second tries.
+    Raises EngineError as the engine does.
+    """
+    requests = [
+        Request(
+            messages=domain.synthesise(given[place % len(given)].text),
+            temperature=temperature,
+            max_tokens=max_tokens,
+            seed=int(digest_of(["synthesise", given[place % len(given)].task_id])[:12], 16),
+            first_draw=place // len(given),
+            role="teacher",
+        )
+        for place in range(count if given else 0)
+    ]
+    found: dict[str, str] = {}
+    for reply, *_ in engine.complete(requests):
+        problem = problem_in(reply.text) if reply.finish == "stop" else ""
+        if problem:
+            found.setdefault(" ".join(problem.lower().split()), problem)
+    return list(found.values())
+
+
+def problem_in(text: str) -> str:
+    """What stands between the tags; "" if they are not both there, or too little stands between them."""
+    match = re.search(r"<problem>(.*?)</problem>", text, re.DOTALL | re.IGNORECASE)
+    problem = match.group(1).strip() if match else ""
+    return problem if len(problem.split()) >= LEAST_WORDS else ""

@@ -1,0 +1,89 @@
+"""`parammem profile`: whole params files for other set-ups, and putting one in the place of params.yaml. And
+`parammem synthesise`, which some of them need first."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from parammem.cli.options import PARAMS, Domain, ParamsFile
+from parammem.config import load_params
+from parammem.core.jsonl import write_text
+from parammem.errors import ConfigError
+
+app = typer.Typer(no_args_is_help=True, help="Params files for other set-ups: the paper's, a laptop's.")
+KEPT = Path(".cache/params.before.yaml")
+"""The params file that was there before the last `apply`."""
+FOLDER = Path("profiles")
+
+Name = Annotated[str, typer.Argument(help="Name of a profile; `parammem profile list` shows them.")]
+
+
+@app.command("list")
+def list_profiles() -> None:
+    """The profiles there are, each with its first line."""
+    for path in sorted(FOLDER.glob("*.yaml")):
+        typer.echo(f"{path.stem:26} {first_line(path)}")
+
+
+@app.command("show")
+def show(name: Name) -> None:
+    """What `apply` would change in params.yaml."""
+    typer.echo(difference(find(name)) or "params.yaml is this profile already")
+
+
+@app.command("apply")
+def apply(name: Name) -> None:
+    """Put a profile in the place of params.yaml, after showing what changes. Then `dvc repro` runs it."""
+    path = find(name)
+    load_params(path)  # every mistake shows before anything is changed
+    changes = difference(path)
+    if not changes:
+        typer.echo("params.yaml is this profile already")
+        return
+    typer.echo(changes)
+    if PARAMS.is_file():
+        write_text(KEPT, PARAMS.read_text(encoding="utf-8"))
+    write_text(PARAMS, path.read_text(encoding="utf-8"))
+    typer.echo(
+        f"params.yaml is now {path}; the one before is {KEPT}. Its first lines say what it needs. Next: dvc repro"
+    )
+
+
+def find(name: str) -> Path:
+    """The file of a profile. Raises ConfigError, naming the profiles there are."""
+    path = FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml"))) or "none; run from the project's folder"
+        raise ConfigError(f"no profile {name!r}; known: {known}")
+    return path
+
+
+def difference(path: Path) -> str:
+    """A unified diff from params.yaml to a profile; empty if they are the same."""
+    before = PARAMS.read_text(encoding="utf-8").splitlines() if PARAMS.is_file() else []
+    after = path.read_text(encoding="utf-8").splitlines()
+    return "\n".join(difflib.unified_diff(before, after, str(PARAMS), str(path), lineterm="", n=1))
+
+
+def first_line(path: Path) -> str:
+    """The first sentence of the comment that a profile opens with."""
+    with path.open(encoding="utf-8") as lines:
+        return next(lines, "").lstrip("# ").strip()
+
+
+def synthesise(
+    count: Annotated[int, typer.Option(min=1, help="How many problems the teacher is asked for.")],
+    out: Annotated[Path, typer.Option(help="File to write, seen from data/benchmarks.")] = Path("synthesised.jsonl"),
+    domain: Domain = "code",
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Have the teacher of params write new problems for training, in the manner of the train sources' own."""
+    loaded = load_params(params)
+    from parammem.stages import synthesise as room
+
+    made = room.run(loaded, domain, count, out)
+    typer.echo(f"{made} different problems of {count} asked for, in data/benchmarks/{out}")

@@ -1,0 +1,48 @@
+"""synthesise: new problems from a teacher, as a local benchmark file.
+
+It stands beside the pipeline, not in dvc.yaml: its file is a source that `tasks` reads, and money was spent on it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from parammem.agents.synthesis import Synthesises, synthesised
+from parammem.benchmarks.draw import Source, draw_source
+from parammem.config import Params
+from parammem.core import digest_of
+from parammem.core.jsonl import write_text
+from parammem.errors import ConfigError
+from parammem.stages.common import Engines
+from parammem.stages.opening import open_domain
+from parammem.stages.tasks import BENCHMARKS
+
+
+def run(params: Params, domain: str, count: int, out: Path, root: Path = Path(".")) -> int:
+    """Writes `out` (seen from data/benchmarks), a file for the benchmark `problems`; returns how many it holds.
+
+    The problems given to the teacher are the train tasks of the other sources of params. Run again, it asks only for
+    what is not in the completion cache.
+
+    Raises:
+        ConfigError: there are no such sources, or the domain has no prompt for it.
+        EngineError: the teacher could not write.
+    """
+    p = params.benchmarks
+    sources = [s for s in p.sources if (s.domain, s.split) == (domain, "train") and s.benchmark != "problems"]
+    if not sources:
+        raise ConfigError(f"benchmarks.sources: no train source of domain {domain!r} to take problems from; add one")
+    judge = open_domain(params, domain)
+    if not isinstance(judge, Synthesises):
+        raise ConfigError(f"domain {domain!r} has no prompt for new problems; code has")
+    given = [
+        item.task
+        for source in sources
+        for item in draw_source(Source(**source.model_dump(exclude={"domain"})), root / BENCHMARKS, p.seed)
+    ]
+    teacher = Engines(params, root).open(params.collect.teacher)
+    texts = synthesised(teacher, judge, given, count, params.agent.reflector_temperature, params.engine.max_new_tokens)
+    rows = [{"problem_id": digest_of(text)[:12], "question": text, "author": teacher.digest} for text in texts]
+    write_text(root / BENCHMARKS / out, "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
+    return len(rows)
