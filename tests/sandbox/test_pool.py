@@ -114,6 +114,54 @@ def test_a_run_leaves_only_the_worker_and_its_zygote():
         assert left_over(pool) == []
 
 
+def forked_ahead(pool: Pool) -> int:
+    """The child that waits for the next run, once it is there."""
+    end = time.monotonic() + 10
+    worker = pool.members()[0]
+    while time.monotonic() < end:
+        below = descendants(worker)
+        if len(below) == 2 + bool(pool.layers()["namespaces"]):
+            return below[-1]
+        time.sleep(0.01)
+    raise AssertionError(f"no child was forked ahead: {descendants(worker)}")
+
+
+def test_a_child_is_forked_ahead_and_serves_the_next_run_alone():
+    source = "import os\nn = 0\ndef f():\n    global n\n    n += 1\n    return os.getpid(), n"
+    job = Job(source=source, entry="f", calls=[Call()])
+    with Pool(1) as pool:
+        values = [pool.run([job])[0][0].value for _ in range(4)]
+        assert len({pid for pid, _ in values}) == 4
+        assert [n for _, n in values] == [1, 1, 1, 1]
+        forked_ahead(pool)
+
+
+def test_a_child_forked_ahead_has_the_limits_of_its_run():
+    source = "def f(): return len(bytearray(100 * 2**20))"
+    job = Job(source=source, entry="f", calls=[Call()])
+    with Pool(1) as pool:
+        for memory, kind in ((64, "memory"), (64, "memory"), (64, "memory"), (256, "value"), (64, "memory")):
+            assert pool.run([job], Limits(memory_mb=memory))[0][0].kind == kind
+
+
+def test_waiting_ahead_costs_a_run_none_of_its_time():
+    limits = Limits(wall_seconds=0.5)
+    job = Job(source="import time\ndef f():\n    time.sleep(0.2)\n    return 1", entry="f", calls=[Call()])
+    with Pool(1) as pool:
+        assert [pool.run([job], limits)[0][0].kind for _ in range(2)] == ["value", "value"]
+        time.sleep(0.8)
+        assert pool.run([job], limits)[0][0].kind == "value"
+
+
+def test_a_child_forked_ahead_that_died_harms_no_run():
+    with Pool(1) as pool:
+        assert [value_of(pool) for _ in range(3)] == [3, 3, 3]
+        ahead = forked_ahead(pool)
+        os.kill(ahead, signal.SIGKILL)
+        assert wait_until_gone([ahead])
+        assert value_of(pool) == 3
+
+
 def test_many_threads_may_share_a_pool():
     with Pool(2) as pool, ThreadPoolExecutor(6) as threads:
         assert list(threads.map(lambda _: value_of(pool), range(24))) == [3] * 24

@@ -10,7 +10,7 @@ import struct
 import time
 from typing import Any
 
-from . import wire, zygote
+from . import watch, wire, zygote
 
 Row = list[Any]
 """[kind, value bytes, stdout bytes, error]; the pool turns it into an Outcome."""
@@ -40,7 +40,7 @@ class Conversation:
         self.seen = 0
         self.hung_up = self.patient = False
         self.report: tuple[str, int, float, str] | None = None
-        self.deadline = time.monotonic() + limits["wall_seconds"] * zygote.PATIENCE + 10
+        self.deadline = time.monotonic() + limits["wall_seconds"] * watch.PATIENCE + 10
         self.link, theirs = _socket.socketpair()
         self.buffer = bytearray()
         self.poller = select.poll()

@@ -1,4 +1,4 @@
-"""The warm parent of all children of one worker: forks a child per run, watches its limits, reports how it ended.
+"""The warm parent of all children of one worker: forks a child per run, has it watched, reports how it ended.
 
 It never sees source, inputs or values: those go between worker and child over a channel of their own.
 """
@@ -9,18 +9,14 @@ import _socket  # the bare one: `socket` would bring a megabyte of names into ev
 import ctypes
 import marshal
 import os
-import select
 import struct
 import sys
-import time
 from collections import namedtuple
 from typing import Any
 
-from . import child, landlock, namespaces, seccomp, wire
+from . import child, landlock, namespaces, scratch, seccomp, wire
+from .watch import watch
 
-_TICK = 0.02
-PATIENCE = 10
-"""Waiting for a busy CPU stretches the wall limit at most this many times."""
 _KILL = 9
 
 REPORT = struct.Struct("<Bid")
@@ -150,11 +146,10 @@ def _serve(control: _socket.socket, cages: tuple[child.Cage, child.Cage]) -> Non
             continue
         fds = ancillary[0][2]
         repeats = order == plan.order
-        if not repeats:
-            if spare is not None:
-                _discard(spare)
-                spare = None
-            plan = _plan(cages, order)
+        if spare is not None and not (repeats and _waits(spare)):
+            _discard(spare)
+            spare = None
+        plan = plan if repeats else _plan(cages, order)
         one = spare or _fork(control, plan, fds)
         control.send(_run(control, plan, one, fds))
         spare = _fork(control, plan, b"") if repeats and plan.ahead else None
@@ -164,7 +159,7 @@ _RIGHTS_SPACE = _socket.CMSG_SPACE(4 * 3)
 _Plan = namedtuple("_Plan", "order limits watched cage bounds ahead")
 """What is worked out once for runs with the same limits. `watched`: the limits that are kept; `ahead`: whether a child
 may be forked before it is asked for."""
-_Child = namedtuple("_Child", "pid talk cage scratch")
+_Child = namedtuple("_Child", "pid talk cage folder")
 """A child that is locking itself down or waits for its run; `talk` is the socket on which it says so."""
 
 
@@ -179,25 +174,30 @@ def _plan(cages: tuple[child.Cage, child.Cage], order: bytes) -> _Plan:
 
 def _fork(control: _socket.socket, plan: _Plan, rights: bytes) -> _Child:
     """`rights` are descriptors that are open here and none of the new child's, until they are sent to it."""
-    cage, scratch = plan.cage, ""
+    cage, folder = plan.cage, ""
     if plan.limits["file_bytes"]:
-        scratch = scratch_folder(cage)
+        folder = scratch.make(cage.uid)
         if cage.rules is not None:
-            cage = cage._replace(rules=landlock.ruleset(readable(), [scratch]))
+            cage = cage._replace(rules=landlock.ruleset(readable(), [folder]))
     talk, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid == 0:
         for unwanted in (control.detach(), talk.detach(), *_descriptors(rights)):
             os.close(unwanted)
-        _become_child(theirs, cage, plan.bounds, scratch)
+        _become_child(theirs, cage, plan.bounds, folder)
     theirs.close()
-    if scratch and cage.rules is not None:
+    if folder and cage.rules is not None:
         os.close(cage.rules)
-    return _Child(pid, talk, cage, scratch)
+    return _Child(pid, talk, cage, folder)
 
 
 def _descriptors(rights: bytes) -> list[int]:
     return [fd for (fd,) in struct.iter_unpack("i", rights)]
+
+
+def _waits(spare: _Child) -> bool:
+    """Whether it is alive still: it may have waited long."""
+    return os.waitid(os.P_PID, spare.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 
 def _discard(spare: _Child) -> None:
@@ -208,7 +208,7 @@ def _discard(spare: _Child) -> None:
 
 def _run(control: _socket.socket, plan: _Plan, one: _Child, rights: bytes) -> bytes:
     """Hand the run to a child once it says that it is locked down, watch it to its end, and report."""
-    pid, talk, _, scratch = one
+    pid, talk, _, folder = one
     try:
         said = talk.recv(1000)
         if said == b"R":
@@ -218,24 +218,24 @@ def _run(control: _socket.socket, plan: _Plan, one: _Child, rights: bytes) -> by
     talk.close()
     for descriptor in _descriptors(rights):
         os.close(descriptor)
-    reason = _watch(control, pid, plan.watched, scratch) if said == b"R" else "refused"
+    reason = watch(control, pid, plan.watched, folder) if said == b"R" else "refused"
     if reason:
         os.kill(pid, _KILL)
     _, status, used = os.wait4(pid, 0)
-    if scratch:
-        reason = "files" if folder_size(scratch) > plan.limits["file_bytes"] else reason
-        remove_folder(scratch)
+    if folder:
+        reason = "files" if scratch.size(folder) > plan.limits["file_bytes"] else reason
+        scratch.remove(folder)
     why = b"" if said == b"R" else said[1:] or b"it died while it was locking itself down"
     return REPORT.pack(REASONS.index(reason), status, used.ru_utime + used.ru_stime) + why
 
 
-def _become_child(talk: _socket.socket, cage: child.Cage, bounds: list[Any], scratch: str) -> None:
+def _become_child(talk: _socket.socket, cage: child.Cage, bounds: list[Any], folder: str) -> None:
     """Never returns. What the child says about its cage it says before the candidate is within reach."""
     code = 1
     try:
-        if scratch:
-            os.chdir(scratch)
-            os.environ["TMPDIR"] = scratch
+        if folder:
+            os.chdir(folder)
+            os.environ["TMPDIR"] = folder
         try:
             child.lock_down(cage, bounds)
         except BaseException as error:
@@ -253,116 +253,3 @@ def _become_child(talk: _socket.socket, cage: child.Cage, bounds: list[Any], scr
         code = 0
     finally:
         os._exit(code)
-
-
-def scratch_folder(cage: child.Cage) -> str:
-    """A fresh folder that the child owns."""
-    place = next((p for p in ("/tmp", "/var/tmp", "/dev/shm") if os.access(p, os.W_OK)), "/tmp")
-    folder = f"{place}/run-{os.urandom(8).hex()}"
-    os.mkdir(folder, 0o700)
-    if cage.uid is not None:
-        os.chown(folder, cage.uid, cage.uid)
-    return folder
-
-
-def remove_folder(folder: str) -> None:
-    """Delete a folder with all in it, as far as that is possible. Links are not followed."""
-    for parent, folders, files in os.walk(folder, topdown=False):
-        for name in files + folders:
-            path = os.path.join(parent, name)
-            try:
-                os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
-            except OSError:
-                continue
-    try:
-        os.rmdir(folder)
-    except OSError:
-        return
-
-
-def folder_size(folder: str) -> int:
-    """Bytes in use below a folder."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(parent, name)).st_blocks * 512
-            except OSError:
-                continue
-    return total
-
-
-def _watch(control: _socket.socket, pid: int, limits: dict[str, Any], scratch: str) -> str:
-    """Wait for the child's end, a word of the worker, or a limit; returns which limit, "stopped", or ""."""
-    handle = os.pidfd_open(pid)
-    poller = select.poll()
-    poller.register(handle, select.POLLIN)
-    poller.register(control, select.POLLIN)
-    start = time.monotonic()
-    wait = max(1, int(1000 * min(limits["cpu_seconds"], limits["wall_seconds"], _TICK)))
-    try:
-        while True:
-            ready = poller.poll(wait)
-            if not ready:
-                reason = _limit_hit(pid, start, limits, scratch)
-                if reason:
-                    return reason
-                wait = int(2000 * _TICK)
-            elif ready[0][0] == handle or len(ready) > 1:
-                return ""
-            else:
-                control.recv(1)
-                return "stopped"
-    finally:
-        os.close(handle)
-
-
-def _limit_hit(pid: int, start: float, limits: dict[str, Any], scratch: str) -> str:
-    clock = (~pid << 3) | 2  # the child's own CPU clock, all its threads together (clock_getcpuclockid(3))
-    cpu = time.clock_gettime(clock)
-    if cpu >= limits["cpu_seconds"]:
-        return "cpu"
-    if scratch and folder_size(scratch) > limits["file_bytes"]:
-        return "files"
-    outer = _seen_pid(pid)
-    if _threads(outer) > limits["threads"]:
-        return "threads"
-    wall = time.monotonic() - start
-    if wall < limits["wall_seconds"]:
-        return ""
-    blocked = wall - cpu - _queued(outer)
-    return "timeout" if blocked >= limits["wall_seconds"] or wall >= PATIENCE * limits["wall_seconds"] else ""
-
-
-def _seen_pid(pid: int) -> int:
-    """The child's number in this /proc, which may belong to an outer process namespace."""
-    ours = os.readlink("/proc/self")
-    if ours == str(os.getpid()):
-        return pid
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as stat:
-                if stat.read().rpartition(")")[2].split()[1] == ours:
-                    return int(name)
-        except (OSError, IndexError):
-            continue
-    return 0
-
-
-def _threads(pid: int) -> int:
-    try:
-        return len(os.listdir(f"/proc/{pid}/task"))
-    except OSError:
-        return 1
-
-
-def _queued(pid: int) -> float:
-    """Seconds in which the child could have run but had to wait for a CPU; 0 where the kernel does not say."""
-    total = 0
-    try:
-        for name in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{name}/schedstat", encoding="ascii") as stat:
-                total += int(stat.read().split()[1])
-    except (OSError, IndexError, ValueError):
-        return total / 1e9
-    return total / 1e9

@@ -1,0 +1,91 @@
+"""Watching one child: its own end, a word of the worker, or a limit of CPU, wall clock, files or threads."""
+
+from __future__ import annotations
+
+import _socket
+import os
+import select
+import time
+from typing import Any
+
+from . import scratch
+
+_TICK = 0.02
+PATIENCE = 10
+"""Waiting for a busy CPU stretches the wall limit at most this many times."""
+
+
+def watch(control: _socket.socket, pid: int, limits: dict[str, Any], folder: str) -> str:
+    """Wait for the child's end, a word of the worker, or a limit; returns which limit, "stopped", or ""."""
+    handle = os.pidfd_open(pid)
+    poller = select.poll()
+    poller.register(handle, select.POLLIN)
+    poller.register(control, select.POLLIN)
+    start = time.monotonic()
+    wait = max(1, int(1000 * min(limits["cpu_seconds"], limits["wall_seconds"], _TICK)))
+    try:
+        while True:
+            ready = poller.poll(wait)
+            if not ready:
+                reason = _limit_hit(pid, start, limits, folder)
+                if reason:
+                    return reason
+                wait = int(2000 * _TICK)
+            elif ready[0][0] == handle or len(ready) > 1:
+                return ""
+            else:
+                control.recv(1)
+                return "stopped"
+    finally:
+        os.close(handle)
+
+
+def _limit_hit(pid: int, start: float, limits: dict[str, Any], folder: str) -> str:
+    clock = (~pid << 3) | 2  # the child's own CPU clock, all its threads together (clock_getcpuclockid(3))
+    cpu = time.clock_gettime(clock)
+    if cpu >= limits["cpu_seconds"]:
+        return "cpu"
+    if folder and scratch.size(folder) > limits["file_bytes"]:
+        return "files"
+    outer = _seen_pid(pid)
+    if _threads(outer) > limits["threads"]:
+        return "threads"
+    wall = time.monotonic() - start
+    if wall < limits["wall_seconds"]:
+        return ""
+    blocked = wall - cpu - _queued(outer)
+    return "timeout" if blocked >= limits["wall_seconds"] or wall >= PATIENCE * limits["wall_seconds"] else ""
+
+
+def _seen_pid(pid: int) -> int:
+    """The child's number in this /proc, which may belong to an outer process namespace."""
+    ours = os.readlink("/proc/self")
+    if ours == str(os.getpid()):
+        return pid
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as stat:
+                if stat.read().rpartition(")")[2].split()[1] == ours:
+                    return int(name)
+        except (OSError, IndexError):
+            continue
+    return 0
+
+
+def _threads(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 1
+
+
+def _queued(pid: int) -> float:
+    """Seconds in which the child could have run but had to wait for a CPU; 0 where the kernel does not say."""
+    total = 0
+    try:
+        for name in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{name}/schedstat", encoding="ascii") as stat:
+                total += int(stat.read().split()[1])
+    except (OSError, IndexError, ValueError):
+        return total / 1e9
+    return total / 1e9
