@@ -179,3 +179,20 @@ def blame(
     assert batch
     done = blame_batches(Path(), domain, arm, say=lambda line: typer.echo(line, err=True))
     typer.echo(done.model_dump_json(indent=2) if as_json else render_blame(done))
+
+
+@app.command()
+def export(
+    adapter: Annotated[str, typer.Argument(help="A version (v7), a digest, champion, HEAD, or a folder.")],
+    out: Annotated[Path, typer.Argument(help="An empty or new folder, or a new .zip.")],
+    domain: Domain = "code",
+    key: Annotated[
+        Path | None, typer.Option("--key", help="Ed25519 key, PEM; default: one below .cache/audit/.")
+    ] = None,
+) -> None:
+    """Write a signed bundle for an outsider, with a verifier that needs only Python."""
+    from parammem.lineage import export
+
+    done = export(Path(), adapter, out, domain, key)
+    typer.echo(f"wrote {len(done.files)} files to {done.place}")
+    typer.echo(f"public key, to be given by another way than the bundle: {done.key}")

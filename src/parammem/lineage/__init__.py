@@ -5,6 +5,7 @@ Works in a clean clone, offline. What only looks writes nothing but its memory o
 
 from parammem.lineage.answers import AnsweredBy, answered_by
 from parammem.lineage.blame import Blame, blame_batches, render_blame
+from parammem.lineage.export import Exported, export
 from parammem.lineage.findings import Finding, Verification, render_verification
 from parammem.lineage.graph import graph_svg
 from parammem.lineage.page import Page, audit_page, render_page
@@ -21,6 +22,7 @@ __all__ = [
     "AdapterCard",
     "AnsweredBy",
     "Blame",
+    "Exported",
     "Finding",
     "Link",
     "Page",
@@ -34,6 +36,7 @@ __all__ = [
     "audit_page",
     "blame_batches",
     "execute_recall",
+    "export",
     "find_row",
     "graph_svg",
     "plan_recall",
