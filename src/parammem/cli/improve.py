@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from parammem.cli.options import Domain
+
 
 def improve(
     force: Annotated[bool, typer.Option("--force", help="Train although no trigger says so.")] = False,
@@ -33,3 +35,19 @@ def check_champion(
 
     report = evaluate_champion(Path(), plain_tools(person(Path()), typer.echo), night)
     typer.secho(report.headline, bold=True)
+
+
+def generations(
+    domain: Domain = "code",
+    chart: Annotated[Path | None, typer.Option(help="An image to write.", show_default=False)] = None,
+) -> None:
+    """Every challenger and what became of it: solved per slice, forgotten, distinct advice, tokens, rows, time."""
+    from parammem.improve import generations as room
+    from parammem.registry import Ledger
+
+    ledger = Ledger()
+    found = room.generations(ledger.read(), ledger.decision, domain)
+    typer.echo(room.as_text(found))
+    if chart:
+        room.chart(found, chart)
+        typer.echo(f"chart: {chart}")

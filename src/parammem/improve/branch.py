@@ -21,7 +21,7 @@ from parammem.registry.ledger import PLACE as LEDGER
 from parammem.registry.ledger import Ledger
 
 TREES = Path(".cache") / "improve" / "trees"
-GENERATED = ("dvc.lock", "reports/", "pocket/dvc.lock")
+GENERATED = ("dvc.lock", "reports/", "pocket/dvc.lock", "data/experience/order.txt")
 """Where both sides changed these, the branch's own stand until the next rebuild."""
 KEPT = ("checkpoints", "experience", "dvc-site")
 """Folders of .cache that outlive a worktree: each only saves work."""
