@@ -109,3 +109,8 @@ def test_problem_files_are_read_with_errors_that_name_the_line(tmp_path: Path):
     broken.write_text('{"task_id": "a"}\n')
     with pytest.raises(RecordError, match=r"(?s)broken.jsonl:1: .*prompt"):
         read_problems(broken)
+
+
+def test_a_candidate_called_check_is_no_test():
+    assert check_program("def check(x): return x + 1", "check", "assert check(1) == 2").passed
+    assert check_program("def f(x): return x\ndef check(x): return x + 1", "f", "assert check(f(1)) == 2").passed

@@ -108,15 +108,13 @@ class Conversation:
 
     def _part(self, size: int) -> bytes:
         """Some bytes of the child. Ends this worker if the main process is gone or the zygote hangs."""
-        link = self.link.fileno()
         if self.patient:  # all answers are on their way: better one wake-up than one for each, unless it takes long
             self.patient = False
-            self.poller.modify(link, 0)
-            self.poller.poll(_ONE_GO)
-            self.poller.modify(link, select.POLLIN)
-        ready = {fd for fd, _ in self.poller.poll(max(0, int((self.deadline - time.monotonic()) * 1000)))}
-        if link not in ready:
-            os._exit(3)
+            self._hangs_up(_ONE_GO)
+        if not self.hung_up:
+            ready = self.poller.poll(max(0, int((self.deadline - time.monotonic()) * 1000)))
+            if all(fd != self.link.fileno() for fd, _ in ready):
+                os._exit(3)
         try:
             return self.link.recv(size)
         except OSError:
@@ -163,10 +161,13 @@ class Conversation:
             self.report = zygote.REASONS[reason], status, cpu, why
         return self.report
 
-    def _hangs_up(self) -> bool:
-        """Whether the child has closed its channel, though there may be answers left to read."""
-        self.poller.modify(self.link.fileno(), 0)
-        self.hung_up = self.hung_up or any(fd == self.link.fileno() for fd, _ in self.poller.poll(0))
+    def _hangs_up(self, wait: int = 0) -> bool:
+        """Whether the child closes its channel in so many milliseconds, though there may be answers left to read."""
+        if not self.hung_up:
+            link = self.link.fileno()
+            self.poller.modify(link, 0)
+            self.hung_up = any(fd == link for fd, _ in self.poller.poll(wait))
+            self.poller.modify(link, select.POLLIN)
         return self.hung_up
 
     @property

@@ -143,13 +143,36 @@ class _Tests(NamedTuple):
     """What is foreseen of its calls."""
     all_are: bool
     """Whether it makes no others."""
+    names: frozenset[str]
+    """The global names that it looks up, less builtins and the candidate's."""
 
 
 @functools.lru_cache(maxsize=256)  # many candidates are tried on one problem
 def _prepared(tests: str, preamble: str, entry: str) -> _Tests:
     before = compile(preamble, "<preamble>", "exec", dont_inherit=True)
     tree = ast.parse(tests, _FILE)
-    return _Tests(before, compile(tree, _FILE, "exec", dont_inherit=True), *foresight.calls(tree, entry))
+    code = compile(tree, _FILE, "exec", dont_inherit=True)
+    known = {entry, "candidate", *vars(builtins)}
+    # The cheap look first: disassembling costs more than most tests.
+    names = _names(code) - known if _all_names(code) - known - _defined(tree) else set()
+    return _Tests(before, code, *foresight.calls(tree, entry), frozenset(names))
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    """Names that the tests give a meaning to themselves."""
+    found = {statement.name for statement in tree.body if isinstance(statement, ast.FunctionDef)}
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign):
+            found |= {target.id for target in statement.targets if isinstance(target, ast.Name)}
+    return found
+
+
+def _all_names(code: types.CodeType) -> set[str]:
+    """Global and attribute names in a piece of code and the functions in it."""
+    found = set(code.co_names)
+    for inner in code.co_consts:
+        found |= _all_names(inner) if isinstance(inner, types.CodeType) else set()
+    return found
 
 
 def _run_tests(candidate: _Candidate, job: dict[str, Any], tests: _Tests) -> str:
@@ -158,26 +181,18 @@ def _run_tests(candidate: _Candidate, job: dict[str, Any], tests: _Tests) -> str
     try:
         exec(tests.preamble, space)
         space[job["entry"]] = space["candidate"] = candidate
-        known = space.keys() | vars(builtins).keys()
-        if _all_names(tests.code) - known:  # the cheap look first: disassembling costs more than most tests
-            for name in _names(tests.code) - known:
+        for name in tests.names:
+            if name not in space:
                 space[name] = _outside(name, candidate)
         exec(tests.code, space)
-        if callable(space.get("check")):
-            space["check"](candidate)
+        check = space.get("check")
+        if callable(check) and not isinstance(check, _Candidate):
+            check(candidate)
     except _Stopped:
         pass
     except BaseException as error:
         return _where(error, job["tests"])
     return ((candidate.row or ["", b"", b"", ""])[3] or "the candidate was stopped") if candidate.stopped else ""
-
-
-def _all_names(code: types.CodeType) -> set[str]:
-    """Global and attribute names in a piece of code and the functions in it, less those it stores itself."""
-    found = set(code.co_names)
-    for inner in code.co_consts:
-        found |= _all_names(inner) if isinstance(inner, types.CodeType) else set()
-    return found - {"check", "METADATA"}
 
 
 def _names(code: types.CodeType) -> set[str]:
