@@ -40,11 +40,20 @@ VALIDATING = tuple(
     f"validation/{name}.py"
     for name in ("__init__", "frame", "pages", "records", "rules", "secrets", "suite", "validate")
 )
+SAMPLING = (
+    "agents",
+    *(f"engines/{name}.py" for name in "cached concurrent decode forward hf sampling store".split()),
+    "engines/openai",
+    "evaluation",
+    "reflectors",
+    "stages/common.py",
+)
+"""What train draws labels with between rounds of self-teaching; with one round, as in params.yaml, there are none."""
 UNUSED = {
     "tasks": ("engines", "sandbox", *VALIDATING),
     "collect": ("evaluation", "reflectors"),
     "validate": ("engines", "sandbox"),
-    "train": ("benchmarks/__init__.py", "engines/__init__.py", "sandbox", *VALIDATING),
+    "train": ("benchmarks/__init__.py", "engines/__init__.py", "sandbox", *VALIDATING, *SAMPLING),
     "evaluate": ("evaluation/__init__.py", "evaluation/diversity.py", "evaluation/inputs.py"),
     "report": (),
 }

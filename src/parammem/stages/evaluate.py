@@ -35,6 +35,7 @@ from parammem.stages.majority import majority_advice
 from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
 from parammem.stages.protocols import ORACLES, calls_doubled, named, phases_of, under
+from parammem.stages.rounds import earlier_rounds
 
 SLICES: tuple[Literal["eval", "unseen"], ...] = ("eval", "unseen")
 log = logging.getLogger(__name__)
@@ -90,10 +91,11 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
 def _bench(params: Params, places: Places, engines: Engines) -> Bench:
     judge, actor = open_domain(params, places.domain), engines.open()
     rows = select(read_jsonl(places.validated, ReflectionExample), params.pool)  # those that training had
-    reflectors: dict[str, Reflector] = {"trained": _adapted(places.reflector, engines, judge)}
-    reflectors["untrained"] = Untrained(actor, judge)
-    for control in params.train.controls:
-        reflectors[control] = _adapted(places.control(control), engines, judge)
+    base = params.reflector.base
+    reflectors: dict[str, Reflector] = {"trained": _adapted(places.reflector, engines, judge, base)}
+    reflectors["untrained"] = Untrained(engines.open(base) if base else actor, judge)
+    for control in (*params.train.controls, *earlier_rounds(params)):
+        reflectors[control] = _adapted(places.control(control), engines, judge, base)
     if not params.benchmarks.sources:  # the majority of what? Free prose claims nothing that could be counted
         reflectors["majority"] = Constant(majority_advice(places.domain, rows))
     embedding = engines.embed(embed)
@@ -102,9 +104,9 @@ def _bench(params: Params, places: Places, engines: Engines) -> Bench:
     return Bench(params, places, judge, actor, reflectors, tasks, embedding)
 
 
-def _adapted(folder: Path, engines: Engines, judge: Domain) -> ParamMem:
+def _adapted(folder: Path, engines: Engines, judge: Domain, base: str) -> ParamMem:
     adapter = read_adapter(folder)
-    return ParamMem(adapter=adapter, engine=engines.open(adapter=folder), domain=judge)
+    return ParamMem(adapter=adapter, engine=engines.open(base, adapter=folder), domain=judge)
 
 
 def arms(bench: Bench) -> list[Agent]:
@@ -113,7 +115,7 @@ def arms(bench: Bench) -> list[Agent]:
     given = {"none": None, "parametric": bench.reflectors["trained"], "retrieved": bench.reflectors["retrieved"]}
     methods = [get_method(name) for name in bench.params.evaluate.methods]
     found = [Agent(method=m, reflector=given[m.advisor], **shared) for m in methods]
-    for name in ("untrained", *bench.params.train.controls, "majority"):
+    for name in ("untrained", *bench.params.train.controls, *earlier_rounds(bench.params), "majority"):
         if name not in bench.reflectors:
             continue
         found.append(

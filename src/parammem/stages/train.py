@@ -16,6 +16,7 @@ from parammem.pocket.world import World
 from parammem.stages.contamination import verdict_on, write_verdict
 from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
+from parammem.stages.rounds import earlier_rounds, retaught
 from parammem.training.controls import shuffled
 from parammem.training.lora_sft import train_lora
 
@@ -27,12 +28,18 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     """Writes models/reflectors/<domain>/ and models/controls/<domain>/<control>/. Raises as `train_lora` does.
 
     On real benchmarks the rows are first compared with the evaluation questions; contaminated rows stop the stage, and
-    the verdict lies beside the adapter. After a kill nothing is trained twice: what was finished is taken from a
+    the verdict lies beside the adapter. With several rounds, those before the last lie among the controls, and each
+    writes the next one's rows. After a kill nothing is trained twice: what was finished is taken from a
     cache, which ends with the stage.
     """
     places = Places(root, domain)
     rows = select(read_jsonl(places.validated, ReflectionExample), params.pool)
-    contamination = verdict_on(params, rows, places, open_domain(params, domain))
+    judge = open_domain(params, domain)
+    contamination = verdict_on(params, rows, places, judge)
+    for name in earlier_rounds(params):
+        _train(params, rows, places.control(name), name, places)
+        rows = retaught(params, rows, places.control(name), judge, name, root)
+        contamination = verdict_on(params, rows, places, judge)
     _train(params, rows, places.reflector, "reflector", places)
     write_verdict(contamination, places.reflector)
     for control in params.train.controls:
@@ -76,11 +83,12 @@ def _in_order(row: ReflectionExample) -> list[str]:
 
 
 def _train(params: Params, rows: list[ReflectionExample], out: Path, name: str, places: Places) -> None:
-    base = places.root / params.engine.model
+    model = params.reflector.base or params.engine.model
+    base = places.root / model
     train_lora(
         rows,
         open_domain(params, places.domain).advise,
-        base if base.exists() else params.engine.model,
+        base if base.exists() else model,
         params.train,
         out,
         places.checkpoints(name),

@@ -1,0 +1,59 @@
+"""Self-teaching: the adapter of one round labels the train tasks anew, and the next round's is trained on that.
+
+Sample and retrain without filtering, as in the paper (Figure 5). Every round trains on the base model anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from parammem.config import Params
+from parammem.core import ReflectionExample, digest_of
+from parammem.domains import Domain
+
+
+def earlier_rounds(params: Params) -> list[str]:
+    """Names of the rounds before the last; their adapters lie among the controls."""
+    return [f"round-{number}" for number in range(1, params.reflector.rounds)]
+
+
+def retaught(
+    params: Params, rows: Sequence[ReflectionExample], adapter: Path, domain: Domain, name: str, root: Path
+) -> list[ReflectionExample]:
+    """As many rows about the same tasks, with what this round's adapter says of each; one draw per row.
+
+    On real benchmarks what it says is read and mended as a teacher's labels are; a row of which nothing can be read
+    keeps what it had. Raises EngineError as the engine does.
+    """
+    from parammem.agents.repair import mend
+    from parammem.agents.teacher import TAGS, Teaches
+    from parammem.engines.base import Request
+    from parammem.stages.common import Engines
+
+    engine = Engines(params, root).open(params.reflector.base, adapter=adapter)
+    requests = [
+        Request(
+            messages=domain.advise(row.task_text),
+            temperature=params.agent.reflector_temperature,
+            max_tokens=params.engine.max_advice_tokens,
+            seed=int(digest_of(["self-teaching", name, row.task_id])[:12], 16),
+            first_draw=place,
+            role="teacher",
+        )
+        for place, row in enumerate(rows)
+    ]
+    made = []
+    for row, (reply, *_) in zip(rows, engine.complete(requests), strict=True):
+        text = reply.text.strip()
+        if isinstance(domain, Teaches):
+            mended = mend(text, TAGS[domain.name], cut=reply.finish == "length")
+            text = mended.text if mended else ""
+        made.append(_relabelled(row, text, engine.digest) if text else row)
+    return made
+
+
+def _relabelled(row: ReflectionExample, text: str, author: str) -> ReflectionExample:
+    """The row with a new reflection, and with the provenance of one."""
+    said = {"reflection": text, "author": author, "label_source": "self", "part": "task", "trajectory_id": ""}
+    return row.model_copy(update=said | {"outcome": "none"})
