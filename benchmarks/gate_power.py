@@ -16,6 +16,8 @@ import numpy as np
 
 from parammem.core.decision import Guard
 from parammem.gate import Evidence, Rule, SliceOutcomes, decide
+from parammem.gate.rule import alpha_of_look
+from parammem.gate.statistics import power
 
 GUARDS = (Guard(name="simulated", passed=True, detail="guards play no part in this simulation"),)
 FRESH = 1 / 3
@@ -107,10 +109,13 @@ def main() -> None:
     aa = [share(column, asked.nights) for column in columns]
     print(f"A/A, {asked.nights} nights: false promotion  {aa[0]:9.1%} {aa[1]:18.1%} {aa[2]:17.1%}")
     won = [life.gate for life in better]
-    print(
-        f"A/B, {100 * asked.gain:+.0f} points: promoted within 10 nights {share(won, 10):.1%}, in the first {share(won, 1):.1%}"
-    )
+    soon, first = share(won, 10), share(won, 1)
+    print(f"A/B, {100 * asked.gain:+.0f} points: promoted within 10 nights {soon:.1%}, in the first {first:.1%}")
     print(f"looks paid for: A/A mean {np.mean([life.looks for life in same]):.1f} of {asked.nights}")
+    for look in (1, 10, 60, 365):
+        alpha = alpha_of_look(look, rule.alpha)
+        found = {n: power([1] * round(n / 3) + [0] * (n - round(n / 3)), 1, asked.gain, alpha) for n in (600, 1200)}
+        print(f"look {look}: alpha {alpha:.2g}, power {found[600]:.2f} with 600 tasks, {found[1200]:.2f} with 1,200")
     print(f"{time.perf_counter() - started:.0f} s")
 
 
