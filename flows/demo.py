@@ -31,14 +31,14 @@ SETTINGS = {
     "engine": {"cache": ".cache/completions"},
     "collect": {"trajectories": 1},
     "validate": {"min_rows": 1},
-    "train": {"max_steps": 120, "controls": [], "checkpoint_every": 60, "held_out": 0.0},
+    "train": {"max_steps": 90, "controls": [], "checkpoint_every": 45, "held_out": 0.0},
     "gate": {"fresh_tasks": 80, "min_power": 0.0},
     "experience": {"fresh_share": 0.25},
     "tracking": {"mode": "off"},
     "improve": {"min_new_rows": 40, "max_hours": 0, "drift_points": 0, "stages": ["train"]},
 }
 """Laid over params.yaml: one domain, and sizes with which a generation takes about two minutes."""
-BATCHES, TASKS = 5, 160
+BATCHES, TASKS = 5, 150
 
 
 def main() -> int:

@@ -42,6 +42,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
         contamination = verdict_on(params, rows, places, judge)
     _train(params, rows, places.reflector, "reflector", places)
     write_verdict(contamination, places.reflector)
+    places.control("").mkdir(parents=True, exist_ok=True)  # an out of the stage, also where there is no control
     for control in params.train.controls:
         _train(params, control_rows(control, rows, places, params), places.control(control), control, places)
     shutil.rmtree(places.finished, ignore_errors=True)
