@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 from flows import ROOT
+from parammem.errors import ParamMemError
 
 ARRIVED = "parammem.inbox.arrived"
 RESOURCE = "parammem.inbox"
@@ -37,7 +38,11 @@ def watch(root: Path, every: float, stop: threading.Event) -> None:
     """Look again and again; tell once of each file that has come and is whole."""
     known: set[str] = set()
     while not stop.is_set():
-        here = names(root)
+        try:
+            here = names(root)
+        except (ParamMemError, OSError) as error:  # a params file that is being written, say: the next look will tell
+            print(f"the inbox cannot be looked into: {error}", file=sys.stderr, flush=True)
+            here = known
         if here - known:
             tell(root, sorted(here - known))
         known = here

@@ -97,6 +97,7 @@ def write_params(root: Path, **improve: Any) -> None:
     raw["domains"] = ["code"]
     raw["improve"] |= {"min_new_rows": 20, "max_hours": 0, "stages": ["train"], "wait_seconds": 60, **improve}
     raw["gate"]["min_power"] = 0
+    raw["tracking"]["mode"] = "off"
     raw["experience"]["fresh_share"] = 0.2
     (root / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
 

@@ -9,6 +9,7 @@ which are as they were. What it has to do again is in DVC's run-cache, the compl
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from parammem.errors import DataError
 from parammem.improve import pool, storage
 from parammem.improve.branch import commit as commit_paths
 from parammem.improve.branch import make_tree, move_branch, release_refs, remove_trees
+from parammem.improve.processes import run_guarded
 from parammem.improve.triggers import Reason, Triggers, judge, last_training, new_batches
 from parammem.improve.turn import Ended, Turn
 from parammem.registry.enter import enter_adapter
@@ -172,10 +174,23 @@ def commit(turn: Turn) -> None:
 
 
 def publish(turn: Turn) -> None:
-    """Tags are made from the committed ledger."""
+    """Tags and W&B aliases are made from the committed ledger."""
     made = sync_tags(turn.tree).made
     if made:
         turn.note(f"tags: {', '.join(made)}")
+    if turn.settings.tracking.mode != "off" and turn.commits:
+        _tell_wandb(turn)
+
+
+def _tell_wandb(turn: Turn) -> None:
+    """What is new goes to W&B, offline without a key; `parammem sync` makes up for whatever fails here."""
+    folder = str((turn.root / ".cache" / "tracking").resolve())
+    for command in ("track", "sync"):
+        code, tail = run_guarded(
+            [sys.executable, "-m", "parammem.cli", command, "--folder", folder], turn.tree, turn.tools.say
+        )
+        if code:
+            turn.note(f"W&B: `parammem {command}` failed and can be run again: {tail[-1] if tail else code}")
 
 
 def clear(turn: Turn) -> None:

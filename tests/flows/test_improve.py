@@ -1,0 +1,63 @@
+"""Facts about the flows of self-improvement, on a real Prefect server and in a lab where a turn takes seconds."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from flows import improve as flows
+from flows.rebuild import RebuildFailed
+from tests.improve.lab import drop_batch, fake_meeting, git, make_lab
+from tests.improve.settled import crowned
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect_server"), pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setattr(flows, "meet_in_process", fake_meeting)
+    return make_lab(tmp_path)
+
+
+def artifact(key: str) -> str:
+    from prefect.artifacts import Artifact
+
+    return str(Artifact.get(key).data)  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+
+
+def test_a_turn_promotes_then_finds_nothing_to_do_then_is_rolled_back(root):
+    drop_batch(root, "one")
+    assert flows.improve(str(root)) == "code: promote"
+    assert crowned(root) == [1]
+    page = artifact("improve")
+    assert "# code: promote" in page
+    assert "PROMOTE" in page
+    assert "anchor" in artifact("improve-decisions")
+    assert artifact("improve-progress") == "100.0"
+    started = time.monotonic()
+    assert "Nothing to do" in flows.improve(str(root))
+    assert time.monotonic() - started < 20
+    assert "Nothing to do" in artifact("improve")
+    assert "v1 holds" in flows.evaluate_champion(str(root), "2026-11-23")
+    assert "rolled back to no reflector: too slow" in flows.rollback("code", "before", "too slow", str(root))
+    assert "code-reflector#champion!#" in git(root, "tag", "-l")
+
+
+def test_a_failed_stage_fails_the_flow_with_its_last_lines(root):
+    (root / "behave/train").write_text("sys.exit('out of luck')")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "bad luck")
+    drop_batch(root, "one")
+    with pytest.raises(RebuildFailed, match=r"(?s)stage 'train@code' failed.*out of luck"):
+        flows.improve(str(root), retries=0)
+    assert crowned(root) == []
+
+
+def test_a_failed_step_is_named_with_what_it_leaves(root, tmp_path):
+    drop_batch(root, "one")
+    (tmp_path / "remote").write_text("no folder")
+    with pytest.raises(
+        flows.TurnFailed, match=r"(?s)step 'push' failed: `dvc push` failed.*This leaves data in the remote"
+    ):
+        flows.improve(str(root))
