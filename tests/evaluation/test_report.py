@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from parammem.core.record import digest_of
-from parammem.evaluation.inputs import ARMS, ReportInputs
+from parammem.evaluation.inputs import ARMS, Made, ReportInputs
 from parammem.evaluation.report import Report, build_report, verdict, write_report
 from parammem.evaluation.statistics import Comparison
 from parammem.evaluation.summary import comparisons, metrics_json
@@ -250,3 +250,16 @@ def test_written_files_are_what_was_built(report: Report, tmp_path: Path) -> Non
 def test_metrics_do_not_depend_on_the_order_of_runs(inputs: ReportInputs) -> None:
     turned = inputs.model_copy(update={"runs": inputs.runs[::-1]})
     assert metrics_json(inputs) == metrics_json(turned)
+
+
+@pytest.mark.usefixtures("unpictured")
+def test_the_page_shows_what_made_a_reflector_and_the_mutation_score() -> None:
+    made = Made(domain="code", adapter="a" * 64, data_digest="d" * 64, rows=812, base_model="models/<x>",
+                base_digest="b" * 64, suite_digest="5" * 64, passed=False, kept=812, quarantined=3)  # fmt: skip
+    mutation = {"score": 0.976, "kinds": 42, "caught": 41, "missed": ["secret_mail"], "defects": 370,
+                "quarantined": 365, "false_alarms": 0}  # fmt: skip
+    few = make_inputs(tasks=2, unseen=0)
+    assert "Mutation score" not in build_report(few).html
+    html = build_report(few.model_copy(update={"made": (made,), "mutation": mutation})).html
+    for said in ("812 training rows", "rules FAILED", "models/&lt;x&gt;", "0.976", "missed: secret_mail"):
+        assert said in html

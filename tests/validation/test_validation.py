@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from parammem.config import ValidateParams
 from parammem.core import ReflectionExample
 from parammem.errors import DataError, ValidationFailed
 from parammem.validation import Verdict, explain, require, summary, validate_rows
-from parammem.validation.suite import SuiteRunner
-from tests.validation.injectors import (
+from parammem.validation.injectors import (
     ROW_INJECTORS,
     TABLE_INJECTORS,
     advice_text,
@@ -21,82 +19,16 @@ from tests.validation.injectors import (
     row,
     task_text,
 )
+from parammem.validation.mutation import EXPECTED, REFERENCE, MutationScore, all_defects, mutation_score
+from parammem.validation.suite import SuiteRunner
 
-PARAMS = ValidateParams(
-    min_rows=50, min_words=2, max_words=16, max_task_words=160, near_duplicate=0.98, max_quarantined=0.2
-)
+PARAMS = REFERENCE
 EVALUATION = sorted({task_text(random.Random(n)) for n in range(5000, 5120)})
 CLEAN = clean_rows(150, seed=1, taken=frozenset(EVALUATION))
-
-# The reason that at least must be given, where the injector's name is not the rule's.
-EXPECTED = {
-    "exact_duplicate": "exact_duplicate",
-    "near_duplicate": "near_duplicate",
-    "evaluation_leak": "evaluation_overlap",
-    "evaluation_leak_spelt_otherwise": "evaluation_overlap",
-    "evaluation_leak_wrapped": "evaluation_overlap",
-    "secret_key": "secret",
-    "secret_password": "secret",
-    "secret_mail": "secret",
-    "private_key": "secret",
-    "wrong_domain": "domain",
-    "advice_of_another_domain": "claims_nothing",
-    "swapped_fields": "claims_nothing",
-    "truncated_advice": "truncated",
-    "truncated_task": "truncated",
-    "wrong_language": "language",
-    "wrong_script": "language",
-    "mojibake": "encoding",
-    "empty_advice": "advice_length",
-    "advice_that_says_nothing": "claims_nothing",
-    "contradictory_advice": "contradiction",
-    "code_in_advice": "code",
-    "program_in_advice": "code",
-    "fence_in_advice": "code",
-    "task_copied_into_advice": "copies_task",
-    "stray_tokens": "stray_tokens",
-    "stray_tokens_in_task": "stray_tokens",
-    "control_characters": "control_characters",
-    "author_unknown": "author",
-    "trajectory_lost": "trajectory_id",
-    "label_source_invented": "label_source",
-    "outcome_invented": "outcome",
-    "origin_invented": "origin",
-    "field_lost": "missing_value",
-    "field_of_wrong_type": "missing_value",
-    "task_id_taken": "task_id",
-    "overlong_advice": "advice_length",
-    "overlong_task": "task_length",
-}
 
 
 def run(rows, params=PARAMS, docs=None, evaluation=EVALUATION, read=claims) -> Verdict:
     return validate_rows(rows, evaluation, params, "code", read, docs)
-
-
-def all_defects(seed: int) -> tuple[dict[str, set[int]], dict[int, tuple[str, ...]], dict[str, set[int]]]:
-    """Every injector on clean rows of its own, judged together (one pass of the suite costs a second).
-
-    Returns broken places and all places by injector, and the suite's reasons by place.
-    """
-    rows, broken, block = [], {}, {}
-    taken = frozenset([*EVALUATION, *(r.task_text for r in CLEAN)])
-    for number, name in enumerate(sorted(ROW_INJECTORS)):
-        own = clean_rows(30, seed=1000 * seed + number, taken=taken)
-        taken |= {r.task_text for r in own}
-        changed, places = ROW_INJECTORS[name](own, EVALUATION[3 * number : 3 * number + 6], random.Random(seed))
-        broken[name] = {len(rows) + place for place in places}
-        block[name] = set(range(len(rows), len(rows) + len(changed)))
-        rows += changed
-    verdict = run(rows)
-    return broken, {item.row: item.reasons for item in verdict.quarantined}, block
-
-
-def mutation_score(seed: int) -> float:
-    """Share of broken rows, over all injectors, that the suite quarantines."""
-    broken, reasons, _ = all_defects(seed)
-    places = set().union(*broken.values())
-    return len(places & set(reasons)) / len(places)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +57,41 @@ def test_defect_of_the_whole_set_fails_the_suite(rule):
 
 @pytest.mark.integration
 def test_mutation_score_is_one_over_several_seeds():
-    assert min(mutation_score(seed) for seed in (1, 2, 3)) == 1.0
+    found = mutation_score(seeds=(1, 2, 3))
+    assert found.score == 1.0, found.missed
+    assert found.kinds == len(ROW_INJECTORS) + len(TABLE_INJECTORS) == 42
+    assert found.false_alarms == 0
+
+
+def test_the_mutation_score_drops_with_a_rule_that_lets_a_kind_through(monkeypatch):
+    """The score is no constant: a suite that has lost its rule about secrets no longer gets 1."""
+    from parammem.validation import validate
+
+    def blind(params, domain, claimed):
+        return [rule for rule in suite_rules(params, domain, claimed) if rule.rule != "secret"]
+
+    from parammem.validation.rules import suite_rules
+
+    monkeypatch.setattr(validate, "suite_rules", blind)
+    found = mutation_score(seeds=(1,), tables=False)
+    assert set(found.missed) == {"private_key", "secret_key", "secret_mail", "secret_password"}
+    assert found.score == pytest.approx(33 / 37)
+
+
+def test_the_reference_bounds_are_those_of_params_yaml():
+    import yaml
+
+    text = (Path(__file__).parents[2] / "params.yaml").read_text()
+    assert REFERENCE.model_dump() == yaml.safe_load(text)["validate"]
+
+
+def test_the_recorded_score_is_that_of_this_suite():
+    path = Path(__file__).parents[2] / "reports/validation/mutation.json"
+    recorded = MutationScore.model_validate_json(path.read_text())
+    from parammem.validation.rules import suite_digest, suite_rules
+
+    assert recorded.suite_digest == suite_digest(suite_rules(REFERENCE, "code", True))
+    assert recorded.score >= recorded.floor
 
 
 def test_clean_rows_raise_at_most_half_a_percent_false_positives():
@@ -300,3 +266,19 @@ def test_true_advice_on_the_real_pocket_world_is_kept(domain):
 def test_a_row_is_what_core_says():
     """The injectors build rows by hand; they must stay valid records."""
     assert all(ReflectionExample.model_validate(r.model_dump()) == r for r in CLEAN)
+
+
+def test_the_mutation_stage_depends_on_all_that_it_imports():
+    import yaml
+
+    from tests.stages.pipeline import covered, import_closure
+
+    stage = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]["mutation"]
+    free = [
+        "src/parammem/__init__.py",
+        "src/parammem/stages/__init__.py",
+        "src/parammem/errors.py",
+        "src/parammem/config.py",
+    ]
+    files = import_closure("parammem.stages.mutation")
+    assert sorted(file for file in files if not covered(file, [*stage["deps"], *free])) == []

@@ -74,6 +74,23 @@ class Work(Record):
     """Completions that were in the cache."""
 
 
+class Made(Record):
+    """What a reflector was made of, as its card and the validation report say."""
+
+    domain: str
+    adapter: str
+    """Digest of its weights."""
+    data_digest: str
+    rows: int
+    base_model: str
+    base_digest: str
+    suite_digest: str
+    passed: bool
+    """The suite passed on the rows."""
+    kept: int
+    quarantined: int
+
+
 class ReportInputs(Record):
     """Records and facts of one run of the pipeline. Empty parts are left out of the report, never invented."""
 
@@ -105,6 +122,10 @@ class ReportInputs(Record):
     """Counts to show, e.g. {"code: reflection rows": 812}."""
     overlaps: dict[str, int] = Field(default_factory=dict)
     """The proof of disjointness: pairs of splits → tasks they share by content, e.g. {"code: train and eval": 0}."""
+    made: tuple[Made, ...] = ()
+    """What each domain's reflector was made of."""
+    mutation: dict[str, Any] | None = None
+    """reports/validation/mutation.json, when there is one: which injected defects the data rules catch."""
     notes: tuple[str, ...] = ()
     study: dict[str, Any] | None = None
     """study.json, when there is one."""

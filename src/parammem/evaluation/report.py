@@ -13,7 +13,8 @@ from typing import Any
 from parammem.core.jsonl import write_text
 from parammem.core.record import Record
 from parammem.evaluation import figures, study, tables
-from parammem.evaluation.inputs import DOMAIN_NAMES, ReportInputs, arm_name, domains_of, pair_name
+from parammem.evaluation.boxes import Box, draw
+from parammem.evaluation.inputs import DOMAIN_NAMES, Made, ReportInputs, arm_name, domains_of, pair_name
 from parammem.evaluation.protocols import protocol_tables
 from parammem.evaluation.statistics import Comparison
 from parammem.evaluation.summary import comparisons, metrics_json, temperature_rows
@@ -91,11 +92,33 @@ def _page(inputs: ReportInputs, tree: Any, compared: list[Comparison], curve: li
         ceiling_table=tables.ceilings_table(inputs, tree),
         correlation_table=tables.correlation_table(inputs, tree),
         study_rows=_study_tables(inputs),
+        made=[(DOMAIN_NAMES.get(one.domain, one.domain), _picture_of(one)) for one in inputs.made],
         failed=sum(run.failed for run in inputs.runs),
         unseen=any(run.slice == "unseen" for run in inputs.runs),
         work=inputs.work,
         slices=_slices(inputs),
     )
+
+
+def _picture_of(made: Made) -> Any:
+    """Rows, rules, base, adapter and evaluation as boxes. Who promoted it is in the ledger: `parammem audit graph`."""
+    from markupsafe import Markup
+
+    boxes = [
+        Box("rows", 1, f"{made.rows} training rows", made.data_digest[:16]),
+        Box("rules", 2, f"rules {'passed' if made.passed else 'FAILED'}", made.suite_digest[:16], not made.passed),
+        Box("base", 2, made.base_model, made.base_digest[:16]),
+        Box("adapter", 3, f"reflector for {made.domain}", made.adapter[:16]),
+        Box("evaluation", 4, "this evaluation", "reports/evaluation"),
+    ]
+    edges = [
+        ("rows", "rules"),
+        ("rows", "adapter"),
+        ("rules", "adapter"),
+        ("base", "adapter"),
+        ("adapter", "evaluation"),
+    ]
+    return Markup(draw(boxes, edges, f"What made the reflector for {made.domain}"))
 
 
 def _pictures(inputs: ReportInputs, tree: Any, curve: list[Any]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from parammem.core import Record, read_jsonl
 from parammem.core.jsonl import iter_jsonl
 from parammem.embeddings import embed
 from parammem.evaluation import diversity
-from parammem.evaluation.inputs import LossPoint, ReportInputs, Work
+from parammem.evaluation.inputs import LossPoint, Made, ReportInputs, Work
 from parammem.evaluation.records import AdviceDraws, OpenTask, Run
 from parammem.evaluation.report import build_report, write_report
 from parammem.stages.places import Places
@@ -55,6 +55,8 @@ def gather(params: Params, root: Path) -> ReportInputs:
         work=tuple(_work(places)),
         sizes=_merged(fact["sizes"] for fact in facts),
         overlaps=_merged(fact["overlaps"] for fact in facts),
+        made=tuple(found for found in map(_made, places) if found),
+        mutation=_json(root / "reports" / "validation" / "mutation.json"),
         study=json.loads(study.read_text(encoding="utf-8")) if study.is_file() else None,
         bootstrap=params.evaluate.bootstrap,
         seed=params.evaluate.seed,
@@ -110,6 +112,21 @@ def _losses(places: Places, params: Params) -> list[LossPoint]:
 def _work(places: Sequence[Places]) -> list[Work]:
     files = [p.work(stage) for stage in ("collect", "evaluate") for p in places]
     return [work for file in files if file.is_file() for work in iter_jsonl(file, Work)]
+
+
+def _made(places: Places) -> Made | None:
+    """What the domain's reflector was made of; None if its card or the validation report is not there."""
+    card, report = _json(places.reflector / "adapter.json"), _json(places.validation)
+    if card is None or report is None:
+        return None
+    named = {key: card[key] for key in ("domain", "data_digest", "rows", "base_model", "base_digest")}
+    kept, quarantined = len(report["kept"]), len(report["quarantined"])
+    ruled = {"suite_digest": report["suite_digest"], "passed": report["passed"]}
+    return Made(**named, **ruled, adapter=card["digest"], kept=kept, quarantined=quarantined)
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _merged(parts: Any) -> dict[str, int]:
