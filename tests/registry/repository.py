@@ -27,6 +27,8 @@ PIPELINE = """stages:
       cmd: cp -r made models/reflectors/${item}
       deps: [made]
       outs: ["models/reflectors/${item}"]
+artifacts:
+  code-reflector: {path: models/reflectors/code, type: model}
 """
 
 

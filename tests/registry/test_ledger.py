@@ -14,14 +14,14 @@ from parammem.errors import LedgerError
 from parammem.registry import Ledger
 
 
-def fact(number: int = 1, stage: str = "candidate") -> Published:
+def fact(number: int = 1) -> Published:
     return Published(
         domain="code",
         version=number,
         adapter=f"{number:064x}",
-        stage=stage,
+        stage="candidate",
         decision="",
-        dvc="",  # pyright: ignore
+        dvc="",
     )
 
 

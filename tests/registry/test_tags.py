@@ -170,6 +170,10 @@ def test_garbage_collection_keeps_every_version_and_fetch_brings_them_back(tmp_p
     reigning = champion(ledger.read(), "code")
     assert reigning is not None
     assert reigning.adapter == adapters[0].digest
+    sync_tags(root)
+    there = tmp_path / "champion"
+    dvc(root, "artifacts", "get", "-q", ".", "code-reflector", "--stage", "champion", "--out", str(there))
+    assert reigning.adapter in (there / "adapter.json").read_text()
 
 
 @pytest.mark.integration

@@ -75,12 +75,12 @@ def _sweep(inbox: Path, store: Store, form: str, dvc: bool, every: float | None)
 
 
 def _take(source: Source, store: Store, form: str, dvc: bool) -> Outcome:
-    from parammem.experience.convert import FORMATS
+    from parammem.experience.convert import FORMATS, Format
     from parammem.experience.ingest import ingest as take
     from parammem.experience.store import track
     from parammem.registry.git import person
 
-    named = next((name for name in FORMATS if name == form), None)
+    named: Format | None = next((name for name in FORMATS if name == form), None)
     if named is None and form != "auto":
         raise typer.BadParameter(f"format {form!r} is not one of auto, {', '.join(FORMATS)}")
     outcome = take(source, store, person(store.root), named)

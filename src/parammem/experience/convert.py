@@ -112,8 +112,8 @@ def _from_reflexion(row: dict[str, Any], domain: str) -> Experience:
 def _from_openai(row: dict[str, Any], domain: str) -> Experience:
     """The first user message is the task, every assistant message with text an attempt, and what is said to the
     assistant after it (user or tool) its feedback. System messages and calls of tools are left out."""
-    meta = row.get("metadata") if isinstance(row.get("metadata"), dict) else {}
-    row = {**meta, **row}
+    meta = row.get("metadata")
+    row = {**(meta if isinstance(meta, dict) else {}), **row}
     if not isinstance(row["messages"], list):
         raise Unreadable("not-a-record", "messages: not a list")
     task_text, tries, feedback = "", [], []

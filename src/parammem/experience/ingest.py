@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,15 +200,15 @@ def _with_free_ids(row: Experience, known: Known) -> Experience:
     task's digest behind it, and a trajectory with another one's id gets the next free seed."""
     task, trajectory = row.task, row.trajectory
     if not known.free(f"task {task.domain} {task.task_id}", task.content):
-        name = f"{task.task_id}~{task.content[:8]}"
-        task, trajectory = (part.model_copy(update={"task_id": name}) for part in (task, trajectory))
+        named = {"task_id": f"{task.task_id}~{task.content[:8]}"}
+        task, trajectory = task.model_copy(update=named), trajectory.model_copy(update=named)
     while not known.free(f"trajectory {trajectory.trajectory_id}", row_digest(row).hex()):
         trajectory = trajectory.model_copy(update={"seed": trajectory.seed + 1})
     return row.model_copy(update={"task": task, "trajectory": trajectory})
 
 
 @contextmanager
-def _opened(paths: list[Path]) -> Iterator[list[IO[bytes]]]:
+def _opened(paths: list[Path]) -> Iterator[Sequence[IO[bytes]]]:
     """Files to write, flushed to the disk at the end."""
     files = [path.open("wb") for path in paths]
     try:

@@ -32,7 +32,7 @@ _SSN = re.compile(r"\b\d{3}-\d{2}-\d{4}\b")
 def find_private(text: str) -> tuple[str, ...]:
     """Kinds of secrets and personal data in the text, sorted; empty if none. A kind is words, e.g. "AWS Access Key"."""
     found = {detector.secret_type for detector in _detectors() if any(True for _ in detector.analyze_string(text))}
-    if _MAIL.search(text):
+    if "@" in text and _MAIL.search(text):
         found.add("mail address")
     found |= _numbers(text)
     if not found and holds_secret(text):
