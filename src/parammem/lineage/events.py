@@ -59,10 +59,15 @@ class Life:
 
     events: list[Event] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    _named: dict[str, list[Event]] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, adapter: str) -> list[Event]:
         """The events that name an adapter."""
-        return [event for event in self.events if adapter and adapter in _adapters(event)]
+        if len(self._named) == 0:  # made once: a thousand generations ask
+            for event in self.events:
+                for name in dict.fromkeys(_adapters(event)):
+                    self._named.setdefault(name, []).append(event)
+        return self._named.get(adapter, []) if adapter else []
 
     def reigns(self, domain: str | None = None) -> list[Reign]:
         """Champions in the order in which they took the place."""
