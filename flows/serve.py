@@ -91,7 +91,7 @@ def deployments(given: argparse.Namespace, root: str) -> list[Any]:
     from flows.rebuild import rebuild
     from flows.watch import ARRIVED, RESOURCE
 
-    one = ConcurrencyLimitConfig(limit=1)
+    one = ConcurrencyLimitConfig(limit=1, grace_period_seconds=300)
     arrived = DeploymentEventTrigger(
         enabled=True, expect={ARRIVED}, match={"prefect.resource.id": f"{RESOURCE}.{Path(root).name}"}
     )

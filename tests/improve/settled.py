@@ -37,7 +37,7 @@ def assert_settled(root: Path, folder: Path, head: str, rows: dict[str, int]) ->
         rows: file name → rows that were dropped into the inbox.
     """
     assert_person_undisturbed(root, head)
-    assert not list((root / TREES).iterdir())
+    assert not list((root / TREES).glob("*"))
     assert len(git(root, "worktree", "list").splitlines()) == 1
     assert not list((root / ".git").glob("**/*.lock"))
     assert_ledger_and_tags(root, folder)

@@ -8,7 +8,7 @@ import pytest
 
 from parammem.core.event import Recalled
 from parammem.errors import DataError
-from parammem.improve.branch import TREES, commit, make_tree, move_branch, remove_trees, tip
+from parammem.improve.branch import TREES, commit, make_tree, move_branch, refuse_if_checked_out, remove_trees, tip
 from parammem.improve.storage import cache_folder, has_remote, settings
 from parammem.registry.ledger import Ledger
 from tests.improve.lab import git, make_lab
@@ -138,3 +138,12 @@ def test_half_made_worktrees_are_taken_away(root):
     assert remove_trees(root) == 2
     assert len(git(root, "worktree", "list").splitlines()) == 1
     make_tree(root, "improve", "one")
+
+
+def test_a_branch_that_somebody_has_checked_out_is_not_moved_under_their_feet(root):
+    automate(root, "a.txt", "a")
+    git(root, "switch", "-q", "improve")
+    with pytest.raises(DataError, match=r"'improve' is checked out in .*git switch"):
+        refuse_if_checked_out(root, "improve")
+    git(root, "switch", "-q", "main")
+    refuse_if_checked_out(root, "improve")

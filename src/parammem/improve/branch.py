@@ -23,25 +23,21 @@ from parammem.registry.ledger import Ledger
 TREES = Path(".cache") / "improve" / "trees"
 GENERATED = ("dvc.lock", "reports/", "pocket/dvc.lock", "data/experience/order.txt")
 """Where both sides changed these, the branch's own stand until the next rebuild."""
+SETTINGS = ("-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "commit.gpgsign=false")
+"""Nobody is there to answer a hook or to type a passphrase."""
 KEPT = ("checkpoints", "experience", "dvc-site")
 """Folders of .cache that outlive a worktree: each only saves work."""
 
 
 def git(root: Path, *words: str) -> str:
     """What git printed. Raises DataError with git's own words."""
-    return ask(["git", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", *words], root).strip("\n")
+    return ask(["git", *SETTINGS, *words], root).strip("\n")
 
 
 def tip(root: Path, revision: str) -> str:
     """The commit that a revision names; empty if there is none."""
     done = quick(["git", "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"], root)
     return done.stdout.strip()
-
-
-def main_tree(root: Path) -> Path:
-    """The folder of the repository itself, also when `root` is one of its worktrees."""
-    common = Path(ask(["git", "rev-parse", "--path-format=absolute", "--git-common-dir"], root).strip())
-    return common.parent
 
 
 def make_tree(root: Path, branch: str, name: str) -> tuple[Path, str]:
@@ -60,6 +56,18 @@ def make_tree(root: Path, branch: str, name: str) -> tuple[Path, str]:
         _follow(root, tree, tip(root, "HEAD"))
     _equip(root, tree)
     return tree, before
+
+
+def refuse_if_checked_out(root: Path, branch: str) -> None:
+    """Raises DataError when somebody works on the branch itself: moving it would change what their files are."""
+    place = ""
+    for line in git(root, "worktree", "list", "--porcelain").splitlines():
+        place = line.removeprefix("worktree ") if line.startswith("worktree ") else place
+        if line == f"branch refs/heads/{branch}":
+            raise DataError(
+                f"the branch {branch!r} is checked out in {place}, and automation would move it under your feet; "
+                "switch to another one there (`git switch -`) and merge it instead"
+            )
 
 
 def remove_trees(root: Path) -> int:
@@ -105,7 +113,7 @@ def _follow(root: Path, tree: Path, person: str) -> None:
     """Bring what the person has committed into the worktree."""
     if not quick(["git", "merge-base", "--is-ancestor", person, "HEAD"], tree).returncode:
         return
-    done = quick(["git", "merge", "--no-edit", "--quiet", "--no-verify", "--no-commit", person], tree)
+    done = quick(["git", *SETTINGS, "merge", "--quiet", "--no-verify", "--no-commit", person], tree)
     conflicts = git(tree, "diff", "--name-only", "--diff-filter=U").splitlines()
     if done.returncode and not conflicts:
         raise DataError(f"`git merge {person[:12]}` failed: {done.stderr.strip() or done.stdout.strip()}")

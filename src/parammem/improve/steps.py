@@ -17,10 +17,11 @@ from pathlib import Path
 
 from parammem.config import load_params
 from parammem.core.event import Trained
+from parammem.core.jsonl import write_text
 from parammem.errors import DataError
 from parammem.improve import pool, storage
 from parammem.improve.branch import commit as commit_paths
-from parammem.improve.branch import make_tree, move_branch, release_refs, remove_trees
+from parammem.improve.branch import make_tree, move_branch, refuse_if_checked_out, release_refs, remove_trees
 from parammem.improve.processes import run_guarded
 from parammem.improve.triggers import Reason, Triggers, judge, last_training, new_batches
 from parammem.improve.turn import Ended, Turn
@@ -30,6 +31,8 @@ from parammem.registry.keep import fetch
 from parammem.registry.state import champion, crown, versions
 from parammem.registry.tags import sync_tags
 
+EVIDENCE = Path("ledger") / "evidence"
+"""What every arm did on every task, by the digest that `Evaluated` and `Decision.inputs` name."""
 PATHS = ("dvc.lock", "ledger", "reports", "data", "models")
 """What a turn commits; .gitignore keeps the data itself out."""
 
@@ -49,6 +52,7 @@ class Step:
 def clean(turn: Turn) -> None:
     """Take away what a turn that died left behind, and see that this one can end: git must know who commits."""
     require_identity(turn.root)
+    refuse_if_checked_out(turn.root, turn.branch)
     left = remove_trees(turn.root)
     release_refs(turn.root, turn.branch)
     if left:
@@ -142,6 +146,7 @@ def decide(turn: Turn) -> None:
     from parammem.gate.office import rule_of, rule_on
 
     for domain, evidence in turn.evidence.items():
+        write_text(turn.tree / EVIDENCE / f"{evidence.outcomes}.json", evidence.model_dump_json() + "\n")
         decision = rule_on(evidence, rule_of(turn.settings.gate), turn.ledger, turn.tools.actor)
         turn.decisions.append(decision)
         turn.note(f"{domain}: {decision.answer}: {decision.reasons[0] if decision.reasons else ''}")

@@ -63,10 +63,11 @@ def last_training(events: Sequence[Event], domain: str) -> Event | None:
 
 
 def new_batches(events: Sequence[Event], domain: str) -> list[str]:
-    """Batches that came in since the domain's newest adapter was trained, in order, each once."""
+    """Batches with rows of the domain that came in since its newest adapter was trained, in order, each once."""
     last = last_training(events, domain)
     known = set(last.fact.batches) if last and isinstance(last.fact, Trained) else set()
-    names = [e.fact.batch for e in events if isinstance(e.fact, Ingested) and e.fact.batch]
+    came = [e.fact for e in events if isinstance(e.fact, Ingested)]
+    names = [fact.batch for fact in came if fact.batch and fact.domains.get(domain)]
     return [name for name in dict.fromkeys(names) if name not in known and _after(events, name, last)]
 
 
