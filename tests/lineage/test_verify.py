@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from parammem.errors import AdapterMissingError
-from parammem.lineage import verify
+from parammem.lineage import audit_page, verify
 from parammem.lineage.files import dvc_hash
-from tests.lineage.life import FOLDER
+from parammem.registry import Ledger
+from tests.lineage.life import FOLDER, Life
 
 
 def flip(path: Path, place: int = 0) -> None:
@@ -119,8 +122,8 @@ def tag_lost(root, truth):
 
 
 def tag_forged(root, truth):
-    git(root, "tag", "-a", "-m", "v2 is champion", "code-reflector#champion#9", truth.commits[1])
-    return "tag code-reflector#champion#9", "publish"
+    git(root, "tag", "-a", "-m", "v2 is champion", "code-reflector#champion#99", truth.commits[1])
+    return "tag code-reflector#champion#99", "publish"
 
 
 def lock(root, truth):
@@ -227,9 +230,27 @@ def test_one_adapter_is_verified_alone(lived):
         verify(root, "v9")
 
 
-def test_without_ledger_cache_or_git_what_is_here_is_verified(lived):
-    import shutil
+def test_what_automation_did_on_its_own_branch_is_seen_and_is_no_fault(lived, original, tmp_path):
+    """The person's tree stands at generation 3; the branch `improve` has a fourth, with its tags."""
+    root, truth = lived
+    ahead = Life.__new__(Life)
+    shutil.copytree(root, tmp_path / "ahead")
+    ahead.root, ahead.truth = tmp_path / "ahead", copy.deepcopy(truth)
+    ahead.ledger = Ledger(ahead.root, clock=lambda: "2026-11-24T00:00:00Z")
+    digest = ahead.generation(2)
+    git(root, "fetch", "-q", "--tags", str(ahead.root), "main:improve")
+    shutil.copytree(ahead.root / ".dvc/cache", root / ".dvc/cache", dirs_exist_ok=True)
+    done = verify(root)
+    assert done.broken == ()
+    assert done.generations == 4
+    assert audit_page(root, "champion").digest == digest
+    assert audit_page(root, "HEAD").digest == truth.adapters[-1]
+    assert verify(root, "v4").broken == ()
+    tag_forged(root, truth)
+    assert broken(root) == {("tag code-reflector#champion#99", "publish")}
 
+
+def test_without_ledger_cache_or_git_what_is_here_is_verified(lived):
     root, _ = lived
     for path in (".git", ".dvc/cache", "ledger"):
         shutil.rmtree(root / path)

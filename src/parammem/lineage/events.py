@@ -25,6 +25,7 @@ from parammem.core.event import (
     Trained,
 )
 from parammem.core.record import digest_of
+from parammem.lineage.git import Blobs, blob_ids, git
 
 LEDGER = "ledger/events.jsonl"
 DECISIONS = "ledger/decisions"
@@ -118,9 +119,25 @@ class Life:
 
 
 def read_life(repo: Path) -> Life:
-    """Every event and every fault of the ledger; both empty if there is none."""
+    """Every event and every fault of the ledger; both empty if there is none.
+
+    Automation commits to a branch of its own: where a branch's ledger continues the working tree's, it is read to its
+    end.
+    """
     path = repo / LEDGER
-    return walk(path.read_bytes()) if path.is_file() else Life()
+    data = path.read_bytes() if path.is_file() else b""
+    longer = [found for found in branch_ledgers(repo).values() if found.startswith(data)]
+    return walk(max([data, *longer], key=len))
+
+
+def branch_ledgers(repo: Path) -> dict[str, bytes]:
+    """Local branch → its ledger; of branches with the same one only the first."""
+    names = (git(repo, "for-each-ref", "--format=%(refname)", "refs/heads") or "").split()
+    ids: dict[str, str] = {}
+    for name, blob_id in blob_ids(repo, names, LEDGER).items():
+        ids.setdefault(blob_id, name)
+    with Blobs.open(repo) as blobs:
+        return {name: blobs.read(blob_id) or b"" for blob_id, name in ids.items()}
 
 
 def walk(data: bytes) -> Life:
@@ -148,13 +165,22 @@ def walk(data: bytes) -> Life:
 
 
 def read_decision(repo: Path, digest: str) -> Decision | None:
-    """The record of a decision, if it is there and is what its name says."""
-    path = repo / DECISIONS / f"{digest}.json"
+    """The record of a decision, if it is there (in the tree, or else on a branch) and is what its name says."""
+    path = f"{DECISIONS}/{digest}.json"
     try:
-        found = Decision.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError, UnicodeDecodeError):
+        there = (repo / path).is_file()
+        data = (repo / path).read_bytes() if there else _on_a_branch(repo, path)
+        found = Decision.model_validate_json(data or b"")
+    except (OSError, ValidationError):
         return None
     return found if found.digest == digest else None
+
+
+def _on_a_branch(repo: Path, path: str) -> bytes | None:
+    names = (git(repo, "for-each-ref", "--format=%(refname)", "refs/heads") or "").split()
+    with Blobs.open(repo) as blobs:
+        found = (blobs.read(f"{name}:{path}") for name in names)
+        return next((data for data in found if data is not None), None)
 
 
 def _adapters(event: Event) -> tuple[str, ...]:

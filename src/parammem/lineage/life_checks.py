@@ -10,16 +10,15 @@ from typing import Any
 
 from parammem.core import digest_of
 from parammem.core.event import Decided, Published, Trained
-from parammem.errors import LedgerError
 from parammem.lineage.datasets import row_hashes
-from parammem.lineage.events import DECISIONS, LEDGER, Life, read_decision
+from parammem.lineage.events import DECISIONS, LEDGER, Life, branch_ledgers, read_decision, walk
 from parammem.lineage.files import WEIGHTS
 from parammem.lineage.findings import Finding
-from parammem.lineage.git import git, tags
+from parammem.lineage.git import GitTag, git, tags
 from parammem.lineage.history import LOCK, REFLECTORS, Generation, History
 from parammem.lineage.store import Snapshot
 from parammem.lineage.tree_checks import kind_of, lock_checks
-from parammem.registry.tags import artifact, commits_of_events, wanted_tags
+from parammem.registry.tags import DIGEST, artifact, wanted_tags
 
 WAY = ("data/reflections/", "data/validated/", "data/quarantine/", "models/reflectors/", "reports/")
 """Outs on the way of an adapter that are looked at in every generation."""
@@ -52,41 +51,54 @@ def _decision(repo: Path, fact: Decided) -> Finding:
 
 
 def tag_checks(repo: Path, life: Life) -> Iterator[Finding]:
-    """Every tag that the ledger asks for, and none besides."""
+    """Every tag that the ledger asks for, and none besides. Ledgers of other branches may ask for their own."""
     if git(repo, "rev-parse", "--verify", "--quiet", "HEAD") is None or not life.events:
-        return
-    try:
-        commits = commits_of_events(repo)
-    except LedgerError as error:
-        yield Finding(kind="git", stage="git", path=LEDGER, holds=False, detail=str(error))
         return
     there = {tag.name: tag for tag in tags(repo)}
     ours = {artifact(event.fact.domain) for event in life.events if isinstance(event.fact, Published)}
-    wanted = {}
-    for want in wanted_tags(life.events):
-        commit = commits.get(want.version_event)
-        if commit is None or want.event.digest not in commits:
-            continue  # not committed yet: the tag is still to come
-        wanted[want.name] = want
-        message = f"{want.message}\n\nEvent: {want.event.digest}\nActor: {want.event.actor}"
-        yield _tag(there.get(want.name), want.name, commit, message)
+    wanted: dict[str, list[tuple[str, str]]] = {}
+    for branch, ledger in {"HEAD": b"", **branch_ledgers(repo)}.items():
+        known = walk(ledger) if ledger else life
+        commits = commits_of_events(repo, branch)
+        for want in wanted_tags(known.events):
+            commit = commits.get(want.version_event)
+            if commit is not None and want.event.digest in commits:  # else the tag is still to come
+                message = f"{want.message}\n\nEvent: {want.event.digest}\nActor: {want.event.actor}"
+                wanted.setdefault(want.name, []).append((commit, message))
+    for name, forms in wanted.items():
+        yield _tag(there.get(name), name, forms)
     for name in sorted(there.keys() - wanted.keys()):
         if name.replace("@", "#").partition("#")[0] in ours:
             detail = "the ledger has no event for it; delete it"
             yield Finding(kind="tag", stage="publish", path=f"tag {name}", holds=False, detail=detail)
 
 
-def _tag(found: Any, name: str, commit: str, message: str) -> Finding:
+def commits_of_events(repo: Path, revision: str) -> dict[str, str]:
+    """Event digest → the first commit on the way to a revision whose ledger holds it."""
+    text = git(repo, "log", "--reverse", "--format=%x01%H", "-p", "-U0", revision, "--", LEDGER) or ""
+    found: dict[str, str] = {}
+    commit = ""
+    for line in text.split("\n"):
+        if line.startswith("\x01"):
+            commit = line[1:]
+        elif line.startswith("+{") and (digest := DIGEST.search(line)):
+            found.setdefault(digest[1], commit)
+    return found
+
+
+def _tag(found: GitTag | None, name: str, forms: list[tuple[str, str]]) -> Finding:
+    """A tag against the forms (commit, message) that ledgers ask for."""
     said = {"kind": "tag", "stage": "publish", "path": f"tag {name}"}
     mend = "; `parammem sync` makes it anew from the ledger"
     if found is None:
         return Finding(**said, holds=False, detail=f"it is missing{mend}")
-    if found.commit != commit:
-        detail = f"it points at {found.commit[:12] or 'nothing'}, the ledger's event is in {commit[:12]}{mend}"
+    fitting = [message for commit, message in forms if commit == found.commit]
+    if not fitting:
+        detail = f"it points at {found.commit[:12] or 'nothing'}, the ledger's event is in {forms[0][0][:12]}{mend}"
         return Finding(**said, holds=False, detail=detail)
-    if not found.annotated or found.message.strip() != message:
+    if not found.annotated or found.message.strip() not in fitting:
         return Finding(**said, holds=False, detail=f"its message is not what the ledger says{mend}")
-    return Finding(**said, holds=True, detail=f"points at {commit[:12]}")
+    return Finding(**said, holds=True, detail=f"points at {found.commit[:12]}")
 
 
 def generation_checks(one: Generation, life: Life, seen: set[str]) -> Iterator[Finding]:
