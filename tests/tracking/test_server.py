@@ -1,0 +1,130 @@
+"""Facts about what only a W&B server can record, with a stand-in for its interface, and about offline artifacts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from parammem import tracking
+from parammem.config import TrackingParams
+from parammem.core import Adapter
+from parammem.errors import DataError
+from parammem.tracking import server
+
+
+class Version:
+    """An artifact version as `wandb.Api` gives it."""
+
+    def __init__(self, *aliases: str) -> None:
+        self.aliases = list(aliases)
+        self.saved: list[str] = []
+        self.links: list[str] = []
+
+    def save(self) -> None:
+        self.saved = list(self.aliases)
+
+    def link(self, target: str) -> None:
+        self.links.append(target)
+
+
+class Api:
+    settings = {"base_url": "https://server"}
+
+    def __init__(self, **versions: Version) -> None:
+        self.versions = versions
+        self.asked: list[str] = []
+
+    def artifact(self, name: str) -> Version:
+        self.asked.append(name)
+        return self.versions[name.rpartition(":")[2].replace("-", "_")]
+
+    def artifacts(self, kind: str, name: str) -> list[Version]:
+        return list(self.versions.values())
+
+
+def test_aliases_are_added_to_those_that_are_there(tmp_path):
+    api = Api(digest_a=Version("digest-a", "v1"))
+    made = server.WandbServer(api, "team/parammem", tmp_path)
+    made.set_aliases("reflector-code", "digest-a", ("champion",), ())
+    assert api.versions["digest_a"].saved == ["champion", "digest-a", "v1"]
+    assert api.asked == ["team/parammem/reflector-code:digest-a"]
+    assert made.name == "https://server team/parammem"
+
+
+def test_an_alias_that_is_gone_is_taken_from_whoever_has_it(tmp_path):
+    api = Api(digest_a=Version("digest-a"), digest_b=Version("digest-b", "champion"))
+    server.WandbServer(api, "p", tmp_path).set_aliases("reflector-code", "", (), ("champion",))
+    assert api.versions["digest_b"].saved == ["digest-b"]
+    assert api.versions["digest_a"].saved == []
+
+
+def test_champions_are_linked_into_the_registry(tmp_path):
+    api = Api(digest_a=Version("digest-a"))
+    server.WandbServer(api, "p", tmp_path).link("reflector-code", "digest-a", "code-reflector")
+    assert api.versions["digest_a"].links == ["wandb-registry-model/code-reflector"]
+
+
+@pytest.mark.parametrize("mode", ["offline", "off", "auto"])
+def test_there_is_no_server_unless_one_is_asked_for(mode, tmp_path):
+    assert server.open_server(TrackingParams(mode=mode, project="p"), tmp_path) is None
+
+
+def test_offline_runs_that_were_sent_are_not_sent_again(tmp_path, monkeypatch):
+    for name, synced in (("offline-run-1", True), ("offline-run-2", False)):
+        (tmp_path / "wandb" / name).mkdir(parents=True)
+        if synced:
+            (tmp_path / "wandb" / name / "run.wandb.synced").touch()
+    sent = []
+
+    def run(command, **_):
+        sent.extend(command[4:])
+        return SimpleNamespace(returncode=0, stderr="")
+
+    monkeypatch.setattr(server.subprocess, "run", run)
+    assert server.send_offline_runs(tmp_path) == 1
+    assert [Path(name).name for name in sent] == ["offline-run-2"]
+
+
+def test_a_refused_run_is_an_error_that_says_nothing_is_lost(tmp_path, monkeypatch):
+    (tmp_path / "wandb" / "offline-run-1").mkdir(parents=True)
+    monkeypatch.setattr(server.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1, stderr="no key"))
+    with pytest.raises(DataError, match=r"no key.*nothing is lost"):
+        server.send_offline_runs(tmp_path)
+
+
+def test_an_offline_artifact_has_the_aliases_and_the_validation_summary_of_that_moment(tmp_path, monkeypatch):
+    folder = tmp_path / "models" / "reflectors" / "code"
+    folder.mkdir(parents=True)
+    (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    adapter = Adapter(
+        domain="code", digest=digest, base_model="b", base_digest="b", recipe={}, data_digest="d", rows=1, steps=1,
+        held_out_loss=None,
+    )  # fmt: skip
+    (folder / "adapter.json").write_text(adapter.model_dump_json())
+    (tmp_path / "reports" / "validation").mkdir(parents=True)
+    report = {"passed": True, "suite_digest": "s", "quarantined": [1, 2, 3]}
+    (tmp_path / "reports" / "validation" / "code.json").write_text(json.dumps(report))
+    logged = {}
+
+    class Noting(tracking.NullTracker):
+        mode = "offline"
+
+        def log_adapter(self, folder, name, metadata, aliases=()):
+            logged.update(name=name, metadata=metadata, aliases=aliases)
+
+    @contextmanager
+    def noting(*_, **__):
+        yield Noting()
+
+    monkeypatch.setattr(tracking, "make_tracker", noting)
+    params = TrackingParams(mode="offline", project="p")
+    tracking.track_all(tmp_path, params, tmp_path / "folder", {digest: ("champion", "v1")})
+    assert logged["name"] == "reflector-code"
+    assert logged["aliases"] == (f"digest-{digest[:16]}", "champion", "v1")
+    assert logged["metadata"]["validation"] == {"passed": True, "suite_digest": "s"}
