@@ -214,11 +214,12 @@ def _filled(path: str) -> str:
     return path.replace("${engine.model}", MODEL).replace("${collect.experience_dir}", "data/experience")
 
 
-def test_a_study_that_is_there_is_a_dep_of_the_report():
-    """reports/study.json is read where it exists; DVC has no optional deps."""
-    if not (ROOT / "reports/study.json").is_file():
-        pytest.skip("no reports/study.json yet")
-    assert covered("reports/study.json", declared("report", DOMAIN)["deps"])
+@pytest.mark.parametrize("name", ["study", "variants"])
+def test_a_study_that_is_there_is_a_dep_of_the_report(name):
+    """reports/study.json and reports/variants.json are read where they exist; DVC has no optional deps."""
+    if not (ROOT / f"reports/{name}.json").is_file():
+        pytest.skip(f"no reports/{name}.json yet")
+    assert covered(f"reports/{name}.json", declared("report", DOMAIN)["deps"])
 
 
 def test_the_pocket_models_name_every_file_that_their_recipe_follows_from():

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from parammem.core.record import Record
 from parammem.evaluation.diversity import Clusters, TaskDiversity
-from parammem.evaluation.records import AdviceDraws, OpenTask, Run
+from parammem.evaluation.records import AdviceDraws, OpenTask, Point, Run
 
 ARMS: dict[str, str] = {
     "base": "Base, one attempt",
@@ -129,6 +129,8 @@ class ReportInputs(Record):
     notes: tuple[str, ...] = ()
     study: dict[str, Any] | None = None
     """study.json, when there is one."""
+    variants: tuple[Point, ...] = ()
+    """variants.json, when there is one."""
     bootstrap: int = 2000
     seed: int = 0
     """Of the bootstraps alone."""

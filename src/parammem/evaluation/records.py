@@ -82,3 +82,17 @@ class OpenTask(Record):
     """The open conventions that the visible checks reveal."""
     seen_kind: bool = True
     """False: no train task was about this kind of quantity, so no regularity of it can be known."""
+
+
+class Point(Record):
+    """One arm of one variant of the run (evaluation/variants.py)."""
+
+    experiment: str
+    domain: str
+    x: float
+    arm: str
+    passed: int
+    tasks: int
+    protocol: str = "strict"
+    advice_accuracy: float | None = None
+    """Of the reflector, where conventions can be counted."""

@@ -18,6 +18,7 @@ from parammem.evaluation.inputs import DOMAIN_NAMES, Made, ReportInputs, arm_nam
 from parammem.evaluation.protocols import protocol_tables
 from parammem.evaluation.statistics import Comparison
 from parammem.evaluation.summary import comparisons, metrics_json, temperature_rows
+from parammem.evaluation.variants import variant_curves, variant_tables
 
 HERE = Path(__file__).parent
 
@@ -86,6 +87,7 @@ def _page(inputs: ReportInputs, tree: Any, compared: list[Comparison], curve: li
         cards=[_card(inputs, tree, compared, domain) for domain in domains],
         pictures=_pictures(inputs, tree, curve),
         protocol_tables=protocol_tables(inputs),
+        variant_tables=variant_tables(inputs.variants),
         arm_tables=[(DOMAIN_NAMES.get(d, d), tables.arms_table(inputs, tree, d)) for d in domains],
         comparison_table=tables.comparisons_table(compared),
         reflector_table=tables.reflectors_table(inputs, tree),
@@ -133,6 +135,7 @@ def _pictures(inputs: ReportInputs, tree: Any, curve: list[Any]) -> dict[str, st
         "temperature": figures.temperature_curves(inputs, curve),
         "cost": figures.cost(inputs, tree),
         "loss": figures.losses(inputs),
+        "variants": variant_curves(inputs.variants),
         "study": str(study.study_figure(worlds, inputs.bootstrap, inputs.seed, kind="page")) if worlds else "",
     }
     # The SVG is ours, made from numbers and escaped labels, so it may pass the template unescaped.

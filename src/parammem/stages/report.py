@@ -16,7 +16,7 @@ from parammem.core.jsonl import iter_jsonl
 from parammem.embeddings import embed
 from parammem.evaluation import diversity
 from parammem.evaluation.inputs import LossPoint, Made, ReportInputs, Work
-from parammem.evaluation.records import AdviceDraws, OpenTask, Run
+from parammem.evaluation.records import AdviceDraws, OpenTask, Point, Run
 from parammem.evaluation.report import build_report, write_report
 from parammem.stages.places import Places
 
@@ -34,7 +34,7 @@ def gather(params: Params, root: Path) -> ReportInputs:
     draws = _all(places, "draws.jsonl", AdviceDraws)
     measured, clusters = _diversity(draws, params.agent.reflector_temperature)
     facts = [json.loads((p.evaluation / "facts.json").read_text(encoding="utf-8")) for p in places]
-    study = root / "reports" / "study.json"
+    study, variants = (root / "reports" / f"{name}.json" for name in ("study", "variants"))
     return ReportInputs(
         protocol=params.evaluate.protocol,
         sandbox_level=params.sandbox.level,
@@ -57,6 +57,7 @@ def gather(params: Params, root: Path) -> ReportInputs:
         overlaps=_merged(fact["overlaps"] for fact in facts),
         made=tuple(found for found in map(_made, places) if found),
         mutation=_json(root / "reports" / "validation" / "mutation.json"),
+        variants=tuple(map(Point.model_validate, json.loads(variants.read_text()))) if variants.is_file() else (),
         study=json.loads(study.read_text(encoding="utf-8")) if study.is_file() else None,
         bootstrap=params.evaluate.bootstrap,
         seed=params.evaluate.seed,

@@ -1,0 +1,80 @@
+"""Variants of the run: success against how many rows, which round, which agent. A table and a curve for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from parammem.evaluation.canvas import colour, legend_below, panels, percent_axis, svg
+from parammem.evaluation.inputs import DOMAIN_NAMES, arm_name, in_order
+from parammem.evaluation.records import Point
+from parammem.evaluation.statistics import wilson
+
+AXES = {
+    "sample-efficiency": "rows trained on",
+    "self-teaching": "round",
+    "weak-to-strong": "agent's size, millions of parameters",
+}
+"""Experiment → what its x is."""
+SHOWN = ("base", "reflexion", "paramagent.untrained", "paramagent")
+
+
+Table = tuple[list[str], list[list[str]]]
+
+
+def variant_tables(points: Sequence[Point]) -> list[tuple[str, Table]]:
+    """(experiment, table): a row per domain, x and arm."""
+    head = ["domain", "x", "arm", "solved", "95% interval", "tasks", "advice right", "protocol"]
+    tables = []
+    for name in in_order((p.experiment for p in points), AXES):
+        rows = [_row(point) for point in sorted((p for p in points if p.experiment == name), key=_place)]
+        tables.append((f"{name} (x: {AXES.get(name, 'setting')})", (head, rows)))
+    return tables
+
+
+def _place(point: Point) -> tuple[str, float, int]:
+    return point.domain, point.x, SHOWN.index(point.arm) if point.arm in SHOWN else len(SHOWN)
+
+
+def _row(point: Point) -> list[str]:
+    low, high = wilson(point.passed, point.tasks)
+    right = "–" if point.advice_accuracy is None else f"{100 * point.advice_accuracy:.1f}%"
+    return [
+        DOMAIN_NAMES.get(point.domain, point.domain), f"{point.x:g}", arm_name(point.arm),
+        f"{100 * point.passed / point.tasks:.1f}%", f"{100 * low:.1f} to {100 * high:.1f}%", str(point.tasks), right,
+        point.protocol,
+    ]  # fmt: skip
+
+
+def variant_curves(points: Sequence[Point]) -> str:
+    """One picture: a panel per experiment and domain, a line per arm, 95% intervals (Wilson). "" without points."""
+    cells = list(
+        dict.fromkeys((p.experiment, p.domain) for p in sorted(points, key=lambda p: (p.experiment, p.domain)))
+    )
+    if not cells:
+        return ""
+    columns = min(3, len(cells))
+    rows = -(-len(cells) // columns)
+    figure, grid = panels(columns, 11, 3.2 * rows + 0.5, rows, sharey=True)
+    handles = {}
+    for place, (experiment, domain) in enumerate(cells):
+        axes = grid[place // columns][place % columns]
+        for arm in SHOWN:
+            line = sorted(
+                (p for p in points if (p.experiment, p.domain, p.arm) == (experiment, domain, arm)), key=lambda p: p.x
+            )
+            if line:
+                shares = [p.passed / p.tasks for p in line]
+                ends = [wilson(p.passed, p.tasks) for p in line]
+                errors = [[s - low for s, (low, _) in zip(shares, ends, strict=True)],
+                          [high - s for s, (_, high) in zip(shares, ends, strict=True)]]  # fmt: skip
+                handles[arm_name(arm)] = axes.errorbar(
+                    [p.x for p in line], shares, errors, fmt="o-", color=colour(arm), markersize=4, linewidth=1.5
+                )
+        axes.set_title(f"{DOMAIN_NAMES.get(domain, domain)}: {experiment}", fontsize=10)
+        axes.set_xlabel(AXES.get(experiment, "setting"))
+        percent_axis(axes.yaxis)
+    for place in range(len(cells), rows * columns):
+        grid[place // columns][place % columns].set_axis_off()
+    grid[0][0].set_ylim(bottom=0)
+    legend_below(figure, list(handles.values()), list(handles), 4)
+    return svg(figure, "variants")

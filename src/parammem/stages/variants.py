@@ -1,0 +1,108 @@
+"""variants: sample efficiency, self-teaching and weak-to-strong in small, on the rows of the default run.
+
+It stands beside the pipeline, as the study does: `python -m parammem.stages.variants` after `dvc repro`; it can be
+stopped and goes on. The report shows reports/variants.json where it is.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from parammem.config import Params, parse_params
+from parammem.core import read_jsonl
+from parammem.core.jsonl import write_text
+from parammem.evaluation.metrics import advice_accuracy
+from parammem.evaluation.records import AdviceDraws, Point, Run
+from parammem.stages import evaluate, train
+from parammem.stages.places import Places
+
+PLAN = Path("variants.yaml")
+SHARED = ("data/tasks", "data/keys", "data/validated", "models")
+"""What a variant takes from the default run. Adapters it makes itself."""
+
+
+def run(plan_file: Path = PLAN, root: Path = Path(".")) -> list[Point]:
+    """Writes reports/variants.json. A finished variant lies in reports/variants/ and is not run again; delete it there
+    when the code or the rows have changed. A variant whose model is not there is left out.
+
+    Raises:
+        ConfigError: a variant does not fit params.yaml.
+    """
+    plan = yaml.safe_load(plan_file.read_text(encoding="utf-8"))
+    base = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    jobs = list(_jobs(plan, base))
+    found: list[Point] = []
+    for experiment, domain, x, params in jobs:
+        kept = root / "reports" / "variants" / f"{experiment}-{domain}-{x:g}.jsonl"
+        wanted = [params.engine.model, params.reflector.base]
+        if not kept.is_file() and all((root / model).is_dir() for model in wanted if model):
+            place = root / ".cache" / "variants" / f"{experiment}-{domain}-{x:g}"
+            _link(root, place, domain)
+            train.run(params, domain, place)
+            evaluate.run(params, domain, place)
+            points = points_of(experiment, domain, x, Places(place, domain).evaluation)
+            write_text(kept, "".join(point.line() + "\n" for point in points))
+        if kept.is_file():
+            found += read_jsonl(kept, Point)
+    text = json.dumps([point.model_dump(mode="json") for point in found], indent=1)
+    write_text(root / "reports" / "variants.json", text + "\n")
+    return found
+
+
+def _jobs(plan: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[tuple[str, str, float, Params]]:
+    """Every variant in every domain, each checked before the first one runs."""
+    for experiment, settings in plan["variants"].items():
+        for domain in base["domains"]:
+            for setting in settings:
+                raw = copy.deepcopy(dict(base)) | {"domains": [domain]}
+                for layer in (plan["shared"], {k: v for k, v in setting.items() if k != "x"}):
+                    for section, values in layer.items():
+                        raw[section] = {**raw[section], **values}
+                yield experiment, domain, float(setting["x"]), parse_params(raw, str(PLAN))
+
+
+def _link(root: Path, place: Path, domain: str) -> None:
+    """A folder with the default run's tasks, keys, rows and models, and room for adapters and reports of its own."""
+    for part in SHARED:
+        (place / part).mkdir(parents=True, exist_ok=True)
+    links = [f"data/tasks/{domain}", f"data/keys/{domain}", f"data/validated/{domain}.jsonl"]
+    links += [f"models/{folder.name}" for folder in (root / "models").iterdir() if (folder / "config.json").is_file()]
+    for link in links:
+        if not (place / link).exists():
+            (place / link).symlink_to((root / link).resolve())
+
+
+def points_of(experiment: str, domain: str, x: float, folder: Path) -> list[Point]:
+    """The arms of one variant. A round of self-teaching is the same arm at another x."""
+    runs = [run for run in read_jsonl(folder / "runs.jsonl", Run) if run.slice == "eval"]
+    draws = [d for d in read_jsonl(folder / "draws.jsonl", AdviceDraws) if d.slice == "eval"]
+    points = []
+    for arm in dict.fromkeys(run.arm for run in runs):
+        mine = [run for run in runs if run.arm == arm]
+        name, _, reflector = arm.partition(".")
+        reflector = reflector or ("trained" if name == "paramagent" else "")
+        accuracy = advice_accuracy([d for d in draws if d.reflector == reflector]) if reflector else None
+        earlier = reflector.startswith("round-")
+        points.append(
+            Point(
+                experiment=experiment,
+                domain=domain,
+                x=float(reflector.removeprefix("round-")) if earlier else x,
+                arm=name if earlier else arm,
+                passed=sum(run.passed for run in mine),
+                tasks=len(mine),
+                protocol=mine[0].protocol,
+                advice_accuracy=accuracy.value if accuracy else None,
+            )
+        )
+    return points
+
+
+if __name__ == "__main__":
+    print(f"{len(run())} points in reports/variants.json")
