@@ -365,7 +365,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path, monkeypatch)
 
 
 @pytest.mark.integration
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_200_megabytes_come_in_with_flat_memory(tmp_path):
     """In a process of its own, so that its peak is its own: twice the rows must not take more memory."""
     import subprocess

@@ -127,6 +127,12 @@ def test_gto_knows_of_no_champion_after_a_rollback_to_none(ledger):
     assert not gto.api.find_versions_in_stage(str(ledger.root), "code-reflector", "champion")
 
 
+def test_a_version_without_a_tag_cannot_be_fetched_and_the_fix_is_named(ledger, tmp_path):
+    version = register(ledger, "code", "a" * 64, "", WHO)
+    with pytest.raises(LedgerError, match="parammem sync"):
+        fetch(ledger.root, "code", version, tmp_path / "there")
+
+
 def test_without_a_git_identity_nothing_is_tagged_and_the_fix_is_named(ledger, monkeypatch):
     promote(ledger, "a" * 64)
     commit(ledger.root, "one")

@@ -11,7 +11,7 @@ from parammem.errors import LedgerError
 from parammem.registry.git import git
 from parammem.registry.ledger import Ledger
 from parammem.registry.state import Version, champion, versions
-from parammem.registry.tags import artifact, sync_tags
+from parammem.registry.tags import artifact, existing_tags, sync_tags
 
 
 def collect_garbage(root: Path, dry: bool = False) -> str:
@@ -69,7 +69,8 @@ def fetch(root: Path, domain: str, version: Version, to: Path) -> Path:
     if version not in known:
         raise LedgerError(f"{version.name} of {domain} is not in the ledger")
     tag = f"{artifact(domain)}@{version.name}.0.0"
-    git(root, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}")
+    if tag not in existing_tags(root):
+        raise LedgerError(f"{domain} {version.name} has no tag yet; commit ledger/, run `parammem sync`, then fetch it")
     to.parent.mkdir(parents=True, exist_ok=True)
     _dvc(root, "get", "--quiet", "--rev", tag, ".", f"models/reflectors/{domain}", "--out", str(to.resolve()))
     return to
