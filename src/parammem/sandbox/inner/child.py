@@ -219,7 +219,7 @@ def _exactly(link: int, size: int) -> bytes:
     return b"".join(parts)
 
 
-_USUAL = "bisect collections collections.abc copy functools heapq itertools math operator random re string types typing"
+USUAL = "bisect collections collections.abc copy functools heapq itertools math operator random re string types typing"
 _FURTHER = """abc argparse array ast asyncio atexit base64 binascii bz2 calendar cmath codecs colorsys
 concurrent.futures
 configparser contextlib contextvars copyreg csv ctypes dataclasses datetime decimal difflib email encodings.ascii
@@ -243,13 +243,25 @@ def warm(everything: bool) -> None:
     # threads are mended, and there are none.
     os.register_at_fork = lambda **_: None  # type: ignore[assignment]
     try:
-        for name in _USUAL.split() + (_FURTHER.split() if everything else []):
+        for name in USUAL.split() + (_FURTHER.split() if everything else []):
             try:
                 __import__(name)
             except ImportError:
                 continue
     finally:
         os.register_at_fork = register
+    _rehearse()
     sys.modules["random"].seed(0)  # every child starts from the same state: verdicts repeat
     gc.collect()
     gc.freeze()
+
+
+def _rehearse() -> None:
+    """What an interpreter sets up at first use (a hundred types at the first `compile`) is there before the fork."""
+    source = "from typing import List\ndef f(x: List[int]) -> list:\n    'A list.'\n    return [i for i in x]\n"
+    for _ in range(20):  # so often, that the interpreter has adapted the code by then
+        module = type(sys)("rehearsal")
+        exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)
+        name, args, kwargs = marshal.loads(wire.pack(("f", ([1, "a", 0.5, None, (True, {})],), {})))
+        _encoded(_find(module, name)(*args, **kwargs))
+        _said(ValueError("no"))

@@ -245,11 +245,12 @@ def _become_child(talk: _socket.socket, cage: child.Cage, bounds: list[Any], fol
         os.close(1)  # the first descriptor that comes takes its place
         _, ancillary, _, _ = talk.recvmsg(1, _RIGHTS_SPACE)
         talk.close()
-        _, link, *given = _descriptors(ancillary[0][2])
-        if given:
-            os.dup2(given[0], 0)
-            os.close(given[0])
-        child.serve(link)
+        rights = ancillary[0][2]
+        if len(rights) > 8:
+            given = int.from_bytes(rights[8:], sys.byteorder)
+            os.dup2(given, 0)
+            os.close(given)
+        child.serve(int.from_bytes(rights[4:8], sys.byteorder))
         code = 0
     finally:
         os._exit(code)
