@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,10 +18,12 @@ from parammem.engines.base import Message, Request
 from parammem.engines.cached import draw_keys
 from parammem.engines.openai import server as module
 from parammem.engines.openai.engine import OpenAIEngine, seed_of
+from parammem.engines.scripted import ScriptedEngine
 from parammem.engines.store import Store
-from parammem.errors import BudgetExceeded, TooManyFailures
-from parammem.stages import collect, tasks
+from parammem.errors import BudgetExceeded, RequestFailed, TooManyFailures
+from parammem.stages import collect, evaluate, tasks
 from parammem.stages.places import Places
+from tests.agents.worlds import Sampled, task
 from tests.engines.local_server import Asked, LocalServer
 from tests.stages.arena import MODEL, Knowing, clone, parsed, write_params
 from tests.stages.commands import parammem, recorded, stopped_when
@@ -125,6 +128,20 @@ def test_a_budget_stops_the_stage_and_a_larger_one_resumes_it(project, tmp_path,
     shown = parammem(root, "serve", "spent")
     assert shown.returncode == 0, shown.stderr
     assert f"{sum(one['completion_tokens'] for one in usage):,}" in shown.stdout.splitlines()[-1]
+
+
+def test_a_draw_of_advice_that_got_no_answer_is_left_out_and_said(caplog):
+    class Deaf(ScriptedEngine):
+        def complete(self, requests):
+            if any("question 2" in str(request.messages) for request in requests):
+                raise RequestFailed("the server said 500")
+            return super().complete(requests)
+
+    bench: Any = SimpleNamespace(params=parsed())
+    asked = [task(number) for number in (1, 2, 3)]
+    found = evaluate._sampled(bench, Sampled(Deaf(lambda request, draw: f"said {draw}")), 1.0, asked, 2)
+    assert found == [["said 1000", "said 1001"], [], ["said 1000", "said 1001"]]
+    assert "'math-2'" in caplog.text
 
 
 @pytest.mark.integration
