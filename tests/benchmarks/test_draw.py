@@ -89,11 +89,10 @@ def test_train_and_bank_are_apart_from_evaluation_and_from_each_other(tmp_path):
     every = [rows.math_row(n, s) for s in rows.SUBJECTS[:3] for n in range(40)]
     copied = dict(every[0], problem=every[0]["problem"] + " Explain your answer in one sentence.", idx="copy")
     rows.write_jsonl(tmp_path / "math.jsonl", [*every, copied])
-    shared = {"benchmark": "math", "path": "math.jsonl"}
     sources = [
-        Source(split="eval", take=30, balance="type", **shared),
-        Source(split="train", take=5, **shared),
-        Source(split="bank", take=2, **shared),
+        Source(split="eval", take=30, balance="type", benchmark="math", path="math.jsonl"),
+        Source(split="train", take=5, benchmark="math", path="math.jsonl"),
+        Source(split="bank", take=2, benchmark="math", path="math.jsonl"),
     ]
     drawn = draw(sources, tmp_path, seed=3, ngram=30, near_duplicate=0.95)
     ids = {split: {item.task.task_id for item in items} for split, items in drawn.splits.items()}

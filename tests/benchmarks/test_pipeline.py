@@ -7,9 +7,11 @@ import re
 
 import pytest
 
-from parammem.core import Adapter, ReflectionExample, Trajectory, read_jsonl
+from parammem.core import Adapter, ReflectionExample, Task, Trajectory, read_jsonl
+from parammem.domains import get_domain
 from parammem.engines.base import Completion, Request
 from parammem.evaluation.records import AdviceDraws, Run
+from parammem.reflectors.parametric import ParamMem
 from parammem.stages import collect, evaluate, report, tasks, train, validate
 from parammem.stages.common import Engines
 from parammem.stages.places import Places
@@ -43,6 +45,10 @@ class Solver:
         return Completion(text=text, finish="stop", prompt_tokens=len(prompt.split()), completion_tokens=9)
 
 
+def labels_task(row: ReflectionExample) -> Task:
+    return Task(task_id=row.task_id, domain=row.domain, text=row.task_text)
+
+
 @pytest.mark.integration
 def test_the_pipeline_runs_on_a_benchmark_from_file_to_report(tmp_path, monkeypatch):
     folder = tmp_path / "data" / "benchmarks"
@@ -72,6 +78,8 @@ def test_the_pipeline_runs_on_a_benchmark_from_file_to_report(tmp_path, monkeypa
     assert read_jsonl(places.trajectories, Trajectory) == [], "labels from the task alone need no attempts"
     card = Adapter.model_validate_json((places.reflector / "adapter.json").read_text(encoding="utf-8"))
     assert card.rows == len(labels) or card.held_out_loss is not None
+    loaded = ParamMem.load(places.reflector)
+    assert loaded.messages(labels_task(labels[0])) == get_domain("math", real=True).advise(labels[0].task_text)
     assert json.loads((places.reflector / "contamination.json").read_text(encoding="utf-8"))["passed"] is True
 
     runs = read_jsonl(places.evaluation / "runs.jsonl", Run)

@@ -108,3 +108,26 @@ def test_the_verdict_on_clean_rows_lies_beside_the_adapter(root, params):
 
 def test_pocket_tasks_have_no_such_verdict(tmp_path):
     assert verdict_on(parsed(), [], Places(tmp_path, "code"), get_domain("code")) is None
+
+
+def test_prose_that_shows_programs_is_kept_where_params_allow_it():
+    """GX's suite on labels as the paper has them: numbered pitfalls, each with a flawed implementation."""
+    from parammem.validation import validate_rows
+
+    texts = [f"Given {n} numbers and a window of {n + 2}, return the best sum. Sample {n}." for n in range(6)]
+    flawed = "```python\ndef best(values, k):\n    total = 0\n    return max(total, sum(values[:k]))\n```"
+    labels = [
+        reflection(
+            Task(task_id=f"t{n}", domain="code", text=text), f"1. Starting at zero fails for case {n}, see:\n{flawed}"
+        )
+        for n, text in enumerate(texts)
+    ]
+    labels = [row.model_copy(update={"domain": "code"}) for row in labels]
+    bounds = {"min_rows": 1, "min_words": 3, "max_words": 200, "max_copied": 60, "near_duplicate": 0.99}
+    kept = {}
+    for allowed in (True, False):
+        params = parsed(validate=bounds | {"allow_code": allowed, "max_quarantined": 1.0}).validate_
+        verdict = validate_rows(labels, ["Something else altogether."], params, "code", None)
+        kept[allowed] = len(verdict.kept)
+        assert {reason for item in verdict.quarantined for reason in item.reasons} == (set() if allowed else {"code"})
+    assert kept == {True: 6, False: 0}

@@ -43,6 +43,7 @@ def test_exact_match_and_f1_are_the_official_ones(answer, gold, match, value):
     task = Task(task_id="t", domain="qa", text="?")
     key = AnswerKey(task_id="t", domain="qa", hidden={"answer": gold}, gold="")
     (score,) = RealQaDomain().score([(task, key, answer)])
+    assert not isinstance(score, Exception)
     assert (score.passed, score.value) == (match, pytest.approx(value))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from parammem.core import Adapter, ReflectionExample, read_jsonl
@@ -19,7 +21,7 @@ class Says:
 
     digest = "e" * 64
 
-    def __init__(self, text: str, finish="stop") -> None:
+    def __init__(self, text: str, finish: Literal["stop", "length"] = "stop") -> None:
         self.text, self.finish, self.requests = text, finish, list[Request]()
 
     def complete(self, requests):
@@ -78,9 +80,7 @@ def test_earlier_rounds_lie_among_the_controls_and_are_evaluated(trained, tmp_pa
     params = parsed(reflector={"rounds": 3}, train={"controls": []})
     monkeypatch.chdir(project)
     said = {"round-1": "cut flat", "round-2": "cut share ; fee lump"}
-    monkeypatch.setattr(
-        "parammem.stages.common.Engines.open", lambda self, model="", adapter=None: Says(said[adapter.name])
-    )
+    monkeypatch.setattr("parammem.stages.common.Engines.open", lambda self, model, adapter: Says(said[adapter.name]))
     train.run(params, "math")
     knowing_everywhere(monkeypatch, params, "math")
     places = Places(project, "math")

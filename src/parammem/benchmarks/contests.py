@@ -21,7 +21,7 @@ def apps(row: Mapping[str, Any], number: int) -> Item:
     question, tests = need(dict(row), "question", "input_output")
     # APPS numbers the problems of each of its splits from 0, so the number alone names two problems.
     name = f"{row.get('problem_id', row.get('id', number))}-{digest_of(str(question))[:6]}"
-    spec = json.loads(tests) if isinstance(tests, str) and tests.strip() else tests or {}
+    spec: dict[str, Any] = (json.loads(tests or "{}") if isinstance(tests, str) else tests) or {}
     solutions = row.get("solutions") or "[]"
     solutions = json.loads(solutions) if isinstance(solutions, str) else list(solutions)
     starter, entry = row.get("starter_code") or "", spec.get("fn_name", "")

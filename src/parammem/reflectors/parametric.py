@@ -65,7 +65,7 @@ class ParamMem:
         if domain is None:
             from parammem.domains import get_domain
 
-            domain = get_domain(adapter.domain)
+            domain = get_domain(adapter.domain, real=adapter.recipe.get("prompts") == "benchmarks")
         engine = HfEngine.load(base, adapter=Path(folder), device=device, dtype=dtype)
         return cls(adapter=adapter, engine=engine, domain=domain, max_tokens=max_tokens)
 

@@ -44,8 +44,10 @@ class Oracle:
         return [self._feedback(*pair) for pair in zip(seen, scores, strict=True)]
 
     def _feedback(self, seen: Feedback | Exception, score: Score | Exception) -> Feedback | Exception:
-        if isinstance(seen, Exception) or isinstance(score, Exception):
-            return seen if isinstance(seen, Exception) else score
+        if isinstance(seen, Exception):
+            return seen
+        if isinstance(score, Exception):
+            return score
         passed = score.passed and not (self.gate == "both" and seen.passed is False)
         return Feedback(passed=passed, text=seen.text or ("The answer is right." if passed else "The answer is wrong."))
 

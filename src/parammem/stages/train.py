@@ -97,4 +97,5 @@ def _train(params: Params, rows: list[ReflectionExample], out: Path, name: str, 
         dtype=params.engine.dtype,
         threads=params.train.threads,
         finished=places.finished,
+        prompts="benchmarks" if params.benchmarks.sources else "",
     )

@@ -60,7 +60,7 @@ def _jobs(plan: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[tuple[st
     for experiment, settings in plan["variants"].items():
         for domain in base["domains"]:
             for setting in settings:
-                raw = copy.deepcopy(dict(base)) | {"domains": [domain]}
+                raw: dict[str, Any] = copy.deepcopy(dict(base)) | {"domains": [domain]}
                 for layer in (plan["shared"], {k: v for k, v in setting.items() if k != "x"}):
                     for section, values in layer.items():
                         raw[section] = {**raw[section], **values}

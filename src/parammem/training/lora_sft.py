@@ -46,6 +46,7 @@ def train_lora(
     on_step: OnStep | None = None,
     finished: Path | None = None,
     lean: bool = True,
+    prompts: str = "",
 ) -> Adapter:
     """Train an adapter and write its folder `out`, whole or not at all.
 
@@ -60,6 +61,7 @@ def train_lora(
         finished: a folder outside every stage's outs that keeps the adapter once more: a later call that would make
             this very adapter takes it from there. Whoever trained several removes it when all are there.
         lean: allow the lean forward for models it fits. False: always PEFT's own.
+        prompts: what `messages` words, where it is not the pocket world; `ParamMem.load` words them alike.
 
     Raises:
         DataError: no rows, rows of several domains, or a row that cannot be encoded.
@@ -75,6 +77,7 @@ def train_lora(
         train, aside = (encode_rows(part, messages, tokenizer, base) if part else [] for part in (learned, held))
         run = _open_run(with_lora(base, params).to(where), train, aside, params, pad_id(tokenizer), where, lean)
         recipe = {**params.model_dump(mode="json"), "dtype": dtype, "threads": threads, "device": where.split(":")[0]}
+        recipe |= {"prompts": prompts} if prompts else {}
         result = Result(domain, learned, len(held), written_name(base_model), base_digest, recipe, Progress())
         key = _name_of(run, result)
         kept = None if finished is None else Path(finished) / key
