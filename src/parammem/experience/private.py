@@ -22,6 +22,8 @@ DETECTORS = (
     "TwilioKeyDetector"
 ).split()
 
+# Whatever the detectors find is at least so long without a space, or has one of these in it; most short texts do not.
+_HINT = re.compile(r"\S{14}|@|BEGIN|earer|(?i:passw|pwd|passphrase|secret|token|key|credential)\w*[\"']?\s*[:=]")
 _MAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}\b")
 _PHONE = re.compile(r"\+\d[\d ().-]{6,18}\d")
 _CARD = re.compile(r"\b(?:\d{4}[ -]){3}\d{4}\b|\b\d{15,16}\b")
@@ -31,13 +33,19 @@ _SSN = re.compile(r"\b\d{3}-\d{2}-\d{4}\b")
 
 def find_private(text: str) -> tuple[str, ...]:
     """Kinds of secrets and personal data in the text, sorted; empty if none. A kind is words, e.g. "AWS Access Key"."""
+    found = _numbers(text)
+    if _HINT.search(text):
+        found |= _tokens(text)
+    return tuple(sorted(found))
+
+
+def _tokens(text: str) -> set[str]:
     found = {detector.secret_type for detector in _detectors() if any(True for _ in detector.analyze_string(text))}
     if "@" in text and _MAIL.search(text):
         found.add("mail address")
-    found |= _numbers(text)
     if not found and holds_secret(text):
         found.add("something like a secret")
-    return tuple(sorted(found))
+    return found
 
 
 def _numbers(text: str) -> set[str]:
