@@ -22,7 +22,8 @@ class Says:
     digest = "e" * 64
 
     def __init__(self, text: str, finish: Literal["stop", "length"] = "stop") -> None:
-        self.text, self.finish, self.requests = text, finish, list[Request]()
+        self.finish: Literal["stop", "length"] = finish
+        self.text, self.requests = text, list[Request]()
 
     def complete(self, requests):
         self.requests += requests
