@@ -26,7 +26,7 @@ from parammem.registry.tags import sync_tags
 from tests.lineage import fake_pipeline
 
 FOLDER = Path("models/reflectors/code")
-DVC_YAML = {
+DVC_YAML: dict[str, Any] = {
     "stages": {
         "collect": {"foreach": ["code"], "do": {
             "cmd": "python pipe.py collect", "deps": ["data/experience", "pipe.py"],

@@ -201,6 +201,22 @@ def test_a_dataset_forged_with_its_lock_entries_no_longer_fits_the_validation(li
     assert any(name == "reports/validation/code.json" for name, _ in found)
 
 
+def test_a_base_model_that_was_replaced_and_committed_no_longer_fits_the_adapter(lived):
+    root, _ = lived
+    flip(root / "models/base/model.safetensors")
+    git(root, "commit", "-qam", "another base")
+    assert broken(root) == {("models/base", "train")}
+
+
+def test_outs_that_were_not_pulled_are_unknown_and_not_broken(lived):
+    root, _ = lived
+    shutil.rmtree(root / "reports/evaluation/code")
+    shutil.rmtree(root / FOLDER)
+    done = verify(root)
+    assert done.broken == ()
+    assert "reports/evaluation" in {found.path for found in done.findings}
+
+
 def test_unchanged_files_are_not_read_again_unless_asked(lived, monkeypatch):
     from parammem.lineage import hashes
 

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from parammem.core import digest_of
+from parammem.core import Adapter, digest_of
 from parammem.core.event import Decided, Published, Trained
+from parammem.engines.digests import model_digest
+from parammem.errors import ModelMissingError
 from parammem.lineage.datasets import row_hashes
 from parammem.lineage.events import DECISIONS, LEDGER, Life, branch_ledgers, read_decision, walk
 from parammem.lineage.files import WEIGHTS
@@ -40,7 +42,7 @@ def ledger_checks(history: History, life: Life) -> Iterator[Finding]:
 def _decision(repo: Path, fact: Decided) -> Finding:
     path = f"{DECISIONS}/{fact.decision}.json"
     found = read_decision(repo, fact.decision)
-    said = {"kind": "decision", "stage": "decide", "path": path}
+    said: dict[str, Any] = {"kind": "decision", "stage": "decide", "path": path}
     if found is None:
         there = (repo / path).is_file()
         detail = "its contents do not have the digest that the ledger names" if there else "it is missing"
@@ -88,7 +90,7 @@ def commits_of_events(repo: Path, revision: str) -> dict[str, str]:
 
 def _tag(found: GitTag | None, name: str, forms: list[tuple[str, str]]) -> Finding:
     """A tag against the forms (commit, message) that ledgers ask for."""
-    said = {"kind": "tag", "stage": "publish", "path": f"tag {name}"}
+    said: dict[str, Any] = {"kind": "tag", "stage": "publish", "path": f"tag {name}"}
     mend = "; `parammem sync` makes it anew from the ledger"
     if found is None:
         return Finding(**said, holds=False, detail=f"it is missing{mend}")
@@ -144,6 +146,28 @@ def current_checks(history: History) -> Iterator[Finding]:
             domain = place.removeprefix(REFLECTORS)
             adapter = history.card(here, place, out)
             yield from _manifest(Generation(domain, 0, place, out, None, here, adapter))
+            yield from _base(history, adapter)
+
+
+def _base(history: History, adapter: Adapter | None) -> Iterator[Finding]:
+    """The base model that lies here is the one that the adapter was trained on."""
+    folder = history.repo / adapter.base_model if adapter else None
+    if adapter is None or folder is None or not folder.is_dir():
+        return
+
+    def digest() -> str | None:
+        try:
+            return model_digest(folder)
+        except ModelMissingError:
+            return None
+
+    found = history.hashes.fact("model", history.hashes.folder(folder), digest)
+    if found is not None:
+        detail = (
+            f"its digest is {found[:16]}, the adapter of {adapter.domain} was trained on {adapter.base_digest[:16]}"
+        )
+        same = found == adapter.base_digest
+        yield Finding(kind="model", stage="train", path=adapter.base_model, holds=same, detail=detail)
 
 
 def _manifest(one: Generation) -> Iterator[Finding]:
@@ -210,7 +234,7 @@ def _recorded(one: Generation, life: Life) -> Iterator[Finding]:
         return
     for event in life.of(one.adapter.digest):
         fact = event.fact
-        said = {"kind": "ledger", "path": LEDGER}
+        said: dict[str, Any] = {"kind": "ledger", "path": LEDGER}
         if isinstance(fact, Trained):
             same = (fact.data_digest, fact.rows, fact.base_digest) == (
                 one.adapter.data_digest, one.adapter.rows, one.adapter.base_digest)  # fmt: skip

@@ -26,13 +26,13 @@ def bill_of_materials(page: Mapping[str, Any], date: str) -> bytes:
     facts = {one["number"]: one["facts"] for one in page["answers"]}
     name = f"{page['domain']}-reflector"
     version = f"v{page['version']}" if page["version"] else page["digest"][:16]
-    model = Component(
+    model: Any = Component(
         name=name, version=version, type=ComponentType.MACHINE_LEARNING_MODEL, bom_ref="adapter",
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=page["digest"])],
         properties=[Property(name="parammem:commit", value=str(page["commit"]))],
     )  # fmt: skip
     base = facts[7]["base"]
-    parts = [
+    parts: list[Any] = [
         Component(name=base["name"], type=ComponentType.MACHINE_LEARNING_MODEL, bom_ref="base-model",
                   properties=[Property(name="parammem:model_digest", value=base["digest"])]),
         Component(name=f"{page['domain']} training rows", type=ComponentType.DATA, bom_ref="training-rows",
@@ -44,7 +44,7 @@ def bill_of_materials(page: Mapping[str, Any], date: str) -> bytes:
     for package, pinned in sorted(facts[7]["environment"].items()):
         purl = PackageURL("pypi", None, package.lower(), pinned)
         parts.append(Component(name=package, version=pinned, type=ComponentType.LIBRARY, purl=purl, bom_ref=str(purl)))
-    bom = Bom(components=parts, serial_number=uuid5(NAMESPACE_URL, f"{PRODUCER}:{page['digest']}"))
+    bom: Any = Bom(components=parts, serial_number=uuid5(NAMESPACE_URL, f"{PRODUCER}:{page['digest']}"))
     bom.metadata.component = model
     bom.metadata.timestamp = datetime.fromisoformat(date)
     bom.register_dependency(model, parts)

@@ -157,7 +157,8 @@ def rebuild(case: Case) -> Said:
 
 
 def promotion(case: Case) -> Said:
-    digest, lines, facts = case.subject.adapter.digest, [], {"decisions": [], "reigns": [], "checks": []}
+    digest, lines = case.subject.adapter.digest, []
+    facts: dict[str, Any] = {"decisions": [], "reigns": [], "checks": []}
     for event in case.life.of(digest):
         fact = event.fact
         if isinstance(fact, Decided) and fact.challenger == digest:

@@ -29,7 +29,7 @@ class Notary:
         """
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
-        from securesystemslib.signer import CryptoSigner
+        from securesystemslib.signer import CryptoSigner  # pyright: ignore[reportPrivateImportUsage]
 
         if not key_file.is_file():
             key_file.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from parammem.lineage.events import LEDGER
 from parammem.lineage.files import read_mapping
 from parammem.lineage.findings import Finding
 from parammem.lineage.git import blob, git
-from parammem.lineage.hashes import files_below
+from parammem.lineage.hashes import Hashes, files_below
 from parammem.lineage.history import LOCK, History
 from parammem.lineage.store import Lock, Snapshot, parse_lock
 
@@ -89,9 +89,10 @@ def _lock_difference(committed: bytes, data: bytes) -> str:
         for part in ("cmd", "deps", "outs", "params"):
             before, after = old.get(stage, {}).get(part), new.get(stage, {}).get(part)
             if before != after:
-                keys = before.keys() | after.keys() if isinstance(before, dict) and isinstance(after, dict) else set()
-                differ = [key for key in sorted(keys) if before.get(key) != after.get(key)]
-                return f"{part} of {stage}" + (f", {differ[0]}" if differ else "")
+                if isinstance(before, dict) and isinstance(after, dict):
+                    differ = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+                    return f"{part} of {stage}, {differ[0]}"
+                return f"{part} of {stage}"
     return ""
 
 
@@ -128,7 +129,9 @@ def _file(here: Snapshot, path: str, md5: str, stage: str) -> Finding:
         return Finding(kind=kind, stage=stage, path=path, holds=True, detail="as dvc.lock says")
     if found is None:
         return Finding(kind=kind, stage=stage, path=path, holds=None, detail="not here; `dvc pull` fetches it")
-    if kind == "code":
+    if _waiting(here, path):
+        return Finding(kind=kind, stage=stage, path=path, holds=None, detail="not all of it is here; `dvc pull`")
+    if kind == "code" or (here.maker(path) is None and as_committed(here.store.hashes, here.store.repo, path)):
         return Finding(kind=kind, stage=stage, path=path, holds=None, detail="changed since: a repro would run again")
     named = _changed_files(here, there, md5) if there.is_dir() else []
     if kind == "experience":  # each batch is held to its own name and pointer
@@ -137,6 +140,20 @@ def _file(here: Snapshot, path: str, md5: str, stage: str) -> Finding:
     more = f" and {len(named) - 1} more" if len(named) > 1 else ""
     detail = f"its hash is {found[:12]}, dvc.lock says {md5[:12]}{f' for {path}{more}' if named else ''}"
     return Finding(kind=kind, stage=stage, path=where, holds=False, detail=f"{detail}; `dvc checkout` restores it")
+
+
+def _waiting(here: Snapshot, path: str) -> bool:
+    """Is this the folder of several outs, of which one is not here yet?"""
+    inside = [out for out in here.outs if out.startswith(f"{path}/")]
+    return any(not (here.store.repo / out).exists() for out in inside)
+
+
+def as_committed(hashes: Hashes, repo: Path, path: str) -> bool:
+    """Are all files that git has at this path as in HEAD? False where it has none."""
+    listing = git(repo, "ls-tree", "-r", "-z", "HEAD", "--", path) or ""
+    entries = [entry.partition("\t") for entry in listing.split("\0") if entry]
+    files = [(repo / name, about.split()[2]) for about, _, name in entries]
+    return bool(files) and all(file.is_file() and hashes.file(file, "git") == blob_id for file, blob_id in files)
 
 
 def _changed_files(here: Snapshot, folder: Path, md5: str) -> list[str]:
