@@ -83,6 +83,12 @@ def test_answers_are_compared_by_value(grader, gold, answer, equal):
     assert grader.compare(gold, answer).equal is equal
 
 
+def test_whole_numbers_need_no_other_process():
+    grader = MathGrader()
+    assert [grader.compare("12", answer).equal for answer in ("012", "+12", "13", "-12")] == [True, True, False, False]
+    assert grader._process is None
+
+
 @pytest.mark.integration
 def test_an_answer_that_computes_for_ever_is_killed_and_the_next_one_is_judged():
     grader = MathGrader(cpu_seconds=1.5)
@@ -101,7 +107,15 @@ def test_an_answer_that_computes_for_ever_is_killed_and_the_next_one_is_judged()
 def test_a_worker_that_dies_is_replaced(grader):
     assert grader.compare("0.25", "\\frac{1}{4}").equal
     grader._process.kill()
-    assert grader.compare("0.25", "\\frac{1}{4}").equal
+    assert grader.compare("0.25", "\\frac{2}{8}").equal
+
+
+@pytest.mark.integration
+def test_the_same_pair_is_compared_once(grader):
+    assert grader.compare("0.25", "\\frac{3}{12}").equal
+    grader.close()
+    assert grader.compare("0.25", "\\frac{3}{12}").equal
+    assert grader._process is None
 
 
 def test_votes_count_equal_answers_as_one_and_there_is_no_visible_verdict():

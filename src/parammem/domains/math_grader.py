@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -25,6 +26,7 @@ WALL_SECONDS = 60.0
 START_SECONDS = 180.0
 MAX_CHARACTERS = 1000
 """Longer answers are not read: no answer of MATH is half as long."""
+_WHOLE = re.compile(r"[+-]?\d{1,300}")
 SOURCE = Path(__file__).resolve().parents[2]
 
 
@@ -44,6 +46,7 @@ class MathGrader:
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
         self._pid = os.getpid()
+        self._known: dict[tuple[str, str], dict] = {}
         self.killed = 0
         """How many workers had to be killed."""
 
@@ -57,10 +60,14 @@ class MathGrader:
             return Equality(equal=False, by="no answer")
         if official_equal(gold, answer):
             return Equality(equal=True, by="string")
+        if _WHOLE.fullmatch(gold.strip()) and _WHOLE.fullmatch(answer.strip()):
+            return Equality(equal=int(gold) == int(answer), by="whole numbers")
         if max(len(gold), len(answer)) > MAX_CHARACTERS:
             return Equality(equal=False, by=f"an answer of more than {MAX_CHARACTERS} characters")
-        with self._lock:
-            reply = self._ask(gold, answer)
+        with self._lock:  # many arms and draws give the same answer to the same task
+            reply = self._known.get((gold, answer)) or self._ask(gold, answer)
+            if reply is not None:
+                self._known[gold, answer] = reply
         if reply is None:
             return Equality(equal=False, by=f"it took more than {self._cpu:g} s to compare")
         return Equality(equal=reply["equal"], by=reply["why"] or "math-verify")
