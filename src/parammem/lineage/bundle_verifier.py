@@ -72,7 +72,7 @@ def _point(data):
 
 _BASE_Y = 4 * pow(5, P - 2, P) % P
 _BASE_X = _recover(_BASE_Y, 0)
-BASE = (_BASE_X, _BASE_Y, 1, _BASE_X * _BASE_Y % P)
+BASE = (_BASE_X, _BASE_Y, 1, _BASE_X * _BASE_Y % P)  # pyright: ignore[reportOptionalOperand]
 
 
 def signature_holds(key, message, signature):

@@ -1,5 +1,8 @@
 """The bill of materials (CycloneDX ML-BOM) and the lineage as OpenLineage events. Equal inputs give equal bytes."""
 
+# The library's class decorator hides its constructors from the type checker.
+# pyright: reportCallIssue=false
+
 from __future__ import annotations
 
 import json
