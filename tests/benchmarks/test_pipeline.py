@@ -50,6 +50,7 @@ def labels_task(row: ReflectionExample) -> Task:
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(900)
 def test_the_pipeline_runs_on_a_benchmark_from_file_to_report(tmp_path, monkeypatch):
     folder = tmp_path / "data" / "benchmarks"
     folder.mkdir(parents=True)
