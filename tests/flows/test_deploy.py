@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,7 +12,6 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,23 +30,35 @@ PATIENCE = 600
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A lab with this repository's flows and deployments, in which improve is due every 20 seconds."""
+    """A lab with this repository's flows and deployments, in which improve is due every minute."""
     root = make_lab(tmp_path)
     write_params(root, min_new_rows=1000)
     shutil.copytree(ROOT / "flows", root / "flows", ignore=shutil.ignore_patterns("__pycache__"))
     settings = yaml.safe_load((ROOT / "prefect.yaml").read_text())
     for one in settings["deployments"]:
-        one["schedules"] = [{"interval": 20}] if one["entrypoint"].endswith(":improve") else []
+        one["schedules"] = [{"interval": 60}] if one["entrypoint"].endswith(":improve") else []
     (root / "prefect.yaml").write_text(yaml.safe_dump(settings))
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", "flows")
     return root
 
 
-@contextmanager
+@contextlib.contextmanager
 def worker(root: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     log = (root.parent / "worker.log").open("wb")
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "parammem", "--type", "process"]
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "worker",
+        "start",
+        "--pool",
+        "parammem",
+        "--type",
+        "process",
+        "--limit",
+        "1",
+    ]
     process = subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         yield process
@@ -82,9 +94,12 @@ def completed(api: str) -> list[dict[str, Any]]:
 
 def wait_for(what: Callable[[], Any], log: Path) -> None:
     deadline = time.monotonic() + PATIENCE
-    while not what():
+    while True:
+        with contextlib.suppress(OSError):  # a busy machine: the server answers late
+            if what():
+                return
         assert time.monotonic() < deadline, log.read_text(errors="replace")[-5000:]
-        time.sleep(1)
+        time.sleep(2)
 
 
 def test_an_interval_fires_and_finishes_an_improve_run(root, tmp_path):
@@ -100,11 +115,12 @@ def test_an_interval_fires_and_finishes_an_improve_run(root, tmp_path):
             with worker(root, environment):
                 wait_for(lambda: completed(api), log)
             assert said.count("successfully created") == 4, said
-            artifacts = post(api, "artifacts/filter", {})
+            found: list[Any] = []
+            wait_for(lambda: found.extend(post(api, "artifacts/filter", {})) or found, log)
     facts = [event.fact for event in ledger_at(root, "refs/heads/improve")]
     assert [fact.name for fact in facts if isinstance(fact, Ingested)] == ["one.jsonl"]
     assert (root / "data/inbox/done/one.jsonl").is_file()
     assert git(root, "status", "--porcelain") == ""
-    pages = {one["key"]: one["data"] for one in artifacts if one["key"]}
+    pages = {one["key"]: one["data"] for one in found if one["key"]}
     assert "needed" in pages["improve"]
     assert "improve-progress" in pages
