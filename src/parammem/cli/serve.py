@@ -47,7 +47,7 @@ def reflector(
         return
     if program is None:
         raise EngineError(
-            "vLLM is not installed: no command `vllm`, and no environment .cache/vllm-env; install it in an environment "
+            "vLLM is not installed: no command `vllm`, and no environment .cache/vllm-env; install it in one "
             "of its own (pip install --group vllm; without a GPU: make vllm-env), and see that `vllm` is on PATH"
         )
     os.execvpe(program[0], [*program, *command.arguments], {**os.environ, **command.environment})

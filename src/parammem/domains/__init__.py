@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Domain", "Example", "get_domain"]
 
 
-def get_domain(
-    name: str, *, real: bool = False, workers: int = 1, level: Level = "strict", **limits: float
-) -> Domain:
+def get_domain(name: str, *, real: bool = False, workers: int = 1, level: Level = "strict", **limits: float) -> Domain:
     """The domain of this name. The keyword arguments say how its untrusted code is run (see `sandbox.Limits`).
 
     Args:
