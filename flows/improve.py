@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flows import ROOT, dvc
+from flows import ROOT, pipeline
 from flows.rebuild import rebuild as rebuild_flow
 from flows.show import decision_table, turn_page
 from parammem.errors import ConfigError, LedgerError, ParamMemError
@@ -52,7 +52,7 @@ def tools(actor: str, retries: int = 1) -> Tools:
     """What a turn needs, with the `rebuild` flow for the pipeline."""
 
     def rebuild(tree: Path, targets: list[str]) -> None:
-        wanted = dvc.with_needs(dvc.stages(tree), targets)
+        wanted = pipeline.with_needs(pipeline.stages(tree), targets)
         rebuild_flow(str(tree), wanted, retries, artifact=False)
 
     return Tools(rebuild=rebuild, meet=meet_in_process, say=say, actor=actor)

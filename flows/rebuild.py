@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flows import ROOT, dvc
-from flows.dvc import StageResult
+from flows import ROOT, pipeline
+from flows.pipeline import StageResult
 from parammem.errors import ConfigError, DataError, LineageError, ValidationFailed
 from parammem.improve.processes import run_guarded
 
@@ -50,7 +50,7 @@ def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
 @task(cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=worth_retrying)
 def run_stage(stage: str, root: str) -> StageResult:
     """One stage through DVC. Raises StageFailed."""
-    result = dvc.reproduce(stage, Path(root), get_run_logger().info)
+    result = pipeline.reproduce(stage, Path(root), get_run_logger().info)
     if result.outcome == "failed":
         raise StageFailed(result)
     return result
@@ -86,12 +86,12 @@ def rebuild(
     Raises:
         RebuildFailed: a stage failed; stages that do not depend on it ran all the same.
     """
-    graph = dvc.stages(Path(root))
+    graph = pipeline.stages(Path(root))
     unknown = sorted(set(targets or ()) - set(graph))
     if unknown:
         raise ValueError(f"no stage {', '.join(unknown)} in {root}/dvc.yaml; there are: {', '.join(graph)}")
     names = [name for name in graph if not targets or name in targets]
-    if dvc.stale(Path(root)).isdisjoint(names):
+    if pipeline.stale(Path(root)).isdisjoint(names):
         get_run_logger().info("nothing to do: every stage is up to date")
         results = [StageResult(name, "unchanged") for name in names]
     else:
@@ -99,7 +99,7 @@ def rebuild(
     if track:
         results.append(track_runs(root))
     if artifact:
-        create_markdown_artifact(key=ARTIFACT_KEY, markdown=summary(results, dvc.metrics(Path(root))))
+        create_markdown_artifact(key=ARTIFACT_KEY, markdown=summary(results, pipeline.metrics(Path(root))))
     failed = [result for result in results if result.outcome == "failed"]
     if failed:
         raise RebuildFailed("\n\n".join(map(explain, failed)))

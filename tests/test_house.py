@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows import dvc
+from flows import pipeline
 from parammem import config, errors
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -152,7 +152,7 @@ def test_default_params_are_valid_and_name_every_key_that_has_no_default():
 
 
 def test_pipeline_has_every_stage_of_every_domain_in_order():
-    order = list(dvc.stages(ROOT))
+    order = list(pipeline.stages(ROOT))
     stages = ["tasks", "collect", "validate", "train", "evaluate"]
     for domain in config.load_params(ROOT / "params.yaml").domains:
         assert [name for name in order if name.endswith(f"@{domain}")] == [f"{stage}@{domain}" for stage in stages]

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from flows.dvc import StageResult
+from flows.pipeline import StageResult
 from flows.rebuild import ARTIFACT_KEY, RebuildFailed, explain, headline, rebuild, summary
 
 server = pytest.mark.usefixtures("prefect_server")

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from flows import ROOT, dvc
+from flows import ROOT
+from flows import pipeline as dvc
 from parammem.improve.processes import TAIL_LINES
 from tests.flows.conftest import alive
 
 SLEEPER = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)"
-CALLER = "import sys; from pathlib import Path; from flows import dvc; dvc.reproduce('first', Path(sys.argv[1]), print)"
+CALLER = "import sys; from pathlib import Path; from flows import pipeline; pipeline.reproduce('first', Path(sys.argv[1]), print)"
 
 
 def quiet(_line: str) -> None:
