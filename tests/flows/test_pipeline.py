@@ -17,7 +17,12 @@ from parammem.improve.processes import TAIL_LINES
 from tests.flows.conftest import alive
 
 SLEEPER = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)"
-CALLER = "import sys; from pathlib import Path; from flows import pipeline; pipeline.reproduce('first', Path(sys.argv[1]), print)"
+CALLER = """
+import sys
+from pathlib import Path
+from flows.pipeline import reproduce
+reproduce("first", Path(sys.argv[1]), print)
+"""
 
 
 def quiet(_line: str) -> None:
