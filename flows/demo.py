@@ -27,20 +27,20 @@ DOMAIN = "code"
 POISONED = 3
 SETTINGS = {
     "domains": [DOMAIN],
-    "tasks": {"train": 24, "bank": 0, "eval": 60, "unseen": 6},
+    "tasks": {"train": 24, "bank": 0, "eval": 100, "unseen": 10},
     "engine": {"cache": ".cache/completions"},
     "collect": {"trajectories": 1},
     "validate": {"min_rows": 1},
-    "train": {"max_steps": 60, "controls": [], "checkpoint_every": 30, "held_out": 0.0},
-    # Some 120 tasks find no gain of 8 points, and need not: here a season is worth twenty or more. What a trained
+    "train": {"max_steps": 90, "controls": [], "checkpoint_every": 45, "held_out": 0.0},
+    # Some 200 tasks find no gain of 8 points, and need not: here a season is worth more. What a trained
     # reflector says is less diverse than what an untrained one says, who knows nothing; that is no collapse.
-    "gate": {"fresh_tasks": 60, "min_power": 0.0, "min_diversity_ratio": 0.15},
+    "gate": {"fresh_tasks": 100, "min_power": 0.0, "min_diversity_ratio": 0.15},
     "experience": {"fresh_share": 0.25},
     "tracking": {"mode": "off"},
     "improve": {"min_new_rows": 40, "max_hours": 0, "drift_points": 0, "stages": ["train"]},
 }
 """Laid over params.yaml: one domain, and sizes with which a generation takes about two minutes."""
-BATCHES, TASKS = 5, 110
+BATCHES, TASKS = 5, 240
 
 
 def main() -> int:
