@@ -85,9 +85,7 @@ def as_tasks(names: list[str]) -> Callable[[Step, Turn], None]:
             else:
                 one.with_options(retries=step.tries - 1, retry_delay_seconds=5)()
         except ParamMemError as error:
-            raise TurnFailed(
-                f"step {step.name!r} failed: {error}\nA crash or failure here leaves {step.crash}."
-            ) from error
+            raise TurnFailed(f"step {step.name!r} failed: {error}\nThis leaves {step.crash}.") from error
         if step.name in names:
             update_progress_artifact(progress, progress=100.0 * (names.index(step.name) + 1) / len(names))  # pyright: ignore
         if ended:

@@ -164,7 +164,7 @@ def chart(found: Sequence[Generation], path: Path) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(14, 4.2), constrained_layout=True)
     for axis, name in zip(axes, ("anchor", "fresh"), strict=False):
         _draw_slice(axis, found, name)
-    axes[0].legend(fontsize=8)
+    axes[0].legend(fontsize=8, loc="lower right")
     _draw_cost(axes[2], found)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
