@@ -14,6 +14,7 @@ from parammem.experience.inbox import clear, waiting
 from parammem.experience.ingest import ingest, ingested
 from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, open_store, track
 from parammem.improve.branch import TREES, tip
+from parammem.improve.processes import quick
 from parammem.improve.triggers import Outcomes
 from parammem.registry.ledger import DECISIONS, PLACE, Ledger
 
@@ -123,9 +124,12 @@ def _move(tree: Path, folder: Path, digest: str) -> None:
 
 
 def leftovers(root: Path) -> bool:
-    """Whether a run that died has left a worktree."""
+    """Whether a run that died has left a worktree, or git's note of one."""
     folder = root / TREES
-    return folder.is_dir() and any(folder.iterdir())
+    if folder.is_dir() and any(folder.iterdir()):
+        return True
+    lines = quick(["git", "worktree", "list", "--porcelain"], root).stdout.splitlines()
+    return any(TREES.as_posix() in line for line in lines if line.startswith("worktree "))
 
 
 def ledger_at(root: Path, revision: str) -> list[Event]:
