@@ -261,7 +261,7 @@ def test_control_adapter_may_have_rows_of_its_own(repo):
 
 def test_no_adapter_says_what_to_do(repo):
     with pytest.raises(AdapterMissingError, match="dvc pull"):
-        show(repo, Path("models/reflectors/qa"))
+        show(repo, repo / "models/reflectors/qa")
 
 
 def test_broken_lock_file_is_named(repo):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from pydantic import ValidationError
 
 from parammem.core import Adapter
 from parammem.errors import AdapterError, AdapterMissingError, LineageError
+from parammem.lineage.git import git
 from parammem.lineage.records import Commit
 
 WEIGHTS = "adapter_model.safetensors"
@@ -88,22 +87,14 @@ def dvc_hash(path: Path) -> str | None:
 
 def read_commit(repo: Path) -> Commit | None:
     """Where git stands; None outside a repository, without git, or before the first commit."""
-    head = _git(repo, "rev-parse", "--verify", "--quiet", "HEAD")
+    head = git(repo, "rev-parse", "--verify", "--quiet", "HEAD")
     if not head:
         return None
-    lock = (_git(repo, "log", "-1", "--format=%H %aI", "--", "dvc.lock") or "").split()
-    changed = _git(repo, "diff", "--name-only", "--relative", "HEAD", "--", ".") or ""
+    lock = (git(repo, "log", "-1", "--format=%H %aI", "--", "dvc.lock") or "").split()
+    changed = git(repo, "diff", "--name-only", "--relative", "HEAD", "--", ".") or ""
     return Commit(
         head=head,
         lock=lock[0] if lock else None,
         lock_date=lock[1] if lock else None,
         changed=tuple(changed.splitlines()),
     )
-
-
-def _git(repo: Path, *words: str) -> str | None:
-    git = shutil.which("git")
-    if git is None:
-        return None
-    done = subprocess.run([git, "-C", str(repo), *words], capture_output=True, text=True, check=False, timeout=60)
-    return done.stdout.strip() if done.returncode == 0 else None
