@@ -11,7 +11,7 @@ from parammem.config import parse_params
 from parammem.core import write_jsonl
 from parammem.evaluation.records import AdviceDraws, Point
 from parammem.evaluation.report import build_report
-from parammem.evaluation.variants import variant_curves, variant_tables
+from parammem.evaluation.variants import label_findings, variant_curves, variant_tables
 from parammem.stages.variants import PLAN, _jobs, points_of
 from tests.evaluation.synthetic import make_run
 from tests.evaluation.test_protocols import inputs_of
@@ -51,8 +51,8 @@ def test_the_picture_and_the_page_are_there_only_with_points():
     assert picture == variant_curves(list(reversed(POINTS))), "the order of the points does not matter"
     assert variant_curves([]) == ""
     with_points = build_report(inputs_of().model_copy(update={"variants": tuple(POINTS)}))
-    assert "Fewer rows, more rounds" in with_points.html
-    assert "Fewer rows, more rounds" not in build_report(inputs_of()).html
+    assert "fewer rows, more rounds" in with_points.html
+    assert "fewer rows, more rounds" not in build_report(inputs_of()).html
 
 
 def test_rounds_become_points_of_one_arm(tmp_path):
@@ -65,6 +65,7 @@ def test_rounds_become_points_of_one_arm(tmp_path):
     draws = [AdviceDraws(reflector=name, claims=((claim,),), **shared) for name, claim in said.items()]
     write_jsonl(tmp_path / "draws.jsonl", draws)
     found = points_of("self-teaching", "code", 3.0, tmp_path)
+    assert [(p.won, p.lost) for p in found] == [(None, None), (0, 0), (None, None), (0, 0), (0, 0)]
     assert [(p.arm, p.x, p.passed, p.advice_accuracy) for p in found] == [
         ("base", 3, 2, None),
         ("paramagent", 3, 2, 1.0),
@@ -78,8 +79,37 @@ def test_every_variant_of_the_plan_fits_params():
     plan = yaml.safe_load((ROOT / PLAN).read_text(encoding="utf-8"))
     base = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     jobs = list(_jobs(plan, base))
-    assert {experiment for experiment, *_ in jobs} == {"sample-efficiency", "self-teaching", "weak-to-strong"}
-    assert len({(experiment, domain, x) for experiment, domain, x, _ in jobs}) == len(jobs)
+    assert {experiment for experiment, *_ in jobs} == {"labels", "sample-efficiency", "self-teaching", "weak-to-strong"}
+    assert len({(experiment, domain, x) for experiment, domain, x, *_ in jobs}) == len(jobs)
     untouched = parse_params(base)
     assert all(params.tasks == untouched.tasks for *_, params in jobs), "the rows are the default run's"
     assert json.dumps(base) == json.dumps(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")))
+
+
+def labelled(setting: str, x: float, won: int, lost: int, domain: str = "code") -> Point:
+    made = point("labels", x, "paramagent", 30, domain)
+    return made.model_copy(update={"setting": setting, "won": won, "lost": lost})
+
+
+def test_labels_help_only_where_the_paired_test_over_all_domains_says_so():
+    points = [
+        labelled("task-only", 2, 6, 5),
+        labelled("task-only", 2, 4, 5, "math"),
+        labelled("experience", 1, 12, 1),
+        labelled("experience", 1, 9, 0, "math"),
+        labelled("harmful", 3, 0, 9),
+        point("labels", 2, "reflexion", 40),
+    ]
+    good, nothing, bad = label_findings(points)
+    assert good.startswith("experience: helps more than the untrained reflector. ParamAgent solves 60 of 80 tasks")
+    assert "with the untrained reflector 40; 21 were solved only with the trained one, 1 only" in good
+    assert nothing.startswith("task-only: helps no more than the untrained reflector.")
+    assert "(p = 1, McNemar)" in nothing
+    assert bad.startswith("harmful: helps less than")
+    assert label_findings(POINTS) == []
+
+
+def test_the_page_says_which_labels_help():
+    inputs = inputs_of().model_copy(update={"variants": (labelled("task-only", 2, 1, 1),)})
+    html = build_report(inputs).html
+    assert "task-only: helps no more than the untrained reflector." in html

@@ -22,6 +22,7 @@ def test_variants_are_run_once_on_the_rows_that_are_there_and_touch_no_out(train
         "shared": {"evaluate": {"methods": ["base", "paramagent"], "curve_tasks": 0, "temperatures": [1.0]}},
         "variants": {
             "sample-efficiency": [{"x": 4, "train": {"select": 4}}],
+            "labels": [{"x": 2, "setting": "task-only", "collect": {"label": "task-only"}}],
             "weak-to-strong": [{"x": 9, "engine": {"model": "models/absent"}}],
         },
     }
@@ -30,7 +31,11 @@ def test_variants_are_run_once_on_the_rows_that_are_there_and_touch_no_out(train
     knowing_everywhere(monkeypatch, params, "math")
     before = snapshot(project, "data", "models")
     found = variants.run(root=project)
-    assert {(p.experiment, p.x, p.domain) for p in found} == {("sample-efficiency", 4.0, "math")}
+    assert {(p.experiment, p.x, p.domain) for p in found} == {
+        ("sample-efficiency", 4.0, "math"),
+        ("labels", 2.0, "math"),
+    }
+    assert {p.setting for p in found if p.experiment == "labels"} == {"task-only"}
     assert {p.arm for p in found} >= {"base", "paramagent"}
     assert all(p.tasks == params.tasks.eval for p in found)
     assert snapshot(project, "data", "models") == before

@@ -96,3 +96,9 @@ class Point(Record):
     protocol: str = "strict"
     advice_accuracy: float | None = None
     """Of the reflector, where conventions can be counted."""
+    setting: str = ""
+    """What x stands for, where it is no number of anything."""
+    won: int | None = None
+    """Tasks that the arm solved and the same agent with the untrained reflector did not; None for other arms."""
+    lost: int | None = None
+    """The reverse."""

@@ -18,7 +18,7 @@ from parammem.evaluation.inputs import DOMAIN_NAMES, Made, ReportInputs, arm_nam
 from parammem.evaluation.protocols import protocol_tables
 from parammem.evaluation.statistics import Comparison
 from parammem.evaluation.summary import comparisons, metrics_json, temperature_rows
-from parammem.evaluation.variants import variant_curves, variant_tables
+from parammem.evaluation.variants import label_findings, variant_curves, variant_tables
 
 HERE = Path(__file__).parent
 
@@ -88,6 +88,7 @@ def _page(inputs: ReportInputs, tree: Any, compared: list[Comparison], curve: li
         pictures=_pictures(inputs, tree, curve),
         protocol_tables=protocol_tables(inputs),
         variant_tables=variant_tables(inputs.variants),
+        label_findings=label_findings(inputs.variants),
         arm_tables=[(DOMAIN_NAMES.get(d, d), tables.arms_table(inputs, tree, d)) for d in domains],
         comparison_table=tables.comparisons_table(compared),
         reflector_table=tables.reflectors_table(inputs, tree),

@@ -1,4 +1,4 @@
-"""Variants of the run: success against how many rows, which round, which agent. A table and a curve for each."""
+"""Variants of the run: success against which labels, how many rows, which round, which agent. Tables and curves."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from parammem.evaluation.canvas import colour, legend_below, panels, percent_axis, svg
 from parammem.evaluation.inputs import DOMAIN_NAMES, arm_name, in_order
 from parammem.evaluation.records import Point
-from parammem.evaluation.statistics import wilson
+from parammem.evaluation.statistics import mcnemar, wilson
 
 AXES = {
+    "labels": "where the labels come from",
     "sample-efficiency": "rows trained on",
     "self-teaching": "round",
     "weak-to-strong": "agent's size, millions of parameters",
@@ -39,10 +40,32 @@ def _row(point: Point) -> list[str]:
     low, high = wilson(point.passed, point.tasks)
     right = "–" if point.advice_accuracy is None else f"{100 * point.advice_accuracy:.1f}%"
     return [
-        DOMAIN_NAMES.get(point.domain, point.domain), f"{point.x:g}", arm_name(point.arm),
+        DOMAIN_NAMES.get(point.domain, point.domain), point.setting or f"{point.x:g}", arm_name(point.arm),
         f"{100 * point.passed / point.tasks:.1f}%", f"{100 * low:.1f} to {100 * high:.1f}%", str(point.tasks), right,
         point.protocol,
     ]  # fmt: skip
+
+
+def label_findings(points: Sequence[Point]) -> list[str]:
+    """A sentence per kind of labels: does a reflector trained on them help more than the same one untrained?
+
+    Over all domains together, by McNemar's exact test on the tasks that only one of the two solved.
+    """
+    mine = [p for p in points if p.experiment == "labels" and p.arm == "paramagent"]
+    said = []
+    for setting in dict.fromkeys(p.setting for p in sorted(mine, key=lambda p: p.x)):
+        these = [p for p in mine if p.setting == setting and p.won is not None and p.lost is not None]
+        won, lost = sum(p.won or 0 for p in these), sum(p.lost or 0 for p in these)
+        tasks, passed = sum(p.tasks for p in these), sum(p.passed for p in these)
+        p_value = mcnemar(won, lost)
+        verdict = "no more than the untrained reflector" if p_value >= 0.05 else "more" if won > lost else "less"
+        verdict += "" if p_value >= 0.05 else " than the untrained reflector"
+        said.append(
+            f"{setting}: helps {verdict}. ParamAgent solves {passed} of {tasks} tasks, with the untrained reflector "
+            f"{passed - won + lost}; {won} were solved only with the trained one, {lost} only with the untrained one "
+            f"(p = {p_value:.2g}, McNemar)."
+        )
+    return said
 
 
 def variant_curves(points: Sequence[Point]) -> str:
@@ -72,6 +95,9 @@ def variant_curves(points: Sequence[Point]) -> str:
                 )
         axes.set_title(f"{DOMAIN_NAMES.get(domain, domain)}: {experiment}", fontsize=10)
         axes.set_xlabel(AXES.get(experiment, "setting"))
+        named = {p.x: p.setting for p in points if (p.experiment, p.domain) == (experiment, domain) and p.setting}
+        if named:
+            axes.set_xticks(list(named), [text.replace(" ", "\n") for text in named.values()], fontsize=8)
         percent_axis(axes.yaxis)
     for place in range(len(cells), rows * columns):
         grid[place // columns][place % columns].set_axis_off()

@@ -1,4 +1,4 @@
-"""variants: sample efficiency, self-teaching and weak-to-strong in small, on the rows of the default run.
+"""variants: labels, sample efficiency, self-teaching and weak-to-strong in small, on the tasks of the default run.
 
 It stands beside the pipeline, as the study does: `python -m parammem.stages.variants` after `dvc repro`; it can be
 stopped and goes on. The report shows reports/variants.json where it is.
@@ -19,12 +19,14 @@ from parammem.core import read_jsonl
 from parammem.core.jsonl import write_text
 from parammem.evaluation.metrics import advice_accuracy
 from parammem.evaluation.records import AdviceDraws, Point, Run
-from parammem.stages import evaluate, train
+from parammem.stages import collect, evaluate, train, validate
 from parammem.stages.places import Places
 
 PLAN = Path("variants.yaml")
-SHARED = ("data/tasks", "data/keys", "data/validated", "models")
-"""What a variant takes from the default run. Adapters it makes itself."""
+SHARED = ("data/tasks/{domain}", "data/keys/{domain}", "data/experience", "data/fresh", "data/recalled.txt")
+"""What every variant takes from the default run. Adapters it makes itself."""
+ROWS = "data/validated/{domain}.jsonl"
+"""And this, unless it labels its own."""
 
 
 def run(plan_file: Path = PLAN, root: Path = Path(".")) -> list[Point]:
@@ -36,17 +38,21 @@ def run(plan_file: Path = PLAN, root: Path = Path(".")) -> list[Point]:
     """
     plan = yaml.safe_load(plan_file.read_text(encoding="utf-8"))
     base = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    jobs = list(_jobs(plan, base))
+    default = parse_params(base, "params.yaml")
     found: list[Point] = []
-    for experiment, domain, x, params in jobs:
+    for experiment, domain, x, setting, params in list(_jobs(plan, base)):
         kept = root / "reports" / "variants" / f"{experiment}-{domain}-{x:g}.jsonl"
         wanted = [params.engine.model, params.reflector.base]
         if not kept.is_file() and all((root / model).is_dir() for model in wanted if model):
             place = root / ".cache" / "variants" / f"{experiment}-{domain}-{x:g}"
-            _link(root, place, domain)
+            relabels = params.collect != default.collect or params.validate_ != default.validate_
+            _link(root, place, [one.format(domain=domain) for one in (SHARED if relabels else (*SHARED, ROWS))], params)
+            if relabels:
+                collect.run(params, domain, place)
+                validate.run(params, domain, place)
             train.run(params, domain, place)
             evaluate.run(params, domain, place)
-            points = points_of(experiment, domain, x, Places(place, domain).evaluation)
+            points = points_of(experiment, domain, x, Places(place, domain).evaluation, setting)
             write_text(kept, "".join(point.line() + "\n" for point in points))
         if kept.is_file():
             found += read_jsonl(kept, Point)
@@ -55,33 +61,38 @@ def run(plan_file: Path = PLAN, root: Path = Path(".")) -> list[Point]:
     return found
 
 
-def _jobs(plan: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[tuple[str, str, float, Params]]:
+def _jobs(plan: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[tuple[str, str, float, str, Params]]:
     """Every variant in every domain, each checked before the first one runs."""
     for experiment, settings in plan["variants"].items():
         for domain in base["domains"]:
             for setting in settings:
                 raw: dict[str, Any] = copy.deepcopy(dict(base)) | {"domains": [domain]}
-                for layer in (plan["shared"], {k: v for k, v in setting.items() if k != "x"}):
+                for layer in (plan["shared"], {k: v for k, v in setting.items() if isinstance(v, dict)}):
                     for section, values in layer.items():
                         raw[section] = {**raw[section], **values}
-                yield experiment, domain, float(setting["x"]), parse_params(raw, str(PLAN))
+                yield experiment, domain, float(setting["x"]), setting.get("setting", ""), parse_params(raw, str(PLAN))
 
 
-def _link(root: Path, place: Path, domain: str) -> None:
-    """A folder with the default run's tasks, keys, rows and models, and room for adapters and reports of its own."""
-    for part in SHARED:
-        (place / part).mkdir(parents=True, exist_ok=True)
-    links = [f"data/tasks/{domain}", f"data/keys/{domain}", f"data/validated/{domain}.jsonl"]
-    links += [f"models/{folder.name}" for folder in (root / "models").iterdir() if (folder / "config.json").is_file()]
+def _link(root: Path, place: Path, links: list[str], params: Params) -> None:
+    """A folder with parts of the default run and room for rows, adapters and reports of its own.
+
+    The completion cache is one for all: most of what the arms without a trained reflector say is said in each variant.
+    """
+    links = [*links, *(f"models/{one.name}" for one in (root / "models").iterdir() if (one / "config.json").is_file())]
+    if params.engine.cache:
+        (root / params.engine.cache).mkdir(parents=True, exist_ok=True)
+        links.append(params.engine.cache)
     for link in links:
-        if not (place / link).exists():
+        (place / link).parent.mkdir(parents=True, exist_ok=True)
+        if (root / link).exists() and not (place / link).exists():
             (place / link).symlink_to((root / link).resolve())
 
 
-def points_of(experiment: str, domain: str, x: float, folder: Path) -> list[Point]:
+def points_of(experiment: str, domain: str, x: float, folder: Path, setting: str = "") -> list[Point]:
     """The arms of one variant. A round of self-teaching is the same arm at another x."""
     runs = [run for run in read_jsonl(folder / "runs.jsonl", Run) if run.slice == "eval"]
     draws = [d for d in read_jsonl(folder / "draws.jsonl", AdviceDraws) if d.slice == "eval"]
+    untrained = {run.task_id: run.passed for run in runs if run.arm == "paramagent.untrained"}
     points = []
     for arm in dict.fromkeys(run.arm for run in runs):
         mine = [run for run in runs if run.arm == arm]
@@ -89,6 +100,8 @@ def points_of(experiment: str, domain: str, x: float, folder: Path) -> list[Poin
         reflector = reflector or ("trained" if name == "paramagent" else "")
         accuracy = advice_accuracy([d for d in draws if d.reflector == reflector]) if reflector else None
         earlier = reflector.startswith("round-")
+        pairs = [(run.passed, untrained[run.task_id]) for run in mine if run.task_id in untrained]
+        paired = name == "paramagent" and reflector != "untrained" and bool(pairs)
         points.append(
             Point(
                 experiment=experiment,
@@ -99,6 +112,9 @@ def points_of(experiment: str, domain: str, x: float, folder: Path) -> list[Poin
                 tasks=len(mine),
                 protocol=mine[0].protocol,
                 advice_accuracy=accuracy.value if accuracy else None,
+                setting=setting,
+                won=sum(a and not b for a, b in pairs) if paired else None,
+                lost=sum(b and not a for a, b in pairs) if paired else None,
             )
         )
     return points
