@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from parammem.errors import ConfigError
 
@@ -120,6 +120,29 @@ class ServerParams(Section):
     """Embedding model of the server for banks and retrieval. Empty: the built-in one."""
 
 
+class RayParams(Section):
+    """A Ray cluster over which `collect` and `evaluate` spread their tasks (docs/serving.md)."""
+
+    address: str
+    """local: worker processes on this machine, one for each shard. auto: the cluster that this machine is part of.
+    host:port: the head of a cluster that this machine is part of."""
+    shards: int = Field(ge=1, default=2)
+    """Parts that the tasks are split into, by a hash of the task."""
+    cpus_per_shard: float = Field(ge=0, default=1)
+    gpus_per_shard: float = Field(ge=0, default=0)
+    """What Ray keeps free for one shard."""
+    retries: int = Field(ge=0, default=3)
+    """How often a shard whose worker was lost is begun again."""
+
+    @field_validator("address")
+    @classmethod
+    def _is_an_address(cls, address: str) -> str:
+        host, colon, port = address.rpartition(":")
+        if address not in ("local", "auto") and not (colon and host and "/" not in host and port.isdigit()):
+            raise ValueError("give local, auto or host:port; this process must run on a machine of the cluster")
+        return address
+
+
 class EngineParams(Section):
     """The model behind actor, self-reflection and labels."""
 
@@ -137,6 +160,8 @@ class EngineParams(Section):
     """Folder of the completion cache, outside every stage's outs. Empty: no cache."""
     server: ServerParams | None = None
     """For the kind openai."""
+    ray: RayParams | None = None
+    """Spread the tasks over a Ray cluster, whose shards each open engine and sandbox of their own. None: all here."""
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> EngineParams:
@@ -296,7 +321,9 @@ class GateParams(Section):
     max_token_ratio: float = Field(gt=0, default=1.5)
     """Most tokens per task that the challenger may need, as a multiple of the champion's."""
     min_diversity_ratio: float = Field(ge=0, default=0.5)
-    """Least distinct advice per task that it must give, as a share of the champion's."""
+    """Least distinct advice per task that it must give, as a share of the champion's; not asked of a first one."""
+    min_distinct: float = Field(ge=0, default=1.2)
+    """Least distinct advice per task of any challenger, also of the first: at 1 all draws for a task say the same."""
     runs: int = Field(ge=1, default=1)
     """Runs of every arm on every task, with seeds of their own."""
     fresh_tasks: int = Field(ge=0, default=200)

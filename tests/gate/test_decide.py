@@ -54,6 +54,18 @@ def test_whether_a_look_is_paid_for_does_not_depend_on_who_won():
         assert ours.budget.paid == theirs.budget.paid
 
 
+def test_clearly_worse_is_refused_however_little_power_there_is_and_costs_nothing():
+    few = part("anchor", 0, 25, 45)
+    decision = decide(meeting(few), RULE, looks=400)
+    assert decision.test is not None
+    assert decision.test.power < RULE.min_power
+    assert decision.answer == "refuse"
+    assert "worse on the anchor slice" in decision.reasons[0]
+    assert not decision.budget.paid
+    tokens = (PASSED[0], Guard(name="tokens", passed=False, detail="twice as many"))
+    assert decide(meeting(part("anchor", 8, 2, 10), guards=tokens), RULE, looks=5).answer == "refuse"
+
+
 def test_no_tasks_at_all_is_undecided():
     decision = decide(meeting(), RULE, looks=0)
     assert decision.answer == "undecided"

@@ -50,6 +50,17 @@ def test_tokens_and_diversity_are_bounded_by_the_champions():
     assert guards.tokens(100.0, 149.0, 1.5).passed is True
     assert guards.tokens(100.0, 151.0, 1.5).passed is False
     assert guards.tokens(0.0, 1.0, 1.5).passed is False
-    assert guards.diversity(4.0, 2.0, 0.5).passed is True
-    assert guards.diversity(4.0, 1.0, 0.5).passed is False
-    assert guards.diversity(0.0, 0.0, 0.5).passed is False
+    assert guards.diversity(4.0, 2.0, 0.5, 1.2).passed is True
+    assert guards.diversity(4.0, 1.9, 0.5, 1.2).passed is False
+
+
+def test_a_first_champion_is_asked_for_a_floor_of_distinct_advice_and_for_no_more():
+    first = guards.diversity(None, 1.6, 0.5, 1.2)
+    assert first.passed is True
+    assert first.detail.startswith("1.60 distinct")
+    assert guards.diversity(None, 1.0, 0.5, 1.2).passed is False
+
+
+def test_small_steps_down_from_champion_to_champion_end_at_the_floor():
+    assert guards.diversity(2.0, 1.1, 0.5, 1.2).passed is False
+    assert guards.diversity(0.0, 0.0, 0.5, 1.2).passed is False

@@ -41,11 +41,13 @@ class Saying(Knowing):
         said = super()._draw(request, draw)
         if request.messages[-1].content.endswith("solve") or not self.words:
             return said
-        text = f"{said.text} {self.words} {draw if self.numbered() else ''}"
+        # A claim of its own kind after the truth: the same advice in other words would be no diversity.
+        more = f"; cut {('flat', 'part')[draw % 2]}" if self.numbered() else ""
+        text = f"{said.text} {more} ; {self.words}"
         return said.model_copy(update={"text": text, "completion_tokens": len(text.split())})
 
     def numbered(self) -> bool:
-        """Whether no two pieces of its advice are the same."""
+        """Whether its advice claims another thing every other time."""
         return True
 
 

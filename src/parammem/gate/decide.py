@@ -16,10 +16,11 @@ def decide(evidence: Evidence, rule: Rule, looks: int) -> Decision:
     """May the challenger take the champion's place?
 
     1. A guard that failed, or that nobody looked at, refuses.
-    2. A test with less power than `min_power` is not looked at: undecided. Up to here nothing was spent, since nothing
-       depended on who did better.
-    3. From here on the look is paid for, whatever comes of it: if only good looks were, the budget would not hold.
-       A slice on which the challenger is worse beyond the margin refuses, and so does a guard over outcomes (tokens).
+    2. A slice on which the challenger is worse beyond the margin refuses, and so does a guard over outcomes (tokens),
+       however few tasks there are.
+    3. A test with less power than `min_power` is not looked at: undecided, and nothing is spent. Whether a look is paid
+       for hangs on its power alone, never on who did better: if only good looks were paid for, the budget would not
+       hold. A refusal without payment is harmless, since without payment nobody is promoted either.
     4. Promoted is who is not worse on every slice, and better in the paired test over all slices at this look's alpha.
     5. Otherwise: refused if a gain of `effect` would have been found with a power of 0.8, else undecided.
 
@@ -60,11 +61,12 @@ def _answer(
         return "refuse", list(failed.values()), False
     if test is None:
         return "undecided", ["there are no tasks that both arms did"], False
-    if test.power < rule.min_power:
-        return "undecided", [_too_weak(test, rule)], False
+    paid = test.power >= rule.min_power
     worse = [f"worse on the {one.name} slice: {_interval(one)}" for one in slices if one.verdict == "worse"]
     if failed or worse:
-        return "refuse", [*failed.values(), *worse], True
+        return "refuse", [*failed.values(), *worse], paid
+    if not paid:
+        return "undecided", [_too_weak(test, rule)], False
     return (*_looked(slices, test, alpha), True)
 
 

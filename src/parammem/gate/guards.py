@@ -64,12 +64,19 @@ def tokens(champion: float, challenger: float, most: float) -> Guard:
     )
 
 
-def diversity(champion: float, challenger: float, least: float) -> Guard:
-    """Distinct advice per task has not collapsed."""
-    ratio = challenger / champion if champion else float("inf")
+def diversity(champion: float | None, challenger: float, least: float, floor: float) -> Guard:
+    """Distinct advice per task has not collapsed: not below the floor, and not far below the champion's.
+
+    Args:
+        champion: None where there is none yet. What an untrained base says is no measure: it knows nothing of the
+            world, so its draws contradict each other, and whoever learned something says fewer different things.
+        least: share of the champion's.
+        floor: distinct pieces of advice per task.
+    """
+    wanted = max(floor, least * (champion or 0.0))
+    measure = "there is no champion to compare with" if champion is None else f"the champion {champion:.2f}"
     return Guard(
         name="diversity",
-        passed=challenger > 0 and ratio >= least,
-        detail=f"{challenger:.2f} distinct pieces of advice per task, the champion {champion:.2f}; at least {least:g} "
-        "times as many are wanted",
+        passed=challenger >= wanted,
+        detail=f"{challenger:.2f} distinct pieces of advice per task, {measure}; at least {wanted:.2f} are wanted",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from parammem.core.record import Record
 
-VERSION = 1
+VERSION = 2
 """Goes up when the same dials and evidence could give another answer."""
 EXPONENT = 1.3
 """How fast the budget is spent. Of a budget of 5% the first look gets 1.3% (z = 2.2) and the 365th 0.0006% (z = 4.4).
@@ -27,7 +27,10 @@ class Rule(Record):
     max_token_ratio: float = 1.5
     """Most tokens per task, as a multiple of the champion's."""
     min_diversity_ratio: float = 0.5
-    """Least distinct advice per task, as a share of the champion's."""
+    """Least distinct advice per task, as a share of the champion's. Not asked of a first champion: an untrained base
+    knows nothing and says everything."""
+    min_distinct: float = 1.2
+    """Least distinct advice per task of any challenger: at 1 all draws say the same, and drawing again is no use."""
 
     def margin(self, slice_name: str) -> float:
         return self.anchor_margin if slice_name == "anchor" else self.fresh_margin

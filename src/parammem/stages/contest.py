@@ -209,7 +209,12 @@ def _guards(contest: Contest, challenger: Path) -> tuple[Guard, ...]:
         Guard(name="loads", passed=True, detail="weights and base model are those that adapter.json names"),
         guards.differs("differs-from-base", "the base model's", texts["challenger"], texts["none"]),
         guards.tokens(_tokens(contest, reigning), _tokens(contest, "challenger"), p.gate.max_token_ratio),
-        guards.diversity(_distinct(contest, reigning), _distinct(contest, "challenger"), p.gate.min_diversity_ratio),
+        guards.diversity(
+            _distinct(contest, "champion") if "champion" in contest.arms else None,
+            _distinct(contest, "challenger"),
+            p.gate.min_diversity_ratio,
+            p.gate.min_distinct,
+        ),
     ]
     return tuple(found)
 
@@ -239,13 +244,18 @@ def _advice(
 
 
 def _distinct(contest: Contest, arm: str) -> float:
-    """Mean number of distinct pieces of advice in as many draws as evaluation takes, over up to `curve_tasks` tasks."""
+    """Mean number of distinct pieces of advice in as many draws as evaluation takes, over up to `curve_tasks` tasks.
+
+    Advice is the same when it claims the same, in whatever order or words; where a domain reads no claims out of it,
+    when its words are the same.
+    """
     p = contest.params
     reflector = contest.arms[arm]
     engine = reflector.engine if isinstance(reflector, ParamMem) else contest.actor
     tasks = _all(contest)[: max(CANARIES, p.evaluate.curve_tasks)]
     said = _advice(contest, engine, tasks, p.agent.reflector_temperature, p.evaluate.advice_draws)
-    return sum(len(set(texts)) for texts in said) / len(said) if said else 0.0
+    claimed = [{contest.judge.hypotheses(text) or text for text in texts} for texts in said]
+    return sum(map(len, claimed)) / len(said) if said else 0.0
 
 
 def _tokens(contest: Contest, arm: str) -> float:
