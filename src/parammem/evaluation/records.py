@@ -96,6 +96,10 @@ class Point(Record):
     protocol: str = "strict"
     advice_accuracy: float | None = None
     """Of the reflector, where conventions can be counted."""
+    among_claimed: float | None = None
+    """The same over the conventions that a draw names at all."""
+    distinct: float | None = None
+    """Distinct sets of hypotheses among the draws for one task, a mean over tasks."""
     setting: str = ""
     """What x stands for, where it is no number of anything."""
     won: int | None = None

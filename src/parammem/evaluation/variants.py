@@ -24,7 +24,18 @@ Table = tuple[list[str], list[list[str]]]
 
 def variant_tables(points: Sequence[Point]) -> list[tuple[str, Table]]:
     """(experiment, table): a row per domain, x and arm."""
-    head = ["domain", "x", "arm", "solved", "95% interval", "tasks", "advice right", "protocol"]
+    head = [
+        "domain",
+        "x",
+        "arm",
+        "solved",
+        "95% interval",
+        "tasks",
+        "advice right",
+        "of what it names",
+        "distinct",
+        "protocol",
+    ]
     tables = []
     for name in in_order((p.experiment for p in points), AXES):
         rows = [_row(point) for point in sorted((p for p in points if p.experiment == name), key=_place)]
@@ -38,12 +49,16 @@ def _place(point: Point) -> tuple[str, float, int]:
 
 def _row(point: Point) -> list[str]:
     low, high = wilson(point.passed, point.tasks)
-    right = "–" if point.advice_accuracy is None else f"{100 * point.advice_accuracy:.1f}%"
     return [
         DOMAIN_NAMES.get(point.domain, point.domain), point.setting or f"{point.x:g}", arm_name(point.arm),
-        f"{100 * point.passed / point.tasks:.1f}%", f"{100 * low:.1f} to {100 * high:.1f}%", str(point.tasks), right,
-        point.protocol,
+        f"{100 * point.passed / point.tasks:.1f}%", f"{100 * low:.1f} to {100 * high:.1f}%", str(point.tasks),
+        _share(point.advice_accuracy), _share(point.among_claimed),
+        "–" if point.distinct is None else f"{point.distinct:.2f}", point.protocol,
     ]  # fmt: skip
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}%"
 
 
 def label_findings(points: Sequence[Point]) -> list[str]:

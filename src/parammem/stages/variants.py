@@ -17,6 +17,7 @@ import yaml
 from parammem.config import Params, parse_params
 from parammem.core import read_jsonl
 from parammem.core.jsonl import write_text
+from parammem.evaluation.diversity import measure, summarise
 from parammem.evaluation.metrics import advice_accuracy
 from parammem.evaluation.records import AdviceDraws, Point, Run
 from parammem.stages import collect, evaluate, train, validate
@@ -98,7 +99,8 @@ def points_of(experiment: str, domain: str, x: float, folder: Path, setting: str
         mine = [run for run in runs if run.arm == arm]
         name, _, reflector = arm.partition(".")
         reflector = reflector or ("trained" if name == "paramagent" else "")
-        accuracy = advice_accuracy([d for d in draws if d.reflector == reflector]) if reflector else None
+        said = [d for d in draws if d.reflector == reflector] if reflector else []
+        accuracy, diversity = advice_accuracy(said), summarise(measure(d) for d in said)
         earlier = reflector.startswith("round-")
         pairs = [(run.passed, untrained[run.task_id]) for run in mine if run.task_id in untrained]
         paired = name == "paramagent" and reflector != "untrained" and bool(pairs)
@@ -112,6 +114,8 @@ def points_of(experiment: str, domain: str, x: float, folder: Path, setting: str
                 tasks=len(mine),
                 protocol=mine[0].protocol,
                 advice_accuracy=accuracy.value if accuracy else None,
+                among_claimed=accuracy.among_claimed if accuracy else None,
+                distinct=diversity.distinct if diversity else None,
                 setting=setting,
                 won=sum(a and not b for a, b in pairs) if paired else None,
                 lost=sum(b and not a for a, b in pairs) if paired else None,
