@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from parammem.agents.methods import get_method
 from parammem.benchmarks.table import BENCHMARKS
 from parammem.cli import app
 from parammem.config import load_params
+from parammem.engines.folders import hub_parts, named_model
 from parammem.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +42,13 @@ def test_a_profile_is_whole_valid_and_says_what_it_is(path):
     assert f"parammem profile apply {path.stem}" in text
     for source in params.benchmarks.sources:
         assert BENCHMARKS[source.benchmark].domain == source.domain
-        assert source.path or source.revision, "a source of the hub names its revision"
+        assert source.path or re.fullmatch("[0-9a-f]{40}", source.revision), "a source of the hub names its commit"
+    for model in filter(None, (params.engine.model, params.reflector.base)):
+        assert hub_parts(named_model(model, ROOT))[1], (
+            "a model of the hub is pinned to a commit, in a file DVC can watch"
+        )
+    if params.engine.server and params.engine.server.budget_usd:
+        assert hub_parts(named_model(params.engine.model, ROOT))[0] in params.engine.server.prices
     for domain in params.domains:
         assert {s.split for s in params.benchmarks.sources if s.domain == domain} >= {"train", "eval"}
     for method in (params.collect.method, *params.evaluate.methods):
@@ -55,7 +63,8 @@ def test_the_paper_s_profiles_have_the_paper_s_numbers(path):
     assert (recipe.rank, recipe.alpha, recipe.learning_rate, recipe.epochs) == (128, 32, 2e-5, 3)
     assert params.agent.iterations == 5
     assert (params.agent.first_temperature, params.agent.later_temperature) == (0.2, 1.0)
-    assert (params.reflector.base or params.engine.model) == "models/llama-3.1-8b-instruct"
+    learner = named_model(params.reflector.base or params.engine.model, ROOT)
+    assert hub_parts(learner)[0] == "meta-llama/Llama-3.1-8B-Instruct"
     assert params.collect.label == "task-only"
     sizes = {(s.benchmark, s.take) for s in params.benchmarks.sources if s.split == "eval"}
     assert sizes in ({("humaneval", 0)}, {("math", 278)}, {("hotpotqa", 300)}, {("livecodebench", 150)})
@@ -85,11 +94,11 @@ def run(*arguments: str):
 def test_apply_shows_the_change_makes_it_and_keeps_the_file_before(project):
     before = (project / "params.yaml").read_text(encoding="utf-8")
     shown = run("show", "laptop")
-    assert "+  model: models/qwen2.5-0.5b-instruct" in shown.output
+    assert "+  model: profiles/models/qwen2.5-0.5b-instruct.json" in shown.output
     assert (project / "params.yaml").read_text(encoding="utf-8") == before
     applied = run("apply", "laptop")
     assert applied.exit_code == 0
-    assert "+  model: models/qwen2.5-0.5b-instruct" in applied.output
+    assert "+  model: profiles/models/qwen2.5-0.5b-instruct.json" in applied.output
     assert (project / "params.yaml").read_bytes() == (project / "profiles" / "laptop.yaml").read_bytes()
     assert (project / ".cache/params.before.yaml").read_text(encoding="utf-8") == before
     again = run("apply", "laptop")
@@ -111,3 +120,19 @@ def test_list_names_each_with_its_first_line(project):
     lines = run("list").output.splitlines()
     assert [line.split()[0] for line in lines] == [path.stem for path in PROFILES]
     assert all(len(line) > 40 for line in lines)
+
+
+def test_pin_writes_the_file_that_params_may_name(project):
+    commit = "0123456789" * 4
+    pinned = run("pin", "Some/Small-Model", "--revision", commit)
+    assert pinned.exit_code == 0
+    assert named_model("profiles/models/small-model.json", project) == f"Some/Small-Model@{commit}"
+    wrong = run("pin", "no-owner", "--revision", commit)
+    assert isinstance(wrong.exception, ConfigError)
+    assert not (project / "profiles/models/no-owner.json").exists()
+
+
+def test_pin_without_the_hub_says_what_to_give(project):
+    unreached = run("pin", "Some/Small-Model")
+    assert isinstance(unreached.exception, ConfigError)
+    assert "--revision" in str(unreached.exception)

@@ -96,6 +96,7 @@ def server(project, tmp_path_factory) -> Iterator[Server]:
     url = f"http://127.0.0.1:{port}/v1"
     command = [sys.executable, "-m", "parammem.cli", "serve", "reflector", f"models/reflectors/{DOMAIN}", "--run"]
     command += ["--base-url", url, "--max-model-len", "1024", "--dtype", "float32"]
+    command += ["--", "--enforce-eager"]  # compiling for a model this small takes longer than all that it is asked
     settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
     with log.open("w") as out:
         process = subprocess.Popen(

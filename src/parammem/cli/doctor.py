@@ -78,15 +78,21 @@ def disk(root: Path) -> Finding:
 
 
 def model(params: Params) -> Finding:
-    """Is the base model's folder there, or does a server have it? A name that is no folder here may be a hub name."""
+    """Is the base model's folder or pin there, or does a server have it?"""
+    from parammem.engines.folders import hub_parts, named_model
+
+    name = named_model(params.engine.model)
     if params.engine.kind == "openai" and params.engine.server is not None:
-        return served(params.engine.model, params.engine.server.base_url, params.engine.server.api_key_env)
+        return served(hub_parts(name)[0], params.engine.server.base_url, params.engine.server.api_key_env)
     folder = Path(params.engine.model)
     if (folder / "config.json").is_file():
         return Finding("model", True, str(folder))
-    return Finding(
-        "model", False, f"no model folder {str(folder)!r}", "check out the whole repository, or `make pocket` trains it"
-    )
+    if folder.is_file():
+        return Finding("model", True, f"{name}, pinned by {folder}; fetched when it is first needed")
+    fix = "check out the whole repository, or `make pocket` trains it"
+    if len(folder.parts) == 2 and folder.parts[0] != "models":
+        fix = f"DVC watches engine.model: `parammem profile pin {name}` writes a file that names it and its commit"
+    return Finding("model", False, f"no model folder {str(folder)!r}", fix)
 
 
 def served(name: str, base_url: str, api_key_env: str) -> Finding:

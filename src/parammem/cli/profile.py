@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,9 @@ app = typer.Typer(no_args_is_help=True, help="Params files for other set-ups: th
 KEPT = Path(".cache/params.before.yaml")
 """The params file that was there before the last `apply`."""
 FOLDER = Path("profiles")
+PINS = FOLDER / "models"
+"""Models of the hub, each with its commit."""
+COMMIT = re.compile("[0-9a-f]{40}")
 
 Name = Annotated[str, typer.Argument(help="Name of a profile; `parammem profile list` shows them.")]
 
@@ -51,6 +55,33 @@ def apply(name: Name) -> None:
     typer.echo(
         f"params.yaml is now {path}; the one before is {KEPT}. Its first lines say what it needs. Next: dvc repro"
     )
+
+
+@app.command("pin")
+def pin(
+    model: Annotated[str, typer.Argument(help="owner/name of a model of the Hugging Face hub.")],
+    revision: Annotated[str, typer.Option(help="Commit, tag or branch.", show_default="the newest commit")] = "",
+) -> None:
+    """Write a small file that names a model of the hub and its commit, for engine.model and reflector.base."""
+    from huggingface_hub import HfApi
+    from pydantic import ValidationError
+
+    from parammem.engines.folders import Pin
+
+    try:
+        known = bool(COMMIT.fullmatch(revision))
+        commit = revision if known else HfApi().model_info(model, revision=revision or None).sha or ""
+        pinned = Pin(hub=model, revision=commit)
+    except ValidationError as error:
+        raise ConfigError(f"{model!r} is no owner/name of a model, or it has no commit {revision!r}") from error
+    except Exception as error:  # the hub's client raises whatever the network does
+        raise ConfigError(
+            f"the hub did not say which commit {revision or 'the newest'} of {model!r} is ({type(error).__name__}); "
+            "check the name and the network, or give the commit's 40 hex digits with --revision"
+        ) from error
+    path = PINS / f"{model.split('/')[-1].lower()}.json"
+    write_text(path, pinned.line() + "\n")
+    typer.echo(f"{path} names {model} at {commit}; put this path into engine.model or reflector.base")
 
 
 def find(name: str) -> Path:

@@ -22,6 +22,9 @@ ENVIRONMENT = Path(".cache/vllm-env/bin/python")
 @app.command()
 def reflector(
     adapter: Annotated[Path, typer.Argument(help="Adapter folder, e.g. models/reflectors/code.")],
+    further: Annotated[
+        list[str] | None, typer.Argument(help="After --: arguments of vLLM's own, e.g. -- --enforce-eager.")
+    ] = None,
     run: Annotated[bool, typer.Option("--run", help="Start the server instead of printing the command.")] = False,
     base_url: Annotated[
         str, typer.Option(help="Where engine.server.base_url of params.yaml expects the server.")
@@ -33,6 +36,7 @@ def reflector(
     dtype: Annotated[str, typer.Option(help="auto, bfloat16, or float32 (the one that a CPU wants).")] = "auto",
 ) -> None:
     """The exact vLLM command for a trained reflector and its base model."""
+    from parammem.engines.folders import hub_parts
     from parammem.engines.openai import vllm
     from parammem.reflectors.parametric import find_base, read_adapter
 
@@ -40,7 +44,8 @@ def reflector(
     card = read_adapter(adapter)
     base = find_base(adapter, card, base_model)
     length = max_model_len or vllm.model_length(base)
-    command = vllm.serve_command(base.resolve(), card.base_model, adapter, length, base_url, dtype)
+    served, _ = hub_parts(card.base_model)
+    command = vllm.serve_command(base.resolve(), served, adapter, length, base_url, dtype, further or ())
     program = find_vllm()
     if not run:
         typer.echo(command.shell(program or ("vllm", "serve")))

@@ -1,23 +1,74 @@
-"""Where a model lies: a folder on this machine, or the local snapshot of a hub name."""
+"""Where a model lies: a folder on this machine, or the local snapshot of a hub name, which a pin fixes to one commit.
+
+A pin is a small JSON file in the repository, {"hub": "owner/name", "revision": "<commit>"}. `engine.model` may be one:
+DVC watches it as it watches a model folder, whether or not the weights are on this machine. Everything after params
+knows the model as `owner/name@commit`, and a server as `owner/name`.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from parammem.errors import ModelMissingError
+from pydantic import Field, ValidationError
+
+from parammem.core.record import Record
+from parammem.errors import ConfigError, ModelMissingError
+
+WANTED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+"""Files of a hub's model that are fetched."""
+
+
+class Pin(Record):
+    """A model of the hub at one commit."""
+
+    hub: str = Field(pattern=r"^[^/@\s]+/[^/@\s]+$")
+    """owner/name."""
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+    """A commit: branches move, and nobody would see it."""
+
+
+def named_model(model: str | Path, root: Path = Path(".")) -> str:
+    """What params call a model, as the rest of the project knows it: of a pin `owner/name@commit`, all else as it is.
+
+    Args:
+        root: where relative paths are seen from.
+
+    Raises:
+        ConfigError: the file is no pin.
+    """
+    file = root / model
+    if not (str(model).endswith(".json") and file.is_file()):
+        return str(model)
+    try:
+        pin = Pin.model_validate_json(file.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise ConfigError(
+            f"{model} is no pin of a model ({error.errors()[0]['msg']}); it should be like "
+            '{"hub": "owner/name", "revision": "<40 hex digits>"}; `parammem profile pin owner/name` writes one'
+        ) from error
+    return f"{pin.hub}@{pin.revision}"
+
+
+def hub_parts(model: str) -> tuple[str, str]:
+    """(owner/name, commit) of `owner/name@commit`; any other name as it is, with no commit."""
+    name, _, revision = model.rpartition("@")
+    return (name, revision) if name else (model, "")
 
 
 def find_model(model: str | Path) -> Path:
-    """The folder of a model: itself, or the local snapshot of a hub name (fetched if it is not there yet).
+    """The folder of a model: itself, or the local snapshot of a hub name or pin (fetched if it is not there yet).
 
-    A name counts as a hub name if it looks like `owner/name` and no folder `owner` lies here.
+    A name counts as a hub name if it looks like `owner/name` or `owner/name@commit`, and no folder `owner` lies here.
 
     Raises:
         ModelMissingError: nothing there.
+        ConfigError: the model is a JSON file that is no pin.
     """
     path = Path(model).expanduser()
     if path.is_dir():
         return path
+    if path.is_file():
+        return find_model(named_model(str(model)))
     parts = path.parts
     if isinstance(model, Path) or path.is_absolute() or len(parts) != 2 or parts[0] in ("models", ".", "..", "~"):
         return _missing(model)
@@ -25,12 +76,12 @@ def find_model(model: str | Path) -> Path:
         return _missing(model)
     from huggingface_hub import snapshot_download
 
-    wanted = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    name, revision = hub_parts(model)
     try:
-        return Path(snapshot_download(str(model), allow_patterns=wanted))
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=WANTED))
     except Exception as error:
         raise ModelMissingError(
-            f"no folder {str(model)!r}, and as a hub name it could not be fetched ({type(error).__name__}); "
+            f"no folder {model!r}, and as a hub name it could not be fetched ({type(error).__name__}); "
             "check `engine.model` in params.yaml, or the network"
         ) from error
 

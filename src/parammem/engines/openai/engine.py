@@ -105,12 +105,13 @@ class OpenAIEngine:
         return again != second  # it ignores seeds
 
 
-def open_model(server: Server, name: str, folder: Path | None = None) -> OpenAIEngine:
+def open_model(server: Server, name: str, folder: Path | None = None, revision: str = "") -> OpenAIEngine:
     """The engine for a model that the server has under `name`.
 
     Args:
-        folder: where the same model lies here; its weights are then part of the digest. A model that is known by its
-            name alone is trusted to stay what it is.
+        folder: where the same model lies here; its weights are then part of the digest.
+        revision: the commit that the server is said to have it at, part of the digest where there is no folder. A model
+            that is known by its name alone is trusted to stay what it is.
 
     Raises:
         ModelMissingError: the server says which models it has, and this is none of them.
@@ -122,7 +123,9 @@ def open_model(server: Server, name: str, folder: Path | None = None) -> OpenAIE
             f"the server {server.base_url} has no model {name!r}, but {', '.join(map(repr, known))}; serve it under "
             "that name (vllm: --served-model-name), or set engine.model to a name that the server has"
         )
-    return OpenAIEngine(server, name, digest_of(["openai", PROTOCOL, name, model_digest(folder) if folder else ""]))
+    return OpenAIEngine(
+        server, name, digest_of(["openai", PROTOCOL, name, model_digest(folder) if folder else revision])
+    )
 
 
 async def models(server: Server) -> list[dict[str, Any]]:

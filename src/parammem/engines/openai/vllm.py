@@ -23,7 +23,7 @@ from parammem.engines.digests import model_digest
 from parammem.engines.hf import check_adapter
 from parammem.engines.openai.engine import PROTOCOL, OpenAIEngine, models
 from parammem.engines.openai.server import Call, Server, Unusable
-from parammem.errors import AdapterError, ConfigError, EngineError, ModelMissingError
+from parammem.errors import AdapterError, AdapterMismatchError, ConfigError, EngineError, ModelMissingError
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What --max-lora-rank may be."""
@@ -51,13 +51,16 @@ def adapter_name(domain: str, digest: str) -> str:
     return f"{domain}-{digest}"
 
 
-def open_adapter(server: Server, base: str, folder: Path, base_folder: Path | None = None) -> OpenAIEngine:
+def open_adapter(
+    server: Server, base: str, folder: Path, base_folder: Path | None = None, revision: str = ""
+) -> OpenAIEngine:
     """The engine for an adapter on a vLLM server: loaded if it is not yet there, checked, and seen to have an effect.
 
     Args:
         base: the name under which the server has the base model.
         folder: the adapter; the server must see it under the same absolute path.
         base_folder: the base model's folder, where it lies here too.
+        revision: the commit that the server is said to have the base at, where it is pinned and not here.
 
     Raises:
         AdapterMissingError, AdapterMismatchError: the folder holds no adapter for this base.
@@ -66,9 +69,14 @@ def open_adapter(server: Server, base: str, folder: Path, base_folder: Path | No
     """
     digest = check_adapter(folder, model_digest(base_folder) if base_folder else None, base)
     card = Adapter.model_validate_json((folder / "adapter.json").read_text(encoding="utf-8"))
+    if revision and card.base_model != f"{base}@{revision}":
+        raise AdapterMismatchError(
+            f"the adapter in {str(folder)!r} was trained on {card.base_model!r}, and the base is "
+            f"'{base}@{revision}'; point engine.model at its base, or train it again"
+        )
     name = adapter_name(card.domain, digest)
     server.start(_ready(server, base, name, folder.resolve())).result()
-    of_base = model_digest(base_folder) if base_folder else ""
+    of_base = model_digest(base_folder) if base_folder else revision
     return OpenAIEngine(server, name, digest_of(["openai", PROTOCOL, base, of_base, digest]), base)
 
 
@@ -177,7 +185,13 @@ class ServeCommand:
 
 
 def serve_command(
-    model: Path | str, name: str, folder: Path, max_model_len: int, base_url: str, dtype: str = "auto"
+    model: Path | str,
+    name: str,
+    folder: Path,
+    max_model_len: int,
+    base_url: str,
+    dtype: str = "auto",
+    further: Sequence[str] = (),
 ) -> ServeCommand:
     """The command for one adapter, to which others can be added while the server runs.
 
@@ -186,6 +200,7 @@ def serve_command(
         name: under which the base is served: engine.model of params.yaml.
         max_model_len: prompt and answer together, in tokens.
         base_url: where params.yaml expects the server.
+        further: arguments of vLLM's own, put last.
 
     Raises:
         AdapterError: vLLM cannot serve this adapter.
@@ -200,6 +215,7 @@ def serve_command(
         "--enable-lora", "--max-lora-rank", str(rank), "--max-loras", "4", "--lora-modules", json.dumps(adapter),
         "--max-model-len", str(max_model_len), "--dtype", dtype,
         "--generation-config", "vllm",  # or the model's own defaults (top_p and the like) would be laid over requests
+        *further,
     ]  # fmt: skip
     return ServeCommand({"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"}, tuple(arguments))
 
