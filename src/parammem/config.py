@@ -305,6 +305,18 @@ class PoolParams(Section):
     seed: int = 13
 
 
+class WarmStartParams(Section):
+    """Training on from an adapter, with what is new to it and a share of what it knew."""
+
+    adapters: dict[str, str] = {}
+    """Domain → digest of the adapter that `train` goes on from; it lies in .cache/champions. Others start from the base.
+    `improve` fills this in where it makes its second challenger."""
+    replay: float = Field(ge=0, lt=1, default=0.5)
+    """Share of rows that the adapter had learned before, among those that it is trained on now."""
+    seed: int = 17
+    """Decides which."""
+
+
 class GateParams(Section):
     """When a challenger takes the champion's place (docs/continual.md)."""
 
@@ -347,6 +359,8 @@ class ImproveParams(Section):
     """Stages of dvc.yaml that are brought up to date, with all that they need. `train` stands for the due domains'."""
     wait_seconds: float = Field(ge=0, default=3600)
     """How long a turn waits for another one to end."""
+    warm_start: bool = False
+    """Judge a second challenger, trained on from the champion (`warm_start`), beside the one retrained from the base."""
 
 
 class Params(Section):
@@ -367,6 +381,7 @@ class Params(Section):
     reflector: ReflectorParams = Field(default_factory=ReflectorParams)
     experience: ExperienceParams = Field(default_factory=ExperienceParams)
     pool: PoolParams = Field(default_factory=PoolParams)
+    warm_start: WarmStartParams = Field(default_factory=WarmStartParams)
     gate: GateParams = Field(default_factory=GateParams)
     improve: ImproveParams = Field(default_factory=ImproveParams)
 

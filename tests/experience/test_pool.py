@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parammem.config import PoolParams
+from parammem.config import PoolParams, WarmStartParams
 from parammem.core import ReflectionExample
-from parammem.experience.pool import ages, select
+from parammem.errors import DataError
+from parammem.experience.pool import ages, replayed, select
 
 
 def rows(**batches: int) -> list[ReflectionExample]:
@@ -112,3 +113,22 @@ def test_limits_hold_for_any_pool(counts, most, share, anchor, half):
 def test_dials_out_of_range_are_errors(dials):
     with pytest.raises(ValueError, match=r"greater than|less than"):
         PoolParams(**dials)
+
+
+@pytest.mark.parametrize(("replay", "old"), [(0.0, 0), (0.5, 20), (0.8, 80), (0.99, 100)])
+def test_training_on_from_an_adapter_takes_all_that_is_new_and_a_share_of_what_it_knew(replay, old):
+    pool = rows(collect=60, one=40, two=20)
+    known = {row.row_hash for row in pool if row.origin != "two"}
+    learned = replayed(pool, known, WarmStartParams(replay=replay))
+    assert sum(row.origin == "two" for row in learned) == 20
+    assert sum(row.row_hash in known for row in learned) == old
+    assert learned == [row for row in pool if row in learned]
+    assert learned == replayed(pool, known, WarmStartParams(replay=replay))
+    if 0 < old < 100:
+        assert learned != replayed(pool, known, WarmStartParams(replay=replay, seed=1))
+
+
+def test_nothing_new_is_nothing_to_train_on():
+    pool = rows(one=3)
+    with pytest.raises(DataError, match="no row is new"):
+        replayed(pool, {row.row_hash for row in pool}, WarmStartParams())

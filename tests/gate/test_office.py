@@ -8,7 +8,7 @@ from parammem.core.event import Decided
 from parammem.errors import LedgerError
 from parammem.gate import Rule, rule_on
 from parammem.gate.check import check_champion
-from parammem.gate.office import looks_paid
+from parammem.gate.office import looks_paid, rule_on_all
 from parammem.registry import Ledger
 from tests.gate.meetings import CLEAR, EQUAL, meeting, part
 
@@ -79,6 +79,40 @@ def test_a_decision_that_was_changed_on_disk_stops_the_gate(ledger):
     path.write_text(path.read_text().replace('"refuse"', '"promote"'))
     with pytest.raises(LedgerError, match="was changed"):
         rule_on(meeting(*EQUAL), Rule(), ledger, WHO)
+
+
+def two(first, second):
+    """Two challengers of one champion on the same tasks."""
+    one = meeting(*first)
+    return [one, meeting(*second).model_copy(update={"challenger": "c" * 64})]
+
+
+def test_two_challengers_are_two_looks_and_each_pays_for_itself(ledger):
+    first, second = rule_on_all(two(EQUAL, CLEAR), Rule(), ledger, WHO)
+    assert (first.answer, second.answer) == ("refuse", "promote")
+    assert (first.budget.look, second.budget.look) == (1, 2)
+    assert second.budget.alpha < first.budget.alpha
+    assert looks_paid(ledger.read(), "code") == 2
+    assert [event.fact.kind for event in ledger.read()] == ["evaluate", "decide"] * 2
+
+
+@pytest.mark.parametrize(("gains", "winner"), [((70, 60), 0), ((60, 70), 1), ((60, 60), 0)])
+def test_of_two_that_pass_the_one_that_gained_more_is_promoted_and_the_other_is_outdone(ledger, gains, winner):
+    slices = [(part("anchor", gain, 20, 320 - gain),) for gain in gains]
+    decisions = rule_on_all(two(*slices), Rule(), ledger, WHO)
+    assert [one.answer for one in decisions].count("promote") == 1
+    assert decisions[winner].answer == "promote"
+    other = decisions[1 - winner]
+    assert other.answer == "undecided"
+    assert other.reasons[0].startswith(f"outdone: {decisions[winner].challenger[:16]}")
+    assert other.budget.paid
+    assert ledger.decision(other.digest) == other
+
+
+def test_the_same_two_meetings_get_the_same_two_answers(ledger):
+    first = rule_on_all(two(CLEAR, CLEAR), Rule(), ledger, WHO)
+    assert rule_on_all(two(CLEAR, CLEAR), Rule(), ledger, WHO) == first
+    assert looks_paid(ledger.read(), "code") == 2
 
 
 def nightly(better: int, worse: int, same: int):

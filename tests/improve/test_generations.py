@@ -23,7 +23,7 @@ def decision(adapter: str, champion: str) -> Decision:
         shares = {arm: tuple(int(n < many) for n in range(100)) for arm, many in counts.items()}
         return SliceOutcomes(name=name, tasks=tuple(str(n) for n in range(100)), runs=1, **shares)
 
-    seen = (guards.tokens(100.0, 123.4, 2.0), guards.diversity(2.0, 1.75, 0.5))
+    seen = (guards.tokens(100.0, 123.4, 2.0), guards.diversity(2.0, 1.75, 0.5, 1.2))
     slices = (outcomes("anchor", 0), outcomes("fresh", 1))
     return decide(Evidence(domain="code", champion=champion, challenger=adapter, slices=slices, guards=seen), Rule(), 0)
 

@@ -153,8 +153,23 @@ class Recalled(Record):
     reason: str
 
 
+class SetAside(Record):
+    """Batches left the pool because a challenger that had learned from them was refused as worse."""
+
+    kind: Literal["aside"] = "aside"
+    domain: str
+    decision: str
+    """Digest of the Decision record."""
+    batches: tuple[str, ...]
+    """They lie in data/quarantine/batches now."""
+    suspects: tuple[str, ...]
+    """The challenger had learned from them too, and so had an earlier one about whom nothing was settled: they stay,
+    and go when the next challenger that learned from them is refused as worse."""
+
+
 Fact = Annotated[
-    Ingested | Trained | Evaluated | Decided | Published | RolledBack | Checked | Recalled, Field(discriminator="kind")
+    Ingested | Trained | Evaluated | Decided | Published | RolledBack | Checked | Recalled | SetAside,
+    Field(discriminator="kind"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Which rows are learned from when experience piles up: caps, reservoir decay, and a share for the anchor.
+"""Which rows are learned from when experience piles up: caps, reservoir decay, a share for the anchor, and replay.
 
 A pure function over rows. Whether a row stays follows from the row and the dials alone (a hash in place of a random
 number), so a pool that grows by one batch changes by little, and equal pools give equal bytes.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from parammem.config import PoolParams
+from parammem.config import PoolParams, WarmStartParams
 from parammem.core import ReflectionExample, digest_of
+from parammem.errors import DataError
 
 ANCHOR = "collect"
 """Origin of the rows that were collected here, on the pipeline's own train tasks."""
@@ -38,6 +39,28 @@ def select(rows: Sequence[ReflectionExample], dials: PoolParams) -> list[Reflect
         total = len(kept)
         kept = _fill(rows, ranked, total, dials)
     return [rows[place] for place in sorted(kept)]
+
+
+def replayed(
+    rows: Sequence[ReflectionExample], known: Collection[str], dials: WarmStartParams
+) -> list[ReflectionExample]:
+    """What an adapter is trained on that goes on from another: every row that is new to it, and so many of those that
+    it knows that they make up the share `replay`, in their order. Which ones follows from a hash.
+
+    Args:
+        known: hashes of the rows that it has learned.
+
+    Raises:
+        DataError: no row is new to it.
+    """
+    seen = set(known)
+    new = sum(row.row_hash not in seen for row in rows)
+    if not new:
+        raise DataError("no row is new to the adapter that training goes on from; bring in experience first")
+    old = [row.row_hash for row in rows if row.row_hash in seen]
+    count = round(new * dials.replay / (1 - dials.replay))
+    chosen = set(sorted(old, key=lambda name: digest_of(["replay", dials.seed, name]))[:count])
+    return [row for row in rows if row.row_hash not in seen or row.row_hash in chosen]
 
 
 def ages(rows: Sequence[ReflectionExample]) -> dict[str, int]:

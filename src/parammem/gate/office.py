@@ -32,16 +32,51 @@ def rule_on(evidence: Evidence, rule: Rule, ledger: Ledger, actor: str) -> Decis
     Raises:
         LedgerError: the ledger is broken, or a decision that it names is missing or changed.
     """
+    return rule_on_all([evidence], rule, ledger, actor)[0]
+
+
+def rule_on_all(meetings: Sequence[Evidence], rule: Rule, ledger: Ledger, actor: str) -> list[Decision]:
+    """`rule_on` several challengers of one domain, each against the same champion on the same tasks.
+
+    Each is a look of its own and pays for itself, so the budget holds however many there are and however alike. Of
+    several that pass one is promoted: that which solved most, the first of them on a tie. To choose among those costs
+    nothing, since each of them was shown to be better.
+    """
     events = ledger.read()
-    old = _before(evidence, rule, ledger, events)
-    if old:
-        return old
-    arms = {"none": "", "champion": evidence.champion, "challenger": evidence.challenger}
-    ledger.append(Evaluated(domain=evidence.domain, arms=arms, runs=evidence.outcomes, solved=evidence.solved), actor)
-    decision = decide(evidence, rule, looks_paid(events, evidence.domain))
-    ledger.save_decision(decision)
-    ledger.append(decided(decision), actor)
-    return decision
+    old = [_before(evidence, rule, ledger, events) for evidence in meetings]
+    if all(old):
+        return [one for one in old if one]
+    decisions = _decide_all(meetings, rule, looks_paid(events, meetings[0].domain))
+    for evidence, decision in zip(meetings, decisions, strict=True):
+        arms = {"none": "", "champion": evidence.champion, "challenger": evidence.challenger}
+        fact = Evaluated(domain=evidence.domain, arms=arms, runs=evidence.outcomes, solved=evidence.solved)
+        ledger.append(fact, actor)
+        ledger.save_decision(decision)
+        ledger.append(decided(decision), actor)
+    return decisions
+
+
+def _decide_all(meetings: Sequence[Evidence], rule: Rule, looks: int) -> list[Decision]:
+    decisions: list[Decision] = []
+    for evidence in meetings:
+        decisions.append(decide(evidence, rule, looks))
+        looks += decisions[-1].budget.paid
+    passed = [one for one in decisions if one.answer == "promote"]
+    if len(passed) < 2:
+        return decisions
+    best = max(passed, key=_gain)
+    return [_outdone(one, best) if one in passed and one is not best else one for one in decisions]
+
+
+def _gain(decision: Decision) -> float:
+    return decision.test.difference if decision.test else 0.0
+
+
+def _outdone(decision: Decision, best: Decision) -> Decision:
+    """A challenger that may be promoted, beside one that may be too and gained no less."""
+    why = f"outdone: {best.challenger[:16]} may be promoted too, and gained {100 * _gain(best):+.1f} points"
+    inputs = {**decision.inputs, "outdone by": best.challenger}
+    return decision.model_copy(update={"answer": "undecided", "reasons": (why, *decision.reasons), "inputs": inputs})
 
 
 def decided(decision: Decision) -> Decided:

@@ -13,7 +13,7 @@ from parammem.improve.lock import locked
 from parammem.improve.run import Around, call, run_steps
 from parammem.improve.steps import STEPS, Step
 from parammem.improve.turn import Report, Tools, Turn
-from parammem.registry.keep import fetch
+from parammem.improve.warm import champion_folder
 from parammem.registry.state import champion, one_before, roll_back
 
 FAILURES = 2
@@ -76,8 +76,7 @@ def _check(turn: Turn, night: str, domains: tuple[str, ...]) -> None:
         elif any(fact.night == night and fact.version == reigning.number for fact in done):
             turn.note(f"{domain}: {reigning.name} was checked for {night} already")
         else:
-            place = turn.tree / ".cache" / "champions" / f"{domain}-{reigning.name}"
-            evidence = turn.tools.meet(turn, domain, None, fetch(turn.tree, domain, reigning, place))
+            evidence = turn.tools.meet(turn, domain, None, champion_folder(turn, domain, reigning))
             fact = check_champion(domain, reigning.number, reigning.adapter, evidence.slices, night)
             turn.record(fact)
             held = {True: "holds", False: "does not hold", None: "cannot be judged: too few tasks"}[fact.holds]

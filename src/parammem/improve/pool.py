@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parammem.core.decision import Decision
-from parammem.core.event import Event, Ingested, Trained
+from parammem.core.event import Event, Ingested
 from parammem.core.experience import Experience
 from parammem.errors import DataError, LedgerError
 from parammem.experience.inbox import clear, waiting
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from parammem.improve.turn import Turn
 
 ASIDE = Path("data") / "quarantine" / "batches"
-"""Batches that a refused challenger had learned from and the champion had not. To give one another chance, move its
-.dvc file back to data/experience and commit."""
+"""Batches that are to blame for a refused challenger (blame.py). To give one another chance, move its .dvc file back to
+data/experience and commit."""
 
 
 def ingest_inbox(turn: Turn) -> tuple[list[Source], list[str]]:
@@ -92,26 +93,13 @@ def outcomes(tree: Path, domain: str) -> dict[str, Outcomes]:
     return found
 
 
-def set_aside(tree: Path, decision: Decision) -> list[str]:
-    """Take the batches that only the refused challenger had seen out of the pool, with the tasks split off from them.
-
-    Returns:
-        Their names.
-    """
+def set_aside(tree: Path, names: Sequence[str]) -> None:
+    """Take batches out of the pool, with the tasks split off from them."""
     events = Ledger(tree).read()
-    trained = [e.fact for e in events if isinstance(e.fact, Trained) and e.fact.domain == decision.domain]
-    seen = next((set(t.batches) for t in reversed(trained) if t.adapter == decision.champion), set())
-    named = _with_domain(events, decision.domain)
-    only = [name for name in batches(tree) if name not in seen and name in named]
-    for name in only:
+    for name in names:
         fresh = {e.fact.fresh for e in events if isinstance(e.fact, Ingested) and e.fact.batch == name}
         for folder, digest in [(BATCHES, name), *((place, f) for f in fresh if f for place in (FRESH, KEYS))]:
             _move(tree, folder, digest)
-    return only
-
-
-def _with_domain(events: list[Event], domain: str) -> set[str]:
-    return {f.batch for f in ingested(events) if f.domains.get(domain)}
 
 
 def _move(tree: Path, folder: Path, digest: str) -> None:

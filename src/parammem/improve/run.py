@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def run_steps(turn: Turn, steps: tuple[Step, ...], around: Around) -> Report:
         why = str(end)
         turn.note(why)
     except BaseException:
-        remove_trees(turn.root)
+        with contextlib.suppress(ParamMemError, OSError):  # on a full disk, say; the next turn cleans too
+            remove_trees(turn.root)
         raise
     around(steps[-1], turn)
     return Report(

@@ -16,24 +16,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parammem.config import load_params
-from parammem.core.event import Trained
+from parammem.core.decision import Decision
+from parammem.core.event import SetAside, Trained
 from parammem.core.jsonl import write_text
 from parammem.errors import DataError
 from parammem.improve import pool, storage
+from parammem.improve.blame import blame
 from parammem.improve.branch import commit as commit_paths
 from parammem.improve.branch import make_tree, move_branch, refuse_if_checked_out, release_refs, remove_trees
 from parammem.improve.processes import run_guarded
 from parammem.improve.triggers import Reason, Triggers, judge, last_training, new_batches
 from parammem.improve.turn import Ended, Turn
+from parammem.improve.warm import add_challengers, back_to_retrained, champion_folder, show_state
 from parammem.registry.enter import enter_adapter
 from parammem.registry.git import require_identity
-from parammem.registry.keep import fetch
 from parammem.registry.state import champion, crown, versions
 from parammem.registry.tags import sync_tags
 
 EVIDENCE = Path("ledger") / "evidence"
 """What every arm did on every task, by the digest that `Evaluated` and `Decision.inputs` name."""
-PATHS = ("dvc.lock", "ledger", "reports", "data", "models")
+PATHS = ("dvc.lock", "params.yaml", "ledger", "reports", "data", "models")
 """What a turn commits; .gitignore keeps the data itself out."""
 
 
@@ -117,7 +119,7 @@ def enter(turn: Turn) -> None:
         if reigning and reigning.adapter == version.adapter:
             turn.note(f"{domain}: the adapter of the champion {reigning.name} came out again; nothing to judge")
         else:
-            turn.challengers[domain] = version.adapter
+            turn.challenge(domain, version.adapter, turn.tree / "models" / "reflectors" / domain)
             turn.note(f"{domain}: {version.name} ({version.adapter[:12]}) is candidate")
 
 
@@ -129,30 +131,48 @@ def _remember_batches(turn: Turn, domain: str) -> None:
         turn.record(last.fact.model_copy(update={"batches": there}))
 
 
+def warm(turn: Turn) -> None:
+    """Second challengers, trained on from the champions, where params ask for them."""
+    if turn.settings.improve.warm_start and not turn.retrained:
+        add_challengers(turn, _message(turn), PATHS)
+
+
 def meet(turn: Turn) -> None:
     """Champion and challenger, and no reflector, on the same tasks."""
-    for domain in turn.challengers:
-        reigning = champion(turn.ledger.read(), domain)
-        folder = None
-        if reigning:
-            folder = fetch(
-                turn.tree, domain, reigning, turn.tree / ".cache" / "champions" / f"{domain}-{reigning.name}"
-            )
-        turn.evidence[domain] = turn.tools.meet(turn, domain, folder, turn.tree / "models" / "reflectors" / domain)
+    for one in turn.challengers:
+        reigning = champion(turn.ledger.read(), one.domain)
+        folder = champion_folder(turn, one.domain, reigning) if reigning else None
+        found = turn.tools.meet(turn, one.domain, folder, one.folder)
+        turn.evidence.setdefault(one.domain, []).append(found)
 
 
 def decide(turn: Turn) -> None:
     """The gate answers; whoever it promotes is champion in the worktree's ledger."""
-    from parammem.gate.office import rule_of, rule_on
+    from parammem.gate.office import rule_of, rule_on_all
 
-    for domain, evidence in turn.evidence.items():
-        write_text(turn.tree / EVIDENCE / f"{evidence.outcomes}.json", evidence.model_dump_json() + "\n")
-        decision = rule_on(evidence, rule_of(turn.settings.gate), turn.ledger, turn.tools.actor)
-        turn.decisions.append(decision)
-        turn.note(f"{domain}: {decision.answer}: {decision.reasons[0] if decision.reasons else ''}")
-        if decision.answer == "promote":
-            version = next(v for v in versions(turn.ledger.read(), domain) if v.adapter == decision.challenger)
-            crown(turn.ledger, version, decision.digest, turn.tools.actor)
+    for domain, meetings in turn.evidence.items():
+        for evidence in meetings:
+            write_text(turn.tree / EVIDENCE / f"{evidence.outcomes}.json", evidence.model_dump_json() + "\n")
+        decisions = rule_on_all(meetings, rule_of(turn.settings.gate), turn.ledger, turn.tools.actor)
+        turn.decisions += decisions
+        for decision in decisions:
+            turn.note(f"{domain}: {decision.answer}: {decision.reasons[0] if decision.reasons else ''}")
+            if decision.answer == "promote":
+                version = next(v for v in versions(turn.ledger.read(), domain) if v.adapter == decision.challenger)
+                crown(turn.ledger, version, decision.digest, turn.tools.actor)
+        _accuse(turn, decisions)
+
+
+def _accuse(turn: Turn, decisions: list[Decision]) -> None:
+    """Batches that are to blame for a refusal are written down. The retrained challenger speaks for all: it has learned
+    from the whole pool. If the other one is champion now, there is nothing to blame."""
+    first = decisions[0]
+    found = blame(turn.ledger.read(), first, pool.batches(turn.tree), [one.adapter for one in turn.challengers])
+    if any(found) and all(one.answer != "promote" for one in decisions):
+        turn.record(SetAside(domain=first.domain, decision=first.digest, batches=found.aside, suspects=found.suspects))
+        kept = f", {len(found.suspects)} under suspicion" if found.suspects else ""
+        turn.note(f"{first.domain}: {len(found.aside)} batch(es) set aside in {pool.ASIDE}{kept}")
+        turn.aside += [name for name in found.aside if name not in turn.aside]
 
 
 def push(turn: Turn) -> None:
@@ -164,16 +184,12 @@ def commit(turn: Turn) -> None:
     """dvc.lock, metrics, records and decisions, and then, in one step, the branch. From here on the turn counts."""
     made = commit_paths(turn.tree, PATHS, _message(turn))
     turn.commits += [made] if made else []
-    for decision in turn.decisions:
-        if decision.answer == "refuse":
-            moved = pool.set_aside(turn.tree, decision)
-            text = f"Batches set aside that {decision.domain}'s refused challenger had learned from"
-            made = commit_paths(turn.tree, ("data",), text) if moved else ""
-            turn.commits += [made] if made else []
-            if moved:
-                turn.note(
-                    f"{decision.domain}: {len(moved)} batch(es) set aside in {pool.ASIDE}, the champion never saw them"
-                )
+    back_to_retrained(turn)
+    if turn.aside:
+        pool.set_aside(turn.tree, turn.aside)
+        turn.commits.append(
+            commit_paths(turn.tree, ("data",), "Batches set aside that a refused challenger had learned from")
+        )
     if turn.commits:
         move_branch(turn.root, turn.branch, turn.commits[-1], turn.before)
 
@@ -184,13 +200,17 @@ def publish(turn: Turn) -> None:
     if made:
         turn.note(f"tags: {', '.join(made)}")
     if turn.settings.tracking.mode != "off" and turn.commits:
-        _tell_wandb(turn)
+        if turn.warm:  # the other challengers' adapters lie in another commit
+            show_state(turn, turn.warm)
+            _tell_wandb(turn, ("track",))
+            show_state(turn, turn.commits[-1])
+        _tell_wandb(turn, ("track", "sync"))
 
 
-def _tell_wandb(turn: Turn) -> None:
+def _tell_wandb(turn: Turn, commands: tuple[str, ...]) -> None:
     """What is new goes to W&B, offline without a key; `parammem sync` makes up for whatever fails here."""
     folder = str((turn.root / ".cache" / "tracking").resolve())
-    for command in ("track", "sync"):
+    for command in commands:
         code, tail = run_guarded(
             [sys.executable, "-m", "parammem.cli", command, "--folder", folder], turn.tree, turn.tools.say
         )
@@ -216,6 +236,7 @@ STEPS: tuple[Step, ...] = (
     Step("consider", consider, "a worktree that nobody needs"),
     Step("rebuild", rebuild, "a worktree that nobody needs; finished stages are in DVC's run-cache"),
     Step("enter", enter, "a worktree that nobody needs"),
+    Step("warm", warm, "a worktree that nobody needs; finished stages are in DVC's run-cache", tries=2),
     Step("meet", meet, "a worktree that nobody needs; completions are in the cache"),
     Step("decide", decide, "a worktree that nobody needs; the next turn comes to the same decision"),
     Step("push", push, "data in the remote that no commit refers to; the next turn refers to it", tries=3),

@@ -50,6 +50,11 @@ def fetch(tree: Path, say: Say) -> None:
         )
 
 
+def check_out(tree: Path, folder: str, say: Say) -> None:
+    """What dvc.lock names below a folder, out of the shared cache."""
+    run_guarded([*DVC, "checkout", "--quiet", "--force", "--recursive", folder], tree, say)
+
+
 def missing_batches(tree: Path) -> list[str]:
     """Batch files that git knows and that are not here."""
     files = sorted(file for folder in TRACKED for file in (tree / folder).glob("**/*.dvc"))

@@ -38,6 +38,18 @@ class Tools:
 
 
 @dataclass
+class Challenger:
+    """An adapter that has to be judged."""
+
+    domain: str
+    adapter: str
+    """Its digest."""
+    folder: Path
+    start: str = ""
+    """The champion that it was trained on from; empty: it was trained from the base."""
+
+
+@dataclass
 class Turn:
     """The state of one turn. Nothing of it outlives the process: what does is in the worktree, or committed."""
 
@@ -58,12 +70,19 @@ class Turn:
     refused_sources: list[str] = field(default_factory=list)
     """What could not be ingested, in words; it stays in the inbox."""
     reasons: list[Reason] = field(default_factory=list)
-    challengers: dict[str, str] = field(default_factory=dict)
-    """Domain → adapter digest, of the adapters that have to be judged."""
-    evidence: dict[str, Evidence] = field(default_factory=dict)
+    challengers: list[Challenger] = field(default_factory=list)
+    """Of each domain the one retrained from the base first."""
+    evidence: dict[str, list[Evidence]] = field(default_factory=dict)
+    """By domain, in the order of its challengers."""
     decisions: list[Decision] = field(default_factory=list)
     commits: list[str] = field(default_factory=list)
     """Made in the worktree, oldest first; they count from the moment the branch points to the last."""
+    retrained: str = ""
+    """The commit with the retrained challengers, where others were trained on from champions."""
+    warm: str = ""
+    """The commit with those others."""
+    aside: list[str] = field(default_factory=list)
+    """Batches that leave the pool."""
     notes: list[str] = field(default_factory=list)
     """What the steps did, a line each."""
 
@@ -80,6 +99,11 @@ class Turn:
     def due(self) -> list[str]:
         """Domains whose reflector is trained in this turn."""
         return [reason.domain for reason in self.reasons if reason.due]
+
+    def challenge(self, domain: str, adapter: str, folder: Path, start: str = "") -> None:
+        """Have an adapter judged, unless it is in the list already."""
+        if all(one.adapter != adapter for one in self.challengers):
+            self.challengers.append(Challenger(domain, adapter, folder, start))
 
     def note(self, text: str) -> None:
         self.notes.append(text)

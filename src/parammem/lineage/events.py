@@ -22,6 +22,7 @@ from parammem.core.event import (
     Published,
     Recalled,
     RolledBack,
+    SetAside,
     Trained,
 )
 from parammem.core.record import digest_of
@@ -191,7 +192,7 @@ def _adapters(event: Event) -> tuple[str, ...]:
         return tuple(fact.arms.values())
     if isinstance(fact, Recalled):
         return fact.adapters
-    if isinstance(fact, Ingested):
+    if isinstance(fact, Ingested | SetAside):
         return ()
     return (fact.adapter,)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from parammem.core.event import Checked, Decided, Event, Published, RolledBack
+from parammem.core.event import Checked, Decided, Event, Published, RolledBack, SetAside
 from parammem.errors import LedgerError
 from parammem.registry.ledger import Ledger
 from parammem.registry.state import champion, versions
@@ -32,6 +32,8 @@ def _line(event: Event, domain: str, numbers: dict[str, str]) -> str:
         said = f"{fact.answer}: {who} against {against} (decision {fact.decision[:12]})"
     elif isinstance(fact, RolledBack):
         said = f"rolled back from v{fact.left} to {f'v{fact.version}' if fact.version else 'none'}: {fact.reason}"
+    elif isinstance(fact, SetAside):
+        said = f"{len(fact.batches)} batch(es) set aside, {len(fact.suspects)} under suspicion"
     elif isinstance(fact, Checked):
         held = {True: "holds", False: "FAILED", None: "too few tasks to say"}[fact.holds]
         said = f"check of v{fact.version}: {held} ({fact.solved:.1%} against {fact.expected:.1%}, p = {fact.p:.2g})"

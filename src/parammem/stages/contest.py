@@ -15,7 +15,7 @@ from parammem.agents import batch
 from parammem.agents.loop import Agent, solve
 from parammem.agents.methods import METHODS
 from parammem.config import Params
-from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, digest_of, read_jsonl
+from parammem.core import Adapter, AnswerKey, ReflectionExample, Task, Trajectory, digest_of, read_jsonl
 from parammem.core.decision import Guard
 from parammem.core.experience import Experience
 from parammem.domains import Domain
@@ -84,7 +84,7 @@ def meet(params: Params, root: Path, domain: str, champion: Path | None, challen
         challenger=cards["challenger"].digest,
         slices=tuple(_outcomes(contest, name) for name in tasks if tasks[name]),
         guards=_guards(contest, challenger),
-        inputs=_inputs(contest),
+        inputs=_inputs(contest) | continued_from(cards["challenger"]),
     )
 
 
@@ -262,6 +262,12 @@ def _tokens(contest: Contest, arm: str) -> float:
     """Tokens written per run of an arm, over all roles."""
     runs = [t for (name, _, _), t in contest.ended.items() if name == arm]
     return sum(used.completion_tokens for t in runs for used in t.usage.values()) / max(1, len(runs))
+
+
+def continued_from(card: Adapter) -> dict[str, str]:
+    """The adapter that this one was trained on from, if it did not start from the base."""
+    start = card.recipe.get("start")
+    return {"continued from": start} if start else {}
 
 
 def _inputs(contest: Contest) -> dict[str, str]:

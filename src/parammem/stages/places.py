@@ -71,6 +71,10 @@ class Places:
         """Adapters that `train` has finished, until it has finished all of them."""
         return self.root / ".cache" / "checkpoints" / self.domain / "finished"
 
+    def start(self, adapter: str) -> Path:
+        """An adapter, by its digest, that training goes on from. `improve` and `parammem registry fetch` bring it."""
+        return self.root / ".cache" / "champions" / adapter[:16]
+
     @property
     def evaluation(self) -> Path:
         return self.root / "reports" / "evaluation" / self.domain

@@ -1,0 +1,90 @@
+"""The second challenger: the champion, trained on with what is new and a share of what it knew. Off by default.
+
+The pipeline's own state is always the reflector retrained from the base. The second challenger takes its place in the
+worktree for one commit, to which its tag points, so that it is fetched, rebuilt and audited like any other version.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parammem.improve import storage
+from parammem.improve.branch import commit, git, tip
+from parammem.registry.enter import enter_adapter
+from parammem.registry.keep import fetch
+from parammem.registry.state import Version, champion
+
+if TYPE_CHECKING:
+    from parammem.improve.turn import Turn
+
+STATE = ("params.yaml", "dvc.lock")
+"""Files of git in which the two challengers' states differ."""
+
+
+def champion_folder(turn: Turn, domain: str, reigning: Version) -> Path:
+    """The champion's adapter in the worktree, where `train` looks for it too."""
+    place = turn.tree / ".cache" / "champions" / reigning.adapter[:16]
+    return place if place.exists() else fetch(turn.tree, domain, reigning, place)
+
+
+def keep(turn: Turn, domain: str, adapter: str) -> Path:
+    """A copy of the adapter that the pipeline has just made: the next one takes its place."""
+    place = turn.tree / ".cache" / "challengers" / adapter[:16]
+    if not place.exists():
+        shutil.copytree(turn.tree / "models" / "reflectors" / domain, place)
+    return place
+
+
+def add_challengers(turn: Turn, message: str, paths: tuple[str, ...]) -> None:
+    """Train on every champion that is challenged, and enter what comes of it.
+
+    An arm that cannot be made (the recipe's rank has changed, nothing is new) is noted, and the turn goes on.
+    """
+    reigning = {one.domain: champion(turn.ledger.read(), one.domain) for one in turn.challengers}
+    starts = {domain: version.adapter for domain, version in reigning.items() if version}
+    if not starts:
+        return
+    for one in turn.challengers:
+        one.folder = keep(turn, one.domain, one.adapter)
+    for domain, version in reigning.items():
+        if version:
+            champion_folder(turn, domain, version)
+    turn.note(storage.push(turn.tree, turn.tools.say))  # data first, then the commit that refers to it
+    turn.retrained = commit(turn.tree, paths, message) or tip(turn.tree, "HEAD")
+    turn.commits.append(turn.retrained)
+    _set_starts(turn.tree, starts)
+    try:
+        turn.tools.rebuild(turn.tree, [f"train@{domain}" for domain in starts])
+    except Exception as error:  # whatever a rebuild by other hands raises: this arm is an extra
+        show_state(turn, turn.retrained)
+        turn.retrained = ""
+        turn.note(f"no challenger was trained on from a champion: {error}")
+        return
+    for domain, start in starts.items():
+        version = enter_adapter(turn.tree, domain, None, turn.tools.actor)
+        turn.challenge(domain, version.adapter, keep(turn, domain, version.adapter), start)
+        turn.note(f"{domain}: {version.name} ({version.adapter[:12]}), trained on from {start[:12]}, is candidate")
+
+
+def back_to_retrained(turn: Turn) -> None:
+    """One more commit, with the pipeline's own state. The second challenger's is in the commit before it."""
+    if turn.retrained:
+        turn.warm = turn.commits[-1]
+        git(turn.tree, "checkout", turn.retrained, "--", *STATE)
+        turn.commits.append(commit(turn.tree, STATE, "Back to the state that is retrained from the base"))
+
+
+def show_state(turn: Turn, commit_: str) -> None:
+    """Let the worktree hold the adapters of one of the two states."""
+    git(turn.tree, "checkout", commit_, "--", *STATE)
+    storage.check_out(turn.tree, "models", turn.tools.say)
+
+
+def _set_starts(tree: Path, starts: Mapping[str, str]) -> None:
+    from dvc.utils.serialize import modify_yaml  # keeps comments
+
+    with modify_yaml(str(tree / "params.yaml")) as params:
+        params["warm_start"]["adapters"] = dict(starts)
