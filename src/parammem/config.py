@@ -226,6 +226,8 @@ class ValidateParams(Section):
     """Reflections may hold programs: the paper's pitfalls show flawed ones."""
     max_copied: int = Field(ge=0, default=0)
     """Longest run of words that a reflection may share with its task; 0 lets it follow from `max_words`."""
+    max_shift: float = Field(gt=0, le=1, default=0.5)
+    """A new batch is set aside when the distribution of its lengths is so far from all earlier rows'; 1: never."""
 
 
 class TrainParams(Section):

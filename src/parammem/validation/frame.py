@@ -14,6 +14,7 @@ from parammem.core import ReflectionExample
 from parammem.validation import text as look
 from parammem.validation.duplicates import near_duplicates, overlaps, shingles
 from parammem.validation.secrets import holds_secret
+from parammem.validation.shift import shifted
 
 if TYPE_CHECKING:
     import pandas
@@ -111,7 +112,9 @@ def _signs_of_nothing(claims: Claims | None) -> list[str]:
     return list(_signs(empty, "", "", claims))
 
 
-def build_repeats(rows: Sequence[ReflectionExample], places: Sequence[int], near: float) -> pandas.DataFrame:
+def build_repeats(
+    rows: Sequence[ReflectionExample], places: Sequence[int], near: float, max_shift: float
+) -> pandas.DataFrame:
     """What shows only beside other rows. Of a group that repeats itself the first row is the one that stays.
 
     Args:
@@ -119,6 +122,7 @@ def build_repeats(rows: Sequence[ReflectionExample], places: Sequence[int], near
         places: the rows to compare: those that are sound by themselves, so that a broken row never speaks for its
             task, nor displaces its sound copy.
         near: as for `build_frame`.
+        max_shift: as for `shift.shifted`.
     """
     import pandas
 
@@ -141,6 +145,7 @@ def build_repeats(rows: Sequence[ReflectionExample], places: Sequence[int], near
             ],
             "exact_duplicate": exact,
             "near_duplicate": [number in near_numbers for number in range(len(picked))],
+            "shifted": shifted(picked, max_shift),
         }
     )
 

@@ -252,6 +252,25 @@ def task_id_taken(rows, evaluation, dice):
     )
 
 
+def batch_of_another_labeller(rows, evaluation, dice):
+    """A batch in which every advice names one thing, where two or three were usual."""
+    return _append(rows, _batch(dice, "a1", task_text, lambda: " ; ".join(advice_text(dice).split(" ; ")[:1])))
+
+
+def batch_of_longer_questions(rows, evaluation, dice):
+    """A batch of a client that asks three things at once."""
+    return _append(
+        rows, _batch(dice, "b2", lambda d: " ".join(task_text(d) for _ in range(3)), lambda: advice_text(dice))
+    )
+
+
+def _batch(dice: random.Random, name: str, ask: Callable[[random.Random], str], advise: Callable[[], str]) -> Rows:
+    fresh = random.Random(f"{name} {dice.random()}")  # questions that no other row has
+    texts = [ask(fresh).replace("write f", f"write {name}{number}") for number in range(40)]
+    made = [row(f"{name}-{number}", text, advise(), dice) for number, text in enumerate(texts)]
+    return [one.model_copy(update={"origin": name * 32}) for one in made]
+
+
 def overlong_advice(rows, evaluation, dice):
     return _change(rows, dice, lambda r: {"reflection": " ; ".join(["limit inside ; repeats once ; empty zero"] * 4)})
 

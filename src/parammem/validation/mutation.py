@@ -63,6 +63,8 @@ EXPECTED = {
     "field_lost": "missing_value",
     "field_of_wrong_type": "missing_value",
     "task_id_taken": "task_id",
+    "batch_of_another_labeller": "distribution_shift",
+    "batch_of_longer_questions": "distribution_shift",
     "overlong_advice": "advice_length",
     "overlong_task": "task_length",
 }

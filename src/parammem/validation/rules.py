@@ -7,6 +7,7 @@ from typing import Any, Literal
 from parammem.config import ValidateParams
 from parammem.core.record import Record, digest_of
 from parammem.validation.frame import PARTS, PROVENANCE
+from parammem.validation.shift import FALSE_ALARMS
 
 HEX = r"^[0-9a-f]{64}$"
 BATCH = r"^(?:collect|[0-9a-f]{12,64})$"
@@ -150,8 +151,16 @@ def _repeats(params: ValidateParams) -> list[Rule]:
         _never("trajectory_id", "trajectory_reused", "one trajectory is about one task"),
         _never("exact_duplicate", "exact_duplicate", "a row counts once", defect=False),
         _never("near_duplicate", "near_duplicate", f"nor a copy with other spelling, {near}", defect=False),
+        _never("distribution_shift", "shifted", _shift(params.max_shift), defect=False),
     ]
     return [rule.model_copy(update={"stage": "repeats"}) for rule in rules]
+
+
+def _shift(limit: float) -> str:
+    return (
+        f"a batch whose lengths are {limit:g} or more apart from all earlier rows' comes from elsewhere "
+        f"(by chance at most {FALSE_ALARMS:g} of batches)"
+    )
 
 
 def _claims() -> list[Rule]:

@@ -49,7 +49,7 @@ def validate_rows(
     frame = build_frame(rows, eval_task_texts, params.near_duplicate, claims)
     findings = runner.run(f"{domain}-rows", frame, by_stage["rows"])
     sound = _others(len(rows), _quarantine(rows, findings))
-    repeats = build_repeats(rows, sound, params.near_duplicate)
+    repeats = build_repeats(rows, sound, params.near_duplicate, params.max_shift)
     findings += runner.run(f"{domain}-repeats", repeats, by_stage["repeats"])
     quarantined = _quarantine(rows, findings)
     kept = _others(len(rows), quarantined)
