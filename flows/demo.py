@@ -1,10 +1,11 @@
 """`make demo`: five batches of experience from a drifting world, through a real Prefect server, in a throwaway clone.
 
-python -m flows.demo [--folder DIR] [--keep]
+python -m flows.demo [--folder DIR] [--batches N] [--tasks N] [--poisoned N] [--settings YAML]
 
 Each batch is what a pocket agent met in a season with its own kinds of quantity; it works with the champion's advice as
 soon as there is a champion. The third batch is poisoned: it calls wrong solutions right. Every turn is the `improve`
-flow, at the end the champion is checked and rolled back, and a chart shows the generations.
+flow, at the end the champion is checked and rolled back, and a chart shows the generations. A witness beside it writes
+down what happened, so that what `parammem audit` says of it can be compared.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from flows import ROOT
 from flows.serve import local_server
+
+if TYPE_CHECKING:
+    from parammem.demo.witness import Witness
 
 DOMAIN = "code"
 POISONED = 3
@@ -47,25 +53,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.demo", description="Continual self-improvement, offline.")
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "demo", help="where it works; made anew")
     parser.add_argument("--batches", type=int, default=BATCHES)
+    parser.add_argument("--tasks", type=int, default=TASKS, help="tasks of a season")
+    parser.add_argument("--poisoned", type=int, default=POISONED, help="number of the batch that lies")
+    parser.add_argument("--settings", type=Path, help="a YAML file laid over the demo's own settings")
     given = parser.parse_args()
     started = time.monotonic()
     shutil.rmtree(given.folder, ignore_errors=True)
-    root = make_repository(given.folder)
+    more = yaml.safe_load(given.settings.read_text(encoding="utf-8")) if given.settings else {}
+    root = make_repository(given.folder, more)
     os.chdir(root)
     with contextlib.ExitStack() as stack:
         os.environ["PREFECT_HOME"] = str(given.folder / "prefect")  # its own database
         os.environ["PREFECT_API_URL"] = stack.enter_context(local_server(given.folder / "prefect"))
         os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
         print(f"Prefect server: {os.environ['PREFECT_API_URL']}", flush=True)
-        play(root, given.batches)
+        play(root, given.batches, given.tasks, given.poisoned)
     report(root, given.folder)
     used = sum(os.times()[:4])
     print(f"{(time.monotonic() - started) / 60:.1f} minutes, {used / 60:.1f} of them of one core's time")
     return 0
 
 
-def make_repository(folder: Path) -> Path:
-    """A copy of the working tree without what git ignores: small settings, a DVC remote beside it, an identity."""
+def make_repository(folder: Path, more: Mapping[str, Any]) -> Path:
+    """A copy of the working tree without what git ignores: small settings, a DVC remote beside it, an identity.
+
+    Args:
+        more: params laid over SETTINGS, section by section.
+    """
     root = folder / "repo"
     root.mkdir(parents=True)
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -78,7 +92,7 @@ def make_repository(folder: Path) -> Path:
     (root / "data" / "experience" / ".gitkeep").touch()
     (root / "dvc.lock").unlink(missing_ok=True)
     params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    for section, values in SETTINGS.items():
+    for section, values in (*SETTINGS.items(), *more.items()):
         params[section] = values if not isinstance(values, dict) else {**params[section], **values}
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     who = [["config", "user.name", "demo"], ["config", "user.email", "demo@example.org"]]
@@ -91,26 +105,34 @@ def make_repository(folder: Path) -> Path:
     return root
 
 
-def play(root: Path, batches: int) -> None:
+def play(root: Path, batches: int, tasks: int, poisoned: int) -> None:
     """The batches, a turn after each; then the nightly check, and a rollback."""
     from flows.improve import evaluate_champion, improve, rollback
     from parammem.demo.drift import seasons
+    from parammem.demo.witness import Witness
 
-    kinds = seasons(yaml.safe_load((root / "params.yaml").read_text())["tasks"]["world"], DOMAIN, batches)
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    witness = Witness(root, root.parent / "witness.jsonl", DOMAIN, params["improve"]["branch"])
+    witness.start(params)
+    kinds = seasons(params["tasks"]["world"], DOMAIN, batches)
     for number in range(1, batches + 1):
         began = time.monotonic()
-        rows = drop_batch(root, number, kinds[number - 1])
+        rows = drop_batch(root, number, kinds[number - 1], tasks, number == poisoned, witness)
         dropped = time.monotonic()
-        print(f"\nbatch {number} about {', '.join(kinds[number - 1])}{' (poisoned)' * (number == POISONED)}: {rows}")
-        print(f"improve: {improve(str(root))}")
+        print(f"\nbatch {number} about {', '.join(kinds[number - 1])}{' (poisoned)' * (number == poisoned)}: {rows}")
+        said = improve(str(root))
+        print(f"improve: {said}")
         print(
             f"{dropped - began:.0f} s of work by the agent, {time.monotonic() - dropped:.0f} s for the turn", flush=True
         )
+        witness.turn(number, said)
     print(f"\nevaluate-champion: {evaluate_champion(str(root))}")
-    print(f"rollback: {rollback(DOMAIN, 'before', 'asked for in the demo', str(root))}")
+    said = rollback(DOMAIN, "before", "asked for in the demo", str(root))
+    print(f"rollback: {said}")
+    witness.rollback(said)
 
 
-def drop_batch(root: Path, number: int, kinds: tuple[str, ...]) -> str:
+def drop_batch(root: Path, number: int, kinds: tuple[str, ...], tasks: int, poisoned: bool, witness: Witness) -> str:
     """An agent's season, as a file in the inbox. Returns what is in it, in words."""
     from parammem.config import load_params
     from parammem.demo.drift import draw, poison, work, write_batch
@@ -118,15 +140,14 @@ def drop_batch(root: Path, number: int, kinds: tuple[str, ...]) -> str:
     from parammem.registry.state import champion
 
     params = load_params(root / "params.yaml")
-    drawn = draw(params, DOMAIN, number, kinds, TASKS)
+    drawn = draw(params, DOMAIN, number, kinds, tasks)
     reigning = champion(ledger_at(root, f"refs/heads/{params.improve.branch}"), DOMAIN)
-    if number == POISONED:
-        rows = poison(drawn, DOMAIN, number)
-    else:
-        rows = work(params, root, DOMAIN, drawn, champion_folder(root, reigning) if reigning else None, number)
-    write_batch(rows, root / params.experience.inbox, f"batch-{number}")
+    advisor = champion_folder(root, reigning) if reigning and not poisoned else None
+    rows = poison(drawn, DOMAIN, number) if poisoned else work(params, root, DOMAIN, drawn, advisor, number)
+    file = write_batch(rows, root / params.experience.inbox, f"batch-{number}")
     old = time.time() - 60
-    os.utime(root / params.experience.inbox / f"batch-{number}.jsonl", (old, old))
+    os.utime(file, (old, old))
+    witness.batch(number, file, advisor)
     right = sum(bool(row.experience.outcome) for row in rows)
     return f"{len(rows)} tasks, {right} said to be right, advised by {reigning.name if reigning else 'nobody'}"
 

@@ -11,8 +11,7 @@ from parammem.core.record import Record
 from parammem.errors import LineageError
 from parammem.lineage.events import Life, read_life
 from parammem.lineage.history import Generation, History
-
-FOLDERS = ("data/experience", "data/fresh", "data/trajectories")
+from parammem.lineage.raw import trajectory_files
 
 
 class Advised(Record):
@@ -49,41 +48,40 @@ def answered_by(repo: Path, name: str) -> list[AnsweredBy]:
     with History.open(repo) as history:
         life, generations = read_life(history.repo), list(history.generations())
         given = Path(name) if Path(name).is_file() else history.repo / name
-        files = [given] if given.is_file() else _files(history.repo)
+        whole = given.is_file()
+        files = [(str(given), given.read_bytes())] if whole else trajectory_files(history)
         found = []
-        for file in files:
-            for plain in _trajectories(file):
-                if given.is_file() or name in (plain["task_id"], _id(plain)):
+        for file, data in files:
+            for plain in _trajectories(data):
+                if whole or name in (plain["task_id"], _id(plain)):
                     found.append(_answered(file, plain, life, generations))
         if not found:
-            raise LineageError(f"no trajectory {name!r} below {', '.join(FOLDERS)}; `dvc pull`, or name its file")
+            raise LineageError(
+                f"no trajectory {name!r} in the experience or trajectories here or on any branch; `dvc fetch "
+                "--all-commits`, or name its file"
+            )
         return found
 
 
-def pieces_by(repo: Path, digest: str) -> int:
-    """How many pieces of advice in the experience and trajectories that lie here carry this digest."""
-    files = _files(repo)
-    authors = (author for file in files for plain in _trajectories(file) for author in _authors(plain))
-    return sum(author == digest for author in authors)
+def pieces_by(history: History, digest: str) -> int:
+    """How many pieces of advice in this repository's experience and trajectories carry this digest."""
+    # Most files hold none: the digest is looked for before anything is parsed.
+    files = [data for _, data in trajectory_files(history) if digest.encode() in data]
+    return sum(author == digest for data in files for plain in _trajectories(data) for author in _authors(plain))
 
 
-def _files(repo: Path) -> list[Path]:
-    return sorted(file for folder in FOLDERS for file in (repo / folder).glob("*.jsonl"))
-
-
-def _trajectories(file: Path) -> Iterator[dict[str, Any]]:
+def _trajectories(data: bytes) -> Iterator[dict[str, Any]]:
     """Trajectories of a file of them, or of experience. Broken lines are named by `audit verify`, not here."""
-    with file.open("rb") as lines:
-        for line in lines:
-            if b'"author"' not in line and b'"task_id"' not in line:
-                continue
-            try:
-                plain = json.loads(line)
-            except ValueError:
-                continue
-            plain = plain.get("trajectory", plain)
-            if isinstance(plain, dict) and "reflections" in plain:
-                yield plain
+    for line in data.splitlines():
+        if b'"author"' not in line and b'"task_id"' not in line:
+            continue
+        try:
+            plain = json.loads(line)
+        except ValueError:
+            continue
+        plain = plain.get("trajectory", plain)
+        if isinstance(plain, dict) and "reflections" in plain:
+            yield plain
 
 
 def _id(plain: dict[str, Any]) -> str:
@@ -96,10 +94,10 @@ def _authors(plain: dict[str, Any]) -> list[str]:
     return [str(said["author"]) for said in plain["reflections"] if said.get("source") == "parametric"]
 
 
-def _answered(file: Path, plain: dict[str, Any], life: Life, generations: list[Generation]) -> AnsweredBy:
+def _answered(file: str, plain: dict[str, Any], life: Life, generations: list[Generation]) -> AnsweredBy:
     authors = _authors(plain)
     advised = [_advised(author, authors.count(author), life, generations) for author in dict.fromkeys(authors)]
-    return AnsweredBy(file=str(file), trajectory_id=_id(plain), task_id=plain["task_id"], advised=tuple(advised))
+    return AnsweredBy(file=file, trajectory_id=_id(plain), task_id=plain["task_id"], advised=tuple(advised))
 
 
 def _advised(author: str, pieces: int, life: Life, generations: list[Generation]) -> Advised:

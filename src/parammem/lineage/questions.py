@@ -16,11 +16,13 @@ from parammem.lineage.events import Life, read_decision, trained
 from parammem.lineage.findings import Verification
 from parammem.lineage.git import blob
 from parammem.lineage.history import Generation, History
+from parammem.lineage.raw import missing_inputs, raw_inputs
 from parammem.lineage.records_of_rebuild import last_rebuild
 from parammem.lineage.subject import Subject
 from parammem.lineage.tree_checks import kind_of
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "numpy", "dvc", "great-expectations")
+FRESH = "data/fresh/"
 MUTATION = "reports/validation/mutation.json"
 Said = tuple[str, bool | None, dict[str, Any]]
 
@@ -58,6 +60,15 @@ class Case:
             return {row_hash(row): row for row in parsed_rows(self.subject.snapshot, path)}
         except (ValueError, KeyError, TypeError):
             return {}
+
+    def fresh(self) -> dict[str, bytes]:
+        """Path → contents of the experience kept for judging: that of this adapter's state, and what lies here."""
+        store, state = self.history.store, self.subject.snapshot
+        named = raw_inputs(store, state.commit) if state.commit else {}
+        past = {path: store.bytes_of(md5) for path, md5 in named.items() if path.startswith(FRESH)}
+        files = sorted((self.history.repo / FRESH).glob("*.jsonl"))
+        here = {file.relative_to(self.history.repo).as_posix(): file.read_bytes() for file in files}
+        return {path: data for path, data in past.items() if data is not None} | here
 
     def text(self, path: str) -> bytes | None:
         """A file as it is in this adapter's state."""
@@ -138,14 +149,8 @@ def rebuild(case: Case) -> Said:
     stages = [name for name in state.lock if name.partition("@")[2] in ("", case.subject.domain)]
     for name in stages:
         for path, md5 in state.lock[name]["deps"].items():
-            if (
-                state.maker(path) is None
-                and kind_of(path) in ("experience", "model")
-                and state.store.object(md5) is None
-            ):
-                here = state.store.repo / path
-                if not here.exists():
-                    missing.append(f"{path} (dep of {name}); `dvc pull`")
+            if state.maker(path) is None and kind_of(path) in ("experience", "model"):
+                missing += [f"{lost} (dep of {name}); `dvc fetch` it" for lost in missing_inputs(state, path, md5)]
     last = last_rebuild(case.history.repo, case.subject.adapter.digest)
     says = ["everything that it needs is here" if not missing else "missing: " + "; ".join(dict.fromkeys(missing))]
     if last:
@@ -158,7 +163,7 @@ def rebuild(case: Case) -> Said:
 
 def promotion(case: Case) -> Said:
     digest, lines = case.subject.adapter.digest, []
-    facts: dict[str, Any] = {"decisions": [], "reigns": [], "checks": []}
+    facts: dict[str, Any] = {"decisions": [], "reigns": [], "checks": [], "evaluations": []}
     for event in case.life.of(digest):
         fact = event.fact
         if isinstance(fact, Decided) and fact.challenger == digest:
@@ -172,7 +177,10 @@ def promotion(case: Case) -> Said:
             facts["decisions"].append({"event": event.number, "answer": fact.answer, "decision": fact.decision,
                                        "actor": event.actor, "inputs": inputs})  # fmt: skip
         elif isinstance(fact, Evaluated):
-            lines.append(f"event {event.number}: evaluated: {fact.solved}")
+            role = next(arm for arm, adapter in fact.arms.items() if adapter == digest)
+            shares = ", ".join(f"{name} {share:.1%}" for name, share in fact.solved.items())
+            lines.append(f"event {event.number}: evaluated as {role}: {shares}")
+            facts["evaluations"].append({"event": event.number, "as": role, "solved": fact.solved})
         elif isinstance(fact, Checked):
             facts["checks"].append({"event": event.number, "holds": fact.holds})
             lines.append(f"event {event.number}: nightly check of {fact.night}: {_word(fact.holds)}")
@@ -193,8 +201,8 @@ def promotion(case: Case) -> Said:
 
 
 def advice(case: Case) -> Said:
-    pieces = pieces_by(case.history.repo, case.subject.adapter.digest)
-    says = f"{pieces} pieces of advice in the experience and trajectories that lie here carry its digest"
+    pieces = pieces_by(case.history, case.subject.adapter.digest)
+    says = f"{pieces} pieces of advice in the experience and trajectories of this repository carry its digest"
     return f"{says}\nfor one answer: parammem audit answer TRAJECTORY_ID", None, {"pieces": pieces}
 
 
@@ -238,9 +246,8 @@ def leakage(case: Case) -> Said:
         if tasks:
             looked[path] = len(tasks)
             found[path] = [task["task_id"] for task in tasks if flat(task["text"]) in questions]
-    for file in sorted((case.history.repo / "data/fresh").glob("*.jsonl")):
-        path = file.relative_to(case.history.repo).as_posix()
-        tasks = [one.get("task", {}) for one in _lines(file.read_bytes())]
+    for path, text in case.fresh().items():
+        tasks = [one.get("task", {}) for one in _lines(text)]
         tasks = [task for task in tasks if task.get("domain") == domain]
         if tasks:
             looked[path] = len(tasks)

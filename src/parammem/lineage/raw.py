@@ -1,0 +1,82 @@
+"""Raw inputs: the files that .dvc pointers name, in a past state or the present one. No stage makes them.
+
+Automation takes batches in on a branch of its own, so most of them never lie in the working tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from parammem.lineage.git import Blobs, git
+from parammem.lineage.history import History
+from parammem.lineage.store import Snapshot, Store
+
+BELOW = "data"
+EXPERIENCE = ("experience", "fresh")
+"""Folders, wherever below `data/`, with trajectories; files of `keys` are about the same tasks and have none."""
+
+
+def raw_inputs(store: Store, commit: str | None) -> dict[str, str]:
+    """Path → DVC's hash of each raw input below `data/`; of the working tree if commit is None."""
+    pointers = _of_commit(store.repo, commit) if commit else _here(store.repo)
+    found = {}
+    for place, text in pointers:
+        try:
+            outs = (yaml.safe_load(text) or {}).get("outs", [])
+            found |= {f"{place}/{out['path']}": str(out["md5"]) for out in outs}
+        except (yaml.YAMLError, AttributeError, KeyError, TypeError):
+            continue  # `audit verify` names broken pointers
+    return dict(sorted(found.items()))
+
+
+def missing_inputs(state: Snapshot, path: str, md5: str) -> list[str]:
+    """What of a dep that no stage made can be found nowhere on this machine: in cache, git or the working tree."""
+    store = state.store
+    if store.object(md5) is not None:
+        return []
+    named = {name: m for name, m in raw_inputs(store, state.commit).items() if f"{name}/".startswith(f"{path}/")}
+    if named:
+        return [name for name, inner in named.items() if store.object(inner) is None and not _lies(store, name, inner)]
+    if state.commit and git(store.repo, "cat-file", "-e", f"{state.commit}:{path}") is not None:
+        return []
+    return [] if (store.repo / path).exists() else [path]
+
+
+def trajectory_files(history: History) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of every file of experience: those that lie here, then those that only branches know."""
+    repo, seen = history.repo, set()
+    for folder in ("data/experience", "data/fresh", "data/trajectories"):
+        for file in sorted((repo / folder).glob("*.jsonl")):
+            seen.add(history.hashes.file(file))
+            yield str(file), file.read_bytes()
+    for branch in ["HEAD", *(git(repo, "for-each-ref", "--format=%(refname)", "refs/heads") or "").split()]:
+        for path, md5 in raw_inputs(history.store, branch).items():
+            parts = path.split("/")[:-1]
+            if md5 in seen or "keys" in parts or parts[-1] not in EXPERIENCE or not path.endswith(".jsonl"):
+                continue
+            data = history.store.bytes_of(md5)
+            if data is not None:
+                seen.add(md5)
+                yield path, data
+
+
+def _lies(store: Store, path: str, md5: str) -> bool:
+    return store.hashes.any(store.repo / path) == md5
+
+
+def _here(repo: Path) -> Iterator[tuple[str, bytes]]:
+    for file in sorted((repo / BELOW).rglob("*.dvc")):
+        if file.is_file():
+            yield file.parent.relative_to(repo).as_posix(), file.read_bytes()
+
+
+def _of_commit(repo: Path, commit: str) -> Iterator[tuple[str, bytes]]:
+    listing = git(repo, "ls-tree", "-r", "-z", commit, "--", BELOW) or ""
+    with Blobs.open(repo) as blobs:
+        for entry in filter(None, listing.split("\0")):
+            about, _, path = entry.partition("\t")
+            if path.endswith(".dvc"):
+                yield path.rpartition("/")[0], blobs.read(about.split()[2]) or b""
