@@ -11,15 +11,16 @@ import torch
 
 from parammem.engines.base import chat
 from parammem.training.encoding import pad_id
+from parammem.training.fit import OnStep, Run, loss_sum
 from parammem.training.lean import leans
-from parammem.training.lora_sft import OnStep, _loss_sum, _Run, train_lora
+from parammem.training.lora_sft import train_lora
 from parammem.training.order import Plan
 from parammem.training.prepare import encode_rows, load_base, with_lora
 from tests.tiny import make_tiny_model
 from tests.training.rows import TARGETS, make_rows, train_params
 
 
-def make_run(base: Path, lean: bool, **changes: Any) -> _Run:
+def make_run(base: Path, lean: bool, **changes: Any) -> Run:
     """Rows of several lengths, and an adapter that already does something."""
     params = train_params(dropout=0.0, **changes)
     tokenizer, model, _ = load_base(base, "float32")
@@ -31,11 +32,11 @@ def make_run(base: Path, lean: bool, **changes: Any) -> _Run:
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.1)
     assert leans(tuned, params)
-    return _Run(tuned, rows, [], Plan(tuple(len(row.ids) for row in rows), params), pad_id(tokenizer), "cpu", lean)
+    return Run(tuned, rows, [], Plan(tuple(len(row.ids) for row in rows), params), pad_id(tokenizer), "cpu", lean)
 
 
-def loss_and_gradients(run: _Run) -> tuple[float, dict[str, torch.Tensor]]:
-    total, _ = _loss_sum(run, run.train)
+def loss_and_gradients(run: Run) -> tuple[float, dict[str, torch.Tensor]]:
+    total, _ = loss_sum(run, run.train)
     total.backward()
     return total.item(), {name: weight.grad for name, weight in run.weights().items() if weight.grad is not None}
 

@@ -21,7 +21,8 @@ from parammem.engines.base import Request, chat
 from parammem.engines.digests import adapter_digest, model_digest
 from parammem.engines.hf import HfEngine
 from parammem.errors import AdapterError, DataError, ModelMissingError
-from parammem.training.lora_sft import OnStep, train_lora
+from parammem.training.fit import OnStep
+from parammem.training.lora_sft import train_lora
 from parammem.training.order import split_held_out
 from tests.training.rows import make_row, make_rows, train_params
 
@@ -269,16 +270,16 @@ def test_padding_does_not_change_the_loss(tiny_base: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from parammem.training.encoding import encode
-    from parammem.training.lora_sft import _loss_sum, _Run
+    from parammem.training.fit import Run, loss_sum
     from parammem.training.order import Plan
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)
     model = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32).eval()
     rows = [encode(tokenizer, chat(row.task_text), row.reflection) for row in make_rows(6)]
     assert len({len(row.ids) for row in rows}) > 2
-    run = _Run(model, rows, [], Plan(tuple(len(row.ids) for row in rows), train_params()), 0, "cpu")
+    run = Run(model, rows, [], Plan(tuple(len(row.ids) for row in rows), train_params()), 0, "cpu")
     with torch.no_grad():
-        together, count = _loss_sum(run, rows)
+        together, count = loss_sum(run, rows)
         alone = 0.0
         for row in rows:
             logits = model(input_ids=torch.tensor([row.ids])).logits[0, row.prompt - 1 : -1].float()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import shutil
+import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from parammem.config import Params
+from parammem import errors
+from parammem.config import Params, load_params
 from parammem.core import AnswerKey, ReflectionExample, read_jsonl
 from parammem.domains.conventions import parse_claims
-from parammem.experience.pool import select
+from parammem.engines.folders import named_model
+from parammem.errors import AdapterError, ConfigError, ParamMemError
+from parammem.experience.pool import replayed, select
 from parammem.pocket.mixture import advice_text
 from parammem.pocket.world import World
 from parammem.stages.contamination import verdict_on, write_verdict
@@ -18,7 +25,12 @@ from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
 from parammem.stages.rounds import earlier_rounds, retaught
 from parammem.training.controls import shuffled
-from parammem.training.lora_sft import train_lora
+from parammem.training.launch import launch
+from parammem.training.lora_sft import follow, train_lora
+from parammem.training.order import split_held_out
+from parammem.training.prepare import chosen_device
+from parammem.training.team import Team, launched, mustered
+from parammem.training.warm import read_start
 
 OTHER_WORLD = 1_000_003
 """Added to the world's seed."""
@@ -27,6 +39,24 @@ OTHER_WORLD = 1_000_003
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     """Writes models/reflectors/<domain>/ and models/controls/<domain>/<control>/. Raises as `train_lora` does.
 
+    With `train.launch.processes`, that many processes do it together, which this one starts, unless they were started
+    by hand: `accelerate launch --multi_gpu --num_processes N $(which parammem) stage train DOMAIN`.
+    """
+    wanted = params.train.launch
+    if wanted.processes > 1 and launched() == 1:
+        _launch(params, domain, root)
+        return
+    device = chosen_device(params.engine.device)
+    with mustered(wanted.processes, wanted.strategy, device) as team:
+        if team.leads:
+            _run(params, domain, root, team)
+        else:
+            follow(team, device)
+
+
+def _run(params: Params, domain: str, root: Path, team: Team) -> None:
+    """What the stage does; of several processes the first one alone does it.
+
     On real benchmarks the rows are first compared with the evaluation questions; contaminated rows stop the stage, and
     the verdict lies beside the adapter. With several rounds, those before the last lie among the controls, and each
     writes the next one's rows. After a kill nothing is trained twice: what was finished is taken from a
@@ -34,18 +64,72 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     """
     places = Places(root, domain)
     rows = select(read_jsonl(places.validated, ReflectionExample), params.pool)
+    start = starting_point(params, places)
+    if start:
+        learned, held = split_held_out(rows, params.train.held_out)  # what is held out is new to every adapter
+        known = read_start(start, params.warm_start.adapters[domain]).rows
+        rows = [*replayed(learned, known, params.warm_start), *held]
     judge = open_domain(params, domain)
     contamination = verdict_on(params, rows, places, judge)
     for name in earlier_rounds(params):
-        _train(params, rows, places.control(name), name, places)
+        _train(params, rows, places.control(name), name, places, team)
         rows = retaught(params, rows, places.control(name), judge, name, root)
         contamination = verdict_on(params, rows, places, judge)
-    _train(params, rows, places.reflector, "reflector", places)
+    _train(params, rows, places.reflector, "reflector", places, team)
     write_verdict(contamination, places.reflector)
     places.control("").mkdir(parents=True, exist_ok=True)  # an out of the stage, also where there is no control
-    for control in params.train.controls:
-        _train(params, control_rows(control, rows, places, params), places.control(control), control, places)
+    for control in () if start else params.train.controls:  # controls belong to the one that starts from the base
+        _train(params, control_rows(control, rows, places, params), places.control(control), control, places, team)
     shutil.rmtree(places.finished, ignore_errors=True)
+
+
+def _launch(params: Params, domain: str, root: Path) -> None:
+    """Start the stage's processes, and raise what ended one of them.
+
+    Raises:
+        AdapterError: a process was killed, or died of an error that is none of the project's own.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        said = Path(folder) / "params.json"
+        said.write_text(json.dumps(params.model_dump(mode="json", by_alias=True)), encoding="utf-8")
+        code = launch(params.train.launch.processes, "parammem.stages.train", [str(said), domain, str(root)])
+        notes = sorted(Path(folder).glob("error-*.json"))
+        if notes:
+            kind, text = json.loads(notes[0].read_text(encoding="utf-8"))
+            raise getattr(errors, kind)(text)
+    if code:
+        raise AdapterError(
+            f"the {params.train.launch.processes} processes of the training ended with exit code {code}; what they "
+            "said stands above. Run the stage again: it goes on from the last checkpoint"
+        )
+
+
+def main() -> None:
+    """One of the processes: `python -m parammem.stages.train PARAMS DOMAIN ROOT`, as `_launch` has it run."""
+    said, domain, root = sys.argv[1:]
+    try:
+        run(load_params(said), domain, Path(root))
+    except ParamMemError as error:
+        note = Path(said).with_name(f"error-{os.environ.get('RANK', '0')}.json")
+        note.write_text(json.dumps([type(error).__name__, str(error)]), encoding="utf-8")
+        raise SystemExit(error.exit_code) from None
+
+
+def starting_point(params: Params, places: Places) -> Path | None:
+    """Folder of the adapter that the reflector's training goes on from; None: it starts from the base.
+
+    Raises:
+        ConfigError: that does not go with what else params ask for.
+    """
+    digest = params.warm_start.adapters.get(places.domain, "")
+    if not digest:
+        return None
+    if params.reflector.rounds > 1 or params.train.launch.processes > 1:
+        raise ConfigError(
+            f"warm_start.adapters names an adapter for {places.domain}, which goes with one round and one process; "
+            "set reflector.rounds and train.launch.processes to 1, or take it out"
+        )
+    return places.start(digest)
 
 
 def control_rows(
@@ -83,8 +167,8 @@ def _in_order(row: ReflectionExample) -> list[str]:
     )
 
 
-def _train(params: Params, rows: list[ReflectionExample], out: Path, name: str, places: Places) -> None:
-    model = params.reflector.base or params.engine.model
+def _train(params: Params, rows: list[ReflectionExample], out: Path, name: str, places: Places, team: Team) -> None:
+    model = named_model(params.reflector.base or params.engine.model, places.root)
     base = places.root / model
     train_lora(
         rows,
@@ -98,4 +182,10 @@ def _train(params: Params, rows: list[ReflectionExample], out: Path, name: str, 
         threads=params.train.threads,
         finished=places.finished,
         prompts="benchmarks" if params.benchmarks.sources else "",
+        team=team,
+        start=starting_point(params, places) if name == "reflector" else None,
     )
+
+
+if __name__ == "__main__":
+    main()

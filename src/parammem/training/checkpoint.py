@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from parammem.training.team import ALONE, Team
+
 
 @dataclass
 class Progress:
@@ -25,13 +27,21 @@ class Progress:
     """Lines of losses.csv."""
 
 
-def save_checkpoint(path: Path, progress: Progress, weights: dict[str, Any], optimizer: Any) -> None:
-    """Write the checkpoint: after a crash there is the old one or the new one, whole."""
+def save_checkpoint(
+    path: Path, progress: Progress, weights: dict[str, Any], optimizer: Any, team: Team = ALONE
+) -> None:
+    """Write the checkpoint: after a crash there is the old one or the new one, whole.
+
+    All processes of a team must call it, and the leader writes: whole tensors, whatever share of them each has.
+    """
     import torch
 
+    state = {"progress": vars(progress), "weights": weights, "optimizer": optimizer.state_dict()}
+    state = _gathered(state, team.leads)
+    if not team.leads:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".partial")
-    state = {"progress": vars(progress), "weights": weights, "optimizer": optimizer.state_dict()}
     with temporary.open("wb") as out:
         torch.save(state, out)
         out.flush()
@@ -39,28 +49,63 @@ def save_checkpoint(path: Path, progress: Progress, weights: dict[str, Any], opt
     temporary.replace(path)
 
 
-def load_checkpoint(path: Path, weights: dict[str, Any], optimizer: Any) -> Progress:
+def load_checkpoint(path: Path, weights: dict[str, Any], optimizer: Any, team: Team = ALONE) -> Progress:
     """Fill weights and optimizer from the checkpoint, if there is one, and say how far it was.
 
-    A file that cannot be read is set aside as `*.corrupt` with a warning, and training starts from the beginning.
+    The leader of a team reads it, and tells the others. A file that cannot be read is set aside as `*.corrupt` with a
+    warning, and training starts from the beginning.
     """
+    saved = _read(path, weights) if team.leads else None
+    progress = team.tell(saved and saved["progress"])
+    if progress is None:
+        return Progress()
+    if team.size == 1:
+        import torch
+
+        with torch.no_grad():
+            for name, tensor in weights.items():
+                tensor.copy_(saved["weights"][name])
+        optimizer.load_state_dict(saved["optimizer"])
+    else:
+        _hand_out(saved, weights, optimizer, progress["step"], team)
+    return Progress(**progress)
+
+
+def _read(path: Path, weights: dict[str, Any]) -> dict[str, Any] | None:
     import torch
 
     if not path.is_file():
-        return Progress()
+        return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        progress = Progress(**state["progress"])
-        saved = state["weights"]
-        if saved.keys() != weights.keys():
+        Progress(**state["progress"])
+        if state["weights"].keys() != weights.keys():
             raise ValueError("it holds other weights")
     except Exception as error:  # torch.load raises whatever the broken bytes lead it to
         aside = path.with_suffix(".corrupt")
         path.replace(aside)
-        warnings.warn(f"checkpoint {path} cannot be read ({error}); moved to {aside}, starting over", stacklevel=2)
-        return Progress()
-    with torch.no_grad():
-        for name, tensor in weights.items():
-            tensor.copy_(saved[name])
-    optimizer.load_state_dict(state["optimizer"])
-    return progress
+        warnings.warn(f"checkpoint {path} cannot be read ({error}); moved to {aside}, starting over", stacklevel=3)
+        return None
+    return state
+
+
+def _hand_out(saved: Any, weights: dict[str, Any], optimizer: Any, step: int, team: Team) -> None:
+    """Give each process its share of the leader's whole tensors, and AdamW the moments that it would have."""
+    import torch
+
+    for number, (name, weight) in enumerate(weights.items()):
+        team.fill(weight, saved and saved["weights"][name])
+        moments = {"exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight)}
+        for moment, tensor in moments.items():
+            team.fill(tensor, saved and saved["optimizer"]["state"][number][moment])
+        optimizer.state[weight] = {"step": torch.tensor(float(step)), **moments}
+
+
+def _gathered(state: Any, keep: bool) -> Any:
+    """The same nested dict with whole tensors in the place of shares; without tensors where they are not kept."""
+    if isinstance(state, dict):
+        return {key: _gathered(value, keep) for key, value in state.items()}
+    if not hasattr(state, "full_tensor"):
+        return state
+    whole = state.full_tensor()
+    return whole.cpu() if keep else None

@@ -20,10 +20,11 @@ PROJECTIONS = frozenset({"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "u
 
 
 def leans(model: Any, params: TrainParams) -> bool:
-    """Whether `lean_logits` computes what this PEFT model computes. Not with dropout: it lies between x and BA."""
+    """Whether `lean_logits` computes what this PEFT model computes. Not with dropout: it lies between x and BA;
+    nor with gradient checkpointing, which is PEFT's model's."""
     import torch
 
-    if params.dropout or not PROJECTIONS.issuperset(params.target_modules):
+    if params.dropout or params.gradient_checkpointing or not PROJECTIONS.issuperset(params.target_modules):
         return False
     base = model.get_base_model()
     return base.dtype == torch.float32 and fits(base)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from parammem.config import TrainParams
@@ -34,16 +34,35 @@ def split_held_out(
     return [row for row in rows if row.task_id not in held], [row for row in rows if row.task_id in held]
 
 
-def batches_of(lengths: Sequence[int], batch: int, seed: int, epoch: int) -> list[list[int]]:
-    """The batches of one epoch as lists of row numbers: every row once, rows of like length together, shuffled."""
+def batches_of(lengths: Sequence[int], batch: int, seed: int, epoch: int, grouped: bool = True) -> list[list[int]]:
+    """The batches of one epoch as lists of row numbers: every row once, shuffled; grouped, rows of like length are
+    together."""
     draw = random.Random(f"{seed}/{epoch}")
     order = list(range(len(lengths)))
     draw.shuffle(order)
+    if not grouped:
+        return [order[i : i + batch] for i in range(0, len(order), batch)]
     size = batch * _BUCKET
     pools = [sorted(order[i : i + size], key=lambda row: (lengths[row], row)) for i in range(0, len(order), size)]
     batches = [pool[i : i + batch] for pool in pools for i in range(0, len(pool), batch)]
     draw.shuffle(batches)
     return batches
+
+
+def shares(rows: int, processes: int, micro: int) -> list[list[list[int]]]:
+    """What each process does of a batch: its forward passes, as lists of places in the batch.
+
+    Every place is in one pass of one process. All processes have as many passes, because they wait for each other
+    in each; where rows do not suffice (an epoch's last batch), the last passes are empty.
+
+    Args:
+        rows: in the batch; of like length at like places, so every process gets short and long ones.
+        micro: rows of a pass at most; 0: no limit.
+    """
+    parts = [list(range(process, rows, processes)) for process in range(processes)]
+    size = micro or max(1, len(parts[0]))
+    passes = max(1, math.ceil(len(parts[0]) / size))
+    return [[part[i * size : (i + 1) * size] for i in range(passes)] for part in parts]
 
 
 @dataclass(frozen=True)
@@ -64,7 +83,22 @@ class Plan:
         return self.params.max_steps or max(1, math.ceil(self.params.epochs * self.per_epoch))
 
     def epoch(self, number: int) -> list[list[int]]:
-        return batches_of(self.lengths, self.params.batch, self.params.seed, number)
+        return batches_of(
+            self.lengths, self.params.batch, self.params.seed, number, grouped=self.params.group_by_length
+        )
+
+    def batches(self, start: int = 0) -> Iterator[tuple[int, list[int]]]:
+        """(step, row numbers) from step `start` to the last."""
+        epoch, batches = -1, []
+        for step in range(start, self.steps):
+            if step // self.per_epoch != epoch:
+                epoch = step // self.per_epoch
+                batches = self.epoch(epoch)
+            yield step, batches[step % self.per_epoch]
+
+    def shares(self, rows: int) -> list[list[list[int]]]:
+        """`shares` of a batch of that many rows."""
+        return shares(rows, self.params.launch.processes, self.params.micro_batch)
 
     def learning_rate(self, step: int) -> float:
         """Of the step with this number (0 is the first): linear warm-up, then the schedule, never quite zero."""
@@ -74,3 +108,12 @@ class Plan:
         done = (step - warm) / max(1, self.steps - warm)
         shape = {"cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done, "constant": 1.0}
         return self.params.learning_rate * shape[self.params.schedule]
+
+    def order_csv(self) -> str:
+        """What each process learned from at each step: places in the list of learned rows, from 1, pass by pass."""
+        lines = ["step,process,rows\n"]
+        for step, batch in self.batches():
+            for process, passes in enumerate(self.shares(len(batch))):
+                said = " + ".join(" ".join(str(batch[place] + 1) for place in places) for places in passes if places)
+                lines.append(f"{step + 1},{process},{said}\n")
+        return "".join(lines)

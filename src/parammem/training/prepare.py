@@ -78,9 +78,12 @@ def with_lora(base: Any, params: TrainParams) -> Any:
         with warnings.catch_warnings():
             # PEFT 0.21 reads a property that transformers 5.23 has renamed.
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
-            return get_peft_model(base, config)
+            model = get_peft_model(base, config)
     except ValueError as error:
         raise AdapterError(f"LoRA cannot be put on this base model: {error}; check train.target_modules") from error
+    if params.gradient_checkpointing:
+        base.activation_checkpointing_enable({"use_reentrant": False})
+    return model
 
 
 def chosen_device(name: str) -> str:

@@ -33,29 +33,41 @@ class Result:
     recipe: dict[str, Any]
     """Every training param, and the dtype, device and threads it ran with."""
     progress: Progress
+    order: str = ""
+    """Of a run of several processes: which learned from which rows at which step (order.csv)."""
+    before: tuple[str, ...] = ()
+    """Hashes of the rows that the adapter it went on from had learned."""
 
     @property
     def row_hashes(self) -> list[str]:
-        return [row.row_hash for row in self.rows]
+        """Every row that the weights have seen, each once."""
+        own = [row.row_hash for row in self.rows]
+        return list(dict.fromkeys((*self.before, *own))) if self.before else own
 
 
-def publish(model: Any, result: Result, out: Path) -> Adapter:
+def publish(model: Any, result: Result, out: Path, weights: dict[str, Any] | None = None) -> Adapter:
     """Write the folder `out` from a trained PEFT model; an older folder there is replaced.
 
+    Args:
+        weights: the adapter's tensors, where the model has only its share of them.
+
     In it: adapter_model.safetensors, adapter_config.json (canonical), adapter.json (the Adapter record), rows.txt
-    (row hashes in training order, one a line), losses.csv and README.md (the model card).
+    (row hashes in training order, one a line), losses.csv and README.md (the model card). A run of several processes
+    adds order.csv: step, process, and the lines of rows.txt that it learned from.
     """
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     # Without this argument PEFT asks the hub about the base model's vocabulary.
-    model.save_pretrained(partial, save_embedding_layers=False)
+    model.save_pretrained(partial, save_embedding_layers=False, state_dict=weights)
     (partial / ADAPTER_WEIGHTS).chmod(0o644)
     _write_config(partial, model.peft_config["default"], result)
     adapter = _record(result, adapter_digest(partial))
     write_text(partial / "adapter.json", json.dumps(adapter.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
     write_text(partial / "rows.txt", "".join(f"{row}\n" for row in result.row_hashes))
     write_text(partial / "losses.csv", _losses_csv(result.progress))
+    if result.order:
+        write_text(partial / "order.csv", result.order)
     write_text(partial / "README.md", model_card(adapter, result))
     replace_folder(partial, out)
     return adapter
@@ -81,7 +93,7 @@ def _record(result: Result, digest: str) -> Adapter:
         base_digest=result.base_digest,
         recipe=result.recipe,
         data_digest=digest_of(result.row_hashes),
-        rows=len(result.rows),
+        rows=len(result.row_hashes),
         steps=result.progress.step,
         held_out_loss=result.progress.curve[-1]["held_out_loss"],
     )
