@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from parammem.core.record import Record, digest_of
 
@@ -61,6 +61,17 @@ class Trained(Record):
     """The experience batches that were in data/experience then."""
     dvc: dict[str, str] = Field(default_factory=dict)
     """Path → hash of the deps and outs of the stages that made it, from dvc.lock."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """python, torch (with its build), system and cpu of the machine that entered it; in a turn of self-improvement the
+    one that trained it. Packages are pinned in the commit's constraints.txt, threads are in the recipe."""
+
+    @model_serializer(mode="wrap")
+    def _as_it_was(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Lines from before there was an environment have none, and their digests are of what stands there."""
+        found = plain(self)
+        if not self.environment:
+            found.pop("environment", None)
+        return found
 
 
 class Evaluated(Record):

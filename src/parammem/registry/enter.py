@@ -9,6 +9,7 @@ import yaml
 from parammem.core import Adapter, digest_of
 from parammem.core.event import Trained
 from parammem.errors import AdapterMissingError
+from parammem.registry import environment
 from parammem.registry.git import person
 from parammem.registry.ledger import Ledger
 from parammem.registry.state import Version, register
@@ -45,6 +46,7 @@ def enter_adapter(root: Path, domain: str, folder: Path | None, actor: str) -> V
         recipe_digest=digest_of(adapter.recipe),
         batches=tuple(sorted(file.stem for file in (root / "data" / "experience").glob("*.jsonl"))),
         dvc=digests,
+        environment=environment.describe(),
     )
     known = [event.fact for event in ledger.read()]
     # The same adapter made again under another commit is the same adapter.
