@@ -21,7 +21,18 @@ from parammem import config, errors
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted([*ROOT.glob("src/parammem/**/*.py"), *ROOT.glob("flows/*.py")])
-HEAVY = ("torch", "transformers", "peft", "great_expectations", "wandb", "datasets", "sklearn", "matplotlib", "prefect")
+HEAVY = (
+    "torch",
+    "transformers",
+    "peft",
+    "great_expectations",
+    "wandb",
+    "datasets",
+    "sklearn",
+    "matplotlib",
+    "prefect",
+    "ray",
+)
 
 LONGEST_FUNCTION = 60
 LONGEST_FILE = 400

@@ -15,7 +15,8 @@ ParamMemError
 ├── ValidationFailed     the reflection data broke its rules; names the rules
 ├── TooManyFailures      more tasks of a stage failed than params allow
 ├── LineageError         a recorded link from data to model does not hold
-└── LedgerError          the ledger, a version or a tag is missing, broken or cannot be made
+├── LedgerError          the ledger, a version or a tag is missing, broken or cannot be made
+└── ClusterError         the Ray cluster cannot be used, or lost a shard too often
 
 Each message says what is wrong, which thing it is about, and what to do next.
 `exit_code` is what the command line returns for it (2 is typer's own usage error).
@@ -88,3 +89,7 @@ class LineageError(ParamMemError):
 
 class LedgerError(ParamMemError):
     exit_code = 11
+
+
+class ClusterError(ParamMemError):
+    exit_code = 12

@@ -6,13 +6,30 @@ Where an engine is a server, concurrent.py takes over: there each task goes on a
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from parammem.agents.concurrent import Driver, any_concurrent, call
-from parammem.agents.loop import Answer, Ask, Check, Step
-from parammem.core import Trajectory
+from parammem.agents.loop import Agent, Answer, Ask, Check, Step, solve
+from parammem.core import Task, Trajectory
+from parammem.domains.base import Example
 
 Run = Generator[Step, Answer, Trajectory]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that is not yet begun: the arguments of `solve`, which, unlike a run, can be sent elsewhere."""
+
+    agent: Agent
+    task: Task
+    seed: int
+    examples: Sequence[Example] = ()
+    protocol: str = "strict"
+    first: int = 1
+
+    def begin(self) -> Run:
+        return solve(self.agent, self.task, self.seed, self.examples, self.protocol, self.first)
 
 
 def run(runs: Sequence[Run], progress: Callable[[int], None] | None = None) -> list[Trajectory]:

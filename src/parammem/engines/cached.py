@@ -17,7 +17,7 @@ from pathlib import Path
 from parammem.core.record import digest_of
 from parammem.engines.base import Completion, Engine, Request
 from parammem.engines.sampling import messages_digest
-from parammem.engines.store import Store
+from parammem.engines.store import Keeper, Store
 
 KEY = "completion-1"
 DEFAULT_BATCH = 64
@@ -50,15 +50,18 @@ class _Draw:
 class CachedEngine:
     """Wraps an engine; its digest and answers are the inner engine's. `stats` counts hits, misses and tokens."""
 
-    def __init__(self, engine: Engine, folder: Path | str, batch: int | None = None) -> None:
-        """batch: completions per transaction; the inner engine's `batch` by default.
+    def __init__(self, engine: Engine, store: Keeper | Path | str, batch: int | None = None) -> None:
+        """
+        Args:
+            store: a store, or the folder of one.
+            batch: completions per transaction; the inner engine's `batch` by default.
 
         Raises:
             EngineError: the folder cannot be used.
         """
         self.engine = engine
         self.batch = batch or getattr(engine, "batch", DEFAULT_BATCH)
-        self.store = Store(folder)
+        self.store: Keeper = Store(store) if isinstance(store, str | Path) else store
         self.stats = CacheStats()
 
     @property

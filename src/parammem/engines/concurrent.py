@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from parammem.engines.base import Completion, ConcurrentEngine, Request
 from parammem.engines.cached import CacheStats, draw_keys
-from parammem.engines.store import Store
+from parammem.engines.store import Keeper, Store
 from parammem.errors import ParamMemError, RequestFailed
 
 T = TypeVar("T")
@@ -24,10 +24,10 @@ T = TypeVar("T")
 class ConcurrentCache:
     """Wraps a concurrent engine; its digest and answers are the inner engine's. `stats` counts hits, misses, tokens."""
 
-    def __init__(self, engine: ConcurrentEngine, store: Store | Path | str) -> None:
+    def __init__(self, engine: ConcurrentEngine, store: Keeper | Path | str) -> None:
         """Raises EngineError: the folder cannot be used."""
         self.engine = engine
-        self.store = store if isinstance(store, Store) else Store(store)
+        self.store: Keeper = Store(store) if isinstance(store, str | Path) else store
         self.stats = CacheStats()
         self._lock = Lock()
         self._flying: dict[str, Future[Completion]] = {}

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from filelock import FileLock
 
@@ -62,6 +62,18 @@ class Spent(NamedTuple):
             completion_tokens=self.completion_tokens + other.completion_tokens,
             usd=self.usd + other.usd,
         )
+
+
+class Keeper(Protocol):
+    """What caches and accounts need of a store; each method as Store's. A store may lie on another machine."""
+
+    def get(self, keys: Sequence[str]) -> dict[str, str]: ...
+
+    def put(self, values: Mapping[str, str]) -> None: ...
+
+    def spend(self, one: Spent) -> list[Spent]: ...
+
+    def spent(self) -> list[Spent]: ...
 
 
 class Store:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from parammem.agents import batch
+from parammem.agents.batch import Job
 from parammem.agents.labels import Labelling, label
-from parammem.agents.loop import Agent, solve
+from parammem.agents.loop import Agent
 from parammem.agents.methods import get_method
 from parammem.config import Params
 from parammem.core import AnswerKey, Task, Trajectory, read_jsonl, write_jsonl
@@ -18,6 +18,7 @@ from parammem.errors import ConfigError, DataError
 from parammem.stages.common import Engines, accounted, budget, check_failures, progress_bar
 from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
+from parammem.stages.spread.workplace import HERE, Workplace, working
 
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
@@ -27,16 +28,19 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
         TooManyFailures, DataError, EngineError, SandboxError.
     """
     places, engines, judge = Places(root, domain), Engines(params, root), open_domain(params, domain)
-    with accounted(engines, "collect", domain, places.work("collect")):
+    with (
+        accounted(engines, "collect", domain, places.work("collect")),
+        working(params, engines, judge, root) as workplace,
+    ):
         tasks = read_jsonl(places.tasks("train"), Task)
         actor = engines.open()
         # Labels from the task alone need nobody's attempts, and a benchmark's train split has thousands of tasks.
-        trajectories = [] if params.collect.label == "task-only" else work_on(params, judge, actor, tasks)
+        trajectories = [] if params.collect.label == "task-only" else work_on(params, judge, actor, tasks, workplace)
         write_jsonl(places.trajectories, trajectories)
         check_failures(trajectories, params.agent.max_failed_share)
         succeeded = outcomes(params, judge, tasks, trajectories, places)
         brought = read_experience(root / params.collect.experience_dir, domain)
-        how = _labelling(params, judge, engines, actor)
+        how = _labelling(params, judge, engines, actor, workplace)
         rows = label(
             how,
             {t.task_id: t for t in tasks} | {e.task.task_id: e.task for _, e in brought},
@@ -47,7 +51,9 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
         write_jsonl(places.reflections, rows)
 
 
-def work_on(params: Params, judge: Domain, actor: Engine, tasks: Sequence[Task]) -> list[Trajectory]:
+def work_on(
+    params: Params, judge: Domain, actor: Engine, tasks: Sequence[Task], workplace: Workplace = HERE
+) -> list[Trajectory]:
     """Several runs of the collecting method per task. No answer key is at hand here."""
     p = params.collect
     method = get_method(p.method)
@@ -56,8 +62,8 @@ def work_on(params: Params, judge: Domain, actor: Engine, tasks: Sequence[Task])
             f"collect.method: {p.method!r} needs a reflector or a bank; use base, resample, reflexion or dot"
         )
     agent = Agent(method=method, domain=judge, actor=actor, budget=budget(params))
-    runs = [solve(agent, task, p.seed + k) for k in range(p.trajectories) for task in tasks]
-    return batch.run(runs, progress_bar(len(runs), f"collect {judge.name}"))
+    jobs = [Job(agent, task, p.seed + k) for k in range(p.trajectories) for task in tasks]
+    return workplace.work(jobs, progress_bar(len(jobs), f"collect {judge.name}"))
 
 
 def outcomes(
@@ -109,15 +115,16 @@ def read_experience(folder: Path, domain: str) -> list[tuple[str, Experience]]:
     return found
 
 
-def _labelling(params: Params, judge: Domain, engines: Engines, actor: Engine) -> Labelling:
+def _labelling(params: Params, judge: Domain, engines: Engines, actor: Engine, workplace: Workplace) -> Labelling:
     p = params.collect
     if p.label == "teacher" and not p.teacher:
         raise ConfigError("collect.teacher: missing, though collect.label is teacher; give a model folder")
+    labeller = engines.open(p.teacher) if p.teacher and p.label in ("teacher", "task-only") else actor
     return Labelling(
         label=p.label,
         outcome=p.outcome,
         parts=p.parts,
-        engine=engines.open(p.teacher) if p.teacher and p.label in ("teacher", "task-only") else actor,
+        engine=workplace.asking(labeller),
         domain=judge,
         max_tokens=params.engine.max_advice_tokens,
         temperature=params.agent.reflector_temperature,

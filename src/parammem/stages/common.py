@@ -2,51 +2,92 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from parammem.agents.loop import Budget
 from parammem.config import Params
 from parammem.core import Trajectory
 from parammem.core.jsonl import write_text
 from parammem.engines.base import Engine
-from parammem.engines.cached import CachedEngine
+from parammem.engines.cached import CachedEngine, CacheStats
 from parammem.engines.concurrent import ConcurrentCache
+from parammem.engines.folders import named_model
 from parammem.errors import TooManyFailures
 from parammem.evaluation.inputs import Work
 
 if TYPE_CHECKING:
     from parammem.agents.bank import Embed
     from parammem.engines.openai.servers import Servers
+    from parammem.engines.store import Keeper
+
+
+class Origin(NamedTuple):
+    """What was opened, in words: whoever has the same files or servers can open it too."""
+
+    what: Literal["engine", "embedding"]
+    model: str = ""
+    adapter: str = ""
+    """Seen from the root."""
+    digest: str = ""
+    """The engine's."""
 
 
 class Engines:
     """Opens engines for models and adapters, each behind the completion cache, and adds up what they did."""
 
-    def __init__(self, params: Params, root: Path) -> None:
+    def __init__(self, params: Params, root: Path, store: Keeper | None = None) -> None:
+        """store: where completions are kept; None: in the folder `engine.cache`."""
         self._params, self._root = params.engine, root
+        self._cache = store or (root / params.engine.cache if params.engine.cache else None)
         self._opened: list[CachedEngine | ConcurrentCache] = []
+        self._elsewhere: list[CacheStats] = []
+        self._origins: dict[int, tuple[object, Origin]] = {}
 
     def open(self, model: str = "", adapter: Path | None = None) -> Engine:
         """The model of params, or another one; with or without an adapter. Raises as `HfEngine.load` does, and with a
         server as `Servers.open`."""
+        engine = self._open(model, adapter)
+        folder = "" if adapter is None else os.path.relpath(adapter, self._root)
+        self._origins[id(engine)] = (engine, Origin("engine", model, folder, engine.digest))
+        return engine
+
+    def origin(self, thing: object) -> Origin | None:
+        """How an engine or embedding that was opened here can be opened elsewhere; None for everything else."""
+        found = self._origins.get(id(thing))
+        return found[1] if found else None
+
+    def done_elsewhere(self, stats: CacheStats) -> None:
+        """Count what other processes did for this one."""
+        self._elsewhere.append(stats)
+
+    def stats(self) -> CacheStats:
+        """What all engines did since the start."""
+        every = [*(engine.stats for engine in self._opened), *self._elsewhere]
+        return CacheStats(*(sum(getattr(one, field.name) for one in every) for field in fields(CacheStats)))
+
+    def _open(self, model: str, adapter: Path | None) -> Engine:
         from parammem.engines.hf import HfEngine
 
         p = self._params
-        folder = self._root / (model or p.model)
+        name = named_model(model or p.model, self._root)
+        folder = self._root / name
         if self._servers is not None:
-            served = self._servers.open(model or p.model, folder if folder.is_dir() else None, adapter)
+            served = self._servers.open(name, folder if folder.is_dir() else None, adapter)
             if isinstance(served, ConcurrentCache):
                 self._opened.append(served)
             return served
-        name = str(folder) if folder.exists() else (model or p.model)
-        engine = HfEngine.load(name, adapter=adapter, device=p.device, dtype=p.dtype, batch=p.batch)
-        if not p.cache:
+        engine = HfEngine.load(
+            str(folder) if folder.exists() else name, adapter=adapter, device=p.device, dtype=p.dtype, batch=p.batch
+        )
+        if self._cache is None:
             return engine
-        cached = CachedEngine(engine, self._root / p.cache)
+        cached = CachedEngine(engine, self._cache)
         self._opened.append(cached)
         return cached
 
@@ -69,22 +110,24 @@ class Engines:
         )
         prices = {name: Price(price.prompt, price.completion) for name, price in server.prices.items()}
         terms = Terms(server.budget_tokens, server.budget_usd, prices)
-        return Servers(settings, terms, self._root / p.cache if p.cache else None, server.other_urls)
+        return Servers(settings, terms, self._cache, server.other_urls)
 
     def embed(self, built_in: Embed) -> Embed:
         """The embedding of banks and retrieval: the built-in one, or a server's where params name one."""
+        return self.served_embedding() or built_in
+
+    def served_embedding(self) -> Embed | None:
+        """A server's embedding, where params name one."""
         if self._servers is None or not self._params.server or not self._params.server.embedder:
-            return built_in
-        return self._servers.embedder(self._params.server.embedder)
+            return None
+        served = self._servers.embedder(self._params.server.embedder)
+        self._origins[id(served)] = (served, Origin("embedding"))
+        return served
 
     def work(self, stage: str) -> Work:
         """Tokens written and completions found in the cache since the start."""
-        return Work(
-            stage=stage,
-            generated_tokens=sum(e.stats.tokens_generated for e in self._opened),
-            made=sum(e.stats.misses for e in self._opened),
-            cache_hits=sum(e.stats.hits for e in self._opened),
-        )
+        done = self.stats()
+        return Work(stage=stage, generated_tokens=done.tokens_generated, made=done.misses, cache_hits=done.hits)
 
 
 @contextmanager

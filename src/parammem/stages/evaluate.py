@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from parammem.agents import batch
 from parammem.agents.bank import Embed, TrajectoryBank
+from parammem.agents.batch import Job
 from parammem.agents.concurrent import call
-from parammem.agents.loop import Agent, solve
+from parammem.agents.loop import Agent
 from parammem.agents.methods import METHODS, get_method
 from parammem.config import Params
 from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, read_jsonl, write_jsonl
@@ -36,6 +36,7 @@ from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
 from parammem.stages.protocols import ORACLES, calls_doubled, named, phases_of, under
 from parammem.stages.rounds import earlier_rounds
+from parammem.stages.spread.workplace import HERE, Workplace, working
 
 SLICES: tuple[Literal["eval", "unseen"], ...] = ("eval", "unseen")
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Bench:
     """By slice."""
     embed: Embed = embed
     """Of banks and retrieval."""
+    workplace: Workplace = HERE
 
     def everything(self) -> list[Task]:
         return [task for part in SLICES for task in self.tasks[part]]
@@ -66,9 +68,12 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     Raises:
         TooManyFailures, DataError, EngineError, AdapterError, SandboxError.
     """
-    places, engines = Places(root, domain), Engines(params, root)
-    with accounted(engines, "evaluate", domain, places.work("evaluate")):
-        bench = _bench(params, places, engines)
+    places, engines, judge = Places(root, domain), Engines(params, root), open_domain(params, domain)
+    with (
+        accounted(engines, "evaluate", domain, places.work("evaluate")),
+        working(params, engines, judge, root) as workplace,
+    ):
+        bench = _bench(params, places, engines, judge, workplace)
         bank = _bank(bench)
         trajectories = _under(bench, params.evaluate.protocol, bank)
         others = [t for name in params.evaluate.also for t in _under(bench, name, bank)]
@@ -88,8 +93,8 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
         write_text(places.evaluation / "facts.json", json.dumps(_facts(bench, bank), indent=1, sort_keys=True) + "\n")
 
 
-def _bench(params: Params, places: Places, engines: Engines) -> Bench:
-    judge, actor = open_domain(params, places.domain), engines.open()
+def _bench(params: Params, places: Places, engines: Engines, judge: Domain, workplace: Workplace) -> Bench:
+    actor = engines.open()
     rows = select(read_jsonl(places.validated, ReflectionExample), params.pool)  # those that training had
     base = params.reflector.base
     reflectors: dict[str, Reflector] = {"trained": _adapted(places.reflector, engines, judge, base)}
@@ -101,7 +106,7 @@ def _bench(params: Params, places: Places, engines: Engines) -> Bench:
     embedding = engines.embed(embed)
     reflectors["retrieved"] = Retrieved(rows, embedding)
     tasks = {part: read_jsonl(places.tasks(part), Task) for part in SLICES}
-    return Bench(params, places, judge, actor, reflectors, tasks, embedding)
+    return Bench(params, places, judge, actor, reflectors, tasks, embedding, workplace)
 
 
 def _adapted(folder: Path, engines: Engines, judge: Domain, base: str) -> ParamMem:
@@ -133,20 +138,21 @@ def _bank(bench: Bench) -> TrajectoryBank:
     agent = Agent(
         method=METHODS["reflexion"], domain=bench.judge, actor=bench.actor, budget=budget(bench.params), arm="bank"
     )
-    runs = [solve(agent, task, bench.params.evaluate.seed) for task in tasks]
-    return TrajectoryBank(tasks, batch.run(runs, progress_bar(len(runs), f"bank {bench.judge.name}")), bench.embed)
+    jobs = [Job(agent, task, bench.params.evaluate.seed) for task in tasks]
+    ended = bench.workplace.work(jobs, progress_bar(len(jobs), f"bank {bench.judge.name}"))
+    return TrajectoryBank(tasks, ended, bench.embed)
 
 
 def _one_phase(bench: Bench, bank: TrajectoryBank) -> list[Trajectory]:
     """Protocol `strict`: the bank comes from tasks of its own."""
     tasks, seed = bench.everything(), bench.params.evaluate.seed
     shown = dict(zip([t.task_id for t in tasks], bank.retrieve(tasks, bench.params.agent.examples), strict=True))
-    runs = [
-        solve(agent, task, seed, shown[task.task_id] if agent.method.bank else ())
+    jobs = [
+        Job(agent, task, seed, shown[task.task_id] if agent.method.bank else ())
         for agent in arms(bench)
         for task in tasks
     ]
-    return batch.run(runs, progress_bar(len(runs), f"evaluate {bench.judge.name}"))
+    return bench.workplace.work(jobs, progress_bar(len(jobs), f"evaluate {bench.judge.name}"))
 
 
 def _under(bench: Bench, protocol: str, bank: TrajectoryBank) -> list[Trajectory]:
@@ -169,8 +175,8 @@ def _two_phases(bench: Bench, protocol: str = "two-phase") -> list[Trajectory]:
         again = [t for t, done in zip(tasks, first, strict=True) if done.stop != "visible-pass"]
         shown: list[list[Example]] = bank.retrieve(again, bench.params.agent.examples)
         start = agent.budget.iterations + 1
-        runs = [solve(agent, t, seed, seen, protocol, start) for t, seen in zip(again, shown, strict=True)]
-        second = {t.task_id: t for t in batch.run(runs)}
+        jobs = [Job(agent, t, seed, seen, protocol, start) for t, seen in zip(again, shown, strict=True)]
+        second = {t.task_id: t for t in bench.workplace.work(jobs)}
         found += [joined(done, second[done.task_id]) if done.task_id in second else done for done in first]
     return [named(protocol, one) for one in found]
 
@@ -180,7 +186,7 @@ def _first_phase(
 ) -> list[Trajectory]:
     if calls_doubled(protocol, agent):
         agent = replace(agent, budget=replace(agent.budget, iterations=2 * agent.budget.iterations))
-    return batch.run([solve(agent, task, seed, (), protocol) for task in tasks])
+    return bench.workplace.work([Job(agent, task, seed, (), protocol) for task in tasks])
 
 
 def joined(first: Trajectory, second: Trajectory) -> Trajectory:
@@ -212,8 +218,9 @@ def _curve(bench: Bench) -> list[tuple[float, Trajectory]]:
             reflector=bench.reflectors["trained"],
             budget=replace(budget(p), reflector_temperature=temperature),
         )
-        pairs += [(temperature, solve(agent, task, p.evaluate.seed)) for task in tasks]
-    ended = batch.run([one for _, one in pairs], progress_bar(len(pairs), f"temperatures {bench.judge.name}"))
+        pairs += [(temperature, Job(agent, task, p.evaluate.seed)) for task in tasks]
+    show = progress_bar(len(pairs), f"temperatures {bench.judge.name}")
+    ended = bench.workplace.work([job for _, job in pairs], show)
     return [(temperature, t) for (temperature, _), t in zip(pairs, ended, strict=True)]
 
 
@@ -323,7 +330,7 @@ def _sampled(
         )
         for task in tasks
     ]
-    answers = call(reflector.engine.complete, requests)
+    answers = call(bench.workplace.asking(reflector.engine).complete, requests)
     for task, answer in zip(tasks, answers, strict=True):
         if isinstance(answer, Exception):
             log.warning("no draws of advice for task %r: %s", task.task_id, answer)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from parammem.engines.base import Request
-from parammem.engines.store import Spent, Store
+from parammem.engines.store import Keeper, Spent
 from parammem.errors import BudgetExceeded
 
 FRAME = 64
@@ -70,7 +70,7 @@ class Account:
     `store` is where the sums are kept; without one they last as long as this process.
     """
 
-    def __init__(self, terms: Terms, store: Store | None = None) -> None:
+    def __init__(self, terms: Terms, store: Keeper | None = None) -> None:
         self.terms = terms
         self._store = store
         self._spent: list[Spent] = store.spent() if store else []

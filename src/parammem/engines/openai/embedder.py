@@ -13,7 +13,7 @@ from parammem.core.record import digest_of
 from parammem.engines.concurrent import gathered
 from parammem.engines.openai.account import FRAME, Most
 from parammem.engines.openai.server import Call, Server, Unusable
-from parammem.engines.store import Store
+from parammem.engines.store import Keeper
 
 KEY = "embedding-1"
 TOGETHER = 64
@@ -23,7 +23,7 @@ TOGETHER = 64
 class Embedder:
     """Callable on texts, as `parammem.embeddings.embed`. Its usage counts as the role `embedder`."""
 
-    def __init__(self, server: Server, model: str, store: Store | None = None) -> None:
+    def __init__(self, server: Server, model: str, store: Keeper | None = None) -> None:
         self.server, self.model, self.store = server, model, store
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:

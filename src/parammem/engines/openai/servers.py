@@ -8,12 +8,13 @@ from functools import reduce
 from pathlib import Path
 
 from parammem.engines.concurrent import ConcurrentCache
+from parammem.engines.folders import hub_parts
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.embedder import Embedder
 from parammem.engines.openai.engine import OpenAIEngine, open_model
 from parammem.engines.openai.server import Server, ServerSettings
 from parammem.engines.openai.vllm import open_adapter
-from parammem.engines.store import Spent, Store
+from parammem.engines.store import Keeper, Spent, Store
 from parammem.errors import ConfigError
 
 
@@ -21,18 +22,22 @@ class Servers:
     """Opens engines for models and adapters that servers have."""
 
     def __init__(
-        self, settings: ServerSettings, terms: Terms, cache: Path | None, elsewhere: Mapping[str, str] | None = None
+        self,
+        settings: ServerSettings,
+        terms: Terms,
+        cache: Keeper | Path | None,
+        elsewhere: Mapping[str, str] | None = None,
     ) -> None:
         """
         Args:
-            cache: folder of the completion cache and of the account. None: neither is kept.
+            cache: store of completions and of the account, or its folder. None: neither is kept.
             elsewhere: base URLs of models that are not at `settings.base_url`.
 
         Raises:
             EngineError: the cache cannot be used.
         """
         self._settings, self._elsewhere = settings, dict(elsewhere or {})
-        self._store = Store(cache) if cache else None
+        self._store: Keeper | None = Store(cache) if isinstance(cache, Path) else cache
         self.account = Account(terms, self._store)
         self._servers: dict[str, Server] = {}
 
@@ -42,18 +47,20 @@ class Servers:
         """The engine for a model by the name that its server has it under, or for an adapter on it.
 
         Args:
+            model: that name; of a pinned model `owner/name@commit`, which its server has as `owner/name`.
             folder: where the model lies here, if it does.
 
         Raises:
             ConfigError: the key is missing, or the URL is none.
             ModelMissingError, AdapterError, EngineError: as `open_model` and `open_adapter`.
         """
-        server = self._server(model)
-        self._check_price(model)
+        name, revision = hub_parts(model)
+        server = self._server(name)
+        self._check_price(name)
         if adapter is None:
-            engine = open_model(server, model, folder)
+            engine = open_model(server, name, folder, revision)
         else:
-            engine = open_adapter(server, model, adapter, folder)
+            engine = open_adapter(server, name, adapter, folder, revision)
         return ConcurrentCache(engine, self._store) if self._store else engine
 
     def embedder(self, model: str) -> Embedder:
