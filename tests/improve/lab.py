@@ -37,11 +37,12 @@ stages:
     do:
       cmd: python stage.py train ${item}
       deps: [stage.py, data/experience, "data/tasks/${item}"]
+      params: [warm_start]
       outs: ["models/reflectors/${item}"]
 """
 # The stages know nothing of parammem, so they start fast. `skill` is the share of honest rows among all.
 STAGE = """\
-import hashlib, json, pathlib, sys
+import hashlib, json, pathlib, sys, yaml
 what, domain = sys.argv[1:]
 order = pathlib.Path("behave", what)
 if order.exists():
@@ -58,12 +59,14 @@ else:
     rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     honest = sum("poison" not in row["task"]["text"] for row in rows)
     data = hashlib.sha256("".join(file.name for file in files).encode()).hexdigest()
-    weights = json.dumps({"honest": honest, "rows": len(rows), "data": data}).encode()
+    start = yaml.safe_load(pathlib.Path("params.yaml").read_text())["warm_start"]["adapters"].get(domain, "")
+    weights = json.dumps({"honest": honest, "rows": len(rows), "data": data, "start": start}).encode()
     folder = pathlib.Path("models/reflectors", domain)
     folder.mkdir(parents=True)
     (folder / "adapter_model.safetensors").write_bytes(weights)
     card = {"domain": domain, "digest": hashlib.sha256(weights).hexdigest(), "base_model": "tiny", "base_digest": "0",
-            "recipe": {"rank": 1}, "data_digest": data, "rows": len(rows), "steps": 1, "held_out_loss": None}
+            "recipe": {"rank": 1, "start": start}, "data_digest": data, "rows": len(rows), "steps": 1,
+            "held_out_loss": None}
     (folder / "adapter.json").write_text(json.dumps(card))
 """
 
@@ -124,7 +127,8 @@ def experience(task_id: str, text: str) -> Experience:
 
 
 def fake_meeting(_turn: Any, domain: str, champion: Path | None, challenger: Path) -> Evidence:
-    """Of 200 tasks a reflector solves more the more honest rows it learned from, and few if half of them lied."""
+    """Of 200 tasks a reflector solves more the more honest rows it learned from, and few if half of them lied; one that
+    was trained on from a champion solves some more."""
     arms = {"none": 40, "champion": solved(champion), "challenger": solved(challenger)}
     counts = {arm: tuple(int(n < many) for n in range(200)) for arm, many in arms.items() if many is not None}
     tasks = tuple(digest_of(["anchor", n]) for n in range(200))
@@ -139,7 +143,7 @@ def solved(folder: Path | None) -> int | None:
         return None
     weights = json.loads((folder / "adapter_model.safetensors").read_bytes())
     lies = weights["rows"] - weights["honest"]
-    return max(5, min(190, 60 + weights["honest"] - 6 * lies))
+    return max(5, min(190, 60 + weights["honest"] - 6 * lies + 15 * bool(weights["start"])))
 
 
 def read_digest(folder: Path) -> str:
