@@ -17,7 +17,8 @@ from safetensors.numpy import save
 from parammem.errors import LineageError
 from parammem.lineage import audit_page, rebuild
 from parammem.lineage.compare import compare_files
-from parammem.lineage.rebuild import environment_differences, stages_before
+from parammem.lineage.environment import package_differences, pins_of
+from parammem.lineage.rebuild import stages_before
 from parammem.lineage.worktree import worktree
 from tests.lineage.life import FOLDER
 from tests.lineage.test_verify import git
@@ -111,7 +112,7 @@ def test_packages_of_another_version_than_the_commits_are_named(lived):
     (root / "constraints.txt").write_text("numpy==0.0.1\nnobody-has-this==1\n")
     git(root, "add", "constraints.txt")
     git(root, "commit", "-qm", "pins")
-    assert environment_differences(root, "HEAD") == {"numpy": ("0.0.1", np.__version__)}
+    assert package_differences(pins_of(root, "HEAD")) == {"numpy": ("0.0.1", np.__version__)}
 
 
 @pytest.mark.integration

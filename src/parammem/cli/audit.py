@@ -130,6 +130,13 @@ def rebuild(
     adapter: Adapter = None,
     domain: Domain = "code",
     change: Annotated[list[str] | None, typer.Option("--set", help="Lay section.key=value over the params.")] = None,
+    recreate: Annotated[
+        bool,
+        typer.Option(
+            "--recreate-environment",
+            help="Where this environment differs from the recorded one, make that anew with pip and run in it.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Build an adapter again from its commit, in a clean worktree with nothing cached, and compare every byte.
@@ -141,7 +148,7 @@ def rebuild(
     from parammem.lineage import rebuild, render_rebuilt
 
     changes = {key: yaml.safe_load(value) for key, _, value in (one.partition("=") for one in change or ())}
-    done = rebuild(Path(), adapter, domain, changes, say=lambda line: typer.echo(line, err=True))
+    done = rebuild(Path(), adapter, domain, changes, recreate, say=lambda line: typer.echo(line, err=True))
     typer.echo(done.model_dump_json(indent=2) if as_json else render_rebuilt(done))
     if not done.identical:
         raise LineageError(f"{done.adapter[:16]} is {done.verdict}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,9 @@ from parammem.core.event import Checked, Decided, Evaluated
 from parammem.core.record import Record, digest_of
 from parammem.lineage.answers import pieces_by
 from parammem.lineage.datasets import datasets_of, flat, parsed_rows, row_hash
+from parammem.lineage.environment import pins_of
 from parammem.lineage.events import Life, read_decision, trained
 from parammem.lineage.findings import Verification
-from parammem.lineage.git import blob
 from parammem.lineage.history import Generation, History
 from parammem.lineage.raw import missing_inputs, raw_inputs
 from parammem.lineage.records_of_rebuild import last_rebuild
@@ -217,12 +216,17 @@ def code(case: Case) -> Said:
     lines.append(f"{len(deps)} code paths hashed in its dvc.lock" if deps else "code: not recorded")
     shown = ", ".join(f"{name} {pins[name]}" for name in PACKAGES if name in pins)
     lines.append(f"environment: {len(pins)} pinned packages, {shown}" if pins else "environment: not recorded")
+    event = trained(case.life, adapter.digest)
+    machine = event.environment if event else {}
+    if machine:
+        lines.append(f"trained with {', '.join(f'{name} {value}' for name, value in sorted(machine.items()))}")
     lines.append(f"base model {adapter.base_model}, digest {adapter.base_digest[:16]}")
     ran = {key: adapter.recipe[key] for key in ("dtype", "device", "threads") if key in adapter.recipe}
     recipe = ", ".join(f"{key} {value}" for key, value in sorted(adapter.recipe.items()))
     lines.append(f"recipe: {recipe}")
     base = _json(case.text(f"{adapter.base_model}/recipe.json")) or {}
-    facts = {"commit": commit.sha if commit else None, "code": deps, "environment": pins, "recipe": adapter.recipe,
+    facts = {"commit": commit.sha if commit else None, "code": deps, "environment": pins, "machine": machine,
+             "recipe": adapter.recipe,
              "ran_with": ran, "base": {"name": adapter.base_model, "digest": adapter.base_digest,
                                        "recipe_digest": base.get("recipe_digest")}}  # fmt: skip
     return "\n".join(lines), None, facts
@@ -231,9 +235,7 @@ def code(case: Case) -> Said:
 def environment_of(case: Case) -> dict[str, str]:
     """Package → version that constraints.txt pinned in the adapter's commit."""
     made = case.subject.generation
-    commit = made.commit.sha if made and made.commit else "HEAD"
-    text = (blob(case.history.repo, commit, "constraints.txt") or b"").decode("utf-8", "replace")
-    return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", text, flags=re.M))
+    return pins_of(case.history.repo, made.commit.sha if made and made.commit else "HEAD")
 
 
 def leakage(case: Case) -> Said:

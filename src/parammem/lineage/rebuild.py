@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from graphlib import TopologicalSorter
@@ -13,9 +11,9 @@ from typing import Any
 
 from parammem.core.record import Record
 from parammem.errors import LineageError
+from parammem.lineage import environment as environments
 from parammem.lineage.compare import Difference, compare_files
-from parammem.lineage.events import read_life
-from parammem.lineage.git import blob
+from parammem.lineage.events import read_life, trained
 from parammem.lineage.hashes import Hashes, files_below
 from parammem.lineage.history import LOCK, History
 from parammem.lineage.records_of_rebuild import keep_rebuild
@@ -38,15 +36,29 @@ class Rebuilt(Record):
     changed_params: dict[str, Any]
     """What was laid over the recorded params on purpose."""
     environment: dict[str, tuple[str, str]]
-    """Package → (recorded version, version here), where they differ."""
+    """What differs from the recorded environment: package, or python, torch, system, cpu, device, threads →
+    (recorded, here)."""
+    recreated: str
+    """The virtual environment made from the recorded constraints, in which it ran; empty: it ran in this one."""
     machine: str
 
     @property
     def verdict(self) -> str:
         if self.identical:
-            return f"bit-identical: every out of {len(self.stages)} stages"
-        first = self.differences[0]
-        return f"not identical; first in stage {first.stage}, file {first.path}: {first.detail}"
+            said = f"bit-identical: every out of {len(self.stages)} stages"
+        else:
+            first = self.differences[0]
+            said = f"not identical; first in stage {first.stage}, file {first.path}: {first.detail}"
+        return said + self._about_environment()
+
+    def _about_environment(self) -> str:
+        if not self.environment:
+            return ""
+        names = ", ".join(sorted(self.environment)[:5]) + (", …" if len(self.environment) > 5 else "")
+        if self.identical:
+            return f", although the environment differs in {names}"
+        hint = "" if self.recreated else "; --recreate-environment rebuilds with the recorded packages"
+        return f" (the environment differs in {names}, which may be why{hint})"
 
 
 def rebuild(
@@ -54,20 +66,25 @@ def rebuild(
     adapter: str | None = None,
     domain: str = "code",
     changes: Mapping[str, Any] | None = None,
+    recreate: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Rebuilt:
     """Run every stage up to the adapter in a clean worktree of its commit, run-cache off, from an empty cache.
 
     Args:
         changes: `section.key` → value, laid over the recorded params: to see what one dial does.
+        recreate: where the environment differs from the recorded one, make that anew and run in it. Needs an index
+            or wheels that pip is set up for.
         say: gets each line that `dvc repro` prints.
 
     Raises:
         AdapterMissingError: there is no such adapter.
-        LineageError: it was never committed, a raw input is not here, or a stage failed.
+        LineageError: it was never committed, a raw input is not here, a stage failed, or the recorded environment
+            cannot be had.
     """
     with History.open(repo) as history:
-        subject = find_subject(history, read_life(history.repo), adapter, domain)
+        life = read_life(history.repo)
+        subject = find_subject(history, life, adapter, domain)
         made = subject.generation
         if made is None or made.commit is None:
             raise LineageError(f"{subject.title} is in no commit's dvc.lock; commit dvc.lock, then rebuild")
@@ -75,11 +92,17 @@ def rebuild(
         target = state.maker(made.place)
         assert target is not None
         order = stages_before(state.lock, target)
+        event = trained(life, subject.adapter.digest)
+        differing = environments.differences(history.repo, commit, subject.adapter, event)
+        python = None
         with worktree(history.repo, commit, shared_cache=False) as tree:
             if changes:
                 set_params(tree, dict(changes))
+            if recreate and differing:
+                python = environments.recreate(history.repo, tree, event, say)
+                differing = environments.still_different(differing, python, environments.pins_of(tree, "HEAD"))
             (tree / LOCK).unlink(missing_ok=True)  # nothing is taken for done
-            repro(tree, [target], fresh=True, say=say)
+            repro(tree, [target], fresh=True, say=say, python=python)
             new = parse_lock((tree / LOCK).read_bytes())
             found = tuple(differences(state, new, tree, order))
         done = Rebuilt(
@@ -89,12 +112,14 @@ def rebuild(
             identical=not found,
             differences=found,
             changed_params=dict(changes or {}),
-            environment=environment_differences(history.repo, commit),
+            environment=differing,
+            recreated=str(python.parent.parent.relative_to(history.repo)) if python else "",
             machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         )
         if not changes:
             now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            record = {"identical": done.identical, "verdict": done.verdict, "machine": done.machine, "time": now}
+            record = {"identical": done.identical, "verdict": done.verdict, "machine": done.machine, "time": now,
+                      "environment": done.environment, "recreated": done.recreated}  # fmt: skip
             keep_rebuild(history.repo, done.adapter, record)
         return done
 
@@ -146,26 +171,14 @@ def _first(state: Snapshot, stage: str, path: str, tree: Path) -> Difference:
     return compare_files(stage, f"{path}/{name}", state.read(f"{path}/{name}"), new)
 
 
-def environment_differences(repo: Path, commit: str) -> dict[str, tuple[str, str]]:
-    """Packages whose version here is not the one that the commit's constraints.txt pins."""
-    text = (blob(repo, commit, "constraints.txt") or b"").decode("utf-8", "replace")
-    found = {}
-    for name, pinned in re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", text, flags=re.M):
-        try:
-            here = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # a tool that this machine does not need
-        if here.partition("+")[0] != pinned.partition("+")[0]:
-            found[name] = (pinned, here)
-    return found
-
-
 def render_rebuilt(done: Rebuilt) -> str:
     """In words."""
     lines = [f"adapter {done.adapter[:16]} of commit {done.commit[:12]}, rebuilt from an empty cache without run-cache"]
     lines.append(f"stages: {', '.join(done.stages)} on {done.machine}")
-    for name, (pinned, here) in sorted(done.environment.items()):
-        lines.append(f"environment differs: {name} was {pinned}, is {here}")
+    if done.recreated:
+        lines.append(f"in the recorded environment, made anew in {done.recreated}")
+    for name, (recorded, here) in sorted(done.environment.items()):
+        lines.append(f"environment differs: {name} was {recorded}, is {here}")
     for name, value in done.changed_params.items():
         lines.append(f"changed on purpose: {name} = {value}")
     lines.append(done.verdict)

@@ -94,21 +94,25 @@ def _bring(store: Store, tree: Path, target: Path, md5: str) -> None:
     target.write_bytes(data)
 
 
-def repro(tree: Path, targets: Sequence[str], fresh: bool, say: Callable[[str], None]) -> list[str]:
+def repro(
+    tree: Path, targets: Sequence[str], fresh: bool, say: Callable[[str], None], python: Path | None = None
+) -> list[str]:
     """`dvc repro` in a worktree. Returns its lines.
 
     Args:
         fresh: run every stage, whatever was done before, and without the run-cache.
+        python: of the virtual environment to run in; None: this one.
 
     Raises:
         LineageError: it failed; the text has its last lines.
     """
     how = ["--force", "--no-run-cache"] if fresh else []
-    command = [sys.executable, "-m", "dvc", "repro", *how, *targets]
+    python = python or Path(sys.executable)
+    command = [str(python), "-m", "dvc", "repro", *how, *targets]
     process = subprocess.Popen(
         command,
         cwd=tree,
-        env=environment(tree),
+        env=environment(tree, python),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -133,10 +137,10 @@ def repro(tree: Path, targets: Sequence[str], fresh: bool, say: Callable[[str], 
     return lines
 
 
-def environment(tree: Path) -> dict[str, str]:
+def environment(tree: Path, python: Path) -> dict[str, str]:
     """This process's environment with the tree's own sources first, and nothing that points git elsewhere."""
     found = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
     sources = os.pathsep.join(filter(None, [str(tree / "src"), os.environ.get("PYTHONPATH")]))
     quiet = {"DVC_NO_ANALYTICS": "1", "GX_ANALYTICS_ENABLED": "false", "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1",
              "DVC_SITE_CACHE_DIR": str(tree / ".cache" / "dvc-site")}  # fmt: skip

@@ -1,0 +1,150 @@
+"""The environment that an adapter was recorded with, beside the one that is here; and the recorded one made anew.
+
+Recorded are: the packages that the commit's constraints.txt pins; the device and the threads of its recipe; and, where
+the ledger has its training, Python, torch's build, the system and the kind of processor.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+from parammem.core import Adapter
+from parammem.core.event import Trained
+from parammem.core.record import digest_of
+from parammem.errors import LineageError
+from parammem.lineage.git import blob
+from parammem.registry.environment import describe
+
+PLACE = Path(".cache") / "audit" / "environments"
+MACHINE = ("system", "cpu", "device", "threads")
+MADE = "parammem-made"
+"""In an environment's folder: it is whole."""
+
+
+def pins_of(repo: Path, commit: str) -> dict[str, str]:
+    """Package → version that constraints.txt pinned in a commit."""
+    text = (blob(repo, commit, "constraints.txt") or b"").decode("utf-8", "replace")
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", text, flags=re.M))
+
+
+def differences(repo: Path, commit: str, adapter: Adapter, event: Trained | None) -> dict[str, tuple[str, str]]:
+    """What differs between then and now: name → (recorded, here). Of what was not recorded nothing is said."""
+    found = package_differences(pins_of(repo, commit))
+    here = describe()
+    for name, recorded in (event.environment if event else {}).items():
+        if here.get(name, "") != recorded:
+            found[name] = (recorded, here.get(name, "unknown"))
+    device = str(adapter.recipe.get("device", "cpu"))
+    if device.startswith("cuda") and not _has_cuda():
+        found["device"] = (device, "cpu")
+    threads = adapter.recipe.get("threads")
+    if isinstance(threads, int) and threads > (os.cpu_count() or threads):
+        found["threads"] = (str(threads), f"{os.cpu_count()} processors")  # still set to so many: slower, same bits
+    return found
+
+
+def package_differences(pins: dict[str, str]) -> dict[str, tuple[str, str]]:
+    """Packages whose version here is not the pinned one. One that is not here is a tool that this machine needs not."""
+    found = {}
+    for name, pinned in pins.items():
+        try:
+            here = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if here.partition("+")[0] != pinned.partition("+")[0]:
+            found[name] = (pinned, here)
+    return found
+
+
+def still_different(
+    found: dict[str, tuple[str, str]], python: Path, pins: dict[str, str]
+) -> dict[str, tuple[str, str]]:
+    """What differs from the record in a recreated environment, asked of its own Python."""
+    ask = "import importlib.metadata as m, json, platform; print(json.dumps([platform.python_implementation() + ' ' + "
+    ask += "platform.python_version(), {d.metadata['Name']: d.version for d in m.distributions()}]))"
+    text = subprocess.run([str(python), "-I", "-c", ask], capture_output=True, text=True, check=True).stdout
+    version, installed = json.loads(text)
+    there = {_plain(name): value for name, value in installed.items()}
+    left = {name: pair for name, pair in found.items() if name in MACHINE}
+    for name, pinned in pins.items():
+        here = there.get(_plain(name), pinned)
+        if here.partition("+")[0] != pinned.partition("+")[0]:
+            left[name] = (pinned, here)
+    for name, here in {"python": version, "torch": there.get("torch", "")}.items():
+        if name in found and found[name][0].partition("+")[0] != here.partition("+")[0]:
+            left[name] = (found[name][0], here)
+    return left
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def recreate(repo: Path, tree: Path, event: Trained | None, say: Callable[[str], None]) -> Path:
+    """A virtual environment with what the tree's pyproject.toml asks for, at the versions of its constraints.txt.
+
+    Made with pip from whatever index pip is set up for; kept below `.cache/audit/environments`, by its contents, and
+    used again.
+
+    Returns:
+        Its Python.
+
+    Raises:
+        LineageError: the recorded Python is not on this machine, or pip failed; with its last lines.
+    """
+    constraints, project = tree / "constraints.txt", tree / "pyproject.toml"
+    if not (constraints.is_file() and project.is_file()):
+        raise LineageError("the recorded commit has no constraints.txt or no pyproject.toml: nothing to recreate from")
+    asked = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
+    interpreter = _interpreter(event)
+    name = digest_of([constraints.read_text(encoding="utf-8"), asked.get("dependencies", []), str(interpreter)])[:16]
+    place = repo / PLACE / name
+    python = place / "bin" / "python"
+    if not (place / MADE).is_file():
+        shutil.rmtree(place, ignore_errors=True)
+        _run([str(interpreter), "-m", "venv", str(place)], say)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        if asked.get("dependencies"):
+            _run([*pip, "--constraint", str(constraints), *asked["dependencies"]], say)
+        for script, target in asked.get("scripts", {}).items():  # its sources are the tree's, by PYTHONPATH
+            module, _, function = target.partition(":")
+            text = f"#!{python}\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
+            (place / "bin" / script).write_text(text, encoding="utf-8")
+            (place / "bin" / script).chmod(0o755)
+        (place / MADE).touch()
+    return python
+
+
+def _interpreter(event: Trained | None) -> Path:
+    """Of the recorded Python's minor version; this one where none was recorded."""
+    recorded = re.search(r"(\d+)\.(\d+)", (event.environment if event else {}).get("python", ""))
+    if recorded is None or tuple(map(int, recorded.groups())) == sys.version_info[:2]:
+        return Path(sys.executable)
+    name = f"python{recorded[0]}"
+    found = shutil.which(name)
+    if found is None:
+        raise LineageError(f"it was trained with Python {recorded[0]}, which is not on this machine; install {name}")
+    return Path(found)
+
+
+def _run(command: list[str], say: Callable[[str], None]) -> None:
+    say(" ".join(command[:6]) + (" …" if len(command) > 6 else ""))
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
+    if done.returncode:
+        tail = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).splitlines()[-20:])
+        raise LineageError(f"the recorded environment cannot be recreated. Last lines of the command:\n{tail}")
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
