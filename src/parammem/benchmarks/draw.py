@@ -9,7 +9,7 @@ from typing import Literal
 from parammem.benchmarks.contamination import Contact, Contamination, contacts, judge
 from parammem.benchmarks.item import Item
 from parammem.benchmarks.sampling import chosen
-from parammem.benchmarks.sources import hub_rows, local_rows
+from parammem.benchmarks.sources import content_digest, hub_rows, local_rows
 from parammem.benchmarks.table import get_benchmark, items_of
 from parammem.core.record import Record
 from parammem.errors import DataError
@@ -37,8 +37,11 @@ class Read(Record):
     """What was read from a source: written beside the tasks."""
 
     source: Source
+    """With the benchmark's usual place filled in where params name none."""
     commit: str
-    """Commit of the hub's data set; "" for a local file, which DVC hashes."""
+    """Commit of the hub's data set; "" for a local file."""
+    digest: str
+    """SHA-256 of the local file, or over the files of a local folder; "" for the hub."""
     rows: int
     taken: int
     wrong: tuple[str, ...]
@@ -73,7 +76,7 @@ def draw(sources: Sequence[Source], folder: Path, seed: int, ngram: int, near_du
     for split in order:
         items: dict[str, Item] = {}
         for source in (s for s in sources if s.split == split):
-            rows, commit = _rows(source, folder)
+            source, rows, commit, digest = _rows(source, folder)
             every, wrong = items_of(source.benchmark, rows)
             free = [item for item in every if item.task.content not in taken]
             if split != "eval":
@@ -81,7 +84,8 @@ def draw(sources: Sequence[Source], folder: Path, seed: int, ngram: int, near_du
                 left_out += touching
             some = chosen(free, source.where, source.take, source.balance, seed)
             items |= {item.task.task_id: item for item in some}
-            read.append(Read(source=source, commit=commit, rows=len(rows), taken=len(some), wrong=tuple(wrong)))
+            counts = {"rows": len(rows), "taken": len(some)}
+            read.append(Read(source=source, commit=commit, digest=digest, wrong=tuple(wrong), **counts))
         splits[split] = tuple(items.values())
         taken |= {item.task.content for item in splits[split]}
     if not splits["eval"] or not splits["train"]:
@@ -92,20 +96,22 @@ def draw(sources: Sequence[Source], folder: Path, seed: int, ngram: int, near_du
 
 def draw_source(source: Source, folder: Path, seed: int) -> list[Item]:
     """The sampled items of one source by itself. Raises DataError as `draw` does."""
-    rows, _ = _rows(source, folder)
+    source, rows, *_ = _rows(source, folder)
     items, _ = items_of(source.benchmark, rows)
     return chosen(items, source.where, source.take, source.balance, seed)
 
 
-def _rows(source: Source, folder: Path) -> tuple[list[dict], str]:
+def _rows(source: Source, folder: Path) -> tuple[Source, list[dict], str, str]:
+    """The source as it was read, its rows, the hub's commit and the digest of a local file."""
     if source.path:
-        return local_rows(folder / source.path), ""
+        return source, local_rows(folder / source.path), "", content_digest(folder / source.path)
     usual = get_benchmark(source.benchmark)
     hub = source.hub or usual.hub
     if not hub:
         raise DataError(f"benchmark {source.benchmark!r} has no usual place on the hub; give `path` or `hub`")
     config = source.config if source.hub else source.config or usual.config
-    return hub_rows(hub, config, source.hub_split or usual.split, source.revision, source.files)
+    read = source.model_copy(update={"hub": hub, "config": config, "hub_split": source.hub_split or usual.split})
+    return read, *hub_rows(hub, config, read.hub_split, source.revision, source.files), ""
 
 
 def _apart(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from parammem.core.record import digest_of
 from parammem.errors import DataError
 
 Row = dict[str, Any]
@@ -28,6 +30,15 @@ def local_rows(path: Path) -> list[Row]:
         if path.name.removesuffix(".gz").endswith(".json"):
             return _listed(path, _parsed(path, 0, file.read()))
         return [_parsed(path, number, line) for number, line in enumerate(file, 1) if line.strip()]
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file as it lies on the disk; of a folder, over the names and digests of its files."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return digest_of([[file.relative_to(path).as_posix(), content_digest(file)] for file in files])
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hub_rows(hub: str, config: str, split: str, revision: str, files: str) -> tuple[list[Row], str]:

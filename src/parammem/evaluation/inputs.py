@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from parammem.core.record import Record
+from parammem.evaluation.benchmarks import Benchmarks
 from parammem.evaluation.diversity import Clusters, TaskDiversity
 from parammem.evaluation.records import AdviceDraws, OpenTask, Point, Run
 
@@ -122,6 +123,8 @@ class ReportInputs(Record):
     """Counts to show, e.g. {"code: reflection rows": 812}."""
     overlaps: dict[str, int] = Field(default_factory=dict)
     """The proof of disjointness: pairs of splits → tasks they share by content, e.g. {"code: train and eval": 0}."""
+    benchmarks: tuple[Benchmarks, ...] = ()
+    """Where real tasks came from, by domain. Empty: pocket tasks, of `world` and `rho`."""
     made: tuple[Made, ...] = ()
     """What each domain's reflector was made of."""
     mutation: dict[str, Any] | None = None

@@ -13,8 +13,9 @@ from typing import Any
 from parammem.core.jsonl import write_text
 from parammem.core.record import Record
 from parammem.evaluation import figures, study, tables
+from parammem.evaluation.benchmarks import benchmarks_table, in_words, judged, titles
 from parammem.evaluation.boxes import Box, draw
-from parammem.evaluation.inputs import DOMAIN_NAMES, Made, ReportInputs, arm_name, domains_of, pair_name
+from parammem.evaluation.inputs import DOMAIN_NAMES, Made, ReportInputs, arm_name, domains_of, pair_name, runs_of
 from parammem.evaluation.protocols import protocol_tables
 from parammem.evaluation.statistics import Comparison
 from parammem.evaluation.summary import comparisons, metrics_json, temperature_rows
@@ -100,6 +101,10 @@ def _page(inputs: ReportInputs, tree: Any, compared: list[Comparison], curve: li
         unseen=any(run.slice == "unseen" for run in inputs.runs),
         work=inputs.work,
         slices=_slices(inputs),
+        titles=titles(inputs.benchmarks),
+        judged=[in_words(one) for one in judged(inputs.benchmarks)],
+        source_table=benchmarks_table(inputs.benchmarks),
+        blind=[DOMAIN_NAMES.get(d, d) for d in domains if all(r.visible_passed is None for r in runs_of(inputs, d))],
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from parammem.evaluation import metrics
+from parammem.evaluation.benchmarks import in_words, judged
 from parammem.evaluation.figures import Tree, find
 from parammem.evaluation.inputs import (
     DOMAIN_NAMES,
@@ -51,6 +52,7 @@ def arms_table(inputs: ReportInputs, tree: Tree, domain: str) -> Table:
     """One row per arm of a domain."""
     head = ["arm", "solved", "95% interval", "visible", "unseen", "prompt", "written", "× base", "repeats"]
     rows = []
+    repeats = "repetition_text" if inputs.benchmarks else "repetition"  # of prose nobody parses claims
     for arm in arms_of(run for run in inputs.runs if run.domain == domain):
         found = find(tree, domain, arm) or {}
         rows.append(
@@ -63,9 +65,12 @@ def arms_table(inputs: ReportInputs, tree: Tree, domain: str) -> Table:
                 number(found.get("prompt_tokens"), 0),
                 number(found.get("completion_tokens"), 0),
                 number(found.get("token_ratio"), 1),
-                percent(found.get("repetition")),
+                percent(found.get(repeats)),
             ]
         )
+    if not any(run.slice == "unseen" for run in inputs.runs):
+        place = head.index("unseen")
+        return head[:place] + head[place + 1 :], [row[:place] + row[place + 1 :] for row in rows]
     return head, rows
 
 
@@ -89,7 +94,7 @@ def comparisons_table(compared: Sequence[Comparison]) -> Table:
 
 
 def reflectors_table(inputs: ReportInputs, tree: Tree) -> Table:
-    """Advice accuracy and diversity, one row per domain and reflector."""
+    """Advice accuracy and diversity, one row per domain and reflector; of prose, which claims nothing, how varied it is."""
     head = [
         "domain",
         "reflector",
@@ -105,8 +110,8 @@ def reflectors_table(inputs: ReportInputs, tree: Tree) -> Table:
     rows = []
     for domain in domains_of(inputs):
         accuracy, spread = find(tree, domain, "reflector") or {}, find(tree, domain, "diversity") or {}
-        for name in in_order(accuracy, REFLECTORS):
-            a, d = accuracy[name], spread.get(name, {})
+        for name in in_order({*accuracy, *(set(spread) - {"with_success"})}, REFLECTORS):
+            a, d = accuracy.get(name, {}), spread.get(name, {})
             rows.append(
                 [
                     DOMAIN_NAMES.get(domain, domain),
@@ -121,6 +126,9 @@ def reflectors_table(inputs: ReportInputs, tree: Tree) -> Table:
                     number(d.get("k_star"), 0),
                 ]
             )
+    if not any(find(tree, domain, "reflector") for domain in domains_of(inputs)):
+        kept = [place for place, name in enumerate(head) if name in ("domain", "reflector", "distance", "K*")]
+        return [head[place] for place in kept], [[row[place] for place in kept] for row in rows]
     return head, rows
 
 
@@ -160,10 +168,12 @@ def table_text(inputs: ReportInputs, tree: Tree, compared: Sequence[Comparison])
 
     out = io.StringIO()
     console = Console(file=out, width=118, color_system=None, force_terminal=False)
+    about = f"world {inputs.world} · ρ {inputs.rho:g} · " if not inputs.benchmarks else ""
     console.print(
-        f"protocol {inputs.protocol} · world {inputs.world} · ρ {inputs.rho:g} · sandbox {inputs.sandbox_level} · "
-        f"{inputs.iterations} iterations"
+        f"protocol {inputs.protocol} · {about}sandbox {inputs.sandbox_level} · {inputs.iterations} iterations"
     )
+    for one in judged(inputs.benchmarks):
+        console.print(in_words(one), highlight=False)
     for domain in domains_of(inputs):
         _print(console, DOMAIN_NAMES.get(domain, domain), arms_table(inputs, tree, domain))
     for name, table in protocol_tables(inputs):

@@ -14,7 +14,9 @@ from parammem.config import Params
 from parammem.core import Record, read_jsonl
 from parammem.core.jsonl import iter_jsonl
 from parammem.embeddings import embed
+from parammem.engines.folders import named_model
 from parammem.evaluation import diversity
+from parammem.evaluation.benchmarks import Benchmarks, read_benchmarks
 from parammem.evaluation.inputs import LossPoint, Made, ReportInputs, Work
 from parammem.evaluation.records import AdviceDraws, OpenTask, Point, Run
 from parammem.evaluation.report import build_report, write_report
@@ -38,7 +40,7 @@ def gather(params: Params, root: Path) -> ReportInputs:
     return ReportInputs(
         protocol=params.evaluate.protocol,
         sandbox_level=params.sandbox.level,
-        model=params.engine.model,
+        model=named_model(params.engine.model, root),
         world=params.tasks.world,
         rho=params.tasks.rho,
         iterations=params.agent.iterations,
@@ -55,6 +57,7 @@ def gather(params: Params, root: Path) -> ReportInputs:
         work=tuple(_work(places)),
         sizes=_merged(fact["sizes"] for fact in facts),
         overlaps=_merged(fact["overlaps"] for fact in facts),
+        benchmarks=tuple(found for p in places if (found := _benchmarks(p, params))),
         made=tuple(found for found in map(_made, places) if found),
         mutation=_json(root / "reports" / "validation" / "mutation.json"),
         variants=tuple(map(Point.model_validate, json.loads(variants.read_text()))) if variants.is_file() else (),
@@ -113,6 +116,12 @@ def _losses(places: Places, params: Params) -> list[LossPoint]:
 def _work(places: Sequence[Places]) -> list[Work]:
     files = [p.work(stage) for stage in ("collect", "evaluate") for p in places]
     return [work for file in files if file.is_file() for work in iter_jsonl(file, Work)]
+
+
+def _benchmarks(places: Places, params: Params) -> Benchmarks | None:
+    """Where the domain's real tasks came from; None for pocket tasks."""
+    facts = _json(places.tasks("sources").with_suffix(".json")) if params.benchmarks.sources else None
+    return read_benchmarks(places.domain, facts, params.benchmarks.seed) if facts else None
 
 
 def _made(places: Places) -> Made | None:
