@@ -23,6 +23,7 @@ from parammem.engines.store import Store
 from parammem.errors import BudgetExceeded, RequestFailed, TooManyFailures
 from parammem.stages import collect, evaluate, tasks
 from parammem.stages.places import Places
+from parammem.stages.spread.workplace import HERE
 from tests.agents.worlds import Sampled, task
 from tests.engines.local_server import Asked, LocalServer
 from tests.stages.arena import MODEL, Knowing, clone, parsed, write_params
@@ -39,9 +40,11 @@ def params_for(root: Path, local: LocalServer, agent: dict[str, Any] | None = No
     return write_params(root, engine=engine, agent=agent or {})
 
 
-def knowing(right: float = 0.5) -> Callable[[dict[str, Any], int], str]:
+def knowing(
+    right: float = 0.5, params: Params | None = None, domain: str = DOMAIN
+) -> Callable[[dict[str, Any], int], str]:
     """Texts that know the tasks of the arena's world, and follow from the request."""
-    model = Knowing(parsed(), DOMAIN, right)
+    model = Knowing(params or parsed(), domain, right)
 
     def write(body: dict[str, Any], seed: int) -> str:
         said = tuple(Message(role=m["role"], content=m["content"]) for m in body["messages"])
@@ -137,7 +140,7 @@ def test_a_draw_of_advice_that_got_no_answer_is_left_out_and_said(caplog):
                 raise RequestFailed("the server said 500")
             return super().complete(requests)
 
-    bench: Any = SimpleNamespace(params=parsed())
+    bench: Any = SimpleNamespace(params=parsed(), workplace=HERE)
     asked = [task(number) for number in (1, 2, 3)]
     found = evaluate._sampled(bench, Sampled(Deaf(lambda request, draw: f"said {draw}")), 1.0, asked, 2)
     assert found == [["said 1000", "said 1001"], [], ["said 1000", "said 1001"]]

@@ -27,7 +27,7 @@ from parammem.engines.cached import CacheStats
 from parammem.engines.sampling import messages_digest
 from parammem.errors import ClusterError, ParamMemError
 from parammem.stages.common import Engines
-from parammem.stages.spread.desk import Desk, News
+from parammem.stages.spread.desk import Desk, News, asked
 from parammem.stages.spread.parcel import Workshop
 from parammem.stages.spread.shard import Done, Order, carry_out
 from parammem.stages.spread.workplace import Show, shares
@@ -157,7 +157,7 @@ class Cluster:
 
     def _tell(self, show: Show | None, shards: Sequence[str]) -> None:
         """Lost workers to stderr, and progress."""
-        news: News = self._ray.get(self._desk.news.remote())
+        news: News = asked(self._desk, "news")
         for sentence in news.lost:
             log.warning("%s", sentence)
         done = sum(count for shard, count in news.done.items() if shard in shards)
@@ -167,7 +167,7 @@ class Cluster:
 
     def _count(self) -> None:
         """What was recorded since the last time goes to the account of the stage."""
-        now: CacheStats = self._ray.get(self._desk.made.remote())
+        now: CacheStats = asked(self._desk, "made")
         names = ("misses", "prompt_tokens", "tokens_generated")
         self._engines.done_elsewhere(CacheStats(**{n: getattr(now, n) - getattr(self._counted, n) for n in names}))
         self._counted = now

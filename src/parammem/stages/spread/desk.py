@@ -99,15 +99,20 @@ class DeskStore:
         return self._ask("spent")
 
     def _ask(self, what: str, *arguments: Any) -> Any:
-        import ray
-        from ray.exceptions import RayActorError, RayTaskError
+        return asked(self.desk, what, *arguments)
 
-        try:
-            return ray.get(getattr(self.desk, what).remote(*arguments))
-        except RayTaskError as error:
-            raise error.cause from None
-        except RayActorError as error:
-            raise ClusterError(
-                "the process that records completions on the driver's machine has ended; run again: what was "
-                "recorded is kept"
-            ) from error
+
+def asked(desk: Any, what: str, *arguments: Any) -> Any:
+    """The desk's answer, or its error, raised as if it were here. Raises ClusterError: the desk is gone."""
+    import ray
+    from ray.exceptions import RayActorError, RayTaskError
+
+    try:
+        return ray.get(getattr(desk, what).remote(*arguments))
+    except RayTaskError as error:
+        raise error.cause from None
+    except RayActorError as error:
+        raise ClusterError(
+            "the process that records completions on the driver's machine has ended; run again: what was "
+            "recorded is kept"
+        ) from error

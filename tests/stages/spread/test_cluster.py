@@ -1,0 +1,199 @@
+"""Facts about a local Ray cluster of two worker processes: stages write what they write alone, also when a worker is
+killed in the middle, and nothing that was recorded is made again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from parammem.core import Trajectory, read_jsonl
+from parammem.engines.store import Store
+from parammem.evaluation.records import Run
+from parammem.stages import collect, tasks, train, validate
+from parammem.stages.places import Places
+from tests.engines.local_server import LocalServer
+from tests.stages.arena import MODEL, ROOT, clone, knowing_everywhere, parsed, snapshot, write_params
+from tests.stages.commands import PATIENCE, command, environment, parammem, recorded
+from tests.stages.test_server_runs import CONCURRENCY, knowing
+
+DOMAIN = "code"
+OUTS = {"collect": ("data/trajectories", "data/reflections"), "evaluate": ("reports/evaluation",)}
+LOCAL = {"address": "local", "shards": 2}
+SMALL: dict[str, dict[str, Any]] = {
+    "tasks": {"train": 12, "bank": 4, "eval": 6, "unseen": 2},
+    "engine": {"batch": 8, "max_new_tokens": 48, "max_advice_tokens": 12},
+    "validate": {"min_rows": 1, "max_quarantined": 1.0},
+    "train": {"max_steps": 2},
+    "evaluate": {"methods": ["reflexion", "dot_bank", "paramagent"], "temperatures": [1.0]},
+}
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> Path:
+    """The pocket model's small world up to its adapters. Its verdicts go both ways, which a random model's do not."""
+    root = tmp_path_factory.mktemp("prepared")
+    shutil.copytree(ROOT / "models/pocket-1m", root / MODEL)
+    params = write_params(root, **SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        knowing_everywhere(patch, params, DOMAIN)
+        for stage in (tasks, collect, validate, train):
+            stage.run(params, DOMAIN)
+    return root
+
+
+def fresh(prepared: Path, folder: Path, stage: str, **engine: Any) -> Path:
+    project = clone(prepared, folder)
+    for out in OUTS[stage]:
+        shutil.rmtree(project / out, ignore_errors=True)
+    shutil.rmtree(project / ".cache", ignore_errors=True)
+    write_params(project, **SMALL | {"engine": SMALL["engine"] | engine})
+    return project
+
+
+def cost(project: Path, stage: str) -> dict[str, Any]:
+    return json.loads(Places(project, DOMAIN).work(stage).read_text())
+
+
+class Spread:
+    """A stage on a local cluster in a process of its own; `kill_when` kills one worker that has a shard."""
+
+    def __init__(self, project: Path, stage: str) -> None:
+        # Ray gives workers the lowest priority; beside other work on a small machine they would hardly move.
+        self._process = subprocess.Popen(
+            command("stage", stage, "--domain", DOMAIN),
+            cwd=project,
+            env={**environment(), "RAY_worker_niceness": "0"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._seen: set[psutil.Process] = set()
+
+    def workers(self) -> list[psutil.Process]:
+        """Processes that work on a shard now: Ray writes the name of the task into the process title."""
+        self._seen |= set(psutil.Process(self._process.pid).children(recursive=True))
+        return [one for one in self._seen if _title(one).startswith("ray::parammem shard")]
+
+    def kill_when(self, reached: Callable[[], bool]) -> int:
+        end = time.monotonic() + PATIENCE
+        while self._process.poll() is None and not (reached() and self.workers()):
+            assert time.monotonic() < end, "the stage neither ended nor got to the point to kill a worker at"
+            time.sleep(0.005)
+        assert self._process.poll() is None, self._process.communicate()[1]
+        victim = min(self.workers(), key=lambda one: one.pid).pid
+        os.kill(victim, signal.SIGKILL)
+        return victim
+
+    def ended(self) -> str:
+        """stderr, when the stage is over; none of its processes is left."""
+        _, err = self._process.communicate(timeout=PATIENCE)
+        assert self._process.returncode == 0, err
+        _, left = psutil.wait_procs([one for one in self._seen if _title(one)], timeout=20)
+        assert not [_title(one) for one in left if _title(one)]
+        return err
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
+
+
+@pytest.mark.parametrize("stage", ["collect", "evaluate"])
+def test_a_stage_on_two_workers_writes_the_same_bytes_also_when_one_is_killed(stage, prepared, tmp_path):
+    alone = fresh(prepared, tmp_path / "alone", stage)
+    done = parammem(alone, "stage", stage, "--domain", DOMAIN)
+    assert done.returncode == 0, done.stderr
+    expected, made = snapshot(alone, *OUTS[stage]), recorded(alone)
+    _assert_not_trivial(alone, stage)
+
+    spread = fresh(prepared, tmp_path / "spread", stage, ray=LOCAL)
+    err = Spread(spread, stage).ended()
+    assert "was lost" not in err
+    assert snapshot(spread, *OUTS[stage]) == expected
+    assert sorted(recorded(spread)) == sorted(made), "the same completions, each made once"
+    assert cost(spread, stage) == cost(alone, stage)
+
+    killed = fresh(prepared, tmp_path / "killed", stage, ray=LOCAL)
+    run = Spread(killed, stage)
+    victim = run.kill_when(lambda: len(recorded(killed)) >= len(made) // 4)
+    before = len(recorded(killed))
+    err = run.ended()
+    assert before < len(made), "not killed in the middle"
+    assert re.search(rf"shard \d of 2 \(round \d+\): the worker {victim} on \S+ was lost; \d+ on \S+ goes on", err), err
+    assert snapshot(killed, *OUTS[stage]) == expected
+    assert sorted(recorded(killed)) == sorted(made), "no completion that was recorded was made again"
+    assert cost(killed, stage)["made"] == len(made)
+
+
+def _assert_not_trivial(project: Path, stage: str) -> None:
+    if stage == "collect":
+        found = read_jsonl(Places(project, DOMAIN).trajectories, Trajectory)
+        assert len(found) == 24
+        assert 0 < sum(one.stop == "visible-pass" for one in found) < len(found)
+    else:
+        runs = read_jsonl(Places(project, DOMAIN).evaluation / "runs.jsonl", Run)
+        assert {one.passed for one in runs} == {True, False}
+        assert {one.failed for one in runs} == {False}
+
+
+def test_two_workers_ask_a_server_nothing_twice_but_what_was_in_flight_when_one_was_killed(prepared, tmp_path):
+    project = fresh(prepared, tmp_path / "project", "collect")
+    with LocalServer(models=[MODEL], write=knowing(params=parsed(**SMALL), domain=DOMAIN), latency=0.1) as local:
+        server = {"base_url": local.url, "concurrency": CONCURRENCY, "timeout_seconds": 60}
+        engine = {"kind": "openai", "max_new_tokens": 120, "max_advice_tokens": 60, "server": server, "ray": LOCAL}
+        write_params(project, **SMALL | {"engine": engine})
+        run = Spread(project, "collect")
+        run.kill_when(lambda: len(recorded(project)) >= 12)
+        assert "was lost" in run.ended()
+        again = [asked for asked in local.chats if asked.repeats]
+        assert len(again) <= CONCURRENCY
+        usage = [asked.usage for asked in local.chats if asked.answered]
+    made = recorded(project)
+    assert len(made) == len(set(made)) == len(local.chats) - len(again)
+    found = read_jsonl(Places(project, DOMAIN).trajectories, Trajectory)
+    assert 0 < sum(one.stop == "visible-pass" for one in found) < len(found) == 24
+    spent = sum(one.completion_tokens for one in Store(project / ".cache/completions").spent())
+    total = sum(one["completion_tokens"] for one in usage)
+    assert 0 <= total - spent <= CONCURRENCY * 120, "of what was in flight with the killed worker there is no account"
+
+
+def test_a_worker_that_is_lost_again_and_again_ends_the_stage_with_what_to_do(prepared, tmp_path):
+    project = fresh(prepared, tmp_path / "project", "collect", ray=LOCAL | {"retries": 0})
+    run = Spread(project, "collect")
+    run.kill_when(lambda: len(recorded(project)) >= 4)
+    with pytest.raises(AssertionError, match=r"shard \d of 2 \(round 1\) could not be finished.*begin it 1 times"):
+        run.ended()
+    kept = recorded(project)
+    again = parammem(fresh_params(project), "stage", "collect", "--domain", DOMAIN)
+    assert again.returncode == 0, again.stderr
+    assert recorded(project)[: len(kept)] == kept
+    assert len(recorded(project)) == len(set(recorded(project))), "a run without a cluster goes on from there"
+
+
+def fresh_params(project: Path) -> Path:
+    write_params(project, **SMALL)
+    return project
+
+
+def test_a_bad_address_ends_the_command_with_the_clusters_exit_code(prepared, tmp_path):
+    project = fresh(prepared, tmp_path / "project", "collect", ray={"address": "127.0.0.1:9"})
+    done = parammem(project, "stage", "collect", "--domain", DOMAIN)
+    assert done.returncode == 12
+    assert "no Ray cluster at engine.ray.address '127.0.0.1:9'" in done.stderr
+    assert "Traceback" not in done.stderr
