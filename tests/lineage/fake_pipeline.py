@@ -91,6 +91,9 @@ def train():
             "base_digest": model_digest(), "recipe": {"learning_rate": rate}, "data_digest": digest(hashes),
             "rows": len(hashes), "steps": 3, "held_out_loss": 1.5}  # fmt: skip
     write(folder / "adapter.json", json.dumps(card, indent=2, sort_keys=True) + "\n")
+    report = Path("reports/validation/code.json").read_bytes()
+    bound = {key: json.loads(report)[key] for key in ("passed", "suite_digest", "kept_digest")}
+    write(folder / "validation.json", json.dumps(bound | {"report": hashlib.sha256(report).hexdigest()}) + "\n")
     write(folder / "README.md", f"# Reflector\n\n{len(hashes)} rows\n")
 
 

@@ -75,6 +75,26 @@ def test_an_adapter_that_no_commit_names_cannot_be_rebuilt(lived):
         rebuild(root)
 
 
+def test_the_adapter_that_training_went_on_from_is_laid_where_train_looks_for_it(lived, tmp_path):
+    from parammem.core import Adapter
+    from parammem.lineage.history import History
+    from parammem.lineage.rebuild import bring_start
+    from parammem.stages.places import Places
+
+    root, truth = lived
+    card = Adapter.model_validate_json((root / FOLDER / "adapter.json").read_bytes())
+    start, tree = truth.adapters[0], tmp_path / "tree"
+    with History.open(root) as history:
+        bring_start(history, tree, card)
+        assert not tree.exists()
+        bring_start(history, tree, card.model_copy(update={"recipe": {"start": start}}))
+        place = Places(tree, "code").start(start)
+        assert Adapter.model_validate_json((place / "adapter.json").read_bytes()).digest == start
+        assert (place / "rows.txt").read_text().split() == truth.rows[0]
+        with pytest.raises(LineageError, match="dvc fetch"):
+            bring_start(history, tree, card.model_copy(update={"recipe": {"start": "f" * 64}}))
+
+
 def test_stages_come_after_what_they_need():
     def stage(deps, outs):
         return {"deps": dict.fromkeys(deps, ""), "outs": dict.fromkeys(outs, "")}

@@ -201,6 +201,17 @@ def test_a_dataset_forged_with_its_lock_entries_no_longer_fits_the_validation(li
     assert any(name == "reports/validation/code.json" for name, _ in found)
 
 
+def test_a_suite_forged_with_its_lock_entries_is_not_the_one_that_the_adapter_names(lived):
+    root, _ = lived
+    path, lock_file = root / "reports/validation/code.json", root / "dvc.lock"
+    old = dvc_hash(path)
+    path.write_text(path.read_text().replace("5" * 64, "6" * 64))
+    lock_file.write_text(lock_file.read_text().replace(str(old), str(dvc_hash(path))))
+    git(root, "commit", "-qam", "a laxer suite")
+    assert broken(root) == {(f"{FOLDER}/validation.json", "train@code")}
+    assert audit_page(root).answers[1].holds is False
+
+
 def test_a_base_model_that_was_replaced_and_committed_no_longer_fits_the_adapter(lived):
     root, _ = lived
     flip(root / "models/base/model.safetensors")

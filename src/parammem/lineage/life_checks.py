@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from parammem.core import Adapter, digest_of
+from parammem.core import Adapter
 from parammem.core.event import Decided, Published, Trained
 from parammem.engines.digests import model_digest
 from parammem.errors import ModelMissingError
-from parammem.lineage.datasets import row_hashes
 from parammem.lineage.events import DECISIONS, LEDGER, Life, branch_ledgers, read_decision, walk
-from parammem.lineage.files import WEIGHTS
 from parammem.lineage.findings import Finding
 from parammem.lineage.git import GitTag, git, tags
 from parammem.lineage.history import LOCK, REFLECTORS, Generation, History
+from parammem.lineage.manifest import manifest_checks
 from parammem.lineage.store import Snapshot
 from parammem.lineage.tree_checks import kind_of, lock_checks
 from parammem.registry.tags import DIGEST, artifact, wanted_tags
@@ -111,7 +108,7 @@ def generation_checks(one: Generation, life: Life, seen: set[str]) -> Iterator[F
     for path, (md5, stage) in sorted(one.snapshot.outs.items()):
         if path.startswith(WAY) and one.domain in (path.rpartition("/")[2].partition(".")[0], one.domain):
             yield from object_checks(one.snapshot, path, md5, stage, seen)
-    yield from _manifest(one)
+    yield from manifest_checks(one)
     yield from _recorded(one, life)
     deps = one.snapshot.lock.get(f"evaluate@{one.domain}", {}).get("deps", {})
     if one.place in deps:
@@ -145,7 +142,7 @@ def current_checks(history: History) -> Iterator[Finding]:
         if place.startswith(REFLECTORS):
             domain = place.removeprefix(REFLECTORS)
             adapter = history.card(here, place, out)
-            yield from _manifest(Generation(domain, 0, place, out, None, here, adapter))
+            yield from manifest_checks(Generation(domain, 0, place, out, None, here, adapter))
             yield from _base(history, adapter)
 
 
@@ -168,64 +165,6 @@ def _base(history: History, adapter: Adapter | None) -> Iterator[Finding]:
         )
         same = found == adapter.base_digest
         yield Finding(kind="model", stage="train", path=adapter.base_model, holds=same, detail=detail)
-
-
-def _manifest(one: Generation) -> Iterator[Finding]:
-    """What adapter.json says of the weights, rows.txt and the data."""
-    stage = one.snapshot.maker(one.place) or "train"
-    if one.adapter is None:
-        detail = "its adapter.json is not here, or broken; `dvc fetch --all-commits`"
-        yield Finding(kind="adapter", stage=stage, path=one.place, holds=None, detail=detail)
-        return
-    validated = f"data/validated/{one.domain}.jsonl"
-    keys = (one.out, one.snapshot.hash(validated), one.snapshot.hash(f"reports/validation/{one.domain}.json"))
-    hashes = one.snapshot.store.hashes
-    if one.commit is not None and all(keys):
-        problems = hashes.fact("manifest", ":".join(map(str, keys)), lambda: _problems(one, validated, known_only=True))
-    else:
-        problems = None
-    for path, holds, detail in problems if problems is not None else _problems(one, validated) or []:
-        yield Finding(kind="adapter", stage=stage, path=path, holds=holds, detail=detail)
-
-
-def _problems(one: Generation, validated: str, known_only: bool = False) -> list[tuple[str, bool | None, str]] | None:
-    """(path, holds, detail) of each link inside a generation. None with `known_only` if a part is not here."""
-    adapter, rows, weights = one.adapter, one.rows(), one.read(WEIGHTS)
-    assert adapter is not None
-    md5 = one.snapshot.hash(validated)
-    kept = row_hashes(one.snapshot, validated, md5) if md5 else None
-    report = _report(one)
-    if known_only and (rows is None or weights is None or kept is None or report is None):
-        return None
-    found: list[tuple[str, bool | None, str]] = []
-    if weights is not None:
-        digest = hashlib.sha256(weights).hexdigest()
-        detail = f"its SHA-256 is {digest[:16]}, adapter.json says {adapter.digest[:16]}"
-        found.append((f"{one.place}/{WEIGHTS}", digest == adapter.digest, detail))
-    if rows is not None:
-        same = len(rows) == adapter.rows and digest_of(rows) == adapter.data_digest
-        detail = f"{len(rows)} rows with digest {digest_of(rows)[:16]}, adapter.json says {adapter.data_digest[:16]}"
-        found.append((f"{one.place}/rows.txt", same, detail))
-    if rows is not None and kept is not None:
-        strange = set(rows) - set(kept)
-        first = f", first {min(strange)[:16]}" if strange else ""
-        found.append((validated, not strange, f"{len(strange)} of {len(rows)} trained rows are not in it{first}"))
-    if report is not None and kept is not None:
-        path = f"reports/validation/{one.domain}.json"
-        found.append(
-            (path, bool(report.get("passed")), "the suite did not pass" if not report.get("passed") else "passed")
-        )
-        recorded = str(report.get("kept_digest", ""))
-        detail = f"it vouches for rows {recorded[:16]}, {validated} holds {digest_of(kept)[:16]}"
-        found.append((path, recorded == digest_of(kept), detail))
-    return found
-
-
-def _report(one: Generation) -> dict[str, Any] | None:
-    try:
-        return json.loads(one.snapshot.read(f"reports/validation/{one.domain}.json") or b"null")
-    except ValueError:
-        return None
 
 
 def _recorded(one: Generation, life: Life) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from parammem.lineage.environment import pins_of
 from parammem.lineage.events import Life, read_decision, trained
 from parammem.lineage.findings import Verification
 from parammem.lineage.history import Generation, History
+from parammem.lineage.manifest import BOUND, bound_report
 from parammem.lineage.raw import missing_inputs, raw_inputs
 from parammem.lineage.records_of_rebuild import last_rebuild
 from parammem.lineage.subject import Subject
@@ -105,13 +106,14 @@ def rules(case: Case) -> Said:
     records = case.records()
     bound = digest_of(list(records)) == report.get("kept_digest") if records else None
     ours = set(case.rows or ()) <= set(records) if records and case.rows else None
-    holds = bool(report.get("passed")) and bound is not False and ours is not False
+    tied = bound_report(case.text(f"{case.subject.place}/{BOUND}"), case.text(f"reports/validation/{domain}.json"))
+    holds = bool(report.get("passed")) and False not in (bound, ours, tied)
     quarantined = len(report.get("quarantined", []))
     lines = [
         f"suite {report.get('suite_digest', '')[:16]} {'passed' if report.get('passed') else 'FAILED'}: "
         f"{len(names)} rules, {kept} of {report.get('rows')} rows kept, {quarantined} quarantined",
         f"bound to this adapter: its report vouches for the validated rows ({_word(bound)}), "
-        f"which hold every row of rows.txt ({_word(ours)})",
+        f"which hold every row of rows.txt ({_word(ours)}); suite and report are named in its folder ({_word(tied)})",
     ]
     mutation = _json(case.text(MUTATION))
     if mutation:
@@ -120,7 +122,7 @@ def rules(case: Case) -> Said:
         )
     facts = {"suite_digest": report.get("suite_digest"), "passed": report.get("passed"), "rules": names, "kept": kept,
              "rows": report.get("rows"), "quarantined": quarantined, "vouches": bound, "holds_every_row": ours,
-             "mutation": mutation}  # fmt: skip
+             "named_in_folder": tied, "mutation": mutation}  # fmt: skip
     return "\n".join(lines), holds, facts
 
 

@@ -9,6 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from parammem.core import Adapter
 from parammem.core.record import Record
 from parammem.errors import LineageError
 from parammem.lineage import environment as environments
@@ -20,6 +21,9 @@ from parammem.lineage.records_of_rebuild import keep_rebuild
 from parammem.lineage.store import Lock, Snapshot, parse_lock
 from parammem.lineage.subject import find_subject
 from parammem.lineage.worktree import repro, set_params, worktree
+
+STARTS = Path(".cache") / "champions"
+"""Where `train` finds the adapter that it goes on from (stages/places.py)."""
 
 
 class Rebuilt(Record):
@@ -101,6 +105,7 @@ def rebuild(
             if recreate and differing:
                 python = environments.recreate(history.repo, tree, event, say)
                 differing = environments.still_different(differing, python, environments.pins_of(tree, "HEAD"))
+            bring_start(history, tree, subject.adapter)
             (tree / LOCK).unlink(missing_ok=True)  # nothing is taken for done
             repro(tree, [target], fresh=True, say=say, python=python)
             new = parse_lock((tree / LOCK).read_bytes())
@@ -122,6 +127,23 @@ def rebuild(
                       "environment": done.environment, "recreated": done.recreated}  # fmt: skip
             keep_rebuild(history.repo, done.adapter, record)
         return done
+
+
+def bring_start(history: History, tree: Path, adapter: Adapter) -> None:
+    """Lay the adapter that training went on from where `train` looks for it. Raises LineageError if it is not here."""
+    start = str(adapter.recipe.get("start") or "")
+    if not start:
+        return
+    made = next((one for one in history.generations(adapter.domain) if one.digest == start), None)
+    files = made.snapshot.files(made.place) if made else None
+    if made is None or files is None:
+        raise LineageError(f"it was trained on from {start[:16]}, which is not here; `dvc fetch --all-commits`")
+    for name in files:
+        data, path = made.read(name), tree / STARTS / start[:16] / name
+        if data is None:
+            raise LineageError(f"{name} of {start[:16]}, which training went on from, is not in DVC's cache")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
 
 def stages_before(lock: Lock, target: str) -> list[str]:

@@ -20,6 +20,7 @@ from parammem.errors import AdapterError, ConfigError, ParamMemError
 from parammem.experience.pool import replayed, select
 from parammem.pocket.mixture import advice_text
 from parammem.pocket.world import World
+from parammem.stages.bound import bind_validation
 from parammem.stages.contamination import verdict_on, write_verdict
 from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
@@ -77,6 +78,7 @@ def _run(params: Params, domain: str, root: Path, team: Team) -> None:
         contamination = verdict_on(params, rows, places, judge)
     _train(params, rows, places.reflector, "reflector", places, team)
     write_verdict(contamination, places.reflector)
+    bind_validation(places.validation, places.reflector)
     places.control("").mkdir(parents=True, exist_ok=True)  # an out of the stage, also where there is no control
     for control in () if start else params.train.controls:  # controls belong to the one that starts from the base
         _train(params, control_rows(control, rows, places, params), places.control(control), control, places, team)

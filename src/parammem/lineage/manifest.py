@@ -1,0 +1,93 @@
+"""What lies in an adapter's folder against itself, and against the data and rules that it names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from parammem.core import digest_of
+from parammem.lineage.datasets import row_hashes
+from parammem.lineage.files import WEIGHTS
+from parammem.lineage.findings import Finding
+from parammem.lineage.history import Generation
+
+BOUND = "validation.json"
+"""In the adapter's folder: the suite, its results in short, and the SHA-256 of its whole report."""
+
+
+def bound_report(bound: bytes | None, report: bytes | None) -> bool | None:
+    """Does the adapter's folder name this report and its suite? None: one of them is not here."""
+    if bound is None or report is None:
+        return None
+    try:
+        named, found = json.loads(bound), json.loads(report)
+        same = [named[key] == found[key] for key in ("suite_digest", "kept_digest", "passed")]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return all(same) and named.get("report") == hashlib.sha256(report).hexdigest()
+
+
+def manifest_checks(one: Generation) -> Iterator[Finding]:
+    """What adapter.json says of the weights, rows.txt and the data."""
+    stage = one.snapshot.maker(one.place) or "train"
+    if one.adapter is None:
+        detail = "its adapter.json is not here, or broken; `dvc fetch --all-commits`"
+        yield Finding(kind="adapter", stage=stage, path=one.place, holds=None, detail=detail)
+        return
+    validated = f"data/validated/{one.domain}.jsonl"
+    keys = (one.out, one.snapshot.hash(validated), one.snapshot.hash(f"reports/validation/{one.domain}.json"))
+    hashes = one.snapshot.store.hashes
+    if one.commit is not None and all(keys):
+        problems = hashes.fact(
+            "manifest, bound", ":".join(map(str, keys)), lambda: _problems(one, validated, known_only=True)
+        )
+    else:
+        problems = None
+    for path, holds, detail in problems if problems is not None else _problems(one, validated) or []:
+        yield Finding(kind="adapter", stage=stage, path=path, holds=holds, detail=detail)
+
+
+def _problems(one: Generation, validated: str, known_only: bool = False) -> list[tuple[str, bool | None, str]] | None:
+    """(path, holds, detail) of each link inside a generation. None with `known_only` if a part is not here."""
+    adapter, rows, weights = one.adapter, one.rows(), one.read(WEIGHTS)
+    assert adapter is not None
+    md5 = one.snapshot.hash(validated)
+    kept = row_hashes(one.snapshot, validated, md5) if md5 else None
+    report = _report(one)
+    if known_only and (rows is None or weights is None or kept is None or report is None):
+        return None
+    found: list[tuple[str, bool | None, str]] = []
+    if weights is not None:
+        digest = hashlib.sha256(weights).hexdigest()
+        detail = f"its SHA-256 is {digest[:16]}, adapter.json says {adapter.digest[:16]}"
+        found.append((f"{one.place}/{WEIGHTS}", digest == adapter.digest, detail))
+    if rows is not None:
+        same = len(rows) == adapter.rows and digest_of(rows) == adapter.data_digest
+        detail = f"{len(rows)} rows with digest {digest_of(rows)[:16]}, adapter.json says {adapter.data_digest[:16]}"
+        found.append((f"{one.place}/rows.txt", same, detail))
+    if rows is not None and kept is not None:
+        strange = set(rows) - set(kept)
+        first = f", first {min(strange)[:16]}" if strange else ""
+        found.append((validated, not strange, f"{len(strange)} of {len(rows)} trained rows are not in it{first}"))
+    tied = bound_report(one.read(BOUND), one.snapshot.read(f"reports/validation/{one.domain}.json"))
+    if tied is not None:
+        said = "names" if tied else "does not name"
+        found.append((f"{one.place}/{BOUND}", tied, f"it {said} the suite and the report of reports/validation"))
+    if report is not None and kept is not None:
+        path = f"reports/validation/{one.domain}.json"
+        found.append(
+            (path, bool(report.get("passed")), "the suite did not pass" if not report.get("passed") else "passed")
+        )
+        recorded = str(report.get("kept_digest", ""))
+        detail = f"it vouches for rows {recorded[:16]}, {validated} holds {digest_of(kept)[:16]}"
+        found.append((path, recorded == digest_of(kept), detail))
+    return found
+
+
+def _report(one: Generation) -> dict[str, Any] | None:
+    try:
+        return json.loads(one.snapshot.read(f"reports/validation/{one.domain}.json") or b"null")
+    except ValueError:
+        return None
