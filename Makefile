@@ -19,10 +19,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DVC_SITE_CACHE_DIR := $(CURDIR)/.cache/dvc-site
 
 # Nothing is fetched from a model or data hub while rebuilding or testing.
-repro test check unit integration small-repro study pocket pocket-4m demo: export HF_HUB_OFFLINE := 1
-repro test check unit integration small-repro study pocket pocket-4m demo: export HF_DATASETS_OFFLINE := 1
+repro test check unit integration small-repro study pocket pocket-4m pocket-250k demo: export HF_HUB_OFFLINE := 1
+repro test check unit integration small-repro study pocket pocket-4m pocket-250k demo: export HF_DATASETS_OFFLINE := 1
 
-.PHONY: help setup repro test check lint unit integration small-repro study pocket pocket-4m vllm-env demo clean
+.PHONY: help setup repro test check lint unit integration small-repro study pocket pocket-4m pocket-250k vllm-env demo clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -80,6 +80,9 @@ pocket: setup  ## train the pocket model from scratch by its recipe (takes long;
 
 pocket-4m: setup  ## the same for the larger pocket model, which no default run needs (takes longer)
 	cd pocket && dvc repro pocket-4m
+
+pocket-250k: setup  ## a smaller one, which advises pocket-1m in the variants (weak-to-strong)
+	cd pocket && dvc repro pocket-250k
 
 vllm-env: .cache/vllm-env/.stamp  ## vLLM's CPU build in an environment of its own, for its tests (3.4 GB, minutes)
 

@@ -41,7 +41,7 @@ def test_shown_truth_is_that_of_the_key():
 
 
 def test_an_unknown_recipe_is_refused_with_those_there_are():
-    with pytest.raises(ConfigError, match="known: pocket-1m, pocket-4m, pocket-tiny"):
+    with pytest.raises(ConfigError, match="known: pocket-1m, pocket-4m, pocket-250k, pocket-tiny"):
         pocket.find_recipe("pocket-9m")
     assert isinstance(run("train", "pocket-9m").exception, ConfigError)
 

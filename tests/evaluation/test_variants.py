@@ -103,7 +103,7 @@ def test_labels_help_only_where_the_paired_test_over_all_domains_says_so():
     good, nothing, bad = label_findings(points)
     assert good.startswith("experience: helps more than the untrained reflector. ParamAgent solves 60 of 80 tasks")
     assert "with the untrained reflector 40; 21 were solved only with the trained one, 1 only" in good
-    assert nothing.startswith("task-only: helps no more than the untrained reflector.")
+    assert nothing.startswith("task-only: helps no more than the untrained reflector, as far as these tasks can tell.")
     assert "(p = 1, McNemar)" in nothing
     assert bad.startswith("harmful: helps less than")
     assert label_findings(POINTS) == []
@@ -112,4 +112,4 @@ def test_labels_help_only_where_the_paired_test_over_all_domains_says_so():
 def test_the_page_says_which_labels_help():
     inputs = inputs_of().model_copy(update={"variants": (labelled("task-only", 2, 1, 1),)})
     html = build_report(inputs).html
-    assert "task-only: helps no more than the untrained reflector." in html
+    assert "task-only: helps no more than the untrained reflector, as far as these tasks can tell." in html

@@ -13,7 +13,7 @@ AXES = {
     "labels": "where the labels come from",
     "sample-efficiency": "rows trained on",
     "self-teaching": "round",
-    "weak-to-strong": "agent's size, millions of parameters",
+    "weak-to-strong": "reflector and agent, millions of parameters",
 }
 """Experiment → what its x is."""
 SHOWN = ("base", "reflexion", "paramagent.untrained", "paramagent")
@@ -73,8 +73,8 @@ def label_findings(points: Sequence[Point]) -> list[str]:
         won, lost = sum(p.won or 0 for p in these), sum(p.lost or 0 for p in these)
         tasks, passed = sum(p.tasks for p in these), sum(p.passed for p in these)
         p_value = mcnemar(won, lost)
-        verdict = "no more than the untrained reflector" if p_value >= 0.05 else "more" if won > lost else "less"
-        verdict += "" if p_value >= 0.05 else " than the untrained reflector"
+        verdict = "no more" if p_value >= 0.05 else "more" if won > lost else "less"
+        verdict += f" than the untrained reflector{', as far as these tasks can tell' if p_value >= 0.05 else ''}"
         said.append(
             f"{setting}: helps {verdict}. ParamAgent solves {passed} of {tasks} tasks, with the untrained reflector "
             f"{passed - won + lost}; {won} were solved only with the trained one, {lost} only with the untrained one "

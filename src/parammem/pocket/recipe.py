@@ -59,11 +59,13 @@ POCKET_1M = Recipe(
 POCKET_4M = POCKET_1M.model_copy(
     update={"name": "pocket-4m", "hidden": 256, "layers": 5, "heads": 8, "feed_forward": 688, "epochs": 2}
 )
+POCKET_250K = POCKET_1M.model_copy(update={"name": "pocket-250k", "hidden": 64, "heads": 2, "feed_forward": 176})
+"""A reflector weaker than the agent that it advises."""
 POCKET_TINY = POCKET_1M.model_copy(
     update={"name": "pocket-tiny", "hidden": 32, "layers": 1, "heads": 2, "feed_forward": 64, "texts": 600,
             "drill": 200, "shard": 200, "epochs": 1, "batch_tokens": 4096, "warmup_steps": 2}
 )  # fmt: skip
-RECIPES = {recipe.name: recipe for recipe in (POCKET_1M, POCKET_4M, POCKET_TINY)}
+RECIPES = {recipe.name: recipe for recipe in (POCKET_1M, POCKET_4M, POCKET_250K, POCKET_TINY)}
 """pocket-tiny learns nothing: it is there so that tests run the whole recipe in seconds."""
 
 
