@@ -90,7 +90,7 @@ class EngineParams(Section):
     kind: Literal["hf", "openai"] = "hf"
     """hf: the model is run here; openai: a server has it under the name `model`."""
     model: str
-    """A Hugging Face folder, or a hub name; with a server the name under which it has the model."""
+    """A Hugging Face folder, or a pin: a file that names a model of the hub and its commit (engines/folders.py)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
     batch: int = Field(ge=1)

@@ -36,7 +36,9 @@ def gather(params: Params, root: Path) -> ReportInputs:
     draws = _all(places, "draws.jsonl", AdviceDraws)
     measured, clusters = _diversity(draws, params.agent.reflector_temperature)
     facts = [json.loads((p.evaluation / "facts.json").read_text(encoding="utf-8")) for p in places]
-    study, variants = (root / "reports" / f"{name}.json" for name in ("study", "variants"))
+    study, variants = (_json(root / "reports" / f"{name}.json") for name in ("study", "variants"))
+    if params.benchmarks.sources:  # both are about worlds of pocket tasks
+        study = variants = None
     return ReportInputs(
         protocol=params.evaluate.protocol,
         sandbox_level=params.sandbox.level,
@@ -60,8 +62,8 @@ def gather(params: Params, root: Path) -> ReportInputs:
         benchmarks=tuple(found for p in places if (found := _benchmarks(p, params))),
         made=tuple(found for found in map(_made, places) if found),
         mutation=_json(root / "reports" / "validation" / "mutation.json"),
-        variants=tuple(map(Point.model_validate, json.loads(variants.read_text()))) if variants.is_file() else (),
-        study=json.loads(study.read_text(encoding="utf-8")) if study.is_file() else None,
+        variants=tuple(map(Point.model_validate, variants or ())),
+        study=study,
         bootstrap=params.evaluate.bootstrap,
         seed=params.evaluate.seed,
     )
@@ -135,7 +137,7 @@ def _made(places: Places) -> Made | None:
     return Made(**named, **ruled, adapter=card["digest"], kept=kept, quarantined=quarantined)
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def _json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
