@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -114,31 +115,46 @@ def _title(process: psutil.Process) -> str:
         return ""
 
 
-@pytest.mark.parametrize("stage", ["collect", "evaluate"])
-def test_a_stage_on_two_workers_writes_the_same_bytes_also_when_one_is_killed(stage, prepared, tmp_path):
-    alone = fresh(prepared, tmp_path / "alone", stage)
-    done = parammem(alone, "stage", stage, "--domain", DOMAIN)
+@dataclass(frozen=True)
+class Unbroken:
+    """What a stage does in one process."""
+
+    stage: str
+    files: dict[str, bytes]
+    made: list[str]
+    cost: dict[str, Any]
+
+
+@pytest.fixture(scope="module", params=["collect", "evaluate"])
+def alone(request, prepared, tmp_path_factory) -> Unbroken:
+    stage = request.param
+    project = fresh(prepared, tmp_path_factory.mktemp("alone") / "project", stage)
+    done = parammem(project, "stage", stage, "--domain", DOMAIN)
     assert done.returncode == 0, done.stderr
-    expected, made = snapshot(alone, *OUTS[stage]), recorded(alone)
-    _assert_not_trivial(alone, stage)
+    _assert_not_trivial(project, stage)
+    return Unbroken(stage, snapshot(project, *OUTS[stage]), recorded(project), cost(project, stage))
 
-    spread = fresh(prepared, tmp_path / "spread", stage, ray=LOCAL)
-    err = Spread(spread, stage).ended()
+
+def test_a_stage_on_two_workers_writes_the_same_bytes(alone, prepared, tmp_path):
+    project = fresh(prepared, tmp_path / "project", alone.stage, ray=LOCAL)
+    err = Spread(project, alone.stage).ended()
     assert "was lost" not in err
-    assert snapshot(spread, *OUTS[stage]) == expected
-    assert sorted(recorded(spread)) == sorted(made), "the same completions, each made once"
-    assert cost(spread, stage) == cost(alone, stage)
+    assert snapshot(project, *OUTS[alone.stage]) == alone.files
+    assert sorted(recorded(project)) == sorted(alone.made), "the same completions, each made once"
+    assert cost(project, alone.stage) == alone.cost
 
-    killed = fresh(prepared, tmp_path / "killed", stage, ray=LOCAL)
-    run = Spread(killed, stage)
-    victim = run.kill_when(lambda: len(recorded(killed)) >= len(made) // 4)
-    before = len(recorded(killed))
+
+def test_a_worker_killed_in_the_middle_changes_no_byte_and_nothing_recorded_is_made_again(alone, prepared, tmp_path):
+    project = fresh(prepared, tmp_path / "project", alone.stage, ray=LOCAL)
+    run = Spread(project, alone.stage)
+    victim = run.kill_when(lambda: len(recorded(project)) >= len(alone.made) // 4)
+    before = len(recorded(project))
     err = run.ended()
-    assert before < len(made), "not killed in the middle"
+    assert before < len(alone.made), "not killed in the middle"
     assert re.search(rf"shard \d of 2 \(round \d+\): the worker {victim} on \S+ was lost; \d+ on \S+ goes on", err), err
-    assert snapshot(killed, *OUTS[stage]) == expected
-    assert sorted(recorded(killed)) == sorted(made), "no completion that was recorded was made again"
-    assert cost(killed, stage)["made"] == len(made)
+    assert snapshot(project, *OUTS[alone.stage]) == alone.files
+    assert sorted(recorded(project)) == sorted(alone.made)
+    assert cost(project, alone.stage)["made"] == len(alone.made)
 
 
 def _assert_not_trivial(project: Path, stage: str) -> None:

@@ -198,6 +198,10 @@ class _Asking:
 def _join(ray: Any, settings: RayParams) -> None:
     quiet = {"include_dashboard": False, "logging_level": logging.ERROR, "configure_logging": False}
     if settings.address == "local":
+        # Ray would write a token into the home folder, and say so in every run.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         ray.init(
             address="local",
             num_cpus=max(1, math.ceil(settings.cpus_per_shard * settings.shards)),
