@@ -16,7 +16,7 @@ import pytest
 from tests.stages.arena import clone, write_params
 from tests.stages.commands import PATIENCE, command, environment, parammem
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 TWO = {"launch": {"processes": 2, "strategy": "fsdp"}, "controls": ["shuffled"]}
 OUTS = ("models/reflectors", "models/controls")
 
