@@ -84,7 +84,7 @@ def as_tasks(names: list[str]) -> Callable[[Step, Turn], None]:
                 step.run(turn)  # a flow with tasks of its own
             else:
                 one.with_options(retries=step.tries - 1, retry_delay_seconds=5)()
-        except ParamMemError as error:
+        except (ParamMemError, OSError) as error:  # OSError: a full disk, say
             raise TurnFailed(f"step {step.name!r} failed: {error}\nThis leaves {step.crash}.") from error
         if step.name in names:
             update_progress_artifact(progress, progress=100.0 * (names.index(step.name) + 1) / len(names))  # pyright: ignore

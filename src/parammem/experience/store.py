@@ -81,12 +81,13 @@ def track(root: Path, files: Iterable[str]) -> list[str]:
     new = [file for file in files if not (root / f"{file}.dvc").is_file()]
     if new:
         done = subprocess.run(
-            [sys.executable, "-m", "dvc", "--wait-for-lock", "add", "--quiet", *new],
+            [sys.executable, "-m", "dvc", "--wait-for-lock", "add", *new],  # --quiet hides the reason
             cwd=root,
             env={**os.environ, "DVC_NO_ANALYTICS": "1"},
             capture_output=True,
             text=True,
         )
         if done.returncode:
-            raise DataError(f"`dvc add` failed: {done.stderr.strip()}; the batch is whole, run the same again")
+            said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or [done.stderr.strip()]
+            raise DataError(f"`dvc add` failed: {'; '.join(said)}; the batch is whole, run the same again")
     return [f"{file}.dvc" for file in files]

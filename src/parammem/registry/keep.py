@@ -72,7 +72,7 @@ def fetch(root: Path, domain: str, version: Version, to: Path) -> Path:
     if tag not in existing_tags(root):
         raise LedgerError(f"{domain} {version.name} has no tag yet; commit ledger/, run `parammem sync`, then fetch it")
     to.parent.mkdir(parents=True, exist_ok=True)
-    _dvc(root, "get", "--quiet", "--rev", tag, ".", f"models/reflectors/{domain}", "--out", str(to.resolve()))
+    _dvc(root, "get", "--rev", tag, ".", f"models/reflectors/{domain}", "--out", str(to.resolve()))
     return to
 
 
