@@ -36,6 +36,12 @@ def cached(folder, batch=4, script=reply) -> tuple[CachedEngine, ScriptedEngine]
     return CachedEngine(inner, folder, batch=batch), inner
 
 
+def store_of(engine: CachedEngine) -> Store:
+    """Its store, which lies here."""
+    assert isinstance(engine.store, Store)
+    return engine.store
+
+
 def ask(text: str, **settings) -> Request:
     return Request(messages=chat(text), **{"temperature": 1.0, "max_tokens": 20, **settings})
 
@@ -174,7 +180,7 @@ def test_a_fork_uses_a_connection_of_its_own(tmp_path):
     assert child.exitcode == 0
     engine.complete(REQUESTS)
     assert engine.stats.misses == sum(request.n for request in REQUESTS[:3])
-    assert len({process for _, process in engine.store.made()}) == 2
+    assert len({process for _, process in store_of(engine).made()}) == 2
 
 
 WRITER = """
@@ -216,18 +222,18 @@ def test_kill_9_loses_nothing_committed_and_nothing_is_made_twice(tmp_path):
     requests = [ask(f"task {number}", n=10) for number in range(200)]
     assert bare(engine.complete(requests)) == inner.complete(requests)
     assert engine.stats.hits == kept
-    assert len(engine.store.made()) == 2000
+    assert len(store_of(engine).made()) == 2000
 
 
 def test_a_full_disk_is_a_clear_error_and_loses_nothing(tmp_path):
     engine, _ = cached(tmp_path, script=long_reply)
     engine.complete(REQUESTS[:5])
-    before = len(engine.store.made())
-    pages = engine.store._open().execute("PRAGMA page_count").fetchone()[0]
-    engine.store._open().execute(f"PRAGMA max_page_count={pages + 2}")
+    before = len(store_of(engine).made())
+    pages = store_of(engine)._open().execute("PRAGMA page_count").fetchone()[0]
+    store_of(engine)._open().execute(f"PRAGMA max_page_count={pages + 2}")
     with pytest.raises(EngineError, match=r"free some space.*recorded before is kept"):
         engine.complete(REQUESTS)
-    engine.store.close()
+    store_of(engine).close()
     recorded = Store(tmp_path).made()
     assert len(recorded) >= before
     again, inner = cached(tmp_path, script=long_reply)
@@ -278,7 +284,7 @@ def damage(folder, how: str) -> None:
 def test_a_damaged_file_costs_work_and_never_gives_a_wrong_answer(tmp_path, how, caplog):
     engine, _inner = cached(tmp_path, script=long_reply)
     right = engine.complete(REQUESTS)
-    engine.store.close()
+    store_of(engine).close()
     damage(tmp_path, how)
     again, _ = cached(tmp_path, script=long_reply)
     with caplog.at_level(logging.WARNING):
@@ -316,7 +322,7 @@ def test_random_damage_never_gives_a_wrong_answer(tmp_path):
         folder = tmp_path / str(round_number)
         engine, _ = cached(folder)
         engine.complete(REQUESTS)
-        engine.store.close()
+        store_of(engine).close()
         data = bytearray((folder / FILE).read_bytes())
         for _ in range(chance.choice([1, 20, 400])):
             data[chance.randrange(len(data))] = chance.randrange(256)
@@ -327,7 +333,7 @@ def test_random_damage_never_gives_a_wrong_answer(tmp_path):
 def test_an_entry_whose_check_sum_fails_is_made_again(tmp_path, caplog):
     engine, inner = cached(tmp_path)
     right = engine.complete(REQUESTS)
-    engine.store._open().execute("UPDATE completions SET value = replace(value, 'stop', 'length')")
+    store_of(engine)._open().execute("UPDATE completions SET value = replace(value, 'stop', 'length')")
     assert bare(engine.complete(REQUESTS)) == right
     assert inner.draws == 2 * DRAWS
     engine.complete(REQUESTS)
