@@ -37,7 +37,7 @@ class TrainParams(Section):
     batch: int = Field(ge=1)
     """Rows of an optimiser step, of all processes together."""
     micro_batch: int = Field(ge=0, default=0)
-    """Rows that a process takes at once; gradients add up until the batch is done. 0: its whole share."""
+    """Rows that a process takes at once, at most; gradients add up until the batch is done. 0: its whole share."""
     group_by_length: bool = True
     """Batches of rows of like length, which saves padding. Rows never share a sequence, so nothing leaks."""
     precision: Literal["float32", "bf16"] = "float32"
@@ -66,7 +66,7 @@ class TrainParams(Section):
                 f"a batch of {self.batch} rows cannot be shared by {self.launch.processes} processes; "
                 "make train.batch a multiple of train.launch.processes"
             )
-        if self.micro_batch and share % self.micro_batch:
+        if 0 < self.micro_batch < share and share % self.micro_batch:
             raise ValueError(
                 f"each process has {share} rows of a batch, which is no multiple of micro_batch ({self.micro_batch}); "
                 f"make train.micro_batch a divisor of {share}"

@@ -18,9 +18,8 @@ from tests.training.rows import make_rows
 SETTINGS: dict[str, Any] = {"dropout": 0.0, "held_out": 0.1, "micro_batch": 4, "batch": 16}
 LOSS_TOLERANCE = 2e-5
 """Of a loss, relative: float32 sums in another order, over 12 steps."""
-WEIGHT_TOLERANCE = 2e-3
-"""Of the whole adapter: norm of the difference over norm. AdamW divides by the gradient's size, so rounding of tiny
-gradients shows more than in losses."""
+WEIGHT_TOLERANCE = 1e-4
+"""Of the whole adapter: norm of the difference over norm. In one run it was 9e-7."""
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 

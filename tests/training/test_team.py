@@ -72,12 +72,17 @@ def test_without_groups_batches_are_as_drawn_and_pad_more() -> None:
     [
         ({"batch": 16, "launch": {"processes": 3}}, "a batch of 16 rows cannot be shared by 3 processes"),
         ({"batch": 16, "micro_batch": 3, "launch": {"processes": 2}}, "train.micro_batch a divisor of 8"),
-        ({"batch": 16, "micro_batch": 16, "launch": {"processes": 2}}, "train.micro_batch a divisor of 8"),
+        ({"batch": 16, "micro_batch": 6}, "train.micro_batch a divisor of 16"),
     ],
 )
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         train_params(**changes)
+
+
+def test_a_process_may_have_fewer_rows_than_it_could_take_at_once() -> None:
+    """So the paper's profiles go on as they are with eight processes."""
+    assert Plan((9,) * 16, train_params(micro_batch=4, launch=LaunchParams(processes=8))).shares(16)[3] == [[3, 11]]
 
 
 def test_a_recipe_names_young_params_only_where_they_are_set() -> None:
