@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ def own_rows(folder: Path) -> None:
 
 
 def place_rows(kind: str, folder: Path) -> None:
-    if kind == "own":
+    if kind == "own rows":
         own_rows(folder)
         return
     shared = rows.real_data()
@@ -101,25 +101,27 @@ def place_rows(kind: str, folder: Path) -> None:
             shutil.copy(shared / name, folder / name)
 
 
-def sources() -> list[dict[str, Any]]:
+def sources(domains: Sequence[str]) -> list[dict[str, Any]]:
     found = []
-    for domain, (evaluated, file, trained, other) in REAL.items():
+    for domain in domains:
+        evaluated, file, trained, other = REAL[domain]
         found.append({"domain": domain, "split": "eval", "benchmark": evaluated, "path": file, "take": EVAL})
         found.append({"domain": domain, "split": "train", "benchmark": trained, "path": other, "take": TRAIN})
     return found
 
 
-def items(folder: Path) -> list[Item]:
-    named = [Source(**{key: value for key, value in one.items() if key not in ("domain", "take")}) for one in sources()]
+def items(folder: Path, domains: Sequence[str]) -> list[Item]:
+    told = [{key: value for key, value in one.items() if key not in ("domain", "take")} for one in sources(domains)]
+    named = [Source(**one) for one in told]
     return [item for source in named for item in draw_source(source, folder, 0)]
 
 
-def override(url: str) -> dict[str, Any]:
+def override(url: str, domains: Sequence[str]) -> dict[str, Any]:
     """What a small model and a small machine change in the profile `paper-code`."""
     server = {"base_url": url, "other_urls": {}, "prices": {}, "budget_usd": 0, "concurrency": 16}
     return {
-        "domains": list(REAL),
-        "benchmarks": {"sources": sources(), "ngram": 24},
+        "domains": list(domains),
+        "benchmarks": {"sources": sources(domains), "ngram": 24},
         "engine": {"model": "profiles/models/tiny.json", "dtype": "float32", "device": "cpu", "server": server},
         "sandbox": {"workers": 1},
         "agent": {"iterations": 3},
@@ -173,26 +175,28 @@ def clone(tmp_path) -> Clone:
     return made
 
 
-@pytest.fixture(params=["own", "real"])
-def finished(request, clone) -> Iterator[tuple[Clone, LocalServer]]:
-    """The clone after `dvc repro` of the profile."""
+@pytest.fixture(params=["own rows", "real rows"])
+def finished(request, clone) -> Iterator[tuple[Clone, LocalServer, list[str]]]:
+    """The clone after `dvc repro` of the profile, in one domain with our own rows and in all of them with real ones."""
+    domains = list(REAL) if request.param == "real rows" else ["code"]
     folder = clone.folder / "data" / "benchmarks"
     place_rows(request.param, folder)
-    with LocalServer(models=[HUB, TEACHER], write=knowing(items(folder))) as server:
-        clone.apply("paper-code", override(server.url))
+    with LocalServer(models=[HUB, TEACHER], write=knowing(items(folder, domains))) as server:
+        clone.apply("paper-code", override(server.url, domains))
         done = clone.run("dvc", "repro")
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-        yield clone, server
+        yield clone, server, domains
 
 
 def test_a_profile_of_the_paper_runs_from_file_to_report(finished):
-    clone, server = finished
+    clone, server, domains = finished
     again = clone.run("dvc", "repro")
     assert "Data and pipelines are up to date." in again.stdout, "a pinned model is a dep that does not change"
     reports = clone.folder / "reports"
     page, table = (reports / "report.html").read_text("utf-8"), (reports / "table.txt").read_text("utf-8")
     metrics = json.loads((reports / "metrics.json").read_text("utf-8"))
-    for domain, (benchmark, file, *_) in REAL.items():
+    for domain in domains:
+        benchmark, file, *_ = REAL[domain]
         facts = json.loads((clone.folder / f"data/tasks/{domain}/sources.json").read_text("utf-8"))["read"][0]
         named = f"{NAMES[benchmark]}: {EVAL} of {facts['rows']} tasks, seed 0, sha256 {facts['digest'][:12]}"
         assert named in page
@@ -213,7 +217,7 @@ def test_a_profile_of_the_paper_runs_from_file_to_report(finished):
     assert "world" not in table
     asked = {one.body["model"] for one in server.chats}
     assert {HUB, TEACHER} < asked
-    assert len({name for name in asked if re.fullmatch("(code|math|qa)-[0-9a-f]{64}", name)}) == 6
+    assert len({name for name in asked if re.fullmatch("(code|math|qa)-[0-9a-f]{64}", name)}) == 2 * len(domains)
 
 
 def test_nothing_that_a_profile_needs_from_dvc_is_missing(clone):

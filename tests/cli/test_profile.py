@@ -127,6 +127,8 @@ def test_pin_writes_the_file_that_params_may_name(project):
     pinned = run("pin", "Some/Small-Model", "--revision", commit)
     assert pinned.exit_code == 0
     assert named_model("profiles/models/small-model.json", project) == f"Some/Small-Model@{commit}"
+    assert run("pin", "gpt-4o-mini", "--served").exit_code == 0
+    assert named_model("profiles/models/gpt-4o-mini.json", project) == "gpt-4o-mini"
     wrong = run("pin", "no-owner", "--revision", commit)
     assert isinstance(wrong.exception, ConfigError)
     assert not (project / "profiles/models/no-owner.json").exists()

@@ -56,6 +56,7 @@ def test_an_engine_of_a_pin_is_the_engine_of_its_weights(hub_cache, tmp_path):
 
 def test_params_name_a_pin_and_the_rest_of_the_project_the_model(tmp_path):
     write_pin(tmp_path / "pin.json")
+    assert named_model(write_pin(tmp_path / "served.json", "gpt", "").name, tmp_path) == "gpt"
     name = named_model("pin.json", tmp_path)
     assert name == f"someone/tiny@{COMMIT}"
     assert hub_parts(name) == ("someone/tiny", COMMIT)
@@ -63,7 +64,7 @@ def test_params_name_a_pin_and_the_rest_of_the_project_the_model(tmp_path):
     assert hub_parts("models/pocket-1m") == ("models/pocket-1m", "")
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"hub": "someone/tiny", "revision": "main"}', '{"hub": "tiny"}'])
+@pytest.mark.parametrize("text", ["[]", "{", '{"hub": "someone/tiny", "revision": "main"}', '{"hub": "two words"}'])
 def test_a_file_that_is_no_pin_says_what_one_looks_like(tmp_path, text):
     (tmp_path / "pin.json").write_text(text)
     with pytest.raises(ConfigError, match="profile pin"):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
 
 from parammem.core import AnswerKey, Feedback, Score, Task
-from parammem.stages import evaluate
+from parammem.evaluation.protocols import PROTOCOLS
+from parammem.stages import evaluate, report
 from parammem.stages.protocols import Oracle, under
+from tests.stages.arena import clone, knowing_everywhere, parsed
 from tests.stages.test_evaluate import bench_of, by_arm, counted
 
 TASK = Task(task_id="t", domain="math", text="?")
@@ -122,3 +125,28 @@ def test_an_oracle_is_worth_something_and_strict_is_not_touched_by_it(tmp_path):
     oracle = by_arm(evaluate._two_phases(bench, "oracle"))["resample"]
     assert {t.protocol for t in strict} == {"strict"}
     assert solved(oracle) > solved(strict)
+
+
+@pytest.mark.integration
+def test_a_pocket_domain_under_all_four_protocols_is_one_table_of_the_report(trained, tmp_path, monkeypatch):
+    project = clone(trained, tmp_path / "project")
+    params = parsed(
+        evaluate={"also": ["two-phase", "oracle", "released-code"], "methods": ["base", "reflexion", "paramagent"]}
+    )
+    monkeypatch.chdir(project)
+    knowing_everywhere(monkeypatch, params, "math", right=0.3)
+    evaluate.run(params, "math")
+    report.run(params.model_copy(update={"domains": ("math",)}))
+    side_by_side = json.loads((project / "reports/metrics.json").read_text(encoding="utf-8"))["math"]["protocol"]
+    assert set(side_by_side) == set(PROTOCOLS)
+    for arms in side_by_side.values():
+        assert {"base", "reflexion", "paramagent"} <= set(arms)
+        assert {figures["tasks"] for figures in arms.values()} == {params.tasks.eval}
+    calls = {name: arms["paramagent"]["actor_calls"] for name, arms in side_by_side.items()}
+    assert calls["strict"] <= params.agent.iterations
+    assert side_by_side["oracle"]["reflexion"]["pass_rate"] >= side_by_side["strict"]["reflexion"]["pass_rate"]
+    table = (project / "reports/table.txt").read_text(encoding="utf-8")
+    page = (project / "reports/report.html").read_text(encoding="utf-8")
+    for name in PROTOCOLS:
+        assert f"{name}: solved" in page
+        assert f"{name}: solved" in table or f"{name}:" in table

@@ -59,29 +59,35 @@ def apply(name: Name) -> None:
 
 @app.command("pin")
 def pin(
-    model: Annotated[str, typer.Argument(help="owner/name of a model of the Hugging Face hub.")],
+    model: Annotated[
+        str, typer.Argument(help="owner/name of a model of the Hugging Face hub; with --served a server's name.")
+    ],
     revision: Annotated[str, typer.Option(help="Commit, tag or branch.", show_default="the newest commit")] = "",
+    served: Annotated[bool, typer.Option("--served", help="Only a server has this model, under this name.")] = False,
 ) -> None:
     """Write a small file that names a model of the hub and its commit, for engine.model and reflector.base."""
-    from huggingface_hub import HfApi
-    from pydantic import ValidationError
-
     from parammem.engines.folders import Pin
 
+    if "@" in model or (not served and model.count("/") != 1):
+        raise ConfigError(f"{model!r} is no owner/name of the hub; give one, or --served for a model of a server")
+    commit = "" if served else revision if COMMIT.fullmatch(revision) else _commit(model, revision)
+    path = PINS / f"{model.split('/')[-1].lower()}.json"
+    write_text(path, Pin(hub=model, revision=commit).line() + "\n")
+    at = f"at {commit}" if commit else "as a server has it"
+    typer.echo(f"{path} names {model} {at}; put this path into engine.model or reflector.base")
+
+
+def _commit(model: str, revision: str) -> str:
+    """The commit that a branch or tag of the hub stands for. Raises ConfigError: the hub does not say."""
+    from huggingface_hub import HfApi
+
     try:
-        known = bool(COMMIT.fullmatch(revision))
-        commit = revision if known else HfApi().model_info(model, revision=revision or None).sha or ""
-        pinned = Pin(hub=model, revision=commit)
-    except ValidationError as error:
-        raise ConfigError(f"{model!r} is no owner/name of a model, or it has no commit {revision!r}") from error
+        return HfApi().model_info(model, revision=revision or None).sha or ""
     except Exception as error:  # the hub's client raises whatever the network does
         raise ConfigError(
             f"the hub did not say which commit {revision or 'the newest'} of {model!r} is ({type(error).__name__}); "
             "check the name and the network, or give the commit's 40 hex digits with --revision"
         ) from error
-    path = PINS / f"{model.split('/')[-1].lower()}.json"
-    write_text(path, pinned.line() + "\n")
-    typer.echo(f"{path} names {model} at {commit}; put this path into engine.model or reflector.base")
 
 
 def find(name: str) -> Path:

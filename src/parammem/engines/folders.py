@@ -2,7 +2,7 @@
 
 A pin is a small JSON file in the repository, {"hub": "owner/name", "revision": "<commit>"}. `engine.model` may be one:
 DVC watches it as it watches a model folder, whether or not the weights are on this machine. Everything after params
-knows the model as `owner/name@commit`, and a server as `owner/name`.
+knows the model as `owner/name@commit`, and a server as `owner/name`. A model that only a server has is {"hub": "name"}.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ WANTED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
 
 
 class Pin(Record):
-    """A model of the hub at one commit."""
+    """A model of the hub at one commit, or one that only a server has."""
 
-    hub: str = Field(pattern=r"^[^/@\s]+/[^/@\s]+$")
-    """owner/name."""
-    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
-    """A commit: branches move, and nobody would see it."""
+    hub: str = Field(pattern=r"^[^@\s]+$")
+    """owner/name, or the server's name for it."""
+    revision: str = Field(pattern=r"^([0-9a-f]{40})?$", default="")
+    """A commit: branches move, and nobody would see it. "" where there are none."""
 
 
 def named_model(model: str | Path, root: Path = Path(".")) -> str:
-    """What params call a model, as the rest of the project knows it: of a pin `owner/name@commit`, all else as it is.
+    """The name by which the rest of the project knows a model of params: of a pin `owner/name@commit`, else as it is.
 
     Args:
         root: where relative paths are seen from.
@@ -46,7 +46,7 @@ def named_model(model: str | Path, root: Path = Path(".")) -> str:
             f"{model} is no pin of a model ({error.errors()[0]['msg']}); it should be like "
             '{"hub": "owner/name", "revision": "<40 hex digits>"}; `parammem profile pin owner/name` writes one'
         ) from error
-    return f"{pin.hub}@{pin.revision}"
+    return f"{pin.hub}@{pin.revision}" if pin.revision else pin.hub
 
 
 def hub_parts(model: str) -> tuple[str, str]:
