@@ -34,7 +34,8 @@ class Witness:
         self.champions: list[str] = []
         """Digests of weights, as they took the place; empty: nobody."""
         self._commit = self._git("rev-parse", "HEAD")
-        self._seasons: dict[str, int] = {}
+        self._seasons: dict[tuple[str, str], int] = {}
+        """Task id and text → season; the same text may be asked twice."""
         place.unlink(missing_ok=True)
 
     def start(self, params: dict[str, Any]) -> None:
@@ -53,8 +54,10 @@ class Witness:
         """A file that the driver has put into the inbox. `advisor`: the adapter's folder that it gave to the agent."""
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         by = _sha256(advisor / WEIGHTS) if advisor else ""
-        said = [piece for row in rows for piece in row["trajectory"]["reflections"] if by and piece["author"] == by]
-        self._seasons |= {row["task"]["text"]: number for row in rows}
+        said = Counter(
+            row["task"]["task_id"] for row in rows for one in row["trajectory"]["reflections"] if by == one["author"]
+        )
+        self._seasons |= {(row["task"]["task_id"], row["task"]["text"]): number for row in rows}
         self._write(
             "batch",
             number=number,
@@ -63,8 +66,8 @@ class Witness:
             rows=len(rows),
             right=sum(row["outcome"] for row in rows),
             advisor=by,
-            pieces=len(said),
-            advised={row["task"]["task_id"]: len(row["trajectory"]["reflections"]) for row in rows if by},
+            pieces=said.total(),
+            advised=dict(sorted(said.items())),
         )
 
     def turn(self, number: int, said: str) -> None:
@@ -91,7 +94,7 @@ class Witness:
             adapter=weights,
             champion=self.champions[-1] if self.champions else "",
             rows=[_row_hash(row) for row in rows],
-            seasons=dict(sorted(Counter(str(self._seasons.get(row["task_text"], 0)) for row in rows).items())),
+            seasons=self._by_season(rows),
             experience=self._files(data / "experience"),
             fresh=self._files(data / "fresh"),
             report=json.loads(self._git("show", f"{commit}:reports/validation/{self.domain}.json")),
@@ -111,11 +114,16 @@ class Witness:
         tags = sorted(self._git("tag", "--list").split())
         self._write("rollback", said=said, champion=before, head=self._commit, tags=tags)
 
+    def _by_season(self, rows: list[dict[str, Any]]) -> dict[str, int]:
+        """Season → its rows; 0 for those of tasks that the driver never dropped, which are the pipeline's own."""
+        asked = ((row["task_id"].rpartition("/")[2], row["task_text"]) for row in rows)  # ids get the batch in front
+        return {str(season): n for season, n in sorted(Counter(self._seasons.get(one, 0) for one in asked).items())}
+
     def _files(self, folder: Path) -> dict[str, int | None]:
         """SHA-256 of each batch file → the season that its rows were dropped in."""
         found = {}
         for file in sorted(folder.glob("*.jsonl")):
-            seasons = {self._seasons.get(row["task"]["text"]) for row in _rows(file)}
+            seasons = {self._seasons.get((row["task"]["task_id"], row["task"]["text"])) for row in _rows(file)}
             found[_sha256(file)] = seasons.pop() if len(seasons) == 1 else None
         return found
 

@@ -73,13 +73,15 @@ def pieces_by(history: History, digest: str) -> int:
 def _trajectories(data: bytes) -> Iterator[dict[str, Any]]:
     """Trajectories of a file of them, or of experience. Broken lines are named by `audit verify`, not here."""
     for line in data.splitlines():
-        if b'"author"' not in line and b'"task_id"' not in line:
+        if b"author" not in line and b"task_id" not in line:
             continue
         try:
             plain = json.loads(line)
-        except ValueError:
+            if isinstance(plain.get("raw"), str):  # set aside at the door, as it came
+                plain = json.loads(plain["raw"])
+            plain = plain.get("trajectory", plain)
+        except (ValueError, AttributeError):
             continue
-        plain = plain.get("trajectory", plain)
         if isinstance(plain, dict) and "reflections" in plain:
             yield plain
 

@@ -15,8 +15,8 @@ from parammem.lineage.history import History
 from parammem.lineage.store import Snapshot, Store
 
 BELOW = "data"
-EXPERIENCE = ("experience", "fresh")
-"""Folders, wherever below `data/`, with trajectories; files of `keys` are about the same tasks and have none."""
+EXPERIENCE = ("experience", "fresh", "trajectories")
+"""Folders, wherever below `data/`, with trajectories, those that were set aside among them."""
 
 
 def raw_inputs(store: Store, commit: str | None) -> dict[str, str]:
@@ -48,19 +48,23 @@ def missing_inputs(state: Snapshot, path: str, md5: str) -> list[str]:
 def trajectory_files(history: History) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of every file of experience: those that lie here, then those that only branches know."""
     repo, seen = history.repo, set()
-    for folder in ("data/experience", "data/fresh", "data/trajectories"):
-        for file in sorted((repo / folder).glob("*.jsonl")):
+    for file in sorted((repo / BELOW).rglob("*.jsonl")):
+        if _has_trajectories(file.relative_to(repo).as_posix()):
             seen.add(history.hashes.file(file))
             yield str(file), file.read_bytes()
     for branch in ["HEAD", *(git(repo, "for-each-ref", "--format=%(refname)", "refs/heads") or "").split()]:
         for path, md5 in raw_inputs(history.store, branch).items():
-            parts = path.split("/")[:-1]
-            if md5 in seen or "keys" in parts or parts[-1] not in EXPERIENCE or not path.endswith(".jsonl"):
+            if md5 in seen or not _has_trajectories(path):
                 continue
             data = history.store.bytes_of(md5)
             if data is not None:
                 seen.add(md5)
                 yield path, data
+
+
+def _has_trajectories(path: str) -> bool:
+    parts = path.split("/")[:-1]  # keys/fresh is about the same tasks and has none
+    return path.endswith(".jsonl") and parts[-1] in EXPERIENCE and "keys" not in parts
 
 
 def _lies(store: Store, path: str, md5: str) -> bool:
