@@ -12,6 +12,10 @@ import pytest
 
 from flows import ROOT
 from flows.serve import NIGHTLY, free_port, local_server, parse
+from parammem.core.event import Ingested
+from tests.improve.lab import drop_batch, make_lab, write_params
+from tests.improve.lab import git as git_in
+from tests.improve.settled import events
 
 
 def test_default_schedule_is_nightly_and_tracks():
@@ -55,3 +59,38 @@ def test_schedule_runs_the_pipeline_and_ctrl_c_leaves_nothing_behind(pipeline, t
     finally:
         server.kill()
         log.close()
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(600)
+def test_one_box_takes_in_what_comes_into_the_inbox_and_ctrl_c_ends_all_of_it(tmp_path):
+    """No schedule fires here: it is the event of new data that starts `improve`."""
+    import psutil
+
+    root = make_lab(tmp_path)
+    write_params(root, min_new_rows=1000)
+    git_in(root, "commit", "-q", "-a", "-m", "patient")
+    command = [sys.executable, "-m", "flows.serve", "--root", str(root), "--improve-cron", "0 1 1 1 *", "--no-track"]
+    environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    environment |= {"PREFECT_HOME": str(tmp_path / "prefect")}
+    path = tmp_path / "serve.log"
+    with path.open("w") as log:
+        served = subprocess.Popen(
+            [*command, "--cron", "0 1 1 1 *", "--check-cron", "0 1 1 1 *"],
+            cwd=ROOT, env=environment, stdout=log, stderr=log,
+        )  # fmt: skip
+        try:
+            drop_batch(root, "one")
+            deadline = time.monotonic() + 500
+            while not (root / "data/inbox/done/one.jsonl").exists():
+                assert served.poll() is None, path.read_text()
+                assert time.monotonic() < deadline, path.read_text()
+                time.sleep(0.5)
+            family = psutil.Process(served.pid).children(recursive=True)
+            served.send_signal(signal.SIGINT)
+            assert served.wait(timeout=90) == 0, path.read_text()
+            assert psutil.wait_procs(family, timeout=30)[1] == []
+        finally:
+            served.kill()
+    assert [e.fact.name for e in events(root) if isinstance(e.fact, Ingested)] == ["one.jsonl"]
+    assert git_in(root, "status", "--porcelain") == ""
