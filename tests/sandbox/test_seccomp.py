@@ -32,8 +32,8 @@ def args_of(args: tuple[int, ...]) -> tuple[int, ...]:
 def bound(machine: str, opening: str) -> bytes:
     program = seccomp.program(machine, opening)
     code = bytearray(program.code)
-    for place in program.own_pid_at:
-        struct.pack_into("=I", code, place, PID)
+    for place in program.seal[1]:
+        struct.pack_into("=I", code, 4 * place, PID)
     return bytes(code)
 
 

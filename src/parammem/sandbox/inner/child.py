@@ -1,83 +1,35 @@
-"""The candidate's own process: locks itself down, then loads the source and answers calls. Its word is only data.
+"""The candidate's own process, once it is locked down: loads the source and answers calls. Its word is only data.
 
-A child is forked from the zygote, and every page that it touches costs a fault: so it does little, and by plain means.
+A child is forked from the zygote, and every page that it touches costs a fault: so what can be worked out before the
+fork is, and what is left is done by plain means (no attribute looked up, no object made that is not needed).
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import marshal
 import os
 import sys
-from collections import namedtuple
 from typing import Any
 
-from . import landlock, wire
+from . import wire
+from .cage import lock_down
 
-_libc = ctypes.PyDLL(None)
-_prctl, _prlimit = _libc.prctl, _libc.prlimit
 _FILE = "<solution>"
 
-Cage = namedtuple("Cage", "filter rules uid count_threads base_memory")
-"""Everything that locks a child, prepared once in the zygote.
-
-filter: the seccomp program; None at level none.
-rules: descriptor of the Landlock rules, or None.
-uid: the user to become; None to stay.
-count_threads: whether the kernel's process limit counts this child's threads alone, so that it can be set.
-base_memory: address space of the bare interpreter, in bytes.
-"""
+LOCKED = b"\0\0\0\x09R" + bytes(8)
+"""The frame that says that the candidate may come."""
 
 
-def lock_down(cage: Cage, bounds: list[Any]) -> None:
-    """Give up every right for good (at level none: nothing). Raises OSError, and then the candidate is never run."""
-    prctl = _prctl
-    if cage.filter is None:  # level none
-        prctl(1, 9, 0, 0, 0)
-        return
-    for what, most in bounds:
-        if _prlimit(0, what, most, None) != 0:
-            raise OSError(f"resource limit {what} refused")
-    if cage.uid is not None:
-        os.setresgid(cage.uid, cage.uid, cage.uid)
-        os.setresuid(cage.uid, cage.uid, cage.uid)
-    prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL: cleared by the change of user, so set after it
-    if prctl(38, 1, 0, 0, 0) != 0:  # PR_SET_NO_NEW_PRIVS
-        raise OSError("no_new_privs refused")
-    if cage.rules is not None:
-        landlock.restrict(cage.rules)
-        os.close(cage.rules)
-    cage.filter.install(os.getpid())
-
-
-_RLIMITS = {"cpu": 0, "fsize": 1, "core": 4, "nproc": 6, "nofile": 7, "as": 9}
-"""Numbers of the resource limits, the same on both architectures (asm-generic/resource.h)."""
-_Pair = ctypes.c_ulong * 2
-
-
-def bounds(cage: Cage, limits: dict[str, Any]) -> list[Any]:
-    """The resource limits of a child, each no higher than this process's own, ready for prlimit(2)."""
-    wanted = {
-        "as": cage.base_memory + limits["memory_mb"] * 2**20,
-        "fsize": max(limits["output_bytes"] + 1, limits["file_bytes"]),
-        "cpu": int(limits["cpu_seconds"]) + 2,
-        "core": 0,
-        "nofile": 256,
-    }
-    if cage.count_threads:
-        wanted["nproc"] = limits["threads"] + 3  # the zygote and its kin count too
-    ready = []
-    for name, most in wanted.items():
-        now = _Pair()
-        _prlimit(0, _RLIMITS[name], None, ctypes.byref(now))
-        pair = _Pair(min(most, now[1]), min(most, now[1]))  # no limit at all is the highest number
-        ready.append((_RLIMITS[name], ctypes.byref(pair)))
-    return ready
+def refused(error: BaseException) -> bytes:
+    """The frame that says that it may not, and why."""
+    body = b"!%b%b" % (bytes(8), f"{type(error).__name__}: {error}".encode()[:1000])
+    return wire.frame(body)
 
 
 def serve(link: int) -> None:
     """Serve one run over a descriptor, in a process that is locked down."""
+    os.write(link, LOCKED)
     frame, rest = _receive(link, b"")
     source, entry, stdin = marshal.loads(frame)
     if stdin:
@@ -142,6 +94,9 @@ def _serve_calls(link: int, source: str, entry: str, rest: bytes) -> None:
 
 def _find(module: Any, entry: str) -> Any:
     """A function of the module, or a method by its dotted name (`Solution.solve`), bound to a fresh instance."""
+    found = module.__dict__.get(entry)
+    if found is not None:
+        return found
     found = module
     for name in entry.split("."):
         found = found() if isinstance(found, type) else found
@@ -226,7 +181,7 @@ configparser contextlib contextvars copyreg csv ctypes dataclasses datetime deci
 encodings.idna encodings.latin_1 encodings.utf_16 enum errno fnmatch fractions getopt glob graphlib gzip hashlib
 hmac html html.parser http imaplib importlib.util inspect io ipaddress json keyword linecache locale logging lzma
 mailbox mimetypes multiprocessing numbers opcode optparse pathlib pickle pkgutil platform posixpath pprint profile
-queue reprlib sched secrets select selectors shelve shlex shutil signal socket sqlite3 ssl stat statistics
+queue reprlib resource sched secrets select selectors shelve shlex shutil signal socket sqlite3 ssl stat statistics
 stringprep struct subprocess symtable tarfile tempfile textwrap threading time timeit token tokenize traceback
 tracemalloc unicodedata unittest unittest.mock urllib.parse urllib.request uuid warnings weakref xml.dom.minidom
 xml.etree.ElementTree zipfile zlib zoneinfo"""
@@ -250,10 +205,18 @@ def warm(everything: bool) -> None:
                 continue
     finally:
         os.register_at_fork = register
+    _look_up()
     _rehearse()
     sys.modules["random"].seed(0)  # every child starts from the same state: verdicts repeat
     gc.collect()
     gc.freeze()
+
+
+def _look_up() -> None:
+    """Have the interpreter remember where builtin types keep their methods: a first look costs each child a page."""
+    for kind in (int, float, str, bytes, list, tuple, dict, set, frozenset, bool, range, type, object, type(len)):
+        for name in dir(kind):
+            getattr(kind, name, None)
 
 
 def _rehearse() -> None:
@@ -265,3 +228,7 @@ def _rehearse() -> None:
         name, args, kwargs = marshal.loads(wire.pack(("f", ([1, "a", 0.5, None, (True, {})],), {})))
         _encoded(_find(module, name)(*args, **kwargs))
         _said(ValueError("no"))
+        try:
+            lock_down([("nothing", int, ())] * 5, (memoryview(bytearray(8)).cast("I"), [0, 1], None))
+        except OSError:
+            continue

@@ -6,11 +6,11 @@ import _socket
 import marshal
 import os
 import select
-import struct
 import time
 from typing import Any
 
-from . import watch, wire, zygote
+from . import watch, wire
+from .line import Line
 
 Row = list[Any]
 """[kind, value bytes, stdout bytes, error]; the pool turns it into an Outcome."""
@@ -24,8 +24,8 @@ _BETTER_NAMES = (
 
 _SIGKILL, _SIGXCPU = 9, 24  # the same on every architecture that is served
 
-_LAST_WORDS = 0.3
-"""Seconds that a child may take to die after it closed its channel."""
+_LAST_WORDS = 300
+"""Milliseconds that a child may take to die after it closed its channel."""
 _ONE_GO = 4
 """Milliseconds in which a child may give all its answers before they are looked at."""
 
@@ -33,26 +33,23 @@ _ONE_GO = 4
 class Conversation:
     """A context manager around one child, from its start to the report of its end."""
 
-    def __init__(self, control: _socket.socket, jobs: int, limits: dict[str, Any], text: str | None = None) -> None:
+    def __init__(self, line: Line, limits: dict[str, Any], text: str | None = None) -> None:
         """`text`: what a stdin program reads; None for functions."""
-        self.control, self.limits = control, limits
+        self.line, self.limits = line, limits
         self.program = text is not None
         self.seen = 0
         self.hung_up = self.patient = False
-        self.report: tuple[str, int, float, str] | None = None
+        self.refused = ""
+        self.report: tuple[str, int, float] | None = None
         self.deadline = time.monotonic() + limits["wall_seconds"] * watch.PATIENCE + 10
-        self.link, theirs = _socket.socketpair()
+        link, self.printed, *read = line.child(marshal.dumps((limits, self.program), 2), self.deadline)
+        if text is not None:
+            _fill(read[0], text)
+        self.link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, link)
         self.buffer = bytearray()
         self.poller = select.poll()
-        self.poller.register(self.link.fileno(), select.POLLIN)
-        self.poller.register(jobs, 0)  # tells only of its hanging up
-        self.printed = os.memfd_create("stdout")
-        fds = [self.printed, theirs.fileno()] + ([] if text is None else [_input(text)])
-        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))
-        control.sendmsg([marshal.dumps(limits, 2)], [rights])
-        theirs.close()
-        for given in fds[2:]:  # what stdin reads
-            os.close(given)
+        self.poller.register(link, select.POLLIN)
+        self.poller.register(line.jobs, 0)  # tells only of its hanging up
 
     def __enter__(self) -> Conversation:
         return self
@@ -63,7 +60,14 @@ class Conversation:
         os.close(self.printed)
 
     def load(self, source: str, entry: str) -> None:
-        """Send the candidate; `listen` hears whether it loads. No entry: a stdin program."""
+        """Send the candidate, once its child is locked down; `listen` hears whether it loads. No entry: a stdin
+        program."""
+        said = self._receive() or b"it died while it was locking itself down"
+        if said[:1] != b"R":
+            self.refused = said[9:].decode("utf-8", "replace") if said[:1] == b"!" else said.decode()
+            return
+        if self._hangs_up():
+            os._exit(3)  # it waited long, and was killed: the pool replaces us all, and tries the run once more
         self.send(marshal.dumps((source, entry, not entry), 2))
 
     def call(self, calls: list[bytes], last: bool = False) -> None:
@@ -144,21 +148,13 @@ class Conversation:
         self.seen += len(text)
         return text
 
-    def end(self) -> tuple[str, int, float, str]:
-        """Stop the child and learn how it ended: reason, wait status, CPU seconds, why it was refused."""
+    def end(self) -> tuple[str, int, float]:
+        """Stop the child and learn how it ended: reason, wait status, CPU seconds."""
         if self.report is None:
             # If it hung up it is most likely dying: let it, so that the report says of what.
-            if not (self._hangs_up() and select.select([self.control], [], [], _LAST_WORDS)[0]):
-                self.control.send(b"K")
-            self.control.settimeout(max(1.0, self.deadline - time.monotonic()))
-            try:
-                data = self.control.recv(65536)
-                reason, status, cpu = zygote.REPORT.unpack_from(data)
-            except (OSError, struct.error, IndexError):
-                os._exit(3)  # no zygote, no worker: the pool replaces both
-            self.control.settimeout(None)
-            why = data[zygote.REPORT.size :].decode("utf-8", "replace")
-            self.report = zygote.REASONS[reason], status, cpu, why
+            if not (self._hangs_up() and self.line.says(_LAST_WORDS)):
+                self.line.control.send(b"K")
+            self.report = self.line.ended(self.deadline)
         return self.report
 
     def _hangs_up(self, wait: int = 0) -> bool:
@@ -184,9 +180,9 @@ class Conversation:
         return [kind, b"", text, error]
 
     def _ending(self) -> tuple[str, str]:
-        reason, status, cpu, why = self.end()
-        if reason == "refused":
-            return reason, why
+        reason, status, cpu = self.end()
+        if self.refused:
+            return "refused", self.refused
         if self.flooded():
             return "output", ""
         if reason in ("cpu", "threads", "files", "timeout"):
@@ -205,13 +201,12 @@ class Conversation:
         return "crash", f"the interpreter crashed ({signal.Signals(number).name})"
 
 
-def _input(text: str) -> int:
-    """A descriptor that reads as the text."""
-    given = os.memfd_create("stdin")
-    with os.fdopen(os.dup(given), "wb") as file:
-        file.write(text.encode("utf-8", "surrogatepass"))
-    os.lseek(given, 0, os.SEEK_SET)
-    return given
+def _fill(descriptor: int, text: str) -> None:
+    """Have a descriptor read as the text from where it stands; closes it here."""
+    data, at = text.encode("utf-8", "surrogatepass"), 0
+    while at < len(data):
+        at += os.pwrite(descriptor, data[at : at + (1 << 24)], at)
+    os.close(descriptor)
 
 
 def _name(kind: str, error: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from collections.abc import Callable
 
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446  # the same on every architecture
 _READ = 1 << 2 | 1 << 3  # READ_FILE, READ_DIR
@@ -59,7 +60,6 @@ def _allow(ruleset_fd: int, path: str, rights: int) -> None:
         os.close(place)
 
 
-def restrict(ruleset_fd: int) -> None:
-    """Put the rules on this process for good; no_new_privs must be set. Raises OSError where refused."""
-    if _syscall(_RESTRICT, ruleset_fd, 0) != 0:
-        raise OSError("Landlock refused to restrict this process")
+def restriction(ruleset_fd: int) -> tuple[Callable[..., int], tuple[int, int, int]]:
+    """The call, and its arguments, that puts the rules on a process for good, and gives 0; no_new_privs must be set."""
+    return _syscall, (_RESTRICT, ruleset_fd, 0)

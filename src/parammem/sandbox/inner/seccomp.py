@@ -12,7 +12,6 @@ import struct
 
 from . import syscalls
 
-_prctl = ctypes.PyDLL(None).prctl  # looked up once: what a child does for the first time costs it page faults
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _LOAD, _JUMP, _JEQ, _JSET, _JGE, _AND, _RET = 0x20, 0x05, 0x15, 0x45, 0x35, 0x54, 0x06
 _NR, _ARCH = 0, 4
@@ -41,26 +40,18 @@ class _Fprog(ctypes.Structure):
 
 
 class Program:
-    """A filter, laid out once for the kernel, with the places where the process id goes."""
+    """A filter, laid out once for the kernel.
+
+    seal: its 32-bit words, the places among them where the process id goes, and the reference that the kernel takes.
+    """
 
     def __init__(self, code: bytes) -> None:
-        marker = struct.pack("=I", _OWN_PID)
         self.code = code
-        self.own_pid_at = [place for place in range(4, len(code), 8) if code[place : place + 4] == marker]
-        self._buffer = ctypes.create_string_buffer(code, len(code))
-        self._prog = _Fprog(len(code) // 8, ctypes.addressof(self._buffer))
-        self._reference = ctypes.byref(self._prog)
-
-    def install(self, pid: int) -> None:
-        """Put the filter on this process, whose id is `pid`; no_new_privs must be set.
-
-        Raises:
-            OSError: the kernel refuses.
-        """
-        for place in self.own_pid_at:
-            struct.pack_into("=I", self._buffer, place, pid)
-        if _prctl(22, 2, self._reference, 0, 0) != 0:  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
-            raise OSError("the kernel refused the seccomp filter")
+        buffer = ctypes.create_string_buffer(code, len(code))
+        words = memoryview(buffer).cast("B").cast("I")
+        self._prog = _Fprog(len(code) // 8, ctypes.addressof(buffer))
+        places = [place for place in range(1, len(words), 2) if words[place] == _OWN_PID]
+        self.seal = words, places, ctypes.byref(self._prog)
 
 
 def program(machine: str, opening: str) -> Program:

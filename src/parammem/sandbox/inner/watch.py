@@ -40,9 +40,13 @@ def watch(control: _socket.socket, pid: int, limits: dict[str, Any], folder: str
         os.close(handle)
 
 
+def cpu_clock(pid: int) -> int:
+    """The CPU clock of a process, all its threads together (clock_getcpuclockid(3)). It stands until it is reaped."""
+    return (~pid << 3) | 2
+
+
 def _limit_hit(pid: int, start: float, limits: dict[str, Any], folder: str) -> str:
-    clock = (~pid << 3) | 2  # the child's own CPU clock, all its threads together (clock_getcpuclockid(3))
-    cpu = time.clock_gettime(clock)
+    cpu = time.clock_gettime(cpu_clock(pid))
     if cpu >= limits["cpu_seconds"]:
         return "cpu"
     if folder and scratch.size(folder) > limits["file_bytes"]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from . import wire, zygote
 from .conversation import Conversation, Row
+from .line import Line
 
 
 def main(level: str, layered: bool) -> None:
@@ -27,9 +28,10 @@ def main(level: str, layered: bool) -> None:
     jobs, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     zygote.silence()  # a test that prints must not write into the pipe
     _answer(answers, ours.recv(65536) or wire.encode({"ready": False, "why": "the zygote died at once"}))
+    line = Line(ours, jobs.fileno())
     while header := jobs.read(4):
         job = marshal.loads(jobs.read(wire.frame_size(header)))
-        _answer(answers, wire.encode(_serve(ours, jobs.fileno(), job)))
+        _answer(answers, wire.encode(_serve(line, job)))
 
 
 def _answer(answers: Any, payload: bytes) -> None:
@@ -37,14 +39,14 @@ def _answer(answers: Any, payload: bytes) -> None:
     answers.flush()
 
 
-def _serve(control: _socket.socket, jobs: int, job: dict[str, Any]) -> Any:
+def _serve(line: Line, job: dict[str, Any]) -> Any:
     if job["mode"] == "check":
         from .judge import judge  # after the fork: children need none of it
 
-        return judge(lambda: Conversation(control, jobs, job["limits"]), job)
+        return judge(lambda: Conversation(line, job["limits"]), job)
     if job["mode"] == "program":
-        return [_program(control, jobs, job, text) for text in job["inputs"]]
-    with Conversation(control, jobs, job["limits"]) as talk:
+        return [_program(line, job, text) for text in job["inputs"]]
+    with Conversation(line, job["limits"]) as talk:
         rows = _calls(talk, job)
         spoilt = talk.spoilt()
         if spoilt and rows[-1][0] != spoilt:
@@ -52,8 +54,8 @@ def _serve(control: _socket.socket, jobs: int, job: dict[str, Any]) -> Any:
         return [[*row, talk.cpu] for row in rows]
 
 
-def _program(control: _socket.socket, jobs: int, job: dict[str, Any], text: str) -> Row:
-    with Conversation(control, jobs, job["limits"], text) as talk:
+def _program(line: Line, job: dict[str, Any], text: str) -> Row:
+    with Conversation(line, job["limits"], text) as talk:
         talk.load(job["source"], "")
         row = talk.listen() or talk.last_row(program=True)
         spoilt = talk.spoilt()

@@ -11,17 +11,21 @@ import marshal
 import os
 import struct
 import sys
+import time
 from collections import namedtuple
 from typing import Any
 
 from . import child, landlock, namespaces, scratch, seccomp, wire
-from .watch import watch
+from .cage import Cage, Step, inherit, lock_down, steps_of
+from .watch import cpu_clock, watch
 
 _KILL = 9
 
-REPORT = struct.Struct("<Bid")
-"""How a child ended: a place in REASONS, its wait status, its CPU seconds; then text, if it was refused."""
-REASONS = ("", "stopped", "cpu", "threads", "files", "timeout", "refused")
+REPORT = struct.Struct("<B?id")
+"""How a child ended: a place in REASONS, whether another is forked ahead, its wait status, its CPU seconds."""
+REASONS = ("", "stopped", "cpu", "threads", "files", "timeout")
+RIGHTS_SPACE = _socket.CMSG_SPACE(4 * 3)
+"""Room for the descriptors that go to the worker with each child: its channel, what it prints, what it reads."""
 
 
 def readable() -> list[str]:
@@ -36,12 +40,12 @@ def readable() -> list[str]:
     ]  # fmt: skip
 
 
-def prepare(level: str, user_namespace: bool) -> tuple[child.Cage, child.Cage]:
+def prepare(level: str, user_namespace: bool) -> tuple[Cage, Cage]:
     """The cages of this zygote's children, without and with a scratch folder. Raises OSError naming what is missing."""
     with open("/proc/self/statm", encoding="ascii") as statm:
         base = int(statm.read().split()[0]) * os.sysconf("SC_PAGESIZE")
     if level == "none":
-        open_cage = child.Cage(None, None, None, False, base)
+        open_cage = Cage(None, None, None, False, base)
         return open_cage, open_cage
     machine = seccomp.machine()
     uid = _free_user() if os.geteuid() == 0 else None
@@ -51,11 +55,12 @@ def prepare(level: str, user_namespace: bool) -> tuple[child.Cage, child.Cage]:
     ]
     release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
     alone = (uid is not None and uid != _NOBODY) or (user_namespace and release >= (5, 14))
-    first, second = (child.Cage(kind, rules, uid, alone, base) for kind in filters)
+    first, second = (Cage(kind, rules, uid, alone, base) for kind in filters)
     if uid is not None:
         _reach_library()
         if os.getgroups():
             os.setgroups([])
+    inherit()
     return first, second
 
 
@@ -133,124 +138,107 @@ def _main(control: _socket.socket, level: str, spaces: list[str], hidden: list[s
     _serve(control, cages)
 
 
-def _serve(control: _socket.socket, cages: tuple[child.Cage, child.Cage]) -> None:
-    """An order is the limits of a run, with the descriptors it uses. When one like the last comes, the child of the
-    next is forked and locked down ahead, while the worker is busy with what this one said."""
-    plan = _plan(cages, b"")
-    spare: _Child | None = None
-    while True:
-        order, ancillary, _, _ = control.recvmsg(4096, _RIGHTS_SPACE)
-        if not order:
-            return
+def _serve(control: _socket.socket, cages: tuple[Cage, Cage]) -> None:
+    """An order is the limits of a run, and whether it reads its stdin. When one like the last comes, the child of the
+    next is forked and locks itself down ahead, while the worker is busy with what this one said."""
+    plan: _Plan | None = None
+    ahead: tuple[int, str] | None = None
+    while order := control.recv(4096):
         if order == b"K":  # for a run that has ended
             continue
-        fds = ancillary[0][2]
-        repeats = order == plan.order
-        if spare is not None and not (repeats and _waits(spare)):
-            _discard(spare)
-            spare = None
-        plan = plan if repeats else _plan(cages, order)
-        one = spare or _fork(control, plan, fds)
-        control.send(_run(control, plan, one, fds))
-        spare = _fork(control, plan, b"") if repeats and plan.ahead else None
+        repeats = plan is not None and order == plan.order
+        if ahead is not None and not repeats:
+            _discard(ahead[0])
+            ahead = None
+        if plan is None or not repeats:
+            plan = _plan(cages, order)
+        pid, folder = ahead or _fork(control, plan)
+        more = repeats and plan.ahead
+        control.send(_run(control, plan, pid, folder, more))
+        ahead = _fork(control, plan) if more else None
 
 
-_RIGHTS_SPACE = _socket.CMSG_SPACE(4 * 3)
-_Plan = namedtuple("_Plan", "order limits watched cage bounds ahead")
-"""What is worked out once for runs with the same limits. `watched`: the limits that are kept; `ahead`: whether a child
-may be forked before it is asked for."""
-_Child = namedtuple("_Child", "pid talk cage folder")
-"""A child that is locking itself down or waits for its run; `talk` is the socket on which it says so."""
+_Plan = namedtuple("_Plan", "order limits watched cage steps program ahead")
+"""What is worked out once for runs with the same limits. watched: the limits that are kept; steps: what locks the child
+down; program: whether it reads its stdin; ahead: whether a child may be forked before it is asked for."""
 
 
-def _plan(cages: tuple[child.Cage, child.Cage], order: bytes) -> _Plan:
-    if not order:
-        return _Plan(order, None, None, None, None, False)
-    limits = marshal.loads(order)
+def _plan(cages: tuple[Cage, Cage], order: bytes) -> _Plan:
+    limits, program = marshal.loads(order)
     cage = cages[1] if limits["file_bytes"] else cages[0]
     watched = limits if cage.filter else {**limits, **_UNLIMITED}
-    return _Plan(order, limits, watched, cage, child.bounds(cage, limits), bool(cage.filter and cage is cages[0]))
+    ahead = bool(cage.filter and cage is cages[0])
+    return _Plan(order, limits, watched, cage, steps_of(cage, limits), program, ahead)
 
 
-def _fork(control: _socket.socket, plan: _Plan, rights: bytes) -> _Child:
-    """`rights` are descriptors that are open here and none of the new child's, until they are sent to it."""
-    cage, folder = plan.cage, ""
-    if plan.limits["file_bytes"]:
+def _fork(control: _socket.socket, plan: _Plan) -> tuple[int, str]:
+    """A child that locks itself down and waits for its run, and its scratch folder, if it has one. The worker is given
+    the other end of its channel, on which it says so, and the memory that it prints to and reads from."""
+    _, limits, _, cage, steps, program, _ = plan
+    folder = ""
+    if limits["file_bytes"]:
         folder = scratch.make(cage.uid)
         if cage.rules is not None:
             cage = cage._replace(rules=landlock.ruleset(readable(), [folder]))
-    talk, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+            steps = steps_of(cage, limits)
+    ours, theirs = _socket.socketpair()
+    given = [ours.fileno(), os.memfd_create("stdout")]
+    if program:
+        given.append(os.memfd_create("stdin"))
     pid = os.fork()
     if pid == 0:
-        for unwanted in (control.detach(), talk.detach(), *_descriptors(rights)):
-            os.close(unwanted)
-        _become_child(theirs, cage, plan.bounds, folder)
+        _become_child(theirs.fileno(), given, control.fileno(), steps, cage.filter and cage.filter.seal, folder)
     theirs.close()
+    rights = struct.pack(f"{len(given)}i", *given)
+    control.sendmsg([b"C"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+    ours.close()
+    for descriptor in given[1:]:
+        os.close(descriptor)
     if folder and cage.rules is not None:
         os.close(cage.rules)
-    return _Child(pid, talk, cage, folder)
+    return pid, folder
 
 
-def _descriptors(rights: bytes) -> list[int]:
-    return [fd for (fd,) in struct.iter_unpack("i", rights)]
+def _discard(pid: int) -> None:
+    os.kill(pid, _KILL)
+    os.waitpid(pid, 0)
 
 
-def _waits(spare: _Child) -> bool:
-    """Whether it is alive still: it may have waited long."""
-    return os.waitid(os.P_PID, spare.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-
-
-def _discard(spare: _Child) -> None:
-    os.kill(spare.pid, _KILL)
-    os.waitpid(spare.pid, 0)
-    spare.talk.close()
-
-
-def _run(control: _socket.socket, plan: _Plan, one: _Child, rights: bytes) -> bytes:
-    """Hand the run to a child once it says that it is locked down, watch it to its end, and report."""
-    pid, talk, _, folder = one
-    try:
-        said = talk.recv(1000)
-        if said == b"R":
-            talk.sendmsg([said], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
-    except OSError:
-        said = b""
-    talk.close()
-    for descriptor in _descriptors(rights):
-        os.close(descriptor)
-    reason = watch(control, pid, plan.watched, folder) if said == b"R" else "refused"
+def _run(control: _socket.socket, plan: _Plan, pid: int, folder: str, more: bool) -> bytes:
+    """Watch a child to its end, and report."""
+    reason = watch(control, pid, plan.watched, folder)
     if reason:
         os.kill(pid, _KILL)
-    _, status, used = os.wait4(pid, 0)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    used = time.clock_gettime(cpu_clock(pid))  # wait4(2) would import a module for its answer
+    _, status = os.waitpid(pid, 0)
     if folder:
         reason = "files" if scratch.size(folder) > plan.limits["file_bytes"] else reason
         scratch.remove(folder)
-    why = b"" if said == b"R" else said[1:] or b"it died while it was locking itself down"
-    return REPORT.pack(REASONS.index(reason), status, used.ru_utime + used.ru_stime) + why
+    return REPORT.pack(REASONS.index(reason), more, status, used)
 
 
-def _become_child(talk: _socket.socket, cage: child.Cage, bounds: list[Any], folder: str) -> None:
+def _become_child(link: int, given: list[int], control: int, steps: list[Step], seal: Any, folder: str) -> None:
     """Never returns. What the child says about its cage it says before the candidate is within reach."""
     code = 1
     try:
+        close = os.close
+        close(control)
+        close(given[0])
+        os.dup2(given[1], 1)
+        close(given[1])
+        if len(given) > 2:
+            os.dup2(given[2], 0)
+            close(given[2])
         if folder:
             os.chdir(folder)
             os.environ["TMPDIR"] = folder
         try:
-            child.lock_down(cage, bounds)
+            lock_down(steps, seal)
         except BaseException as error:
-            talk.send(f"!{type(error).__name__}: {error}".encode()[:1000])
+            os.write(link, child.refused(error))
             return
-        talk.send(b"R")
-        os.close(1)  # the first descriptor that comes takes its place
-        _, ancillary, _, _ = talk.recvmsg(1, _RIGHTS_SPACE)
-        talk.close()
-        rights = ancillary[0][2]
-        if len(rights) > 8:
-            given = int.from_bytes(rights[8:], sys.byteorder)
-            os.dup2(given, 0)
-            os.close(given)
-        child.serve(int.from_bytes(rights[4:8], sys.byteorder))
+        child.serve(link)
         code = 0
     finally:
         os._exit(code)

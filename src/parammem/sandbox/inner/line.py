@@ -1,0 +1,64 @@
+"""The worker's line to its zygote: what is ordered there, and what it reports."""
+
+from __future__ import annotations
+
+import _socket
+import os
+import select
+import struct
+import time
+
+from . import zygote
+
+
+class Line:
+    """The worker's line to its zygote, and the child that waits at its other end for a run like the last."""
+
+    def __init__(self, control: _socket.socket, jobs: int) -> None:
+        """`jobs`: the descriptor that hangs up when the main process goes away."""
+        self.control, self.jobs = control, jobs
+        self.order, self.ahead = b"", False
+        self.poller = select.poll()
+        self.poller.register(control, select.POLLIN)
+        self.poller.register(jobs, 0)
+
+    def child(self, order: bytes, deadline: float) -> list[int]:
+        """Start a run; gives the descriptors of its child: the channel, what it prints, and for a program what it
+        reads. A child that was forked ahead for a run like this one is taken."""
+        waiting = self._given(deadline) if self.ahead else []
+        self.control.send(order)
+        if waiting and order == self.order:
+            return waiting
+        for descriptor in waiting:
+            os.close(descriptor)
+        self.order = order
+        return self._given(deadline)
+
+    def _given(self, deadline: float) -> list[int]:
+        self.wait(deadline)
+        _, ancillary, _, _ = self.control.recvmsg(16, zygote.RIGHTS_SPACE)
+        if not ancillary:
+            os._exit(3)
+        data = ancillary[0][2]
+        return list(struct.unpack(f"{len(data) // 4}i", data))
+
+    def says(self, milliseconds: int) -> bool:
+        """Whether the zygote says something in this time. Ends this worker if the main process is gone."""
+        ready = self.poller.poll(milliseconds)
+        if ready and all(fd == self.jobs for fd, _ in ready):
+            os._exit(3)
+        return bool(ready)
+
+    def wait(self, deadline: float) -> None:
+        """Wait until it does. No zygote, no worker: the pool replaces both."""
+        if not self.says(max(1000, int((deadline - time.monotonic()) * 1000))):
+            os._exit(3)
+
+    def ended(self, deadline: float) -> tuple[str, int, float]:
+        """How the child ended: reason, wait status, CPU seconds."""
+        self.wait(deadline)
+        data = self.control.recv(64)
+        if len(data) != zygote.REPORT.size:
+            os._exit(3)
+        reason, self.ahead, status, cpu = zygote.REPORT.unpack(data)
+        return zygote.REASONS[reason], status, cpu
