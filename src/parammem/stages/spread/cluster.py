@@ -12,6 +12,7 @@ import math
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ def opened(params: Params, settings: RayParams, engines: Engines, judge: Domain,
         ClusterError: Ray is not installed, or there is no such cluster, or no machine of it has what a shard needs.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if settings.address == "local":
+        _bring_a_token()
     try:
         import ray
     except ImportError as error:
@@ -195,13 +198,17 @@ class _Asking:
         return [answer for answer in answers if not isinstance(answer, Exception)]
 
 
+def _bring_a_token() -> None:
+    """A secret of this process for its own cluster. Ray would keep one in the home folder, and say so in every run; it
+    reads these variables when it is imported and never again."""
+    if "ray" in sys.modules or {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
+        return
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
 def _join(ray: Any, settings: RayParams) -> None:
     quiet = {"include_dashboard": False, "logging_level": logging.ERROR, "configure_logging": False}
     if settings.address == "local":
-        # Ray would write a token into the home folder, and say so in every run.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        if "RAY_AUTH_TOKEN_PATH" not in os.environ:
-            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         ray.init(
             address="local",
             num_cpus=max(1, math.ceil(settings.cpus_per_shard * settings.shards)),
