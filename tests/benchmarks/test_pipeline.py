@@ -105,3 +105,5 @@ def test_the_pipeline_runs_on_a_benchmark_from_file_to_report(tmp_path, monkeypa
     page = (tmp_path / "reports/report.html").read_text(encoding="utf-8")
     assert "What the protocol is worth" in page
     assert "pocket world" not in page
+    assert "MATH: 4 of 10 tasks, seed 0, balanced over type, sha256" in page
+    assert "protocol <b>strict</b>" in page
