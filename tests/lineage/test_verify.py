@@ -284,3 +284,18 @@ def test_without_ledger_cache_or_git_what_is_here_is_verified(lived):
     assert verify(root).broken == ()
     flip(root / "data/validated/code.jsonl", 30)
     assert ("data/validated/code.jsonl", "validate@code") in broken(root)
+
+
+def test_two_audits_at_once_do_not_wait_for_each_other(lived, monkeypatch):
+    """A rebuild has the memory of hashes open while it brings its inputs, and for as long as its stages run."""
+    from parammem.lineage import hashes
+
+    root, _ = lived
+    monkeypatch.setattr(hashes, "SETTLED_NS", 0)
+    with hashes.Hashes(root) as one, hashes.Hashes(root) as other:
+        one.file(root / "params.yaml")
+        other.file(root / "dvc.yaml")
+        one.fact("f", "k", lambda: 1)
+        assert other.fact("f", "k", lambda: 2) == 1
+        assert other.file(root / "params.yaml")
+        assert (one.read_files, other.read_files) == (1, 1)

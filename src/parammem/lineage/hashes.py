@@ -78,7 +78,6 @@ class Hashes:
         return self.folder(path) if path.is_dir() else None
 
     def close(self) -> None:
-        self._db.commit()
         self._db.close()
 
     def __enter__(self) -> Hashes:
@@ -98,13 +97,15 @@ def _open(repo: Path | None) -> sqlite3.Connection:
     if repo is not None:
         try:
             (repo / PLACE).parent.mkdir(parents=True, exist_ok=True)
-            return _prepared(sqlite3.connect(repo / PLACE, timeout=30))
+            # Each write counts at once: a rebuild has this open for minutes, and others must be able to write then.
+            return _prepared(sqlite3.connect(repo / PLACE, timeout=30, isolation_level=None))
         except (OSError, sqlite3.Error):  # a read-only checkout, or a broken memory: do without
             pass
     return _prepared(sqlite3.connect(":memory:"))
 
 
 def _prepared(db: sqlite3.Connection) -> sqlite3.Connection:
+    db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=OFF")
     db.execute(
         "CREATE TABLE IF NOT EXISTS files (path TEXT, kind TEXT, mark TEXT, digest TEXT, PRIMARY KEY(path, kind))"
