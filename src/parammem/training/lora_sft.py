@@ -73,44 +73,53 @@ def train_lora(
         ModelMissingError: no such base model.
         AdapterError: the loss or its gradient is not finite; or `start` does not fit the recipe.
     """
-    if params.launch.processes != team.size:
-        raise ConfigError(
-            f"train.launch.processes is {params.launch.processes} and {team.size} of them train; "
-            "`parammem stage train` starts them all"
-        )
-    domain = _one_domain(rows)
+    _same_number(params, team)
+    _one_domain(rows)
     learned, held = split_held_out(rows, params.held_out)
-    learned = _select(learned, params)
     kind = chosen_device(device)
-    where, dtype = team.device(kind), weights_dtype(params, dtype)
+    where, lean = team.device(kind), lean and team.size == 1
+    ran = {"dtype": weights_dtype(params, dtype), "threads": threads, "device": kind.split(":")[0]}
+    ran |= {"prompts": prompts} if prompts else {}
     with own_settings(where, params.seed, threads), one_bar():
-        tokenizer, base, base_digest = load_base(base_model, dtype)
-        train, aside = (encode_rows(part, messages, tokenizer, base) if part else [] for part in (learned, held))
-        model = with_lora(base, params)
-        lean = lean and team.size == 1 and leans(model, params)
-        job = Job(train, aside, params, pad_id(tokenizer), str(base_model), base_digest, dtype, threads, lean)
-        recipe = {**recipe_of(params), "dtype": dtype, "threads": threads, "device": kind}
-        recipe |= {"prompts": prompts} if prompts else {}
-        before = go_on_from(model, start, params, base_digest) if start else None
-        recipe |= {"start": before.digest} if before else {}
-        result = Result(domain, learned, len(held), written_name(base_model), base_digest, recipe, Progress())
-        result = replace(result, before=before.rows) if before else result
+        model, job, result = _open(_select(learned, params), held, messages, base_model, params, ran, lean, start)
         key = _name_of(job, result)
         kept = None if finished is None else Path(finished) / key
         if kept and (adapter := whole(kept)):
             place(kept, Path(out))
             return adapter
         checkpoint = Path(checkpoints) / f"{key}.pt"
-        team.tell(job)
-        run = open_run(model, job, team, where)
-        result = replace(result, progress=fit(run, checkpoint, progress, on_step))
-        if team.size > 1:
-            result = replace(result, order=run.plan.order_csv())
+        run = open_run(model, team.tell(job), team, where)
+        order = run.plan.order_csv() if team.size > 1 else ""
+        result = replace(result, progress=fit(run, checkpoint, progress, on_step), order=order)
         adapter = publish(run.model, result, kept or Path(out), gathered(run))
     if kept:
         place(kept, Path(out))
     checkpoint.unlink(missing_ok=True)
     return adapter
+
+
+def _open(
+    learned: list[ReflectionExample],
+    held: list[ReflectionExample],
+    messages: Callable[[str], tuple[Message, ...]],
+    base_model: Path | str,
+    params: TrainParams,
+    ran: dict[str, Any],
+    lean: bool,
+    start: Path | None,
+) -> tuple[Any, Job, Result]:
+    """The base model with an adapter to train, what is to be done, and what is known of the result before it is."""
+    tokenizer, base, base_digest = load_base(base_model, ran["dtype"])
+    train, aside = (encode_rows(part, messages, tokenizer, base) if part else [] for part in (learned, held))
+    model = with_lora(base, params)
+    before = go_on_from(model, start, params, base_digest) if start else None
+    recipe = {**recipe_of(params), **ran} | ({"start": before.digest} if before else {})
+    lean = lean and leans(model, params)
+    pad, dtype, threads = pad_id(tokenizer), ran["dtype"], ran["threads"]
+    job = Job(train, aside, params, pad, str(base_model), base_digest, dtype, threads, lean)
+    domain, name = learned[0].domain, written_name(base_model)
+    result = Result(domain, learned, len(held), name, base_digest, recipe, Progress())
+    return model, job, replace(result, before=before.rows) if before else result
 
 
 def follow(team: Team, device: str = "auto", on_step: OnStep | None = None) -> None:
@@ -135,6 +144,14 @@ def follow(team: Team, device: str = "auto", on_step: OnStep | None = None) -> N
             gathered(run)
 
 
+def _same_number(params: TrainParams, team: Team) -> None:
+    if params.launch.processes != team.size:
+        raise ConfigError(
+            f"train.launch.processes is {params.launch.processes} and {team.size} of them train; "
+            "`parammem stage train` starts them all"
+        )
+
+
 def weights_dtype(params: TrainParams, dtype: str) -> str:
     """Of the frozen weights: as the engine has them, or halved."""
     return "bfloat16" if params.precision == "bf16" else dtype
@@ -156,13 +173,12 @@ def _name_of(job: Job, result: Result) -> str:
     return digest_of([tokens, provenance, made_by])[:24]
 
 
-def _one_domain(rows: Sequence[ReflectionExample]) -> str:
+def _one_domain(rows: Sequence[ReflectionExample]) -> None:
     domains = sorted({row.domain for row in rows})
     if not domains:
         raise DataError("no rows to train on: the validated reflection data is empty; look at what `validate` kept")
     if len(domains) > 1:
         raise DataError(f"rows of several domains ({', '.join(domains)}); train one adapter per domain")
-    return domains[0]
 
 
 def _select(rows: list[ReflectionExample], params: TrainParams) -> list[ReflectionExample]:
