@@ -7,6 +7,7 @@ demo` leaves it in .cache/demo. Its repository is copied, never touched.
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from parammem.lineage import answered_by, rebuild, trace_rows, verify
+from parammem.lineage import answered_by, export, rebuild, trace_rows, verify
 from tests.lineage.test_verify import broken, flip, git
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,6 +132,8 @@ def _rules(turn, facts, holds):
     assert facts["quarantined"] == turn["quarantined"]
     assert set(facts["rules"]) == {rule["rule"] for rule in report["rules"]}
     assert (facts["vouches"], facts["holds_every_row"]) == (True, True)
+    if "PARAMMEM_DEMO" not in os.environ or turn["bound"]:  # an old demo's adapters name no suite
+        assert (turn["bound"], facts["named_in_folder"]) == (report["suite_digest"], True)
 
 
 def _sharing(seen, turn, facts):
@@ -209,6 +212,24 @@ def test_a_generation_of_the_demo_is_rebuilt_bit_for_bit(seen):
     assert done.identical, done.verdict
     assert done.commit == seen.turns[1]["commit"]
     assert done.adapter == seen.turns[1]["adapter"]
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(1800)
+def test_a_bundle_about_the_champion_holds_what_only_automations_branch_has(seen, tmp_path):
+    """The person's tree has neither its data, nor its ledger, nor its decision."""
+    number = next(n for n, turn in enumerate(seen.turns, 1) if turn["answer"] == "promote")
+    done = export(seen.repo, f"v{number}", tmp_path / "bundle")
+    assert {"ledger/events.jsonl", "adapter/rows.txt", "validation/report.json"} <= set(done.files)
+    assert any(name.startswith("decision/") for name in done.files)
+    weights = (tmp_path / "bundle/adapter/adapter_model.safetensors").read_bytes()
+    assert hashlib.sha256(weights).hexdigest() == seen.turns[number - 1]["adapter"]
+    check = [sys.executable, "-I", "verify.py", "--key", done.key]
+    assert subprocess.run(check, cwd=tmp_path / "bundle", capture_output=True).returncode == 0
+    flip(tmp_path / "bundle/validation/report.json", 100)
+    tampered = subprocess.run(check, cwd=tmp_path / "bundle", capture_output=True, text=True)
+    assert tampered.returncode != 0
+    assert "validation/report.json" in tampered.stdout + tampered.stderr
 
 
 @pytest.fixture

@@ -98,6 +98,7 @@ class Witness:
             experience=self._files(data / "experience"),
             fresh=self._files(data / "fresh"),
             report=json.loads(self._git("show", f"{commit}:reports/validation/{self.domain}.json")),
+            bound=self._bound(models / self.domain / "validation.json"),
             quarantined=len(_rows(data / "quarantine" / f"{self.domain}.jsonl")),
             judged=self._judged(commit),
             asked=self._asked(data),
@@ -113,6 +114,11 @@ class Witness:
         self._commit = self._git("rev-parse", f"refs/heads/{self.branch}")
         tags = sorted(self._git("tag", "--list").split())
         self._write("rollback", said=said, champion=before, head=self._commit, tags=tags)
+
+    @staticmethod
+    def _bound(file: Path) -> str:
+        """The suite that the adapter's folder names; empty for adapters from before it named one."""
+        return str(json.loads(file.read_text(encoding="utf-8"))["suite_digest"]) if file.is_file() else ""
 
     def _by_season(self, rows: list[dict[str, Any]]) -> dict[str, int]:
         """Season → its rows; 0 for those of tasks that the driver never dropped, which are the pipeline's own."""

@@ -125,10 +125,15 @@ def read_life(repo: Path) -> Life:
     Automation commits to a branch of its own: where a branch's ledger continues the working tree's, it is read to its
     end.
     """
+    return walk(ledger_bytes(repo))
+
+
+def ledger_bytes(repo: Path) -> bytes:
+    """The ledger that `read_life` reads; empty if there is none."""
     path = repo / LEDGER
     data = path.read_bytes() if path.is_file() else b""
     longer = [found for found in branch_ledgers(repo).values() if found.startswith(data)]
-    return walk(max([data, *longer], key=len))
+    return max([data, *longer], key=len)
 
 
 def branch_ledgers(repo: Path) -> dict[str, bytes]:
@@ -167,14 +172,17 @@ def walk(data: bytes) -> Life:
 
 def read_decision(repo: Path, digest: str) -> Decision | None:
     """The record of a decision, if it is there (in the tree, or else on a branch) and is what its name says."""
-    path = f"{DECISIONS}/{digest}.json"
     try:
-        there = (repo / path).is_file()
-        data = (repo / path).read_bytes() if there else _on_a_branch(repo, path)
-        found = Decision.model_validate_json(data or b"")
+        found = Decision.model_validate_json(decision_bytes(repo, digest) or b"")
     except (OSError, ValidationError):
         return None
     return found if found.digest == digest else None
+
+
+def decision_bytes(repo: Path, digest: str) -> bytes | None:
+    """The file of a decision, from the tree or else from a branch, whatever it holds."""
+    path = f"{DECISIONS}/{digest}.json"
+    return (repo / path).read_bytes() if (repo / path).is_file() else _on_a_branch(repo, path)
 
 
 def _on_a_branch(repo: Path, path: str) -> bytes | None:

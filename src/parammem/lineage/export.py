@@ -14,7 +14,7 @@ from parammem.core.record import Record
 from parammem.errors import LineageError
 from parammem.lineage import bundle_verifier
 from parammem.lineage.datasets import row_hashes
-from parammem.lineage.events import DECISIONS, LEDGER, Life, read_life
+from parammem.lineage.events import Life, decision_bytes, ledger_bytes, read_life
 from parammem.lineage.graph import graph_svg
 from parammem.lineage.hashes import files_below
 from parammem.lineage.history import History
@@ -137,13 +137,14 @@ def _records(subject: Subject) -> dict[str, bytes]:
 def _decisions(repo: Path, life: Life, subject: Subject) -> dict[str, bytes]:
     """The ledger, and the decisions about the adapter."""
     found = {}
-    if (repo / LEDGER).is_file():
-        found["ledger/events.jsonl"] = (repo / LEDGER).read_bytes()
+    ledger = ledger_bytes(repo)
+    if ledger:
+        found["ledger/events.jsonl"] = ledger
     for event in life.of(subject.adapter.digest):
         if isinstance(event.fact, Decided):
-            path = repo / DECISIONS / f"{event.fact.decision}.json"
-            if path.is_file():
-                found[f"decision/{path.name}"] = path.read_bytes()
+            data = decision_bytes(repo, event.fact.decision)
+            if data is not None:
+                found[f"decision/{event.fact.decision}.json"] = data
     return found
 
 
