@@ -15,7 +15,7 @@ import time
 from collections import namedtuple
 from typing import Any
 
-from . import child, landlock, namespaces, scratch, seccomp, wire
+from . import child, landlock, namespaces, scratch, seccomp, text, wire
 from .cage import Cage, Step, inherit, lock_down, steps_of
 from .watch import cpu_clock, watch
 
@@ -134,6 +134,7 @@ def _main(control: _socket.socket, level: str, spaces: list[str], hidden: list[s
         control.send(wire.encode({"ready": False, "why": str(error.strerror or error)}))
         return
     layers = {"namespaces": spaces, "hidden": hidden, "landlock_abi": landlock.abi(), "uid": cages[0].uid}
+    text.enlarge()
     control.send(wire.encode({"ready": True, "why": "", **layers}))
     _serve(control, cages)
 

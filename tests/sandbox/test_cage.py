@@ -1,0 +1,89 @@
+"""A candidate is never sent to a child that has not said that it is locked down."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+import pytest
+
+from parammem.sandbox import Limits
+from parammem.sandbox.inner import child
+from parammem.sandbox.inner.cage import lock_down
+from parammem.sandbox.inner.conversation import Conversation
+
+
+class _Line:
+    """A line to no zygote: the test plays the child at the other end of the channel."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = socket.socketpair()
+        self.jobs, self._keep = os.pipe()
+        self.control = self
+        self.sent: list[bytes] = []
+
+    def child(self, order: bytes, deadline: float) -> list[int]:
+        return [self.ours.detach(), os.memfd_create("stdout")]
+
+    def send(self, word: bytes) -> None:
+        self.sent.append(word)
+
+    def says(self, milliseconds: int) -> bool:
+        return True
+
+    def ended(self, deadline: float) -> tuple[str, int, float]:
+        return "", 0, 0.0
+
+    def close(self) -> None:
+        self.theirs.close()
+        os.close(self.jobs)
+        os.close(self._keep)
+
+
+def heard(said: bytes, stays: bool) -> tuple[bytes, list[Any]]:
+    """What a child that says this is sent, and the outcome of a call of it."""
+    line = _Line()
+    try:
+        line.theirs.sendall(said)
+        if not stays:
+            line.theirs.shutdown(socket.SHUT_WR)
+        with Conversation(line, Limits().model_dump()) as talk:  # pyright: ignore[reportArgumentType]
+            talk.load("def f(): return 'the candidate'", "f")
+            line.theirs.setblocking(False)
+            try:
+                sent = line.theirs.recv(1000)
+            except BlockingIOError:
+                sent = b""
+            line.theirs.shutdown(socket.SHUT_RDWR)
+            row = talk.listen() or talk.last_row()
+        return sent, row
+    finally:
+        line.close()
+
+
+def test_a_child_that_is_locked_down_gets_the_candidate():
+    sent, _ = heard(child.LOCKED, stays=True)
+    assert b"the candidate" in sent
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_child_that_could_not_be_locked_down_gets_nothing_and_says_why(stays: bool):
+    sent, row = heard(child.refused(OSError("no Landlock")), stays)
+    assert sent == b""
+    assert (row[0], row[3]) == ("refused", "OSError: no Landlock")
+
+
+def test_a_child_that_dies_before_it_is_locked_down_gets_nothing():
+    sent, row = heard(b"", stays=False)
+    assert sent == b""
+    assert row[0] == "refused"
+    assert "died" in row[3]
+
+
+def test_the_first_step_that_fails_ends_the_locking_down():
+    done: list[int] = []
+    steps = [("one", done.append, (1,)), ("two", len, ("failed",)), ("three", done.append, (3,))]
+    with pytest.raises(OSError, match="two refused"):
+        lock_down(steps, None)  # pyright: ignore[reportArgumentType]
+    assert done == [1]
