@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,9 +29,11 @@ from tests.engines.local_server import LocalServer
 from tests.stages.arena import ROOT
 from tests.tiny import make_tiny_model
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2700)]
+PATIENCE = 2400
+"""Seconds for one command; a quiet machine takes minutes."""
 HUB, COMMIT, TEACHER = "someone/tiny", "0123456789abcdef0123456789abcdef01234567", "a-teacher"
-EVAL, TRAIN = 20, 40
+EVAL, TRAIN = 20, 30
 REAL = {
     "code": ("humaneval", "humaneval/HumanEval.jsonl.gz", "mbpp", "mbpp/mbpp.jsonl"),
     "math": ("math", "math/test.jsonl", "gsm8k", "gsm8k/test.jsonl"),
@@ -151,8 +154,16 @@ class Clone:
         }
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Stages of a `dvc` that was given up go with it."""
         whole = [sys.executable, "-m", *command]
-        return subprocess.run(whole, cwd=self.folder, env=self.settings, capture_output=True, text=True, timeout=1200)
+        streams: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+        process = subprocess.Popen(whole, cwd=self.folder, env=self.settings, **streams)
+        try:
+            out, err = process.communicate(timeout=PATIENCE)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        return subprocess.CompletedProcess(whole, process.returncode, out, err)
 
     def apply(self, profile: str, changes: dict[str, Any] | None = None) -> None:
         applied = self.run("parammem.cli", "profile", "apply", profile)
