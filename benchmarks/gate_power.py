@@ -44,6 +44,12 @@ def night(rng: np.random.Generator, tasks: int, gain: float, runs: int = 1) -> E
     room = easy * (1 - easy)
     better = np.clip(easy + gain * room / room.mean(), 0, 1)
     champion, challenger = rng.binomial(runs, easy), rng.binomial(runs, better)
+    return _evidence(champion, challenger, runs)
+
+
+def _evidence(champion: np.ndarray, challenger: np.ndarray, runs: int) -> Evidence:
+    """Two arms on the same tasks, the first two thirds of which are the anchor."""
+    tasks = len(champion)
     cut = round(tasks * (1 - FRESH))
     parts = {"anchor": slice(0, cut), "fresh": slice(cut, tasks)}
     return Evidence(
@@ -62,6 +68,27 @@ def night(rng: np.random.Generator, tasks: int, gain: float, runs: int = 1) -> E
             for name, part in parts.items()
         ),
     )
+
+
+def two_challengers(seed: int, nights: int, tasks: int, rule: Rule) -> int:
+    """One history in which two challengers, both as good as the champion, meet it every night on the same tasks. They
+    give the same answer to half of the tasks, as two that were trained on the same rows do.
+
+    Returns:
+        The night of the first promotion; 0: never.
+    """
+    rng = np.random.default_rng(seed)
+    looks = 0
+    for number in range(1, nights + 1):
+        easy = rng.beta(0.9, 1.1, tasks)
+        champion, first, fresh = (rng.binomial(1, easy) for _ in range(3))
+        second = np.where(rng.random(tasks) < 0.5, first, fresh)
+        for challenger in (first, second):
+            decision = decide(_evidence(champion, challenger, 1), rule, looks)
+            looks += decision.budget.paid
+            if decision.answer == "promote":
+                return number
+    return 0
 
 
 def live(seed: int, nights: int, tasks: int, gain: float, rule: Rule, runs: int = 1) -> Life:
@@ -111,6 +138,8 @@ def main() -> None:
     won = [life.gate for life in better]
     soon, first = share(won, 10), share(won, 1)
     print(f"A/B, {100 * asked.gain:+.0f} points: promoted within 10 nights {soon:.1%}, in the first {first:.1%}")
+    both = [two_challengers(seed, asked.nights, asked.tasks, rule) for seed in range(asked.histories)]
+    print(f"A/A, two challengers a night: false promotion {share(both, asked.nights):.1%}")
     print(f"looks paid for: A/A mean {np.mean([life.looks for life in same]):.1f} of {asked.nights}")
     for look in (1, 10, 60, 365):
         alpha = alpha_of_look(look, rule.alpha)

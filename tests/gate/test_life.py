@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.gate_power import night, share, simulate
+from benchmarks.gate_power import night, share, simulate, two_challengers
 from parammem.gate import Rule, decide
 
 
@@ -18,6 +18,13 @@ def test_at_most_5_of_100_histories_without_a_difference_ever_promote():
     assert share([life.nightly_05 for life in lives], 60) > 0.5
     # It is no gate that never looks: nearly every night was paid for.
     assert sum(life.looks for life in lives) > 0.9 * 200 * 60
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(900)
+def test_two_challengers_a_night_do_not_wear_out_the_budget():
+    nights = [two_challengers(seed, nights=60, tasks=600, rule=Rule()) for seed in range(200)]
+    assert share(nights, 60) <= 0.05
 
 
 @pytest.mark.integration

@@ -16,7 +16,7 @@ SOLVED = {"a": (50, 30), "b": (80, 35), "c": (30, 38)}
 """Adapter → tasks of 100 that it solves on the anchor and on the fresh slice."""
 
 
-def decision(adapter: str, champion: str) -> Decision:
+def decision(adapter: str, champion: str, start: str = "") -> Decision:
     def outcomes(name, place: int) -> SliceOutcomes:
         counts = {"none": 20, "challenger": SOLVED[adapter][place]}
         counts |= {"champion": SOLVED[champion][place]} if champion else {}
@@ -25,7 +25,9 @@ def decision(adapter: str, champion: str) -> Decision:
 
     seen = (guards.tokens(100.0, 123.4, 2.0), guards.diversity(2.0, 1.75, 0.5, 1.2))
     slices = (outcomes("anchor", 0), outcomes("fresh", 1))
-    return decide(Evidence(domain="code", champion=champion, challenger=adapter, slices=slices, guards=seen), Rule(), 0)
+    evidence = Evidence(domain="code", champion=champion, challenger=adapter, slices=slices, guards=seen)
+    inputs = {"continued from": start} if start else {}
+    return decide(evidence.model_copy(update={"inputs": inputs}), Rule(), 0)
 
 
 def history() -> tuple[list[Event], dict[str, Decision]]:
@@ -33,7 +35,7 @@ def history() -> tuple[list[Event], dict[str, Decision]]:
     records: dict[str, Decision] = {}
     facts: list = []
     for number, (adapter, champion) in enumerate((("a", ""), ("b", "a"), ("c", "b")), 1):
-        made = decision(adapter, champion)
+        made = decision(adapter, champion, start="b" if adapter == "c" else "")
         records[made.digest] = made
         facts += [ingest(f"batch {number}", 10 * number), train(adapter, 100 * number)]
         facts.append(publish(adapter, number, "candidate"))
@@ -106,3 +108,10 @@ def test_table_and_chart_show_every_generation(tmp_path):
     assert lines[1].rstrip().endswith("champion")
     chart(found, tmp_path / "generations.png")
     assert (tmp_path / "generations.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_who_was_trained_on_from_a_champion_is_told_from_who_started_from_the_base():
+    events, records = history()
+    found = generations(events, records.__getitem__, "code")
+    assert [one.start for one in found] == ["", "", "v2"]
+    assert "from v2" in as_text(found)

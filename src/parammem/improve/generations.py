@@ -6,7 +6,7 @@ A pure function over the ledger and its decisions, a table in words, and one cha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ class Generation(Record):
     """Distinct pieces of advice per task; None if nobody counted."""
     tokens: float | None
     """Tokens written per task; None if nobody counted."""
+    start: str
+    """Version of the champion that it was trained on from; empty: it was retrained from the base."""
     seconds: float
     """From its newest experience to the decision."""
     left_later: str
@@ -89,6 +91,7 @@ def generations(events: Sequence[Event], decision: Callable[[str], Decision], do
                     slices=slices,
                     diversity=_seen(record, "diversity"),
                     tokens=_seen(record, "tokens"),
+                    start=_start(record, numbers),
                     seconds=_seconds(last_ingest, event.time),
                     left_later=_left(events, domain, numbers.get(fact.challenger, 0)),
                     reigned=reigning == numbers.get(fact.challenger, 0),
@@ -115,6 +118,11 @@ def _seen(decision: Decision, guard: str) -> float | None:
     return float(match[1]) if match else None
 
 
+def _start(decision: Decision, numbers: Mapping[str, int]) -> str:
+    adapter = decision.inputs.get("continued from", "")
+    return f"v{numbers.get(adapter, 0)}" if adapter else ""
+
+
 def _seconds(start: str, end: str) -> float:
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() if start else 0.0
 
@@ -136,6 +144,7 @@ def as_text(found: Sequence[Generation]) -> str:
 def _line(one: Generation) -> str:
     parts = [_shares(one.slices.get(name)) for name in ("anchor", "fresh")]
     end = "  champion" if one.reigned else f"  rolled back: {one.left_later}" if one.left_later else ""
+    end = f"  from {one.start}{end}" if one.start else end
     diversity = "–" if one.diversity is None else f"{one.diversity:.2f}"
     tokens = "–" if one.tokens is None else f"{one.tokens:.0f}"
     return (
@@ -185,6 +194,7 @@ def _draw_slice(axis: Any, found: Sequence[Generation], name: str) -> None:
         axis.scatter([one.number for one in marked], points, marker=mark, c=colour, s=90, zorder=3, label=answer)
     for one in having:
         note = "rolled back" if one.left_later else "champion" if one.reigned else ""
+        note = f"{note} (from {one.start})".strip() if one.start else note
         axis.annotate(note, (one.number, 100 * one.slices[name].challenger), xytext=(0, 9), textcoords="offset points")
     axis.set(title=f"{name} slice", xlabel="generation", ylabel="solved, %", ylim=(0, 105), xticks=x)
 
