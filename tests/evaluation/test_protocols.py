@@ -58,6 +58,8 @@ def test_page_and_terminal_show_it_only_where_there_is_something_to_compare():
     report, alone = build_report(inputs_of(*OTHERS)), build_report(inputs_of())
     assert "What the protocol is worth" in report.html
     assert "Code: protocols side by side" in report.table
+    assert "…" not in report.table.split("side by side")[1].split("Paired")[0], "no head and no cell is cut off"
+    assert "25.0% (5.0)" in report.table
     assert max(map(len, report.table.splitlines())) <= 118
     assert protocols_of(inputs_of()) == []
     assert "What the protocol is worth" not in alone.html

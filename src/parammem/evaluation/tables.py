@@ -94,7 +94,7 @@ def comparisons_table(compared: Sequence[Comparison]) -> Table:
 
 
 def reflectors_table(inputs: ReportInputs, tree: Tree) -> Table:
-    """Advice accuracy and diversity, one row per domain and reflector; of prose, which claims nothing, how varied it is."""
+    """Advice accuracy and diversity per domain and reflector; of prose, which claims nothing, how varied it is."""
     head = [
         "domain",
         "reflector",
@@ -150,6 +150,8 @@ def correlation_table(inputs: ReportInputs, tree: Tree) -> Table:
     rows = []
     for domain in domains_of(inputs):
         for measure, found in (find(tree, domain, "diversity", "with_success") or {}).items():
+            if "pearson" not in found and inputs.benchmarks:  # prose claims nothing, so nothing varies
+                continue
             if "pearson" not in found:
                 rows.append(
                     [DOMAIN_NAMES.get(domain, domain), names[measure], "constant", "–", "–", "–", str(found["n"])]
@@ -177,7 +179,7 @@ def table_text(inputs: ReportInputs, tree: Tree, compared: Sequence[Comparison])
     for domain in domains_of(inputs):
         _print(console, DOMAIN_NAMES.get(domain, domain), arms_table(inputs, tree, domain))
     for name, table in protocol_tables(inputs):
-        _print(console, f"{name}: protocols side by side", table)
+        _print(console, f"{name}: protocols side by side, solved (attempts per task)", _paired(table))
     _print(console, "Paired comparisons", comparisons_table(compared))
     _print(console, "The reflectors", reflectors_table(inputs, tree))
     _print(console, "Bayes floor and ceilings", ceilings_table(inputs, tree))
@@ -213,6 +215,15 @@ def _csv(head: list[str], rows: Sequence[Sequence[Any]]) -> str:
     writer.writerow(head)
     writer.writerows(rows)
     return out.getvalue()
+
+
+def _paired(table: Table) -> Table:
+    """A table of protocols with one column for each, as narrow as a terminal wants it."""
+    head, rows = table
+    names = [name.removesuffix(": solved") for name in head[1::2]]
+    return [head[0], *names], [
+        [row[0], *(f"{solved} ({calls})" for solved, calls in zip(row[1::2], row[2::2], strict=True))] for row in rows
+    ]
 
 
 def _print(console: Any, title: str, table: Table) -> None:
