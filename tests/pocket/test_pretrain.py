@@ -12,10 +12,11 @@ import pytest
 
 from parammem.engines.base import chat
 from parammem.pocket.mixture import DRILL, FORMS, advice_text, draw_recital, draw_text
-from parammem.pocket.recipe import POCKET_1M, POCKET_4M, POCKET_TINY, recipe_digest
+from parammem.pocket.recipe import POCKET_1M, POCKET_4M, POCKET_250K, POCKET_TINY, RECIPES, recipe_digest
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "pocket-1m"
+COMMITTED = ("pocket-1m", "pocket-250k")
 
 
 def test_the_mixture_has_every_form_in_its_share_and_is_deterministic():
@@ -110,29 +111,33 @@ def test_a_killed_run_goes_on_from_its_checkpoint_and_gives_the_same_model(tmp_p
     assert set(record["curves"][0]) >= set(FORMS)
 
 
-def test_the_two_sizes_have_about_one_and_four_million_parameters():
+def test_the_sizes_have_about_the_parameters_that_their_names_say():
     def parameters(recipe):
         block = 4 * recipe.hidden**2 + 3 * recipe.hidden * recipe.feed_forward
         return recipe.layers * block + recipe.vocabulary * recipe.hidden
 
     assert 0.8e6 < parameters(POCKET_1M) < 1.2e6
     assert 3.5e6 < parameters(POCKET_4M) < 4.8e6
+    assert 2.3e5 < parameters(POCKET_250K) < 2.9e5
 
 
-def test_the_committed_model_is_that_of_the_current_recipe():
-    record = json.loads((MODEL / "recipe.json").read_text())
-    assert record["recipe_digest"] == recipe_digest(POCKET_1M), (
+@pytest.mark.parametrize("name", COMMITTED)
+def test_a_committed_model_is_that_of_the_current_recipe(name):
+    record = json.loads((ROOT / "models" / name / "recipe.json").read_text())
+    assert record["recipe_digest"] == recipe_digest(RECIPES[name]), (
         "the recipe changed: run `make pocket` and commit the model"
     )
 
 
-def test_the_committed_model_is_small_bf16_and_complete():
+@pytest.mark.parametrize("name", COMMITTED)
+def test_a_committed_model_is_small_bf16_and_complete(name):
     from safetensors import safe_open
 
-    files = {path.name for path in MODEL.iterdir()}
+    folder = ROOT / "models" / name
+    files = {path.name for path in folder.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja", "scores.json"} <= files
-    assert sum(path.stat().st_size for path in MODEL.iterdir()) < 12 * 2**20
-    with safe_open(MODEL / "model.safetensors", "np") as weights:
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 12 * 2**20
+    with safe_open(folder / "model.safetensors", "np") as weights:
         assert {weights.get_slice(key).get_dtype() for key in weights.keys()} == {"BF16"}  # noqa: SIM118
 
 
