@@ -6,14 +6,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 import pytest
@@ -71,12 +76,12 @@ def cost(project: Path, stage: str) -> dict[str, Any]:
 class Spread:
     """A stage on a local cluster in a process of its own; `kill_when` kills one worker that has a shard."""
 
-    def __init__(self, project: Path, stage: str) -> None:
+    def __init__(self, project: Path, stage: str, **variables: str) -> None:
         # Ray gives workers the lowest priority; beside other work on a small machine they would hardly move.
         self._process = subprocess.Popen(
             command("stage", stage, "--domain", DOMAIN),
             cwd=project,
-            env={**environment(), "RAY_worker_niceness": "0"},
+            env={**environment(), "RAY_worker_niceness": "0", **variables},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -89,12 +94,16 @@ class Spread:
         self._seen |= set(psutil.Process(self._process.pid).children(recursive=True))
         return [one for one in self._seen if _title(one).startswith("ray::parammem shard")]
 
-    def kill_when(self, reached: Callable[[], bool]) -> int:
+    def reached(self, point: Callable[[], bool]) -> bool:
+        """Wait for it. False: the stage was over first."""
         end = time.monotonic() + PATIENCE
-        while self._process.poll() is None and not (reached() and self.workers()):
-            assert time.monotonic() < end, "the stage neither ended nor got to the point to kill a worker at"
+        while self._process.poll() is None and not point():
+            assert time.monotonic() < end, "the stage neither ended nor got to the point to kill something at"
             time.sleep(0.005)
-        assert self._process.poll() is None, self._process.communicate()[1]
+        return self._process.poll() is None
+
+    def kill_when(self, point: Callable[[], bool]) -> int:
+        assert self.reached(lambda: point() and bool(self.workers())), self._process.communicate()[1]
         victim = min(self.workers(), key=lambda one: one.pid).pid
         os.kill(victim, signal.SIGKILL)
         return victim
@@ -205,6 +214,83 @@ def test_a_worker_that_is_lost_again_and_again_ends_the_stage_with_what_to_do(pr
 def fresh_params(project: Path) -> Path:
     write_params(project, **SMALL)
     return project
+
+
+class Machines:
+    """A cluster of two machines, as far as Ray can tell: each has a raylet and one processor."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # paths of sockets must be short
+        self.secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        self._seen: set[psutil.Process] = set()
+
+    def __enter__(self) -> Self:
+        head = ["--head", f"--port={self.port}", "--include-dashboard=false", f"--temp-dir={self.folder}"]
+        try:
+            self.address = self._start(*head)
+            self._start(f"--address={self.address}")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        mine = self._mine()
+        for one in mine:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(mine, timeout=20)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def lose_the_second(self) -> None:
+        """Without a word to anybody, as when the power fails."""
+        second = max(self._raylets(), key=lambda one: one.create_time())
+        for one in [second, *second.children(recursive=True)]:
+            one.kill()
+
+    def _mine(self) -> set[psutil.Process]:
+        """Ray's processes have the folder among their arguments; workers are children of such a process."""
+        named = {one for one in psutil.process_iter() if str(self.folder) in _title(one)} | self._seen
+        found = set(named)
+        for one in named:
+            with suppress(psutil.NoSuchProcess):
+                found |= set(one.children(recursive=True))
+        return found
+
+    def _raylets(self) -> set[psutil.Process]:
+        return {one for one in self._seen if "raylet/raylet" in _title(one)}
+
+    def _start(self, *arguments: str) -> str:
+        """The address that Ray gives the head."""
+        done = subprocess.run(
+            [Path(sys.executable).with_name("ray"), "start", *arguments, "--num-cpus=1", "--disable-usage-stats"],
+            env={**environment(), "RAY_worker_niceness": "0", **self.secret},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        self._seen |= self._mine()
+        assert done.returncode == 0, done.stdout + done.stderr
+        found = re.search(r"Local node IP: (\S+)", done.stdout + done.stderr)
+        assert found
+        return f"{found[1]}:{self.port}"
+
+
+def test_a_machine_lost_in_the_middle_changes_no_byte_either(alone, prepared, tmp_path):
+    if alone.stage != "collect":
+        pytest.skip("one stage is enough: the others differ in what a shard holds")
+    with Machines() as machines:
+        project = fresh(prepared, tmp_path / "project", "collect", ray=LOCAL | {"address": machines.address})
+        run = Spread(project, "collect", **machines.secret)
+        assert run.reached(lambda: len(recorded(project)) >= len(alone.made) // 4)
+        machines.lose_the_second()
+        err = run.ended()
+    assert re.search(r"the worker \d+ on \S+ was lost", err), err
+    assert snapshot(project, *OUTS["collect"]) == alone.files
+    assert sorted(recorded(project)) == sorted(alone.made)
 
 
 def test_a_bad_address_ends_the_command_with_the_clusters_exit_code(prepared, tmp_path):

@@ -225,7 +225,8 @@ def _join(ray: Any, settings: RayParams) -> None:
         raise ClusterError(
             f"no Ray cluster at engine.ray.address {settings.address!r}: {reason} This machine must be part of the "
             "cluster: `ray start --head` makes one, `ray start --address=HOST:PORT` joins one with the same versions "
-            "of Ray and Python, `ray status` shows it; or take the address local"
+            "of Ray and Python, `ray status` shows it, RAY_AUTH_MODE=token is needed where it has a token; or take the "
+            "address local"
         ) from error
 
 
