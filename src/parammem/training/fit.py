@@ -64,6 +64,10 @@ class Run:
     def weights(self) -> dict[str, Any]:
         return trainable(self.model)
 
+    def order(self) -> str:
+        """Who learns from which rows at each step, as CSV; empty where one process learns from all."""
+        return self.plan.order_csv() if self.team.size > 1 else ""
+
     def precision(self) -> AbstractContextManager[Any]:
         import torch
 

@@ -58,8 +58,7 @@ def train_lora(
         base_model: a Hugging Face folder, or a hub name.
         checkpoints: a folder outside every stage's outs, for runs that were killed.
         dtype: of the base weights, unless `params.precision` is bf16; the adapter is always trained in float32.
-        threads: CPU threads. Sums are split by thread, so another number gives other bits; a fixed one gives the
-            same adapter on machines with more cores.
+        threads: CPU threads. Sums are split by thread, so another number gives other bits.
         finished: a folder outside every stage's outs that keeps the adapter once more: a later call that would make
             this very adapter takes it from there. Whoever trained several removes it when all are there.
         lean: allow the lean forward for models it fits. False: always PEFT's own.
@@ -73,15 +72,13 @@ def train_lora(
         ModelMissingError: no such base model.
         AdapterError: the loss or its gradient is not finite; or `start` does not fit the recipe.
     """
-    _same_number(params, team)
-    _one_domain(rows)
-    learned, held = split_held_out(rows, params.held_out)
+    learned, held = _parts(rows, params, team)
     kind = chosen_device(device)
     where, lean = team.device(kind), lean and team.size == 1
-    ran = {"dtype": weights_dtype(params, dtype), "threads": threads, "device": kind.split(":")[0]}
+    ran: dict[str, Any] = {"dtype": weights_dtype(params, dtype), "threads": threads, "device": kind.split(":")[0]}
     ran |= {"prompts": prompts} if prompts else {}
     with own_settings(where, params.seed, threads), one_bar():
-        model, job, result = _open(_select(learned, params), held, messages, base_model, params, ran, lean, start)
+        model, job, result = _open(learned, held, messages, base_model, params, ran, lean, start)
         key = _name_of(job, result)
         kept = None if finished is None else Path(finished) / key
         if kept and (adapter := whole(kept)):
@@ -89,8 +86,7 @@ def train_lora(
             return adapter
         checkpoint = Path(checkpoints) / f"{key}.pt"
         run = open_run(model, team.tell(job), team, where)
-        order = run.plan.order_csv() if team.size > 1 else ""
-        result = replace(result, progress=fit(run, checkpoint, progress, on_step), order=order)
+        result = replace(result, progress=fit(run, checkpoint, progress, on_step), order=run.order())
         adapter = publish(run.model, result, kept or Path(out), gathered(run))
     if kept:
         place(kept, Path(out))
@@ -144,14 +140,6 @@ def follow(team: Team, device: str = "auto", on_step: OnStep | None = None) -> N
             gathered(run)
 
 
-def _same_number(params: TrainParams, team: Team) -> None:
-    if params.launch.processes != team.size:
-        raise ConfigError(
-            f"train.launch.processes is {params.launch.processes} and {team.size} of them train; "
-            "`parammem stage train` starts them all"
-        )
-
-
 def weights_dtype(params: TrainParams, dtype: str) -> str:
     """Of the frozen weights: as the engine has them, or halved."""
     return "bfloat16" if params.precision == "bf16" else dtype
@@ -173,12 +161,22 @@ def _name_of(job: Job, result: Result) -> str:
     return digest_of([tokens, provenance, made_by])[:24]
 
 
-def _one_domain(rows: Sequence[ReflectionExample]) -> None:
+def _parts(
+    rows: Sequence[ReflectionExample], params: TrainParams, team: Team
+) -> tuple[list[ReflectionExample], list[ReflectionExample]]:
+    """(rows to learn, rows held out). Raises ConfigError and DataError as `train_lora` says."""
+    if params.launch.processes != team.size:
+        raise ConfigError(
+            f"train.launch.processes is {params.launch.processes} and {team.size} of them train; "
+            "`parammem stage train` starts them all"
+        )
     domains = sorted({row.domain for row in rows})
     if not domains:
         raise DataError("no rows to train on: the validated reflection data is empty; look at what `validate` kept")
     if len(domains) > 1:
         raise DataError(f"rows of several domains ({', '.join(domains)}); train one adapter per domain")
+    learned, held = split_held_out(rows, params.held_out)
+    return _select(learned, params), held
 
 
 def _select(rows: list[ReflectionExample], params: TrainParams) -> list[ReflectionExample]:
