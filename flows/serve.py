@@ -71,16 +71,37 @@ def serve(given: argparse.Namespace) -> None:
     # Imported here: Prefect reads PREFECT_API_URL when it is imported.
     from prefect import serve as serve_all
 
-    from flows.watch import EVERY, watch
-
     root, stop = Path(given.root).resolve(), threading.Event()
     if "improve" in given.only:
-        threading.Thread(target=watch, args=(root, EVERY, stop), daemon=True).start()
+        threading.Thread(target=watch_when_served, args=(root, stop), daemon=True).start()
     try:
         # limit=1: two runs would only wait for each other's lock.
         serve_all(*deployments(given, str(root)), limit=1, print_starting_message=False)
     finally:
         stop.set()
+
+
+def watch_when_served(root: Path, stop: threading.Event) -> None:
+    """Watch the inbox as soon as the server has the trigger that answers: what is told before that starts nothing."""
+    from flows.watch import EVERY, watch
+
+    while not stop.is_set() and not has_trigger("improve/scheduled"):
+        stop.wait(1)
+    watch(root, EVERY, stop)
+
+
+def has_trigger(deployment: str) -> bool:
+    """Whether the server knows this deployment, and an automation that starts it."""
+    from httpx import HTTPError
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        with get_client(sync_client=True) as client:
+            found = client.read_deployment_by_name(deployment)
+            return bool(client.read_resource_related_automations(f"prefect.deployment.{found.id}"))
+    except (ObjectNotFound, HTTPError):
+        return False
 
 
 def deployments(given: argparse.Namespace, root: str) -> list[Any]:

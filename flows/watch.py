@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
+import time
 from pathlib import Path
 
 from flows import ROOT
@@ -17,6 +18,9 @@ from parammem.errors import ParamMemError
 ARRIVED = "parammem.inbox.arrived"
 RESOURCE = "parammem.inbox"
 EVERY = 10.0
+AGAIN = 600.0
+"""Seconds after which a file that still lies there is told of once more: an event can be lost, with a server that is
+restarted for one."""
 
 
 def main() -> int:
@@ -35,17 +39,19 @@ def main() -> int:
 
 
 def watch(root: Path, every: float, stop: threading.Event) -> None:
-    """Look again and again; tell once of each file that has come and is whole."""
-    known: set[str] = set()
+    """Look again and again; tell of each file that has come and is whole, and of what has been there for long."""
+    told: dict[str, float] = {}
     while not stop.is_set():
         try:
             here = names(root)
         except (ParamMemError, OSError) as error:  # a params file that is being written, say: the next look will tell
             print(f"the inbox cannot be looked into: {error}", file=sys.stderr, flush=True)
-            here = known
-        if here - known:
-            tell(root, sorted(here - known))
-        known = here
+            here = set(told)
+        now = time.monotonic()
+        new = {name for name in here if now - told.get(name, -AGAIN) >= AGAIN}
+        if new:
+            tell(root, sorted(new))
+        told = {name: now if name in new else told[name] for name in here}
         stop.wait(every)
 
 
