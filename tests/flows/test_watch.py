@@ -1,0 +1,53 @@
+"""Facts about the event on new data."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from flows import watch as watching
+
+
+class Looks:
+    """The inbox at each look, a clock that a look moves on, and what was told of."""
+
+    def __init__(self, monkeypatch, looks: list[set[str]], seconds: float) -> None:
+        self.told: list[list[str]] = []
+        self.stop = threading.Event()
+        self._left, self._now, self._seconds = list(looks), 0.0, seconds
+        monkeypatch.setattr(watching, "names", lambda _: self._look())
+        monkeypatch.setattr(watching, "tell", lambda _, new: self.told.append(new))
+        monkeypatch.setattr(watching.time, "monotonic", lambda: self._now)
+
+    def _look(self) -> set[str]:
+        self._now += self._seconds
+        if len(self._left) == 1:
+            self.stop.set()
+        found = self._left.pop(0)
+        if found == {"broken"}:
+            raise OSError("no such folder")
+        return found
+
+    def run(self) -> list[list[str]]:
+        watching.watch(Path(), 0, self.stop)
+        return self.told
+
+
+def test_each_file_is_told_of_once(monkeypatch):
+    looks = Looks(monkeypatch, [{"a"}, {"a"}, {"a", "b", "c"}, {"c"}, set(), {"a"}], 1)
+    assert looks.run() == [["a"], ["b", "c"], ["a"]]
+
+
+def test_a_file_that_stays_is_told_of_again_since_an_event_can_be_lost(monkeypatch):
+    assert Looks(monkeypatch, [{"a"}] * 5, watching.AGAIN / 2).run() == [["a"]] * 3
+
+
+def test_a_look_that_fails_forgets_nothing(monkeypatch, capsys):
+    assert Looks(monkeypatch, [{"a"}, {"broken"}, {"a"}], 1).run() == [["a"]]
+    assert "cannot be looked into: no such folder" in capsys.readouterr().err
+
+
+def test_who_is_told_to_stop_does_not_look(monkeypatch):
+    looks = Looks(monkeypatch, [{"a"}], 1)
+    looks.stop.set()
+    assert looks.run() == []
