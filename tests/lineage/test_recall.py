@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from parammem.core.event import Recalled
 from parammem.errors import LineageError
 from parammem.lineage import audit_page, execute_recall, plan_recall, render_plan, trace_rows, verify
 from parammem.lineage.events import read_life
+from parammem.registry import Ledger
 from tests.lineage.life import Life, dvc
 from tests.lineage.test_verify import git
 
@@ -69,3 +71,19 @@ def test_recall_rolls_back_rebuilds_without_the_row_and_proves_it(eight):
     again = plan_recall(root, row)
     assert again.known
     assert again.fallbacks == ()
+
+
+def test_a_recall_does_not_fork_the_ledger(lived):
+    """Automation's branch is ahead of the person's tree, or the ledger has events that are not committed."""
+    root, truth = lived
+    plan = plan_recall(root, truth.rows_of_batch[1][0])
+    git(root, "checkout", "-q", "-b", "improve")
+    Ledger(root).append(Recalled(domain="code", rows=("a" * 64,), adapters=(), reason="another"), "flow improve")
+    with pytest.raises(LineageError, match="not committed"):
+        execute_recall(root, plan, "planted")
+    git(root, "commit", "-qam", "one more event")
+    git(root, "checkout", "-q", "main")
+    with pytest.raises(LineageError, match="git merge improve"):
+        execute_recall(root, plan, "planted")
+    assert git(root, "worktree", "list").count("\n") == 0
+    assert git(root, "branch", "--list", "recall/*") == ""

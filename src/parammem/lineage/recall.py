@@ -11,8 +11,8 @@ from parammem.core.jsonl import write_text
 from parammem.core.record import Record, digest_of
 from parammem.errors import LineageError
 from parammem.lineage.datasets import matching, row_hash
-from parammem.lineage.events import Life, read_life
-from parammem.lineage.git import git
+from parammem.lineage.events import LEDGER, Life, branch_ledgers, ledger_bytes, read_life
+from parammem.lineage.git import blob, git
 from parammem.lineage.history import LOCK, REFLECTORS, History
 from parammem.lineage.store import Snapshot, parse_lock
 from parammem.lineage.trace import RowTrace, trace_rows
@@ -107,11 +107,13 @@ def execute_recall(
     The row's bytes stay in the immutable batch and in old datasets; what is undone is that anything learns from it.
 
     Raises:
-        LineageError: a stage failed, or the row is still there afterwards; nothing was committed then.
+        LineageError: the ledger goes on elsewhere than in HEAD, a stage failed, or the row is still there afterwards;
+            nothing was committed then.
         LedgerError: git does not know who signs this off.
     """
     repo = repo.resolve()
     require_identity(repo)
+    _refuse_a_fork(repo)
     head = git(repo, "rev-parse", "HEAD") or ""
     actor = person(repo)
     with worktree(repo, head, shared_cache=True) as tree:
@@ -134,6 +136,16 @@ def execute_recall(
         sync_tags(repo if merged else tree)
     return RecallDone(row_hash=plan.row_hash, commit=commit, branch=branch, merged=merged, adapters=made,
                       proof=tuple(proof))  # fmt: skip
+
+
+def _refuse_a_fork(repo: Path) -> None:
+    """A recall adds to HEAD's ledger; where that is not the newest, there would be two."""
+    known = ledger_bytes(repo)
+    if known == (blob(repo, "HEAD", LEDGER) or b""):
+        return
+    ahead = [name.removeprefix("refs/heads/") for name, data in branch_ledgers(repo).items() if data == known]
+    todo = f"goes on on the branch {ahead[0]}; `git merge {ahead[0]}`" if ahead else "is not committed; commit ledger/"
+    raise LineageError(f"the ledger {todo}, then recall the row; nothing was changed")
 
 
 def _withdraw(tree: Path, row: str) -> None:
@@ -219,7 +231,7 @@ def render_plan(plan: RecallPlan) -> str:
         to = f"v{back.version}, the newest champion that never saw it" if back.version else "nobody: all saw it"
         lines.append(f"  champion of {back.domain}: from v{back.champion} to {to}")
     if not plan.fallbacks:
-        lines.append("  no champion saw it")
+        lines.append("  who is champion now never saw it")
     lines.append(f"  then again: {', '.join(plan.retrain)}")
     return "\n".join(lines)
 
