@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from parammem.evaluation.canvas import colour, legend_below, panels, percent_axis, svg
 from parammem.evaluation.inputs import DOMAIN_NAMES, arm_name, in_order
@@ -17,6 +18,7 @@ AXES = {
 }
 """Experiment → what its x is."""
 SHOWN = ("base", "reflexion", "paramagent.untrained", "paramagent")
+MARKERS = ("s", "^", "o", "o")
 
 
 Table = tuple[list[str], list[list[str]]]
@@ -93,29 +95,39 @@ def variant_curves(points: Sequence[Point]) -> str:
     columns = min(3, len(cells))
     rows = -(-len(cells) // columns)
     figure, grid = panels(columns, 11, 3.2 * rows + 0.5, rows, sharey=True)
-    handles = {}
+    handles: dict[str, Any] = {}
     for place, (experiment, domain) in enumerate(cells):
-        axes = grid[place // columns][place % columns]
-        for arm in SHOWN:
-            line = sorted(
-                (p for p in points if (p.experiment, p.domain, p.arm) == (experiment, domain, arm)), key=lambda p: p.x
-            )
-            if line:
-                shares = [p.passed / p.tasks for p in line]
-                ends = [wilson(p.passed, p.tasks) for p in line]
-                errors = [[s - low for s, (low, _) in zip(shares, ends, strict=True)],
-                          [high - s for s, (_, high) in zip(shares, ends, strict=True)]]  # fmt: skip
-                handles[arm_name(arm)] = axes.errorbar(
-                    [p.x for p in line], shares, errors, fmt="o-", color=colour(arm), markersize=4, linewidth=1.5
-                )
-        axes.set_title(f"{DOMAIN_NAMES.get(domain, domain)}: {experiment}", fontsize=10)
-        axes.set_xlabel(AXES.get(experiment, "setting"))
-        named = {p.x: p.setting for p in points if (p.experiment, p.domain) == (experiment, domain) and p.setting}
-        if named:
-            axes.set_xticks(list(named), [text.replace(" ", "\n") for text in named.values()], fontsize=8)
-        percent_axis(axes.yaxis)
+        mine = [p for p in points if (p.experiment, p.domain) == (experiment, domain)]
+        handles |= _panel(grid[place // columns][place % columns], mine)
     for place in range(len(cells), rows * columns):
         grid[place // columns][place % columns].set_axis_off()
     grid[0][0].set_ylim(bottom=0)
     legend_below(figure, list(handles.values()), list(handles), 4)
     return svg(figure, "variants")
+
+
+def _panel(axes: Any, points: Sequence[Point]) -> dict[str, Any]:
+    """Draws one experiment in one domain; gives the legend's handles by the arm's name."""
+    named = {p.x: p.setting for p in points if p.setting}
+    across = max(p.x for p in points) - min(p.x for p in points) or 1.0
+    handles: dict[str, Any] = {}
+    for number, arm in enumerate(SHOWN):
+        line = sorted((p for p in points if p.arm == arm), key=lambda p: p.x)
+        if line:
+            shares = [p.passed / p.tasks for p in line]
+            ends = [wilson(p.passed, p.tasks) for p in line]
+            errors = [[s - low for s, (low, _) in zip(shares, ends, strict=True)],
+                      [high - s for s, (_, high) in zip(shares, ends, strict=True)]]  # fmt: skip
+            aside = (number - (len(SHOWN) - 1) / 2) * across / 60  # equal shares would hide each other
+            handles[arm_name(arm)] = axes.errorbar(
+                [p.x + aside for p in line], shares, errors, color=colour(arm), linewidth=1.5, markersize=4,
+                fmt=MARKERS[number] if named else MARKERS[number] + "-",
+                markerfacecolor="white" if arm == "paramagent.untrained" else None,
+            )  # fmt: skip
+    axes.set_title(f"{DOMAIN_NAMES.get(points[0].domain, points[0].domain)}: {points[0].experiment}", fontsize=10)
+    axes.set_xlabel(AXES.get(points[0].experiment, "setting"))
+    xs = sorted({p.x for p in points})
+    axes.set_xticks(xs, [named[x].replace(" ", "\n") if x in named else f"{x:g}" for x in xs], fontsize=8)
+    axes.margins(x=0.15)
+    percent_axis(axes.yaxis)
+    return handles
