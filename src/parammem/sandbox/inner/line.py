@@ -17,7 +17,8 @@ class Line:
     def __init__(self, control: _socket.socket, jobs: int) -> None:
         """`jobs`: the descriptor that hangs up when the main process goes away."""
         self.control, self.jobs = control, jobs
-        self.order, self.ahead = b"", False
+        self.order = b""
+        self.waiting: list[int] = []
         self.poller = select.poll()
         self.poller.register(control, select.POLLIN)
         self.poller.register(jobs, 0)
@@ -25,22 +26,25 @@ class Line:
     def child(self, order: bytes, deadline: float) -> list[int]:
         """Start a run; gives the descriptors of its child: the channel, what it prints, and for a program what it
         reads. A child that was forked ahead for a run like this one is taken."""
-        waiting = self._given(deadline) if self.ahead else []
+        waiting, self.waiting = self.waiting, []
         self.control.send(order)
         if waiting and order == self.order:
             return waiting
         for descriptor in waiting:
             os.close(descriptor)
         self.order = order
-        return self._given(deadline)
-
-    def _given(self, deadline: float) -> list[int]:
-        self.wait(deadline)
-        _, ancillary, _, _ = self.control.recvmsg(16, zygote.RIGHTS_SPACE)
-        if not ancillary:
+        _, given = self._receive(deadline)
+        if not given:
             os._exit(3)
-        data = ancillary[0][2]
-        return list(struct.unpack(f"{len(data) // 4}i", data))
+        return given
+
+    def _receive(self, deadline: float) -> tuple[bytes, list[int]]:
+        """A word of the zygote, and descriptors. No zygote, no worker: the pool replaces both."""
+        if not self.says(max(1000, int((deadline - time.monotonic()) * 1000))):
+            os._exit(3)
+        word, ancillary, _, _ = self.control.recvmsg(64, zygote.RIGHTS_SPACE)
+        data = ancillary[0][2] if ancillary else b""
+        return word, list(struct.unpack(f"{len(data) // 4}i", data))
 
     def says(self, milliseconds: int) -> bool:
         """Whether the zygote says something in this time. Ends this worker if the main process is gone."""
@@ -49,16 +53,10 @@ class Line:
             os._exit(3)
         return bool(ready)
 
-    def wait(self, deadline: float) -> None:
-        """Wait until it does. No zygote, no worker: the pool replaces both."""
-        if not self.says(max(1000, int((deadline - time.monotonic()) * 1000))):
-            os._exit(3)
-
     def ended(self, deadline: float) -> tuple[str, int, float]:
         """How the child ended: reason, wait status, CPU seconds."""
-        self.wait(deadline)
-        data = self.control.recv(64)
-        if len(data) != zygote.REPORT.size:
+        report, self.waiting = self._receive(deadline)
+        if len(report) != zygote.REPORT.size:
             os._exit(3)
-        reason, self.ahead, status, cpu = zygote.REPORT.unpack(data)
+        reason, status, cpu = zygote.REPORT.unpack(report)
         return zygote.REASONS[reason], status, cpu

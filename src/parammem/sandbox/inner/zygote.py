@@ -21,8 +21,8 @@ from .watch import cpu_clock, watch
 
 _KILL = 9
 
-REPORT = struct.Struct("<B?id")
-"""How a child ended: a place in REASONS, whether another is forked ahead, its wait status, its CPU seconds."""
+REPORT = struct.Struct("<Bid")
+"""How a child ended: a place in REASONS, its wait status, its CPU seconds. The channel of the next may come along."""
 REASONS = ("", "stopped", "cpu", "threads", "files", "timeout")
 RIGHTS_SPACE = _socket.CMSG_SPACE(4 * 3)
 """Room for the descriptors that go to the worker with each child: its channel, what it prints, what it reads."""
@@ -153,10 +153,39 @@ def _serve(control: _socket.socket, cages: tuple[Cage, Cage]) -> None:
             ahead = None
         if plan is None or not repeats:
             plan = _plan(cages, order)
-        pid, folder = ahead or _fork(control, plan)
-        more = repeats and plan.ahead
-        control.send(_run(control, plan, pid, folder, more))
-        ahead = _fork(control, plan) if more else None
+        if ahead is None:
+            channel = _Channel(plan.program)
+            channel.give(control, b"C")
+            ahead = _fork(control, plan, channel)
+        report = _run(control, plan, *ahead)
+        if repeats and plan.ahead:
+            channel = _Channel(plan.program)
+            channel.give(control, report)
+            ahead = _fork(control, plan, channel)
+        else:
+            control.send(report)
+            ahead = None
+
+
+class _Channel:
+    """What a child and the worker share: a socket pair, the memory that it prints to, for a program what it reads."""
+
+    def __init__(self, program: bool) -> None:
+        self.ours, self.theirs = _socket.socketpair()
+        self.given = [self.ours.fileno(), os.memfd_create("stdout")]
+        if program:
+            self.given.append(os.memfd_create("stdin"))
+
+    def give(self, control: _socket.socket, word: bytes) -> None:
+        """Send the worker its ends along with a word."""
+        rights = struct.pack(f"{len(self.given)}i", *self.given)
+        control.sendmsg([word], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+
+    def close(self) -> None:
+        self.theirs.close()
+        self.ours.close()
+        for descriptor in self.given[1:]:
+            os.close(descriptor)
 
 
 _Plan = namedtuple("_Plan", "order limits watched cage steps program ahead")
@@ -172,29 +201,21 @@ def _plan(cages: tuple[Cage, Cage], order: bytes) -> _Plan:
     return _Plan(order, limits, watched, cage, steps_of(cage, limits), program, ahead)
 
 
-def _fork(control: _socket.socket, plan: _Plan) -> tuple[int, str]:
-    """A child that locks itself down and waits for its run, and its scratch folder, if it has one. The worker is given
-    the other end of its channel, on which it says so, and the memory that it prints to and reads from."""
-    _, limits, _, cage, steps, program, _ = plan
+def _fork(control: _socket.socket, plan: _Plan, channel: _Channel) -> tuple[int, str]:
+    """A child that locks itself down, says so on its channel and waits for its run; and its scratch folder, if any."""
+    _, limits, _, cage, steps, _, _ = plan
     folder = ""
     if limits["file_bytes"]:
         folder = scratch.make(cage.uid)
         if cage.rules is not None:
             cage = cage._replace(rules=landlock.ruleset(readable(), [folder]))
             steps = steps_of(cage, limits)
-    ours, theirs = _socket.socketpair()
-    given = [ours.fileno(), os.memfd_create("stdout")]
-    if program:
-        given.append(os.memfd_create("stdin"))
+    link, given, unwanted = channel.theirs.fileno(), channel.given, control.fileno()
+    seal = cage.filter and cage.filter.seal
     pid = os.fork()
     if pid == 0:
-        _become_child(theirs.fileno(), given, control.fileno(), steps, cage.filter and cage.filter.seal, folder)
-    theirs.close()
-    rights = struct.pack(f"{len(given)}i", *given)
-    control.sendmsg([b"C"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
-    ours.close()
-    for descriptor in given[1:]:
-        os.close(descriptor)
+        _become_child(link, given, unwanted, steps, seal, folder)
+    channel.close()
     if folder and cage.rules is not None:
         os.close(cage.rules)
     return pid, folder
@@ -205,7 +226,7 @@ def _discard(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def _run(control: _socket.socket, plan: _Plan, pid: int, folder: str, more: bool) -> bytes:
+def _run(control: _socket.socket, plan: _Plan, pid: int, folder: str) -> bytes:
     """Watch a child to its end, and report."""
     reason = watch(control, pid, plan.watched, folder)
     if reason:
@@ -216,7 +237,7 @@ def _run(control: _socket.socket, plan: _Plan, pid: int, folder: str, more: bool
     if folder:
         reason = "files" if scratch.size(folder) > plan.limits["file_bytes"] else reason
         scratch.remove(folder)
-    return REPORT.pack(REASONS.index(reason), more, status, used)
+    return REPORT.pack(REASONS.index(reason), status, used)
 
 
 def _become_child(link: int, given: list[int], control: int, steps: list[Step], seal: Any, folder: str) -> None:
