@@ -109,6 +109,25 @@ def test_an_adapter_for_other_weights_of_the_base_is_refused(tmp_path):
             open_adapter(server_of(local), "base", tmp_path)
 
 
+def test_an_adapter_for_another_commit_of_a_pinned_base_is_refused(adapter):
+    mine, other = "a" * 40, "b" * 40
+    card = json.loads((adapter / "adapter.json").read_text())
+    (adapter / "adapter.json").write_text(json.dumps(card | {"base_model": f"someone/tiny@{mine}"}))
+    with LocalServer(models=["someone/tiny"]) as local:
+        server = server_of(local)
+        assert open_adapter(server, "someone/tiny", adapter, revision=mine).model == f"code-{adapter_digest(adapter)}"
+        with pytest.raises(AdapterMismatchError, match=other):
+            open_adapter(server, "someone/tiny", adapter, revision=other)
+        digests = {open_model(server, "someone/tiny", revision=commit).digest for commit in ("", mine, other)}
+    assert len(digests) == 3
+
+
+def test_arguments_of_vllm_s_own_come_last(adapter):
+    command = serve_command("/m", "base", adapter, 1024, "http://0.0.0.0:9000/v1", further=["--enforce-eager"])
+    assert command.arguments[-1] == "--enforce-eager"
+    assert command.shell().endswith("--enforce-eager")
+
+
 def test_distance_is_of_the_log_probabilities_until_a_token_differs():
     one = [("a", -0.5), ("b", -1.0), ("c", -0.1)]
     assert distance([one], [one]) == 0
