@@ -122,11 +122,15 @@ def rebuild(
             machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         )
         if not changes:
-            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            record = {"identical": done.identical, "verdict": done.verdict, "machine": done.machine, "time": now,
-                      "environment": done.environment, "recreated": done.recreated}  # fmt: skip
-            keep_rebuild(history.repo, done.adapter, record)
+            _remember(history.repo, done)
         return done
+
+
+def _remember(repo: Path, done: Rebuilt) -> None:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    record = {"identical": done.identical, "verdict": done.verdict, "machine": done.machine, "time": now,
+              "environment": done.environment, "recreated": done.recreated}  # fmt: skip
+    keep_rebuild(repo, done.adapter, record)
 
 
 def bring_start(history: History, tree: Path, adapter: Adapter) -> None:
