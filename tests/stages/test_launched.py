@@ -73,7 +73,7 @@ def test_an_error_of_a_process_is_the_stage_s_own(trained: Path, tmp_path: Path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
-def test_a_killed_stage_leaves_no_process_behind_and_the_next_goes_on(trained: Path, tmp_path: Path) -> None:
+def test_a_killed_stage_leaves_no_process_and_no_adapter_behind(trained: Path, tmp_path: Path) -> None:
     made = project(trained, tmp_path / "made", **TWO, max_steps=2000, checkpoint_every=5)
     stage = subprocess.Popen(
         command("stage", "train", "--domain", "math"), cwd=made, env=environment(), stderr=subprocess.DEVNULL

@@ -94,7 +94,7 @@ def test_a_recipe_names_young_params_only_where_they_are_set() -> None:
 
 
 def test_who_was_launched_is_read_from_all_that_a_launcher_says() -> None:
-    environment = dict.fromkeys(VARIABLES, "4")
+    environment: dict[str, str] = dict.fromkeys(map(str, VARIABLES), "4")
     assert launched(environment) == 4
     assert launched({**environment, "WORLD_SIZE": "1"}) == 1
     assert launched({"WORLD_SIZE": "4"}) == 1, "a batch system says that too"

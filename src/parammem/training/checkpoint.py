@@ -55,7 +55,7 @@ def load_checkpoint(path: Path, weights: dict[str, Any], optimizer: Any, team: T
     The leader of a team reads it, and tells the others. A file that cannot be read is set aside as `*.corrupt` with a
     warning, and training starts from the beginning.
     """
-    saved = _read(path, weights) if team.leads else None
+    saved: Any = _read(path, weights) if team.leads else None
     progress = team.tell(saved and saved["progress"])
     if progress is None:
         return Progress()
