@@ -6,11 +6,14 @@ worktree for one commit, to which its tag points, so that it is fetched, rebuilt
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parammem.core.jsonl import write_text
+from parammem.errors import ConfigError
 from parammem.improve import storage
 from parammem.improve.branch import commit, git, tip
 from parammem.registry.enter import enter_adapter
@@ -20,6 +23,8 @@ from parammem.registry.state import Version, champion
 if TYPE_CHECKING:
     from parammem.improve.turn import Turn
 
+PLACE = re.compile(r"^(warm_start:.*\n(?:(?:[ #].*)?\n)*?)( +)adapters:.*\n(?:\2 +.*\n)*", re.M)
+"""warm_start.adapters in params.yaml, on one line or several."""
 STATE = ("params.yaml", "dvc.lock")
 """Files of git in which the two challengers' states differ."""
 
@@ -55,8 +60,9 @@ def add_challengers(turn: Turn, message: str, paths: tuple[str, ...]) -> None:
     turn.note(storage.push(turn.tree, turn.tools.say))  # data first, then the commit that refers to it
     turn.retrained = commit(turn.tree, paths, message) or tip(turn.tree, "HEAD")
     turn.commits.append(turn.retrained)
-    _set_starts(turn.tree, starts)
+    params = turn.tree / "params.yaml"
     try:
+        write_text(params, with_starts(params.read_text(encoding="utf-8"), starts))
         turn.tools.rebuild(turn.tree, [f"train@{domain}" for domain in starts])
     except Exception as error:  # whatever a rebuild by other hands raises: this arm is an extra
         show_state(turn, turn.retrained)
@@ -83,8 +89,15 @@ def show_state(turn: Turn, commit_: str) -> None:
     storage.check_out(turn.tree, "models", turn.tools.say)
 
 
-def _set_starts(tree: Path, starts: Mapping[str, str]) -> None:
-    from dvc.utils.serialize import modify_yaml  # keeps comments
+def with_starts(text: str, starts: Mapping[str, str]) -> str:
+    """The text of params.yaml, naming these adapters to go on from. All else stays as it is written: libraries that
+    read and write YAML whole take the quotes off 'off', which then is no word any more.
 
-    with modify_yaml(str(tree / "params.yaml")) as params:
-        params["warm_start"]["adapters"] = dict(starts)
+    Raises:
+        ConfigError: there is no place for them.
+    """
+    written = ", ".join(f'{domain}: "{adapter}"' for domain, adapter in starts.items())
+    found, count = PLACE.subn(lambda m: f"{m[1]}{m[2]}adapters: {{{written}}}\n", text, count=1)
+    if not count:
+        raise ConfigError("params.yaml has no warm_start.adapters; add `warm_start:` with `adapters: {}` to it")
+    return found
