@@ -256,6 +256,8 @@ def main() -> None:
         if team.leads:
             print(f"{args.model}, {args.precision}, {args.processes} x {where}", flush=True)
             show("ours", args, seconds, losses, batches)
+        else:
+            team.tell(None)  # hears the leader say that this was all
     if args.trl and args.processes == 1:
         free()
         seconds, losses = trl(args, batches, device)
