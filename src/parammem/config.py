@@ -223,7 +223,7 @@ class WarmStartParams(Section):
     """Training on from an adapter, with what is new to it and a share of what it knew."""
 
     adapters: dict[str, str] = {}
-    """Domain → digest of the adapter that `train` goes on from; it lies in .cache/champions. Others start from the base.
+    """Domain → digest of the adapter that `train` goes on from; in .cache/champions. Others start from the base.
     `improve` fills this in where it makes its second challenger."""
     replay: float = Field(ge=0, lt=1, default=0.5)
     """Share of rows that the adapter had learned before, among those that it is trained on now."""
@@ -274,7 +274,7 @@ class ImproveParams(Section):
     wait_seconds: float = Field(ge=0, default=3600)
     """How long a turn waits for another one to end."""
     warm_start: bool = False
-    """Judge a second challenger, trained on from the champion (`warm_start`), beside the one retrained from the base."""
+    """Judge a second challenger, trained on from the champion, beside the one retrained from the base."""
 
 
 class Params(Section):
