@@ -35,7 +35,7 @@ FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", 
 EPILOG = (
     "Exit codes: 0 done · 1 something is missing or went wrong · 2 wrong usage · 3 params.yaml · 4 data · 5 model · "
     "6 adapter · 7 sandbox · 8 validation failed · 9 too many tasks failed · 10 lineage does not hold · "
-    "11 the ledger or a version · "
+    "11 the ledger or a version · 12 a cluster · "
     "130 stopped by Ctrl-C."
 )
 
