@@ -107,6 +107,14 @@ def test_correlation_equals_scipy_and_its_interval_holds_it() -> None:
     assert (found.pearson_low, found.pearson_high) == pytest.approx((expected.low, expected.high), abs=0.1)
 
 
+def test_noise_of_single_precision_breaks_no_ties() -> None:
+    rng = np.random.default_rng(5)
+    x, y = rng.integers(0, 3, 60).astype(float), rng.integers(0, 2, 60).astype(float)
+    noisy = x + rng.normal(0, 1e-7, 60)
+    assert correlate(noisy, y).spearman == correlate(x, y).spearman
+    assert correlate(noisy, y).spearman_low == correlate(x, y).spearman_low
+
+
 def test_correlation_with_a_constant_is_none() -> None:
     assert correlate([1, 2, 3, 4], [1, 1, 1, 1]).pearson is None
     assert correlate([1, 2], [1, 0]).spearman is None

@@ -15,6 +15,9 @@ import numpy as np
 from parammem.core.record import Record
 from parammem.evaluation.records import AdviceDraws, Slice
 
+TIES = 5
+"""Decimals of a value beyond which ranks take it for noise."""
+
 
 class TaskDiversity(Record):
     """Diversity of one reflector's draws on one task."""
@@ -156,6 +159,8 @@ def elbow(inertia: dict[int, float]) -> int:
 def correlate(x: Sequence[float], y: Sequence[float], draws: int = 2000, seed: int = 0) -> Correlation:
     """Correlation over tasks with bootstrap intervals (resamples in which a side is constant are left out).
 
+    Ranks are those of rounded values: distances of float32 embeddings that are equal but for noise must share a rank.
+
     Raises:
         ValueError: the two sides differ in length.
     """
@@ -168,9 +173,10 @@ def correlate(x: Sequence[float], y: Sequence[float], draws: int = 2000, seed: i
 
     picks = np.random.default_rng(seed).integers(0, len(a), size=(draws, len(a)))
     pearson = _pearson(a[None], b[None])[0]
-    spearman = _pearson(rankdata(a)[None], rankdata(b)[None])[0]
+    plain_a, plain_b = a.round(TIES), b.round(TIES)
+    spearman = _pearson(rankdata(plain_a)[None], rankdata(plain_b)[None])[0]
     p_low, p_high = _quantiles(_pearson(a[picks], b[picks]))
-    s_low, s_high = _quantiles(_pearson(rankdata(a[picks], axis=1), rankdata(b[picks], axis=1)))
+    s_low, s_high = _quantiles(_pearson(rankdata(plain_a[picks], axis=1), rankdata(plain_b[picks], axis=1)))
     return Correlation(
         pearson=float(pearson),
         pearson_low=p_low,
