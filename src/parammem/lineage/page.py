@@ -80,7 +80,7 @@ def audit_page(repo: Path, adapter: str | None = None, domain: str = "code") -> 
 
 def render_page(page: Page) -> str:
     """The page for people."""
-    signs = {True: "yes", False: "NO", None: ""}
+    signs = {True: "In order", False: "NOT IN ORDER", None: ""}
     lines = [f"Reflector {page.title}", f"  digest {page.digest}", f"  folder {page.folder}"]
     lines.append(f"  commit {page.commit or 'not committed'}")
     for one in page.answers:
