@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future
+from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -227,6 +230,55 @@ def test_an_answer_is_recorded_before_anybody_sees_it(tmp_path):
         assert [future.result() for future in futures]
     assert sorted(seen) == seen
     assert all(count >= place for place, count in enumerate(seen, 1))
+
+
+class Answering(ScriptedEngine):
+    """A concurrent engine whose answers come when the test wants them."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda request, draw: f"{request.messages[-1].content} {draw}")
+        self.asked: list[tuple[Request, Future[list[Completion]]]] = []
+
+    def submit(self, request: Request) -> Future[list[Completion]]:
+        self.asked.append((request, Future()))
+        return self.asked[-1][1]
+
+    def answer(self, first: int, last: int) -> None:
+        for request, future in self.asked[first:last]:
+            future.set_result(self.complete([request])[0])
+
+
+class SlowStore(Store):
+    """A store on a disk that waits for the test; notes how much it was given at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.writing, self.go_on, self.puts = Event(), Event(), list[int]()
+
+    def put(self, values: Mapping[str, str]) -> None:
+        self.writing.set()
+        assert self.go_on.wait(60)
+        self.puts.append(len(values))
+        super().put(values)
+
+
+def test_answers_that_come_during_a_slow_write_are_written_together_by_the_next(tmp_path):
+    engine, store = Answering(), SlowStore(tmp_path)
+    cache = ConcurrentCache(engine, store)
+    futures = [cache.submit(ask(f"question {number}", n=2)) for number in range(6)]
+    engine.answer(0, 1)
+    assert store.writing.wait(60)
+    engine.answer(1, 5)
+    engine.asked[5][1].set_exception(RequestFailed("no answer"))
+    assert not any(future.done() for future in futures)
+    store.go_on.set()
+    assert [texts(future.result(60)) for future in futures[:5]] == [
+        [f"question {number} {draw}" for draw in range(2)] for number in range(5)
+    ]
+    with pytest.raises(RequestFailed):
+        futures[5].result(60)
+    assert store.puts == [2, 8]
+    assert len(store.made()) == 10
 
 
 def test_parts_join_in_order_and_an_error_that_concerns_all_comes_first():

@@ -1,11 +1,12 @@
 """The completion cache around a server: as cached.py, but every request for itself.
 
-An answer is committed as soon as it is there, before anybody sees it, so a kill loses what was in flight and nothing
-else. Equal draws that are wanted at the same time are asked once.
+An answer is committed as soon as it is there, before anybody sees it, so a kill loses what was in flight or being
+written, and nothing else. Equal draws that are wanted at the same time are asked once.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -33,6 +34,7 @@ class ConcurrentCache:
         self._flying: dict[str, Future[Completion]] = {}
         # Answers are recorded in a thread of their own, so that no request waits for the disk.
         self._writer = ThreadPoolExecutor(1, "parammem-cache")
+        self._answered: deque[tuple[list[str], Future[list[Completion]]]] = deque()
 
     @property
     def digest(self) -> str:
@@ -75,27 +77,42 @@ class ConcurrentCache:
         asked.add_done_callback(lambda done: self._hand_over(keys, done))
 
     def _hand_over(self, keys: list[str], done: Future[list[Completion]]) -> None:
+        self._answered.append((keys, done))
         with suppress(RuntimeError):  # the process ends, and nobody waits any more
-            self._writer.submit(self._land, keys, done)
+            self._writer.submit(self._land)
 
-    def _land(self, keys: list[str], done: Future[list[Completion]]) -> None:
-        """Record what came, and then hand it to whoever waits for it."""
+    def _land(self) -> None:
+        """Record all that came, and then hand it to whoever waits for it.
+
+        One transaction for what came while the last was written: a slow disk delays answers, but they do not pile up.
+        """
+        made: dict[str, Completion] = {}
+        while self._answered:
+            keys, done = self._answered.popleft()
+            try:
+                made |= dict(zip(keys, done.result(), strict=True))
+            except BaseException as error:
+                self._fail(keys, error)
+        if not made:
+            return
         try:
-            made = dict(zip(keys, done.result(), strict=True))
             self.store.put({key: completion.line() for key, completion in made.items()})
             # If another process recorded a draw first, its text is the one that every later run will see.
-            stored = self.store.get(keys)
-            result = {key: Completion.model_validate_json(stored[key]) if key in stored else made[key] for key in keys}
+            stored = self.store.get(list(made))
+            result = {key: Completion.model_validate_json(stored[key]) if key in stored else made[key] for key in made}
         except BaseException as error:
-            for key in keys:
-                self._take(key).set_exception(error)
+            self._fail(list(made), error)
             return
         with self._lock:
             self.stats.misses += len(made)
             self.stats.prompt_tokens += sum(completion.prompt_tokens for completion in made.values())
             self.stats.tokens_generated += sum(completion.completion_tokens for completion in made.values())
+        for key, completion in result.items():
+            self._take(key).set_result(completion)
+
+    def _fail(self, keys: list[str], error: BaseException) -> None:
         for key in keys:
-            self._take(key).set_result(result[key])
+            self._take(key).set_exception(error)
 
     def _take(self, key: str) -> Future[Completion]:
         with self._lock:
