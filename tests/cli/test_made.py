@@ -69,12 +69,12 @@ def test_reflect_without_an_adapter_ends_with_code_6_and_says_how_to_get_one(pro
 def test_audit_show_names_rows_and_base(project):
     done = parammem(project, "audit", "show", "--json")
     assert done.returncode == 0, done.stderr
-    card = json.loads(done.stdout)["card"]
-    assert card["rows"]["count"] == 3
-    assert card["base"]["name"] == "models/tiny"
+    facts = {one["number"]: one["facts"] for one in json.loads(done.stdout)["answers"]}
+    assert facts[1]["rows"] == 3
+    assert facts[7]["base"]["name"] == "models/tiny"
 
 
-def test_audit_shows_the_card_and_ends_with_code_10_when_a_link_does_not_hold(project):
+def test_audit_shows_the_page_and_ends_with_code_10_when_a_link_does_not_hold(project):
     rows = project / ADAPTER / "rows.txt"
     kept = rows.read_text()
     rows.write_text(kept.replace(kept[0], "0" if kept[0] != "0" else "1", 1))
@@ -83,7 +83,7 @@ def test_audit_shows_the_card_and_ends_with_code_10_when_a_link_does_not_hold(pr
     finally:
         rows.write_text(kept)
     assert done.returncode == 10
-    assert "BROKEN" in done.stdout
+    assert "NOT IN ORDER" in done.stdout
     assert "does not hold" in done.stderr
 
 

@@ -36,24 +36,13 @@ def show(adapter: Adapter = None, domain: Domain = "code", as_json: AsJson = Fal
 
     Exit code 10 when one does not hold.
     """
-    from parammem.lineage import audit_page, render, render_page, show
+    from parammem.lineage import audit_page, render_page
 
     page = audit_page(Path(), adapter, domain)
-    here = (Path(page.folder) / "adapter.json").is_file()
-    card = show(Path(), Path(page.folder), strict=False) if here else None
-    if card is not None and card.digest != page.digest:  # another generation lies in this folder now
-        card = None
-    if as_json:
-        plain = page.model_dump(mode="json") | {"card": card.model_dump(mode="json") if card else None}
-        typer.echo(json.dumps(plain, indent=2, sort_keys=True))
-    else:
-        typer.echo(render_page(page))
-        if card is not None:
-            typer.echo("\n" + render(card))
-    names = [link.name for link in card.broken] if card else []
-    names += [found.path for found in page.broken]
-    if names:
-        raise LineageError(f"{page.title}: what is recorded does not hold: {', '.join(dict.fromkeys(names))}; {BROKEN}")
+    typer.echo(page.model_dump_json(indent=2) if as_json else render_page(page))
+    if page.broken:
+        names = ", ".join(dict.fromkeys(found.path for found in page.broken))
+        raise LineageError(f"{page.title}: what is recorded does not hold: {names}; {BROKEN}")
 
 
 @app.command()

@@ -12,8 +12,6 @@ from pydantic import ValidationError
 
 from parammem.core import Adapter
 from parammem.errors import AdapterError, AdapterMissingError, LineageError
-from parammem.lineage.git import git
-from parammem.lineage.records import Commit
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -83,18 +81,3 @@ def dvc_hash(path: Path) -> str | None:
     kept = sorted((name.as_posix(), file) for name, file in files if "__pycache__" not in name.parts)
     listing = [{"md5": file_hash(file, "md5"), "relpath": name} for name, file in kept]
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
-
-
-def read_commit(repo: Path) -> Commit | None:
-    """Where git stands; None outside a repository, without git, or before the first commit."""
-    head = git(repo, "rev-parse", "--verify", "--quiet", "HEAD")
-    if not head:
-        return None
-    lock = (git(repo, "log", "-1", "--format=%H %aI", "--", "dvc.lock") or "").split()
-    changed = git(repo, "diff", "--name-only", "--relative", "HEAD", "--", ".") or ""
-    return Commit(
-        head=head,
-        lock=lock[0] if lock else None,
-        lock_date=lock[1] if lock else None,
-        changed=tuple(changed.splitlines()),
-    )

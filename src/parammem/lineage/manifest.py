@@ -11,8 +11,9 @@ from parammem.core import digest_of
 from parammem.lineage.datasets import row_hashes
 from parammem.lineage.files import WEIGHTS
 from parammem.lineage.findings import Finding
-from parammem.lineage.history import Generation
+from parammem.lineage.history import REFLECTORS, Generation
 
+CARD = "adapter.json"
 BOUND = "validation.json"
 """In the adapter's folder: the suite, its results in short, and the SHA-256 of its whole report."""
 
@@ -30,7 +31,7 @@ def bound_report(bound: bytes | None, report: bytes | None) -> bool | None:
 
 
 def manifest_checks(one: Generation) -> Iterator[Finding]:
-    """What adapter.json says of the weights, rows.txt and the data."""
+    """What adapter.json says of the weights, rows.txt, the data and the params."""
     stage = one.snapshot.maker(one.place) or "train"
     if one.adapter is None:
         detail = "its adapter.json is not here, or broken; `dvc fetch --all-commits`"
@@ -47,6 +48,15 @@ def manifest_checks(one: Generation) -> Iterator[Finding]:
         problems = None
     for path, holds, detail in problems if problems is not None else _problems(one, validated) or []:
         yield Finding(kind="adapter", stage=stage, path=path, holds=holds, detail=detail)
+    params = one.snapshot.lock.get(stage, {}).get("params", {})
+    recorded = {**(params.get("train") or {}), **{k.removeprefix("train."): v for k, v in params.items()}}
+    shared = sorted(recorded.keys() & one.adapter.recipe.keys())
+    differ = [key for key in shared if recorded[key] != one.adapter.recipe[key]]
+    if shared:
+        detail = (
+            f"its recipe has {len(shared)} params that dvc.lock has too, and differs in: {', '.join(differ) or '-'}"
+        )
+        yield Finding(kind="adapter", stage=stage, path=f"{one.place}/{CARD}", holds=not differ, detail=detail)
 
 
 def _problems(one: Generation, validated: str, known_only: bool = False) -> list[tuple[str, bool | None, str]] | None:
@@ -67,7 +77,7 @@ def _problems(one: Generation, validated: str, known_only: bool = False) -> list
         same = len(rows) == adapter.rows and digest_of(rows) == adapter.data_digest
         detail = f"{len(rows)} rows with digest {digest_of(rows)[:16]}, adapter.json says {adapter.data_digest[:16]}"
         found.append((f"{one.place}/rows.txt", same, detail))
-    if rows is not None and kept is not None:
+    if rows is not None and kept is not None and one.place == f"{REFLECTORS}{one.domain}":  # a control has its own
         strange = set(rows) - set(kept)
         first = f", first {min(strange)[:16]}" if strange else ""
         found.append((validated, not strange, f"{len(strange)} of {len(rows)} trained rows are not in it{first}"))

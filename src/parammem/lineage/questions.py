@@ -20,9 +20,11 @@ from parammem.lineage.raw import missing_inputs, raw_inputs
 from parammem.lineage.records_of_rebuild import last_rebuild
 from parammem.lineage.subject import Subject
 from parammem.lineage.tree_checks import kind_of
+from parammem.tracking import flat_numbers
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "numpy", "dvc", "great-expectations")
 FRESH = "data/fresh/"
+HEADLINE = ("base.pass_rate", "reflexion.pass_rate", "paramagent.pass_rate", "paramagent_plus.pass_rate")
 MUTATION = "reports/validation/mutation.json"
 Said = tuple[str, bool | None, dict[str, Any]]
 
@@ -195,10 +197,25 @@ def promotion(case: Case) -> Said:
             )
     champion = case.life.champion(case.subject.domain)
     facts["champion_now"] = bool(champion and champion.adapter == digest)
-    if not lines:
-        return "nobody: the ledger has no decision about it", None, facts
-    lines.append("it is champion now" if facts["champion_now"] else "it is not champion now")
+    if lines:
+        lines.append("it is champion now" if facts["champion_now"] else "it is not champion now")
+    else:
+        lines.append("nobody: the ledger has no decision about it")
+    facts["measured"] = measured = _measured(case)
+    shown = [f"{name.partition('.')[0]} {measured[name]:.3f}" for name in HEADLINE if name in measured]
+    if shown:
+        lines.append(f"solved of the pipeline's own evaluation tasks: {', '.join(shown)}")
     return "\n".join(lines), None, facts
+
+
+def _measured(case: Case) -> dict[str, float]:
+    """The figures of reports/metrics.json that were measured with this adapter, dots for nesting; none if they were
+    not."""
+    domain, state = case.subject.domain, case.subject.snapshot
+    if case.subject.place not in state.lock.get(f"evaluate@{domain}", {}).get("deps", {}):
+        return {}
+    found = (_json(case.text("reports/metrics.json")) or {}).get(domain)
+    return flat_numbers(found) if isinstance(found, dict) else {}
 
 
 def advice(case: Case) -> Said:
@@ -224,6 +241,8 @@ def code(case: Case) -> Said:
         lines.append(f"trained with {', '.join(f'{name} {value}' for name, value in sorted(machine.items()))}")
     lines.append(f"base model {adapter.base_model}, digest {adapter.base_digest[:16]}")
     ran = {key: adapter.recipe[key] for key in ("dtype", "device", "threads") if key in adapter.recipe}
+    loss = "not recorded" if adapter.held_out_loss is None else f"{adapter.held_out_loss:.4f}"
+    lines.append(f"{adapter.steps} steps, held-out loss {loss}")
     recipe = ", ".join(f"{key} {value}" for key, value in sorted(adapter.recipe.items()))
     lines.append(f"recipe: {recipe}")
     base = _json(case.text(f"{adapter.base_model}/recipe.json")) or {}
@@ -258,6 +277,10 @@ def leakage(case: Case) -> Said:
             found[path] = [task["task_id"] for task in tasks if flat(task["text"]) in questions]
     shared = sum(map(len, found.values()))
     facts = {"shared": found, "looked_at": looked, "questions": len(questions), "leaked": shared}
+    elsewhere = len(set(case.rows or ()) - set(records))
+    if looked and elsewhere and not shared:
+        says = f"cannot be said: {elsewhere} of its rows are not in the validated data here (a control has its own)"
+        return says, None, facts
     if not looked or not questions:
         return "cannot be said here: evaluation tasks or training rows are not here; `dvc pull`", None, facts
     says = f"{shared} of {sum(looked.values())} evaluation questions are among its {len(questions)} training questions"

@@ -58,13 +58,14 @@ def find_subject(history: History, life: Life, name: str | None, domain: str) ->
         AdapterMissingError: there is none of that name, or its bytes are not here.
     """
     if name is None or name in (f"{REFLECTORS}{domain}", "."):
-        return _folder(history, life, f"{REFLECTORS}{domain}")
+        return _folder(history, life, history.repo / REFLECTORS / domain)
     if name == "HEAD":
         return _head(history, life, domain)
     digest = _digest(life, name, domain)
     if digest is None and not DIGEST.fullmatch(name):
-        if (history.repo / name).is_dir() or Path(name).is_dir():
-            return _folder(history, life, name)
+        inside = (history.repo / name).resolve()
+        if inside.is_dir() or Path(name).is_dir():
+            return _folder(history, life, inside if inside.is_dir() else Path(name).resolve())
         raise AdapterMissingError(f"no adapter {name!r} of {domain}: {_known(life, domain)}")
     wanted = digest or name
     for one in history.generations():
@@ -72,7 +73,7 @@ def find_subject(history: History, life: Life, name: str | None, domain: str) ->
             return _of(history, life, one)
     for card in sorted((history.repo / "models").rglob("adapter.json")):
         if read_adapter(card.parent).digest.startswith(wanted):
-            return _folder(history, life, card.parent.relative_to(history.repo).as_posix())
+            return _folder(history, life, card.parent)
     raise AdapterMissingError(
         f"adapter {wanted[:16]} of {domain} is neither here nor in DVC's cache; `dvc fetch --all-commits`"
     )
@@ -116,9 +117,7 @@ def _of(history: History, life: Life, one: Generation) -> Subject:
     return Subject(one.place, one.adapter, one.snapshot, one, life.version_of(one.adapter.digest), lies)
 
 
-def _folder(history: History, life: Life, name: str) -> Subject:
-    inside = (history.repo / name).resolve()
-    folder = inside if inside.exists() or not Path(name).exists() else Path(name).resolve()
+def _folder(history: History, life: Life, folder: Path) -> Subject:
     adapter = read_adapter(folder)
     place = folder.relative_to(history.repo).as_posix() if folder.is_relative_to(history.repo) else str(folder)
     state = history.here()

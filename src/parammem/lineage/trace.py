@@ -4,12 +4,12 @@ evaluations and promotions of those adapters. Over all of git's history, the led
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from parammem.core.event import Decided, Evaluated
-from parammem.core.record import Record
 from parammem.errors import LineageError
 from parammem.lineage.datasets import (
     QUARANTINE,
@@ -23,75 +23,15 @@ from parammem.lineage.datasets import (
 from parammem.lineage.events import Life, read_life
 from parammem.lineage.files import read_adapter, read_row_hashes
 from parammem.lineage.history import Generation, History
-from parammem.lineage.rows import HASH
+from parammem.lineage.row_trace import (
+    AdapterSeen,
+    BatchSeen,
+    DatasetSeen,
+    EvaluationSeen,
+    PromotionSeen,
+    RowTrace,
+)
 from parammem.lineage.store import Snapshot
-
-
-class BatchSeen(Record):
-    """An experience batch that the row came in with."""
-
-    batch: str
-    """Its digest, which names its file; `collect` for rows of the pipeline's own agents."""
-    source: str | None
-    """The file that was ingested, by name; None: the ledger does not know the batch."""
-    time: str | None
-
-
-class DatasetSeen(Record):
-    """A version of a dataset that holds the row."""
-
-    path: str
-    md5: str
-    commit: str | None
-    """The first commit with this version; None: it is only in the working tree."""
-
-
-class AdapterSeen(Record):
-    """An adapter that was trained on the row."""
-
-    folder: str
-    domain: str
-    digest: str
-    generation: int | None
-    """Its place in the history of its domain; None: a control, or an adapter outside of it."""
-    version: int | None
-    """The version under which it was registered."""
-    lines: tuple[int, ...]
-    """Lines of its rows.txt, from 1."""
-    commit: str | None
-
-
-class EvaluationSeen(Record):
-    """A measurement of an adapter that saw the row."""
-
-    adapter: str
-    what: str
-    """`reports/evaluation/<domain>` with its hash, or the event of the ledger."""
-
-
-class PromotionSeen(Record):
-    """A decision about, or a reign of, an adapter that saw the row."""
-
-    adapter: str
-    event: int
-    what: str
-
-
-class RowTrace(Record):
-    """Everything that one row touched."""
-
-    row_hash: str
-    domain: str | None
-    task_id: str | None
-    batches: tuple[BatchSeen, ...]
-    datasets: tuple[DatasetSeen, ...]
-    quarantined: tuple[str, ...]
-    """Quarantine files that hold it."""
-    recalled: int | None
-    """Number of the event that withdrew it."""
-    adapters: tuple[AdapterSeen, ...]
-    evaluations: tuple[EvaluationSeen, ...]
-    promotions: tuple[PromotionSeen, ...]
 
 
 def trace_rows(repo: Path, hash_or_text: str) -> list[RowTrace]:
@@ -116,6 +56,7 @@ def trace_rows(repo: Path, hash_or_text: str) -> list[RowTrace]:
         return [_trace(history.repo, row, records, states, generations, life) for row, records in sorted(found.items())]
 
 
+HASH = re.compile(r"[0-9a-f]{8,64}")
 Records = dict[str, dict[str, Any]]
 """Origin → the row's record as it came from there."""
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from parammem.lineage.events import Life, read_life
 from parammem.lineage.findings import Tally, Verification
-from parammem.lineage.history import History
+from parammem.lineage.history import Generation, History
 from parammem.lineage.life_checks import current_checks, fsck, generation_checks, ledger_checks, tag_checks
+from parammem.lineage.manifest import manifest_checks
 from parammem.lineage.subject import Subject, find_subject
 from parammem.lineage.tree_checks import tree_checks
 
@@ -34,6 +35,8 @@ def verify_history(history: History, life: Life, only: Subject | None = None, fu
     if only is None or only.generation is None or only.here:
         tally.add(tree_checks(history))
         tally.add(current_checks(history))
+    if only is not None and only.generation is None:  # a control, or what no dvc.lock names
+        tally.add(manifest_checks(Generation(only.domain, 0, only.place, "", None, only.snapshot, only.adapter)))
     tally.add(ledger_checks(history, life))
     tally.add(tag_checks(history.repo, life))
     for one in history.generations():

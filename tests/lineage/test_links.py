@@ -1,4 +1,4 @@
-"""An adapter's card names what made it, checks every link, and says which one does not hold."""
+"""Each recorded link from data to an adapter is checked, and the one that does not hold is named."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import yaml
 from parammem.core import Adapter, ReflectionExample, digest_of, write_jsonl
 from parammem.engines.digests import model_digest
 from parammem.errors import AdapterMissingError, LineageError
-from parammem.lineage import find_row, render, show, show_json
+from parammem.lineage import Page, audit_page, trace_rows
 from parammem.lineage.files import dvc_hash
 
 ADAPTER = Path("models/reflectors/code")
@@ -115,35 +115,27 @@ def repo(tmp_path: Path) -> Path:
     return root
 
 
+def page_of(root: Path, folder: Path = ADAPTER) -> Page:
+    return audit_page(root, str(folder))
+
+
 def broken(root: Path, folder: Path = ADAPTER) -> set[str]:
-    return {link.name for link in show(root, folder, strict=False).broken}
+    return {f"{found.path} [{found.stage}]" for found in page_of(root, folder).broken}
 
 
-def test_card_names_commit_rows_rules_params_base_and_metrics(repo):
-    card = show(repo, ADAPTER)
-    assert card.commit is not None
-    assert card.commit.head == card.commit.lock == git(repo, "rev-parse", "HEAD")
-    assert card.commit.changed == ()
-    assert (card.rows.count, card.rows.validated) == (5, 6)
-    assert card.rules is not None
-    assert (card.rules.passed, card.rules.kept, card.rules.quarantined) == (True, 6, 1)
-    assert card.rules.rules == ("secret", "schema")
-    assert card.recipe["rank"] == 4
-    assert card.base.recipe_digest == "c0ffee" * 8
-    assert card.metrics == {"paramagent.pass_rate": 0.4}
-    assert "models/reflectors/math" not in card.dvc
-    assert card.broken == ()
-    named = {link.name for link in card.links if link.holds}
-    assert named >= {"weights", "rows", "validated rows", "validation", "base model", "params", "evaluation"}
-    assert f"dvc.lock: {ADAPTER}" in named
-
-
-def test_render_says_it_in_words_and_json_is_the_same_card(repo):
-    text = render(show(repo, ADAPTER))
-    head = git(repo, "rev-parse", "HEAD")[:12]
-    for part in (head, "clean tree", "5 of 6 validated", "passed: 2 rules", "rank 4", "models/base", "0.400", "holds"):
-        assert part in text
-    assert json.loads(show_json(repo, ADAPTER)) == show(repo, ADAPTER).model_dump(mode="json")
+def test_page_names_commit_rows_rules_params_base_and_metrics(repo):
+    page = page_of(repo)
+    facts = {one.number: one.facts for one in page.answers}
+    assert page.commit == git(repo, "rev-parse", "HEAD")
+    assert page.broken == ()
+    assert facts[1]["rows"] == len(facts[1]["row_hashes"]) == 5
+    assert (facts[2]["passed"], facts[2]["kept"], facts[2]["quarantined"]) == (True, 6, 1)
+    assert facts[2]["rules"] == ["secret", "schema"]
+    assert facts[5]["measured"] == {"paramagent.pass_rate": 0.4}
+    assert "paramagent 0.400" in page.answers[4].says
+    assert facts[7]["recipe"]["rank"] == 4
+    assert facts[7]["base"]["recipe_digest"] == "c0ffee" * 8
+    assert "9 steps, held-out loss 1.2500" in page.answers[6].says
 
 
 def change_weights(root: Path) -> None:
@@ -188,48 +180,48 @@ def other_evaluation(root: Path) -> None:
     edit_lock(root, lambda stages: stages["evaluate@code"]["deps"][0].update(md5="0" * 32 + ".dir"))
 
 
+LOCK, REPORT, VALIDATED = "dvc.lock", "reports/validation/code.json", "data/validated/code.jsonl"
+
+
 @pytest.mark.parametrize(
     ("tamper", "link"),
     [
-        (change_weights, "weights"),
-        (drop_a_row, "rows"),
-        (reorder_rows, "rows"),
-        (recall_a_row, "validated rows"),
-        (recall_a_row, "validation"),
-        (recall_a_row, "dvc.lock: data/validated/code.jsonl"),
-        (fail_the_suite, "validation"),
-        (change_base, "base model"),
-        (change_weights, f"dvc.lock: {ADAPTER}"),
-        (other_params, "params"),
-        (other_evaluation, "evaluation"),
+        (change_weights, f"{ADAPTER}/adapter_model.safetensors [train@code]"),
+        (change_weights, f"{ADAPTER} [train@code]"),
+        (drop_a_row, f"{ADAPTER}/rows.txt [train@code]"),
+        (reorder_rows, f"{ADAPTER}/rows.txt [train@code]"),
+        (recall_a_row, f"{VALIDATED} [train@code]"),
+        (recall_a_row, f"{VALIDATED} [validate@code]"),
+        (recall_a_row, f"{REPORT} [train@code]"),
+        (fail_the_suite, f"{REPORT} [train@code]"),
+        (change_base, "models/base [train]"),
+        (other_params, f"{ADAPTER}/adapter.json [train@code]"),
+        (other_evaluation, f"{LOCK} [evaluate@code]"),
     ],
 )
 def test_tampered_link_is_the_one_that_is_named(repo, tamper, link):
     tamper(repo)
     assert link in broken(repo)
-    with pytest.raises(LineageError, match="do not hold") as error:
-        show(repo, ADAPTER)
-    assert f"- {link}:" in str(error.value)
 
 
 def test_changed_code_makes_the_pipeline_stale_and_breaks_no_link(repo):
     (repo / "src/recipe.py").write_text("x = 2\n")
-    card = show(repo, ADAPTER)
-    assert card.changed_code == ("src/recipe.py",)
-    assert card.commit is not None
-    assert card.commit.changed == ("src/recipe.py",)
-    assert "src/recipe.py" in render(card)
+    page = page_of(repo)
+    assert page.broken == ()
+    assert "src/recipe.py" in page.answers[8].says
 
 
-def test_missing_optional_parts_are_not_recorded(repo):
+def test_missing_optional_parts_are_unknown_or_not_recorded(repo):
     for path in ("dvc.lock", "reports/validation/code.json", "reports/metrics.json", "data/validated/code.jsonl"):
         (repo / path).unlink()
     (repo / "models/base/model.safetensors").unlink()
     (repo / ADAPTER / "rows.txt").unlink()
-    card = show(repo, ADAPTER)
-    assert card.rules is None
-    assert {link.name for link in card.links if link.holds} == {"weights"}
-    assert render(card).count("not recorded") >= 5
+    git(repo, "commit", "-qam", "gone")
+    page = page_of(repo)
+    assert page.broken == ()
+    assert [one.holds for one in page.answers if one.number in (2, 4, 8)] == [None] * 3
+    for number in (2, 7):
+        assert "not " in page.answers[number - 1].says
 
 
 def test_an_adapter_of_the_same_name_below_the_working_directory_is_not_the_repositorys(repo, tmp_path, monkeypatch):
@@ -237,56 +229,64 @@ def test_an_adapter_of_the_same_name_below_the_working_directory_is_not_the_repo
     elsewhere = tmp_path / ADAPTER
     shutil.copytree(repo / ADAPTER, elsewhere)
     monkeypatch.chdir(tmp_path)
-    assert show(repo, ADAPTER).folder == str(ADAPTER)
+    assert page_of(repo).folder == str(ADAPTER)
     shutil.rmtree(repo / ADAPTER)
-    assert show(repo, ADAPTER, strict=False).folder == str(elsewhere)
+    with pytest.raises(AdapterMissingError):
+        page_of(repo)
+    assert page_of(repo, elsewhere).folder == str(elsewhere)
 
 
 def test_outside_git_the_commit_is_not_recorded(repo, tmp_path):
     bare = tmp_path / "copy"
     (repo / ".git").rename(tmp_path / "git")
     repo.rename(bare)
-    assert show(bare, ADAPTER).commit is None
+    page = page_of(bare)
+    assert page.commit is None
+    assert page.broken == ()
+    change_weights(bare)
+    assert f"{ADAPTER}/adapter_model.safetensors [train@code]" in broken(bare)
 
 
-def test_clean_clone_gives_the_same_card(repo, tmp_path):
+def test_clean_clone_gives_the_same_answers(repo, tmp_path):
     git(tmp_path, "clone", "-q", str(repo), "clone")
-    assert show(tmp_path / "clone", ADAPTER) == show(repo, ADAPTER)
+    assert page_of(tmp_path / "clone") == page_of(repo)
 
 
-def test_control_adapter_may_have_rows_of_its_own(repo):
-    make_adapter(repo, Path("models/controls/code/shuffled"), ["1" * 64, "2" * 64], b"control")
-    assert broken(repo, Path("models/controls/code/shuffled")) == set()
+CONTROL = Path("models/controls/code/shuffled")
+
+
+def test_control_adapter_may_have_rows_of_its_own_and_is_held_to_its_card(repo):
+    make_adapter(repo, CONTROL, ["1" * 64, "2" * 64], b"control")
+    assert broken(repo, CONTROL) == set()
+    assert page_of(repo, CONTROL).answers[7].holds is None
+    (repo / CONTROL / "rows.txt").write_text("1" * 64 + "\n")
+    assert broken(repo, CONTROL) == {f"{CONTROL}/rows.txt [train]"}
 
 
 def test_no_adapter_says_what_to_do(repo):
     with pytest.raises(AdapterMissingError, match="dvc pull"):
-        show(repo, repo / "models/reflectors/qa")
+        audit_page(repo, None, "qa")
 
 
 def test_broken_lock_file_is_named(repo):
     (repo / "dvc.lock").write_text("stages: [")
     with pytest.raises(LineageError, match=r"dvc\.lock cannot be read"):
-        show(repo, ADAPTER)
+        page_of(repo)
 
 
-def test_find_row_lists_the_adapters_that_saw_it(repo):
+def test_a_row_is_found_in_the_adapters_that_saw_it_by_hash_and_by_text(repo):
     rows = make_rows()
-    make_adapter(repo, Path("models/controls/code/shuffled"), [rows[1].row_hash, rows[1].row_hash], b"control")
-    seen = find_row(repo, rows[1].row_hash)
-    assert [(s.folder, s.places) for s in seen] == [
-        ("models/controls/code/shuffled", (1, 2)),
-        ("models/reflectors/code", (1,)),
-    ]
-    assert find_row(repo, rows[1].row_hash[:12]) == seen
-    assert find_row(repo, "Keep the  1 largest") == seen
-    assert find_row(repo, "code-1") == seen
+    make_adapter(repo, CONTROL, [rows[1].row_hash, rows[1].row_hash], b"control")
+    [seen] = trace_rows(repo, rows[1].row_hash)
+    assert {(one.folder, one.lines) for one in seen.adapters} == {(str(CONTROL), (1, 2)), (str(ADAPTER), (1,))}
+    for query in (rows[1].row_hash[:12], "Keep the  1 largest", "code-1"):
+        assert trace_rows(repo, query) == [seen]
 
 
-def test_known_row_that_no_adapter_saw_gives_nothing_and_unknown_text_is_an_error(repo):
-    assert find_row(repo, "code-0") == []
-    with pytest.raises(LineageError, match="no row holds 'nowhere'"):
-        find_row(repo, "nowhere")
+def test_known_row_that_no_adapter_saw_gives_none_and_unknown_text_is_an_error(repo):
+    assert [one.adapters for one in trace_rows(repo, "code-0")] == [()]
+    with pytest.raises(LineageError, match="no row is or holds 'nowhere'"):
+        trace_rows(repo, "nowhere")
 
 
 @pytest.mark.integration
