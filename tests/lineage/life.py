@@ -19,8 +19,8 @@ from parammem.core.decision import Decision, ErrorBudget
 from parammem.core.event import Decided, Evaluated, Ingested, Published, Trained
 from parammem.core.experience import Experience
 from parammem.core.jsonl import write_jsonl
-from parammem.lineage.files import dvc_hash
-from parammem.lineage.hashes import files_below
+from parammem.lineage.past.files import dvc_hash
+from parammem.lineage.past.hashes import files_below
 from parammem.registry import Ledger
 from parammem.registry.tags import sync_tags
 from tests.lineage import fake_pipeline

@@ -12,9 +12,9 @@ import pytest
 
 from parammem.errors import LineageError
 from parammem.lineage import rebuild, render_rebuilt
-from parammem.lineage.environment import differences, package_differences, recreate, still_different
-from parammem.lineage.events import read_life, trained
-from parammem.lineage.files import read_adapter
+from parammem.lineage.past.events import read_life, trained
+from parammem.lineage.past.files import read_adapter
+from parammem.lineage.rebuilds.environment import differences, package_differences, recreate, still_different
 from tests.lineage.life import FOLDER
 from tests.lineage.test_verify import git
 
@@ -112,7 +112,7 @@ def test_a_rebuild_runs_in_the_recorded_environment_and_says_so(lived, offline, 
     monkeypatch.setenv("PYTHONPATH", next(p for p in sys.path if p.endswith("site-packages")))  # for DVC alone
     before = rebuild(root, "v2")
     assert before.environment == {}, "the commit of v2 pinned nothing"
-    from parammem.lineage import environment
+    from parammem.lineage.rebuilds import environment
 
     at_v2 = {"tinydep": ("1.0", "2.0"), "cpu": ("Zilog z80", "x")}
     monkeypatch.setattr(environment, "differences", lambda *_: at_v2)

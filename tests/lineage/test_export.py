@@ -14,8 +14,8 @@ import pytest
 
 from parammem.errors import LineageError
 from parammem.lineage import export
-from parammem.lineage.bundle_verifier import signature_holds
-from parammem.lineage.statements import Notary
+from parammem.lineage.bundle.statements import Notary
+from parammem.lineage.bundle.verifier import signature_holds
 from tests.lineage.test_verify import flip
 
 
@@ -37,7 +37,7 @@ def copy(bundle, tmp_path) -> tuple[Path, str]:
 
 def verified(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Isolated from site-packages: -I -S."""
-    script = Path(__file__).parents[2] / "src/parammem/lineage/bundle_verifier.py"
+    script = Path(__file__).parents[2] / "src/parammem/lineage/bundle/verifier.py"
     command = [sys.executable, "-I", "-S", str(script), str(folder), *words]
     return subprocess.run(command, capture_output=True, text=True)
 

@@ -17,7 +17,7 @@ from parammem.core import Adapter, ReflectionExample, digest_of, write_jsonl
 from parammem.engines.digests import model_digest
 from parammem.errors import AdapterMissingError, LineageError
 from parammem.lineage import Page, audit_page, trace_rows
-from parammem.lineage.files import dvc_hash
+from parammem.lineage.past.files import dvc_hash
 
 ADAPTER = Path("models/reflectors/code")
 RECIPE = {"rank": 4, "learning_rate": 0.002, "target_modules": ["q_proj"]}

@@ -16,10 +16,10 @@ from safetensors.numpy import save
 
 from parammem.errors import LineageError
 from parammem.lineage import audit_page, rebuild
-from parammem.lineage.compare import compare_files
-from parammem.lineage.environment import package_differences, pins_of
-from parammem.lineage.rebuild import stages_before
-from parammem.lineage.worktree import worktree
+from parammem.lineage.rebuilds.compare import compare_files
+from parammem.lineage.rebuilds.environment import package_differences, pins_of
+from parammem.lineage.rebuilds.rebuild import stages_before
+from parammem.lineage.rebuilds.worktree import worktree
 from tests.lineage.life import FOLDER
 from tests.lineage.test_verify import git
 
@@ -77,8 +77,8 @@ def test_an_adapter_that_no_commit_names_cannot_be_rebuilt(lived):
 
 def test_the_adapter_that_training_went_on_from_is_laid_where_train_looks_for_it(lived, tmp_path):
     from parammem.core import Adapter
-    from parammem.lineage.history import History
-    from parammem.lineage.rebuild import bring_start
+    from parammem.lineage.past.history import History
+    from parammem.lineage.rebuilds.rebuild import bring_start
     from parammem.stages.places import Places
 
     root, truth = lived

@@ -7,7 +7,7 @@ import pytest
 from parammem.core.event import Recalled
 from parammem.errors import LineageError
 from parammem.lineage import audit_page, execute_recall, plan_recall, render_plan, trace_rows, verify
-from parammem.lineage.events import read_life
+from parammem.lineage.past.events import read_life
 from parammem.registry import Ledger
 from tests.lineage.life import Life, dvc
 from tests.lineage.test_verify import git

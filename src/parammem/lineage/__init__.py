@@ -1,19 +1,27 @@
 """What made a model: read the records that the pipeline left, check every link again, and say it in words.
 
 Works in a clean clone, offline. What only looks writes nothing but its memory of hashes, below `.cache/audit/`.
+Rooms, each importing only those before it: past, rows, checks, rebuilds, pages, bundle.
 """
 
-from parammem.lineage.answers import AnsweredBy, answered_by
-from parammem.lineage.blame import Blame, blame_batches, render_blame
-from parammem.lineage.export import Exported, export
-from parammem.lineage.findings import Finding, Verification, render_verification
-from parammem.lineage.graph import graph_svg
-from parammem.lineage.page import Page, audit_page, render_page
-from parammem.lineage.rebuild import Rebuilt, rebuild, render_rebuilt
-from parammem.lineage.recall import RecallDone, RecallPlan, execute_recall, plan_recall, render_done, render_plan
-from parammem.lineage.row_trace import RowTrace, render_trace
-from parammem.lineage.trace import trace_rows
-from parammem.lineage.verify import verify
+from parammem.lineage.bundle.export import Exported, export
+from parammem.lineage.checks.findings import Finding, Verification, render_verification
+from parammem.lineage.checks.verify import verify
+from parammem.lineage.pages.answers import AnsweredBy, answered_by
+from parammem.lineage.pages.graph import graph_svg
+from parammem.lineage.pages.page import Page, audit_page, render_page
+from parammem.lineage.rebuilds.blame import Blame, blame_batches, render_blame
+from parammem.lineage.rebuilds.rebuild import Rebuilt, rebuild, render_rebuilt
+from parammem.lineage.rebuilds.recall import (
+    RecallDone,
+    RecallPlan,
+    execute_recall,
+    plan_recall,
+    render_done,
+    render_plan,
+)
+from parammem.lineage.rows.touched import RowTrace, render_trace
+from parammem.lineage.rows.trace import trace_rows
 
 __all__ = [
     "AnsweredBy",

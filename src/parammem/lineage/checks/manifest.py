@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from parammem.core import digest_of
-from parammem.lineage.datasets import row_hashes
-from parammem.lineage.files import WEIGHTS
-from parammem.lineage.findings import Finding
-from parammem.lineage.history import REFLECTORS, Generation
+from parammem.lineage.checks.findings import Finding
+from parammem.lineage.past.files import WEIGHTS
+from parammem.lineage.past.history import REFLECTORS, Generation
+from parammem.lineage.rows.datasets import row_hashes
 
 CARD = "adapter.json"
 BOUND = "validation.json"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from parammem.lineage.git import Blobs, git
-from parammem.lineage.history import History
-from parammem.lineage.store import Snapshot, Store
+from parammem.lineage.past.git import Blobs, git
+from parammem.lineage.past.history import History
+from parammem.lineage.past.store import Snapshot, Store
 
 BELOW = "data"
 EXPERIENCE = ("experience", "fresh", "trajectories")

@@ -26,7 +26,7 @@ from parammem.core.event import (
     Trained,
 )
 from parammem.core.record import digest_of
-from parammem.lineage.git import Blobs, blob_ids, git
+from parammem.lineage.past.git import Blobs, blob_ids, git
 
 LEDGER = "ledger/events.jsonl"
 DECISIONS = "ledger/decisions"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from parammem.core import Adapter
 from parammem.errors import AdapterMissingError
-from parammem.lineage.events import Life
-from parammem.lineage.files import read_adapter
-from parammem.lineage.git import git
-from parammem.lineage.history import REFLECTORS, Generation, History
-from parammem.lineage.store import Snapshot
+from parammem.lineage.past.events import Life
+from parammem.lineage.past.files import read_adapter
+from parammem.lineage.past.git import git
+from parammem.lineage.past.history import REFLECTORS, Generation, History
+from parammem.lineage.past.store import Snapshot
 
 VERSION = re.compile(r"v?(\d+)")
 DIGEST = re.compile(r"[0-9a-f]{8,64}")

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from parammem.errors import LineageError
-from parammem.lineage.git import Blobs
-from parammem.lineage.hashes import Hashes, files_below
+from parammem.lineage.past.git import Blobs
+from parammem.lineage.past.hashes import Hashes, files_below
 
 Lock = dict[str, dict[str, Any]]
 """Stage → {"cmd", "deps": {path: hash}, "outs": {path: hash}, "params": {key: value}}."""

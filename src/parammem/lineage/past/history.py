@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from parammem.core import Adapter
 from parammem.errors import LineageError
-from parammem.lineage.git import Blobs, GitCommit, blob_ids, commits_of
-from parammem.lineage.hashes import Hashes
-from parammem.lineage.store import Lock, Snapshot, Store, parse_lock
+from parammem.lineage.past.git import Blobs, GitCommit, blob_ids, commits_of
+from parammem.lineage.past.hashes import Hashes
+from parammem.lineage.past.store import Lock, Snapshot, Store, parse_lock
 
 REFLECTORS = "models/reflectors/"
 LOCK = "dvc.lock"

@@ -9,9 +9,9 @@ from typing import Any
 
 from parammem.core.record import Record
 from parammem.errors import LineageError
-from parammem.lineage.events import Life, read_life
-from parammem.lineage.history import Generation, History
-from parammem.lineage.raw import trajectory_files
+from parammem.lineage.past.events import Life, read_life
+from parammem.lineage.past.history import Generation, History
+from parammem.lineage.past.raw import trajectory_files
 
 
 class Advised(Record):

@@ -11,7 +11,11 @@ from typing import Any
 
 from parammem.core.event import Decided, Evaluated
 from parammem.errors import LineageError
-from parammem.lineage.datasets import (
+from parammem.lineage.past.events import Life, read_life
+from parammem.lineage.past.files import read_adapter, read_row_hashes
+from parammem.lineage.past.history import Generation, History
+from parammem.lineage.past.store import Snapshot
+from parammem.lineage.rows.datasets import (
     QUARANTINE,
     datasets_of,
     flat,
@@ -20,10 +24,7 @@ from parammem.lineage.datasets import (
     row_hash,
     row_hashes,
 )
-from parammem.lineage.events import Life, read_life
-from parammem.lineage.files import read_adapter, read_row_hashes
-from parammem.lineage.history import Generation, History
-from parammem.lineage.row_trace import (
+from parammem.lineage.rows.touched import (
     AdapterSeen,
     BatchSeen,
     DatasetSeen,
@@ -31,7 +32,6 @@ from parammem.lineage.row_trace import (
     PromotionSeen,
     RowTrace,
 )
-from parammem.lineage.store import Snapshot
 
 
 def trace_rows(repo: Path, hash_or_text: str) -> list[RowTrace]:

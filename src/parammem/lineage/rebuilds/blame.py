@@ -13,9 +13,9 @@ from pathlib import Path
 
 from parammem.core.record import Record
 from parammem.errors import LineageError
-from parammem.lineage.events import read_life
-from parammem.lineage.git import git
-from parammem.lineage.worktree import repro, worktree
+from parammem.lineage.past.events import read_life
+from parammem.lineage.past.git import git
+from parammem.lineage.rebuilds.worktree import repro, worktree
 
 EXPERIENCE = "data/experience"
 ALPHA = 0.01

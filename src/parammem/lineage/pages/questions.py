@@ -9,17 +9,17 @@ from typing import Any
 
 from parammem.core.event import Checked, Decided, Evaluated
 from parammem.core.record import Record, digest_of
-from parammem.lineage.answers import pieces_by
-from parammem.lineage.datasets import datasets_of, flat, parsed_rows, row_hash
-from parammem.lineage.environment import pins_of
-from parammem.lineage.events import Life, read_decision, trained
-from parammem.lineage.findings import Verification
-from parammem.lineage.history import Generation, History
-from parammem.lineage.manifest import BOUND, bound_report
-from parammem.lineage.raw import missing_inputs, raw_inputs
-from parammem.lineage.records_of_rebuild import last_rebuild
-from parammem.lineage.subject import Subject
-from parammem.lineage.tree_checks import kind_of
+from parammem.lineage.checks.findings import Verification
+from parammem.lineage.checks.manifest import BOUND, bound_report
+from parammem.lineage.checks.tree import kind_of
+from parammem.lineage.pages.answers import pieces_by
+from parammem.lineage.past.events import Life, read_decision, trained
+from parammem.lineage.past.history import Generation, History
+from parammem.lineage.past.raw import missing_inputs, raw_inputs
+from parammem.lineage.past.subject import Subject
+from parammem.lineage.rebuilds.environment import pins_of
+from parammem.lineage.rebuilds.records import last_rebuild
+from parammem.lineage.rows.datasets import datasets_of, flat, parsed_rows, row_hash
 from parammem.tracking import flat_numbers
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "numpy", "dvc", "great-expectations")

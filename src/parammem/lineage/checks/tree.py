@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from parammem.errors import LineageError
-from parammem.lineage.events import LEDGER
-from parammem.lineage.files import read_mapping
-from parammem.lineage.findings import Finding
-from parammem.lineage.git import blob, git
-from parammem.lineage.hashes import Hashes, files_below
-from parammem.lineage.history import LOCK, History
-from parammem.lineage.store import Lock, Snapshot, parse_lock
+from parammem.lineage.checks.findings import Finding
+from parammem.lineage.past.events import LEDGER
+from parammem.lineage.past.files import read_mapping
+from parammem.lineage.past.git import blob, git
+from parammem.lineage.past.hashes import Hashes, files_below
+from parammem.lineage.past.history import LOCK, History
+from parammem.lineage.past.store import Snapshot, parse_lock
 
 ARTEFACTS = {"data": "data", "models": "model", "reports": "report", "ledger": "ledger"}
 """First folder → kind. Anything else is code, which may change: then a stage is stale and no link is broken."""
@@ -194,6 +194,3 @@ def _pointer(history: History, pointer: Path) -> Iterator[Finding]:
         found = history.hashes.file(file)
         detail = f"its hash is {found[:12]}, {path} says {md5[:12]}"
         yield Finding(kind="experience", stage="ingest", path=where, holds=found == md5, detail=detail)
-
-
-__all__ = ["Lock", "kind_of", "lock_checks", "tree_checks"]

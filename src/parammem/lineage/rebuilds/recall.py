@@ -10,13 +10,13 @@ from parammem.core.event import Recalled, Trained
 from parammem.core.jsonl import write_text
 from parammem.core.record import Record, digest_of
 from parammem.errors import LineageError
-from parammem.lineage.datasets import matching, row_hash
-from parammem.lineage.events import LEDGER, Life, branch_ledgers, ledger_bytes, read_life
-from parammem.lineage.git import blob, git
-from parammem.lineage.history import LOCK, REFLECTORS, History
-from parammem.lineage.store import Snapshot, parse_lock
-from parammem.lineage.trace import RowTrace, trace_rows
-from parammem.lineage.worktree import repro, worktree
+from parammem.lineage.past.events import LEDGER, Life, branch_ledgers, ledger_bytes, read_life
+from parammem.lineage.past.git import blob, git
+from parammem.lineage.past.history import LOCK, REFLECTORS, History
+from parammem.lineage.past.store import Snapshot, parse_lock
+from parammem.lineage.rebuilds.worktree import repro, worktree
+from parammem.lineage.rows.datasets import matching, row_hash
+from parammem.lineage.rows.trace import RowTrace, trace_rows
 from parammem.registry import Ledger
 from parammem.registry.git import person, require_identity
 from parammem.registry.state import register, roll_back

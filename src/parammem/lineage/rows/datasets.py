@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from parammem.core import digest_of
-from parammem.lineage.store import Snapshot
+from parammem.lineage.past.store import Snapshot
 
 FOLDERS = ("data/reflections/", "data/validated/")
 QUARANTINE = "data/quarantine/"

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from parammem.core.record import Record
-from parammem.lineage import questions
-from parammem.lineage.events import read_life
-from parammem.lineage.findings import Finding
-from parammem.lineage.history import History
-from parammem.lineage.questions import Answer, Case
-from parammem.lineage.subject import find_subject
-from parammem.lineage.verify import verify_history
+from parammem.lineage.checks.findings import Finding
+from parammem.lineage.checks.verify import verify_history
+from parammem.lineage.pages import questions
+from parammem.lineage.pages.questions import Answer, Case
+from parammem.lineage.past.events import read_life
+from parammem.lineage.past.history import History
+from parammem.lineage.past.subject import find_subject
 
 QUESTIONS: tuple[tuple[str, Callable[[Case], tuple[str, bool | None, dict[str, Any]]]], ...] = (
     ("Which data trained it?", questions.data),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from parammem.lineage.events import Life, read_life
-from parammem.lineage.findings import Tally, Verification
-from parammem.lineage.history import Generation, History
-from parammem.lineage.life_checks import current_checks, fsck, generation_checks, ledger_checks, tag_checks
-from parammem.lineage.manifest import manifest_checks
-from parammem.lineage.subject import Subject, find_subject
-from parammem.lineage.tree_checks import tree_checks
+from parammem.lineage.checks.findings import Tally, Verification
+from parammem.lineage.checks.life import current_checks, fsck, generation_checks, ledger_checks, tag_checks
+from parammem.lineage.checks.manifest import manifest_checks
+from parammem.lineage.checks.tree import tree_checks
+from parammem.lineage.past.events import Life, read_life
+from parammem.lineage.past.history import Generation, History
+from parammem.lineage.past.subject import Subject, find_subject
 
 
 def verify(repo: Path, adapter: str | None = None, full: bool = False, domain: str = "code") -> Verification:

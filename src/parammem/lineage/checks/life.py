@@ -10,13 +10,13 @@ from parammem.core import Adapter
 from parammem.core.event import Decided, Published, Trained
 from parammem.engines.digests import model_digest
 from parammem.errors import ModelMissingError
-from parammem.lineage.events import DECISIONS, LEDGER, Life, branch_ledgers, read_decision, walk
-from parammem.lineage.findings import Finding
-from parammem.lineage.git import GitTag, git, tags
-from parammem.lineage.history import LOCK, REFLECTORS, Generation, History
-from parammem.lineage.manifest import manifest_checks
-from parammem.lineage.store import Snapshot
-from parammem.lineage.tree_checks import kind_of, lock_checks
+from parammem.lineage.checks.findings import Finding
+from parammem.lineage.checks.manifest import manifest_checks
+from parammem.lineage.checks.tree import kind_of, lock_checks
+from parammem.lineage.past.events import DECISIONS, LEDGER, Life, branch_ledgers, read_decision, walk
+from parammem.lineage.past.git import GitTag, git, tags
+from parammem.lineage.past.history import LOCK, REFLECTORS, Generation, History
+from parammem.lineage.past.store import Snapshot
 from parammem.registry.tags import DIGEST, artifact, wanted_tags
 
 WAY = ("data/reflections/", "data/validated/", "data/quarantine/", "models/reflectors/", "reports/")

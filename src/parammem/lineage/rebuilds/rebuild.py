@@ -12,15 +12,15 @@ from typing import Any
 from parammem.core import Adapter
 from parammem.core.record import Record
 from parammem.errors import LineageError
-from parammem.lineage import environment as environments
-from parammem.lineage.compare import Difference, compare_files
-from parammem.lineage.events import read_life, trained
-from parammem.lineage.hashes import Hashes, files_below
-from parammem.lineage.history import LOCK, History
-from parammem.lineage.records_of_rebuild import keep_rebuild
-from parammem.lineage.store import Lock, Snapshot, parse_lock
-from parammem.lineage.subject import find_subject
-from parammem.lineage.worktree import repro, set_params, worktree
+from parammem.lineage.past.events import read_life, trained
+from parammem.lineage.past.hashes import Hashes, files_below
+from parammem.lineage.past.history import LOCK, History
+from parammem.lineage.past.store import Lock, Snapshot, parse_lock
+from parammem.lineage.past.subject import find_subject
+from parammem.lineage.rebuilds import environment as environments
+from parammem.lineage.rebuilds.compare import Difference, compare_files
+from parammem.lineage.rebuilds.records import keep_rebuild
+from parammem.lineage.rebuilds.worktree import repro, set_params, worktree
 
 STARTS = Path(".cache") / "champions"
 """Where `train` finds the adapter that it goes on from (stages/places.py)."""

@@ -19,9 +19,9 @@ from typing import Any
 import yaml
 
 from parammem.errors import LineageError
-from parammem.lineage.git import git
-from parammem.lineage.hashes import Hashes
-from parammem.lineage.store import Store, cache_folders
+from parammem.lineage.past.git import git
+from parammem.lineage.past.hashes import Hashes
+from parammem.lineage.past.store import Store, cache_folders
 
 TREES = Path(".cache") / "audit" / "trees"
 TAIL = 30

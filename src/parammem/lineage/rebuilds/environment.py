@@ -21,7 +21,7 @@ from parammem.core import Adapter
 from parammem.core.event import Trained
 from parammem.core.record import digest_of
 from parammem.errors import LineageError
-from parammem.lineage.git import blob
+from parammem.lineage.past.git import blob
 from parammem.registry.environment import describe
 
 PLACE = Path(".cache") / "audit" / "environments"

@@ -12,17 +12,26 @@ from typing import Any
 from parammem.core.event import Decided
 from parammem.core.record import Record
 from parammem.errors import LineageError
-from parammem.lineage import bundle_verifier
-from parammem.lineage.datasets import row_hashes
-from parammem.lineage.events import Life, decision_bytes, ledger_bytes, read_life
-from parammem.lineage.graph import graph_svg
-from parammem.lineage.hashes import files_below
-from parammem.lineage.history import History
-from parammem.lineage.materials import bill_of_materials, lineage_events
-from parammem.lineage.page import Page, audit_page
-from parammem.lineage.rebuild import stages_before
-from parammem.lineage.statements import BUNDLE, DECISION, KEY, PROVENANCE, TEST_RESULT, Notary, outcome_of, provenance
-from parammem.lineage.subject import Subject, find_subject
+from parammem.lineage.bundle import verifier
+from parammem.lineage.bundle.materials import bill_of_materials, lineage_events
+from parammem.lineage.bundle.statements import (
+    BUNDLE,
+    DECISION,
+    KEY,
+    PROVENANCE,
+    TEST_RESULT,
+    Notary,
+    outcome_of,
+    provenance,
+)
+from parammem.lineage.pages.graph import graph_svg
+from parammem.lineage.pages.page import Page, audit_page
+from parammem.lineage.past.events import Life, decision_bytes, ledger_bytes, read_life
+from parammem.lineage.past.hashes import files_below
+from parammem.lineage.past.history import History
+from parammem.lineage.past.subject import Subject, find_subject
+from parammem.lineage.rebuilds.rebuild import stages_before
+from parammem.lineage.rows.datasets import row_hashes
 
 UNDATED = "1980-01-01T00:00:00+00:00"
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#223}
@@ -88,11 +97,11 @@ def bundle_files(repo: Path, page: Page, notary: Notary) -> dict[str, bytes]:
         "audit.json": (json.dumps(plain, indent=1, sort_keys=True) + "\n").encode(),
         "sbom.cdx.json": bill_of_materials(plain, date),
         "openlineage.ndjson": lineage_events(lock, commit, date),
-        "verify.py": Path(bundle_verifier.__file__).read_bytes(),
+        "verify.py": Path(verifier.__file__).read_bytes(),
         "key.txt": f"{notary.public}\n".encode(),
     }
     files |= _statements(files, plain, lock, commit, notary)
-    files[bundle_verifier.LIST] = notary.envelope(files, BUNDLE, {"adapter": page.digest, "files": len(files)})
+    files[verifier.LIST] = notary.envelope(files, BUNDLE, {"adapter": page.digest, "files": len(files)})
     return files
 
 

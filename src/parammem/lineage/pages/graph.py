@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from parammem.evaluation.boxes import Box, draw
-from parammem.lineage.events import Life, read_decision, read_life
-from parammem.lineage.findings import Verification
-from parammem.lineage.history import History
-from parammem.lineage.subject import Subject, find_subject
-from parammem.lineage.verify import verify_history
+from parammem.lineage.checks.findings import Verification
+from parammem.lineage.checks.verify import verify_history
+from parammem.lineage.past.events import Life, read_decision, read_life
+from parammem.lineage.past.history import History
+from parammem.lineage.past.subject import Subject, find_subject
 
 MANY = 8
 """More batches than this are drawn as one box."""

@@ -1,0 +1,1 @@
+"""The export for an outsider: materials, signed statements, and a verifier of its own."""

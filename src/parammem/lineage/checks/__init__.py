@@ -1,0 +1,1 @@
+"""Every recorded link, checked again: the working tree against its records, the past against itself."""

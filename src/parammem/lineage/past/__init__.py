@@ -1,0 +1,1 @@
+"""The repository's past as bytes: git, DVC's cache, every state of dvc.lock, the ledger; and which adapter is meant."""

@@ -1,0 +1,1 @@
+"""Training rows: the datasets that hold them, and everything that one of them touched."""
