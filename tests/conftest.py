@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,9 @@ os.environ.update(OFFLINE)
 os.environ.update({"COLUMNS": "120", "NO_COLOR": "1"})
 for _name in ("WANDB_API_KEY", "PREFECT_API_URL", "PREFECT_API_KEY", "FORCE_COLOR"):
     os.environ.pop(_name, None)
+# A shell starts background jobs with Ctrl-C ignored, which every child inherits; tests send it to theirs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,11 @@ from collections import Counter
 import pytest
 
 from parammem.benchmarks.contamination import contacts, judge
-from parammem.benchmarks.draw import Source, draw
+from parammem.benchmarks.draw import draw
 from parammem.benchmarks.sampling import chosen
 from parammem.benchmarks.sources import hub_rows, local_rows
 from parammem.benchmarks.table import items_of
+from parammem.config import SourceParams
 from parammem.errors import DataError
 from tests.benchmarks import rows
 
@@ -90,9 +91,9 @@ def test_train_and_bank_are_apart_from_evaluation_and_from_each_other(tmp_path):
     copied = dict(every[0], problem=every[0]["problem"] + " Explain your answer in one sentence.", idx="copy")
     rows.write_jsonl(tmp_path / "math.jsonl", [*every, copied])
     sources = [
-        Source(split="eval", take=30, balance="type", benchmark="math", path="math.jsonl"),
-        Source(split="train", take=5, benchmark="math", path="math.jsonl"),
-        Source(split="bank", take=2, benchmark="math", path="math.jsonl"),
+        SourceParams(domain="math", split="eval", take=30, balance="type", benchmark="math", path="math.jsonl"),
+        SourceParams(domain="math", split="train", take=5, benchmark="math", path="math.jsonl"),
+        SourceParams(domain="math", split="bank", take=2, benchmark="math", path="math.jsonl"),
     ]
     drawn = draw(sources, tmp_path, seed=3, ngram=30, near_duplicate=0.95)
     ids = {split: {item.task.task_id for item in items} for split, items in drawn.splits.items()}
@@ -111,8 +112,8 @@ def test_a_copy_of_an_evaluation_task_never_becomes_a_train_task(tmp_path):
     other = {"problem": "Find the area of a circle of radius $2$.", "solution": "$\\boxed{4\\pi}$", "idx": "other"}
     rows.write_jsonl(tmp_path / "train.jsonl", [rows.math_row(1), copied, other])
     sources = [
-        Source(split="eval", benchmark="math", path="eval.jsonl"),
-        Source(split="train", benchmark="math", path="train.jsonl"),
+        SourceParams(domain="math", split="eval", benchmark="math", path="eval.jsonl"),
+        SourceParams(domain="math", split="train", benchmark="math", path="train.jsonl"),
     ]
     drawn = draw(sources, tmp_path, seed=0, ngram=13, near_duplicate=0.8)
     assert [item.task.task_id for item in drawn.splits["train"]] == ["math/other"]
@@ -122,7 +123,7 @@ def test_a_copy_of_an_evaluation_task_never_becomes_a_train_task(tmp_path):
 def test_a_domain_without_evaluation_tasks_is_an_error(tmp_path):
     rows.write_jsonl(tmp_path / "a.jsonl", [rows.math_row(1)])
     with pytest.raises(DataError, match="no train or no eval tasks"):
-        draw([Source(split="eval", benchmark="math", path="a.jsonl")], tmp_path, 0, 13, 0.8)
+        draw([SourceParams(domain="math", split="eval", benchmark="math", path="a.jsonl")], tmp_path, 0, 13, 0.8)
 
 
 def test_files_are_read_in_every_form_they_come_in(tmp_path):

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 import yaml
 
-from parammem.benchmarks.draw import Source, draw_source
+from parammem.benchmarks.draw import draw_source
 from parammem.benchmarks.item import Item
+from parammem.config import SourceParams
 from parammem.core import Adapter
 from parammem.evaluation.benchmarks import NAMES
 from tests.benchmarks import rows
@@ -114,8 +115,7 @@ def sources(domains: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def items(folder: Path, domains: Sequence[str]) -> list[Item]:
-    told = [{key: value for key, value in one.items() if key not in ("domain", "take")} for one in sources(domains)]
-    named = [Source(**one) for one in told]
+    named = [SourceParams.model_validate(one | {"take": 0}) for one in sources(domains)]
     return [item for source in named for item in draw_source(source, folder, 0)]
 
 

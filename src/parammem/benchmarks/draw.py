@@ -11,32 +11,17 @@ from parammem.benchmarks.item import Item
 from parammem.benchmarks.sampling import chosen
 from parammem.benchmarks.sources import content_digest, hub_rows, local_rows
 from parammem.benchmarks.table import get_benchmark, items_of
+from parammem.config import SourceParams
 from parammem.core.record import Record
 from parammem.errors import DataError
 
 Split = Literal["train", "bank", "eval"]
 
 
-class Source(Record):
-    """Where some tasks of a split come from. `config.SourceParams` says what the fields mean."""
-
-    split: Split
-    benchmark: str
-    path: str = ""
-    hub: str = ""
-    config: str = ""
-    hub_split: str = ""
-    revision: str = ""
-    files: str = ""
-    where: dict[str, str] = {}
-    take: int = 0
-    balance: str = ""
-
-
 class Read(Record):
     """What was read from a source: written beside the tasks."""
 
-    source: Source
+    source: SourceParams
     """With the benchmark's usual place filled in where params name none."""
     commit: str
     """Commit of the hub's data set; "" for a local file."""
@@ -59,7 +44,7 @@ class Drawn(Record):
     """The verdict on what is left: no contact, or this code is wrong."""
 
 
-def draw(sources: Sequence[Source], folder: Path, seed: int, ngram: int, near_duplicate: float) -> Drawn:
+def draw(sources: Sequence[SourceParams], folder: Path, seed: int, ngram: int, near_duplicate: float) -> Drawn:
     """Read, sample and part the sources of one domain.
 
     Args:
@@ -94,14 +79,14 @@ def draw(sources: Sequence[Source], folder: Path, seed: int, ngram: int, near_du
     return Drawn(splits=splits, read=tuple(read), left_out=tuple(left_out), contamination=verdict)
 
 
-def draw_source(source: Source, folder: Path, seed: int) -> list[Item]:
+def draw_source(source: SourceParams, folder: Path, seed: int) -> list[Item]:
     """The sampled items of one source by itself. Raises DataError as `draw` does."""
     source, rows, *_ = _rows(source, folder)
     items, _ = items_of(source.benchmark, rows)
     return chosen(items, source.where, source.take, source.balance, seed)
 
 
-def _rows(source: Source, folder: Path) -> tuple[Source, list[dict], str, str]:
+def _rows(source: SourceParams, folder: Path) -> tuple[SourceParams, list[dict], str, str]:
     """The source as it was read, its rows, the hub's commit and the digest of a local file."""
     if source.path:
         return source, local_rows(folder / source.path), "", content_digest(folder / source.path)

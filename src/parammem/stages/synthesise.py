@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from parammem.agents.synthesis import Synthesises, synthesised
-from parammem.benchmarks.draw import Source, draw_source
+from parammem.benchmarks.draw import draw_source
 from parammem.config import Params
 from parammem.core import digest_of
 from parammem.core.jsonl import write_text
@@ -36,11 +36,7 @@ def run(params: Params, domain: str, count: int, out: Path, root: Path = Path(".
     judge = open_domain(params, domain)
     if not isinstance(judge, Synthesises):
         raise ConfigError(f"domain {domain!r} has no prompt for new problems; code has")
-    given = [
-        item.task
-        for source in sources
-        for item in draw_source(Source(**source.model_dump(exclude={"domain"})), root / BENCHMARKS, p.seed)
-    ]
+    given = [item.task for source in sources for item in draw_source(source, root / BENCHMARKS, p.seed)]
     teacher = Engines(params, root).open(params.collect.teacher)
     texts = synthesised(teacher, judge, given, count, params.agent.reflector_temperature, params.engine.max_new_tokens)
     rows = [{"problem_id": digest_of(text)[:12], "question": text, "author": teacher.digest} for text in texts]

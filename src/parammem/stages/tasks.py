@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from parammem.benchmarks.draw import Drawn, Source, draw
+from parammem.benchmarks.draw import Drawn, draw
 from parammem.config import Params
 from parammem.core import write_jsonl
 from parammem.core.jsonl import write_text
@@ -39,7 +39,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
 def read_sources(params: Params, domain: str, root: Path) -> Drawn:
     """The real tasks of a domain. Raises as `run` does."""
     p = params.benchmarks
-    sources = [Source(**s.model_dump(exclude={"domain"})) for s in p.sources if s.domain == domain]
+    sources = [source for source in p.sources if source.domain == domain]
     if not sources:
         raise ConfigError(f"benchmarks.sources: none is for domain {domain!r}; add one, or take it out of `domains`")
     return draw(sources, root / BENCHMARKS, p.seed, p.ngram, p.near_duplicate)
