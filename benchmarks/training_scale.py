@@ -13,7 +13,7 @@ Tokens are those of rows, padding not counted. A model FLOP is one that the task
 frozen matrices (4 per weight and token), the adapter's (6), causal attention, and the head for learned tokens only;
 what checkpointing computes again is not counted, as usual. Both programs have the same numerator, whatever they do.
 
-This has been run on CPUs with the tiny model only. NO GPU HAS SEEN IT: there are no figures for the 8B model yet.
+docs/reproduce-the-paper.md has what an H200 gave. Several GPUs have not been measured.
 TRL is needed for --trl alone: pip install --group trl.
 """
 

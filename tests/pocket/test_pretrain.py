@@ -16,7 +16,7 @@ from parammem.pocket.recipe import POCKET_1M, POCKET_4M, POCKET_250K, POCKET_TIN
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "pocket-1m"
-COMMITTED = ("pocket-1m", "pocket-250k")
+COMMITTED = ("pocket-1m", "pocket-4m", "pocket-250k")
 
 
 def test_the_mixture_has_every_form_in_its_share_and_is_deterministic():
