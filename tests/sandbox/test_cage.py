@@ -10,7 +10,7 @@ import pytest
 
 from parammem.sandbox import Limits
 from parammem.sandbox.inner import child
-from parammem.sandbox.inner.cage import lock_down
+from parammem.sandbox.inner.child import lock_down
 from parammem.sandbox.inner.conversation import Conversation
 
 
@@ -21,6 +21,7 @@ class _Line:
         self.ours, self.theirs = socket.socketpair()
         self.jobs, self._keep = os.pipe()
         self.control = self
+        self.ahead = False
         self.sent: list[bytes] = []
 
     def child(self, order: bytes, deadline: float) -> list[int]:
@@ -41,9 +42,10 @@ class _Line:
         os.close(self._keep)
 
 
-def heard(said: bytes, stays: bool) -> tuple[bytes, list[Any]]:
+def heard(said: bytes, stays: bool, ahead: bool = False) -> tuple[bytes, list[Any]]:
     """What a child that says this is sent, and the outcome of a call of it."""
     line = _Line()
+    line.ahead = ahead
     try:
         line.theirs.sendall(said)
         if not stays:
@@ -81,9 +83,18 @@ def test_a_child_that_dies_before_it_is_locked_down_gets_nothing():
     assert "died" in row[3]
 
 
+def test_a_child_forked_ahead_that_was_killed_meanwhile_ends_the_worker(monkeypatch: pytest.MonkeyPatch):
+    def end(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(SystemExit, match="3"):
+        heard(b"", stays=False, ahead=True)
+
+
 def test_the_first_step_that_fails_ends_the_locking_down():
     done: list[int] = []
-    steps = [("one", done.append, (1,)), ("two", len, ("failed",)), ("three", done.append, (3,))]
+    steps = [(done.append, (1,), "one"), (len, ("failed",), "two"), (done.append, (3,), "three")]
     with pytest.raises(OSError, match="two refused"):
         lock_down(steps, None)  # pyright: ignore[reportArgumentType]
     assert done == [1]

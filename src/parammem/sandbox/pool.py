@@ -33,8 +33,11 @@ class _Died(Exception):
 class _Worker:
     """One worker process and its pipe ends."""
 
-    def __init__(self, level: Level, wrapper: Sequence[str], namespaces: bool) -> None:
-        command = [*wrapper, sys.executable, "-I", "-S", str(_MAIN), level, *(["namespaces"] if namespaces else [])]
+    def __init__(self, level: Level, wrapper: Sequence[str], namespaces: bool, cpu: int | None) -> None:
+        """`cpu`: the processor that it and its children keep to; None to let the kernel choose."""
+        self.cpu = cpu
+        further = [*(["namespaces"] if namespaces else []), *([] if cpu is None else [f"cpu={cpu}"])]
+        command = [*wrapper, sys.executable, "-I", "-S", str(_MAIN), level, *further]
         try:
             self.process = subprocess.Popen(
                 command,
@@ -125,6 +128,9 @@ class Pool:
             self._idle.put(None)
         self._pid = os.getpid()
         self._all: set[_Worker] = set()
+        self._choosing = threading.Lock()
+        self._homes: list[int] = []
+        """Processors that workers keep to."""
 
     def run(self, jobs: Sequence[Job], limits: Limits | None = None) -> list[list[Outcome]]:
         """The outcomes of each job's calls, in order.
@@ -208,12 +214,25 @@ class Pool:
             self._idle.put(worker)
 
     def _start(self) -> _Worker:
-        worker = _Worker(self.level, self.wrapper, self.namespaces)
+        worker = _Worker(self.level, self.wrapper, self.namespaces, self._home())
         self._all.add(worker)
         return worker
 
+    def _home(self) -> int | None:
+        """A processor for one more worker, where there are workers enough to keep all busy: a worker, its zygote and
+        its child take turns, and find their memory in the caches that they share. With fewer the kernel chooses."""
+        processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        if not processors or self.workers < len(processors):
+            return None
+        with self._choosing:
+            home = min(processors, key=self._homes.count)
+            self._homes.append(home)
+        return home
+
     def _drop(self, worker: _Worker) -> None:
         self._all.discard(worker)
+        if worker.cpu in self._homes:
+            self._homes.remove(worker.cpu)
         worker.close()
 
     def close(self) -> None:

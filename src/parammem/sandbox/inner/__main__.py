@@ -1,4 +1,4 @@
-"""`python -I -S .../inner/__main__.py LEVEL [namespaces]`: starts a worker.
+"""`python -I -S .../inner/__main__.py LEVEL [namespaces] [cpu=N]`: starts a worker and its zygote.
 
 Gives the package a name of its own, so that neither site-packages nor the folder of this file is ever on the import
 path.
@@ -6,6 +6,7 @@ path.
 
 from __future__ import annotations
 
+import _socket
 import os
 import sys
 import types
@@ -21,9 +22,26 @@ def _start() -> None:
     package = types.ModuleType("sandbox_inner")
     package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
     sys.modules["sandbox_inner"] = package
+    _stay([int(option[4:]) for option in sys.argv[2:] if option.startswith("cpu=")])
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    # Each imports what is its own after the fork: children inherit what the zygote has, and pay for it.
+    if os.fork() == 0:
+        ours.close()
+        from sandbox_inner import zygote  # type: ignore[import-not-found]
+
+        zygote.start(theirs, sys.argv[1], layered="namespaces" in sys.argv[2:])
+    theirs.close()
     from sandbox_inner import worker  # type: ignore[import-not-found]
 
-    worker.main(sys.argv[1], layered="namespaces" in sys.argv[2:])
+    worker.main(ours)
+
+
+def _stay(processors: list[int]) -> None:
+    if processors:
+        try:
+            os.sched_setaffinity(0, processors)
+        except OSError:  # a wrapper's machine may have others: then anywhere
+            return
 
 
 _start()

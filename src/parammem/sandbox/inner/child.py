@@ -1,4 +1,4 @@
-"""The candidate's own process, once it is locked down: loads the source and answers calls. Its word is only data.
+"""The candidate's own process: locks itself down, then loads the source and answers calls. Its word is only data.
 
 A child is forked from the zygote, and every page that it touches costs a fault: so what can be worked out before the
 fork is, and what is left is done by plain means (no attribute looked up, no object made that is not needed).
@@ -6,16 +6,23 @@ fork is, and what is left is done by plain means (no attribute looked up, no obj
 
 from __future__ import annotations
 
-import gc
-import marshal
+import _socket
+import io
 import os
 import sys
+from marshal import dumps, loads
+from os import SEEK_CUR, close, dup2, getpid, lseek, read, write
 from typing import Any
 
 from . import wire
-from .cage import lock_down
+from .cage import Seal, Step
 
 _FILE = "<solution>"
+_modules = sys.modules
+_exit = os._exit
+_solution: Any = None
+_stdout: Any = None
+_flush: Any = None
 
 LOCKED = b"\0\0\0\x09R" + bytes(8)
 """The frame that says that the candidate may come."""
@@ -27,26 +34,66 @@ def refused(error: BaseException) -> bytes:
     return wire.frame(body)
 
 
+def live(link: int, given: list[int], unwanted: int, steps: list[Step], seal: Seal | None, folder: str) -> None:
+    """All of a child's life, right after the fork. Never returns.
+
+    link: its end of the channel; given: what is the worker's, its end of the channel, what is printed, and for a
+    program what is read; unwanted: a descriptor to close; folder: its scratch folder, or "".
+    """
+    code = 1
+    try:
+        close(unwanted)
+        close(given[0])
+        dup2(given[1], 1)
+        close(given[1])
+        if len(given) > 2:
+            dup2(given[2], 0)
+            close(given[2])
+        if folder:
+            os.chdir(folder)
+            os.environ["TMPDIR"] = folder
+        try:
+            lock_down(steps, seal)
+        except BaseException as error:
+            write(link, refused(error))  # said before the candidate is within reach
+            return
+        serve(link)
+        code = 0
+    finally:
+        _exit(code)
+
+
+def lock_down(steps: list[Step], seal: Seal | None) -> None:
+    """Give up every right for good (at level none: nothing). Raises OSError, and then the candidate is never run."""
+    for step in steps:
+        if step[0](*step[1]):
+            raise OSError(f"{step[2]} refused")
+    if seal is not None:
+        words, places, step, args = seal
+        own = getpid()
+        for place in places:
+            words[place] = own
+        if step(*args):
+            raise OSError("the seccomp filter was refused")
+
+
 def serve(link: int) -> None:
     """Serve one run over a descriptor, in a process that is locked down."""
-    os.write(link, LOCKED)
+    write(link, LOCKED)
     frame, rest = _receive(link, b"")
-    source, entry, stdin = marshal.loads(frame)
+    source, entry, stdin = loads(frame)
     if stdin:
         _serve_program(link, source)
     else:
         _serve_calls(link, source, entry, rest)
 
 
-def _module(name: str) -> Any:
-    module = sys.modules[name] = type(sys)(name)
-    return module
-
-
 def _serve_program(link: int, source: str) -> None:
     kind, body = b"V", wire.encode(None)
+    del _modules["solution"]
+    module = _modules["__main__"] = type(sys)("__main__")
     try:
-        exec(compile(source, _FILE, "exec", dont_inherit=True), _module("__main__").__dict__)
+        exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)
     except SystemExit:
         pass
     except BaseException as error:
@@ -69,7 +116,7 @@ def _finish() -> None:
 
 
 def _serve_calls(link: int, source: str, entry: str, rest: bytes) -> None:
-    module = _module("solution")
+    module = _solution
     try:
         exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)
         _find(module, entry)
@@ -81,15 +128,15 @@ def _serve_calls(link: int, source: str, entry: str, rest: bytes) -> None:
     last = False
     while not last:
         frame, rest = _receive(link, rest)
-        calls, last = marshal.loads(frame)
+        calls, last = loads(frame)
         for call in calls:
-            name, args, kwargs = marshal.loads(call)
+            name, args, kwargs = loads(call)
             try:
                 answer = _encoded(_find(module, name)(*args, **kwargs))
             except BaseException as error:
                 answer = _said(error)
             _send(link, *answer)
-    os.close(link)  # the worker reads on while this process is torn down
+    close(link)  # the worker reads on while this process is torn down
 
 
 def _find(module: Any, entry: str) -> Any:
@@ -134,28 +181,28 @@ def _said(error: BaseException) -> tuple[bytes, bytes]:
 def _printed() -> int:
     """How many bytes were printed so far, this program says: the worker may read several answers at once."""
     try:
-        sys.stdout.flush()
+        (_flush if sys.stdout is _stdout else sys.stdout.flush)()
     except BaseException:  # a candidate's own stdout may raise anything
         pass
     try:
-        return min(os.lseek(1, 0, os.SEEK_CUR), 2**62)
+        return min(lseek(1, 0, SEEK_CUR), 2**62)
     except OSError:
         return 0
 
 
 def _send(link: int, kind: bytes, body: bytes) -> None:
     data = b"%b%b%b%b" % ((9 + len(body)).to_bytes(4, "big"), kind, _printed().to_bytes(8, "big"), body)
-    sent = os.write(link, data)
+    sent = write(link, data)
     while sent < len(data):
-        sent += os.write(link, data[sent : sent + (1 << 20)])
+        sent += write(link, data[sent : sent + (1 << 20)])
 
 
 def _receive(link: int, data: bytes) -> tuple[bytes, bytes]:
     """The next frame, and what has come after it; `data` is what had come after the last."""
     while len(data) < 4:
-        part = os.read(link, 65536)
+        part = read(link, 65536)
         if not part:
-            os._exit(0)
+            _exit(0)
         data += part
     want = 4 + int.from_bytes(data[:4], "big")
     if len(data) < want:
@@ -166,69 +213,40 @@ def _receive(link: int, data: bytes) -> tuple[bytes, bytes]:
 def _exactly(link: int, size: int) -> bytes:
     parts: list[bytes] = []
     while size:
-        part = os.read(link, min(size, 1 << 20))
+        part = read(link, min(size, 1 << 20))
         if not part:
-            os._exit(0)
+            _exit(0)
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
 
 
-USUAL = "bisect collections collections.abc copy functools heapq itertools math operator random re string types typing"
-_FURTHER = """abc argparse array ast asyncio atexit base64 binascii bz2 calendar cmath codecs colorsys
-concurrent.futures
-configparser contextlib contextvars copyreg csv ctypes dataclasses datetime decimal difflib email encodings.ascii
-encodings.idna encodings.latin_1 encodings.utf_16 enum errno fnmatch fractions getopt glob graphlib gzip hashlib
-hmac html html.parser http imaplib importlib.util inspect io ipaddress json keyword linecache locale logging lzma
-mailbox mimetypes multiprocessing numbers opcode optparse pathlib pickle pkgutil platform posixpath pprint profile
-queue reprlib resource sched secrets select selectors shelve shlex shutil signal socket sqlite3 ssl stat statistics
-stringprep struct subprocess symtable tarfile tempfile textwrap threading time timeit token tokenize traceback
-tracemalloc unicodedata unittest unittest.mock urllib.parse urllib.request uuid warnings weakref xml.dom.minidom
-xml.etree.ElementTree zipfile zlib zoneinfo"""
-
-
-def warm(everything: bool) -> None:
-    """Import what candidates import most, so that children share it. Runs once, in the zygote.
-
-    Every module more makes every fork dearer, so what few programs use is left to them.
-    `everything`: nearly all of the standard library, for children that can open no file.
-    """
-    register = os.register_at_fork
-    # Handlers would run in each child: `random` seeds itself anew there, where verdicts must repeat; locks of other
-    # threads are mended, and there are none.
-    os.register_at_fork = lambda **_: None  # type: ignore[assignment]
-    try:
-        for name in USUAL.split() + (_FURTHER.split() if everything else []):
-            try:
-                __import__(name)
-            except ImportError:
-                continue
-    finally:
-        os.register_at_fork = register
-    _look_up()
-    _rehearse()
-    sys.modules["random"].seed(0)  # every child starts from the same state: verdicts repeat
-    gc.collect()
-    gc.freeze()
-
-
-def _look_up() -> None:
-    """Have the interpreter remember where builtin types keep their methods: a first look costs each child a page."""
-    for kind in (int, float, str, bytes, list, tuple, dict, set, frozenset, bool, range, type, object, type(len)):
-        for name in dir(kind):
-            getattr(kind, name, None)
-
-
-def _rehearse() -> None:
-    """What an interpreter sets up at first use (a hundred types at the first `compile`) is there before the fork."""
+def rehearse() -> None:
+    """A run in this process: what an interpreter sets up at first use (a hundred types at the first `compile`) is
+    there before the fork."""
     source = "from typing import List\ndef f(x: List[int]) -> list:\n    'A list.'\n    return [i for i in x]\n"
+    call = wire.pack(("f", ([1, "a", 0.5, None, (True, {})],), {}))
+    run = wire.frame(dumps((source, "f", False), 2)) + wire.frame(dumps(([call, call], True), 2))
+    _prepare()
     for _ in range(20):  # so often, that the interpreter has adapted the code by then
-        module = type(sys)("rehearsal")
-        exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)
-        name, args, kwargs = marshal.loads(wire.pack(("f", ([1, "a", 0.5, None, (True, {})],), {})))
-        _encoded(_find(module, name)(*args, **kwargs))
+        ours, theirs = _socket.socketpair()
+        ours.sendall(run)
+        serve(theirs.detach())
+        ours.close()
         _said(ValueError("no"))
         try:
-            lock_down([("nothing", int, ())] * 5, (memoryview(bytearray(8)).cast("I"), [0, 1], None))
+            lock_down([(int, (), "nothing")] * 5, (memoryview(bytearray(8)).cast("I"), [0, 1], int, (1,)))
         except OSError:
             continue
+    _prepare()
+
+
+def _prepare() -> None:
+    """The module that a candidate with functions becomes, and what it prints to."""
+    global _solution, _stdout, _flush
+    _solution = sys.modules["solution"] = type(sys)("solution")
+    raw = io.FileIO(1, "w", closefd=False)
+    _stdout = io.TextIOWrapper(io.BufferedWriter(raw), sys.stdout.encoding, sys.stdout.errors)
+    _stdout.mode = "w"
+    _flush = _stdout.flush
+    sys.stdout = sys.__stdout__ = _stdout

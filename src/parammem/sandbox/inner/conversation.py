@@ -62,12 +62,12 @@ class Conversation:
     def load(self, source: str, entry: str) -> None:
         """Send the candidate, once its child is locked down; `listen` hears whether it loads. No entry: a stdin
         program."""
-        said = self._receive() or b"it died while it was locking itself down"
+        said = self._receive() or b""
+        if self._hangs_up() if said[:1] == b"R" else not said and self.line.ahead:
+            os._exit(3)  # it was killed while it waited: the pool replaces us all, and tries the run once more
         if said[:1] != b"R":
-            self.refused = said[9:].decode("utf-8", "replace") if said[:1] == b"!" else said.decode()
+            self.refused = said[9:].decode("utf-8", "replace") or "it died while it was locking itself down"
             return
-        if self._hangs_up():
-            os._exit(3)  # it waited long, and was killed: the pool replaces us all, and tries the run once more
         self.send(marshal.dumps((source, entry, not entry), 2))
 
     def call(self, calls: list[bytes], last: bool = False) -> None:

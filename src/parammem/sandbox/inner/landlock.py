@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import sys
 from collections.abc import Callable
 
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446  # the same on every architecture
@@ -12,12 +13,23 @@ _READ = 1 << 2 | 1 << 3  # READ_FILE, READ_DIR
 _WRITE = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 14  # write, remove and make files and folders, truncate
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_syscall = ctypes.PyDLL(None).syscall  # looked up once: what a child does for the first time costs it page faults
 
 
 def abi() -> int:
     """Version of Landlock here; 0 where the kernel has none or it is switched off."""
     return max(0, _libc.syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint(1)))
+
+
+def readable() -> list[str]:
+    """What a candidate may read: the interpreter's own library, shared libraries, time zones, a few devices."""
+    library = os.path.dirname(os.__file__)
+    return [
+        library,
+        *(os.path.join(sys.base_prefix, "lib", name) for name in os.listdir(os.path.join(sys.base_prefix, "lib"))
+          if ".so" in name),
+        "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo", "/etc/localtime",
+        "/dev/null", "/dev/zero", "/dev/urandom", "/dev/random",
+    ]  # fmt: skip
 
 
 def ruleset(readable: list[str], writable: list[str]) -> int:
@@ -62,4 +74,4 @@ def _allow(ruleset_fd: int, path: str, rights: int) -> None:
 
 def restriction(ruleset_fd: int) -> tuple[Callable[..., int], tuple[int, int, int]]:
     """The call, and its arguments, that puts the rules on a process for good, and gives 0; no_new_privs must be set."""
-    return _syscall, (_RESTRICT, ruleset_fd, 0)
+    return ctypes.PyDLL(None).syscall, (_RESTRICT, ruleset_fd, 0)

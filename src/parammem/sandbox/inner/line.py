@@ -8,7 +8,7 @@ import select
 import struct
 import time
 
-from . import zygote
+from . import forks
 
 
 class Line:
@@ -19,6 +19,8 @@ class Line:
         self.control, self.jobs = control, jobs
         self.order = b""
         self.waiting: list[int] = []
+        self.ahead = False
+        """Whether the child of the present run was forked before the run was known."""
         self.poller = select.poll()
         self.poller.register(control, select.POLLIN)
         self.poller.register(jobs, 0)
@@ -28,7 +30,8 @@ class Line:
         reads. A child that was forked ahead for a run like this one is taken."""
         waiting, self.waiting = self.waiting, []
         self.control.send(order)
-        if waiting and order == self.order:
+        self.ahead = bool(waiting) and order == self.order
+        if self.ahead:
             return waiting
         for descriptor in waiting:
             os.close(descriptor)
@@ -42,7 +45,7 @@ class Line:
         """A word of the zygote, and descriptors. No zygote, no worker: the pool replaces both."""
         if not self.says(max(1000, int((deadline - time.monotonic()) * 1000))):
             os._exit(3)
-        word, ancillary, _, _ = self.control.recvmsg(64, zygote.RIGHTS_SPACE)
+        word, ancillary, _, _ = self.control.recvmsg(64, forks.RIGHTS_SPACE)
         data = ancillary[0][2] if ancillary else b""
         return word, list(struct.unpack(f"{len(data) // 4}i", data))
 
@@ -56,7 +59,7 @@ class Line:
     def ended(self, deadline: float) -> tuple[str, int, float]:
         """How the child ended: reason, wait status, CPU seconds."""
         report, self.waiting = self._receive(deadline)
-        if len(report) != zygote.REPORT.size:
+        if len(report) != forks.REPORT.size:
             os._exit(3)
-        reason, status, cpu = zygote.REPORT.unpack(report)
-        return zygote.REASONS[reason], status, cpu
+        reason, status, cpu = forks.REPORT.unpack(report)
+        return forks.REASONS[reason], status, cpu

@@ -13,22 +13,12 @@ from .conversation import Conversation, Row
 from .line import Line
 
 
-def main(level: str, layered: bool) -> None:
-    """Serve jobs until stdin ends."""
-    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-    if os.fork() == 0:
-        ours.close()
-        try:
-            zygote.launch(theirs, level, layered)
-        except BaseException as error:  # heard only if it is not ready yet: then it says why
-            theirs.send(wire.encode({"ready": False, "why": f"{type(error).__name__}: {error}"}))
-        finally:
-            os._exit(0)
-    theirs.close()
+def main(control: _socket.socket) -> None:
+    """Serve jobs until stdin ends. `control`: the channel to the zygote."""
     jobs, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     zygote.silence()  # a test that prints must not write into the pipe
-    _answer(answers, ours.recv(65536) or wire.encode({"ready": False, "why": "the zygote died at once"}))
-    line = Line(ours, jobs.fileno())
+    _answer(answers, control.recv(65536) or wire.encode({"ready": False, "why": "the zygote died at once"}))
+    line = Line(control, jobs.fileno())
     while header := jobs.read(4):
         job = marshal.loads(jobs.read(wire.frame_size(header)))
         _answer(answers, wire.encode(_serve(line, job)))

@@ -1,0 +1,47 @@
+"""The modules that the zygote imports before its first fork, so that no child has to."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+USUAL = "bisect collections collections.abc copy functools heapq itertools math operator random re string types typing"
+_FURTHER = """abc argparse array ast asyncio atexit base64 binascii bz2 calendar cmath codecs colorsys
+concurrent.futures
+configparser contextlib contextvars copyreg csv ctypes dataclasses datetime decimal difflib email encodings.ascii
+encodings.idna encodings.latin_1 encodings.utf_16 enum errno fnmatch fractions getopt glob graphlib gzip hashlib
+hmac html html.parser http imaplib importlib.util inspect io ipaddress json keyword linecache locale logging lzma
+mailbox mimetypes multiprocessing numbers opcode optparse pathlib pickle pkgutil platform posixpath pprint profile
+queue reprlib resource sched secrets select selectors shelve shlex shutil signal socket sqlite3 ssl stat statistics
+stringprep struct subprocess symtable tarfile tempfile textwrap threading time timeit token tokenize traceback
+tracemalloc unicodedata unittest unittest.mock urllib.parse urllib.request uuid warnings weakref xml.dom.minidom
+xml.etree.ElementTree zipfile zlib zoneinfo"""
+
+
+def load(everything: bool) -> None:
+    """Import what candidates import most, so that children share it. Runs once, in the zygote.
+
+    Every module more makes every fork dearer, so what few programs use is left to them.
+    `everything`: nearly all of the standard library, for children that can open no file.
+    """
+    register = os.register_at_fork
+    # Handlers would run in each child: `random` seeds itself anew there, where verdicts must repeat; locks of other
+    # threads are mended, and there are none.
+    os.register_at_fork = lambda **_: None  # type: ignore[assignment]
+    try:
+        for name in USUAL.split() + (_FURTHER.split() if everything else []):
+            try:
+                __import__(name)
+            except ImportError:
+                continue
+    finally:
+        os.register_at_fork = register
+    _look_up()
+    sys.modules["random"].seed(0)  # every child starts from the same state: verdicts repeat
+
+
+def _look_up() -> None:
+    """Have the interpreter remember where builtin types keep their methods: a first look costs each child a page."""
+    for kind in (int, float, str, bytes, list, tuple, dict, set, frozenset, bool, range, type, object, type(len)):
+        for name in dir(kind):
+            getattr(kind, name, None)
