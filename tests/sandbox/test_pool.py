@@ -162,6 +162,20 @@ def test_a_child_forked_ahead_that_died_harms_no_run():
         assert value_of(pool) == 3
 
 
+def test_workers_enough_for_all_processors_keep_to_one_each():
+    processors = sorted(os.sched_getaffinity(0))
+    with Pool(len(processors)) as pool:
+        pool.run([ADD] * 4 * len(processors))
+        assert sorted(tuple(os.sched_getaffinity(pid)) for pid in pool.members()) == [(one,) for one in processors]
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two processors")
+def test_fewer_workers_may_run_on_any_processor():
+    with Pool(1) as pool:
+        pool.run([ADD])
+        assert [os.sched_getaffinity(pid) for pid in pool.members()] == [os.sched_getaffinity(0)]
+
+
 def test_many_threads_may_share_a_pool():
     with Pool(2) as pool, ThreadPoolExecutor(6) as threads:
         assert list(threads.map(lambda _: value_of(pool), range(24))) == [3] * 24
