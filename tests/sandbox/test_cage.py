@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from parammem.sandbox import Limits
-from parammem.sandbox.inner import child
+from parammem.sandbox.inner import child, zygote
 from parammem.sandbox.inner.child import lock_down
 from parammem.sandbox.inner.conversation import Conversation
 
@@ -90,6 +90,14 @@ def test_a_child_forked_ahead_that_was_killed_meanwhile_ends_the_worker(monkeypa
     monkeypatch.setattr(os, "_exit", end)
     with pytest.raises(SystemExit, match="3"):
         heard(b"", stays=False, ahead=True)
+
+
+@pytest.mark.parametrize(
+    ("held", "lacking"),
+    [(0x1FFFFFFFFFF, []), (0xE0, []), (0x1FFFFFFFF7F, ["CAP_SETUID"]), (0, ["CAP_KILL", "CAP_SETGID", "CAP_SETUID"])],
+)
+def test_root_is_told_by_name_what_it_lacks_to_become_another_user(held: int, lacking: list[str]):
+    assert zygote.lacking_of(held) == lacking
 
 
 def test_the_first_step_that_fails_ends_the_locking_down():

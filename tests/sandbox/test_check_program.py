@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from parammem.errors import DataError, RecordError
-from parammem.sandbox import Limits, advise_program, check_many, check_program
+from parammem.sandbox import Check, Limits, Pool, advise_program, check_many, check_program, pool
 from parammem.sandbox.problems import Problem, read_problems
 
 LIMITS = Limits(wall_seconds=10, cpu_seconds=10)
@@ -36,6 +36,65 @@ def test_expected_exceptions_are_seen():
     tests = "def check(candidate):\n    try:\n        candidate(0)\n    except ZeroDivisionError:\n        return\n    assert False"
     assert check_program("def f(x): return 1 / x", "f", tests).passed
     assert not check_program("def f(x): return 0", "f", tests).passed
+
+
+@pytest.mark.parametrize("name", ["StopIteration", "StopAsyncIteration", "GeneratorExit"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "assert all(map(lambda p: candidate(p[0]) == p[1], [(1, 2), (3, 4)]))",
+        "for got, want in zip(map(candidate, [1, 2]), [2, 3]):\n        assert got == want",
+        "assert [x for x in iter(lambda: candidate(1), 5)] == []",
+        "assert next(map(candidate, [1]), 2) == 2",
+    ],
+)
+def test_an_exception_that_ends_loops_silently_passes_no_test(name: str, body: str):
+    verdict = check_program(f"def f(x): raise {name}('x: y')", "f", f"def check(candidate):\n    {body}")
+    assert not verdict.passed
+    assert "CandidateError" in verdict.detail
+
+
+def test_other_exceptions_are_raised_where_protocols_ask():
+    tests = "try:\n    {1: 2}.get(f('KeyError'))\nexcept KeyError: pass\nelse: assert False\n"
+    tests += "try:\n    getattr(f('AttributeError'), 'x', 1)\nexcept AttributeError: pass\nelse: assert False\n"
+    tests += "try:\n    f('IndexError') in map(f, ['IndexError'])\nexcept LookupError: pass\nelse: assert False"
+    assert check_program("import builtins\ndef f(x): raise getattr(builtins, x)('no')", "f", tests).passed
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("10**5000", "AssertionError (its text cannot be shown) at test line 1"), ("'\\ud800'", "\\ud800 at test line 1")],
+)
+def test_a_value_that_cannot_be_written_down_does_not_spoil_the_verdict(value: str, words: str):
+    verdict = check_program(f"def f(x): return {value}", "f", "assert f(1) == 2, f(1)")
+    assert not verdict.passed
+    assert words in verdict.detail
+    assert verdict.model_dump_json()
+    assert verdict.line().encode()
+
+
+def slow(tests: str, limits: Limits) -> None:
+    """These tests of a hundred thousand numbers whose hashes collide fail alone, and the next are run."""
+    source = "def f(): return [i * (2**61 - 1) for i in range(100_000)]"
+    with Pool(1) as own:
+        first, second = own.check(
+            [Check(source=source, entry="f", tests=text) for text in (tests, "assert f()[0] == 0")], limits
+        )
+    assert not first.passed
+    assert first.outcome is not None
+    assert first.outcome.kind == "timeout"
+    assert "tests took too long" in first.detail
+    assert second.passed
+
+
+@pytest.mark.integration
+def test_tests_that_compute_for_ever_fail_alone():
+    slow("assert set(f()) == {4}", Limits(cpu_seconds=0.1))
+
+
+def test_tests_that_block_for_ever_fail_alone(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pool, "_GRACE", 3)
+    slow("f()\nimport time\ntime.sleep(1000)", Limits(wall_seconds=0.1))
 
 
 def test_helpers_of_the_prompt_are_known_to_the_tests():

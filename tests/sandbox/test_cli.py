@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,13 @@ def test_check_exits_2_when_it_could_not_be_run(files: Path, monkeypatch: pytest
     assert json.loads(done.output)["error"] == "no Landlock here"
 
 
+def test_check_shows_what_has_no_decimal_form(files: Path):
+    (files / "solution.py").write_text("def f(x): return 10**5000\n")
+    done = check(files, [{"args": [1], "expected": 1}], "--entry", "f")
+    assert done.exit_code == 1
+    assert "cannot be shown" in done.output
+
+
 def test_check_runs_stdin_programs(files: Path):
     rows = [{"stdin": "hello\n", "expected": "HELLO\n"}]
     assert check(files, rows, solution="echo.py").exit_code == 0
@@ -112,13 +121,31 @@ def test_doctor_prints_a_table():
     assert "TCP to this machine" in done.output
 
 
+def left_of_acts() -> set[Path]:
+    names = ("sandbox-act", f"sandbox-act-{os.getpid()}")
+    return {path for place in ("/tmp", "/dev/shm") for name in names if (path := Path(place, name)).exists()}
+
+
 def test_doctor_names_what_is_not_denied_at_level_none():
+    before = left_of_acts()
     done = CliRunner().invoke(app, ["doctor", "--level", "none", "--json"])
     report = json.loads(done.output)
     assert done.exit_code == 2
     allowed = {finding["act"] for finding in report["findings"] if not finding["denied"]}
     assert {"read a file outside", "TCP to this machine", "fork", "run a program", "delete a file"} <= allowed
     assert "read a file outside" in report["missing"]
+    assert "write in /tmp" in allowed
+    assert left_of_acts() <= before
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv (util-linux)")
+@pytest.mark.parametrize(("option", "name"), [("-setuid", "CAP_SETUID"), ("-setgid,-kill", "CAP_KILL, CAP_SETGID")])
+def test_root_that_cannot_become_another_user_is_refused_and_told_what_it_lacks(option: str, name: str):
+    with Pool(1, wrapper=["setpriv", f"--bounding-set={option}"]) as pool:
+        report = selftest.self_test(pool=pool)
+    assert not report.safe
+    assert f"root without {name}" in report.missing
 
 
 def test_doctor_holds_without_namespaces():

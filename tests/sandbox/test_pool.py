@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from parammem.errors import SandboxError
-from parammem.sandbox import Call, Job, Limits, Pool, run
+from parammem.sandbox import Call, Check, Job, Limits, Pool, run
+from parammem.sandbox.member import Died, Worker
 from tests.sandbox.arena import descendants, left_over
 
 ADD = Job(source="def add(a, b): return a + b", entry="add", calls=[Call(args=[1, 2])])
@@ -196,6 +197,96 @@ def test_a_forked_process_makes_a_pool_of_its_own_and_leaves_ours_alone():
     process.join(60)
     assert process.exitcode == 0
     assert run(ADD.source, "add", [Call(args=[1, 2])])[0].value == 3
+
+
+class Interrupted(Exception):
+    """Raised by a signal handler."""
+
+
+def test_an_interrupted_run_leaves_no_answer_for_the_next():
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with Pool(1) as pool:
+            value_of(pool)
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            with pytest.raises(Interrupted):
+                pool.run([SLOW])
+            time.sleep(1)  # the answer would be there by now
+            assert [value_of(pool) for _ in range(2)] == [3, 3]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_forked_process_has_workers_of_its_own_in_a_pool_it_inherited():
+    with Pool(1) as pool:
+        value_of(pool)
+        ours = pool.members()
+        heard, said = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                wrong = [n for n in range(20) if pool.run([of(n)])[0][0].value != n]
+                os.write(said, repr((wrong, set(pool.members()) & set(ours))).encode())
+                pool.close()
+            finally:
+                os._exit(0)
+        assert [n for n in range(100, 120) if pool.run([of(n)])[0][0].value != n] == []
+        os.waitpid(child, 0)
+        os.close(said)
+        with os.fdopen(heard) as answer:
+            assert answer.read() == "([], set())"
+        assert pool.members() == ours
+        assert value_of(pool) == 3
+
+
+def of(number: int) -> Job:
+    return Job(source=f"def f(): return {number}", entry="f", calls=[Call()])
+
+
+def deadly(monkeypatch: pytest.MonkeyPatch, mark: bytes) -> None:
+    """A worker dies of every job with this mark."""
+    ask = Worker.ask
+
+    def die(self: Worker, job: bytes, seconds: float) -> object:
+        if mark in job:
+            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        return ask(self, job, seconds)
+
+    monkeypatch.setattr(Worker, "ask", die)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_job_that_takes_its_worker_along_twice_harms_no_other(workers: int, monkeypatch: pytest.MonkeyPatch):
+    deadly(monkeypatch, b"deadly")
+    bad = Job(source="def f(): 'deadly'", entry="f", calls=[Call(), Call()])
+    with Pool(workers) as pool:
+        before, outcomes, after = pool.run([ADD, bad, ADD])
+    assert (before[0].value, after[0].value) == (3, 3)
+    assert [outcome.kind for outcome in outcomes] == ["crash", "crash"]
+    assert "died twice" in outcomes[0].error
+
+
+def test_tests_that_end_their_worker_fail_alone():
+    good = Check(source="def f(): return 1", entry="f", tests="assert f() == 1")
+    bad = Check(source="def f(): return 1", entry="f", tests="import os\nos._exit(0)")
+    with Pool(1) as pool:
+        verdicts = pool.check([good, bad, good])
+    assert [verdict.passed for verdict in verdicts] == [True, False, True]
+    assert verdicts[1].outcome is not None
+    assert verdicts[1].outcome.kind == "crash"
+
+
+def test_workers_that_die_whatever_they_are_given_are_a_sandbox_error(monkeypatch: pytest.MonkeyPatch):
+    def die(*_: object) -> None:
+        raise Died
+
+    monkeypatch.setattr(Worker, "ask", die)
+    with Pool(1) as pool, pytest.raises(SandboxError, match="doctor"):
+        value_of(pool)
 
 
 @pytest.mark.integration

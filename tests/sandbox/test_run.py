@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import math
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from parammem.errors import SandboxError
 from parammem.sandbox import Call, Job, Limits, Outcome, Pool, equal, run, run_many
+from parammem.sandbox.inner import scratch
 
 
 def one(source: str, *args: object, **limits: Any) -> Outcome:
@@ -69,6 +72,33 @@ def test_calls_after_a_fatal_one_are_not_run_and_say_so():
     assert "not run, because an earlier call" in outcomes[1].error
 
 
+@pytest.mark.parametrize("number", [15, 35, 40, 64])
+def test_a_program_ended_by_any_signal_is_a_crash_and_harms_no_other(number: int):
+    bad = Job(source=f"import os\ndef f(): os.kill(os.getpid(), {number})", entry="f", calls=[Call()])
+    good = Job(source="def f(): return 1", entry="f", calls=[Call()])
+    outcomes = [rows[0] for rows in run_many([good, bad, good])]
+    assert [outcome.kind for outcome in outcomes] == ["value", "crash", "value"]
+    assert "SIG" in outcomes[1].error or str(number) in outcomes[1].error
+
+
+def test_an_honest_program_may_have_as_many_threads_as_the_limit_says():
+    source = (
+        "import threading\ndef f():\n    go = threading.Event()\n"
+        "    threads = [threading.Thread(target=lambda: (bytearray(10000), go.wait(5))) for _ in range(29)]\n"
+        "    for thread in threads: thread.start()\n    go.set()\n    for thread in threads: thread.join()\n    return 29"
+    )
+    outcome = one(source)
+    assert outcome.value == 29, outcome.error
+
+
+def test_all_that_a_job_returns_has_a_limit_too():
+    outcomes = run("def f(): return 'x' * 900", "f", [Call()] * 12, Limits(value_bytes=1000))
+    kinds = [outcome.kind for outcome in outcomes]
+    assert kinds == ["value"] * 8 + ["output"] * 4
+    assert outcomes[8].error == "its calls returned more than 8000 bytes"
+    assert "not run" in outcomes[9].error
+
+
 def test_method_is_called_on_a_fresh_instance():
     source = "class Solution:\n    def solve(self, x): return x + 1"
     assert run(source, "Solution.solve", [Call(args=[1])])[0].value == 2
@@ -101,6 +131,25 @@ def test_stdin_can_be_read_in_any_way(source: str):
     assert (outcome.kind, outcome.stdout.strip()) == ("value", "héllo"), outcome.error
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "out = open(1, 'w')\nout.write('5\\n')",
+        "import os\nout = os.fdopen(os.dup(1), 'wb')\nout.write(b'5\\n')",
+        "import io, sys\nprint(5)\nsys.stdout = io.StringIO()",
+        "import sys\nprint(5)\nsys.stdout = None",
+        "import sys\nsys.stdout = open(1, 'w')\nprint(5)\nsys.exit(0)",
+    ],
+)
+def test_what_was_written_and_not_flushed_is_not_lost(source: str):
+    assert run(source, None, [Call(stdin="")])[0].stdout == "5\n"
+
+
+def test_prints_before_stdout_was_replaced_are_not_lost():
+    source = "import io, sys\ndef f():\n    print('a')\n    sys.stdout = io.StringIO()"
+    assert run(source, "f", [Call()])[0].stdout == "a\n"
+
+
 def test_stdin_program_that_fails_is_no_value():
     outcomes = run("print(1 // int(input()))", None, [Call(stdin="0"), Call(stdin="1")])
     assert [outcome.kind for outcome in outcomes] == ["exception", "value"]
@@ -119,6 +168,48 @@ def test_scratch_folder_is_writable_bounded_and_private():
     many = "import time\ndef f():\n    for i in range(40): open(str(i), 'wb').write(bytes(50_000))\n    time.sleep(3)"
     assert one(many, file_bytes=100_000).kind == "files"
     assert one("def f(): open('/tmp/hostile', 'w')", file_bytes=100_000).kind in ("denied", "exception")
+
+
+FLOODS = {
+    "deep": "for i in range(20):\n        os.mkdir('d' * 250)\n        os.chdir('d' * 250)\n    flood('')",
+    "closed": "os.mkdir('h', 0o300)\n    flood('h/')",
+    "deleted": "flood('', True)",
+    "empty": "for i in range(500): os.close(os.open(f'x{i}', os.O_RDWR | os.O_CREAT))\n    time.sleep(0.5)",
+    "many deep": "for i in range(300):\n        os.mkdir('d')\n        os.chdir('d')\n    time.sleep(0.5)",
+}
+
+
+@pytest.mark.parametrize("namespaces", [True, False])
+@pytest.mark.parametrize("name", FLOODS)
+def test_no_flood_of_files_hides_from_the_limit_or_stays(name: str, namespaces: bool):
+    source = (
+        "import os, time\nopened = []\ndef flood(folder, delete=False):\n    for i in range(50):\n"
+        "        opened.append(os.open(f'{folder}x{i}', os.O_RDWR | os.O_CREAT))\n"
+        "        os.write(opened[-1], bytes(100_000))\n"
+        "        if delete: os.unlink(f'{folder}x{i}')\n    time.sleep(0.5)\n"
+        f"def f():\n    {FLOODS[name]}\n    return 1"
+    )
+    before = scratch_folders()
+    with Pool(1, namespaces=namespaces) as pool:
+        job = Job(source=source, entry="f", calls=[Call()])
+        outcome = pool.run([job], Limits(file_bytes=200_000))[0][0]
+        assert outcome.kind == "files", outcome.error
+        assert scratch_folders() <= before
+
+
+def test_folders_that_refuse_to_be_read_or_written_are_removed(tmp_path: Path):
+    place = tmp_path / "run"
+    for path, mode in (("run/a/b", 0o000), ("run/c/d/e", 0o300), ("run/f", 0o500)):
+        (tmp_path / path).mkdir(parents=True)
+        if mode != 0o000:
+            (tmp_path / path / "file").write_text("x")
+        (tmp_path / path).chmod(mode)
+    scratch.remove(str(place))
+    assert not place.exists()
+
+
+def scratch_folders() -> set[str]:
+    return {name for name in os.listdir("/tmp") if name.startswith("run-")}
 
 
 def test_verdicts_repeat():

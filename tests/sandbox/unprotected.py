@@ -26,7 +26,9 @@ def succeeded(attack: Attack, arena: Arena) -> str:
             job = Job(source=attack.source, entry="attack", calls=[Call(args=[arena.context()])])
             outcome = pool.run([job], limits)[0][0]
         except SandboxError as error:
-            return f"killed the worker: {error}"
+            return f"killed every worker: {error}"
+        if "worker died twice" in outcome.error:
+            return f"killed the worker: {outcome.error}"
         extra = left_over(pool)
     seen = arena.effects(outcome) + [f"processes left over: {len(extra)}"] * bool(extra)
     if seen:

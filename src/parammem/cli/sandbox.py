@@ -151,8 +151,16 @@ def _result(outcome: sandbox.Outcome, row: _Row, tolerance: float | None) -> dic
         same = outcome.kind == "value" and outcome.stdout.split() == str(row.expected).split()
     else:
         same = sandbox.equal(outcome, row.expected, tolerance, json_values=True)
-    shown = outcome.stdout[:2000] if row.stdin is not None else repr(outcome.value)[:2000]
+    shown = outcome.stdout[:2000] if row.stdin is not None else _shown(outcome.value)[:2000]
     return {"passed": same, "kind": outcome.kind, "got": shown, "error": outcome.error, "expected": row.expected}
+
+
+def _shown(value: Any) -> str:
+    """A returned value as text. A number in it may be too long for decimal digits."""
+    try:
+        return repr(value)
+    except ValueError as error:
+        return f"a {type(value).__name__} that cannot be shown: {error}"
 
 
 def _print_results(results: list[dict[str, Any]], level: str) -> None:

@@ -6,108 +6,31 @@ from __future__ import annotations
 import atexit
 import os
 import queue
-import select
 import signal
-import subprocess
-import sys
 import threading
-import time
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from parammem.errors import SandboxError
 from parammem.sandbox.inner import wire
-from parammem.sandbox.records import Check, Job, Level, Limits, Outcome, Verdict
+from parammem.sandbox.member import START_SECONDS, Died, Late, Worker
+from parammem.sandbox.records import Call, Check, Job, Kind, Level, Limits, Outcome, Verdict
 
-_MAIN = Path(__file__).parent / "inner" / "__main__.py"
-_START_SECONDS = 60.0
 _PATIENCE = 10
+_GRACE = 30.0
+"""Seconds on top of all that the limits of a run can come to, before its worker is taken to hang."""
+_OVERRAN = {-signal.SIGXCPU, 128 + signal.SIGXCPU}
+"""How a worker ends whose tests used up their CPU time; a wrapper may report it in the second way."""
 
 
-class _Died(Exception):
-    """The worker or its zygote went away in the middle of a run."""
+class _Lost(Exception):
+    """One run could not be carried out, though others can. Its text says why."""
 
-
-class _Worker:
-    """One worker process and its pipe ends."""
-
-    def __init__(self, level: Level, wrapper: Sequence[str], namespaces: bool, cpu: int | None) -> None:
-        """`cpu`: the processor that it and its children keep to; None to let the kernel choose."""
-        self.cpu = cpu
-        further = [*(["namespaces"] if namespaces else []), *([] if cpu is None else [f"cpu={cpu}"])]
-        command = [*wrapper, sys.executable, "-I", "-S", str(_MAIN), level, *further]
-        try:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={"PATH": os.defpath},  # for the wrapper; the worker drops it
-                cwd="/",
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise SandboxError(f"the sandbox worker did not start: {error}; see that {command[0]!r} is there") from None
-        try:
-            hello = wire.decode(self._receive(time.monotonic() + _START_SECONDS))
-        except _Died:
-            self.close()
-            raise SandboxError(
-                f"the sandbox worker did not start ({' '.join([*wrapper, sys.executable])}); "
-                "run `parammem sandbox doctor`"
-            ) from None
-        self.layers: dict[str, Any] = hello
-        if not hello["ready"]:
-            self.close()
-            raise SandboxError(
-                f"untrusted code cannot be run safely here at level {level!r}: {hello['why']}; "
-                "`parammem sandbox doctor` shows what is missing"
-            )
-
-    def ask(self, job: bytes, seconds: float) -> Any:
-        """Send one job and return the rows of its outcomes. Raises _Died."""
-        try:
-            assert self.process.stdin is not None
-            self.process.stdin.write(wire.frame(job))
-            self.process.stdin.flush()
-        except (OSError, ValueError):
-            raise _Died from None
-        return wire.decode(self._receive(time.monotonic() + seconds), time.monotonic() + 60)
-
-    def _receive(self, deadline: float) -> bytes:
-        size = wire.frame_size(self._exactly(4, deadline))
-        return self._exactly(size, deadline)
-
-    def _exactly(self, size: int, deadline: float) -> bytes:
-        assert self.process.stdout is not None
-        handle = self.process.stdout.fileno()
-        poller = select.poll()
-        poller.register(handle, select.POLLIN)
-        data = bytearray()
-        while len(data) < size:
-            if not poller.poll(max(0, int((deadline - time.monotonic()) * 1000))):
-                raise _Died
-            part = os.read(handle, min(size - len(data), 1 << 20))
-            if not part:
-                raise _Died
-            data += part
-        return bytes(data)
-
-    def close(self) -> None:
-        """End the worker; its zygote and child die with it."""
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except (OSError, PermissionError):
-            self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:
-                    continue
+    def __init__(self, kind: Kind, why: str) -> None:
+        super().__init__(why)
+        self.outcome = Outcome(kind=kind, error=why)
 
 
 class Pool:
@@ -123,20 +46,24 @@ class Pool:
     ) -> None:
         self.workers, self.wrapper, self.namespaces = workers, tuple(wrapper), namespaces
         self.level: Level = level
-        self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
-        for _ in range(workers):
+        self._begin()
+        _pools.add(self)
+
+    def _begin(self) -> None:
+        """No worker yet, and a place for each."""
+        self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
+        for _ in range(self.workers):
             self._idle.put(None)
-        self._pid = os.getpid()
-        self._all: set[_Worker] = set()
+        self._all: set[Worker] = set()
         self._choosing = threading.Lock()
         self._homes: list[int] = []
         """Processors that workers keep to."""
 
     def run(self, jobs: Sequence[Job], limits: Limits | None = None) -> list[list[Outcome]]:
-        """The outcomes of each job's calls, in order.
+        """The outcomes of each job's calls, in order. A job on which a worker died twice is a `crash`.
 
         Raises:
-            SandboxError: the level cannot be had here, or a worker died twice on one job.
+            SandboxError: the level cannot be had here, or workers die whatever they are given.
         """
         limits = limits or Limits()
         return self._spread(lambda job: self._run(job, limits), jobs)
@@ -176,8 +103,12 @@ class Pool:
                 raise
 
         with ThreadPoolExecutor(self.workers) as threads:
-            for done in [threads.submit(take) for _ in range(min(self.workers, len(items)))]:
-                done.result()
+            try:
+                for done in [threads.submit(take) for _ in range(min(self.workers, len(items)))]:
+                    done.result()
+            finally:  # interrupted here: what runs is waited for, nothing more is begun
+                for _ in places:
+                    continue
         return results
 
     def _run(self, job: Job, limits: Limits) -> list[Outcome]:
@@ -185,36 +116,61 @@ class Pool:
             return []
         message = _message(job, limits)
         inputs = len(job.calls) if any(call.stdin is not None for call in job.calls) else 1
-        rows = self._ask(message, (limits.wall_seconds * _PATIENCE + 30) * inputs)
+        try:
+            rows = self._ask(message, (limits.wall_seconds * _PATIENCE + _GRACE) * inputs)
+        except _Lost as lost:
+            return [lost.outcome for _ in job.calls]
         return [_outcome(row, limits) for row in rows]
 
     def _check(self, check: Check, limits: Limits) -> Verdict:
         message = wire.pack({"mode": "check", **vars(check), "limits": vars(limits)})
-        answer = self._ask(message, limits.wall_seconds * _PATIENCE + 30)
+        try:
+            answer = self._ask(message, limits.wall_seconds * _PATIENCE + _GRACE, tests=True)
+        except _Lost as lost:
+            return Verdict(passed=False, detail=str(lost), outcome=lost.outcome)
         outcome = None if answer["row"] is None else _outcome([*answer["row"], answer["cpu"]], limits)
         detail = answer["detail"] or ("" if answer["passed"] or outcome is None else outcome.error)
         return Verdict(passed=answer["passed"], detail=detail, outcome=outcome, cpu_seconds=answer["cpu"])
 
-    def _ask(self, message: bytes, seconds: float) -> Any:
-        """One exchange with some idle worker; a worker that dies is replaced and the run tried once more."""
+    def _ask(self, message: bytes, seconds: float, tests: bool = False) -> Any:
+        """One exchange with some idle worker; a worker that dies is replaced and the run tried once more, but not if
+        it died of tests that took too long. Raises _Lost."""
         worker = self._idle.get()
         try:
             for _ in range(2):
                 worker = worker or self._start()
                 try:
                     return worker.ask(message, seconds)
-                except _Died:
+                except Died as death:
                     self._drop(worker)
+                    overran = isinstance(death, Late) or worker.process.returncode in _OVERRAN
                     worker = None
-            raise SandboxError(
-                "the sandbox worker died twice on one program; run `parammem sandbox doctor`, and see that the "
-                "machine has memory to spare"
-            )
+                    if tests and overran:
+                        raise _Lost("timeout", "the tests took too long over what it returned") from None
+            worker = self._start()
+            try:
+                worker.ask(_EASY, START_SECONDS)
+            except Died:
+                raise SandboxError(
+                    "sandbox workers die whatever they are given; run `parammem sandbox doctor`, and see that the "
+                    "machine has memory to spare"
+                ) from None
+            raise _Lost("crash", "the sandbox worker died twice on this program; others run")
         finally:
-            self._idle.put(worker)
+            spoilt = worker is not None and worker.owes  # interrupted: the answer would be taken for the next one's
+            try:
+                if worker is not None and spoilt:
+                    self._drop(worker)
+            finally:
+                self._idle.put(None if spoilt else worker)
 
-    def _start(self) -> _Worker:
-        worker = _Worker(self.level, self.wrapper, self.namespaces, self._home())
+    def _start(self) -> Worker:
+        home = self._home()
+        try:
+            worker = Worker(self.level, self.wrapper, self.namespaces, home)
+        except BaseException:
+            self._leave_home(home)
+            raise
         self._all.add(worker)
         return worker
 
@@ -229,16 +185,25 @@ class Pool:
             self._homes.append(home)
         return home
 
-    def _drop(self, worker: _Worker) -> None:
-        self._all.discard(worker)
-        if worker.cpu in self._homes:
-            self._homes.remove(worker.cpu)
+    def _drop(self, worker: Worker) -> None:
+        if worker in self._all:
+            self._all.discard(worker)
+            self._leave_home(worker.cpu)
         worker.close()
 
+    def _leave_home(self, cpu: int | None) -> None:
+        with self._choosing:
+            if cpu in self._homes:
+                self._homes.remove(cpu)
+
+    def after_fork(self) -> None:
+        """In a process forked from the pool's own: leave its workers alone, and begin without any."""
+        for worker in self._all:
+            worker.leave()
+        self._begin()
+
     def close(self) -> None:
-        """End all workers. Does nothing in a process forked from the pool's own."""
-        if os.getpid() != self._pid:
-            return
+        """End all workers of this process."""
         for worker in list(self._all):
             self._drop(worker)  # its place in the queue is found dead, and filled, if the pool is used again
 
@@ -247,6 +212,9 @@ class Pool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
 
 def _message(job: Job, limits: Limits) -> bytes:
@@ -295,6 +263,9 @@ def _words(kind: str, limits: Limits) -> str:
     }.get(kind, "")
 
 
+_EASY = _message(Job(source="def f(): pass", entry="f", calls=[Call()]), Limits())
+"""A run that no sound worker dies of."""
+
 _shared: dict[tuple[int, int, Level], Pool] = {}
 _lock = threading.Lock()
 
@@ -319,6 +290,8 @@ def close_shared() -> None:
 def _after_fork() -> None:
     global _lock
     _lock = threading.Lock()
+    for pool in list(_pools):
+        pool.after_fork()
     _shared.clear()
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, field_serializer
 
 from parammem.core.record import Record
 
@@ -34,13 +35,13 @@ class Limits(Record):
     wall_seconds: float = Field(default=5.0, gt=0)
     """Time it may stay blocked. Time spent waiting for a busy CPU does not count, up to ten times this."""
     cpu_seconds: float = Field(default=2.0, gt=0)
-    """On the child's own CPU clock, all threads together."""
+    """On the child's own CPU clock, all threads together. A test program has ten times as much for itself."""
     memory_mb: int = Field(default=512, ge=16)
     """Address space beyond that of the bare interpreter, in MiB."""
     output_bytes: int = Field(default=1_000_000, ge=0)
     """What it may print."""
     value_bytes: int = Field(default=8_000_000, ge=64)
-    """Size of one returned value on the wire."""
+    """Size of one returned value on the wire. All calls of a job together may return eight times as much."""
     file_bytes: int = Field(default=0, ge=0)
     """0: no file can be written. Otherwise a private scratch folder, its working directory, may hold this much."""
     threads: int = Field(default=32, ge=1)
@@ -62,7 +63,8 @@ class Outcome(Record):
     kind: Kind
     """value: it returned. exception: it raised. denied: it raised PermissionError. setup: the source does not load,
     or has no such entry. undecodable: it returned something that is no plain value, or broke the protocol.
-    exit: it ended its own process. The rest name the limit that was hit."""
+    exit: it ended its own process. crash: it was ended by a signal, or took its worker with it twice. timeout: it
+    stayed blocked, or the tests took too long over what it returned. The rest name the limit that was hit."""
     value: Any = None
     """The returned plain value when kind is `value`, of exact builtin types; None for a stdin program."""
     stdout: str = ""
@@ -71,6 +73,16 @@ class Outcome(Record):
     """What went wrong, in words a model can use. Empty when kind is `value`."""
     cpu_seconds: float = 0.0
     """CPU time of the whole child. All outcomes of one child carry the same figure."""
+
+    @field_serializer("value", mode="wrap", when_used="json")
+    def _as_json(self, value: Any, handler: SerializerFunctionWrapHandler) -> Any:
+        """The value, or what it was where JSON in UTF-8 has no place for it (half a surrogate pair, a huge integer)."""
+        try:
+            plain = handler(value)
+            json.dumps(plain, ensure_ascii=False).encode()
+        except ValueError as error:
+            return f"({type(value).__name__} that JSON cannot hold: {type(error).__name__})"
+        return plain
 
 
 class Check(Record):

@@ -61,8 +61,8 @@ ACTS = (
     _Act("read another process's environment", "landlock", "return open(f'/proc/{pid}/environ', 'rb').read()"),
     _Act("write a file outside", "landlock + seccomp", "open(path + '/new', 'w').write('x')"),
     _Act("append to a file outside", "landlock + seccomp", "open(path + '/secret', 'a').write('x')"),
-    _Act("write in /tmp", "landlock + seccomp", "import os; os.open('/tmp/sandbox-act', os.O_CREAT | os.O_WRONLY)"),
-    _Act("write in /dev/shm", "landlock + seccomp", "import os; os.open('/dev/shm/sandbox-act', 65 | os.O_CREAT)"),
+    _Act("write in /tmp", "landlock + seccomp", "import os; os.open(f'/tmp/sandbox-act-{pid}', os.O_CREAT | os.O_WRONLY)"),
+    _Act("write in /dev/shm", "landlock + seccomp", "import os; os.open(f'/dev/shm/sandbox-act-{pid}', 65 | os.O_CREAT)"),
     _Act("delete a file", "seccomp", "import os; os.unlink(path + '/secret')"),
     _Act("rename a file", "seccomp", "import os; os.rename(path + '/secret', path + '/other')"),
     _Act("make a folder", "seccomp", "import os; os.mkdir(path + '/folder')"),
@@ -117,7 +117,11 @@ def _report(level: Level, pool: Pool) -> Report:
         Path(folder).chmod(0o777)
         args = [folder, server.getsockname()[1], os.getpid()]
         jobs = [_job(act, args) for act in ACTS]
-        outcomes = pool.run(jobs, Limits(wall_seconds=5, cpu_seconds=5, memory_mb=256))
+        try:
+            outcomes = pool.run(jobs, Limits(wall_seconds=5, cpu_seconds=5, memory_mb=256))
+        finally:
+            for place in ("/tmp", "/dev/shm"):  # where they were not denied
+                Path(f"{place}/sandbox-act-{os.getpid()}").unlink(missing_ok=True)
     findings = [_finding(act, rows[0]) for act, rows in zip(ACTS, outcomes, strict=True)]
     worked = [finding.act for finding in findings if not finding.denied]
     missing = f"these acts were not denied: {', '.join(worked)}" if worked else ""

@@ -14,8 +14,8 @@ import types
 
 def _start() -> None:
     # One fixed order of sets everywhere, and an empty environment whatever wrapper came before. Symbols are bound at
-    # the start, not in each child anew.
-    clean = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "LD_BIND_NOW": "1"}
+    # the start, not in each child anew. One heap for all threads: each of their own would take 64 MiB of address space.
+    clean = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "LD_BIND_NOW": "1", "MALLOC_ARENA_MAX": "1"}
     if sys.flags.hash_randomization or dict(os.environ) != clean:
         flags = ["-s", "-S", "-P", "-X", "utf8", "-X", "frozen_modules=on"]
         os.execve(sys.executable, [sys.executable, *flags, os.path.abspath(__file__), *sys.argv[1:]], clean)

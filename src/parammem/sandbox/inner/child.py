@@ -103,16 +103,24 @@ def _serve_program(link: int, source: str) -> None:
 
 
 def _finish() -> None:
-    """What an interpreter does at its end: wait for threads, run exit handlers, flush."""
+    """What an interpreter does at its end: wait for threads, run exit handlers, flush all files that are open."""
     import atexit
+    import gc
 
     threads = sys.modules.get("threading")
-    for step in (threads and threads._shutdown, atexit._run_exitfuncs, sys.stdout.flush):
+    for step in (threads and threads._shutdown, atexit._run_exitfuncs, lambda: sys.stdout.flush(), _flush):
         try:
             if step:
                 step()
         except BaseException:
             continue
+    for kind in (io.TextIOWrapper, io.BufferedWriter):  # a text file flushes into a buffer of its own
+        for file in gc.get_objects():
+            try:
+                if isinstance(file, kind):
+                    file.flush()
+            except BaseException:
+                continue
 
 
 def _serve_calls(link: int, source: str, entry: str, rest: bytes) -> None:
@@ -181,7 +189,9 @@ def _said(error: BaseException) -> tuple[bytes, bytes]:
 def _printed() -> int:
     """How many bytes were printed so far, this program says: the worker may read several answers at once."""
     try:
-        (_flush if sys.stdout is _stdout else sys.stdout.flush)()
+        _flush()
+        if sys.stdout is not _stdout:
+            sys.stdout.flush()
     except BaseException:  # a candidate's own stdout may raise anything
         pass
     try:

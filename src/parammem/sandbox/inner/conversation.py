@@ -196,9 +196,17 @@ class Conversation:
             return "cpu", ""
         if number == _SIGKILL:
             return "memory", "the kernel killed it, most likely for its memory"
-        import signal
+        return "crash", f"the interpreter crashed ({_signal(number)})"
 
-        return "crash", f"the interpreter crashed ({signal.Signals(number).name})"
+
+def _signal(number: int) -> str:
+    """A signal's name; real-time ones have none."""
+    import signal
+
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _fill(descriptor: int, text: str) -> None:

@@ -123,6 +123,7 @@ def _run(control: _socket.socket, plan: _Plan, pid: int, folder: str) -> bytes:
     used = time.clock_gettime(cpu_clock(pid))  # wait4(2) would import a module for its answer
     _, status = waitpid(pid, 0)
     if folder:
-        reason = "files" if scratch.size(folder) > plan.limits["file_bytes"] else reason
+        most = plan.limits["file_bytes"]
+        reason = "files" if scratch.size(folder, most) > most else reason
         scratch.remove(folder)
     return REPORT.pack(REASONS.index(reason), status, used)

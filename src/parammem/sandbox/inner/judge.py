@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import foresight, wire
+from . import bounds, foresight, watch, wire
 from .conversation import Conversation, Row
 
 _FILE = "<tests>"
@@ -25,8 +25,13 @@ _LONG = 200_000
 """Characters of a test program that is not kept for the next candidate."""
 
 
+_SILENT = (StopIteration, StopAsyncIteration)
+"""What ends a loop without a word: `all(map(candidate, ...))` would pass. Every other builtin exception has to be
+caught by the tests' own text, or by a method that they define and that says so (`__getattr__`, `__getitem__`)."""
+
+
 class CandidateError(Exception):
-    """The candidate raised something that is no builtin exception."""
+    """The candidate raised something that is no builtin exception, or one of those in `_SILENT`."""
 
 
 class Opaque:
@@ -91,7 +96,7 @@ def _as_exception(error: str) -> Exception:
     """The builtin exception that the candidate says it raised, so that tests may expect it."""
     name, _, text = error.partition(": ")
     kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception):
+    if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, _SILENT):
         try:
             return kind(text)
         except TypeError:
@@ -126,7 +131,11 @@ def _judge(talk: Conversation, job: dict[str, Any], foresee: bool) -> dict[str, 
             row = loaded or talk.last_row()
             return {"passed": False, "detail": row[3], "row": row, "cpu": talk.cpu}
         candidate = _Candidate(talk, job["entry"], deque(foreseen), all_are)
-        detail = _run_tests(candidate, job, tests) if isinstance(tests, _Tests) else _where(tests, job["tests"])
+        if isinstance(tests, _Tests):
+            with bounds.cpu(job["limits"]["cpu_seconds"] * watch.PATIENCE + 1):
+                detail = _run_tests(candidate, job, tests)
+        else:
+            detail = _where(tests, job["tests"])
         if candidate.unforeseen or (candidate.foreseen and not detail):
             raise _Unforeseen
         spoilt = talk.spoilt()
@@ -212,9 +221,14 @@ def _outside(name: str, candidate: _Candidate) -> Any:
 
 def _where(error: BaseException, tests: str) -> str:
     """The exception with the line of the tests it came from."""
+    try:
+        said = f"{type(error).__name__}: {error}"
+    except BaseException:  # an integer too long for decimal digits, or an error of the tests' own
+        said = f"{type(error).__name__} (its text cannot be shown)"
     line, step = 0, error.__traceback__
     while step is not None:
         line = step.tb_lineno if step.tb_frame.f_code.co_filename == _FILE else line
         step = step.tb_next
-    place = f" at test line {line}: {tests.splitlines()[line - 1].strip()}" if line else ""
-    return f"{type(error).__name__}: {error}"[:500] + place[:500]
+    text = "".join(tests.splitlines()[line - 1 : line]).strip()
+    place = f" at test line {line}: {text}" if line else ""
+    return (said[:500] + place[:500]).encode("utf-8", "backslashreplace").decode()

@@ -18,6 +18,7 @@ _NR, _ARCH = 0, 4
 _X32 = 0x40000000
 _OWN_PID = 0xFFFFFFFE  # replaced by the child's own process id
 
+_O_TRUNC = 0o1000
 _O_WRITING = 0x1 | 0x2 | 0o100 | 0o1000  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC
 _THREAD_FLAGS = 0x100 | 0x800 | 0x10000  # CLONE_VM, CLONE_SIGHAND, CLONE_THREAD
 _NEW_NAMESPACES = 0x7E020080  # every CLONE_NEW* flag
@@ -55,7 +56,8 @@ class Program:
 
 
 def program(machine: str, opening: str) -> Program:
-    """The filter for an architecture. `opening` is what files may be opened: "none", "read" or "write".
+    """The filter for an architecture. `opening` is what files may be opened: "none", "read", "write", or "write old"
+    where Landlock, before its version 3, lets any file be cut that may be opened.
 
     Raises:
         OSError: this architecture has no table.
@@ -66,7 +68,9 @@ def program(machine: str, opening: str) -> Program:
     head = [_op(_LOAD, _ARCH), _op(_JEQ, syscalls.AUDIT_ARCH[machine], 1), _op(_RET, _KILL), _op(_LOAD, _NR)]
     if machine == "x86_64":
         head += [_op(_JGE, _X32, 0, 1), _op(_RET, _KILL)]
-    names = syscalls.ALWAYS.split() + (syscalls.FILE_WRITING.split() if opening == "write" else [])
+    names = syscalls.ALWAYS.split() + (syscalls.FILE_WRITING.split() if opening.startswith("write") else [])
+    if opening == "write old":
+        names.remove("truncate")
     rules = {numbers[name]: [_op(_RET, _ALLOW)] for name in names if name in numbers}
     rules |= {numbers[name]: rule for name, rule in _checked(opening).items() if name in numbers}
     return Program(b"".join(head + _search(_segments(rules))))
@@ -118,12 +122,21 @@ def _masked_equal(index: int, mask: int, value: int) -> list[bytes]:
     return [*load, _op(_JEQ, value, 1), _refuse(errno.EPERM), _op(_RET, _ALLOW)]
 
 
+def _opened(opening: str, index: int) -> list[bytes]:
+    """What may be opened, by the argument that holds the flags."""
+    if opening == "none":
+        return [_refuse(errno.EACCES)]
+    if opening == "write old":  # cutting needs the right to write, which Landlock keeps inside the folder
+        load = [_op(_LOAD, _argument(index)), _op(_AND, _O_TRUNC | 3)]
+        return [*load, _op(_JEQ, _O_TRUNC, 1), _op(_JEQ, _O_TRUNC | 3, 0, 1), _refuse(errno.EACCES), _op(_RET, _ALLOW)]
+    return _no_bits(index, {"read": _O_WRITING, "write": 0}[opening])
+
+
 def _checked(opening: str) -> dict[str, list[bytes]]:
-    bits = {"none": None, "read": _O_WRITING, "write": 0}[opening]
     own = _one_of(0, (_OWN_PID,))
     return {
-        "openat": [_refuse(errno.EACCES)] if bits is None else _no_bits(2, bits),
-        "open": [_refuse(errno.EACCES)] if bits is None else _no_bits(1, bits),
+        "openat": _opened(opening, 2),
+        "open": _opened(opening, 1),
         "clone": _masked_equal(0, _THREAD_FLAGS | _NEW_NAMESPACES, _THREAD_FLAGS),
         "kill": own,
         "tgkill": own,

@@ -22,7 +22,7 @@ ALWAYS = (
 file paths, which Landlock (or the refusal of every open) guards. The most frequent come first."""
 
 FILE_WRITING = "mkdir mkdirat unlink unlinkat rmdir rename renameat renameat2 truncate fallocate "
-"""Allowed only when the run has a scratch folder; Landlock keeps them inside it."""
+"""Allowed only when the run has a scratch folder; Landlock keeps them inside it, `truncate` from its version 3 on."""
 
 CHECKED = "open openat clone kill tgkill tkill prlimit64 fcntl ioctl prctl socketpair clone3 openat2"
 """Allowed for some arguments only: see `seccomp.program`."""

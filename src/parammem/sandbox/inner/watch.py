@@ -49,9 +49,9 @@ def _limit_hit(pid: int, start: float, limits: dict[str, Any], folder: str) -> s
     cpu = time.clock_gettime(cpu_clock(pid))
     if cpu >= limits["cpu_seconds"]:
         return "cpu"
-    if folder and scratch.size(folder) > limits["file_bytes"]:
-        return "files"
     outer = _seen_pid(pid)
+    if folder and scratch.size(folder, limits["file_bytes"], outer) > limits["file_bytes"]:
+        return "files"
     if _threads(outer) > limits["threads"]:
         return "threads"
     wall = time.monotonic() - start

@@ -12,6 +12,9 @@ from . import wire, zygote
 from .conversation import Conversation, Row
 from .line import Line
 
+_VALUES = 8
+"""All calls of a run may return this many times what one may: their values are held until the last has come."""
+
 
 def main(control: _socket.socket) -> None:
     """Serve jobs until stdin ends. `control`: the channel to the zygote."""
@@ -62,8 +65,17 @@ def _calls(talk: Conversation, job: dict[str, Any]) -> list[Row]:
         row = loaded or talk.last_row()
         return [row] + [[row[0], b"", b"", row[3]] for _ in range(wanted - 1)]
     rows: list[Row] = []
+    left = job["limits"]["value_bytes"] * _VALUES
     for _ in range(wanted):
         row = talk.listen()
+        left -= len(row[1]) if row else 0
+        if row and left < 0:
+            row = [
+                "output",
+                b"",
+                row[2],
+                f"its calls returned more than {job['limits']['value_bytes'] * _VALUES} bytes",
+            ]
         rows.append(row or talk.last_row())
         if row is None or row[0] == "output":
             break

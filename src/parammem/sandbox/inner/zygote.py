@@ -13,6 +13,10 @@ from . import child, forks, landlock, namespaces, seccomp, text, warm, wire
 from .cage import Cage, inherit
 
 _KILL = 9
+_CUTTING = 3
+"""The version of Landlock from which on it keeps files from being cut."""
+_NEEDED = {"CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7}
+"""What root needs to run children as a user that owns nothing, and to end them; numbers are from linux/capability.h."""
 
 
 def prepare(level: str, user_namespace: bool) -> tuple[Cage, Cage]:
@@ -24,9 +28,12 @@ def prepare(level: str, user_namespace: bool) -> tuple[Cage, Cage]:
         return open_cage, open_cage
     machine = seccomp.machine()
     uid = _free_user() if os.geteuid() == 0 else None
+    if uid is not None:
+        _see_capabilities()
     rules = landlock.ruleset(landlock.readable(), []) if level == "strict" else None
+    writing = "write" if landlock.abi() >= _CUTTING else "write old"
     filters = [
-        seccomp.program(machine, kind) for kind in (("none", "none") if level == "nofiles" else ("read", "write"))
+        seccomp.program(machine, kind) for kind in (("none", "none") if level == "nofiles" else ("read", writing))
     ]
     release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
     alone = (uid is not None and uid != _NOBODY) or (user_namespace and release >= (5, 14))
@@ -51,6 +58,23 @@ def _free_user() -> int | None:
         if any(inside <= wanted < inside + size for inside, _, size in ranges):
             return wanted
     return None
+
+
+def _see_capabilities() -> None:
+    """Raises OSError that names what root lacks: as root, whose files are root's, no candidate is run."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        held = next((int(line.split()[1], 16) for line in status if line.startswith("CapEff:")), 0)
+    lacking = lacking_of(held)
+    if lacking:
+        raise OSError(
+            f"this is root without {', '.join(lacking)}, which cannot become a user that owns nothing; "
+            "grant that, or run as an ordinary user"
+        )
+
+
+def lacking_of(held: int) -> list[str]:
+    """Names of the capabilities that root needs and that are not among those held, a set of bits."""
+    return [name for name, number in _NEEDED.items() if not held >> number & 1]
 
 
 def _reach_library() -> None:
