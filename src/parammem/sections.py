@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -90,7 +90,9 @@ class ServerParams(Section):
     other_urls: dict[str, str] = {}
     """Base URLs of models that another server has, by the model's name."""
     api_key_env: str = ""
-    """Name of the environment variable that holds the key. Empty: no key is sent."""
+    """Name of the environment variable that holds the key of `base_url`. Empty: no key is sent."""
+    other_keys: dict[str, str] = {}
+    """The same for `other_urls`, by the model's name. A model without one is sent no key."""
     concurrency: int = Field(ge=1, default=64)
     """Requests in flight at each server."""
     timeout_seconds: float = Field(gt=0, default=300)
@@ -105,6 +107,18 @@ class ServerParams(Section):
     """By the model's name; an adapter costs what its base does."""
     embedder: str = ""
     """Embedding model of the server for banks and retrieval. Empty: the built-in one."""
+
+    @field_validator("other_keys")
+    @classmethod
+    def _are_of_other_urls(cls, keys: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        known = info.data.get("other_urls")  # not there when it is itself wrong
+        strange = [] if known is None else sorted(set(keys) - set(known))
+        if strange:
+            raise ValueError(
+                f"no URL in other_urls for {', '.join(map(repr, strange))}; add it there, or take the key out: that of "
+                "base_url is api_key_env"
+            )
+        return keys
 
 
 class RayParams(Section):

@@ -57,6 +57,19 @@ def test_only_attempts_that_passed_their_visible_checks_get_in():
     assert ids(bank.retrieve([TASKS[5]], 9)) == [["math-0"]]
 
 
+def test_an_outcome_speaks_only_where_visible_checks_say_nothing():
+    right, wrong, unknown = (tried(one, None, None) for one in TASKS[:3])
+    failed, passed = tried(TASKS[3], False, False), tried(TASKS[4], True, stop="visible-pass")
+    outcomes = {
+        right.trajectory_id: True,
+        wrong.trajectory_id: False,
+        failed.trajectory_id: True,
+        passed.trajectory_id: False,
+    }
+    bank = TrajectoryBank(TASKS, [right, wrong, unknown, failed, passed], embed, outcomes)
+    assert sorted(ids(bank.retrieve([TASKS[5]], 9))[0]) == ["math-0", "math-4"]
+
+
 def test_the_submitted_attempt_is_the_one_that_is_shown():
     bank = TrajectoryBank(TASKS, [tried(TASKS[0], False, True, stop="visible-pass")], embed)
     ((example,),) = bank.retrieve([TASKS[1]], 1)

@@ -61,6 +61,41 @@ def test_a_server_that_ignores_seeds_writes_its_draws_together():
         assert len(asked_for(local, "Anna")) == 1
 
 
+class Calling(LocalServer):
+    """Says in each answer that it is of a model by another name."""
+
+    def __init__(self, name: str, **settings) -> None:
+        super().__init__(**settings)
+        self.name = name
+
+    def _chat(self, body, card):
+        return super()._chat(body, card) | {"model": self.name}
+
+
+@pytest.mark.parametrize("name", ["base-2024-07-18", "base-20240718", "base-0613"])
+def test_a_dated_snapshot_of_the_model_is_the_model_and_counts_under_the_asked_name(tmp_path, name):
+    account = Account(Terms(), Store(tmp_path))
+    with LocalServer() as plain, Calling(name) as local:
+        wanted = ConcurrentCache(engine_of(plain), tmp_path / "plain")
+        cache = ConcurrentCache(engine_of(local, account), tmp_path)
+        assert texts(cache.complete([ask("Anna")])[0]) == texts(wanted.complete([ask("Anna")])[0])
+        assert len(local.chats) == 1
+    assert [(spent.role, spent.model) for spent in account.total()] == [("actor", "base")]
+    keys = [{key for key, _ in Store(folder).made()} for folder in (tmp_path, tmp_path / "plain")]
+    assert keys[0] == keys[1]
+    assert len(keys[0]) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["other", "", None, "base-mini", "base-4096", "base-1306", "base-2024", "base-2024-13-18", "base-2024-0718",
+     "base-2024-07-18-x", "base2024-07-18", "xbase-0613", "base-", "base-0613\n", "code-" + "1" * 64],
+)  # fmt: skip
+def test_a_really_different_model_is_refused(name):
+    with Calling(name) as local, pytest.raises(RequestFailed, match="and 'base' was asked"):
+        engine_of(local, retries=0).complete([ask("Anna")])
+
+
 def test_draws_that_a_server_left_out_are_asked_for_one_by_one():
     class Stingy(LocalServer):
         """Ignores n for everything but the probe."""

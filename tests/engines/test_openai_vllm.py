@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,16 @@ from parammem.engines.digests import adapter_digest, model_digest
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.engine import open_model
 from parammem.engines.openai.server import Server, ServerSettings
-from parammem.engines.openai.vllm import adapter_name, distance, model_length, open_adapter, rank_for, serve_command
+from parammem.engines.openai.vllm import (
+    CANARIES,
+    Said,
+    adapter_name,
+    distance,
+    model_length,
+    open_adapter,
+    rank_for,
+    serve_command,
+)
 from parammem.errors import AdapterError, AdapterMismatchError, AdapterMissingError, ConfigError
 from tests.engines.conftest import write_card
 from tests.engines.local_server import LocalServer
@@ -129,11 +139,85 @@ def test_arguments_of_vllm_s_own_come_last(adapter):
 
 
 def test_distance_is_of_the_log_probabilities_until_a_token_differs():
-    one = [("a", -0.5), ("b", -1.0), ("c", -0.1)]
-    assert distance([one], [one]) == 0
-    assert distance([one, one], [one, [("a", -0.5), ("b", -1.25), ("c", -0.1)]]) == pytest.approx(0.25)
-    assert distance([one], [[("a", -0.5), ("x", -1.0), ("y", -9.0)]]) == 1.0
-    assert distance([one], [one[:2]]) == 1.0
+    a, b, c = Said("a", -0.5), Said("b", -1.0), Said("c", -0.1)
+    assert distance([a, b, c], [a, b, c]) == 0
+    assert distance([a, b, c], [a, Said("b", -1.25), c]) == pytest.approx(0.25)
+    assert distance([a, b, c], [a, Said("x", -1.0), Said("y", -9.0)]) == 1.0
+    assert distance([a, b, c], [a, b]) == 1.0
+
+
+def test_another_token_counts_by_how_much_likelier_it_was():
+    near, nearly = Said("b", -0.70, {"b": -0.70, "x": -0.71}), Said("x", -0.70, {"x": -0.70, "b": -0.71})
+    assert distance([near], [nearly]) == pytest.approx(0.01)
+    sure = Said("x", -0.01, {"x": -0.01, "b": -6.0})
+    assert distance([near], [sure]) == pytest.approx(5.99)
+    unheard = Said("x", -0.01, {"x": -0.01, "y": -5.0})
+    assert distance([near], [unheard]) == pytest.approx(4.99), "less likely than all that are named"
+
+
+class Batching(LocalServer):
+    """Answers as a model on a GPU does: the last bits change from request to request, and where two tokens are almost
+    equally likely, they change places.
+
+    Answers to the prompts in `loose` begin with such a token: the base's with another one each time, or (`flips` is
+    adapter) the adapter's with another one than the base's. `bits` is how far log probabilities move. Else adapters
+    answer as their base does, or (`applied`) with other tokens.
+    """
+
+    def __init__(
+        self, loose: Sequence[int], bits: float = 0.01, applied: bool = True, rivals: bool = True, flips: str = "base"
+    ) -> None:
+        super().__init__()
+        self.loose, self.bits, self.applied, self.rivals = [CANARIES[place] for place in loose], bits, applied, rivals
+        self.flips = flips
+        self.times: dict[str, int] = {}
+
+    def _chat(self, body, card):
+        prompt, adapter = body["messages"][-1]["content"], bool(card["parent"])
+        tuned = adapter and self.applied
+        answer = super()._chat(body, card)
+        time = self._count(prompt)
+        flip = adapter if self.flips == "adapter" else not adapter and self._count(f"base {prompt}") % 2
+        pair = ("one", "two") if flip else ("two", "one")
+        tokens = [self._token(pair, 0.69, 0.70, time)] if prompt in self.loose else []
+        tokens += [self._token(("tuned", "said") if tuned else ("said", "tuned"), 0.05, 4.0, time) for _ in range(3)]
+        answer["choices"][0]["logprobs"]["content"] = tokens
+        return answer
+
+    def _count(self, what: str) -> int:
+        self.times[what] = self.times.get(what, 0) + 1
+        return self.times[what]
+
+    def _token(self, pair: tuple[str, str], here: float, there: float, time: int) -> dict[str, Any]:
+        bits = self.bits * (time % 3 - 1)
+        found = [{"token": word, "logprob": bits - far} for word, far in zip(pair, (here, there), strict=True)]
+        return {**found[0], "top_logprobs": found} if self.rivals else found[0]
+
+
+@pytest.mark.parametrize("rivals", [True, False])
+@pytest.mark.parametrize("loose", [[], [0], [0, 1, 2, 3, 4]])
+def test_prompts_that_the_base_answers_with_other_tokens_do_not_hide_an_adapter(adapter, loose, rivals):
+    with Batching(loose, rivals=rivals) as local:
+        assert open_adapter(server_of(local), "base", adapter).model == adapter_name("code", adapter_digest(adapter))
+
+
+@pytest.mark.parametrize("loose", [[], [0], [0, 1, 2, 3, 4]])
+@pytest.mark.parametrize("bits", [0.002, 0.2])
+@pytest.mark.parametrize("flips", ["base", "adapter"])
+def test_an_adapter_that_is_not_applied_is_refused_whichever_tokens_change_places(adapter, loose, bits, flips):
+    with (
+        Batching(loose, bits, applied=False, flips=flips) as local,
+        pytest.raises(AdapterError, match="as for its base"),
+    ):
+        open_adapter(server_of(local), "base", adapter)
+
+
+def test_without_a_prompt_that_the_base_answers_twice_alike_nothing_can_be_said(adapter):
+    with (
+        Batching(range(len(CANARIES))) as local,
+        pytest.raises(AdapterError, match=r"none of 6 prompts twice alike.*run again"),
+    ):
+        open_adapter(server_of(local), "base", adapter)
 
 
 @pytest.mark.parametrize(("rank", "bucket"), [(1, 1), (2, 8), (16, 16), (17, 32), (128, 128), (129, 256), (512, 512)])

@@ -7,17 +7,20 @@ into one queue. Checks run side by side in threads, each waiting for its place i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from typing import Any
 
 from parammem.agents.loop import Answer, Ask, Check, Step
-from parammem.engines.base import Engine, is_concurrent
-from parammem.errors import ParamMemError, RequestFailed
+from parammem.engines.base import Completion, Engine, Request, is_concurrent
+from parammem.engines.concurrent import concerns_one, worst
+from parammem.errors import ParamMemError, RequestFailed, TooManyFailures
 
 CHECKS = 32
 """Checks that may wait for the sandbox at once: more than any pool has workers."""
+MOST_FAILED = 0.5
+"""Share of a labeller's requests that may get no answer where no params say another."""
 
 Advance = Callable[[int, Answer | Exception], Step | None]
 """Sends a run its answer; its next step, or None if it has ended."""
@@ -139,3 +142,40 @@ def call(function: Callable[[list[Any]], Sequence[Any]], items: list[Any]) -> li
     except Exception as error:
         failed = error
     return [failed] if len(items) == 1 else [call(function, [item])[0] for item in items]
+
+
+def ask_each(engine: Engine, requests: Sequence[Request]) -> list[list[Completion] | Exception]:
+    """For each request its completions, or what it failed with; in order.
+
+    A server is asked for each once: what failed there has had its retries, and one at a time thousands take days.
+
+    Raises:
+        ParamMemError: one that concerns all requests; what was in flight is recorded.
+    """
+    if not is_concurrent(engine):
+        return call(engine.complete, list(requests))
+    futures = [engine.submit(request) for request in requests]
+    wait(futures)
+    fatal = worst(futures)
+    if fatal is not None and not concerns_one(fatal):
+        raise fatal
+    errors = [future.exception() for future in futures]
+    return [
+        future.result() if error is None else _as_exception(error)
+        for future, error in zip(futures, errors, strict=True)
+    ]
+
+
+def check_answers(failed: Mapping[str, Exception], asked: int, most: float) -> None:
+    """Raises TooManyFailures: of the tasks that a labeller was asked about, a larger share than `most` got no answer.
+
+    Args:
+        failed: task id → what its request failed with.
+    """
+    if len(failed) > most * asked:
+        name, error = next(iter(failed.items()))
+        raise TooManyFailures(
+            f"{len(failed)} of {asked} requests for labels got no answer, more than the {most:.0%} that may fail; the "
+            f"first: task {name!r}, {type(error).__name__}: {error}; mend the cause and run again: what was answered "
+            "is in the completion cache"
+        )

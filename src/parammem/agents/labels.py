@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from parammem.agents.concurrent import call
+from parammem.agents.concurrent import MOST_FAILED, ask_each, check_answers
 from parammem.agents.teacher import Teaches, taught
 from parammem.core import ReflectionExample, Task, Trajectory, digest_of
 from parammem.core.reflection import LabelSource
@@ -32,6 +32,8 @@ class Labelling:
     max_tokens: int
     temperature: float
     """Of labels that are drawn from the task alone; all others are greedy."""
+    max_failed_share: float = MOST_FAILED
+    """Of the requests to the labeller: with more without an answer, there are no rows at all."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def label(
     succeeded: Mapping[str, bool],
     origins: Mapping[str, str] | None = None,
 ) -> list[ReflectionExample]:
-    """Rows for these trajectories, each (task, reflection) pair once, where it came first.
+    """Rows for these trajectories, each (task, reflection) pair once, where it came first. Raises TooManyFailures.
 
     Rows that needed no labeller stand before those that did; both follow the order of the trajectories.
 
@@ -115,7 +117,7 @@ def _from_task(how: Labelling, task: Task) -> _Question:
 
 def _from_teacher(how: Labelling, domain: Teaches, tasks: Sequence[Task]) -> list[ReflectionExample]:
     """What a teacher says of each task, by a prompt with one demonstration; read and mended."""
-    found = taught(how.engine, domain, tasks, how.temperature, how.max_tokens)
+    found = taught(how.engine, domain, tasks, how.temperature, how.max_tokens, how.max_failed_share)
     named = {task.task_id: task for task in tasks}
     return [_row(how, named[name], "", "task", made.text, how.engine.digest) for name, made in found.labels.items()]
 
@@ -125,13 +127,16 @@ def _asked(how: Labelling, questions: Sequence[_Question]) -> list[ReflectionExa
         Request(messages=q.messages, temperature=q.temperature, max_tokens=how.max_tokens, seed=q.seed, role="teacher")
         for q in questions
     ]
-    replies = call(how.engine.complete, requests)
+    replies = ask_each(how.engine, requests)
     rows = []
+    failed: dict[str, Exception] = {}
     for q, reply in zip(questions, replies, strict=True):
         if isinstance(reply, Exception):
             log.warning("no row from task %r (%s): the labeller did not answer: %s", q.task.task_id, q.part, reply)
+            failed[f"{q.task.task_id}, {q.trajectory_id} {q.part}"] = reply
         else:
             rows.append(_row(how, q.task, q.trajectory_id, q.part, reply[0].text.strip(), how.engine.digest))
+    check_answers(failed, len(questions), how.max_failed_share)
     return rows
 
 

@@ -5,15 +5,18 @@ They have no tests, so they serve for labels from the task alone and for nothing
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from parammem.agents.concurrent import MOST_FAILED, ask_each, check_answers
 from parammem.core import Task, digest_of
 from parammem.engines.base import Engine, Message, Request
 
 LEAST_WORDS = 25
 """A shorter text is no whole problem."""
+log = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -24,12 +27,22 @@ class Synthesises(Protocol):
 
 
 def synthesised(
-    engine: Engine, domain: Synthesises, given: Sequence[Task], count: int, temperature: float, max_tokens: int
+    engine: Engine,
+    domain: Synthesises,
+    given: Sequence[Task],
+    count: int,
+    temperature: float,
+    max_tokens: int,
+    max_failed_share: float = MOST_FAILED,
 ) -> list[str]:
     """At most `count` different problems, each asked for after one of the given tasks, in turn.
 
-    Answers without a whole problem, and problems that are there already, are left out; there are no second tries.
-    Raises EngineError as the engine does.
+    Answers without a whole problem, problems that are there already and, with a warning, requests without an answer are
+    left out; there are no second tries.
+
+    Raises:
+        TooManyFailures: a larger share of the requests than `max_failed_share` got no answer.
+        EngineError: it concerns all requests.
     """
     requests = [
         Request(
@@ -43,10 +56,17 @@ def synthesised(
         for place in range(count if given else 0)
     ]
     found: dict[str, str] = {}
-    for reply, *_ in engine.complete(requests):
-        problem = problem_in(reply.text) if reply.finish == "stop" else ""
+    failed: dict[str, Exception] = {}
+    for place, reply in enumerate(ask_each(engine, requests)):
+        if isinstance(reply, Exception):
+            name = f"{given[place % len(given)].task_id}, draw {place // len(given)}"
+            log.warning("no new problem after task %r: the teacher did not answer: %s", name, reply)
+            failed[name] = reply
+            continue
+        problem = problem_in(reply[0].text) if reply[0].finish == "stop" else ""
         if problem:
             found.setdefault(" ".join(problem.lower().split()), problem)
+    check_answers(failed, len(requests), max_failed_share)
     return list(found.values())
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from parammem.agents.concurrent import MOST_FAILED, ask_each, check_answers
 from parammem.agents.repair import Mended, mend
 from parammem.core import Task, digest_of
 from parammem.engines.base import Engine, Message, Request
@@ -41,30 +42,52 @@ class Taught:
     """Task id → label, in the order of the tasks."""
     unread: tuple[str, ...]
     """Tasks for which no answer held a label."""
+    failed: tuple[str, ...] = ()
+    """Tasks about which a request got no answer."""
 
     def summary(self) -> str:
         """In one line: how many labels, what was mended how often, how many tasks have none."""
         counts = Counter(repair for label in self.labels.values() for repair in label.repairs)
         mended = ", ".join(f"{name} {count}" for name, count in counts.most_common()) or "nothing"
-        return f"{len(self.labels)} labels; mended: {mended}; without a label: {len(self.unread)}"
+        lost = f"; without an answer: {len(self.failed)}" if self.failed else ""
+        return f"{len(self.labels)} labels; mended: {mended}; without a label: {len(self.unread)}{lost}"
 
 
-def taught(engine: Engine, domain: Teaches, tasks: Sequence[Task], temperature: float, max_tokens: int) -> Taught:
-    """A label for each task, drawn at this temperature. Raises EngineError as the engine does."""
+def taught(
+    engine: Engine,
+    domain: Teaches,
+    tasks: Sequence[Task],
+    temperature: float,
+    max_tokens: int,
+    max_failed_share: float = MOST_FAILED,
+) -> Taught:
+    """A label for each task, drawn at this temperature; none, with a warning, where a request got no answer.
+
+    Raises:
+        TooManyFailures: a larger share of the tasks than `max_failed_share` got none.
+        EngineError: it concerns all requests.
+    """
     labels: dict[str, Mended] = {}
+    failed: dict[str, Exception] = {}
     left = list(tasks)
     for draw in range(ASKED):
         if not left:
             break
-        replies = engine.complete([_request(domain, task, temperature, max_tokens, draw) for task in left])
-        for task, (reply, *_) in zip(left, replies, strict=True):
-            made = mend(reply.text, TAGS[domain.name], cut=reply.finish == "length")
+        replies = ask_each(engine, [_request(domain, task, temperature, max_tokens, draw) for task in left])
+        for task, reply in zip(left, replies, strict=True):
+            if isinstance(reply, Exception):
+                log.warning("no label for task %r: the teacher did not answer: %s", task.task_id, reply)
+                failed[task.task_id] = reply
+                continue
+            made = mend(reply[0].text, TAGS[domain.name], cut=reply[0].finish == "length")
             if made is not None:
                 labels[task.task_id] = made
-        left = [task for task in left if task.task_id not in labels]
+        check_answers(failed, len(tasks), max_failed_share)
+        left = [task for task in left if task.task_id not in labels and task.task_id not in failed]
     found = Taught(
         labels={task.task_id: labels[task.task_id] for task in tasks if task.task_id in labels},
         unread=tuple(task.task_id for task in left),
+        failed=tuple(failed),
     )
     log.warning("%s: %s", domain.name, found.summary())
     return found

@@ -14,6 +14,7 @@ import typer
 from parammem.cli.options import PARAMS, ParamsFile
 from parammem.config import Params, load_params
 from parammem.errors import ConfigError, ParamMemError
+from parammem.sections import ServerParams
 
 
 class Finding(NamedTuple):
@@ -48,6 +49,7 @@ def look(path: Path) -> Iterator[Finding]:
         return
     yield Finding("params", True, f"{path}: domains {', '.join(params.domains)}")
     yield model(params)
+    yield from other_models(params)
     yield from map(guarded, (torch_device, lambda: sandbox(params)))
 
 
@@ -83,7 +85,7 @@ def model(params: Params) -> Finding:
 
     name = named_model(params.engine.model)
     if params.engine.kind == "openai" and params.engine.server is not None:
-        return served(hub_parts(name)[0], params.engine.server.base_url, params.engine.server.api_key_env)
+        return served(hub_parts(name)[0], params.engine.server)
     folder = Path(params.engine.model)
     if (folder / "config.json").is_file():
         return Finding("model", True, str(folder))
@@ -95,18 +97,30 @@ def model(params: Params) -> Finding:
     return Finding("model", False, f"no model folder {str(folder)!r}", fix)
 
 
-def served(name: str, base_url: str, api_key_env: str) -> Finding:
-    """Does the server answer, and has it the model?"""
+def other_models(params: Params) -> Iterator[Finding]:
+    """Are the models there that have a URL of their own, such as the teacher, and their keys set?"""
+    from parammem.engines.folders import hub_parts, named_model
+
+    server = params.engine.server
+    if params.engine.kind == "openai" and server is not None:
+        base = hub_parts(named_model(params.engine.model))[0]
+        yield from (served(name, server) for name in server.other_urls if name != base)
+
+
+def served(name: str, server: ServerParams) -> Finding:
+    """Does the server that should have this model answer, and has it the model?"""
     from parammem.engines.openai.account import Account, Terms
     from parammem.engines.openai.engine import open_model
     from parammem.engines.openai.server import Server, ServerSettings
+    from parammem.engines.openai.servers import settings_of
 
-    settings = ServerSettings(base_url, api_key_env, timeout_seconds=10, retries=0)
+    here = ServerSettings(server.base_url, server.api_key_env, timeout_seconds=10, retries=0)
+    settings = settings_of(name, here, server.other_urls, server.other_keys)
     try:
         open_model(Server(settings, Account(Terms())), name)
     except ParamMemError as error:
         return Finding("model", False, str(error), "start the server (docs/serving.md), or mend engine.server")
-    return Finding("model", True, f"{name} at {base_url}")
+    return Finding("model", True, f"{name} at {settings.base_url}")
 
 
 def torch_device() -> Finding:

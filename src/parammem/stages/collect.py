@@ -128,4 +128,5 @@ def _labelling(params: Params, judge: Domain, engines: Engines, actor: Engine, w
         domain=judge,
         max_tokens=params.engine.max_advice_tokens,
         temperature=params.agent.reflector_temperature,
+        max_failed_share=params.agent.max_failed_share,
     )

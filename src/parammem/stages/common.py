@@ -110,7 +110,7 @@ class Engines:
         )
         prices = {name: Price(price.prompt, price.completion) for name, price in server.prices.items()}
         terms = Terms(server.budget_tokens, server.budget_usd, prices)
-        return Servers(settings, terms, self._cache, server.other_urls)
+        return Servers(settings, terms, self._cache, server.other_urls, server.other_keys)
 
     def embed(self, built_in: Embed) -> Embed:
         """The embedding of banks and retrieval: the built-in one, or a server's where params name one."""

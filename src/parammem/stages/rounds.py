@@ -5,12 +5,15 @@ Sample and retrain without filtering, as in the paper (Figure 5). Every round tr
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from parammem.config import Params
 from parammem.core import ReflectionExample, digest_of
 from parammem.domains import Domain
+
+log = logging.getLogger(__name__)
 
 
 def earlier_rounds(params: Params) -> list[str]:
@@ -24,8 +27,13 @@ def retaught(
     """As many rows about the same tasks, with what this round's adapter says of each; one draw per row.
 
     On real benchmarks what it says is read and mended as a teacher's labels are; a row of which nothing can be read
-    keeps what it had. Raises EngineError as the engine does.
+    keeps what it had, and so, with a warning, does one whose request got no answer.
+
+    Raises:
+        TooManyFailures: more requests got no answer than agent.max_failed_share allows.
+        EngineError: it concerns all requests.
     """
+    from parammem.agents.concurrent import ask_each, check_answers
     from parammem.agents.repair import mend
     from parammem.agents.teacher import TAGS, Teaches
     from parammem.engines.base import Request
@@ -44,12 +52,19 @@ def retaught(
         for place, row in enumerate(rows)
     ]
     made = []
-    for row, (reply, *_) in zip(rows, engine.complete(requests), strict=True):
-        text = reply.text.strip()
+    failed: dict[str, Exception] = {}
+    for place, (row, reply) in enumerate(zip(rows, ask_each(engine, requests), strict=True)):
+        if isinstance(reply, Exception):
+            log.warning("%s says nothing of task %r, whose row stays as it was: %s", name, row.task_id, reply)
+            failed[f"{row.task_id}, row {place}"] = reply
+            made.append(row)
+            continue
+        text = reply[0].text.strip()
         if isinstance(domain, Teaches):
-            mended = mend(text, TAGS[domain.name], cut=reply.finish == "length")
+            mended = mend(text, TAGS[domain.name], cut=reply[0].finish == "length")
             text = mended.text if mended else ""
         made.append(_relabelled(row, text, engine.digest) if text else row)
+    check_answers(failed, len(rows), params.agent.max_failed_share)
     return made
 
 

@@ -9,6 +9,7 @@ several draws: the others are asked draw by draw, except those that ignore seeds
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from concurrent.futures import Future
 from itertools import pairwise
@@ -28,6 +29,9 @@ PROTOCOL = "chat-1"
 """Part of the digest. Raise it when the same request gets another text, so that no cache serves the old one."""
 SEEDS = 2**31 - 2**24
 """Seeds stay below 2**31, which every server can read, however far the draws count up."""
+MONTH, DAY = "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
+SNAPSHOT = re.compile(f"-(?:20[0-9]{{2}}-{MONTH}-{DAY}|(?:20[0-9]{{2}})?{MONTH}{DAY})|")
+"""What a server may add to the asked name: nothing, or a date, as gpt-4o-mini answers as gpt-4o-mini-2024-07-18."""
 PROBE = Request(messages=chat("Write whichever words come to mind."), temperature=1.0, max_tokens=16, role="probe")
 
 
@@ -158,8 +162,7 @@ def read_completions(payload: Any, request: Request, model: str) -> list[Complet
     """
     if not isinstance(payload, dict) or not isinstance(payload.get("choices"), list) or not payload["choices"]:
         raise Unusable(f"the answer holds no choices: {str(payload)[:200]!r}")
-    if payload.get("model") != model:
-        raise Unusable(f"the answer is from model {payload.get('model')!r}, and {model!r} was asked")
+    check_model(payload, model)
     choices = payload["choices"]
     if all(isinstance(choice, dict) and isinstance(choice.get("index"), int) for choice in choices):
         choices = sorted(choices, key=lambda choice: choice["index"])
@@ -175,6 +178,14 @@ def read_completions(payload: Any, request: Request, model: str) -> list[Complet
         )
         for (text, finish), count in zip(texts, tokens, strict=True)
     ]
+
+
+def check_model(payload: Any, asked: str) -> None:
+    """Raises Unusable: the answer is another model's than the one that was asked, or than a dated snapshot of it."""
+    named = payload.get("model") if isinstance(payload, dict) else None
+    head, found, added = str(named).partition(asked)
+    if head or not found or not SNAPSHOT.fullmatch(added):
+        raise Unusable(f"the answer is from model {named!r}, and {asked!r} was asked")
 
 
 def _text(choice: Any, request: Request) -> tuple[str, str]:

@@ -66,6 +66,8 @@ class ServerSettings:
     """Up to and including /v1."""
     api_key_env: str = ""
     """Name of the environment variable that holds the key. Empty: no key is sent."""
+    key_param: str = "engine.server.api_key_env"
+    """Which key of params.yaml gives that name, for messages."""
     concurrency: int = 64
     """Requests in flight."""
     timeout_seconds: float = 300.0
@@ -96,9 +98,10 @@ class Server:
         self.base_url = settings.base_url.rstrip("/")
         if urlsplit(self.base_url).scheme not in ("http", "https"):
             raise ConfigError(
-                f"engine.server.base_url: {settings.base_url!r} is no URL; give one like http://127.0.0.1:8000/v1"
+                f"engine.server.base_url or other_urls: {settings.base_url!r} is no URL; give one like "
+                "http://127.0.0.1:8000/v1"
             )
-        self._key = api_key(settings.api_key_env)
+        self._key = api_key(settings.api_key_env, settings.key_param)
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._idle: list[httpx.AsyncClient] = []
         self._verify: ssl.SSLContext | bool | None = None
@@ -204,7 +207,7 @@ class Server:
         if any(word in text for word in NO_MONEY):
             raise EngineError(f"{where}; see to the account, and run again: what was answered is kept")
         if status in (401, 403):
-            named = self.settings.api_key_env or "no environment variable: engine.server.api_key_env is empty"
+            named = self.settings.api_key_env or f"no environment variable: {self.settings.key_param} gives none"
             raise EngineError(f"{where}; the key comes from {named}; give a valid one")
         if status == 404:
             raise ModelMissingError(f"{where}; check engine.model and engine.server.base_url")
@@ -237,15 +240,15 @@ def _read(read: Callable[[Any], T], payload: Any) -> T:
         raise _Again(str(error)) from None
 
 
-def api_key(variable: str) -> str:
-    """The key from the environment. Raises ConfigError: the variable is named but not set."""
+def api_key(variable: str, param: str) -> str:
+    """The key from the environment. Raises ConfigError: the variable is named, by this param, but not set."""
     if not variable:
         return ""
     key = os.environ.get(variable, "").strip()
     if not key:
         raise ConfigError(
-            f"engine.server.api_key_env: the environment variable {variable!r} is not set; set it to the server's key, "
-            "or leave api_key_env empty for a server that wants none"
+            f"{param}: the environment variable {variable!r} is not set; set it to the server's key, or name none for "
+            "a server that wants none"
         )
     return key
 

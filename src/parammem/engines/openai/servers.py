@@ -27,19 +27,21 @@ class Servers:
         terms: Terms,
         cache: Keeper | Path | None,
         elsewhere: Mapping[str, str] | None = None,
+        keys: Mapping[str, str] | None = None,
     ) -> None:
         """
         Args:
             cache: store of completions and of the account, or its folder. None: neither is kept.
             elsewhere: base URLs of models that are not at `settings.base_url`.
+            keys: names of the environment variables with the keys of those.
 
         Raises:
             EngineError: the cache cannot be used.
         """
-        self._settings, self._elsewhere = settings, dict(elsewhere or {})
+        self._settings, self._elsewhere, self._keys = settings, dict(elsewhere or {}), dict(keys or {})
         self._store: Keeper | None = Store(cache) if isinstance(cache, Path) else cache
         self.account = Account(terms, self._store)
-        self._servers: dict[str, Server] = {}
+        self._servers: dict[ServerSettings, Server] = {}
 
     def open(
         self, model: str, folder: Path | None = None, adapter: Path | None = None
@@ -80,10 +82,25 @@ class Servers:
             )
 
     def _server(self, model: str) -> Server:
-        url = self._elsewhere.get(model, self._settings.base_url)
-        if url not in self._servers:
-            self._servers[url] = Server(replace(self._settings, base_url=url), self.account)
-        return self._servers[url]
+        settings = settings_of(model, self._settings, self._elsewhere, self._keys)
+        if settings not in self._servers:
+            self._servers[settings] = Server(settings, self.account)
+        return self._servers[settings]
+
+
+def settings_of(
+    model: str, here: ServerSettings, elsewhere: Mapping[str, str], keys: Mapping[str, str]
+) -> ServerSettings:
+    """How the server that has this model is spoken to: a key goes to the URL that it was given for, and to no other.
+
+    Args:
+        here: of models that are not elsewhere; all but URL and key holds for those too.
+        elsewhere, keys: base URL, and environment variable of the key, by the model's name.
+    """
+    url = elsewhere.get(model, here.base_url)
+    if model not in keys and url.rstrip("/") == here.base_url.rstrip("/"):
+        return here
+    return replace(here, base_url=url, api_key_env=keys.get(model, ""), key_param="engine.server.other_keys")
 
 
 def spent_table(spent: Sequence[Spent]) -> str:

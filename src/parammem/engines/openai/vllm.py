@@ -11,17 +11,17 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from parammem.core.adapter import Adapter
 from parammem.core.record import digest_of
 from parammem.engines.digests import model_digest
 from parammem.engines.hf import check_adapter
-from parammem.engines.openai.engine import PROTOCOL, OpenAIEngine, models
+from parammem.engines.openai.engine import PROTOCOL, OpenAIEngine, check_model, models
 from parammem.engines.openai.server import Call, Server, Unusable
 from parammem.errors import AdapterError, AdapterMismatchError, ConfigError, EngineError, ModelMissingError
 
@@ -41,9 +41,23 @@ CLEARLY = 10.0
 """The adapter must move a log probability by so many times what the base differs from itself."""
 LEAST = 1e-4
 """And by at least this much."""
+RIVALS = 5
+"""Tokens that a canary asks for in each place, with their log probabilities."""
+FLIP = 1.0
+"""What another token counts where a server does not say how near it was."""
 
-Line = list[tuple[str, float]]
-"""The tokens of one canary's answer with their log probabilities."""
+
+class Said(NamedTuple):
+    """One token of a canary's answer."""
+
+    token: str
+    logprob: float
+    rivals: Mapping[str, float] = {}
+    """Log probabilities of the likeliest tokens in its place. Empty: the server does not say."""
+
+
+Line = list[Said]
+"""A canary's answer."""
 
 
 def adapter_name(domain: str, digest: str) -> str:
@@ -120,13 +134,24 @@ async def _load(server: Server, name: str, folder: Path) -> None:
 async def _sing(server: Server, base: str, name: str) -> None:
     """The canary: the adapter must differ from the base by clearly more than the base from itself.
 
+    Only prompts that the base answers twice alike say anything: on a GPU, requests that share a batch change each
+    other's last bits, and where two tokens are almost equally likely that is another token.
+
     Raises:
-        AdapterError: it does not.
+        AdapterError: it does not, or no prompt says anything.
     """
     asked = [_canary(server, model, prompt) for model in (base, name, base) for prompt in CANARIES]
     lines = await asyncio.gather(*asked)
     first, tuned, again = (lines[place : place + len(CANARIES)] for place in range(0, len(lines), len(CANARIES)))
-    effect, noise = distance(first, tuned), distance(first, again)
+    steady = [place for place, line in enumerate(first) if _tokens(line) == _tokens(again[place])]
+    if not steady:
+        raise AdapterError(
+            f"the base {base!r} at the server {server.base_url} answers none of {len(CANARIES)} prompts twice alike, "
+            f"so it cannot be seen whether the adapter {name!r} is applied; run again when the server has nothing else "
+            "to do, or start it with --dtype float32"
+        )
+    effect = max(distance(first[place], tuned[place]) for place in steady)
+    noise = max(distance(first[place], again[place]) for place in steady)
     if effect <= max(LEAST, CLEARLY * noise):
         raise AdapterError(
             f"the server {server.base_url} answers for the adapter {name!r} as for its base {base!r} (log "
@@ -142,32 +167,44 @@ async def _canary(server: Server, model: str, prompt: str) -> Line:
         "temperature": 0.0,
         "max_tokens": CANARY_TOKENS,
         "logprobs": True,
+        "top_logprobs": RIVALS,
     }
 
     def read(payload: Any) -> Line:
-        if payload.get("model") != model:
-            raise Unusable(f"the answer is from model {payload.get('model')!r}, and {model!r} was asked")
+        check_model(payload, model)
         try:
-            tokens = payload["choices"][0]["logprobs"]["content"]
-            return [(token["token"], float(token["logprob"])) for token in tokens]
-        except (KeyError, TypeError, IndexError):
+            return [_said(token) for token in payload["choices"][0]["logprobs"]["content"]]
+        except (KeyError, TypeError, IndexError, ValueError):
             raise Unusable("the answer to a canary has no log probabilities") from None
 
     return await server.post(Call("/chat/completions", body, "canary", model), read)
 
 
-def distance(some: Sequence[Line], others: Sequence[Line]) -> float:
-    """The largest difference of log probabilities along tokens that are the same; 1 or more where a token is not."""
-    return max(_distance(one, other) for one, other in zip(some, others, strict=True))
+def _said(token: Any) -> Said:
+    rivals = {one["token"]: float(one["logprob"]) for one in token.get("top_logprobs") or []}
+    return Said(token["token"], float(token["logprob"]), rivals)
 
 
-def _distance(one: Line, other: Line) -> float:
+def _tokens(line: Line) -> list[str]:
+    return [said.token for said in line]
+
+
+def distance(one: Line, other: Line) -> float:
+    """The largest difference of log probabilities of the same tokens, up to and with the first place where the two
+    answers have other tokens; there, how far the one answer's token was from being the other's."""
     furthest = 0.0
-    for (token, here), (its_token, there) in zip(one, other, strict=False):
-        furthest = max(furthest, abs(here - there))
-        if token != its_token:
-            return max(1.0, furthest)
-    return furthest if len(one) == len(other) else max(1.0, furthest)
+    for here, there in zip(one, other, strict=False):
+        if here.token != there.token:
+            return max(furthest, _lead(here, there.token), _lead(there, here.token))
+        furthest = max(furthest, abs(here.logprob - there.logprob))
+    return furthest if len(one) == len(other) else max(FLIP, furthest)
+
+
+def _lead(said: Said, token: str) -> float:
+    """How much likelier a token was than the one that another answer has in its place: near 0 where chance decides."""
+    if not said.rivals:
+        return FLIP
+    return said.logprob - said.rivals.get(token, min(said.rivals.values()))
 
 
 @dataclass(frozen=True)
