@@ -7,6 +7,7 @@ import json
 from collections import Counter
 
 import pytest
+import yaml
 
 from parammem.benchmarks.contamination import contacts, judge
 from parammem.benchmarks.draw import draw
@@ -54,6 +55,16 @@ def test_where_keeps_items_with_these_tags_and_too_few_are_an_error():
         chosen(items, {}, 77, "type", 1)
     with pytest.raises(DataError, match="none are there"):
         chosen(items, {"level": "9"}, 3, "", 1)
+
+
+def test_no_profile_asks_for_as_many_rows_as_a_file_can_have():
+    """APPS has exactly 1,000 introductory problems in test.jsonl: one that is left out must not end the stage."""
+    names = ("paper-code", "paper-sample-efficiency", "paper-weak-to-strong")
+    for name in names:
+        profile = yaml.safe_load((rows.ROOT / "profiles" / f"{name}.yaml").read_text(encoding="utf-8"))
+        taken = [s["take"] for s in profile["benchmarks"]["sources"] if s.get("files") == "test.jsonl"]
+        assert taken == [0], name
+    assert len(chosen(math_items()[1:], {}, 0, "", 1)) == len(math_items()) - 1
 
 
 def test_every_kind_of_contact_is_found_and_named():

@@ -64,13 +64,23 @@ def test_tasks_are_written_with_keys_and_with_where_they_came_from(root, params)
     keys = read_jsonl(places.keys("eval"), AnswerKey)
     assert [key.task_id for key in keys] == [task.task_id for task in found["eval"]]
     assert sorted(key.tags["level"] for key in keys) == ["easy", "easy", "medium", "medium"]
-    assert not places.keys("bank").exists()
+    assert read_jsonl(places.keys("bank"), AnswerKey) == []
     facts = json.loads((root / "data/tasks/qa/sources.json").read_text(encoding="utf-8"))
     assert [read["taken"] for read in facts["read"]] == [4, len(found["train"])]
     assert facts["contamination"]["passed"] is True
     first = places.tasks("eval").read_bytes()
     tasks.run(params, "qa", root)
     assert places.tasks("eval").read_bytes() == first
+
+
+def test_bank_tasks_are_written_with_keys_of_their_own(root, params):
+    bank = {"domain": "qa", "split": "bank", "benchmark": "hotpotqa", "path": "train.json"}
+    more = parsed(benchmarks={"sources": [SOURCES[0], {**SOURCES[1], "take": 2}, bank], "near_duplicate": 0.95})
+    tasks.run(more, "qa", root)
+    places = Places(root, "qa")
+    found = [task.task_id for task in read_jsonl(places.tasks("bank"), Task)]
+    assert found
+    assert [key.task_id for key in read_jsonl(places.keys("bank"), AnswerKey)] == found
 
 
 def test_a_domain_without_a_source_is_named(root, params):

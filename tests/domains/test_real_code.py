@@ -27,10 +27,12 @@ def test_the_candidate_is_the_last_block_that_is_a_solution(text, candidate):
 
 def test_a_stub_gives_its_helpers_to_a_whole_function_and_its_head_to_a_body():
     spec = {"entry": "target", "stub": STUB}
-    whole = source_of(spec, "def target(n):\n    return helper(n)")
+    whole, before = source_of(spec, "def target(n):\n    return helper(n)")
     assert whole.count("def target") == 1
     assert "def helper" in whole
-    body = source_of(spec, "    return helper(n)")
+    assert whole.splitlines()[before] == "def target(n):"
+    body, before = source_of(spec, "    return helper(n)")
+    assert before == 0
     for source in (whole, body):
         space: dict = {}
         exec(source, space)
@@ -80,3 +82,70 @@ def test_one_task_that_cannot_be_judged_harms_no_other():
     found = RealCodeDomain().check([(broken, "def f(): return 1"), (sound, "def f(): return 1")])
     assert isinstance(found[0], Exception)
     assert getattr(found[1], "passed", None) is True
+
+
+def feedback_on(*candidates: str, **spec) -> list:
+    checks = [{"name": "a", "stdin": "", "expected": "1"}]
+    task = Task(task_id="t", domain="code", text="?", visible={"entry": "", "imports": True, "checks": checks} | spec)
+    return RealCodeDomain().check([(task, candidate) for candidate in candidates])
+
+
+@pytest.mark.parametrize("ending", ["exit()", "quit()", "exit(0)", "from sys import exit\nexit()"])
+def test_a_program_may_end_by_exit_and_quit_as_under_plain_python(ending):
+    found = feedback_on(f"print(1)\n{ending}\nprint(2)", f"print(2)\n{ending}")
+    assert [getattr(f, "passed", f) for f in found] == [True, False]
+
+
+FUTURES = [
+    "from __future__ import annotations",
+    '# Solution.\n"""Adds."""\nfrom __future__ import annotations',
+    '"""Adds é."""; from __future__ import annotations; x = 1',
+    "from __future__ import (\n    annotations,\n    division,\n); x = 1",
+    "from __future__ import annotations\r\nfrom __future__ import division",
+    "from __future__ import annotations, \\\n    division",
+]
+
+
+@pytest.mark.parametrize("head", FUTURES)
+def test_future_imports_stay_first_and_lines_of_errors_stay_those_of_the_candidate(head):
+    right, broken = f"{head}\nprint(1)", f"{head}\ndef f(a: unknown) -> None: ...\nprint(1)\n1 / 0"
+    (passed, failed) = feedback_on(right, broken)
+    assert passed.passed is True, passed.text
+    line = len(broken.splitlines())
+    assert f"ZeroDivisionError: division by zero (line {line})" in failed.text
+
+
+def test_a_stub_that_is_written_anew_may_have_future_imports_too():
+    checks = [{"name": "a", "call": "target(1)", "expected": "2"}]
+    spec = {"entry": "target", "stub": STUB, "imports": False, "checks": checks}
+    head = "from __future__ import annotations\n"
+    (passed, failed) = feedback_on(
+        head + "def target(n: unknown):\n    return helper(n)", head + "def target(n):\n    return n / 0", **spec
+    )
+    assert passed.passed is True, passed.text
+    assert "(line 3)" in failed.text
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os\nfrom __future__ import annotations\nprint(1)",
+        "print(1)\nfrom __future__ import annotations",
+        "from __future__ import nothing\nprint(1)",
+        "from __future__ import annotations\nprint(1",
+    ],
+)
+def test_what_plain_python_refuses_is_refused_here(source):
+    (found,) = feedback_on(source)
+    assert found.passed is False
+    assert "SyntaxError" in found.text
+
+
+def test_the_line_of_a_syntax_error_is_the_candidate_s():
+    (found,) = feedback_on("x = 1\nprint((1)\n")
+    assert "line 2)" in found.text
+
+
+def test_future_imports_in_words_alone_change_nothing():
+    source = "# from __future__ import annotations\nprint('from __future__ import division')\n"
+    assert source_of({"entry": "", "imports": True}, source)[0].endswith(source)

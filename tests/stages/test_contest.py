@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, read_jsonl, write_jsonl
+from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, digest_of, read_jsonl, write_jsonl
 from parammem.core.experience import Experience
 from parammem.engines.base import Completion, Request
 from parammem.errors import AdapterError, AdapterMissingError
@@ -184,6 +185,7 @@ def test_an_adapter_that_does_not_load_is_refused_without_a_meeting(project, mon
     decision = decide(evidence, Rule(), 0)
     assert decision.answer == "refuse"
     assert "guard loads failed" in decision.reasons[0]
+    assert set(decision.inputs) >= {"params", "validated rows", "validation suite", "outcomes"}
 
 
 def test_an_adapter_that_is_not_there_is_an_error(project):
@@ -229,6 +231,34 @@ def test_what_is_kept_for_judging_leaks_into_no_row(project, monkeypatch):
     kept = {row.task_text for row in read_jsonl(places.validated, ReflectionExample)}
     assert held[0].text not in kept
     assert held[0].text in places.quarantine.read_text()
+
+
+def test_evidence_names_all_that_it_rests_on_by_digest(met, project):
+    bring_in(project)
+    places, inputs = Places(project, DOMAIN), met().inputs
+    report = json.loads(places.validation.read_text())
+    assert inputs["validated rows"] == report["kept_digest"]
+    assert inputs["validation suite"] == report["suite_digest"]
+    assert inputs["validation report"] == hashlib.sha256(places.validation.read_bytes()).hexdigest()
+    assert inputs["params"] == digest_of(PARAMS.model_dump(mode="json", by_alias=True))
+    assert inputs["anchor answer keys"] != inputs["fresh answer keys"]
+
+
+@pytest.mark.parametrize("split", ["eval", "fresh"])
+def test_another_answer_key_is_another_input(met, project, split):
+    bring_in(project)
+    before, places = met().inputs, Places(project, DOMAIN)
+    [file] = [places.keys("eval")] if split == "eval" else (project / "data/keys/fresh").glob("*.jsonl")
+    keys = read_jsonl(file, AnswerKey)
+    write_jsonl(file, [key.model_copy(update={"gold": f"{key.gold} "}) for key in keys])
+    name = {"eval": "anchor answer keys", "fresh": "fresh answer keys"}[split]
+    assert {key for key, digest in met().inputs.items() if digest != before[key]} == {name}
+
+
+def test_other_params_are_another_input(met, project, monkeypatch):
+    before = met().inputs
+    other = meet(parsed(gate={"min_distinct": 0.5}), project, DOMAIN, project / "champion", project / "challenger")
+    assert other.inputs["params"] != before["params"]
 
 
 def test_the_ledger_takes_the_decision(met, project):

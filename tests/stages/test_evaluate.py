@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from parammem.agents.bank import TrajectoryBank
+from parammem.agents.loop import submission
 from parammem.agents.methods import METHODS
-from parammem.core import AnswerKey, Trajectory, read_jsonl
+from parammem.core import AnswerKey, Attempt, Feedback, Task, Trajectory, read_jsonl, write_jsonl
 from parammem.domains import get_domain
 from parammem.evaluation.records import AdviceDraws, OpenTask, Run
 from parammem.reflectors.retrieved import Constant
@@ -57,12 +58,42 @@ def banks(monkeypatch) -> list[TrajectoryBank]:
     """Every bank that is made."""
     made: list[TrajectoryBank] = []
 
-    def make(tasks, trajectories, embed):
-        made.append(TrajectoryBank(tasks, trajectories, embed))
+    def make(*parts):
+        made.append(TrajectoryBank(*parts))
         return made[-1]
 
     monkeypatch.setattr(evaluate, "TrajectoryBank", make)
     return made
+
+
+class Silent:
+    """A domain whose tasks have no visible checks, as APPS', MATH's and QA's; it counts what it is asked to judge."""
+
+    def __init__(self, domain) -> None:
+        self._domain, self.judged = domain, []
+
+    def __getattr__(self, name: str):
+        return getattr(self._domain, name)
+
+    def check(self, items):
+        return [Feedback(passed=None, text="") for _ in items]
+
+    def score(self, items):
+        self.judged += [task.task_id for task, _, _ in items]
+        scores = self._domain.score(items)
+        return [ValueError("no hidden check") if task.task_id.endswith("-0000") else s
+                for (task, _, _), s in zip(items, scores, strict=True)]  # fmt: skip
+
+
+def silent_bench(folder: Path, **sections) -> Bench:
+    """A bench as real benchmarks make it: without visible checks, with keys of the bank split, and for the loops and
+    the bank without keys of evaluation tasks."""
+    bench = bench_of(folder, **sections)
+    drawn = [one for one in bench.actor.tasks.values() if "-bank-" in one.task.task_id]  # pyright: ignore
+    write_jsonl(bench.places.keys("bank"), [one.key for one in drawn])
+    for part in SLICES:
+        bench.places.keys(part).unlink()
+    return replace(bench, judge=Silent(bench.judge))  # pyright: ignore[reportArgumentType]
 
 
 def by_arm(trajectories: Sequence[Trajectory]) -> dict[str, list[Trajectory]]:
@@ -97,6 +128,32 @@ def test_strict_fills_the_bank_from_the_bank_split_alone(tmp_path, banks):
         shown = {seen for t in trajectories for seen in t.examples}
         assert bool(shown) == (arm in BANKED)
         assert all("-bank-" in seen for seen in shown)
+
+
+def test_bank_tasks_without_visible_checks_get_in_by_their_verdict_asked_once_and_only_of_their_keys(tmp_path, banks):
+    bench = silent_bench(tmp_path)
+    found = by_arm(evaluate._one_phase(bench, evaluate._bank(bench)))
+    judge, keys = bench.judge, {key.task_id: key for key in read_jsonl(bench.places.keys("bank"), AnswerKey)}
+    assert isinstance(judge, Silent)
+    assert sorted(judge.judged) == sorted(keys), "each once, and no evaluation task"
+    assert 0 < len(banks[0]) < len(keys)
+    for task, attempt in banks[0]._entries:
+        assert attempt.candidate == keys[task.task_id].gold
+    assert all(bool(t.examples) == (arm in BANKED) for arm, trajectories in found.items() for t in trajectories)
+
+
+def test_a_bank_task_that_cannot_be_judged_stays_out_and_harms_no_other(tmp_path, banks, caplog):
+    bench = silent_bench(tmp_path, right=1.0)
+    first, *others = [task.task_id for task in read_jsonl(bench.places.tasks("bank"), Task)]
+    evaluate._bank(bench)
+    assert [task.task_id for task, _ in banks[0]._entries] == others
+    assert first in caplog.text
+
+
+def test_where_bank_tasks_have_visible_checks_no_key_of_theirs_is_there_to_be_read(tmp_path):
+    bench = bench_of(tmp_path)
+    assert not bench.places.keys("bank").exists()
+    assert len(evaluate._bank(bench)) > 0
 
 
 def test_no_bank_is_filled_when_no_method_uses_one(tmp_path):
@@ -161,6 +218,26 @@ def test_joined_keeps_all_attempts_reflections_and_costs_and_the_second_phase_su
     assert both.attempts == found[0].attempts
     assert both.usage["actor"].completion_tokens == 2 * first.usage["actor"].completion_tokens
     assert both.usage["new-role"] == second.usage["new-role"], "a role that only the second phase has is kept"
+
+
+def test_without_a_visible_verdict_the_most_frequent_answer_of_both_phases_is_submitted(tmp_path, banks):
+    bench = silent_bench(tmp_path, evaluate={"protocol": "two-phase", "methods": ["resample", "dot_bank"]})
+    found = by_arm(evaluate._two_phases(bench))
+    once = bench.params.agent.iterations
+    assert [len(bank) for bank in banks] == [0], "nobody knows which evaluation tasks were solved"
+    for arm in ("resample", "dot_bank"):
+        for whole in found[arm]:
+            assert len(whole.attempts) == 2 * once
+            assert whole.submission == submission(whole.attempts)
+            assert whole.examples == ()
+    votes = {n: Attempt(number=n, text="", candidate=c, temperature=1, feedback=Feedback(passed=None, text=""))
+             for n, c in enumerate("aaabbc", 1)}  # fmt: skip
+    one = found["dot_bank"][0]
+    first, second = (one.model_copy(update={"attempts": tuple(votes[n] for n in numbers), "submission": numbers[-1]})
+                     for numbers in ((1, 2, 3), (4, 5, 6)))  # fmt: skip
+    submitted = joined(first, second).submitted
+    assert submitted is not None
+    assert submitted.candidate == "a"
 
 
 def replace_usage(one: Trajectory) -> Trajectory:

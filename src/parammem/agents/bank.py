@@ -1,8 +1,8 @@
-"""The trajectory bank: tasks whose attempts passed their visible checks, found again by similarity of the task text."""
+"""The trajectory bank: tasks that were solved, found again by similarity of the task text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -14,15 +14,30 @@ Embed = Callable[[Sequence[str]], np.ndarray]
 
 
 class TrajectoryBank:
-    """Solved tasks. Only what visible checks said decides what gets in: the hidden verdict never does."""
+    """Solved tasks. What visible checks said decides what gets in, and only where they say nothing an outcome."""
 
-    def __init__(self, tasks: Sequence[Task], trajectories: Sequence[Trajectory], embed: Embed) -> None:
-        """Keeps the submitted attempt of every trajectory that passed its visible checks."""
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        trajectories: Sequence[Trajectory],
+        embed: Embed,
+        outcomes: Mapping[str, bool] | None = None,
+    ) -> None:
+        """Keeps the submitted attempt of every trajectory that was solved.
+
+        Args:
+            outcomes: trajectory id → whether it ended well, for tasks without visible checks; who is not named did
+                not. Of evaluation tasks nobody may know this.
+        """
+        ended_well = outcomes or {}
         by_id = {task.task_id: task for task in tasks}
         self._entries: list[Example] = []
         for trajectory in trajectories:
             attempt = trajectory.submitted
-            if attempt is not None and attempt.feedback.passed and trajectory.task_id in by_id:
+            if attempt is None or trajectory.task_id not in by_id:
+                continue
+            silent = attempt.feedback.passed is None
+            if ended_well.get(trajectory.trajectory_id, False) if silent else attempt.feedback.passed:
                 self._entries.append((by_id[trajectory.task_id], attempt))
         self._embed = embed
         self._keys = embed([task.text for task, _ in self._entries]) if self._entries else None

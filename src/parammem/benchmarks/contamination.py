@@ -1,11 +1,13 @@
 """Is evaluation data in training data? Shared n-grams of words, and near-duplicates by word 3-shingles.
 
 n-grams as in Brown et al. 2020 (arXiv:2005.14165, appendix C, n = 13); near-duplicates as everywhere in `validation`.
-Only for real benchmarks: pocket tasks come from templates, and any two of them share long stretches.
+Only for real benchmarks: pocket tasks come from templates, and any two of them share long stretches. So do statements
+of contest problems, where they say what is read and printed: there an n-gram counts only if it tells of the problem.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -15,6 +17,25 @@ from parammem.validation.text import words
 
 SHORTEST = 8
 """A question with fewer words than an n-gram is looked for as a whole, if it has so many; else it must be equal."""
+TELLING = 3
+"""So many words of an n-gram of a contest statement must tell of its problem."""
+_CONTEST = re.compile(r"\b(?:standard input|first line|test cases|constraints \d+)\b")
+"""What a contest statement is known by, as `words` gives it."""
+STOCK = frozenset(
+    """
+    the and for with from that this these are you your there will has have can may must should not all any each every
+    its their both either which where when then than into over out only let between also after per one two three four
+    five first second third fourth next last single multiple several following follows follow same given find determine
+    print prints printed output outputs input inputs standard format line lines contains contain containing consists
+    consisting consist integer integers int number numbers string strings array arrays list sequence length size value
+    values element elements lowercase uppercase english latin letter letters character characters test tests case cases
+    description describes guaranteed exceed exceeds does sample samples example examples note explanation constraints
+    constraint statement problem answer answers result modulo since large space separated spaces denoting denotes
+    denote respectively inclusive indexed return returns otherwise leq geq times cdot cdots ldots dots vdots text
+    mathrm nums arr str
+    """.split()
+)
+"""Words of three letters and more that any two contest statements may share: they tell of no problem."""
 
 Named = tuple[str, str]
 """(id, text)."""
@@ -86,14 +107,22 @@ def contacts(train: Sequence[Named], evaluation: Sequence[Named], ngram: int, ne
 
 
 def _index(evaluation: Sequence[Named], ngram: int) -> dict[tuple[str, ...], str]:
-    """n-gram → the first question that holds it."""
+    """n-gram → the first question that holds it. Stock phrases of contest statements are left out."""
     found: dict[tuple[str, ...], str] = {}
     for name, text in evaluation:
         said = words(text)
         size = min(ngram, len(said))
+        contest = len(said) > ngram and _CONTEST.search(" ".join(said)) is not None
         for start in range(len(said) - size + 1) if size >= min(SHORTEST, ngram) else ():
-            found.setdefault(tuple(said[start : start + size]), name)
+            gram = tuple(said[start : start + size])
+            if not contest or _tells(gram):
+                found.setdefault(gram, name)
     return found
+
+
+def _tells(gram: Sequence[str]) -> bool:
+    """Whether enough of it is words of its problem, and not stock words, numbers and names of variables."""
+    return sum(len(word) > 2 and word.isalpha() and word not in STOCK for word in gram) >= min(TELLING, len(gram))
 
 
 def _shared(said: list[str], grams: dict[tuple[str, ...], str], lengths: Sequence[int]) -> tuple[str, ...] | None:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from itertools import accumulate
 from typing import Any
 
 from parammem import sandbox
@@ -30,9 +31,13 @@ IMPORTS = (
     "import bisect, collections, functools, heapq, itertools, math, operator, random, re, string, sys\n"
     "from bisect import *\nfrom collections import *\nfrom functools import *\nfrom heapq import *\n"
     "from itertools import *\nfrom math import inf, gcd, ceil, floor, sqrt, comb\n"
+    "from sys import exit\nquit = exit\n"
 )
-"""What contest sites import before a solution."""
+"""What contest sites import before a solution; `exit` and `quit` come from `site`, which the sandbox does not have."""
 _FENCE = re.compile(r"```[ \t]*[\w+-]*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
+_FUTURE = re.compile(r"\b__future__\b")
+_PLACE = re.compile(r"(?<=line )\d+(?=\)\Z)")
+"""The number in `ValueError (line 3)` and `invalid syntax (<solution>, line 3)`."""
 SHOWN = 200
 """Characters of a value that feedback shows."""
 
@@ -92,6 +97,8 @@ class _Plan:
     """One candidate with its checks, as runs of the sandbox: calls share a child, and so do the runs of a program."""
 
     checks: tuple[dict[str, Any], ...]
+    before: int
+    """Lines of the program that stand before the candidate's."""
     calls: sandbox.Job | None
     runs: sandbox.Job | None
     programs: tuple[sandbox.Check, ...]
@@ -100,19 +107,48 @@ class _Plan:
         return [job for job in (self.calls, self.runs) if job is not None]
 
 
-def source_of(spec: Mapping[str, Any], candidate: str) -> str:
-    """The program to run: with the stub's imports and helpers before a candidate that writes the function anew, with
-    the whole stub before one that completes it."""
-    imports = IMPORTS if spec.get("imports") else ""
+def source_of(spec: Mapping[str, Any], candidate: str) -> tuple[str, int]:
+    """The program to run, and how many lines of it stand before the candidate's first (of one that completes the stub:
+    before the stub's first).
+
+    It has the stub's imports and helpers before a candidate that writes the function anew, and the whole stub before
+    one that completes it.
+    """
+    before = IMPORTS if spec.get("imports") else ""
     stub = spec.get("stub")
-    if not stub:
-        return imports + candidate
-    if _defines(candidate, spec["entry"]):
-        return _before(stub, spec["entry"]) + candidate
-    whole = Problem(task_id="", prompt=stub, entry_point=spec["entry"], canonical_solution=candidate, test="").program(
-        candidate
-    )
-    return imports + whole
+    if stub and _defines(candidate, spec["entry"]):
+        before = _before(stub, spec["entry"])
+    elif stub:
+        problem = Problem(task_id="", prompt=stub, entry_point=spec["entry"], canonical_solution=candidate, test="")
+        candidate = problem.program(candidate)
+    if before:
+        future, candidate = _without_future(candidate)
+        before = future + before
+    return before + candidate, before.count("\n")
+
+
+def _without_future(source: str) -> tuple[str, str]:
+    """The source's future imports as a line of their own, which must be a program's first, and the source with an
+    empty expression in the place of each, as many lines as before."""
+    if not _FUTURE.search(source):
+        return "", source
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return "", source  # the sandbox will say what is wrong with it
+    found: list[ast.ImportFrom] = []
+    for node in tree.body[ast.get_docstring(tree) is not None :]:
+        if not isinstance(node, ast.ImportFrom) or node.module != "__future__":
+            break  # a later one is an error, and stays one
+        found.append(node)
+    data = source.encode()
+    places = list(accumulate(map(len, data.splitlines(keepends=True)), initial=0))
+    for node in reversed(found):
+        last = node.end_lineno or node.lineno
+        start, end = places[node.lineno - 1] + node.col_offset, places[last - 1] + (node.end_col_offset or 0)
+        data = data[:start] + b"(0" + b"\n" * (last - node.lineno) + b")" + data[end:]
+    names = ", ".join(alias.name for node in found for alias in node.names)
+    return f"from __future__ import {names}\n" if found else "", data.decode()
 
 
 def _defines(source: str, name: str) -> bool:
@@ -126,7 +162,7 @@ def _before(stub: str, entry: str) -> str:
 
 
 def _plan(spec: Mapping[str, Any], candidate: str) -> _Plan:
-    checks, source = tuple(spec.get("checks", ())), source_of(spec, candidate)
+    checks, (source, before) = tuple(spec.get("checks", ())), source_of(spec, candidate)
     entry = spec.get("entry", "")
     called = f"Solution.{entry}" if _defines(candidate, "Solution") and not _defines(candidate, entry) else entry
     calls = [_call(check) for check in checks if "call" in check or "args" in check]
@@ -138,6 +174,7 @@ def _plan(spec: Mapping[str, Any], candidate: str) -> _Plan:
     ]
     return _Plan(
         checks=checks,
+        before=before,
         calls=sandbox.Job(source=source, entry=called, calls=calls) if calls else None,
         runs=sandbox.Job(source=source, calls=runs) if runs else None,
         programs=tuple(programs),
@@ -177,10 +214,18 @@ def _read(
         if "tests" in check:
             found.append(_told(check, verdicts[next(programs).model_dump_json()]))
         elif "stdin" in check:
-            found.append(_printed(check, next(runs)))
+            found.append(_printed(check, _placed(next(runs), plan.before)))
         else:
-            found.append(_returned(check, next(calls)))
+            found.append(_returned(check, _placed(next(calls), plan.before)))
     return found
+
+
+def _placed(outcome: sandbox.Outcome, before: int) -> sandbox.Outcome:
+    """The outcome with the line that its error names counted in the candidate, which the agent sees, from 1."""
+    if not before or not outcome.error:
+        return outcome
+    error = _PLACE.sub(lambda line: str(max(1, int(line.group()) - before)), outcome.error)
+    return outcome.model_copy(update={"error": error})
 
 
 def _told(check: Mapping[str, Any], verdict: sandbox.Verdict) -> Checked:
@@ -191,8 +236,15 @@ def _returned(check: Mapping[str, Any], outcome: sandbox.Outcome) -> Checked:
     wanted = [ast.literal_eval(check[name]) for name in ("expected", "also") if name in check]
     if any(sandbox.equal(outcome, value, json_values=bool(check.get("json"))) for value in wanted):
         return Checked(check["name"], ok=True)
-    got = repr(outcome.value) if outcome.kind == "value" else f"{outcome.kind}: {outcome.error}"
+    got = _written(outcome.value) if outcome.kind == "value" else f"{outcome.kind}: {outcome.error}"
     return Checked(check["name"], ok=False, expected=short(check["expected"], SHOWN), got=short(got, SHOWN))
+
+
+def _written(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return f"{type(value).__name__}, too long to be written"
 
 
 def _printed(check: Mapping[str, Any], outcome: sandbox.Outcome) -> Checked:

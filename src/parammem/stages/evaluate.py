@@ -15,7 +15,7 @@ from typing import Literal
 from parammem.agents.bank import Embed, TrajectoryBank
 from parammem.agents.batch import Job
 from parammem.agents.concurrent import call
-from parammem.agents.loop import Agent
+from parammem.agents.loop import Agent, submission
 from parammem.agents.methods import METHODS, get_method
 from parammem.config import Params
 from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, read_jsonl, write_jsonl
@@ -130,7 +130,8 @@ def arms(bench: Bench) -> list[Agent]:
 
 
 def _bank(bench: Bench) -> TrajectoryBank:
-    """Solved tasks of the bank split, by reflexion; only visible checks decide what gets in."""
+    """Solved tasks of the bank split, by reflexion. Visible checks decide what gets in; a bank task that has none gives
+    its final verdict, as a train task may: evaluation tasks give nothing here."""
     tasks = read_jsonl(bench.places.tasks("bank"), Task)
     needed = any(get_method(name).bank for name in bench.params.evaluate.methods)
     if not needed or "strict" not in (bench.params.evaluate.protocol, *bench.params.evaluate.also):
@@ -140,7 +141,25 @@ def _bank(bench: Bench) -> TrajectoryBank:
     )
     jobs = [Job(agent, task, bench.params.evaluate.seed) for task in tasks]
     ended = bench.workplace.work(jobs, progress_bar(len(jobs), f"bank {bench.judge.name}"))
-    return TrajectoryBank(tasks, ended, bench.embed)
+    return TrajectoryBank(tasks, ended, bench.embed, _bank_outcomes(bench, tasks, ended))
+
+
+def _bank_outcomes(bench: Bench, tasks: Sequence[Task], ended: Sequence[Trajectory]) -> dict[str, bool]:
+    """Trajectory id → final verdict, asked once, of those whose bank task has no visible verdict. Where all have one,
+    the bank split's keys are not even read. A task that cannot be judged is named in the log and counts as failed."""
+    silent = [(t, t.submitted) for t in ended if all(a.feedback.passed is None for a in t.attempts)]
+    asked = [(t, attempt.candidate) for t, attempt in silent if attempt is not None]
+    if not asked:
+        return {}
+    by_id = {task.task_id: task for task in tasks}
+    keys = {key.task_id: key for key in read_jsonl(bench.places.keys("bank"), AnswerKey)}
+    scores = bench.judge.score([(by_id[t.task_id], keys[t.task_id], candidate) for t, candidate in asked])
+    found = {}
+    for (trajectory, _), score in zip(asked, scores, strict=True):
+        if isinstance(score, Exception):
+            log.warning("bank task %r cannot be judged and stays out of the bank: %s", trajectory.task_id, score)
+        found[trajectory.trajectory_id] = not isinstance(score, Exception) and score.passed
+    return found
 
 
 def _one_phase(bench: Bench, bank: TrajectoryBank) -> list[Trajectory]:
@@ -162,6 +181,8 @@ def _under(bench: Bench, protocol: str, bank: TrajectoryBank) -> list[Trajectory
 def _two_phases(bench: Bench, protocol: str = "two-phase") -> list[Trajectory]:
     """Protocol `two-phase` (the paper's Algorithm 1): methods with a bank fill it with the evaluation tasks they solved
     visibly, and try the others again with it. Resample gets as many calls as they do: twice the iterations.
+    Without a visible verdict no task is known to be solved: all are tried again, with an empty bank, and the submission
+    rule counts the attempts of both phases.
     Under `oracle` and `released-code` the hidden verdict takes the visible checks' place (stages/protocols.py)."""
     tasks, seed = bench.everything(), bench.params.evaluate.seed
     keys = _keys(bench.places) if protocol in ORACLES else {}
@@ -190,16 +211,18 @@ def _first_phase(
 
 
 def joined(first: Trajectory, second: Trajectory) -> Trajectory:
-    """Two phases of one agent on one task as one trajectory; the second phase submits, if it came to an attempt."""
+    """Two phases of one agent on one task as one trajectory. The submission rule sees the attempts of both: without a
+    visible verdict the most frequent of all is submitted, as resample does, else what the second phase came to."""
+    attempts = first.attempts + second.attempts
     usage = dict(first.usage)
     for role, used in second.usage.items():
         before = usage.get(role)
         usage[role] = before.plus(used.calls, used.prompt_tokens, used.completion_tokens) if before else used
     return second.model_copy(
         update={
-            "attempts": first.attempts + second.attempts,
+            "attempts": attempts,
             "reflections": first.reflections + second.reflections,
-            "submission": first.submission if second.submission is None else second.submission,
+            "submission": submission(attempts),
             "usage": usage,
         }
     )

@@ -18,7 +18,8 @@ BENCHMARKS = "data/benchmarks"
 
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
-    """Writes data/tasks/<domain>/<split>.jsonl and data/keys/<domain>/<split>.jsonl. Bank tasks get no key.
+    """Writes data/tasks/<domain>/<split>.jsonl and data/keys/<domain>/<split>.jsonl. Pocket bank tasks get no key:
+    all of them have visible checks.
 
     Raises:
         ConfigError: params name sources, and none for this domain.
@@ -46,11 +47,13 @@ def read_sources(params: Params, domain: str, root: Path) -> Drawn:
 
 
 def _write_real(drawn: Drawn, places: Places) -> None:
-    """The splits, and beside the tasks where they came from and what was left out of them. There is no unseen kind."""
+    """The splits, and beside the tasks where they came from and what was left out of them. There is no unseen kind.
+
+    Keys of the bank split are for `evaluate` alone, which asks for verdicts on bank tasks without visible checks.
+    """
     for split, items in drawn.splits.items():
         write_jsonl(places.tasks(split), [item.task for item in items])
-        if split != "bank":
-            write_jsonl(places.keys(split), [item.key for item in items])
+        write_jsonl(places.keys(split), [item.key for item in items])
     write_jsonl(places.tasks("unseen"), [])
     write_jsonl(places.keys("unseen"), [])
     facts = drawn.model_dump(mode="json", exclude={"splits"})
