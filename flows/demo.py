@@ -5,7 +5,8 @@ python -m flows.demo [--folder DIR] [--batches N] [--tasks N] [--poisoned N] [--
 Each batch is what a pocket agent met in a season with its own kinds of quantity; it works with the champion's advice as
 soon as there is a champion. The third batch is poisoned: it calls wrong solutions right. Every turn is the `improve`
 flow, at the end the champion is checked and rolled back, and a chart shows the generations. A witness beside it writes
-down what happened, so that what `parammem audit` says of it can be compared.
+down what happened, so that what `parammem audit` says of it can be compared. Exit code 1 unless somebody was promoted,
+the poisoned batch's challenger refused, and the champion rolled back.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ import yaml
 
 from flows import ROOT
 from flows.serve import local_server
+from parammem.core.event import Event, Published, RolledBack
 
 if TYPE_CHECKING:
     from parammem.demo.witness import Witness
@@ -46,15 +49,17 @@ SETTINGS = {
 }
 """Laid over params.yaml: one domain, and sizes with which a generation takes about two minutes."""
 BATCHES, TASKS = 5, 240
+LOOSER = "with a gate of yours the poisoned batch may stay undecided"
 
 
 def main() -> int:
+    """Play it. Exit code 1, with a sentence for each thing, when it did not show what it is there to show."""
     parser = argparse.ArgumentParser(prog="python -m flows.demo", description="Continual self-improvement, offline.")
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "demo", help="where it works; made anew")
     parser.add_argument("--batches", type=int, default=BATCHES)
     parser.add_argument("--tasks", type=int, default=TASKS, help="tasks of a season")
     parser.add_argument("--poisoned", type=int, default=POISONED, help="number of the batch that lies")
-    parser.add_argument("--settings", type=Path, help="a YAML file laid over the demo's own settings")
+    parser.add_argument("--settings", type=Path, help=f"a YAML file laid over the demo's own; {LOOSER}")
     given = parser.parse_args()
     started = time.monotonic()
     shutil.rmtree(given.folder, ignore_errors=True)
@@ -66,11 +71,14 @@ def main() -> int:
         os.environ["PREFECT_API_URL"] = stack.enter_context(local_server(given.folder / "prefect"))
         os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
         print(f"Prefect server: {os.environ['PREFECT_API_URL']}", flush=True)
-        play(root, given.batches, given.tasks, given.poisoned)
-    report(root, given.folder)
+        said = play(root, given.batches, given.tasks, given.poisoned)
+    events = report(root, given.folder)
     used = sum(os.times()[:4])
-    print(f"{(time.monotonic() - started) / 60:.1f} minutes, {used / 60:.1f} of them of one core's time")
-    return 0
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes, {used / 60:.1f} of them of one core's time", flush=True)
+    failed = unmet(said, events, given.poisoned, refused="gate" not in more)
+    for sentence in failed:
+        print(f"error: {sentence}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def make_repository(folder: Path, more: Mapping[str, Any]) -> Path:
@@ -104,8 +112,12 @@ def make_repository(folder: Path, more: Mapping[str, Any]) -> Path:
     return root
 
 
-def play(root: Path, batches: int, tasks: int, poisoned: int) -> None:
-    """The batches, a turn after each; then the nightly check, and a rollback."""
+def play(root: Path, batches: int, tasks: int, poisoned: int) -> dict[int, str]:
+    """The batches, a turn after each; then the nightly check, and a rollback.
+
+    Returns:
+        What each batch's turn said.
+    """
     from flows.improve import evaluate_champion, improve, rollback
     from parammem.demo.drift import seasons
     from parammem.demo.witness import Witness
@@ -114,12 +126,13 @@ def play(root: Path, batches: int, tasks: int, poisoned: int) -> None:
     witness = Witness(root, root.parent / "witness.jsonl", DOMAIN, params["improve"]["branch"])
     witness.start(params)
     kinds = seasons(params["tasks"]["world"], DOMAIN, batches)
+    turns: dict[int, str] = {}
     for number in range(1, batches + 1):
         began = time.monotonic()
         rows = drop_batch(root, number, kinds[number - 1], tasks, number == poisoned, witness)
         dropped = time.monotonic()
         print(f"\nbatch {number} about {', '.join(kinds[number - 1])}{' (poisoned)' * (number == poisoned)}: {rows}")
-        said = improve(str(root))
+        turns[number] = said = improve(str(root))
         print(f"improve: {said}")
         print(
             f"{dropped - began:.0f} s of work by the agent, {time.monotonic() - dropped:.0f} s for the turn", flush=True
@@ -129,6 +142,29 @@ def play(root: Path, batches: int, tasks: int, poisoned: int) -> None:
     said = rollback(DOMAIN, "before", "asked for in the demo", str(root))
     print(f"rollback: {said}")
     witness.rollback(said)
+    return turns
+
+
+def unmet(turns: Mapping[int, str], events: Sequence[Event], poisoned: int, refused: bool = True) -> list[str]:
+    """What the demo is there to show and did not, a sentence each; empty if it showed all of it.
+
+    Args:
+        turns: number of a batch → what its turn said, as `improve` says it.
+        events: the ledger at the end.
+        poisoned: number of the batch that lies; nothing is asked of it when there was no such batch.
+        refused: it must be refused; False: it may stay undecided too, as by wider margins than the demo's it does.
+    """
+    facts = [event.fact for event in events]
+    found = []
+    if not any(isinstance(fact, Published) and fact.stage == "champion" for fact in facts):
+        found.append("nobody was promoted; see the decisions above, and `parammem gate --show` in the repository")
+    answers = re.findall(rf"{DOMAIN}: (\w+)", turns.get(poisoned, ""))
+    harmless = {"refuse"} if refused else {"refuse", "undecided"}
+    if poisoned in turns and (not answers or not harmless.issuperset(answers)):
+        found.append(f"the challenger of the poisoned batch {poisoned} was not refused: {turns[poisoned]}")
+    if not any(isinstance(fact, RolledBack) for fact in facts):
+        found.append("no champion was rolled back")
+    return found
 
 
 def drop_batch(root: Path, number: int, kinds: tuple[str, ...], tasks: int, poisoned: bool, witness: Witness) -> str:
@@ -162,8 +198,8 @@ def champion_folder(root: Path, version) -> Path:
     return to
 
 
-def report(root: Path, folder: Path) -> None:
-    """The generations as a table and a chart."""
+def report(root: Path, folder: Path) -> list[Event]:
+    """The generations as a table and a chart. Returns the ledger."""
     from parammem.improve.generations import as_text, chart, generations
     from parammem.improve.pool import decision_at, ledger_at
 
@@ -173,6 +209,7 @@ def report(root: Path, folder: Path) -> None:
     print("\n" + as_text(found))
     chart(found, folder / "generations.png")
     print(f"chart: {folder / 'generations.png'}; repository: {root}")
+    return events
 
 
 if __name__ == "__main__":

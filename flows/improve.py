@@ -17,10 +17,12 @@ from typing import Any
 
 from flows import ROOT, pipeline
 from flows.rebuild import rebuild as rebuild_flow
-from flows.show import decision_table, turn_page
+from flows.show import decision_table, news, turn_page
+from parammem.core.event import Event
 from parammem.errors import ConfigError, LedgerError, ParamMemError
 from parammem.improve import champion as room
 from parammem.improve.meeting import meet_in_process
+from parammem.improve.pool import ledger_at
 from parammem.improve.run import improve as turn_of
 from parammem.improve.steps import STEPS, Step
 from parammem.improve.turn import Ended, Report, Tools, Turn
@@ -110,35 +112,40 @@ def improve(root: str = str(ROOT), force: bool = False, retries: int = 1) -> str
         TurnFailed, RebuildFailed: a step failed; with its last lines. Nothing is lost: the next run begins again.
     """
     report = turn_of(Path(root), tools("flow improve", retries), as_tasks([step.name for step in STEPS]), force)
-    return publish("improve", report)
+    return publish("improve", report, Path(root))
 
 
 @flow(name="evaluate-champion", persist_result=False)
 def evaluate_champion(root: str = str(ROOT), night: str = "") -> str:
     """The nightly check that each champion still holds; after two failures in a row it is rolled back."""
     report = room.evaluate_champion(Path(root), tools("flow evaluate-champion"), night, around=as_tasks([]))
-    return publish("evaluate-champion", report)
+    return publish("evaluate-champion", report, Path(root))
 
 
 @flow(name="rollback", persist_result=False)
 def rollback(domain: str, to: str = "before", reason: str = "asked for", root: str = str(ROOT)) -> str:
     """Make an earlier champion champion again: a version (v2), "before" for the one before this one, or "none"."""
     report = room.rollback(Path(root), tools("flow rollback"), domain, to, reason, around=as_tasks([]))
-    return publish("rollback", report)
+    return publish("rollback", report, Path(root))
 
 
-def publish(kind: str, report: Report) -> str:
-    """Artifacts and an event: what notifications are made from."""
+def publish(kind: str, report: Report, root: Path) -> str:
+    """Artifacts and events: what notifications are made from."""
     create_markdown_artifact(key=kind, markdown=turn_page(report))
     if report.decisions:
         create_table_artifact(key=f"{kind}-decisions", table=decision_table(report.decisions))
-    for domain in report.promoted:
-        emit_event(
-            event="parammem.champion.promoted",
-            resource={"prefect.resource.id": f"parammem.reflector.{domain}"},
-            payload={"commit": report.commit, "headline": report.headline},
-        )
+    for one in news(report, written(root, report.commit)):
+        resource = {"prefect.resource.id": f"parammem.reflector.{one.domain}"}
+        emit_event(event=one.event, resource=resource, payload=one.payload)
     return report.headline
+
+
+def written(root: Path, commit: str) -> list[Event]:
+    """What a commit added to the ledger; nothing for no commit. Checks and rollbacks make one commit each."""
+    if not commit:
+        return []
+    before = {event.digest for event in ledger_at(root, f"{commit}^")}
+    return [event for event in ledger_at(root, commit) if event.digest not in before]
 
 
 def main() -> int:

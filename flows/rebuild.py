@@ -1,7 +1,7 @@
 """The `rebuild` flow: the DVC pipeline stage by stage, with retries, and one artifact that says what happened.
 
-python -m flows.rebuild [STAGE...]      run now (starts a temporary Prefect server when none is configured)
-python -m flows.serve                   run by schedule
+python -m flows.rebuild [STAGE...]      run now, and log to W&B (a temporary Prefect server when none is configured)
+python -m flows.serve --cron CRON       run by schedule
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 
 from flows import ROOT, pipeline
 from flows.pipeline import StageResult
-from parammem.errors import ConfigError, DataError, LineageError, ValidationFailed
+from parammem.config import load_params
+from parammem.errors import ConfigError, DataError, LineageError, ParamMemError, ValidationFailed
+from parammem.improve.lock import locked
 from parammem.improve.processes import run_guarded
 
 # isort: split
@@ -26,6 +28,9 @@ USAGE_ERROR = 2
 PERMANENT = {USAGE_ERROR, *(kind.exit_code for kind in (ConfigError, DataError, LineageError, ValidationFailed))}
 """Exit codes of a stage that would fail again: trying again changes nothing."""
 METRIC_ROWS = 40
+TRACK = "track"
+WAIT_SECONDS = 3600.0
+"""How long to wait for another run, where there is no params.yaml to say it."""
 
 
 class StageFailed(RuntimeError):
@@ -56,12 +61,12 @@ def run_stage(stage: str, root: str) -> StageResult:
     return result
 
 
-@task(name="track", cache_policy=NO_CACHE, persist_result=False)
+@task(name=TRACK, cache_policy=NO_CACHE, persist_result=False)
 def track_runs(root: str) -> StageResult:
     """Log the new runs to W&B (offline without a key). What it has logged before it does not log again."""
     command = [sys.executable, "-m", "parammem.cli", "track"]
     code, tail = run_guarded(command, Path(root), get_run_logger().info)
-    return StageResult("track", "failed" if code else "ran", exit_code=code, tail=tuple(tail) if code else ())
+    return StageResult(TRACK, "failed" if code else "ran", exit_code=code, tail=tuple(tail) if code else ())
 
 
 @flow(name="rebuild", persist_result=False)
@@ -73,7 +78,7 @@ def rebuild(
     track: bool = False,
     artifact: bool = True,
 ) -> list[StageResult]:
-    """Bring the pipeline up to date.
+    """Bring the pipeline up to date, in this very tree, with the repository's lock held.
 
     Args:
         root: the repository.
@@ -85,25 +90,37 @@ def rebuild(
 
     Raises:
         RebuildFailed: a stage failed; stages that do not depend on it ran all the same.
+        DataError: another run held the lock for longer than `improve.wait_seconds`.
     """
-    graph = pipeline.stages(Path(root))
-    unknown = sorted(set(targets or ()) - set(graph))
-    if unknown:
-        raise ValueError(f"no stage {', '.join(unknown)} in {root}/dvc.yaml; there are: {', '.join(graph)}")
-    names = [name for name in graph if not targets or name in targets]
-    if pipeline.stale(Path(root)).isdisjoint(names):
-        get_run_logger().info("nothing to do: every stage is up to date")
-        results = [StageResult(name, "unchanged") for name in names]
-    else:
-        results = run_in_order(names, graph, root, retries, retry_seconds)
-    if track:
-        results.append(track_runs(root))
+    with locked(Path(root), "flow rebuild", patience(Path(root)), get_run_logger().info):
+        results = bring_up_to_date(root, targets or [], retries, retry_seconds)
+        if track:
+            results.append(track_runs(root))
     if artifact:
         create_markdown_artifact(key=ARTIFACT_KEY, markdown=summary(results, pipeline.metrics(Path(root))))
     failed = [result for result in results if result.outcome == "failed"]
     if failed:
         raise RebuildFailed("\n\n".join(map(explain, failed)))
     return results
+
+
+def patience(root: Path) -> float:
+    """Seconds to wait for the lock, as for any other run."""
+    params = root / "params.yaml"
+    return load_params(params).improve.wait_seconds if params.is_file() else WAIT_SECONDS
+
+
+def bring_up_to_date(root: str, targets: list[str], retries: int, retry_seconds: int) -> list[StageResult]:
+    """What became of each stage that was asked for. Raises ValueError for a stage that is not there."""
+    graph = pipeline.stages(Path(root))
+    unknown = sorted(set(targets) - set(graph))
+    if unknown:
+        raise ValueError(f"no stage {', '.join(unknown)} in {root}/dvc.yaml; there are: {', '.join(graph)}")
+    names = [name for name in graph if not targets or name in targets]
+    if pipeline.stale(Path(root)).isdisjoint(names):
+        get_run_logger().info("nothing to do: every stage is up to date")
+        return [StageResult(name, "unchanged") for name in names]
+    return run_in_order(names, graph, root, retries, retry_seconds)
 
 
 def run_in_order(
@@ -128,9 +145,12 @@ def run_in_order(
 
 def explain(result: StageResult) -> str:
     """A failed stage in words: its name, its code, its last lines, and what to do."""
+    what, again = f"stage {result.stage!r}", f"dvc repro {result.stage}"
+    if result.stage == TRACK:  # no stage of the pipeline
+        what, again = "logging to W&B", "parammem track"
     code = f" with exit code {result.exit_code}" if result.exit_code is not None else ""
     tail = "\n".join(f"    {line}" for line in result.tail)
-    return f"stage {result.stage!r} failed{code}. Its last lines:\n{tail}\nMend it, then `dvc repro {result.stage}`."
+    return f"{what} failed{code}. Its last lines:\n{tail}\nMend it, then `{again}`."
 
 
 def summary(results: list[StageResult], metrics: dict[str, float]) -> str:
@@ -148,11 +168,13 @@ def summary(results: list[StageResult], metrics: dict[str, float]) -> str:
 
 
 def headline(results: list[StageResult]) -> str:
-    counts = {kind: sum(result.outcome == kind for result in results) for kind in ("ran", "restored", "failed")}
+    """How many stages did what. Logging counts only if it failed: it looks every time whether there is something."""
+    counted = [result for result in results if result.stage != TRACK or result.outcome == "failed"]
+    counts = {kind: sum(result.outcome == kind for result in counted) for kind in ("ran", "restored", "failed")}
     if not any(counts.values()):
         return "Nothing to do: every stage is up to date"
     said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    return f"{said}, of {len(results)} stages"
+    return f"{said}, of {sum(result.stage != TRACK for result in results)} stages"
 
 
 def main() -> int:
@@ -161,11 +183,16 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", metavar="STAGE", help="stages to run; all when none is named")
     parser.add_argument("--root", default=str(ROOT), help="the repository (default: this one)")
     parser.add_argument("--retries", type=int, default=1, help="tries again of a failed stage (default: 1)")
-    parser.add_argument("--track", action="store_true", help="log the new runs to W&B afterwards (offline without key)")
+    parser.add_argument(
+        "--track",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="log the new runs to W&B afterwards, offline without a key",
+    )
     given = parser.parse_args()
     try:
         results = rebuild(given.root, given.targets or None, given.retries, track=given.track)
-    except (RebuildFailed, RuntimeError, ValueError) as error:
+    except (ParamMemError, RebuildFailed, RuntimeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(headline(results))

@@ -1,7 +1,8 @@
 """Everything by schedule on one box: python -m flows.serve
 
-`improve` by cron or interval and whenever something comes into the inbox, `evaluate-champion` and `rebuild` by night,
-`rollback` by hand. Schedules need a Prefect server that stays up. Where PREFECT_API_URL names none, one is started here
+`improve` by cron or interval and whenever something comes into the inbox, `evaluate-champion` by night, `rollback` by
+hand. `rebuild` writes into your own tree, so it is served only when it is asked for: `--cron CRON`, or `--only rebuild`
+(by night). Schedules need a Prefect server that stays up. Where PREFECT_API_URL names none, one is started here
 on a free local port and ends with this process, however this process ends.
 """
 
@@ -29,6 +30,8 @@ NIGHTLY = "0 3 * * *"
 IMPROVE = "0 1 * * *"
 CHECK = "0 4 * * *"
 FLOWS = ("rebuild", "improve", "evaluate-champion", "rollback")
+BRANCH_FLOWS = FLOWS[1:]
+"""Those that never touch the person's tree: what is served by default."""
 START_SECONDS = 600
 """Far more than it needs, for machines that are busy with something else."""
 
@@ -54,16 +57,23 @@ def main() -> int:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
+    """What to serve and when; `only` and `cron` are always set."""
     parser = argparse.ArgumentParser(prog="python -m flows.serve", description="Run the flows by schedule.")
     parser.add_argument("--root", default=str(ROOT), help="the repository (default: this one)")
-    parser.add_argument("--only", nargs="+", choices=FLOWS, default=list(FLOWS), help="these flows (default: all)")
-    parser.add_argument("--cron", default=NIGHTLY, help=f"of rebuild: five cron fields, UTC (default: {NIGHTLY!r})")
+    served = "all that leave your tree alone, and rebuild if --cron is given"
+    parser.add_argument("--only", nargs="+", choices=FLOWS, help=f"these flows (default: {served})")
+    parser.add_argument("--cron", help=f"serve rebuild too: five cron fields, UTC ({NIGHTLY!r} with --only rebuild)")
     parser.add_argument("--improve-cron", default=IMPROVE, help=f"of improve (default: {IMPROVE!r})")
     parser.add_argument("--improve-every", type=float, help="of improve: seconds between two runs, instead of a cron")
     parser.add_argument("--check-cron", default=CHECK, help=f"of evaluate-champion (default: {CHECK!r})")
     parser.add_argument("--retries", type=int, default=1, help="tries again of a failed stage (default: 1)")
-    parser.add_argument("--track", action=argparse.BooleanOptionalAction, default=True, help="log new runs to W&B")
-    return parser.parse_args(arguments)
+    parser.add_argument("--track", action=argparse.BooleanOptionalAction, default=True, help="rebuild logs to W&B")
+    given = parser.parse_args(arguments)
+    if given.only and given.cron and "rebuild" not in given.only:
+        parser.error("--cron is of rebuild, which --only leaves out; add rebuild to --only, or leave --cron out")
+    given.only = given.only or [*(["rebuild"] if given.cron else []), *BRANCH_FLOWS]
+    given.cron = given.cron or NIGHTLY
+    return given
 
 
 def serve(given: argparse.Namespace) -> None:

@@ -1,10 +1,12 @@
-"""Pages and tables of a turn, for Prefect's artifacts. Pure functions; no Prefect here."""
+"""Pages and tables of a turn for Prefect's artifacts, and its news for Prefect's events. Pure functions; no Prefect."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from parammem.core.decision import Decision
+from parammem.core.event import Checked, Event, RolledBack
 from parammem.improve.turn import Report
 
 
@@ -42,3 +44,34 @@ def decision_table(decisions: Sequence[Decision]) -> list[dict[str, object]]:
         for decision in decisions
         for one in decision.slices
     ]
+
+
+PROMOTED = "parammem.champion.promoted"
+ROLLED_BACK = "parammem.champion.rolled-back"
+CHECK_FAILED = "parammem.champion.check-failed"
+
+
+class News(NamedTuple):
+    """What people want to be told of."""
+
+    event: str
+    domain: str
+    payload: dict[str, Any]
+
+
+def news(report: Report, events: Sequence[Event]) -> list[News]:
+    """Promotions, nightly checks that failed, and rollbacks, whoever asked for them.
+
+    Args:
+        events: what this run wrote into the ledger.
+    """
+    about = {"commit": report.commit, "headline": report.headline}
+    found = [News(PROMOTED, domain, about) for domain in report.promoted]
+    for fact in (event.fact for event in events):
+        if isinstance(fact, Checked) and fact.holds is False:
+            seen = {"version": fact.version, "solved": fact.solved, "expected": fact.expected, "p": fact.p}
+            found.append(News(CHECK_FAILED, fact.domain, {**about, **seen, "night": fact.night}))
+        elif isinstance(fact, RolledBack):
+            moved = {"left": fact.left, "version": fact.version, "reason": fact.reason}
+            found.append(News(ROLLED_BACK, fact.domain, {**about, **moved}))
+    return found

@@ -119,6 +119,48 @@ def test_what_cannot_be_read_names_its_rule(log, domain, rule):
     assert found.value.rule == rule
 
 
+TOKEN = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+MAIL = "ada.lovelace@" + "example.com"
+
+
+def with_key(value: dict, path: str, name: str) -> dict:
+    """The value with an unknown key at a place."""
+    copy = json.loads(json.dumps(value))
+    at = copy
+    for part in filter(None, path.split(".")):
+        at = at[int(part) if isinstance(at, list) else part]
+    at[name] = 1
+    return copy
+
+
+OURS = json.loads(line(row(3), key=key(3).model_dump(mode="json")))
+
+
+@pytest.mark.parametrize("value", [TOKEN, MAIL, "hunter22", 4111111111111111])
+@pytest.mark.parametrize(
+    ("make", "rule", "allowed"),
+    [
+        (lambda v: {**OURS, "schema": v}, "schema-version", "reads 1"),
+        (lambda v: {**REFLEXION, "domain": v}, "unknown-domain", "code, math, qa"),
+        (lambda v: with_key(OURS, "", str(v)), "not-a-record", "task, trajectory, outcome"),
+        (lambda v: with_key(OURS, "task", str(v)), "not-a-record", "task_id, domain, text, visible"),
+        (lambda v: with_key(OURS, "trajectory.attempts.0", str(v)), "not-a-record", "candidate"),
+        (lambda v: with_key(OURS, "key", str(v)), "not-a-record", "hidden, gold"),
+        (lambda v: {**OURS, "outcome": f"{v}"}, "not-a-record", "boolean"),
+        (lambda v: {**OURS, "key": {**OURS["key"], "facts": {str(v): 1}}}, "not-a-record", "facts.…"),
+        (lambda v: {**OURS, "trajectory": {**OURS["trajectory"], "stop": str(v)}}, "not-a-record", "iterations"),
+        (lambda v: {**CHAT, "outcome": str(v)}, "no-outcome", "true, false"),
+        (lambda v: {str(v): v}, "unknown-form", "trajectory"),
+    ],
+)
+def test_what_is_wrong_is_said_by_what_is_allowed_and_never_by_the_value(make, rule, allowed, value):
+    with pytest.raises(Unreadable) as found:
+        read(make(value))
+    assert found.value.rule == rule
+    assert str(value) not in found.value.detail
+    assert allowed in found.value.detail
+
+
 def test_deeply_nested_json_is_a_broken_line_like_any_other():
     with pytest.raises(Unreadable) as found:
         read_line(b"[" * 200_000 + b"]" * 200_000)

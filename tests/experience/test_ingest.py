@@ -196,6 +196,63 @@ def test_secrets_and_personal_data_are_set_apart_and_never_shown(tmp_path, kind,
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
+def changed_visible(name: str) -> str:
+    visible = {name: f"x = 1  # {SECRETS['mail address']}"}
+    return line(row(1).model_copy(update={"task": row(1).task.model_copy(update={"visible": visible})}))
+
+
+HIDDEN_IN = {
+    "schema-version": lambda v: line(row(1), schema=v),
+    "unknown-domain": lambda v: json.dumps({"prompt": "f", "answers": ["x"], "is_solved": True, "domain": v}),
+    "not-a-record": lambda v: line(row(1), **{v: 1}),
+    "no-outcome": lambda v: json.dumps({"prompt": "f", "answers": ["x"], "is_solved": v, "domain": "code"}),
+    "unknown-form": lambda v: json.dumps({v: v}),
+    "not-json": lambda v: f'{{"task": {v}',
+    "secret-or-personal-data": changed_visible,
+    "other-task": lambda v: line(row(1), key={**key(1).model_dump(), "domain": v}),
+    "empty-task": lambda v: line(row(1), task={**row(1).task.model_dump(), "text": " ", "task_id": v}),
+    "no-submission": lambda _: line(
+        row(1), trajectory={**row(1).trajectory.model_dump(mode="json"), "submission": 4111111111111111}
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ["AWS Access Key", "GitHub Token", "mail address"])
+@pytest.mark.parametrize("rule", HIDDEN_IN)
+def test_no_rule_shows_or_tracks_the_value_that_broke_it(tmp_path, rule, kind):
+    from parammem.cli.ingest import as_text
+
+    value = SECRETS[kind]
+    outcome = take(tmp_path, [HIDDEN_IN[rule](value), line(row(2))])
+    assert rule in outcome.event.reasons
+    shown = as_text(outcome) + json.dumps(outcome.event.model_dump())
+    shown += "".join((tmp_path / name).read_text() for name in outcome.files)
+    assert value not in shown
+    assert "4111111111111111" not in shown
+
+
+def test_a_reason_that_holds_a_secret_after_all_is_held_back(tmp_path, monkeypatch):
+    from parammem.experience import ingest as room
+    from parammem.experience.convert import Unreadable
+
+    def careless(*_):
+        raise Unreadable("not-a-record", f"strange: {SECRETS['mail address']}")
+
+    monkeypatch.setattr(room, "read_line", careless)
+    outcome = take(tmp_path, [line(row(1))])
+    assert refused(tmp_path)[0].details == ("held back: mail address",)
+    assert outcome.examples == ("line 1: not-a-record: held back: mail address",)
+
+
+def test_reasons_that_name_kinds_of_secrets_are_not_held_back():
+    from parammem.experience.ingest import _masked
+    from parammem.experience.private import _detectors
+
+    for kind in [*SECRETS, *(detector.secret_type for detector in _detectors())]:
+        detail = f"{kind} in trajectory.attempts.0.candidate; {kind} in task.visible.… (a key)"
+        assert _masked(detail) == detail
+
+
 def test_nothing_is_missed_for_the_sake_of_speed():
     """The cheap look that comes first lets every kind of secret through, however short it is."""
     from parammem.experience.private import _HINT

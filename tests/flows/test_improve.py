@@ -44,6 +44,32 @@ def test_a_turn_promotes_then_finds_nothing_to_do_then_is_rolled_back(root):
     assert "code-reflector#champion!#" in git(root, "tag", "-l")
 
 
+def failing_check(turn, domain, champion, challenger):
+    """A champion that solves next to nothing."""
+    found = fake_meeting(turn, domain, champion, challenger)
+    worse = found.slices[0].model_copy(update={"challenger": tuple(int(n < 5) for n in range(200))})
+    return found.model_copy(update={"slices": (worse,)})
+
+
+def test_failed_checks_and_the_rollback_after_them_are_told_as_events(root, monkeypatch):
+    told: list[tuple[str, dict]] = []
+    monkeypatch.setattr(flows, "emit_event", lambda event, resource, payload: told.append((event, payload)))
+    drop_batch(root, "one")
+    flows.improve(str(root))
+    assert [event for event, _ in told] == ["parammem.champion.promoted"]
+    monkeypatch.setattr(flows, "meet_in_process", failing_check)
+    told.clear()
+    flows.evaluate_champion(str(root), "2026-11-23")
+    assert [event for event, _ in told] == ["parammem.champion.check-failed"]
+    flows.evaluate_champion(str(root), "2026-11-23")
+    assert len(told) == 1, "the same night once more"
+    told.clear()
+    flows.evaluate_champion(str(root), "2026-11-24")
+    assert [event for event, _ in told] == ["parammem.champion.check-failed", "parammem.champion.rolled-back"]
+    assert "2 times in a row" in told[1][1]["reason"]
+    assert (told[1][1]["left"], told[1][1]["version"]) == (1, 0)
+
+
 def test_a_failed_stage_fails_the_flow_with_its_last_lines(root):
     (root / "behave/train").write_text("sys.exit('out of luck')")
     git(root, "add", "-A")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import time
 
 import pytest
 
+from flows import rebuild as room
 from flows.pipeline import StageResult
 from flows.rebuild import ARTIFACT_KEY, RebuildFailed, explain, headline, rebuild, summary
+from parammem.errors import DataError
+from parammem.improve.lock import locked
 
 server = pytest.mark.usefixtures("prefect_server")
 slow = pytest.mark.integration
@@ -106,3 +111,67 @@ def test_explanation_says_what_to_do_next():
     assert text.startswith("stage 'train@qa' failed with exit code 5")
     assert "no model folder" in text
     assert text.endswith("`dvc repro train@qa`.")
+
+
+def test_logging_alone_is_nothing_that_was_done():
+    results = [StageResult("a", "unchanged"), StageResult("track", "ran")]
+    assert headline(results) == "Nothing to do: every stage is up to date"
+    assert headline([StageResult("a", "ran"), StageResult("track", "ran")]) == "1 ran, of 1 stages"
+    assert "1 failed" in headline([StageResult("a", "ran"), StageResult("track", "failed")])
+
+
+def test_failed_logging_is_not_mended_by_dvc():
+    text = explain(StageResult("track", "failed", 1.0, 4, ("no server",)))
+    assert text.startswith("logging to W&B failed with exit code 4")
+    assert text.endswith("`parammem track`.")
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """No Prefect around the flow's own function, and nothing behind it."""
+    monkeypatch.setattr(room, "get_run_logger", lambda: logging.getLogger("rebuild"))
+    monkeypatch.setattr(room, "bring_up_to_date", lambda *_: [StageResult("a", "ran")])
+    monkeypatch.setattr(room, "patience", lambda _: 0.0)
+
+
+def test_a_rebuild_waits_for_whoever_is_at_work_in_the_repository(alone, tmp_path):
+    with locked(tmp_path, "flow improve", 0), pytest.raises(DataError, match=r"flow improve .* is still at work"):
+        rebuild.fn(str(tmp_path), artifact=False)
+
+
+def test_whoever_comes_during_a_rebuild_waits_for_it(alone, tmp_path, monkeypatch):
+    def meanwhile(*_):
+        with pytest.raises(DataError, match=r"flow rebuild .* is still at work"), locked(tmp_path, "flow improve", 0):
+            pass
+        return [StageResult("a", "ran")]
+
+    monkeypatch.setattr(room, "bring_up_to_date", meanwhile)
+    assert rebuild.fn(str(tmp_path), artifact=False) == [StageResult("a", "ran")]
+    with locked(tmp_path, "flow improve", 0):
+        pass
+
+
+def test_a_rebuild_waits_as_long_as_params_say(tmp_path, repo_root):
+    assert room.patience(tmp_path) == room.WAIT_SECONDS
+    text = (repo_root / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("wait_seconds: 3600", "wait_seconds: 7"))
+    assert room.patience(tmp_path) == 7
+
+
+@pytest.mark.parametrize(("words", "logs"), [([], True), (["--no-track"], False), (["first", "--track"], True)])
+def test_the_command_logs_runs_unless_told_not_to(monkeypatch, words, logs):
+    asked = {}
+    monkeypatch.setattr(room, "rebuild", lambda *_, **more: asked.update(more) or [])
+    monkeypatch.setattr(sys, "argv", ["rebuild", *words])
+    assert room.main() == 0
+    assert asked["track"] is logs
+
+
+def test_a_lock_that_is_not_given_up_is_one_line_and_exit_code_1(monkeypatch, capsys):
+    def busy(*_, **__):
+        raise DataError("flow improve is still at work")
+
+    monkeypatch.setattr(room, "rebuild", busy)
+    monkeypatch.setattr(sys, "argv", ["rebuild"])
+    assert room.main() == 1
+    assert capsys.readouterr().err == "error: flow improve is still at work\n"

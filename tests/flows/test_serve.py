@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,11 +20,28 @@ from tests.improve.lab import git as git_in
 from tests.improve.settled import events
 
 
-def test_default_schedule_is_nightly_and_tracks():
-    given = parse([])
-    assert given.cron == NIGHTLY == "0 3 * * *"
-    assert given.track
-    assert parse(["--cron", "*/5 * * * *", "--no-track"]).cron == "*/5 * * * *"
+def test_what_is_served_by_default_leaves_the_persons_tree_alone():
+    assert parse([]).only == ["improve", "evaluate-champion", "rollback"]
+
+
+def test_a_rebuild_is_scheduled_when_it_is_asked_for():
+    given = parse(["--cron", "*/5 * * * *"])
+    assert given.only == ["rebuild", "improve", "evaluate-champion", "rollback"]
+    assert (given.cron, given.track) == ("*/5 * * * *", True)
+    assert parse(["--only", "rebuild"]).cron == NIGHTLY == "0 3 * * *"
+    assert not parse(["--cron", "*/5 * * * *", "--no-track"]).track
+
+
+def test_a_schedule_for_a_rebuild_that_is_not_served_is_wrong_usage(capsys):
+    with pytest.raises(SystemExit):
+        parse(["--only", "improve", "--cron", "*/5 * * * *"])
+    assert "add rebuild to --only" in capsys.readouterr().err
+
+
+def test_the_command_of_the_readme_serves_a_rebuild(repo_root):
+    said = re.search(r"`python -m flows\.serve (.*?)`", (repo_root / "README.md").read_text())
+    assert said
+    assert "rebuild" in parse(shlex.split(said[1])).only
 
 
 def test_free_port_can_be_bound():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from flows.show import decision_table, turn_page
+import pytest
+
+from flows.show import CHECK_FAILED, PROMOTED, ROLLED_BACK, decision_table, news, turn_page
+from parammem.core.event import Checked, RolledBack, make_event
 from parammem.improve.triggers import Reason
 from parammem.improve.turn import Report
 from tests.improve.test_generations import decision
@@ -23,3 +26,33 @@ def test_table_has_a_row_for_each_slice():
     table = decision_table([decision("b", "a")])
     assert [row["slice"] for row in table] == ["anchor", "fresh"]
     assert (table[0]["champion"], table[0]["challenger"], table[0]["answer"]) == (50.0, 80.0, "promote")
+
+
+def wrote(*facts) -> list:
+    return [make_event(n, "", "flow evaluate-champion", fact, "") for n, fact in enumerate(facts, 1)]
+
+
+def checked(holds: bool | None) -> Checked:
+    return Checked(
+        domain="code", version=2, adapter="a", holds=holds, solved=0.2, expected=0.5, p=0.001, night="2026-11-23"
+    )
+
+
+BACK = RolledBack(domain="code", version=1, adapter="b", left=2, reason="the nightly check failed 2 times in a row")
+
+
+def test_a_promotion_is_news():
+    (one,) = news(Report("code: promote", (), decisions=(decision("b", "a"),), commit="c"), [])
+    assert (one.event, one.domain, one.payload["commit"]) == (PROMOTED, "code", "c")
+
+
+def test_a_check_that_failed_and_the_rollback_after_it_are_news():
+    failed, left = news(Report("code: …", (), commit="c"), wrote(checked(False), BACK))
+    assert (failed.event, failed.domain, failed.payload["night"]) == (CHECK_FAILED, "code", "2026-11-23")
+    assert (left.event, left.payload["left"], left.payload["version"]) == (ROLLED_BACK, 2, 1)
+    assert "2 times in a row" in left.payload["reason"]
+
+
+@pytest.mark.parametrize("holds", [True, None])
+def test_a_check_that_did_not_fail_is_no_news(holds):
+    assert news(Report("code: …", (), commit="c"), wrote(checked(holds))) == []

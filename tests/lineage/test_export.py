@@ -16,7 +16,7 @@ from parammem.errors import LineageError
 from parammem.lineage import export
 from parammem.lineage.bundle.statements import Notary
 from parammem.lineage.bundle.verifier import signature_holds
-from tests.lineage.test_verify import flip
+from tests.lineage.test_verify import flip, judged
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +110,21 @@ def test_a_swapped_dataset_that_was_signed_again_still_contradicts_the_adapter(c
     rows = (folder / "adapter/rows.txt").read_text().splitlines(keepends=True)
     (folder / "adapter/rows.txt").write_text("".join(rows[1:]))
     assert "TAMPERED adapter/rows.txt: its digest is not the one in adapter.json" in verified(folder).stdout
+
+
+def test_the_outcomes_that_a_decision_was_made_on_are_in_the_bundle_and_held_to_it(lived, tmp_path):
+    root, truth = lived
+    path = judged(root, truth)
+    done = export(root, "champion", tmp_path / "bundle", key_file=tmp_path / "key.pem")
+    name = f"evidence/{path.name}"
+    assert name in done.files
+    assert verified(tmp_path / "bundle", "--key", done.key).returncode == 0
+    there = tmp_path / "bundle" / name
+    for old, new, what in (("[2]", "[1]", "the digest of its outcomes"), ("as its card", "as a card", "its guards")):
+        there.write_text(path.read_text().replace(old, new))
+        said = verified(tmp_path / "bundle").stdout
+        assert f"TAMPERED {name}: it was changed" in said
+        assert f"TAMPERED {name}: {what}" in said
 
 
 def test_a_zip_is_verified_as_it_is_and_equal_inputs_give_equal_bytes(lived, tmp_path):

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from parammem.core.event import Recalled
-from parammem.errors import LineageError
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from parammem import cli
+from parammem.config import ImproveParams
+from parammem.core.event import Recalled, Trained
+from parammem.errors import DataError, LineageError
+from parammem.improve import generations
+from parammem.improve.lock import locked
 from parammem.lineage import audit_page, execute_recall, plan_recall, render_plan, trace_rows, verify
 from parammem.lineage.past.events import read_life
 from parammem.registry import Ledger
-from tests.lineage.life import Life, dvc
+from parammem.registry.environment import describe
+from tests.lineage.life import Life, Truth, dvc
 from tests.lineage.test_verify import git
 
 ANSWERS = ("promote", "promote", "promote", "refuse", "promote", "refuse", "promote", "promote")
@@ -71,6 +80,51 @@ def test_recall_rolls_back_rebuilds_without_the_row_and_proves_it(eight):
     again = plan_recall(root, row)
     assert again.known
     assert again.fallbacks == ()
+
+
+@pytest.fixture
+def shared(lived, monkeypatch) -> tuple[Path, Truth]:
+    """With a DVC remote that is named relative, and nobody who waits."""
+    root, truth = lived
+    assert dvc(root, "remote", "add", "-q", "-d", "store", "../remote").returncode == 0
+    git(root, "commit", "-qam", "a remote")
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(generations, "settings", lambda _: ImproveParams(wait_seconds=0))
+    return root, truth
+
+
+def test_a_recall_waits_for_the_turn_that_is_at_work(shared):
+    root, truth = shared
+    command = ["audit", "recall", "--row", truth.rows_of_batch[1][0]]
+    with locked(root, "flow improve", 0):
+        done = CliRunner().invoke(cli.app, [*command, "--execute"])
+        assert CliRunner().invoke(cli.app, command).exit_code == 0, "a plan changes nothing"
+    assert isinstance(done.exception, DataError)
+    assert "flow improve" in str(done.exception)
+    assert git(root, "branch", "--list", "recall/*") == ""
+
+
+@pytest.mark.integration
+def test_the_data_of_a_recall_is_in_the_remote_before_a_commit_refers_to_it(shared):
+    root, truth = shared
+    row, head = truth.rows_of_batch[1][0], git(root, "rev-parse", "HEAD")
+
+    def unreachable(_: Path) -> None:
+        raise DataError("the remote cannot be reached")
+
+    with pytest.raises(DataError, match="cannot be reached"):
+        execute_recall(root, plan_recall(root, row), "planted", push=unreachable)
+    assert git(root, "rev-parse", "HEAD") == head
+    assert git(root, "branch", "--list", "recall/*") == ""
+    done = CliRunner().invoke(cli.app, ["audit", "recall", "--row", row, "--execute"])
+    assert done.exit_code == 0, done.output
+    lock = yaml.safe_load(git(root, "show", f"recall/{row[:12]}:dvc.lock"))
+    hashes = [out["md5"] for stage in lock["stages"].values() for out in stage["outs"] if "reports/" not in out["path"]]
+    assert hashes
+    assert all((root.parent / "remote/files/md5" / md5[:2] / md5[2:]).is_file() for md5 in hashes)
+    fact = [event.fact for event in read_life(root).events if isinstance(event.fact, Trained)][-1]
+    assert fact.environment == describe()
+    assert fact.adapter not in truth.adapters
 
 
 def test_a_recall_does_not_fork_the_ledger(lived):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from parammem.core import digest_of
+from parammem.core.decision import Decision, ErrorBudget, Guard
+from parammem.core.event import Decided
 from parammem.errors import AdapterMissingError
 from parammem.lineage import audit_page, verify
 from parammem.lineage.past.files import dvc_hash
@@ -47,6 +52,48 @@ def test_nothing_is_found_in_a_clean_tree_and_every_link_is_checked(lived):
     assert {"experience", "data", "adapter", "report", "lock", "ledger", "decision", "tag", "model"} <= set(
         done.checked
     )
+
+
+def judged(root: Path, truth, name: str = "anchor") -> Path:
+    """A decision about the newest adapter with the outcomes that it was made on, committed. Returns the evidence."""
+    slices = [{"name": name, "tasks": ["1" * 64], "runs": 2, "none": [0], "champion": [1], "challenger": [2]}]
+    arms = {"domain": "code", "champion": truth.adapters[0], "challenger": truth.adapters[-1]}
+    guards = (Guard(name="loads", passed=True, detail="as its card says"),)
+    decision = Decision(
+        **arms, answer="undecided", reasons=("so it was",), guards=guards, slices=(), test=None, rule={},
+        rule_version=1, inputs={"base model": "2" * 64, "outcomes": digest_of(slices)},
+        budget=ErrorBudget(total=0.04, look=9, alpha=0.0, spent_before=0.0, paid=False),
+    )  # fmt: skip
+    ledger = Ledger(root, clock=lambda: "2026-11-24T00:00:00Z")
+    ledger.save_decision(decision)
+    ledger.append(Decided(**arms, decision=decision.digest, answer="undecided", look=9, alpha=0.0), "flow improve")
+    path = root / "ledger/evidence" / f"{digest_of(slices)}.json"
+    path.parent.mkdir(exist_ok=True)
+    plain = {
+        **arms,
+        "slices": slices,
+        "guards": [one.model_dump() for one in guards],
+        "inputs": {"base model": "2" * 64},
+    }
+    path.write_text(json.dumps(plain) + "\n")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "decided")
+    return path
+
+
+def raw_input(root: Path, folder: str, name: str = "") -> str:
+    """A raw input with its pointer and its cached copy, committed. Returns its path."""
+    data = f"{folder} has a line of its own\n".encode()
+    path = root / folder / f"{name or hashlib.sha256(data).hexdigest()}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    md5 = str(dvc_hash(path))
+    cached(root, md5).parent.mkdir(parents=True, exist_ok=True)
+    cached(root, md5).write_bytes(data)
+    Path(f"{path}.dvc").write_text(f"outs:\n- md5: {md5}\n  size: {len(data)}\n  hash: md5\n  path: {path.name}\n")
+    git(root, "add", "-f", f"{path}.dvc")
+    git(root, "commit", "-qm", "a raw input")
+    return path.relative_to(root).as_posix()
 
 
 def experience(root, truth):
@@ -158,9 +205,15 @@ def old_dataset_in_the_cache(root, truth):
     return "data/validated/code.jsonl", "validate@code"
 
 
+def batch_in_the_cache(root, truth):
+    path = f"data/experience/{truth.batches[1]}.jsonl"
+    flip(cached(root, str(dvc_hash(root / path))), 40)
+    return path, "ingest"
+
+
 TAMPERS = (experience, dataset, reflections, adapter, manifest, metrics, rules, evaluation, decision, ledger, tag,
            tag_message, tag_lost, tag_forged, lock, base_model, pointer, old_adapter_in_the_cache,
-           old_dataset_in_the_cache)  # fmt: skip
+           old_dataset_in_the_cache, batch_in_the_cache)  # fmt: skip
 
 
 @pytest.mark.parametrize("tamper", TAMPERS, ids=lambda one: one.__name__)
@@ -169,6 +222,92 @@ def test_one_flipped_byte_is_named_with_its_stage(lived, tamper):
     assert broken(root) == set()  # fills the memory of hashes, which must not hide what comes
     named = tamper(root, truth)
     assert named in broken(root), verify(root).findings
+
+
+FOLDERS = ("data/keys/fresh", "data/fresh", "data/quarantine/batches/experience", "data/quarantine/batches/keys/fresh",
+           "data/quarantine/experience")  # fmt: skip
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_keys_and_batches_that_were_set_aside_are_verified_here_and_in_the_cache(lived, folder):
+    root, _ = lived
+    path = raw_input(root, folder, "f" * 64 if "keys" in folder or folder.endswith("ne/experience") else "")
+    copy_of = cached(root, str(dvc_hash(root / path)))
+    assert broken(root) == set()
+    for place in (root / path, copy_of):
+        flip(place, 3)
+        assert broken(root) == broken(root, full=True) == {(path, "ingest")}
+        flip(place, 3)
+    assert broken(root) == set()
+    (root / path).unlink()
+    copy_of.unlink()
+    assert [(one.path, one.holds) for one in verify(root).findings] == [(path, None)]
+
+
+def test_a_batch_whose_only_copy_is_in_the_cache_is_verified(lived):
+    """Automation took it in on its own branch; later generations of that branch no longer name it."""
+    root, _ = lived
+    here = git(root, "branch", "--show-current")
+    git(root, "checkout", "-qb", "improve")
+    path = raw_input(root, "data/fresh")
+    git(root, "rm", "-q", f"{path}.dvc")
+    git(root, "commit", "-qm", "gone again")
+    git(root, "checkout", "-q", here)
+    copy_of = cached(root, str(dvc_hash(root / path)))
+    (root / path).unlink()
+    assert verify(root).findings == ()
+    flip(copy_of, 3)
+    assert broken(root) == {(path, "ingest")}
+
+
+def test_one_adapter_is_held_to_the_raw_inputs_of_its_own_state(lived):
+    root, truth = lived
+    flip(cached(root, str(dvc_hash(root / f"data/experience/{truth.batches[1]}.jsonl"))), 40)
+    assert broken(root, adapter="v1") == set()
+    assert broken(root, adapter="v2") == {(f"data/experience/{truth.batches[1]}.jsonl", "ingest")}
+
+
+FORGERIES = (
+    ('"challenger": [2]', '"challenger": [1]'),
+    ('"passed": true', '"passed": null'),
+    ('"base model": "2', '"base model": "1'),
+    ('"domain": "code"', '"domain": "math"'),
+    ('{"domain"', '{"more": 1, "domain"'),
+)
+
+
+@pytest.mark.parametrize(("old", "new"), FORGERIES)
+def test_evidence_forged_and_committed_no_longer_fits_its_decision(lived, old, new):
+    root, truth = lived
+    path = judged(root, truth)
+    assert verify(root).findings == ()
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    git(root, "commit", "-qam", "forged")
+    assert broken(root) == {(path.relative_to(root).as_posix(), "decide")}
+
+
+def test_evidence_deleted_and_committed_is_found_and_evidence_without_a_decision_is_unknown(lived):
+    root, truth = lived
+    path = judged(root, truth)
+    stray = path.with_name("0" * 64 + ".json")
+    stray.write_bytes(path.read_bytes())
+    assert [(one.path, one.holds) for one in verify(root).findings] == [(stray.relative_to(root).as_posix(), None)]
+    stray.unlink()
+    git(root, "rm", "-q", str(path))
+    git(root, "commit", "-qm", "tidy")
+    assert broken(root) == {(path.relative_to(root).as_posix(), "decide")}
+
+
+def test_evidence_that_only_automations_branch_has_is_read_from_there(lived):
+    root, truth = lived
+    here = git(root, "branch", "--show-current")
+    git(root, "checkout", "-qb", "improve")
+    judged(root, truth)
+    git(root, "checkout", "-q", here)
+    done = verify(root)
+    assert done.findings == ()
+    assert done.checked["evidence"] == 1
 
 
 def test_a_line_taken_from_the_ledger_and_committed_is_found(lived):

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from parammem import cli
-from parammem.errors import LedgerError
+from parammem.core.event import Decided, Recalled, RolledBack
+from parammem.errors import DataError, LedgerError
 from parammem.gate import Rule, rule_on
+from parammem.improve.branch import commit, make_tree, move_branch, remove_trees
+from parammem.improve.generations import known, refuse_behind
+from parammem.improve.lock import locked
+from parammem.improve.pool import ledger_at
 from parammem.registry import Ledger
-from parammem.registry.state import crown, register
+from parammem.registry.state import champion, crown, register
+from parammem.registry.tags import existing_tags
 from tests.gate.meetings import CLEAR, meeting
+from tests.improve.lab import git, make_lab, write_params
 
 WHO = "flow improve"
 
@@ -63,13 +72,94 @@ def test_a_decision_that_is_not_there_is_an_error(ledger):
     assert "0 decisions begin with" in str(result.exception)
 
 
-def test_rollback_says_who_reigns_and_stands_in_the_ledger(ledger):
-    assert "nobody is champion" in run("rollback", "--to", "none", "--reason", "harmful").output
-    assert "v1 (bbbb" in run("rollback", "--to", "v1").output
-    told = run("registry", "history").output
-    assert "rolled back from v1 to none: harmful" in told
-    result = run("rollback", "--to", "v2")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    root = make_lab(tmp_path_factory.mktemp("lab"))
+    tree, before = make_tree(root, "improve", "one")
+    ledger = Ledger(tree)
+    version = register(ledger, "code", "b" * 64, "", WHO)
+    decision = rule_on(meeting(*CLEAR), Rule(), ledger, WHO)
+    crown(ledger, version, decision.digest, WHO)
+    register(ledger, "code", "c" * 64, "", WHO)
+    move_branch(root, "improve", commit(tree, ["ledger"], "a turn"), before)
+    remove_trees(root)
+    return root
+
+
+@pytest.fixture
+def automated(made, tmp_path, monkeypatch) -> Path:
+    """On the branch of automation v1 is champion and v2 a candidate; the person's files know nothing of it."""
+    shutil.copytree(made.parent, tmp_path / "lab", symlinks=True)
+    monkeypatch.chdir(tmp_path / "lab" / "repo")
+    return tmp_path / "lab" / "repo"
+
+
+@pytest.mark.integration
+def test_rollback_is_committed_and_tagged_on_the_branch_of_automation_and_leaves_your_files_alone(automated):
+    head = git(automated, "rev-parse", "HEAD")
+    assert "rolled back to no reflector: harmful" in run("rollback", "--to", "none", "--reason", "harmful").output
+    events = ledger_at(automated, "refs/heads/improve")
+    assert champion(events, "code") is None
+    assert [(e.actor, e.fact.reason) for e in events if isinstance(e.fact, RolledBack)] == [("person lab", "harmful")]
+    assert "code-reflector#champion!#4" in existing_tags(automated)
+    assert git(automated, "rev-parse", "HEAD") == head
+    assert git(automated, "status", "--porcelain") == ""
+    assert "rolled back from v1 to none: harmful" in run("registry", "history").output
+    assert "rolled back to v1" in run("rollback", "--to", "v1").output
+    assert isinstance(run("rollback", "--to", "v2").exception, LedgerError)
+    assert run("registry", "history").output.splitlines()[-1].startswith("champion: v1")
+
+
+def test_history_generations_and_gate_read_the_ledger_of_automation_to_its_end(automated):
+    assert run("registry", "history").output.splitlines()[-1].startswith("champion: v1")
+    assert "v1" in run("generations").output.splitlines()[1]
+    digest = next(e.fact.decision for e in ledger_at(automated, "refs/heads/improve") if isinstance(e.fact, Decided))
+    assert "PROMOTE" in run("gate", "--show", digest[:10]).output
+    result = run("gate", "champion", "none")
+    assert isinstance(result.exception, LedgerError), "it is asked for, and only not in DVC"
+    assert "code v1 has no tag yet" in str(result.exception)
+
+
+def test_what_only_your_ledger_has_comes_after_what_automation_wrote(automated):
+    Ledger().append(Recalled(domain="code", rows=(), adapters=(), reason="by hand"), "person lab")
+    assert [event.fact.kind for event in known(automated)][-2:] == ["publish", "recall"]
+    assert run("registry", "history").output.splitlines()[-1].startswith("champion: v1")
+    with pytest.raises(LedgerError, match="git merge improve"):
+        refuse_behind(automated)
+
+
+def test_a_decision_is_not_entered_into_a_ledger_that_automation_has_gone_on_from(automated):
+    result = run("gate", "none", "--enter")
     assert isinstance(result.exception, LedgerError)
+    assert "git merge improve" in str(result.exception)
+    git(automated, "merge", "-q", "improve")
+    refuse_behind(automated)
+
+
+def test_a_damaged_ledger_of_automation_is_named(automated):
+    git(automated, "switch", "-q", "improve")
+    path = Ledger().path
+    path.write_text(path.read_text().replace('"version": 2', '"version": 3'))
+    git(automated, "commit", "-qam", "forged")
+    git(automated, "switch", "-q", "main")
+    result = run("registry", "history")
+    assert isinstance(result.exception, LedgerError)
+    assert "events.jsonl:5 on the branch improve" in str(result.exception)
+
+
+def test_garbage_is_not_collected_while_a_turn_is_at_work(automated):
+    write_params(automated, wait_seconds=0)
+    with locked(automated, "flow improve", 0):
+        result = run("registry", "gc", "--dry")
+    assert isinstance(result.exception, DataError)
+    assert "flow improve" in str(result.exception)
+    assert "still at work" in str(result.exception)
+
+
+def test_garbage_is_not_collected_while_a_version_of_automation_has_no_tag(automated):
+    result = run("registry", "gc", "--dry")
+    assert isinstance(result.exception, LedgerError)
+    assert "tags of automation's ledger are missing" in str(result.exception)
 
 
 def test_a_folder_without_an_adapter_cannot_be_registered(ledger):

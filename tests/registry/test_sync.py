@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 
 import pytest
 
 from parammem.core.event import Trained
+from parammem.errors import DataError
 from parammem.registry import Ledger
 from parammem.registry.state import crown, register, roll_back
 from parammem.registry.sync import aliases_of, operations, replay
+from parammem.tracking.server import ArtifactAbsent
 from tests.registry.repository import promoting
 
 WHO = "flow improve"
 
 
 class FakeServer:
-    """Keeps aliases as W&B does: an alias is on one version of an artifact. Can be told to fail at a call."""
+    """Keeps aliases as W&B does: an alias is on one version of an artifact. Can be told to fail at a call, and to lack
+    artifacts, by the alias that holds their digest."""
 
     name = "https://server project"
 
-    def __init__(self, fail_at: int = 0) -> None:
+    def __init__(self, fail_at: int = 0, lacks: tuple[str, ...] = ()) -> None:
+        self.lacks = set(lacks)
+        self.logged: list[dict[str, str]] = []
         self.aliases: dict[str, dict[str, str]] = defaultdict(dict)
         self.used: dict[str, dict] = {}
         self.linked: dict[str, str] = {}
@@ -35,6 +41,8 @@ class FakeServer:
         self._called()
         for alias in gone:
             self.aliases[artifact].pop(alias, None)
+        if digest in self.lacks:
+            raise ArtifactAbsent(f"no {digest}")
         for alias in aliases:
             self.aliases[artifact][alias] = digest
 
@@ -44,7 +52,15 @@ class FakeServer:
 
     def link(self, artifact, digest, collection) -> None:
         self._called()
+        if digest in self.lacks:
+            raise ArtifactAbsent(f"no {digest}")
         self.linked[collection] = digest
+
+    def log(self, state) -> None:
+        """Takes in what it is given, as a server does that gets a run."""
+        (card,) = (state / "models" / "reflectors").glob("*/adapter.json")
+        self.lacks.discard(f"digest-{json.loads(card.read_text())['digest'][:16]}")
+        self.logged.append({p.relative_to(state).as_posix(): p.read_text() for p in state.rglob("*") if p.is_file()})
 
 
 @pytest.fixture
@@ -119,6 +135,61 @@ def test_another_server_is_told_everything(ledger, tmp_path):
     replay(ledger.read(), first, tmp_path)
     replay(ledger.read(), second, tmp_path)
     assert told(second) == told(first)
+
+
+@pytest.mark.parametrize("lost", [("a",), ("b",), ("a", "b"), ("c", "d")])
+def test_an_artifact_that_nobody_has_keeps_back_only_its_own_version(ledger, tmp_path, lost):
+    whole, server = FakeServer(), FakeServer(lacks=tuple(map(digest, lost)))
+    replay(ledger.read(), whole, tmp_path / "whole")
+    for _ in range(2):  # the second time it says the same, and tells nothing anew
+        with pytest.raises(DataError) as said:
+            replay(ledger.read(), server, tmp_path / "server", ledger.root)
+        assert f"no artifact of {len(lost)} version(s)" in str(said.value)
+        assert all(digest(letter) in str(said.value) for letter in lost)
+        assert "run `parammem sync` again" in str(said.value)
+    expected = {alias: at for alias, at in whole.aliases["reflector-code"].items() if at[-1] not in lost}
+    assert {alias: at for alias, at in server.aliases["reflector-code"].items() if alias in expected} == expected
+    assert server.used == whole.used
+
+
+@pytest.mark.parametrize("lost", [("a",), ("b",), ("a", "b"), ("c",)])
+def test_an_artifact_that_comes_late_takes_no_alias_away_from_those_who_have_it_by_now(ledger, tmp_path, lost):
+    whole, server = FakeServer(), FakeServer(lacks=tuple(map(digest, lost)))
+    replay(ledger.read(), whole, tmp_path / "whole")
+    with pytest.raises(DataError):
+        replay(ledger.read(), server, tmp_path / "server", ledger.root)
+    server.lacks.clear()
+    assert replay(ledger.read(), server, tmp_path / "server", ledger.root)
+    assert server.aliases == whole.aliases
+    assert replay(ledger.read(), server, tmp_path / "server", ledger.root) == []
+
+
+def test_a_version_that_was_never_logged_is_logged_out_of_its_tag(tmp_path, monkeypatch):
+    """As after a crash between `commit` and `publish`, with tracking off, or with a lost .cache/tracking."""
+    from parammem.registry.enter import enter_adapter
+    from parammem.registry.tags import sync_tags
+    from tests.registry.repository import ENV, commit, make_adapter, make_repository
+
+    for name, value in ENV.items():
+        monkeypatch.setenv(name, value)
+    root = make_repository(tmp_path / "repository")
+    found = []
+    for seed in (1, 2):
+        found.append(make_adapter(root, seed).digest[:16])
+        (root / "params.yaml").write_text(f"seed: {seed}\n")
+        enter_adapter(root, "code", None, WHO)
+        commit(root, f"v{seed}")
+    sync_tags(root)
+    server = FakeServer(lacks=tuple(f"digest-{one}" for one in found))
+    assert len(replay(Ledger(root).read(), server, tmp_path / "told", root)) == 4
+    assert server.aliases["reflector-code"] == {
+        "v1": f"digest-{found[0]}", "v2": f"digest-{found[1]}", "candidate": f"digest-{found[1]}",
+    }  # fmt: skip
+    first = server.logged[0]
+    assert first["models/reflectors/code/adapter_model.safetensors"] == "weights 1"
+    assert first["params.yaml"] == "seed: 1\n"
+    assert "models/reflectors/code" in first["dvc.lock"]
+    assert replay(Ledger(root).read(), server, tmp_path / "told", root) == []
 
 
 def test_a_rollback_to_none_takes_the_alias_away(ledger, tmp_path):

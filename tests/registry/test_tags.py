@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 
@@ -104,6 +105,27 @@ def test_a_tag_that_was_moved_is_mended_and_a_strangers_tag_is_left_alone(ledger
     assert existing_tags(ledger.root) == before | {"release-1": ("", "")}
 
 
+def test_an_event_that_a_merge_signs_anew_is_tagged_at_the_merge(ledger):
+    """As a turn does it when your ledger and automation's grew side by side."""
+    root = ledger.root
+    call(root, "git", "checkout", "-q", "-b", "improve")
+    promote(ledger, "a" * 64)
+    automatic = commit(root, "a turn")
+    call(root, "git", "checkout", "-q", "main")
+    register(ledger, "math", "d" * 64, "", WHO)
+    commit(root, "by hand")
+    call(root, "git", "checkout", "-q", "improve")
+    call(root, "git", "merge", "-q", "-s", "ours", "--no-commit", "main")
+    register(ledger, "math", "d" * 64, "", WHO)
+    merge = commit(root, "both")
+    assert sync_tags(root).waiting == ()
+    assert existing_tags(root)["math-reflector@v1.0.0"][1] == merge
+    assert existing_tags(root)["code-reflector@v1.0.0"][1] == automatic
+    call(root, "git", "checkout", "-q", "main")
+    call(root, "git", "merge", "-q", "--no-ff", "improve")
+    assert sync_tags(root) == ((), (), ()), "merging the branch moves no tag"
+
+
 def test_gto_reads_versions_stages_and_the_champion(ledger):
     import gto.api
 
@@ -173,6 +195,10 @@ def test_garbage_collection_keeps_every_version_and_fetch_brings_them_back(tmp_p
     for number, adapter in enumerate(adapters, 1):
         there = fetch(root, "code", find_version(ledger.read(), "code", f"v{number}"), tmp_path / f"v{number}")
         assert adapter.digest in (there / "adapter.json").read_text()
+    other = find_version(ledger.read(), "code", "v1").model_copy(update={"adapter": "f" * 64})
+    with pytest.raises(LedgerError, match=f"holds the adapter {adapters[0].digest[:16]}, not ffff"):
+        fetch(root, "code", other, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
     reigning = champion(ledger.read(), "code")
     assert reigning is not None
     assert reigning.adapter == adapters[0].digest
@@ -195,7 +221,24 @@ def test_plain_gc_would_have_lost_the_champion_and_it_is_noticed(tmp_path):
     sync_tags(root)
     make_adapter(root, 2)
     commit(root, "two")
+    events = ledger.read()
+    listing = root / ".dvc/cache/files/md5" / version.dvc[:2] / version.dvc[2:]
+    part = next(one["md5"] for one in json.loads(listing.read_text()) if one["relpath"].endswith("safetensors"))
+    weights = root / ".dvc/cache/files/md5" / part[:2] / part[2:]
+    kept = weights.read_bytes()
+    weights.chmod(0o644)
+    weights.unlink()
+    assert missing_champions(root) == ["code v1"], "a file of the folder is gone"
+    weights.write_bytes(kept)
+    assert missing_champions(root) == []
     dvc(root, "gc", "-q", "-w", "-f")
     assert missing_champions(root) == ["code v1"]
+    assert missing_champions(root, events) == ["code v1"], "named once"
+    call(root, "git", "rm", "-q", "--cached", str(ledger.path))
+    ledger.path.rename(tmp_path / "aside")
+    assert missing_champions(root) == []
+    assert missing_champions(root, events) == ["code v1"], "by the ledger of automation"
+    (tmp_path / "aside").rename(ledger.path)
+    call(root, "git", "reset", "-q")
     with pytest.raises(LedgerError, match="cache lacks code v1"):
         collect_garbage(root)

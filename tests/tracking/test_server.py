@@ -38,13 +38,38 @@ class Api:
     def __init__(self, **versions: Version) -> None:
         self.versions = versions
         self.asked: list[str] = []
+        self.down = False
 
     def artifact(self, name: str) -> Version:
         self.asked.append(name)
+        if not self.artifact_exists(name):
+            raise ValueError("artifact membership not found")
         return self.versions[name.rpartition(":")[2].replace("-", "_")]
+
+    def artifact_exists(self, name: str) -> bool:
+        if self.down:
+            raise ConnectionError("nobody answers")
+        return name.rpartition(":")[2].replace("-", "_") in self.versions
+
+    def artifact_collection_exists(self, name: str, type: str) -> bool:
+        return bool(self.versions)
 
     def artifacts(self, kind: str, name: str) -> list[Version]:
         return list(self.versions.values())
+
+
+def write_adapter(root: Path) -> str:
+    """An adapter's folder as training leaves it. Returns its digest."""
+    folder = root / "models" / "reflectors" / "code"
+    folder.mkdir(parents=True)
+    (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    adapter = Adapter(
+        domain="code", digest=digest, base_model="b", base_digest="b", recipe={}, data_digest="d", rows=1, steps=1,
+        held_out_loss=None,
+    )  # fmt: skip
+    (folder / "adapter.json").write_text(adapter.model_dump_json())
+    return digest
 
 
 def test_aliases_are_added_to_those_that_are_there(tmp_path):
@@ -67,6 +92,61 @@ def test_champions_are_linked_into_the_registry(tmp_path):
     api = Api(digest_a=Version("digest-a"))
     server.WandbServer(api, "p", tmp_path).link("reflector-code", "digest-a", "code-reflector")
     assert api.versions["digest_a"].links == ["wandb-registry-model/code-reflector"]
+
+
+def test_a_version_that_is_not_there_is_told_from_a_server_that_is_not_there(tmp_path):
+    api = Api(digest_a=Version("digest-a"))
+    made = server.WandbServer(api, "team/parammem", tmp_path)
+    with pytest.raises(server.ArtifactAbsent, match="reflector-code:digest-b"):
+        made.set_aliases("reflector-code", "digest-b", ("v1",), ())
+    with pytest.raises(server.ArtifactAbsent):
+        made.link("reflector-code", "digest-b", "code-reflector")
+    api.down = True
+    with pytest.raises(ConnectionError):
+        made.set_aliases("reflector-code", "digest-b", ("v1",), ())
+
+
+def test_an_alias_is_gone_already_where_no_artifact_ever_was(tmp_path):
+    server.WandbServer(Api(), "team/parammem", tmp_path).set_aliases("reflector-code", "", (), ("champion",))
+
+
+class Run(tracking.NullTracker):
+    """A run that a server took; notes what it was begun with."""
+
+    mode = "online"
+
+    def __init__(self, about: dict) -> None:
+        self.about = about
+        self.artifacts: list[str] = []
+
+    def use_data(self, artifact) -> None:
+        self.artifacts.append(artifact.name)
+
+    def log_adapter(self, folder, name, metadata, aliases=()):
+        self.artifacts.append(name)
+
+
+def test_inputs_are_told_to_the_project_of_the_team(tmp_path, monkeypatch):
+    """W&B takes no project with a slash in its name."""
+    runs: list[Run] = []
+    monkeypatch.setattr(server, "_start", lambda _mode, _folder, about: runs.append(Run(about)) or runs[-1])
+    server.WandbServer(Api(), "team/parammem", tmp_path).use("train-code-a", "rows-code", {})
+    assert (runs[0].about["entity"], runs[0].about["project"]) == ("team", "parammem")
+    assert runs[0].artifacts == ["rows-code"]
+
+
+def test_what_the_server_lost_is_logged_although_we_remember_to_have_logged_it(tmp_path, monkeypatch):
+    state, folder, runs = tmp_path / "state", tmp_path / "tracking", []
+    digest = write_adapter(state)
+    monkeypatch.setattr(tracking, "_start", lambda mode, _folder, about: runs.append(Run(about)) or runs[-1])
+    made = server.WandbServer(Api(), "team/parammem", folder)
+    made.log(state)
+    made.log(state)
+    assert [run.about["id"] for run in runs] == [f"train-code-{digest[:16]}"] * 2
+    assert [run.artifacts for run in runs] == [["reflector-code"]] * 2
+    monkeypatch.setattr(Run, "mode", "offline")
+    with pytest.raises(DataError, match="stopped answering"):
+        made.log(state)
 
 
 @pytest.mark.parametrize("mode", ["offline", "off", "auto"])
@@ -98,15 +178,7 @@ def test_a_refused_run_is_an_error_that_says_nothing_is_lost(tmp_path, monkeypat
 
 
 def test_an_offline_artifact_has_the_aliases_and_the_validation_summary_of_that_moment(tmp_path, monkeypatch):
-    folder = tmp_path / "models" / "reflectors" / "code"
-    folder.mkdir(parents=True)
-    (folder / "adapter_model.safetensors").write_bytes(b"weights")
-    digest = hashlib.sha256(b"weights").hexdigest()
-    adapter = Adapter(
-        domain="code", digest=digest, base_model="b", base_digest="b", recipe={}, data_digest="d", rows=1, steps=1,
-        held_out_loss=None,
-    )  # fmt: skip
-    (folder / "adapter.json").write_text(adapter.model_dump_json())
+    digest = write_adapter(tmp_path)
     (tmp_path / "reports" / "validation").mkdir(parents=True)
     report = {"passed": True, "suite_digest": "s", "quarantined": [1, 2, 3]}
     (tmp_path / "reports" / "validation" / "code.json").write_text(json.dumps(report))

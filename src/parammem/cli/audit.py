@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -151,15 +152,36 @@ def recall(
     as_json: AsJson = False,
 ) -> None:
     """Withdraw a row: who saw it and what follows; with --execute, roll back, rebuild without it, and prove it gone."""
+    from parammem.improve.generations import refuse_behind, settings
+    from parammem.improve.lock import locked
     from parammem.lineage import execute_recall, plan_recall, render_done, render_plan
+    from parammem.registry.git import person
 
-    plan = plan_recall(Path(), row)
     if not execute:
+        plan = plan_recall(Path(), row)
         typer.echo(plan.model_dump_json(indent=2) if as_json else render_plan(plan))
         typer.echo("nothing was changed; --execute does it", err=True)
         return
-    done = execute_recall(Path(), plan, reason, say=lambda line: typer.echo(line, err=True))
+    root = Path().resolve()
+    with locked(root, person(root), settings(root).wait_seconds, _aside):
+        refuse_behind(root)
+        plan = plan_recall(root, row)
+        done = execute_recall(root, plan, reason, _aside, partial(_push, root))
     typer.echo(done.model_dump_json(indent=2) if as_json else f"{render_plan(plan)}\n{render_done(done)}")
+
+
+def _aside(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _push(root: Path, tree: Path) -> None:
+    """The data of a worktree to the DVC remote, if there is one."""
+    from parammem.core.jsonl import write_text
+    from parammem.improve import branch, storage
+
+    # A remote's relative path would mean another place in the worktree.
+    write_text(tree / ".dvc" / "config.local", branch.local_config(root))
+    _aside(storage.push(tree, _aside))
 
 
 @app.command()

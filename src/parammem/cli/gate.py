@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from parammem.errors import LedgerError
 
 if TYPE_CHECKING:
     from parammem.core.decision import Decision
+    from parammem.core.event import Event
 
 NONE = "none"
 
@@ -46,40 +48,41 @@ def gate(
 
 def _show(digest: str) -> Decision:
     from parammem.core.event import Decided
-    from parammem.registry import Ledger
+    from parammem.improve.generations import decision_of, known
 
-    ledger = Ledger()
-    found = [e.fact.decision for e in ledger.read() if isinstance(e.fact, Decided)]
+    found = [e.fact.decision for e in known(Path()) if isinstance(e.fact, Decided)]
     found = sorted({name for name in found if name.startswith(digest)})
     if len(found) != 1:
         raise LedgerError(f"{len(found)} decisions begin with {digest!r}; see `parammem registry history`")
-    return ledger.decision(found[0])
+    return decision_of(Path(), found[0])
 
 
 def _meet(params: Params, domain: str, champion: str, challenger: str, enter: bool) -> Decision:
     from parammem.gate import decide, rule_on
     from parammem.gate.office import looks_paid, rule_of
+    from parammem.improve.generations import known, refuse_behind
     from parammem.registry import Ledger
     from parammem.registry.git import person
     from parammem.stages.contest import meet
 
-    ledger = Ledger()
+    if enter:
+        refuse_behind(Path())
+    events = known(Path())
     with tempfile.TemporaryDirectory() as folder:
-        ours = _folder(ledger, domain, champion, Path(folder) / "champion")
-        theirs = _folder(ledger, domain, challenger, Path(folder) / "challenger") or REFLECTORS / domain
+        ours = _folder(events, domain, champion, Path(folder) / "champion")
+        theirs = _folder(events, domain, challenger, Path(folder) / "challenger") or REFLECTORS / domain
         evidence = meet(params, Path(), domain, ours, theirs)
     rule = rule_of(params.gate)
     if enter:
-        return rule_on(evidence, rule, ledger, person(Path()))
-    return decide(evidence, rule, looks_paid(ledger.read(), domain))
+        return rule_on(evidence, rule, Ledger(), person(Path()))
+    return decide(evidence, rule, looks_paid(events, domain))
 
 
-def _folder(ledger, domain: str, name: str, to: Path) -> Path | None:
+def _folder(events: Sequence[Event], domain: str, name: str, to: Path) -> Path | None:
     """The adapter folder of whatever was named; None for nobody. Versions are fetched from DVC to `to`."""
     from parammem.registry.keep import fetch
     from parammem.registry.state import champion, find_version
 
-    events = ledger.read()
     if name in ("", NONE) or (name == "champion" and champion(events, domain) is None):
         return None
     if (Path(name) / "adapter.json").is_file():

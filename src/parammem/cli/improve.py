@@ -42,11 +42,11 @@ def generations(
     chart: Annotated[Path | None, typer.Option(help="An image to write.", show_default=False)] = None,
 ) -> None:
     """Every challenger and what became of it: solved per slice, forgotten, distinct advice, tokens, rows, time."""
-    from parammem.improve import generations as room
-    from parammem.registry import Ledger
+    from functools import partial
 
-    ledger = Ledger()
-    found = room.generations(ledger.read(), ledger.decision, domain)
+    from parammem.improve import generations as room
+
+    found = room.generations(room.known(Path()), partial(room.decision_of, Path()), domain)
     typer.echo(room.as_text(found))
     if chart:
         room.chart(found, chart)

@@ -16,10 +16,10 @@ app = typer.Typer(help="Versions of the reflectors, read from the ledger.", no_a
 @app.command()
 def history(domain: Domain = "code") -> None:
     """Every version of a domain, what became of it, and who reigns."""
-    from parammem.registry import Ledger
+    from parammem.improve.generations import known
     from parammem.registry.history import as_text
 
-    typer.echo(as_text(Ledger().read(), domain))
+    typer.echo(as_text(known(Path()), domain))
 
 
 @app.command()
@@ -50,35 +50,47 @@ def fetch(
     domain: Domain = "code",
 ) -> None:
     """Write a version's adapter folder, as it was committed."""
-    from parammem.registry import Ledger
+    from parammem.improve.generations import known
     from parammem.registry.keep import fetch as get
     from parammem.registry.state import find_version
 
-    found = find_version(Ledger().read(), domain, version)
+    found = find_version(known(Path()), domain, version)
     get(Path(), domain, found, to)
     typer.echo(f"{domain} {found.name} ({found.adapter[:16]}) in {to}")
 
 
 @app.command()
 def gc(dry: Annotated[bool, typer.Option("--dry", help="Only say what would go.")] = False) -> None:
-    """`dvc gc` that keeps every version, and what it was made from."""
+    """`dvc gc` that keeps every version, and what it was made from. Waits for a turn of `improve` to end."""
+    from parammem.improve.generations import known, settings
+    from parammem.improve.lock import held, locked
+    from parammem.registry.git import person
     from parammem.registry.keep import collect_garbage
 
-    typer.echo(collect_garbage(Path(), dry).strip())
+    root = Path()
+    with locked(root, person(root), settings(root).wait_seconds, typer.echo):
+        typer.echo(collect_garbage(root, dry, known(root), held()).strip())
 
 
 def rollback(
-    to: Annotated[str, typer.Option("--to", help="An earlier champion (v2), or none.")],
+    to: Annotated[str, typer.Option("--to", help="An earlier champion (v2), before (the one before this), or none.")],
     domain: Domain = "code",
     reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")] = "asked for",
 ) -> None:
-    """Make an earlier champion champion again. Nothing is deleted; commit ledger/ and run `parammem sync` to tag it."""
-    from parammem.registry import Ledger
-    from parammem.registry.git import person
-    from parammem.registry.state import roll_back
+    """Make an earlier champion champion again. Nothing is deleted.
 
-    target = roll_back(Ledger(), domain, to, reason, person(Path()))
-    typer.echo(f"{domain}: {target.name + ' (' + target.adapter[:16] + ')' if target else 'nobody'} is champion")
+    Works in a worktree of its own, commits to the branch of `improve.branch`, and tags it; your files are not touched.
+    """
+    from parammem.improve.champion import rollback as roll_back
+    from parammem.improve.generations import settings
+    from parammem.improve.run import plain_tools
+    from parammem.registry.git import person
+
+    report = roll_back(Path(), plain_tools(person(Path()), typer.echo), domain, to, reason)
+    typer.secho(report.headline, bold=True)
+    if report.commit:
+        branch = settings(Path()).branch
+        typer.echo(f"committed to {branch} as {report.commit[:12]}; `git merge {branch}` brings it into your branch")
 
 
 def sync(

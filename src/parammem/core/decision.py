@@ -95,7 +95,9 @@ class Decision(Record):
     """None: there were no outcomes to compare."""
     budget: ErrorBudget
     inputs: dict[str, str] = Field(default_factory=dict)
-    """What went in: name → digest, e.g. "outcomes", "validated rows", "data/tasks/code/eval.jsonl"."""
+    """What went in: name → digest. "outcomes"; "anchor tasks", "anchor answer keys" and the same of "fresh"; "validated
+    rows", "validation suite" and "validation report" of the challenger; "params"; "base model"; "continued from" and
+    "outdone by" where there is such an adapter. Older records have fewer."""
     rule: dict[str, Any]
     """Every dial of the gate."""
     rule_version: int

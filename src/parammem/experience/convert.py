@@ -16,6 +16,7 @@ from parammem.config import DOMAINS
 from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Task, Trajectory, digest_of
 from parammem.core.experience import Experience
 from parammem.domains import get_domain
+from parammem.experience.places import known_fields, place_of
 
 Format = Literal["parammem", "reflexion", "openai"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -29,7 +30,7 @@ FEEDBACK = ("test_feedback", "feedback", "observations")
 
 
 class Unreadable(Exception):
-    """A line that cannot become an Experience: the rule's name and what is wrong."""
+    """A line that cannot become an Experience: the rule's name and what is wrong, without any value or key of it."""
 
     def __init__(self, rule: str, detail: str) -> None:
         super().__init__(detail)
@@ -49,16 +50,24 @@ def read_line(data: bytes, domain: str = "", form: Format | None = None) -> tupl
     row = _parsed(data)
     version = row.pop("schema", SCHEMA)
     if version != SCHEMA:
-        raise Unreadable("schema-version", f"schema {str(version)[:20]!r}; this version reads {SCHEMA}")
+        raise Unreadable("schema-version", f"`schema` is another one; this version reads {SCHEMA}")
     key = row.pop("key", None)
     form = form or _form_of(row)
     try:
         experience = _READERS[form](row, domain)
         return experience, None if key is None else AnswerKey.model_validate(key), form
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the line"
-        raise Unreadable("not-a-record", f"{place}: {first['msg']}") from None
+        raise Unreadable("not-a-record", _why(error)) from None
+
+
+def _why(error: ValidationError) -> str:
+    """The first thing that is wrong with a record, without a value or a key of the row."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    said = first["msg"]
+    if first["type"] == "extra_forbidden":
+        known = known_fields(error.title, first["loc"][:-1])
+        said = f"no such field; there are {', '.join(known)}"
+    return f"{place_of(first['loc'])}: {said}"
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
@@ -179,7 +188,7 @@ def _task(row: dict[str, Any], text: str, domain: str) -> Task:
 def _domain(row: dict[str, Any], default: str) -> str:
     domain = row.get("domain") or default
     if domain not in DOMAINS:
-        raise Unreadable("unknown-domain", f"domain {str(domain)[:40]!r}; say one of {', '.join(DOMAINS)} (--domain)")
+        raise Unreadable("unknown-domain", f"`domain` is none of {', '.join(DOMAINS)}; say one of them (--domain)")
     return domain
 
 

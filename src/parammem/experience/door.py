@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from parammem.config import DOMAINS
 from parammem.core import AnswerKey, Task
 from parammem.core.experience import Experience
+from parammem.experience.places import shown
 from parammem.experience.private import find_private
 from parammem.validation.duplicates import Shingles, overlaps, shingles
 from parammem.validation.text import holds_control, is_garbled
@@ -71,7 +72,7 @@ def _shape(row: Experience) -> list[Broken]:
     if (trajectory.task_id, trajectory.domain) != (task.task_id, task.domain):
         found.append(Broken("other-task", "the trajectory is about another task or domain"))
     if trajectory.submission is not None and trajectory.submitted is None:
-        found.append(Broken("no-submission", f"attempt {trajectory.submission} is submitted and is not there"))
+        found.append(Broken("no-submission", "the attempt that is submitted is not there"))
     if row.outcome and trajectory.submitted is None:
         found.append(Broken("no-submission", "it turned out right without an attempt"))
     numbers = [attempt.number for attempt in trajectory.attempts]
@@ -107,13 +108,8 @@ def _strings(place: str, value: Any) -> list[tuple[str, str]]:
     if isinstance(value, str):
         return [(place, value)]
     if isinstance(value, dict):
-        inner = [_strings(f"{place}.{_shown(key)}", item) for key, item in value.items()]
+        inner = [_strings(f"{place}.{shown(key)}", item) for key, item in value.items()]
         return [*((f"{place} (a key)", str(key)) for key in value), *(pair for many in inner for pair in many)]
     if isinstance(value, list | tuple):
         return [pair for number, item in enumerate(value) for pair in _strings(f"{place}.{number}", item)]
     return [(place, json.dumps(value))] if isinstance(value, int) and abs(value) > 10**8 else []
-
-
-def _shown(key: str) -> str:
-    """A key as part of a place: keys can be secrets too."""
-    return key if key.isidentifier() and len(key) <= 20 else "…"

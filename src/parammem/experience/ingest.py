@@ -165,8 +165,9 @@ class _Sorter:
         self.counts["quarantined"] += 1
         rules = tuple(dict.fromkeys(rule.rule for rule in broken))
         self.reasons.update(rules)
+        details = tuple(_masked(rule.detail) for rule in broken)
         if len(self.examples) < SHOWN:
-            self.examples.append(f"line {line.number}: {broken[0].rule}: {broken[0].detail}")
+            self.examples.append(f"line {line.number}: {broken[0].rule}: {details[0]}")
         raw, private = _text(line, rules), ""
         if raw is None:
             private = f"{line.number}.line"
@@ -176,12 +177,18 @@ class _Sorter:
         refused = Refused(
             number=line.number,
             reasons=rules,
-            details=tuple(rule.detail for rule in broken),
+            details=details,
             raw=raw or "",
             private=private,
             raw_digest=digest,
         )
         self.out["refused"].write(refused.line().encode() + b"\n")
+
+
+def _masked(detail: str) -> str:
+    """The reason as it may be shown. No rule puts a row's text into it; this is for the one that does by mistake."""
+    kinds = find_private(detail)
+    return f"held back: {', '.join(kinds)}" if kinds else detail
 
 
 def _text(line: Line, rules: tuple[str, ...]) -> str | None:

@@ -149,7 +149,7 @@ def _add_facts(tree: Path, person: str) -> None:
 def _equip(root: Path, tree: Path) -> None:
     """The shared DVC cache and the person's local settings, and caches that outlive the worktree."""
     if (root / ".dvc").is_dir():
-        write_text(tree / ".dvc" / "config.local", _local_config(root))
+        write_text(tree / ".dvc" / "config.local", local_config(root))
     (tree / ".cache").mkdir(exist_ok=True)
     for name in KEPT:
         (root / ".cache" / "improve" / "kept" / name).mkdir(parents=True, exist_ok=True)
@@ -163,7 +163,7 @@ def _link(place: Path, target: Path) -> None:
         os.symlink(target.resolve(), place)
 
 
-def _local_config(root: Path) -> str:
+def local_config(root: Path) -> str:
     """DVC's settings as they hold for the person's tree, with whole paths: the worktree's .dvc/config.local.
 
     A relative path in the committed config would mean another place there.

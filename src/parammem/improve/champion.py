@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from parammem.config import load_params
+from parammem.config import DOMAINS, load_params
 from parammem.core.event import Checked
 from parammem.gate.check import check_champion, failed_in_a_row
 from parammem.improve.lock import locked
@@ -62,7 +62,7 @@ def _with_steps(root: Path, tools: Tools, step: Step, around: Around | None) -> 
     with locked(root, tools.actor, params.wait_seconds, tools.say):
         turn = Turn(root=root, branch=params.branch, tools=tools)
         report = run_steps(turn, steps, around or call)
-    said = [note for note in report.notes if note.startswith(tuple(f"{d}:" for d in turn.settings.domains))]
+    said = [note for note in report.notes if note.startswith(tuple(f"{domain}:" for domain in DOMAINS))]
     return Report(headline="; ".join(said) or "Nothing to do", notes=report.notes, commit=report.commit)
 
 

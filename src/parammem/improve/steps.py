@@ -9,6 +9,7 @@ which are as they were. What it has to do again is in DVC's run-cache, the compl
 
 from __future__ import annotations
 
+import json
 import sys
 import uuid
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from parammem.config import load_params
 from parammem.core.decision import Decision
-from parammem.core.event import SetAside, Trained
+from parammem.core.event import Published, SetAside, Trained
 from parammem.core.jsonl import write_text
 from parammem.errors import DataError
 from parammem.improve import pool, storage
@@ -69,11 +70,13 @@ def open_tree(turn: Turn) -> None:
 
 
 def finish(turn: Turn) -> None:
-    """Do what an earlier turn had committed and not finished: its tags, and its files in the inbox."""
+    """Do what an earlier turn had committed and not finished: its tags, its run for W&B, and its files in the inbox."""
     if turn.before:
         made = sync_tags(turn.tree).made
         if made:
             turn.note(f"tags that were missing: {', '.join(made)}")
+        if _is_unlogged(turn):
+            _tell_wandb(turn, ("track", "sync"))
     done = pool.clear_ingested(turn.root / turn.settings.experience.inbox, turn.tree)
     if done:
         turn.note(f"{done} file(s) in the inbox had been ingested before")
@@ -152,7 +155,9 @@ def decide(turn: Turn) -> None:
 
     for domain, meetings in turn.evidence.items():
         for evidence in meetings:
-            write_text(turn.tree / EVIDENCE / f"{evidence.outcomes}.json", evidence.model_dump_json() + "\n")
+            kept = turn.tree / EVIDENCE / f"{evidence.outcomes}.json"
+            if not kept.is_file():  # named by what came out: the same once more is what an earlier decision rests on
+                write_text(kept, evidence.model_dump_json() + "\n")
         decisions = rule_on_all(meetings, rule_of(turn.settings.gate), turn.ledger, turn.tools.actor)
         turn.decisions += decisions
         for decision in decisions:
@@ -209,13 +214,32 @@ def publish(turn: Turn) -> None:
 
 def _tell_wandb(turn: Turn, commands: tuple[str, ...]) -> None:
     """What is new goes to W&B, offline without a key; `parammem sync` makes up for whatever fails here."""
-    folder = str((turn.root / ".cache" / "tracking").resolve())
+    folder = str(_tracking(turn))
     for command in commands:
         code, tail = run_guarded(
             [sys.executable, "-m", "parammem.cli", command, "--folder", folder], turn.tree, turn.tools.say
         )
         if code:
             turn.note(f"W&B: `parammem {command}` failed and can be run again: {tail[-1] if tail else code}")
+
+
+def _is_unlogged(turn: Turn) -> bool:
+    """Does the tracking ledger lack a version that the branch shows? Then a turn died before it told W&B."""
+    from parammem.tracking import choose_mode, logged_runs
+
+    if choose_mode(turn.settings.tracking.mode) == "off":
+        return False
+    cards = (turn.tree / "models" / "reflectors" / domain / "adapter.json" for domain in turn.settings.domains)
+    shown = {json.loads(card.read_text(encoding="utf-8"))["digest"] for card in cards if card.is_file()}
+    entered = {e.fact.adapter for e in turn.ledger.read() if isinstance(e.fact, Published)}
+    try:
+        return bool(shown & entered - {line.adapter for line in logged_runs(_tracking(turn))})
+    except DataError:  # a broken line: `parammem track` will say so, and the turn goes on
+        return True
+
+
+def _tracking(turn: Turn) -> Path:
+    return (turn.root / ".cache" / "tracking").resolve()
 
 
 def clear(turn: Turn) -> None:

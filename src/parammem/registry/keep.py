@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from parammem.core import Adapter
+from parammem.core.event import Event
 from parammem.errors import LedgerError
 from parammem.registry.git import git
 from parammem.registry.ledger import Ledger
-from parammem.registry.state import Version, champion, versions
-from parammem.registry.tags import artifact, existing_tags, sync_tags
+from parammem.registry.state import Version, champion
+from parammem.registry.tags import artifact, existing_tags, sync_tags, wanted_tags
 
 
-def collect_garbage(root: Path, dry: bool = False) -> str:
+def collect_garbage(root: Path, dry: bool = False, events: Sequence[Event] = (), handles: tuple[int, ...] = ()) -> str:
     """`dvc gc` that keeps the data of every tag (so of every version and what it was made from), of every branch, and
     of every worktree's files. `dvc gc -w` alone deletes old champions.
+
+    Call it with automation's lock held: what a turn has not committed yet looks like garbage.
+
+    Args:
+        events: the ledger to its end, where a branch goes on from the checked-out one.
+        handles: open files that DVC is to hold too, such as the lock's.
 
     Returns:
         What DVC said.
@@ -27,27 +38,44 @@ def collect_garbage(root: Path, dry: bool = False) -> str:
     waiting = sync_tags(root).waiting
     if waiting:
         raise LedgerError(f"{len(waiting)} tags wait for a commit ({waiting[0]}); commit ledger/ first, then collect")
+    there = existing_tags(root)
+    lacking = [want.name for want in wanted_tags(events) if there.get(want.name, ("", ""))[0] != want.event.digest]
+    if lacking:
+        raise LedgerError(
+            f"{len(lacking)} tags of automation's ledger are missing or say something else ({lacking[0]}); "
+            "run `parammem improve`, which makes them, or merge its branch and run `parammem sync`, then collect"
+        )
     others = [path for path in worktrees(root) if path != root.resolve() and (path / ".dvc").is_dir()]
     command = ["gc", "--force", "--workspace", "--all-tags", "--all-branches", *(["--dry"] if dry else [])]
     projects = ["--projects", *map(str, others)] if others else []
-    said = _dvc(root, *command, *projects)
-    lost = [] if dry else missing_champions(root)
+    said = _dvc(root, *command, *projects, handles=handles)
+    lost = [] if dry else missing_champions(root, events)
     if lost:
         raise LedgerError(f"the cache lacks {', '.join(lost)}; `dvc fetch --all-tags` gets them from the remote")
     return said
 
 
-def missing_champions(root: Path) -> list[str]:
-    """Reigning champions whose adapter folder is not in the local DVC cache."""
-    events = Ledger(root).read()
-    domains = sorted({e.fact.domain for e in events if e.fact.kind == "publish"})
-    reigning = [v for domain in domains if (v := champion(events, domain))]
-    cache = cache_folder(root)
-    return [
-        f"{v.domain} {v.name}"
-        for v in reigning
-        if v.dvc and not (cache / "files" / "md5" / v.dvc[:2] / v.dvc[2:]).is_file()
-    ]
+def missing_champions(root: Path, events: Sequence[Event] = ()) -> list[str]:
+    """Champions who reign by the checked-out ledger, or by `events`, and of whose folder a file is not in the local DVC
+    cache."""
+    reigning: dict[str, Version] = {}
+    for ledger in (Ledger(root).read(), events):
+        for domain in sorted({e.fact.domain for e in ledger if e.fact.kind == "publish"}):
+            if found := champion(ledger, domain):
+                reigning[f"{domain} {found.name} {found.dvc}"] = found
+    cache = cache_folder(root) / "files" / "md5"
+    return [f"{v.domain} {v.name}" for v in reigning.values() if v.dvc and not _is_whole(cache, v.dvc)]
+
+
+def _is_whole(cache: Path, md5: str) -> bool:
+    """Whether an object is there and, if it lists a folder, all that it lists."""
+    place = cache / md5[:2] / md5[2:]
+    if not place.is_file() or not md5.endswith(".dir"):
+        return place.is_file()
+    try:
+        return all(_is_whole(cache, one["md5"]) for one in json.loads(place.read_bytes()))
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def cache_folder(root: Path) -> Path:
@@ -63,26 +91,39 @@ def fetch(root: Path, domain: str, version: Version, to: Path) -> Path:
     """A version's adapter folder, out of the DVC cache (or remote), as it was committed. `to` must not exist.
 
     Raises:
-        LedgerError: its tag is missing, or its data is neither in the cache nor in the remote.
+        LedgerError: its tag is missing or another version's, its data is neither in the cache nor in the remote, or
+            the tagged commit holds another adapter.
     """
-    known = versions(Ledger(root).read(), domain)
-    if version not in known:
-        raise LedgerError(f"{version.name} of {domain} is not in the ledger")
     tag = f"{artifact(domain)}@{version.name}.0.0"
-    if tag not in existing_tags(root):
+    there = existing_tags(root)
+    if tag not in there:
         raise LedgerError(f"{domain} {version.name} has no tag yet; commit ledger/, run `parammem sync`, then fetch it")
+    if there[tag][0] != version.event:
+        raise LedgerError(f"the tag {tag} says something else than the ledger; `parammem sync` mends it")
     to.parent.mkdir(parents=True, exist_ok=True)
     _dvc(root, "get", "--rev", tag, ".", f"models/reflectors/{domain}", "--out", str(to.resolve()))
+    # A merge that signs a version anew may hold the other side's dvc.lock.
+    try:
+        found = Adapter.model_validate_json((to / "adapter.json").read_bytes()).digest
+    except (OSError, ValueError):
+        found = "unknown"
+    if found != version.adapter:
+        shutil.rmtree(to)
+        raise LedgerError(
+            f"the commit of {tag} holds the adapter {found[:16]}, not {version.adapter[:16]}; check out the commit "
+            "that trained it (`git log -- dvc.lock`), and run `dvc checkout` there"
+        )
     return to
 
 
-def _dvc(root: Path, *words: str) -> str:
+def _dvc(root: Path, *words: str, handles: tuple[int, ...] = ()) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *words],
         cwd=root,
         env={**os.environ, "DVC_NO_ANALYTICS": "1"},
         capture_output=True,
         text=True,
+        pass_fds=handles,
     )
     if done.returncode:
         raise LedgerError(f"`dvc {' '.join(words[:2])}` failed in {root}: {done.stderr.strip()}")

@@ -1,20 +1,33 @@
 """Replaying the ledger to a Weights & Biases server: what offline runs cannot record.
 
 Aliases, links and the inputs of a run need a server. Every event asks for some of them; what was done is remembered,
-in a file that may be lost: each operation gives the same result when it is done again.
+in a file that may be lost: each operation gives the same result when it is done again. A version that the server has
+no artifact of (tracking was off, a turn died before it logged, offline runs were lost) is logged now, out of its tag;
+where that cannot be done its operations wait, and all others are done.
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from parammem.core import Record, digest_of, read_jsonl
 from parammem.core.event import Event, Published, RolledBack, Trained
+from parammem.core.jsonl import write_text
+from parammem.errors import AdapterError, DataError, LedgerError
+from parammem.registry.git import git
+from parammem.registry.keep import fetch
+from parammem.registry.state import Version, versions
+from parammem.registry.tags import artifact as artifact_name
+from parammem.tracking.server import ArtifactAbsent
 
 DONE = "synced.jsonl"
+STATE = ("params.yaml", "dvc.lock", "reports/metrics.json", "reports/validation/{domain}.json")
+"""What a run is logged with, beside the adapter's folder."""
 
 
 class Server(Protocol):
@@ -24,7 +37,11 @@ class Server(Protocol):
     """Host and project: what was done on one server was not done on another."""
 
     def set_aliases(self, artifact: str, digest: str, aliases: tuple[str, ...], gone: tuple[str, ...]) -> None:
-        """Give the artifact version with the alias `digest` these aliases, and take others away from all versions."""
+        """Give the artifact version with the alias `digest` these aliases, and take others away from all versions.
+
+        Raises:
+            ArtifactAbsent: the server has no such version. So does `link`.
+        """
         ...
 
     def use(self, run: str, artifact: str, metadata: dict[str, Any]) -> None:
@@ -33,6 +50,10 @@ class Server(Protocol):
 
     def link(self, artifact: str, digest: str, collection: str) -> None:
         """Show an artifact version in a registry collection."""
+        ...
+
+    def log(self, state: Path) -> None:
+        """Log the adapter of a repository's state, whatever was logged before. Raises DataError if that fails."""
         ...
 
 
@@ -109,22 +130,101 @@ def _adapters(events: Sequence[Event], domain: str) -> set[str]:
     return {e.fact.adapter for e in events if isinstance(e.fact, Published) and e.fact.domain == domain}
 
 
-def replay(events: Sequence[Event], server: Server, folder: Path) -> list[Operation]:
-    """Tell the server what it was not told yet, in order. A failure stops here; the rest is done next time.
+def replay(events: Sequence[Event], server: Server, folder: Path, root: Path = Path()) -> list[Operation]:
+    """Tell the server what it was not told yet, in order. Any other failure than an artifact that the server lacks
+    stops here; the rest is done next time.
+
+    Args:
+        folder: where it is remembered what was told.
+        root: the repository whose tags hold the versions.
 
     Returns:
         What was done now.
+
+    Raises:
+        DataError: some operations wait for artifacts that could not be logged, and are named; all others are done.
     """
-    path = folder / DONE
+    path, all_ = folder / DONE, operations(events)
     done = {line.key for line in (read_jsonl(path, Done) if path.is_file() else []) if line.server == server.name}
-    new = []
-    for operation in operations(events):
+    new: list[Operation] = []
+    late: list[Operation] = []
+    lost: dict[str, str] = {}
+    for place, operation in enumerate(all_):
         if operation.key in done:
             continue
-        _tell(server, operation)
+        told_later = [other for other in all_[place + 1 :] if other.key in done]
+        if not _tell_or_log(server, _without_what_moved_on(operation, told_later), events, root, lost):
+            late.append(operation)
+            continue
         _remember(path, Done(server=server.name, key=operation.key))
         new.append(operation)
+    if lost:
+        said = "\n".join(f"  {version}: {why}" for version, why in lost.items())
+        raise DataError(
+            f"W&B has no artifact of {len(lost)} version(s), and they could not be logged:\n{said}\n"
+            f"{len(late)} operation(s) wait for them; all others are done ({len(new)} now). Bring the adapters back "
+            "(`dvc fetch --all-tags`), then run `parammem sync` again"
+        )
     return new
+
+
+def _tell_or_log(
+    server: Server, operation: Operation, events: Sequence[Event], root: Path, lost: dict[str, str]
+) -> bool:
+    """Tell the server; if it lacks the version log it, once, and tell again. False: it cannot be had, see `lost`."""
+    version, digest = _version_of(operation, events), operation.arguments.get("digest", "")
+    name = f"{version.domain} {version.name} ({digest})" if version else f"{operation.arguments['artifact']} ({digest})"
+    if name in lost:
+        return False
+    try:
+        _tell(server, operation)
+    except ArtifactAbsent as absent:
+        if version is None:
+            lost[name] = f"{absent}, and the ledger no version of it"
+            return False
+        try:
+            _log(server, version, root)
+            _tell(server, operation)
+        except (AdapterError, DataError, LedgerError) as error:
+            lost[name] = str(error).strip().splitlines()[-1]
+            return False
+    return True
+
+
+def _version_of(operation: Operation, events: Sequence[Event]) -> Version | None:
+    """The version that an operation is about; None for one that needs no artifact."""
+    digest = operation.arguments.get("digest", "").removeprefix("digest-")
+    domain = operation.arguments["artifact"].removeprefix("reflector-")
+    return next((v for v in versions(events, domain) if digest and v.adapter.startswith(digest)), None)
+
+
+def _without_what_moved_on(operation: Operation, later: Sequence[Operation]) -> Operation:
+    """An operation that comes late, without the aliases that others have taken since: champion is one at a time."""
+    if operation.kind != "aliases":
+        return operation
+    a = operation.arguments
+    others = [o.arguments for o in later if o.kind == "aliases" and o.arguments["artifact"] == a["artifact"]]
+    taken = {alias for one in others for alias in (*one["aliases"], *one["gone"])}
+    left = {name: [alias for alias in a[name] if alias not in taken] for name in ("aliases", "gone")}
+    return operation.model_copy(update={"arguments": {**a, **left}})
+
+
+def _log(server: Server, version: Version, root: Path) -> None:
+    """Log a version as `parammem track` would have done when its tag was made: out of that commit and DVC.
+
+    Raises:
+        LedgerError: it has no tag, or its data is nowhere.
+        AdapterError, DataError: what lies there cannot be believed, or the server went away.
+    """
+    tag = f"{artifact_name(version.domain)}@{version.name}.0.0"
+    with tempfile.TemporaryDirectory(prefix="parammem-sync-") as place:
+        state = Path(place)
+        fetch(root, version.domain, version, state / "models" / "reflectors" / version.domain)
+        for name in STATE:
+            path = name.format(domain=version.domain)
+            with suppress(LedgerError):  # a commit need not hold it
+                write_text(state / path, git(root, "show", f"{tag}:{path}"))
+        server.log(state)
 
 
 def _tell(server: Server, operation: Operation) -> None:

@@ -116,13 +116,16 @@ def existing_tags(root: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
-def commits_of_events(root: Path) -> dict[str, str]:
-    """Event digest → the first commit, on the way to HEAD, whose ledger holds it."""
-    if not has_commits(root):
+def commits_of_events(root: Path, revision: str = "HEAD") -> dict[str, str]:
+    """Event digest → the first commit, on the way to a revision, whose ledger holds it."""
+    if revision == "HEAD" and not has_commits(root):
         return {}
+    # A merge of two ledgers signs events anew, so it is compared with each parent. Of its parents' own events the
+    # parents come first: by --date-order whatever the clocks said.
+    how = ("--reverse", "--date-order", "--diff-merges=separate", "--format=%x01%H", "-p", "-U0")
     found: dict[str, str] = {}
     commit = ""
-    for line in git(root, "log", "--reverse", "--format=%x01%H", "-p", "-U0", "--", PLACE.as_posix()).splitlines():
+    for line in git(root, "log", *how, revision, "--", PLACE.as_posix()).splitlines():
         if line.startswith("\x01"):
             commit = line[1:]
         elif line.startswith("+{") and (digest := DIGEST.search(line)):

@@ -75,7 +75,7 @@ def meet(params: Params, root: Path, domain: str, champion: Path | None, challen
     try:
         arms = _arms(engines, judge, champion, challenger)
     except AdapterError as error:  # an adapter that does not load is the gate's business; one that is missing is not
-        return _unloadable(domain, cards, str(error))
+        return _unloadable(domain, cards, str(error), decided_under(params, root, domain))
     contest = Contest(params, root, judge, engines.open(), arms, tasks, keys)
     _run(contest)
     return Evidence(
@@ -96,13 +96,14 @@ def _arms(engines: Engines, judge: Domain, champion: Path | None, challenger: Pa
     return found
 
 
-def _unloadable(domain: str, cards: Mapping[str, Any], why: str) -> Evidence:
+def _unloadable(domain: str, cards: Mapping[str, Any], why: str, inputs: dict[str, str]) -> Evidence:
     return Evidence(
         domain=domain,
         champion=cards["champion"].digest if "champion" in cards else "",
         challenger=cards["challenger"].digest,
         slices=(),
         guards=(Guard(name="loads", passed=False, detail=why),),
+        inputs=inputs | continued_from(cards["challenger"]),
     )
 
 
@@ -273,5 +274,22 @@ def continued_from(card: Adapter) -> dict[str, str]:
 def _inputs(contest: Contest) -> dict[str, str]:
     """What the outcomes were made from, by digest."""
     found = {f"{name} tasks": digest_of([t.content for t in tasks]) for name, tasks in contest.tasks.items()}
+    for name, tasks in contest.tasks.items():
+        keys = [contest.keys[task.task_id] for task in tasks if task.task_id in contest.keys]
+        found[f"{name} answer keys"] = digest_of([key.model_dump(mode="json") for key in keys])
     found |= {"base model": contest.actor.digest}
+    return found | decided_under(contest.params, contest.root, contest.judge.name)
+
+
+def decided_under(params: Params, root: Path, domain: str) -> dict[str, str]:
+    """Digests of the params, the validated rows and what vouches for them. What is not there has none."""
+    places = Places(root, domain)
+    found = {"params": digest_of(params.model_dump(mode="json", by_alias=True))}
+    if places.validated.is_file():
+        rows = read_jsonl(places.validated, ReflectionExample)
+        found["validated rows"] = digest_of([row.row_hash for row in rows])  # `kept_digest` of the validation report
+    if places.validation.is_file():
+        data = places.validation.read_bytes()
+        found["validation report"] = digest_of(data)
+        found["validation suite"] = str(json.loads(data)["suite_digest"])
     return found

@@ -219,6 +219,7 @@ def log_run(
     mode: Mode = "auto",
     aliases: tuple[str, ...] = (),
     more: Mapping[str, Any] | None = None,
+    again: bool = False,
 ) -> Logged | None:
     """Log one run, once: params, metrics, and the adapter as the artifact `reflector-<domain>`.
 
@@ -229,6 +230,7 @@ def log_run(
         folder: where offline runs and the ledger are kept.
         aliases: of the artifact, beside the one that holds its digest.
         more: further metadata of the artifact, such as the validation summary.
+        again: log it although it was: it is the same run with the same artifact.
 
     Returns:
         The ledger's new line; None if the run was logged before, or tracking is off.
@@ -245,7 +247,7 @@ def log_run(
     run_id = f"{kind}-{domain}-{identity[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{LEDGER}.lock"):
-        if any(line.run_id == run_id for line in logged_runs(folder)):
+        if not again and any(line.run_id == run_id for line in logged_runs(folder)):
             return None
         with make_tracker(mode, project, folder, run_id, kind, group=digest[:16]) as tracker:
             tracker.log_params(params)
@@ -275,7 +277,11 @@ def _append(path: Path, line: Logged) -> None:
 
 
 def track_all(
-    repo: Path, params: TrackingParams, folder: Path, aliases: Mapping[str, tuple[str, ...]] | None = None
+    repo: Path,
+    params: TrackingParams,
+    folder: Path,
+    aliases: Mapping[str, tuple[str, ...]] | None = None,
+    again: bool = False,
 ) -> list[Logged]:
     """Log what the pipeline of `repo` made and is not logged yet.
 
@@ -284,6 +290,7 @@ def track_all(
 
     Args:
         aliases: adapter digest → names that its artifact has by now, such as v3 and champion.
+        again: as if nothing was logged yet, for a server that has lost it.
 
     Raises:
         AdapterError, DataError: a file is there and cannot be believed.
@@ -297,7 +304,7 @@ def track_all(
     for card in sorted((repo / "models" / "reflectors").glob("*/adapter.json")):
         adapter = _read_adapter(card.parent)
         numbers = flat_numbers({adapter.domain: metrics.get(adapter.domain, {})})
-        known = [line for line in logged_runs(folder) if line.adapter == adapter.digest]
+        known = [] if again else [line for line in logged_runs(folder) if line.adapter == adapter.digest]
         if any(line.content == digest_of(numbers) for line in known):
             continue
         line = log_run(
@@ -312,6 +319,7 @@ def track_all(
             mode=params.mode,
             aliases=(aliases or {}).get(adapter.digest, ()),
             more={"validation": _validation(repo, adapter.domain)},
+            again=again,
         )
         logged += [line] if line else []
     return logged

@@ -12,7 +12,11 @@ from typing import Any
 
 from parammem.config import TrackingParams
 from parammem.errors import DataError
-from parammem.tracking import ONLINE_SECONDS, _start, _wandb_folders, choose_mode
+from parammem.tracking import ONLINE_SECONDS, _start, _wandb_folders, choose_mode, track_all
+
+
+class ArtifactAbsent(DataError):
+    """The server answers, and has no such artifact version."""
 
 
 class WandbServer:
@@ -23,14 +27,19 @@ class WandbServer:
         self.name = f"{api.settings.get('base_url', '')} {project}"
 
     def set_aliases(self, artifact: str, digest: str, aliases: tuple[str, ...], gone: tuple[str, ...]) -> None:
-        """Add aliases to the version with alias `digest`; an alias moves by itself from the version that had it."""
-        for alias in gone:
+        """Add aliases to the version with alias `digest`; an alias moves by itself from the version that had it.
+
+        Raises:
+            ArtifactAbsent: there is no such version.
+        """
+        there = bool(gone) and self._api.artifact_collection_exists(f"{self._project}/{artifact}", "model")
+        for alias in gone if there else ():
             for version in self._api.artifacts("model", f"{self._project}/{artifact}"):
                 if alias in version.aliases:
                     version.aliases = [name for name in version.aliases if name != alias]
                     version.save()
         if digest and aliases:
-            version = self._api.artifact(f"{self._project}/{artifact}:{digest}")
+            version = self._version(artifact, digest)
             version.aliases = sorted({*version.aliases, *aliases})
             version.save()
 
@@ -38,7 +47,8 @@ class WandbServer:
         """Name the rows by their DVC hashes as an input of the run; no row is uploaded."""
         import wandb
 
-        about = {"project": self._project, "id": run, "name": run, "job_type": "train", "group": None}
+        entity, _, project = self._project.rpartition("/")
+        about = {"entity": entity or None, "project": project, "id": run, "name": run, "job_type": "train"}
         with _wandb_folders(self._folder.resolve()):
             tracker = _start("online", self._folder.resolve(), about)
             try:
@@ -49,7 +59,28 @@ class WandbServer:
                 tracker.finish()
 
     def link(self, artifact: str, digest: str, collection: str) -> None:
-        self._api.artifact(f"{self._project}/{artifact}:{digest}").link(f"wandb-registry-model/{collection}")
+        """Raises ArtifactAbsent if there is no such version."""
+        self._version(artifact, digest).link(f"wandb-registry-model/{collection}")
+
+    def log(self, state: Path) -> None:
+        """Log the adapter of a state, which the server has no artifact of: also if we remember to have logged it.
+
+        Raises:
+            AdapterError, DataError: the adapter cannot be believed, or the server stopped answering.
+        """
+        online = TrackingParams(mode="online", project=self._project.rpartition("/")[2])
+        logged = track_all(state, online, self._folder, again=True)
+        if not logged or any(line.mode != "online" for line in logged):
+            raise DataError("the W&B server stopped answering; run `parammem sync` again")
+
+    def _version(self, artifact: str, digest: str) -> Any:
+        name = f"{self._project}/{artifact}:{digest}"
+        try:
+            return self._api.artifact(name)
+        except Exception as error:  # wandb says in several ways that there is nothing, and that nobody answers
+            if self._api.artifact_exists(name):
+                raise
+            raise ArtifactAbsent(f"W&B has no {name}") from error
 
 
 def open_server(params: TrackingParams, folder: Path) -> WandbServer | None:

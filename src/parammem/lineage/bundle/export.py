@@ -24,9 +24,10 @@ from parammem.lineage.bundle.statements import (
     outcome_of,
     provenance,
 )
+from parammem.lineage.checks.evidence import evidence_bytes, evidence_place
 from parammem.lineage.pages.graph import graph_svg
 from parammem.lineage.pages.page import Page, audit_page
-from parammem.lineage.past.events import Life, decision_bytes, ledger_bytes, read_life
+from parammem.lineage.past.events import Life, decision_bytes, ledger_bytes, read_decision, read_life
 from parammem.lineage.past.hashes import files_below
 from parammem.lineage.past.history import History
 from parammem.lineage.past.subject import Subject, find_subject
@@ -82,7 +83,7 @@ def bundle_files(repo: Path, page: Page, notary: Notary) -> dict[str, bytes]:
     with History.open(repo) as history:
         life = read_life(history.repo)
         subject = find_subject(history, life, page.digest, page.domain)
-        files = {**_adapter(subject), **_records(subject), **_decisions(history.repo, life, subject)}
+        files = {**_adapter(subject), **_records(subject), **_decisions(history, life, subject)}
         made = subject.generation
         date = made.commit.date if made and made.commit else UNDATED
         commit = page.commit or ""
@@ -143,9 +144,9 @@ def _records(subject: Subject) -> dict[str, bytes]:
     return {name: data for name, data in found.items() if data is not None}
 
 
-def _decisions(repo: Path, life: Life, subject: Subject) -> dict[str, bytes]:
-    """The ledger, and the decisions about the adapter."""
-    found = {}
+def _decisions(history: History, life: Life, subject: Subject) -> dict[str, bytes]:
+    """The ledger, the decisions about the adapter, and the outcomes that they were made on."""
+    repo, found = history.repo, {}
     ledger = ledger_bytes(repo)
     if ledger:
         found["ledger/events.jsonl"] = ledger
@@ -154,6 +155,11 @@ def _decisions(repo: Path, life: Life, subject: Subject) -> dict[str, bytes]:
             data = decision_bytes(repo, event.fact.decision)
             if data is not None:
                 found[f"decision/{event.fact.decision}.json"] = data
+            record = read_decision(repo, event.fact.decision)
+            place = evidence_place(record) if record else None
+            outcomes = evidence_bytes(history, place) if place else None
+            if place and outcomes is not None:
+                found[f"evidence/{Path(place).name}"] = outcomes
     return found
 
 
@@ -171,7 +177,7 @@ def _statements(
     if evaluation:
         said = outcome_of(True, "evaluation ran to its end", {"adapter": page["digest"]})
         made["statements/evaluation.dsse.json"] = (evaluation, TEST_RESULT, said)
-    decisions = {name: data for name, data in files.items() if name.startswith(("decision/", "ledger/"))}
+    decisions = {name: data for name, data in files.items() if name.startswith(("decision/", "evidence/", "ledger/"))}
     if decisions:
         said = {"decisions": facts[5]["decisions"], "champion_now": facts[5]["champion_now"]}
         made["statements/decision.dsse.json"] = (decisions, DECISION, said)

@@ -3,7 +3,8 @@
     python verify.py [FOLDER_OR_ZIP] [--key PUBLIC_KEY_HEX_OR_FILE]
 
 Checks every signature (Ed25519 over DSSE envelopes of in-toto statements), every file against the signed list, and the
-links between them: weights and manifest against the adapter's card, the ledger's chain, the decision, the rules.
+links between them: weights and manifest against the adapter's card, the ledger's chain, the decision and the outcomes
+that it was made on, the rules.
 Without --key it believes the key in the bundle, so anyone could have signed it: compare the printed key with the one
 that the sender gave you by another way. For the same reason take this script from the project and not from the bundle,
 if you do not trust the sender. Exit code 0: all holds; 1: something does not; 2: nothing to verify.
@@ -162,7 +163,7 @@ def _files(bundle, names, listed, statement):
 def _links(bundle):
     """What the files say of each other, whoever signed them."""
     found = []
-    for about in (_adapter, _chain, _decision, _rules):
+    for about in (_adapter, _chain, _decision, _evidence, _rules):
         try:
             found += about(bundle)
         except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
@@ -203,6 +204,26 @@ def _decision(bundle):
             found.append((name, "its digest is not its name"))
         if card["digest"] not in (record["challenger"], record["champion"]):
             found.append((name, "it is about another adapter"))
+    return found
+
+
+def _evidence(bundle):
+    """Outcomes are named by their digest, which a decision names too. Decisions of people may have none beside them."""
+    decisions = [json.loads(bundle.read(name)) for name in bundle.names() if name.startswith("decision/")]
+    named, found = {one["inputs"].get("outcomes") for one in decisions}, []
+    for name in [name for name in bundle.names() if name.startswith("evidence/")]:
+        said = json.loads(bundle.read(name))
+        outcomes = digest_of(said["slices"])
+        if outcomes != Path(name).stem:
+            found.append((name, "the digest of its outcomes is not its name"))
+        if outcomes not in named:
+            found.append((name, "no decision was made on its outcomes"))
+        arms = (said["champion"], said["challenger"], outcomes)
+        about = [
+            one for one in decisions if (one["champion"], one["challenger"], one["inputs"].get("outcomes")) == arms
+        ]
+        if about and all(one["guards"] != said["guards"] for one in about):
+            found.append((name, "its guards are not those of the decision"))
     return found
 
 

@@ -12,7 +12,7 @@ class Finding(Record):
     """One link from raw experience to decision, checked again."""
 
     kind: str
-    """experience, data, adapter, model, report, lock, ledger, decision, tag, code or git."""
+    """experience, data, adapter, model, report, lock, ledger, decision, evidence, tag, code or git."""
     stage: str
     """The stage or step that it belongs to: a stage of dvc.lock, or ingest, ledger, decide, publish, git."""
     path: str

@@ -12,12 +12,13 @@ from parammem.engines.digests import model_digest
 from parammem.errors import ModelMissingError
 from parammem.lineage.checks.findings import Finding
 from parammem.lineage.checks.manifest import manifest_checks
-from parammem.lineage.checks.tree import kind_of, lock_checks
+from parammem.lineage.checks.tree import NOT_HERE, kind_of, lock_checks
 from parammem.lineage.past.events import DECISIONS, LEDGER, Life, branch_ledgers, read_decision, walk
 from parammem.lineage.past.git import GitTag, git, tags
 from parammem.lineage.past.history import LOCK, REFLECTORS, Generation, History
+from parammem.lineage.past.raw import every_raw_input, raw_inputs
 from parammem.lineage.past.store import Snapshot
-from parammem.registry.tags import DIGEST, artifact, wanted_tags
+from parammem.registry.tags import artifact, commits_of_events, wanted_tags
 
 WAY = ("data/reflections/", "data/validated/", "data/quarantine/", "models/reflectors/", "reports/")
 """Outs on the way of an adapter that are looked at in every generation."""
@@ -72,19 +73,6 @@ def tag_checks(repo: Path, life: Life) -> Iterator[Finding]:
             yield Finding(kind="tag", stage="publish", path=f"tag {name}", holds=False, detail=detail)
 
 
-def commits_of_events(repo: Path, revision: str) -> dict[str, str]:
-    """Event digest → the first commit on the way to a revision whose ledger holds it."""
-    text = git(repo, "log", "--reverse", "--format=%x01%H", "-p", "-U0", revision, "--", LEDGER) or ""
-    found: dict[str, str] = {}
-    commit = ""
-    for line in text.split("\n"):
-        if line.startswith("\x01"):
-            commit = line[1:]
-        elif line.startswith("+{") and (digest := DIGEST.search(line)):
-            found.setdefault(digest[1], commit)
-    return found
-
-
 def _tag(found: GitTag | None, name: str, forms: list[tuple[str, str]]) -> Finding:
     """A tag against the forms (commit, message) that ledgers ask for."""
     said: dict[str, Any] = {"kind": "tag", "stage": "publish", "path": f"tag {name}"}
@@ -133,6 +121,20 @@ def object_checks(state: Snapshot, path: str, md5: str, stage: str, seen: set[st
         detail = f"DVC's cached copy {short} has the hash {found[:12]}, it is named after {inner[:12]}"
         holds = found == inner.removesuffix(".dir")
         yield Finding(kind=kind_of(path), stage=stage, path=name, holds=holds, detail=detail)
+
+
+def raw_checks(history: History, state: Snapshot | None, seen: set[str]) -> Iterator[Finding]:
+    """DVC's cached copies of raw inputs: of one state, or (None) of all that any commit or the working tree names.
+
+    What only a branch names lies nowhere else.
+    """
+    store, repo = history.store, history.repo
+    for path, md5 in raw_inputs(store, state.commit).items() if state else every_raw_input(history):
+        if store.object(md5) is not None:
+            yield from object_checks(Snapshot(store, {}), path, md5, "ingest", seen)
+        elif store.hashes.any(repo / path) != md5:
+            detail = NOT_HERE if (repo / f"{path}.dvc").is_file() else "not here; `dvc fetch --all-commits`"
+            yield Finding(kind=kind_of(path), stage="ingest", path=path, holds=None, detail=detail)
 
 
 def current_checks(history: History) -> Iterator[Finding]:

@@ -19,7 +19,18 @@ ARTEFACTS = {"data": "data", "models": "model", "reports": "report", "ledger": "
 RECORDED = ("dvc.lock", "reports", "ledger", "data", "models", "pocket/dvc.lock")
 """What only the pipeline and its automation write: there a file that differs from git's was changed."""
 STEPS = {"lock": "every stage", "decision": "decide", "ledger": "ledger", "experience": "ingest"}
-EXPERIENCE = ("data/experience", "data/fresh")
+CONTENT_NAMED = (
+    "data/experience",
+    "data/fresh",
+    "data/quarantine/batches/experience",
+    "data/quarantine/batches/fresh",
+)
+"""Folders whose files are named after their SHA-256."""
+EXPERIENCE = (*CONTENT_NAMED, "data/keys/fresh", "data/quarantine/batches", "data/quarantine/experience")
+"""Folders of what ingestion brought in. Keys and refused rows are named after something else: pointers hold them."""
+
+
+NOT_HERE = "not here; `dvc pull`"
 
 
 def kind_of(path: str) -> str:
@@ -166,14 +177,15 @@ def _changed_files(here: Snapshot, folder: Path, md5: str) -> list[str]:
 
 
 def _batches(history: History) -> Iterator[Finding]:
-    """Batches are named after their SHA-256, and their .dvc pointer has their MD5."""
-    for folder in EXPERIENCE:
+    """Batches are named after their SHA-256, and the .dvc pointer of each raw input has its MD5."""
+    for folder in CONTENT_NAMED:
         for file in sorted((history.repo / folder).glob("*.jsonl")):
             path = file.relative_to(history.repo).as_posix()
             digest = history.hashes.file(file, "sha256")
             detail = f"its SHA-256 is {digest[:16]}, its name says {file.stem[:16]}"
             yield Finding(kind="experience", stage="ingest", path=path, holds=digest == file.stem, detail=detail)
-        for pointer in sorted((history.repo / folder).glob("*.dvc")):
+    for pointer in sorted((history.repo / "data").rglob("*.dvc")):
+        if pointer.is_file():
             yield from _pointer(history, pointer)
 
 
@@ -189,7 +201,7 @@ def _pointer(history: History, pointer: Path) -> Iterator[Finding]:
     for file, md5 in named:
         where = file.relative_to(history.repo).as_posix()
         if not file.is_file():
-            yield Finding(kind="experience", stage="ingest", path=where, holds=None, detail="not here; `dvc pull`")
+            yield Finding(kind="experience", stage="ingest", path=where, holds=None, detail=NOT_HERE)
             continue
         found = history.hashes.file(file)
         detail = f"its hash is {found[:12]}, {path} says {md5[:12]}"

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from parammem.lineage.checks.evidence import evidence_checks
 from parammem.lineage.checks.findings import Tally, Verification
-from parammem.lineage.checks.life import current_checks, fsck, generation_checks, ledger_checks, tag_checks
+from parammem.lineage.checks.life import (
+    current_checks,
+    fsck,
+    generation_checks,
+    ledger_checks,
+    raw_checks,
+    tag_checks,
+)
 from parammem.lineage.checks.manifest import manifest_checks
 from parammem.lineage.checks.tree import tree_checks
 from parammem.lineage.past.events import Life, read_life
@@ -38,7 +46,9 @@ def verify_history(history: History, life: Life, only: Subject | None = None, fu
     if only is not None and only.generation is None:  # a control, or what no dvc.lock names
         tally.add(manifest_checks(Generation(only.domain, 0, only.place, "", None, only.snapshot, only.adapter)))
     tally.add(ledger_checks(history, life))
+    tally.add(evidence_checks(history, life))
     tally.add(tag_checks(history.repo, life))
+    tally.add(raw_checks(history, only.snapshot if only else None, seen))
     for one in history.generations():
         if only is not None and (one.place, one.out) != (only.place, only.out):
             continue

@@ -24,12 +24,24 @@ def raw_inputs(store: Store, commit: str | None) -> dict[str, str]:
     pointers = _of_commit(store.repo, commit) if commit else _here(store.repo)
     found = {}
     for place, text in pointers:
-        try:
-            outs = (yaml.safe_load(text) or {}).get("outs", [])
-            found |= {f"{place}/{out['path']}": str(out["md5"]) for out in outs}
-        except (yaml.YAMLError, AttributeError, KeyError, TypeError):
-            continue  # `audit verify` names broken pointers
+        found |= {f"{place}/{name}": md5 for name, md5 in _outs(text)}
     return dict(sorted(found.items()))
+
+
+def every_raw_input(history: History) -> Iterator[tuple[str, str]]:
+    """Path and DVC's hash of each raw input that any commit of a branch or tag ever named, and of the working tree's.
+
+    One walk through git, since a thousand generations share nearly all of them.
+    """
+    lines = git(history.repo, "log", "--all", "HEAD", "--format=", "--raw", "--no-abbrev", "--no-renames", "-z",
+                "--", f":(glob){BELOW}/**/*.dvc")  # fmt: skip
+    words = iter((lines or "").split("\0"))
+    blobs = dict.fromkeys((path, about.split()[3]) for about, path in zip(words, words, strict=False))
+    named = dict.fromkeys(raw_inputs(history.store, None).items())
+    for path, blob_id in blobs:
+        inside = history.hashes.fact("pointer", blob_id, lambda blob_id=blob_id: _outs(history.blobs.read(blob_id)))
+        named |= dict.fromkeys((f"{path.rpartition('/')[0]}/{name}", md5) for name, md5 in inside or ())
+    yield from sorted(named)
 
 
 def missing_inputs(state: Snapshot, path: str, md5: str) -> list[str]:
@@ -69,6 +81,14 @@ def _has_trajectories(path: str) -> bool:
 
 def _lies(store: Store, path: str, md5: str) -> bool:
     return store.hashes.any(store.repo / path) == md5
+
+
+def _outs(pointer: bytes | None) -> list[tuple[str, str]]:
+    """Name and hash of what a pointer names; none of a broken one, which `audit verify` names."""
+    try:
+        return [(str(out["path"]), str(out["md5"])) for out in (yaml.safe_load(pointer or b"") or {}).get("outs", [])]
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError):
+        return []
 
 
 def _here(repo: Path) -> Iterator[tuple[str, bytes]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from parammem.core import Adapter
-from parammem.core.event import Recalled, Trained
+from parammem.core.event import Recalled
 from parammem.core.jsonl import write_text
 from parammem.core.record import Record, digest_of
 from parammem.errors import LineageError
@@ -18,8 +18,9 @@ from parammem.lineage.rebuilds.worktree import repro, worktree
 from parammem.lineage.rows.datasets import matching, row_hash
 from parammem.lineage.rows.trace import RowTrace, trace_rows
 from parammem.registry import Ledger
+from parammem.registry.enter import enter_adapter
 from parammem.registry.git import person, require_identity
-from parammem.registry.state import register, roll_back
+from parammem.registry.state import roll_back
 from parammem.registry.tags import sync_tags
 
 WITHDRAWN = "data/recalled.txt"
@@ -100,11 +101,19 @@ def _newest(life: Life, domain: str, saw: set[str]) -> int:
 
 
 def execute_recall(
-    repo: Path, plan: RecallPlan, reason: str, say: Callable[[str], None] = lambda _: None
+    repo: Path,
+    plan: RecallPlan,
+    reason: str,
+    say: Callable[[str], None] = lambda _: None,
+    push: Callable[[Path], None] = lambda _: None,
 ) -> RecallDone:
     """Quarantine the row, roll back, rebuild without it in a worktree, prove its absence, and commit all of it.
 
     The row's bytes stay in the immutable batch and in old datasets; what is undone is that anything learns from it.
+    Call it with automation's lock held.
+
+    Args:
+        push: brings the data of the worktree to where others find it, before the commit that refers to it.
 
     Raises:
         LineageError: the ledger goes on elsewhere than in HEAD, a stage failed, or the row is still there afterwards;
@@ -129,7 +138,8 @@ def execute_recall(
         with History.open(tree) as history:
             state = history.here()
             proof = [line for domain in plan.domains for line in _prove_absence(state, domain, plan.row_hash)]
-            made = {domain: _sign_off(ledger, state, domain, actor) for domain in plan.domains}
+        made = {domain: enter_adapter(tree, domain, None, actor).adapter for domain in plan.domains}
+        push(tree)
         branch = f"recall/{plan.row_hash[:12]}"
         commit = _commit(tree, branch, f"Row {plan.row_hash[:16]} is recalled: {reason}")
         merged = _follow(repo, branch)
@@ -176,27 +186,6 @@ def _prove_absence(state: Snapshot, domain: str, row: str) -> list[str]:
     if matching(state, quarantine, lambda found: row_hash(found) == row):
         lines.append(f"{quarantine}: it is there")
     return lines
-
-
-def _sign_off(ledger: Ledger, state: Snapshot, domain: str, actor: str) -> str:
-    """Write the rebuilt reflector into the ledger as trained, and as a candidate that the gate may promote."""
-    place = f"{REFLECTORS}{domain}"
-    card = Adapter.model_validate_json(state.read(f"{place}/adapter.json") or b"")
-    maker = state.lock[state.maker(place) or ""]
-    batches = sorted(file.stem for file in (state.store.repo / "data/experience").glob("*.jsonl"))
-    fact = Trained(
-        domain=domain,
-        adapter=card.digest,
-        data_digest=card.data_digest,
-        rows=card.rows,
-        base_digest=card.base_digest,
-        recipe_digest=digest_of(card.recipe),
-        batches=tuple(batches),
-        dvc=maker["deps"] | maker["outs"],
-    )
-    ledger.append(fact, actor)
-    register(ledger, domain, card.digest, maker["outs"].get(place, ""), actor)
-    return card.digest
 
 
 def _commit(tree: Path, branch: str, message: str) -> str:
