@@ -1,5 +1,6 @@
 """The whole pipeline in a temporary clone, with .ci/small.yaml laid over params.yaml; then once more, to see that
-nothing is left to do. The working tree is what is tested: committed, changed and new files, but nothing ignored.
+nothing is left to do; then in another clone, killed again and again (killed_repro.py). The working tree is what is
+tested: committed, changed and new files, but nothing ignored.
 
     python .ci/small_repro.py [--keep]
 """
@@ -23,9 +24,9 @@ NOTHING_TO_DO = "Data and pipelines are up to date."
 
 
 def main() -> int:
-    folder = Path(tempfile.mkdtemp(prefix="small-repro-"))
+    folder = Path(tempfile.mkdtemp(prefix="small-repro-")).resolve()
     try:
-        return run_in(folder)
+        return run_in(folder / "whole") or run_killed(folder / "whole", folder / "killed")
     finally:
         if "--keep" in sys.argv:
             print(f"kept: {folder}")
@@ -35,11 +36,7 @@ def main() -> int:
 
 def run_in(folder: Path) -> int:
     """Copy, override, run twice. Returns the exit code of the checks."""
-    copy_tree(folder)
-    override = yaml.safe_load((ROOT / ".ci/small.yaml").read_text())
-    params = yaml.safe_load((folder / "params.yaml").read_text())
-    (folder / "params.yaml").write_text(yaml.safe_dump(merged(params, override), sort_keys=False))
-    make_repository(folder)
+    prepare(folder)
     started = time.monotonic()
     first = dvc(folder, "repro")
     print(f"small repro: {time.monotonic() - started:.0f} s", flush=True)
@@ -55,6 +52,29 @@ def run_in(folder: Path) -> int:
         return 1
     print("second repro: nothing to do")
     return 0
+
+
+def run_killed(whole: Path, folder: Path) -> int:
+    """Copy, override, run with kills. Returns the exit code of the checks."""
+    sys.path.insert(0, str(ROOT))
+    import killed_repro  # pyright: ignore[reportMissingImports]
+
+    prepare(folder)
+    started = time.monotonic()
+    wrong = killed_repro.run(whole, folder, begin)
+    print(
+        f"error: {wrong}" if wrong else f"killed repro: the same bytes, {time.monotonic() - started:.0f} s", flush=True
+    )
+    return int(bool(wrong))
+
+
+def prepare(folder: Path) -> None:
+    """The working tree with the small settings, as a repository of its own."""
+    copy_tree(folder)
+    override = yaml.safe_load((ROOT / ".ci/small.yaml").read_text())
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    (folder / "params.yaml").write_text(yaml.safe_dump(merged(params, override), sort_keys=False))
+    make_repository(folder)
 
 
 def copy_tree(folder: Path) -> None:
@@ -88,10 +108,23 @@ def make_repository(folder: Path) -> None:
 
 def dvc(folder: Path, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
     """Run DVC in the clone, with the clone's own sources before the installed ones."""
+    command, environment = [sys.executable, "-m", "dvc", *arguments], environment_of(folder)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=capture, text=True)
+
+
+def begin(folder: Path) -> subprocess.Popen[bytes]:
+    """`dvc repro` in a session of its own, quietly."""
+    with (folder.parent / "killed.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "dvc", "repro"], cwd=folder, env=environment_of(folder), stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+
+
+def environment_of(folder: Path) -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     settings = {"PYTHONPATH": str(folder / "src"), "PATH": path, "DVC_SITE_CACHE_DIR": str(folder / ".cache/dvc-site")}
-    command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(command, cwd=folder, env={**os.environ, **settings}, capture_output=capture, text=True)
+    return {**os.environ, **settings}
 
 
 if __name__ == "__main__":

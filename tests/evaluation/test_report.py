@@ -48,6 +48,7 @@ def test_metrics_flatten_to_the_names_that_dvc_shows(report: Report) -> None:
         "qa.resample.completion_tokens",
         "qa.dot_bank.token_ratio",
         "qa.reflexion.repetition",
+        "qa.reflexion.repetition_of",
         "qa.paramagent.untrained.pass_rate",
         "qa.paramagent.unseen_pass_rate",
         "math.reflector.trained.advice_accuracy",

@@ -51,6 +51,18 @@ def test_the_mixture_teaches_no_world():
         assert abs(inside / all_of_it - 0.5) < 4 * 0.5 / all_of_it**0.5
 
 
+def test_what_dot_is_to_say_mostly_repeats_what_was_said_before():
+    """Said in docs/pocket-world.md: nobody asks for it, but earlier reflections are nearly always right too."""
+    rng, repeats = random.Random(10), []
+    while len(repeats) < 300:
+        text = draw_text(rng)
+        earlier = [line for line in text.prompt.splitlines() if line.startswith("earlier ")]
+        if text.form == "reflect_diverse" and earlier:
+            said = [set(line.removeprefix("earlier ").split(" ; ")) for line in earlier]
+            repeats.append(set(text.target.split(" ; ")) in said)
+    assert 0.93 < sum(repeats) / len(repeats) < 0.99
+
+
 def test_a_recital_gives_the_facts_of_its_passage_again():
     text = draw_recital(random.Random(9))
     assert text.form == DRILL
@@ -101,7 +113,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint_and_gives_the_same_model(tmp_p
 
     assert pretrain(POCKET_TINY, tmp_path / "whole", tmp_path / "a", device="cpu")
     assert not pretrain(POCKET_TINY, tmp_path / "parts", tmp_path / "b", device="cpu", seconds=0)
-    assert (tmp_path / "b" / "checkpoint.pt").is_file()
+    assert len(list((tmp_path / "b").glob("*/checkpoint.pt"))) == 1
     assert not (tmp_path / "parts").exists()
     assert pretrain(POCKET_TINY, tmp_path / "parts", tmp_path / "b", device="cpu")
     whole, parts = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts"))
@@ -109,6 +121,18 @@ def test_a_killed_run_goes_on_from_its_checkpoint_and_gives_the_same_model(tmp_p
     record = json.loads((tmp_path / "parts" / "recipe.json").read_text())
     assert record["recipe_digest"] == recipe_digest(POCKET_TINY)
     assert set(record["curves"][0]) >= set(FORMS)
+
+
+@pytest.mark.integration
+def test_a_recipe_that_changed_takes_up_nothing_of_the_old_one(tmp_path):
+    from parammem.pocket.pretrain import pretrain
+
+    other = POCKET_TINY.model_copy(update={"seed": POCKET_TINY.seed + 1})
+    for recipe in (POCKET_TINY, other):
+        assert not pretrain(recipe, tmp_path / "out", tmp_path / "cache", device="cpu", seconds=0)
+    shards = [sorted(file.read_bytes() for file in folder.glob("shard-*")) for folder in (tmp_path / "cache").iterdir()]
+    assert len(shards) == 2
+    assert shards[0] != shards[1]
 
 
 def test_the_sizes_have_about_the_parameters_that_their_names_say():

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from parammem.config import ValidateParams
-from parammem.validation import injectors, validate_rows
-from parammem.validation.injectors import BOUNDS, advice_text, claims, clean_rows, row, task_text
+from parammem.validation import injectors, languages, validate_rows
+from parammem.validation.injectors import clean_rows, row
+from parammem.validation.languages import BOUNDS, LANGUAGES
 from parammem.validation.shift import FALSE_ALARMS, distance, likelihood, shifted
 
 LIMIT = 0.5
@@ -45,13 +46,13 @@ def test_few_rows_are_never_called_a_shift():
 
 
 def test_other_topics_and_other_truths_are_no_shift():
-    dice = random.Random(4)
+    dice, language = random.Random(4), LANGUAGES["code"]
     drifted = []
     for number in range(60):
-        text = task_text(dice)
+        text = language.question(dice)
         for bound in BOUNDS[1:]:
             text = text.replace(bound, BOUNDS[0])
-        said = advice_text(dice).replace("inside", "outside").replace("once", "all")
+        said = language.advice(dice, text).replace("inside", "outside").replace("once", "all")
         drifted.append(row(f"x-{number}", f"{text} n{number} .", said, dice).model_copy(update={"origin": "ee" * 32}))
     assert not any(shifted([*batch("a1", 1, 80), *drifted], LIMIT))
 
@@ -82,15 +83,16 @@ def test_the_suite_sets_a_shifted_batch_aside_without_failing():
     first = clean_rows(60, 1)
     new = clean_rows(40, 2, taken=frozenset(one.task_text for one in first))
     other = [one.model_copy(update={"origin": "ab" * 32, "reflection": "limit inside"}) for one in new]
-    verdict = validate_rows([*first, *other], [], params, "code", claims)
+    verdict = validate_rows([*first, *other], [], params, "code", LANGUAGES["code"].claims)
     reasons = {item.row: item.reasons for item in verdict.quarantined}
     assert {place for place, why in reasons.items() if "distribution_shift" in why} == set(range(60, 100))
     assert verdict.passed
 
 
 def test_injectors_share_no_code_with_the_suite():
-    tree = ast.parse(Path(injectors.__file__).read_text())
+    files = (Path(str(one.__file__)) for one in (injectors, languages))
+    tree = ast.parse("\n".join(file.read_text().replace("from __future__ import annotations", "") for file in files))
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     names += [str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     ours = {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
-    assert ours == {"parammem.core"}
+    assert ours == {"parammem.core", "parammem.validation.languages"}

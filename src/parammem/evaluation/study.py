@@ -236,7 +236,8 @@ def _pairs_table(rows: list[dict[str, Any]]) -> str:
         if found:
             cells[pair_name(left, right)] = found
     domains = in_order((row["domain"] for row in rows), DOMAIN_NAMES)
-    return _grid("Difference in points [95% interval], worlds won–lost", cells, domains)
+    head = "Difference in points [95% interval], worlds won–lost (all domains: each world in each domain)"
+    return _grid(head, cells, domains)
 
 
 def _accuracy_table(rows: list[dict[str, Any]]) -> str:

@@ -88,7 +88,9 @@ def arm_figures(inputs: ReportInputs, domain: str, arm: str) -> dict[str, Any]:
             "calls": round(spent.calls, 2),
             "token_ratio": metrics.token_ratio(runs, runs_of(inputs, domain, "base")),
             "repetition": repeated and repeated.claim_equal,
+            "repetition_of": repeated and repeated.claiming,
             "repetition_text": repeated and repeated.text_equal,
+            "repetition_text_of": repeated and repeated.reflections,
             "failed": sum(run.failed for run in runs),
         }
     if unseen:

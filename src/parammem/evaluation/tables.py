@@ -48,6 +48,11 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def _share_of(share: float | None, count: int | None) -> str:
+    """A share with what it is a share of: of a few, it says little."""
+    return "–" if share is None or not count else f"{round(share * count)} of {count}"
+
+
 def arms_table(inputs: ReportInputs, tree: Tree, domain: str) -> Table:
     """One row per arm of a domain."""
     head = ["arm", "solved", "95% interval", "visible", "unseen", "prompt", "written", "× base", "repeats"]
@@ -65,7 +70,7 @@ def arms_table(inputs: ReportInputs, tree: Tree, domain: str) -> Table:
                 number(found.get("prompt_tokens"), 0),
                 number(found.get("completion_tokens"), 0),
                 number(found.get("token_ratio"), 1),
-                percent(found.get(repeats)),
+                _share_of(found.get(repeats), found.get(f"{repeats}_of")),
             ]
         )
     if not any(run.slice == "unseen" for run in inputs.runs):

@@ -2,8 +2,9 @@
 
 So the model learns to write solutions, to follow advice by how reliable it tends to be, and to diagnose; it learns
 nothing of the world its agent will work in. Advice may be absent, complete, partial, wrong, contradictory or about
-another kind. Earlier advice in a prompt neither attracts nor repels the target: repeating is neither taught nor
-forbidden.
+another kind. What is wanted of a reflection is what the feedback shows, whatever was said before. Earlier reflections
+in a prompt are mostly right too, so in `reflect_diverse` the target mostly says again what one of them said: repeating
+is not asked for, but it is what the texts show.
 """
 
 from __future__ import annotations

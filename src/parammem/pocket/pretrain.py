@@ -32,7 +32,8 @@ def pretrain(recipe: Recipe, out: Path, cache: Path, device: str = "auto", secon
 
     Args:
         out: the model folder; written when training is finished.
-        cache: tokenizer, token shards and checkpoint; may be deleted afterwards.
+        cache: tokenizer, token shards and checkpoint, in a folder named by the recipe's digest, so that a recipe that
+            changed takes up nothing of the old one; may be deleted afterwards.
         seconds: stop with a checkpoint after this time.
 
     Returns:
@@ -42,6 +43,7 @@ def pretrain(recipe: Recipe, out: Path, cache: Path, device: str = "auto", secon
 
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     tokenizer = make_tokenizer(recipe)
+    cache /= recipe_digest(recipe)[:16]
     cache.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(cache / "tokenizer")
     corpus = build_corpus(recipe, cache / "tokenizer", cache)
@@ -132,7 +134,7 @@ class _State:
         np.add.at(sums[:, 1], forms, counts.cpu().numpy())
 
     def _log(self, sums: np.ndarray) -> None:
-        per_form = {name: round(float(s / max(n, 1)), 4) for name, (s, n) in zip(FORM_NAMES, sums, strict=True)}
+        per_form = {name: round(float(s / n), 4) if n else None for name, (s, n) in zip(FORM_NAMES, sums, strict=True)}
         total = float(sums[:, 0].sum() / max(sums[:, 1].sum(), 1))
         self.curves.append({"step": self.step, "tokens": self.tokens, "all": round(total, 4), **per_form})
         sums[:] = 0

@@ -21,6 +21,7 @@ from parammem.core.jsonl import write_text
 from parammem.evaluation.metrics import advice_accuracy
 from parammem.evaluation.records import AdviceDraws, Run
 from parammem.stages import collect, evaluate, tasks, train, validate
+from parammem.stages.kept import of_one_model
 from parammem.stages.places import Places
 
 STAGES = (tasks, collect, validate, train, evaluate)
@@ -31,7 +32,7 @@ def run(plan_file: Path = Path("study.yaml"), root: Path = Path(".")) -> None:
     delete it there when the code or the plan has changed.
 
     Raises:
-        ConfigError: the plan does not fit params.yaml.
+        ConfigError: the plan does not fit params.yaml, or what is finished was made with another model.
     """
     from tqdm import tqdm
 
@@ -42,6 +43,7 @@ def run(plan_file: Path = Path("study.yaml"), root: Path = Path(".")) -> None:
     jobs = [(cell, cell_params(base, plan, *cell), folder, root.resolve()) for cell in cells]
     for *_, params, _, _ in jobs:
         parse_params(params, str(plan_file))  # every mistake shows before the first hour is spent
+    of_one_model(root / "reports" / "study", root / base["engine"]["model"])
     with ProcessPoolExecutor(plan["processes"], mp_context=get_context("spawn")) as pool:
         found = list(tqdm(pool.map(run_cell, jobs), total=len(jobs), desc="study"))
     write_study(found, plan, base, root)

@@ -21,6 +21,7 @@ from parammem.evaluation.diversity import measure, summarise
 from parammem.evaluation.metrics import advice_accuracy
 from parammem.evaluation.records import AdviceDraws, Point, Run
 from parammem.stages import collect, evaluate, train, validate
+from parammem.stages.kept import of_one_model
 from parammem.stages.places import Places
 
 PLAN = Path("variants.yaml")
@@ -35,11 +36,12 @@ def run(plan_file: Path = PLAN, root: Path = Path(".")) -> list[Point]:
     when the code or the rows have changed. A variant whose model is not there is left out.
 
     Raises:
-        ConfigError: a variant does not fit params.yaml.
+        ConfigError: a variant does not fit params.yaml, or what is finished was made with another model.
     """
     plan = yaml.safe_load(plan_file.read_text(encoding="utf-8"))
     base = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     default = parse_params(base, "params.yaml")
+    of_one_model(root / "reports" / "variants", root / default.engine.model)
     found: list[Point] = []
     for experiment, domain, x, setting, params in list(_jobs(plan, base)):
         kept = root / "reports" / "variants" / f"{experiment}-{domain}-{x:g}.jsonl"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from parammem.core import ReflectionExample
 from parammem.validation import text as look
 from parammem.validation.duplicates import near_duplicates, overlaps, shingles
+from parammem.validation.labels import Kinds, label_of, of_another_kind
 from parammem.validation.secrets import holds_secret
 from parammem.validation.shift import shifted
 
@@ -32,7 +33,11 @@ PARTS = {
 
 
 def build_frame(
-    rows: Sequence[ReflectionExample], eval_task_texts: Sequence[str], near: float, claims: Claims | None
+    rows: Sequence[ReflectionExample],
+    eval_task_texts: Sequence[str],
+    near: float,
+    claims: Claims | None,
+    kinds: Kinds | None = None,
 ) -> pandas.DataFrame:
     """One line per row, in order; columns: `row`, `row_hash`, PROVENANCE, and a number or bool per signal.
 
@@ -41,6 +46,7 @@ def build_frame(
         eval_task_texts: questions that no row may hold.
         near: Jaccard similarity from which on two texts are the same.
         claims: what advice claims, as `key=value`; None where advice is free prose.
+        kinds: what advice may name first, with the nouns of each; None: not known.
     """
     import pandas
 
@@ -48,7 +54,7 @@ def build_frame(
     for name in PROVENANCE:
         columns[name] = pandas.Series([_text_or_none(row, name) for row in rows], dtype="str")
     texts = [tuple(_text_or_none(row, name) or "" for name in TEXTS) for row in rows]
-    signs = [_signs(row, task, advice, claims) for row, (task, advice) in zip(rows, texts, strict=True)]
+    signs = [_signs(row, task, advice, claims, kinds or {}) for row, (task, advice) in zip(rows, texts, strict=True)]
     for name in _signs_of_nothing(claims):
         columns[name] = [sign[name] for sign in signs]
     columns |= _against_evaluation(texts, eval_task_texts, near, claims)
@@ -66,7 +72,7 @@ def _text_or_none(row: ReflectionExample, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _signs(row: ReflectionExample, task: str, advice: str, claims: Claims | None) -> dict[str, Any]:
+def _signs(row: ReflectionExample, task: str, advice: str, claims: Claims | None, kinds: Kinds) -> dict[str, Any]:
     """What one row shows by itself."""
     both = f"{task}\n{advice}"
     rest = " ".join(str(getattr(row, name, "")) for name in ("task_id", "part", "origin", "outcome"))
@@ -83,10 +89,10 @@ def _signs(row: ReflectionExample, task: str, advice: str, claims: Claims | None
         "part_fits_label": row.part in PARTS.get(row.label_source, set()),
         "trajectory_named": bool(row.trajectory_id) != (row.label_source == "task-only"),
         "outcome_fits_label": row.label_source != "experience" or row.outcome != "none",
-    } | _claim_signs(advice, claims)
+    } | _claim_signs(advice, task, claims, kinds)
 
 
-def _claim_signs(advice: str, claims: Claims | None) -> dict[str, Any]:
+def _claim_signs(advice: str, task: str, claims: Claims | None, kinds: Kinds) -> dict[str, Any]:
     if claims is None:
         cut = look.word_count(advice) >= 12 and not look.ends_sentence(advice) and "\n" not in advice.strip()
         return {"advice_cut": cut}
@@ -100,6 +106,8 @@ def _claim_signs(advice: str, claims: Claims | None) -> dict[str, Any]:
         "claims": len(said),
         "advice_cut": bool(said) and any(not claims(part) for part in parts),
         "contradictions": sum(n > 1 for n in keys.values()),
+        "other_label": of_another_kind(task, advice, kinds),
+        "advice_answer": look.holds_answer(advice) or label_of(advice) in look.words(task),
     }
 
 
@@ -109,7 +117,7 @@ def _signs_of_nothing(claims: Claims | None) -> list[str]:
         domain="", task_id="", task_text="", reflection="", label_source="self", part="", author="",
         trajectory_id="", outcome="",
     )  # fmt: skip
-    return list(_signs(empty, "", "", claims))
+    return list(_signs(empty, "", "", claims, {}))
 
 
 def build_repeats(

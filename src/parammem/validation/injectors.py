@@ -12,64 +12,43 @@ from collections.abc import Callable
 from typing import Any
 
 from parammem.core import ReflectionExample
+from parammem.validation.languages import LANGUAGES, NAMES, Language
 
 Rows = list[ReflectionExample]
 
-_NOUNS = "prices ages scores weights lengths heights delays counts marks sizes points votes loads fees taxes rents"
-_ADJECTIVES = "daily old new late early small large red blue green local remote north south east west inner outer"
-_PLACES = "shop school farm port bank mill lab clinic depot garden museum library bakery station market office"
-NOUNS, ADJECTIVES, PLACES = _NOUNS.split(), _ADJECTIVES.split(), _PLACES.split()
-BOUNDS = ["keep those up to k", "keep those from k on", "drop those past k", "keep those between j and k"]
-RETURNS = ["return the average rounded", "return the sum", "return the largest", "return how many remain"]
-VALUES = {
-    "limit": ["inside", "outside"],
-    "repeats": ["once", "all"],
-    "empty": ["zero", "none"],
-    "round": ["up", "down"],
-}
 KEY = "0123456789abcdef"
 
 
-def claims(advice: str) -> frozenset[str]:
-    """What the pocket language claims: parts `name value` between semicolons."""
-    found = set()
-    for part in advice.split(";"):
-        pair = part.split()
-        if len(pair) == 2 and pair[1] in VALUES.get(pair[0], []):
-            found.add("=".join(pair))
-    return frozenset(found)
-
-
-def task_text(dice: random.Random) -> str:
-    about = f"{dice.choice(ADJECTIVES)} {dice.choice(NOUNS)} of the {dice.choice(PLACES)}"
-    ends = dice.choice(["handle empty lists", "handle repeats", "handle repeats . handle empty lists"])
-    return f"write f(xs, k) . xs are {about} . {dice.choice(BOUNDS)} . {dice.choice(RETURNS)} . {ends} ."
-
-
-def clean_rows(count: int, seed: int, taken: frozenset[str] = frozenset()) -> Rows:
+def clean_rows(count: int, seed: int, taken: frozenset[str] = frozenset(), domain: str = "code") -> Rows:
     """Pocket-like rows; about every third task has a second row with other advice. No text of `taken` occurs."""
-    dice = random.Random(seed)
+    dice, language = random.Random(seed), LANGUAGES[domain]
     rows: Rows = []
     used = set(taken)
     while len(rows) < count:
-        text = task_text(dice)
+        text = language.question(dice)
         if text in used:
             continue
         used.add(text)
-        advices = {advice_text(dice) for _ in range(dice.choice([1, 1, 2]))}
+        advices = {language.advice(dice, text) for _ in range(dice.choice([1, 1, 2]))}
         for advice in sorted(advices)[: count - len(rows)]:
-            rows.append(row(f"code-{seed}-{len(used)}", text, advice, dice))
+            rows.append(row(f"{domain}-{seed}-{len(used)}", text, advice, dice, domain))
     return rows
 
 
-def advice_text(dice: random.Random) -> str:
-    names = dice.sample(sorted(VALUES), dice.choice([2, 3]))
-    return " ; ".join(f"{name} {dice.choice(VALUES[name])}" for name in names)
+def advised(task_id: str, text: str, rows: Rows, dice: random.Random) -> ReflectionExample:
+    """A row of the domain of these rows, with advice about this question."""
+    domain = rows[0].domain
+    return row(task_id, text, LANGUAGES[domain].advice(dice, text), dice, domain)
 
 
-def row(task_id: str, text: str, advice: str, dice: random.Random) -> ReflectionExample:
+def _first_claim(rows: Rows) -> str:
+    name, values = next(iter(LANGUAGES[rows[0].domain].values.items()))
+    return f"{name} {values[0]}"
+
+
+def row(task_id: str, text: str, advice: str, dice: random.Random, domain: str = "code") -> ReflectionExample:
     return ReflectionExample(
-        domain="code",
+        domain=domain,
         task_id=task_id,
         task_text=text,
         reflection=advice,
@@ -109,19 +88,19 @@ def near_duplicate(rows, evaluation, dice):
 
 def evaluation_leak(rows, evaluation, dice):
     leaked = dice.sample(evaluation, 5)
-    return _append(rows, [row(f"leak-{n}", text, advice_text(dice), dice) for n, text in enumerate(leaked)])
+    return _append(rows, [advised(f"leak-{n}", text, rows, dice) for n, text in enumerate(leaked)])
 
 
 def evaluation_leak_spelt_otherwise(rows, evaluation, dice):
     leaked = [text.title().replace(" . ", ". ") for text in dice.sample(evaluation, 5)]
-    return _append(rows, [row(f"leak-{n}", text, advice_text(dice), dice) for n, text in enumerate(leaked)])
+    return _append(rows, [advised(f"leak-{n}", text, rows, dice) for n, text in enumerate(leaked)])
 
 
 def evaluation_leak_wrapped(rows, evaluation, dice):
     leaked = [
         f"here is the next one , be careful . {text} thank you very much ." for text in dice.sample(evaluation, 5)
     ]
-    return _append(rows, [row(f"leak-{n}", text, advice_text(dice), dice) for n, text in enumerate(leaked)])
+    return _append(rows, [advised(f"leak-{n}", text, rows, dice) for n, text in enumerate(leaked)])
 
 
 def secret_key(rows, evaluation, dice):
@@ -142,11 +121,13 @@ def private_key(rows, evaluation, dice):
 
 
 def wrong_domain(rows, evaluation, dice):
-    return _change(rows, dice, lambda r: {"domain": "math"})
+    return _change(rows, dice, lambda r: {"domain": LANGUAGES[r.domain].other})
 
 
 def advice_of_another_domain(rows, evaluation, dice):
-    return _change(rows, dice, lambda r: {"reflection": "discount off price ; share before tax"})
+    """Of the same kind, where both domains know it."""
+    other = LANGUAGES[LANGUAGES[rows[0].domain].other]
+    return _change(rows, dice, lambda r: {"reflection": other.advice(dice, other.question(dice))})
 
 
 def swapped_fields(rows, evaluation, dice):
@@ -173,7 +154,7 @@ def wrong_script(rows, evaluation, dice):
 
 
 def mojibake(rows, evaluation, dice):
-    return _change(rows, dice, lambda r: {"task_text": r.task_text.replace("xs are", "xs â€“ Ã©tÃ© â€“ are")})
+    return _change(rows, dice, lambda r: {"task_text": r.task_text.replace(" of the ", " â€“ Ã©tÃ© â€“ of the ")})
 
 
 def empty_advice(rows, evaluation, dice):
@@ -185,7 +166,12 @@ def advice_that_says_nothing(rows, evaluation, dice):
 
 
 def contradictory_advice(rows, evaluation, dice):
-    return _change(rows, dice, lambda r: {"reflection": "limit inside ; limit outside ; empty zero"})
+    language = LANGUAGES[rows[0].domain]
+    return _change(rows, dice, lambda r: {"reflection": f"{r.reflection} ; {_opposite(language, r.reflection)}"})
+
+
+def _opposite(language: Language, advice: str) -> str:
+    return language.flipped(advice).rpartition(" ; ")[2]
 
 
 def code_in_advice(rows, evaluation, dice):
@@ -193,15 +179,60 @@ def code_in_advice(rows, evaluation, dice):
 
 
 def program_in_advice(rows, evaluation, dice):
-    return _change(rows, dice, lambda r: {"reflection": "limit inside ; def f ( xs , k ) : return k"})
+    return _change(rows, dice, lambda r: {"reflection": f"{_first_claim(rows)} ; def f ( xs , k ) : return k"})
 
 
 def fence_in_advice(rows, evaluation, dice):
     return _change(rows, dice, lambda r: {"reflection": r.reflection + "\n```python"})
 
 
+def answer_given_away(rows, evaluation, dice):
+    """The answer itself, or the beginning of a program, behind good advice."""
+    answer = LANGUAGES[rows[0].domain].answers[0]
+    return _change(rows, dice, lambda r: {"reflection": f"{r.reflection} ; {answer}"})
+
+
+def answer_in_few_words(rows, evaluation, dice):
+    """Only what is to be answered; in QA a name of the passage in the place of the kind."""
+    answer = LANGUAGES[rows[0].domain].answers[1]
+    named = {
+        n: next(word for word in r.task_text.split() if word in NAMES) for n, r in enumerate(rows) if r.domain == "qa"
+    }
+    places = set(dice.sample(range(len(rows)), 5))
+    said = {n: r.reflection.partition(" ; ")[2] for n, r in enumerate(rows)}
+    return [
+        r.model_copy(update={"reflection": f"{named[n]} ; {said[n]}" if n in named else f"{r.reflection} ; {answer}"})
+        if n in places
+        else r
+        for n, r in enumerate(rows)
+    ], places
+
+
+def labels_exchanged(rows, evaluation, dice):
+    """Rows of different kinds have each other's advice."""
+    language, order = LANGUAGES[rows[0].domain], list(range(len(rows)))
+    dice.shuffle(order)
+    changed, places, kinds = list(rows), set(), {n: language.kind(r.task_text) for n, r in enumerate(rows)}
+    for one in order:
+        other = next((n for n in order if kinds[n] != kinds[one] and n not in places), None)
+        if one in places or other is None or len(places) >= 6:
+            continue
+        places |= {one, other}
+        for n, m in ((one, other), (other, one)):
+            changed[n] = rows[n].model_copy(update={"reflection": rows[m].reflection})
+    return changed, places
+
+
+def labels_flipped(rows, evaluation, dice):
+    """Every claim says the opposite; the kind is the right one, and nothing else is wrong."""
+    language = LANGUAGES[rows[0].domain]
+    return _change(rows, dice, lambda r: {"reflection": language.flipped(r.reflection)})
+
+
 def task_copied_into_advice(rows, evaluation, dice):
-    return _change(rows, dice, lambda r: {"reflection": "limit inside ; " + " ".join(r.task_text.split()[4:14])})
+    return _change(
+        rows, dice, lambda r: {"reflection": f"{_first_claim(rows)} ; " + " ".join(r.task_text.split()[4:14])}
+    )
 
 
 def stray_tokens(rows, evaluation, dice):
@@ -247,32 +278,43 @@ def field_of_wrong_type(rows, evaluation, dice):
 
 
 def task_id_taken(rows, evaluation, dice):
-    return _append(
-        rows, [row(rows[n].task_id, rows[n].task_text + " do hurry .", advice_text(dice), dice) for n in range(5)]
-    )
+    return _append(rows, [advised(rows[n].task_id, rows[n].task_text + " do hurry .", rows, dice) for n in range(5)])
 
 
 def batch_of_another_labeller(rows, evaluation, dice):
     """A batch in which every advice names one thing, where two or three were usual."""
-    return _append(rows, _batch(dice, "a1", task_text, lambda: " ; ".join(advice_text(dice).split(" ; ")[:1])))
+    language = LANGUAGES[rows[0].domain]
+
+    def advise(text: str) -> str:
+        return " ; ".join(language.advice(dice, text).split(" ; ")[:2])
+
+    return _append(rows, _batch(rows, dice, "a1", language.question, advise))
 
 
 def batch_of_longer_questions(rows, evaluation, dice):
-    """A batch of a client that asks three things at once."""
-    return _append(
-        rows, _batch(dice, "b2", lambda d: " ".join(task_text(d) for _ in range(3)), lambda: advice_text(dice))
-    )
+    """A batch of a client that asks three things at once, all about one kind."""
+    language = LANGUAGES[rows[0].domain]
+
+    def ask(dice: random.Random) -> str:
+        noun = dice.choice(language.kinds[dice.choice(sorted(language.kinds))])
+        return " ".join(language.ask(dice, noun) for _ in range(3))
+
+    return _append(rows, _batch(rows, dice, "b2", ask, lambda text: language.advice(dice, text)))
 
 
-def _batch(dice: random.Random, name: str, ask: Callable[[random.Random], str], advise: Callable[[], str]) -> Rows:
-    fresh = random.Random(f"{name} {dice.random()}")  # questions that no other row has
-    texts = [ask(fresh).replace("write f", f"write {name}{number}") for number in range(40)]
-    made = [row(f"{name}-{number}", text, advise(), dice) for number, text in enumerate(texts)]
+def _batch(
+    rows: Rows, dice: random.Random, name: str, ask: Callable[[random.Random], str], advise: Callable[[str], str]
+) -> Rows:
+    fresh = random.Random(f"{name} {dice.random()}")
+    # Questions that no other row has, and no evaluation task.
+    texts = [f"case {name}{n} . {ask(fresh)}".replace(" of the ", " of the very ") for n in range(40)]
+    domain = rows[0].domain
+    made = [row(f"{name}-{number}", text, advise(text), dice, domain) for number, text in enumerate(texts)]
     return [one.model_copy(update={"origin": name * 32}) for one in made]
 
 
 def overlong_advice(rows, evaluation, dice):
-    return _change(rows, dice, lambda r: {"reflection": " ; ".join(["limit inside ; repeats once ; empty zero"] * 4)})
+    return _change(rows, dice, lambda r: {"reflection": " ; ".join([r.reflection.partition(" ; ")[2]] * 6)})
 
 
 def overlong_task(rows, evaluation, dice):
@@ -290,22 +332,20 @@ ROW_INJECTORS: dict[str, Any] = {
 
 def advice_collapses(rows: Rows) -> Rows:
     """Nearly every row says the same."""
-    return [
-        r if n % 10 == 0 else r.model_copy(update={"reflection": "limit inside ; empty zero"})
-        for n, r in enumerate(rows)
-    ]
+    return [r if n % 10 == 0 else r.model_copy(update={"reflection": _first_claim(rows)}) for n, r in enumerate(rows)]
 
 
 def one_task_takes_over(rows: Rows) -> Rows:
     """Most rows are about one task."""
-    dice = random.Random(3)
-    first = rows[0]
-    names = sorted(VALUES)
+    dice, first = random.Random(3), rows[0]
+    values = LANGUAGES[first.domain].values
     advices = {
-        " ; ".join(f"{name} {dice.choice(VALUES[name])}" for name in dice.sample(names, dice.choice([2, 3, 4])))
+        " ; ".join(
+            f"{name} {dice.choice(values[name])}" for name in dice.sample(sorted(values), dice.choice([2, 3, 4]))
+        )
         for _ in range(2000)
     }
-    return [*rows[:40], *[row(first.task_id, first.task_text, advice, dice) for advice in sorted(advices)]]
+    return [*rows[:40], *(row(first.task_id, first.task_text, one, dice, first.domain) for one in sorted(advices))]
 
 
 def half_the_source_is_broken(rows: Rows) -> Rows:

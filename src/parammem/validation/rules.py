@@ -166,6 +166,8 @@ def _shift(limit: float) -> str:
 def _claims() -> list[Rule]:
     return [
         _between("claims_nothing", "claims", 1, None, "advice says something that can be followed"),
+        _never("other_label", "other_label", "advice about another kind of question was written for another row"),
+        _never("answer", "advice_answer", "advice that says what to answer is no advice"),
         _between("contradiction", "contradictions", None, 0, "advice does not say two things of one convention"),
     ]
 
@@ -192,4 +194,4 @@ _SIGNALS = (
     "copied_words", "part_fits_label", "trajectory_named", "outcome_fits_label", "advice_cut",
     "evaluation_task", "evaluation_near", "task_cut",
 )  # fmt: skip
-_CLAIM_SIGNALS = ("claims", "contradictions")
+_CLAIM_SIGNALS = ("claims", "contradictions", "other_label", "advice_answer")

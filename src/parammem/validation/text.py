@@ -68,6 +68,11 @@ def holds_code(text: str, plain: bool) -> bool:
     return found >= (1 if plain else _PROSE_WEAK_LIMIT)
 
 
+def holds_answer(text: str) -> bool:
+    """True if a line or clause is one of a solution in the pocket language, and no advice."""
+    return any(words(part)[:1] in (["answer"], ["plan"], ["hop"]) for part in clauses(text))
+
+
 def holds_stray_tokens(text: str) -> bool:
     """True if special tokens of a tokenizer or chat template are left in the text."""
     return _STRAY.search(text) is not None

@@ -11,6 +11,7 @@ from parammem.config import ValidateParams
 from parammem.core import ReflectionExample
 from parammem.errors import ValidationFailed
 from parammem.validation.frame import advice_key, build_frame, build_repeats
+from parammem.validation.labels import Kinds
 from parammem.validation.records import Quarantined, RuleResult, Verdict, digest_of_rows
 from parammem.validation.rules import COLLAPSE_FROM, suite_digest, suite_rules
 from parammem.validation.suite import Finding, SuiteRunner
@@ -26,6 +27,7 @@ def validate_rows(
     domain: str,
     claims: Callable[[str], frozenset[str]] | None,
     docs: Path | None = None,
+    kinds: Kinds | None = None,
 ) -> Verdict:
     """Apply the suite: row rules quarantine rows, table rules pass or fail the whole.
 
@@ -35,6 +37,7 @@ def validate_rows(
         params: bounds.
         domain: the domain that every row must belong to.
         claims: `Domain.hypotheses`; None where advice is free prose, then the rules about claims are left out.
+        kinds: what advice may name first, each with its nouns; None: whose label a row has is not looked at.
         docs: a folder for Great Expectations' Data Docs and for `summary.html`, which opens offline.
 
     Returns:
@@ -46,7 +49,7 @@ def validate_rows(
     rules = suite_rules(params, domain, claims is not None)
     by_stage = {stage: [rule for rule in rules if rule.stage == stage] for stage in ("rows", "repeats", "totals")}
     runner = SuiteRunner(docs)
-    frame = build_frame(rows, eval_task_texts, params.near_duplicate, claims)
+    frame = build_frame(rows, eval_task_texts, params.near_duplicate, claims, kinds)
     findings = runner.run(f"{domain}-rows", frame, by_stage["rows"])
     sound = _others(len(rows), _quarantine(rows, findings))
     repeats = build_repeats(rows, sound, params.near_duplicate, params.max_shift)
