@@ -149,3 +149,12 @@ def test_the_line_of_a_syntax_error_is_the_candidate_s():
 def test_future_imports_in_words_alone_change_nothing():
     source = "# from __future__ import annotations\nprint('from __future__ import division')\n"
     assert source_of({"entry": "", "imports": True}, source)[0].endswith(source)
+
+
+def test_an_answer_too_long_to_be_written_has_failed_and_harms_no_neighbour():
+    task = Task(task_id="t", domain="code", text="?")
+    checks = [{"name": "a", "call": "f(1)", "expected": "2"}]
+    key = AnswerKey(task_id="t", domain="code", hidden={"entry": "f", "checks": checks}, gold="")
+    sources = ("def f(x): return 10**5000", "def f(x): return 2")
+    found = RealCodeDomain().score([(task, key, source) for source in sources])
+    assert [getattr(score, "passed", score) for score in found] == [False, True]
