@@ -249,7 +249,8 @@ class Machines:
         """Without a word to anybody, as when the power fails."""
         second = max(self._raylets(), key=lambda one: one.create_time())
         for one in [second, *second.children(recursive=True)]:
-            one.kill()
+            with suppress(psutil.NoSuchProcess):  # it may have died with its raylet
+                one.kill()
 
     def _mine(self) -> set[psutil.Process]:
         """Ray's processes have the folder among their arguments; workers are children of such a process."""
