@@ -73,7 +73,7 @@ def test_a_value_that_cannot_be_written_down_does_not_spoil_the_verdict(value: s
     assert verdict.line().encode()
 
 
-def slow(tests: str, limits: Limits) -> None:
+def assert_fails_alone(tests: str, limits: Limits) -> None:
     """These tests of a hundred thousand numbers whose hashes collide fail alone, and the next are run."""
     source = "def f(): return [i * (2**61 - 1) for i in range(100_000)]"
     with Pool(1) as own:
@@ -89,12 +89,12 @@ def slow(tests: str, limits: Limits) -> None:
 
 @pytest.mark.integration
 def test_tests_that_compute_for_ever_fail_alone():
-    slow("assert set(f()) == {4}", Limits(cpu_seconds=0.1))
+    assert_fails_alone("assert set(f()) == {4}", Limits(cpu_seconds=0.1))
 
 
 def test_tests_that_block_for_ever_fail_alone(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pool, "_GRACE", 3)
-    slow("f()\nimport time\ntime.sleep(1000)", Limits(wall_seconds=0.1))
+    assert_fails_alone("f()\nimport time\ntime.sleep(1000)", Limits(wall_seconds=0.1))
 
 
 def test_helpers_of_the_prompt_are_known_to_the_tests():

@@ -107,7 +107,9 @@ def test_a_version_that_is_not_there_is_told_from_a_server_that_is_not_there(tmp
 
 
 def test_an_alias_is_gone_already_where_no_artifact_ever_was(tmp_path):
-    server.WandbServer(Api(), "team/parammem", tmp_path).set_aliases("reflector-code", "", (), ("champion",))
+    api = Api()
+    server.WandbServer(api, "team/parammem", tmp_path).set_aliases("reflector-code", "", (), ("champion",))
+    assert api.asked == [], "there is no version whose alias could be taken away"
 
 
 class Run(tracking.NullTracker):

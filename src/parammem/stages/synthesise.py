@@ -38,7 +38,8 @@ def run(params: Params, domain: str, count: int, out: Path, root: Path = Path(".
         raise ConfigError(f"domain {domain!r} has no prompt for new problems; code has")
     given = [item.task for source in sources for item in draw_source(source, root / BENCHMARKS, p.seed)]
     teacher = Engines(params, root).open(params.collect.teacher)
-    texts = synthesised(teacher, judge, given, count, params.agent.reflector_temperature, params.engine.max_new_tokens)
+    agent, most = params.agent, params.engine.max_new_tokens
+    texts = synthesised(teacher, judge, given, count, agent.reflector_temperature, most, agent.max_failed_share)
     rows = [{"problem_id": digest_of(text)[:12], "question": text, "author": teacher.digest} for text in texts]
     write_text(root / BENCHMARKS / out, "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
     return len(rows)
