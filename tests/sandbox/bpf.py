@@ -28,6 +28,8 @@ def verdict(code: bytes, arch: int, number: int, args: tuple[int, ...] = ()) -> 
             (accumulator,) = struct.unpack_from("=I", data, k)
         elif operation == 0x54:  # AND K
             accumulator &= k
+        elif operation == 0x07:  # TAX: a second register, which no operation here reads
+            pass
         elif operation == 0x05:  # JA
             at += k
         else:

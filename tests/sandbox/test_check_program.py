@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from parammem.errors import DataError, RecordError
-from parammem.sandbox import Check, Limits, Pool, advise_program, check_many, check_program, pool
+from parammem.sandbox import Check, Limits, Pool, advise_program, asks, check_many, check_program
 from parammem.sandbox.problems import Problem, read_problems
 
 LIMITS = Limits(wall_seconds=10, cpu_seconds=10)
@@ -93,8 +93,20 @@ def test_tests_that_compute_for_ever_fail_alone():
 
 
 def test_tests_that_block_for_ever_fail_alone(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pool, "_GRACE", 3)
+    monkeypatch.setattr(asks, "_GRACE", 3)
     assert_fails_alone("f()\nimport time\ntime.sleep(1000)", Limits(wall_seconds=0.1))
+
+
+def test_every_candidate_meets_the_same_random_numbers():
+    """Tests that draw numbers pass or fail alike, whatever ran before them in this worker."""
+    tests = "import random\nfor _ in range(3):\n    n = random.randint(0, 10**9)\n    assert f(n) == 2 * n, n"
+    with Pool(1) as pool:
+        wrong = Check(source="def f(n): return n", entry="f", tests=tests)
+        right = Check(source="def f(n): return 2 * n", entry="f", tests=tests)
+        first, passed, again = pool.check([wrong, right, wrong])
+    assert passed.passed
+    assert not first.passed
+    assert first.detail == again.detail
 
 
 def test_helpers_of_the_prompt_are_known_to_the_tests():

@@ -250,11 +250,11 @@ def deadly(monkeypatch: pytest.MonkeyPatch, mark: bytes) -> None:
     """A worker dies of every job with this mark."""
     ask = Worker.ask
 
-    def die(self: Worker, job: bytes, seconds: float) -> object:
-        if mark in job:
+    def die(self: Worker, jobs: list[bytes], seconds: float) -> object:
+        if any(mark in job for job in jobs):
             os.kill(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        return ask(self, job, seconds)
+        return ask(self, jobs, seconds)
 
     monkeypatch.setattr(Worker, "ask", die)
 
@@ -268,6 +268,28 @@ def test_a_job_that_takes_its_worker_along_twice_harms_no_other(workers: int, mo
     assert (before[0].value, after[0].value) == (3, 3)
     assert [outcome.kind for outcome in outcomes] == ["crash", "crash"]
     assert "died twice" in outcomes[0].error
+
+
+def test_runs_that_go_to_a_worker_together_are_each_answered(monkeypatch: pytest.MonkeyPatch):
+    """Several at once, in order; when the worker dies of one, the others are run all the same."""
+    sizes: list[int] = []
+    ask = Worker.ask
+
+    def count(self: Worker, jobs: list[bytes], seconds: float) -> list[object]:
+        sizes.append(len(jobs))
+        return ask(self, jobs, seconds)
+
+    monkeypatch.setattr(Worker, "ask", count)
+    with Pool(2) as pool:
+        assert [outcomes[0].value for outcomes in pool.run([of(n) for n in range(50)])] == list(range(50))
+    assert sum(sizes) == 50
+    assert max(sizes) == 4
+    deadly(monkeypatch, b"deadly")
+    bad = Job(source="def f(): 'deadly'", entry="f", calls=[Call()])
+    with Pool(2) as pool:
+        outcomes = pool.run([bad if n % 17 == 3 else of(n) for n in range(50)])
+    assert [outcome[0].kind for outcome in outcomes] == ["crash" if n % 17 == 3 else "value" for n in range(50)]
+    assert [n for n in range(50) if n % 17 != 3 and outcomes[n][0].value != n] == []
 
 
 def test_tests_that_end_their_worker_fail_alone():

@@ -9,28 +9,37 @@ import queue
 import signal
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from parammem.errors import SandboxError
-from parammem.sandbox.inner import wire
+from parammem.sandbox import asks
+from parammem.sandbox.asks import EASY, Ask, Lost
 from parammem.sandbox.member import START_SECONDS, Died, Late, Worker
-from parammem.sandbox.records import Call, Check, Job, Kind, Level, Limits, Outcome, Verdict
+from parammem.sandbox.records import Check, Job, Level, Limits, Outcome, Verdict
 
-_PATIENCE = 10
-_GRACE = 30.0
-"""Seconds on top of all that the limits of a run can come to, before its worker is taken to hang."""
+_BUNCH = 4
+"""So many runs go to a worker at once at most. Who interrupts a call waits for those that were begun."""
 _OVERRAN = {-signal.SIGXCPU, 128 + signal.SIGXCPU}
 """How a worker ends whose tests used up their CPU time; a wrapper may report it in the second way."""
 
 
-class _Lost(Exception):
-    """One run could not be carried out, though others can. Its text says why."""
+class _Held:
+    """A place in the pool that is taken, with its worker, if there is one."""
 
-    def __init__(self, kind: Kind, why: str) -> None:
-        super().__init__(why)
-        self.outcome = Outcome(kind=kind, error=why)
+    def __init__(self, pool: Pool, found: Worker | None) -> None:
+        self._pool, self.found = pool, found
+
+    def worker(self) -> Worker:
+        self.found = self.found or self._pool._start()
+        return self.found
+
+    def drop(self) -> None:
+        found, self.found = self.found, None
+        if found is not None:
+            self._pool._drop(found)
 
 
 class Pool:
@@ -66,12 +75,13 @@ class Pool:
             SandboxError: the level cannot be had here, or workers die whatever they are given.
         """
         limits = limits or Limits()
-        return self._spread(lambda job: self._run(job, limits), jobs)
+        outcomes = iter(self._spread([asks.of_job(job, limits) for job in jobs if job.calls]))
+        return [next(outcomes) if job.calls else [] for job in jobs]
 
     def check(self, checks: Sequence[Check], limits: Limits | None = None) -> list[Verdict]:
         """The verdict of each test program, in order. Raises as `run` does."""
         limits = limits or Limits()
-        return self._spread(lambda check: self._check(check, limits), checks)
+        return self._spread([asks.of_check(check, limits) for check in checks])
 
     def layers(self) -> dict[str, Any]:
         """What a worker says it could set up: namespaces, hidden folders, Landlock version, user of its children."""
@@ -86,83 +96,83 @@ class Pool:
         """Process ids of the workers that are running."""
         return [worker.process.pid for worker in self._all]
 
-    def _spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        """Each worker's thread takes the next item when it is done with one; the first error ends all."""
-        if len(items) == 1 or self.workers == 1:
-            return [work(item) for item in items]
-        results: list[Any] = [None] * len(items)
-        places = iter(range(len(items)))  # next() on it is atomic
+    def _spread(self, wanted: Sequence[Ask]) -> list[Any]:
+        """What each came to. Each worker's thread takes the next few when it is done with some; the first error ends
+        all."""
+        found: list[Any] = [None] * len(wanted)
+        begun, choosing = 0, threading.Lock()
 
         def take() -> None:
+            nonlocal begun
             try:
-                for place in places:
-                    results[place] = work(items[place])
+                while begun < len(wanted):
+                    with choosing:  # fewer at a time towards the end, so that all end together
+                        start = begun
+                        begun += min(_BUNCH, max(1, (len(wanted) - start) // (4 * self.workers)))
+                        some = wanted[start:begun]
+                    answers = self._some(some)
+                    found[start : start + len(some)] = [
+                        ask.read(answer) for ask, answer in zip(some, answers, strict=True)
+                    ]
             except BaseException:
-                for _ in places:
-                    continue
+                begun = len(wanted)
                 raise
 
+        if self.workers == 1 or len(wanted) < 2:
+            take()
+            return found
         with ThreadPoolExecutor(self.workers) as threads:
             try:
-                for done in [threads.submit(take) for _ in range(min(self.workers, len(items)))]:
+                for done in [threads.submit(take) for _ in range(min(self.workers, len(wanted)))]:
                     done.result()
             finally:  # interrupted here: what runs is waited for, nothing more is begun
-                for _ in places:
-                    continue
-        return results
+                begun = len(wanted)
+        return found
 
-    def _run(self, job: Job, limits: Limits) -> list[Outcome]:
-        if not job.calls:
-            return []
-        message = _message(job, limits)
-        inputs = len(job.calls) if any(call.stdin is not None for call in job.calls) else 1
-        try:
-            rows = self._ask(message, (limits.wall_seconds * _PATIENCE + _GRACE) * inputs)
-        except _Lost as lost:
-            return [lost.outcome for _ in job.calls]
-        return [_outcome(row, limits) for row in rows]
-
-    def _check(self, check: Check, limits: Limits) -> Verdict:
-        message = wire.pack({"mode": "check", **vars(check), "limits": vars(limits)})
-        try:
-            answer = self._ask(message, limits.wall_seconds * _PATIENCE + _GRACE, tests=True)
-        except _Lost as lost:
-            return Verdict(passed=False, detail=str(lost), outcome=lost.outcome)
-        outcome = None if answer["row"] is None else _outcome([*answer["row"], answer["cpu"]], limits)
-        detail = answer["detail"] or ("" if answer["passed"] or outcome is None else outcome.error)
-        return Verdict(passed=answer["passed"], detail=detail, outcome=outcome, cpu_seconds=answer["cpu"])
-
-    def _ask(self, message: bytes, seconds: float, tests: bool = False) -> Any:
-        """One exchange with some idle worker; a worker that dies is replaced and the run tried once more, but not if
-        it died of tests that took too long. Raises _Lost."""
-        worker = self._idle.get()
-        try:
-            for _ in range(2):
-                worker = worker or self._start()
+    def _some(self, some: Sequence[Ask]) -> list[Any]:
+        """Their answers, in one exchange: this process wakes up once for all of them. If the worker dies of one, each
+        is tried by itself."""
+        if len(some) > 1:
+            with self._worker() as held:
                 try:
-                    return worker.ask(message, seconds)
+                    return held.worker().ask([ask.message for ask in some], sum(ask.seconds for ask in some))
+                except Died:
+                    held.drop()
+        return [self._one(ask) for ask in some]
+
+    def _one(self, ask: Ask) -> Any:
+        """One exchange with some idle worker; a worker that dies is replaced and the run tried once more, but not if
+        it died of tests that took too long. Gives a Lost when it could not be carried out."""
+        with self._worker() as held:
+            for _ in range(2):
+                worker = held.worker()
+                try:
+                    return worker.ask([ask.message], ask.seconds)[0]
                 except Died as death:
-                    self._drop(worker)
-                    overran = isinstance(death, Late) or worker.process.returncode in _OVERRAN
-                    worker = None
-                    if tests and overran:
-                        raise _Lost("timeout", "the tests took too long over what it returned") from None
-            worker = self._start()
+                    held.drop()
+                    if ask.tests and (isinstance(death, Late) or worker.process.returncode in _OVERRAN):
+                        return Lost("timeout", "the tests took too long over what it returned")
             try:
-                worker.ask(_EASY, START_SECONDS)
+                held.worker().ask([EASY.message], START_SECONDS)
             except Died:
                 raise SandboxError(
                     "sandbox workers die whatever they are given; run `parammem sandbox doctor`, and see that the "
                     "machine has memory to spare"
                 ) from None
-            raise _Lost("crash", "the sandbox worker died twice on this program; others run")
+            return Lost("crash", "the sandbox worker died twice on this program; others run")
+
+    @contextmanager
+    def _worker(self) -> Iterator[_Held]:
+        """An idle worker, or a place for one, for the time of an exchange."""
+        held = _Held(self, self._idle.get())
+        try:
+            yield held
         finally:
-            spoilt = worker is not None and worker.owes  # interrupted: the answer would be taken for the next one's
             try:
-                if worker is not None and spoilt:
-                    self._drop(worker)
+                if held.found is not None and held.found.owes:  # its answer would be taken for the next one's
+                    held.drop()
             finally:
-                self._idle.put(None if spoilt else worker)
+                self._idle.put(held.found)
 
     def _start(self) -> Worker:
         home = self._home()
@@ -216,55 +226,6 @@ class Pool:
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
-
-def _message(job: Job, limits: Limits) -> bytes:
-    stdin = any(call.stdin is not None for call in job.calls)
-    if not stdin and not job.entry:
-        raise SandboxError("a job with function calls needs `entry`; give the function's name, or stdin to each call")
-    try:
-        calls = [wire.pack((job.entry, tuple(call.args), call.kwargs)) for call in job.calls]
-    except wire.WireError as error:
-        raise SandboxError(f"an argument cannot be sent to the program: {error}; use plain builtin values") from None
-    return wire.pack(
-        {
-            "mode": "program" if stdin else "calls",
-            "source": job.source,
-            "entry": job.entry or "",
-            "calls": calls,
-            "inputs": [call.stdin or "" for call in job.calls],
-            "limits": vars(limits),
-        }
-    )
-
-
-def _outcome(row: list[Any], limits: Limits) -> Outcome:
-    kind, body, printed, error, cpu = row
-    stdout = printed.decode("utf-8", "replace")
-    if kind == "refused":
-        raise SandboxError(f"a child could not be locked down: {error}; run `parammem sandbox doctor`")
-    value = None
-    if kind == "value":
-        try:
-            value = wire.decode(body)
-        except wire.WireError as why:
-            kind, error = "undecodable", f"it returned {why}"
-    return Outcome(kind=kind, value=value, stdout=stdout, error=error or _words(kind, limits), cpu_seconds=cpu)
-
-
-def _words(kind: str, limits: Limits) -> str:
-    """A limit's outcome in words a model can use."""
-    return {
-        "timeout": f"it did not finish within {limits.wall_seconds:g} seconds",
-        "cpu": f"it used more than {limits.cpu_seconds:g} seconds of CPU time; it may loop for ever or be too slow",
-        "memory": f"it used more than {limits.memory_mb} MB of memory",
-        "output": f"it printed more than {limits.output_bytes} bytes",
-        "files": f"it wrote more than {limits.file_bytes} bytes to files",
-        "threads": f"it started more than {limits.threads} threads",
-    }.get(kind, "")
-
-
-_EASY = _message(Job(source="def f(): pass", entry="f", calls=[Call()]), Limits())
-"""A run that no sound worker dies of."""
 
 _shared: dict[tuple[int, int, Level], Pool] = {}
 _lock = threading.Lock()

@@ -34,15 +34,16 @@ def refused(error: BaseException) -> bytes:
     return wire.frame(body)
 
 
-def live(link: int, given: list[int], unwanted: int, steps: list[Step], seal: Seal | None, folder: str) -> None:
+def live(link: int, given: list[int], unwanted: list[int], steps: list[Step], seal: Seal | None, folder: str) -> None:
     """All of a child's life, right after the fork. Never returns.
 
     link: its end of the channel; given: what is the worker's, its end of the channel, what is printed, and for a
-    program what is read; unwanted: a descriptor to close; folder: its scratch folder, or "".
+    program what is read; unwanted: descriptors to close; folder: its scratch folder, or "".
     """
     code = 1
     try:
-        close(unwanted)
+        for descriptor in unwanted:
+            close(descriptor)
         close(given[0])
         dup2(given[1], 1)
         close(given[1])
@@ -231,18 +232,26 @@ def _exactly(link: int, size: int) -> bytes:
     return b"".join(parts)
 
 
+def sample(steps: list[Step], seal: Seal | None) -> None:
+    """What a child does with a short program: locks itself down and serves a run."""
+    ours, theirs = _socket.socketpair()
+    ours.sendall(_SAMPLE)
+    lock_down(steps, seal)
+    serve(theirs.detach())
+    ours.close()
+
+
+_PROGRAM = "from typing import List\ndef f(x: List[int]) -> list:\n    'A list.'\n    return [i for i in x]\n"
+_CALL = wire.pack(("f", ([1, "a", 0.5, None, (True, {})],), {}))
+_SAMPLE = wire.frame(dumps((_PROGRAM, "f", False), 2)) + wire.frame(dumps(([_CALL, _CALL], True), 2))
+
+
 def rehearse() -> None:
     """A run in this process: what an interpreter sets up at first use (a hundred types at the first `compile`) is
     there before the fork."""
-    source = "from typing import List\ndef f(x: List[int]) -> list:\n    'A list.'\n    return [i for i in x]\n"
-    call = wire.pack(("f", ([1, "a", 0.5, None, (True, {})],), {}))
-    run = wire.frame(dumps((source, "f", False), 2)) + wire.frame(dumps(([call, call], True), 2))
     _prepare()
     for _ in range(20):  # so often, that the interpreter has adapted the code by then
-        ours, theirs = _socket.socketpair()
-        ours.sendall(run)
-        serve(theirs.detach())
-        ours.close()
+        sample([], None)
         _said(ValueError("no"))
         try:
             lock_down([(int, (), "nothing")] * 5, (memoryview(bytearray(8)).cast("I"), [0, 1], int, (1,)))

@@ -46,10 +46,14 @@ class Conversation:
         if text is not None:
             _fill(read[0], text)
         self.link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, link)
-        self.buffer = bytearray()
+        self.data: bytes | bytearray = b""
+        self.at = 0
+        """How much of the data is read."""
         self.poller = select.poll()
         self.poller.register(link, select.POLLIN)
         self.poller.register(line.jobs, 0)  # tells only of its hanging up
+        self.hanging = select.poll()
+        self.hanging.register(link, 0)
 
     def __enter__(self) -> Conversation:
         return self
@@ -93,22 +97,25 @@ class Conversation:
 
     def _receive(self) -> bytes | None:
         """The next frame; bytes that came after it wait for the next call."""
-        want = 4
-        while len(self.buffer) < want or want == 4:
-            if len(self.buffer) >= 4:
-                want = 4 + wire.frame_size(bytes(self.buffer[:4]))
-                if want > self.limits["value_bytes"] + 1024:
+        while True:
+            data, at = self.data, self.at
+            if len(data) >= at + 4:
+                end = at + 4 + int.from_bytes(data[at : at + 4], "big")
+                if end - at > self.limits["value_bytes"] + 1024:
                     return b"X" + bytes(8) + b"it returned more than it may"
-                if len(self.buffer) >= want:
-                    break
+                if len(data) >= end:
+                    self.at = end
+                    return bytes(data[at + 4 : end])
             part = self._part(1 << 16)
             if not part:
                 self.hung_up = True
                 return None
-            self.buffer += part
-        frame = bytes(self.buffer[4:want])
-        del self.buffer[:want]
-        return frame
+            if at < len(data):  # a frame in pieces
+                data = data if isinstance(data, bytearray) else bytearray(data)
+                del data[:at]
+                data += part
+                part = data
+            self.data, self.at = part, 0
 
     def _part(self, size: int) -> bytes:
         """Some bytes of the child. Ends this worker if the main process is gone or the zygote hangs."""
@@ -160,10 +167,7 @@ class Conversation:
     def _hangs_up(self, wait: int = 0) -> bool:
         """Whether the child closes its channel in so many milliseconds, though there may be answers left to read."""
         if not self.hung_up:
-            link = self.link.fileno()
-            self.poller.modify(link, 0)
-            self.hung_up = any(fd == link for fd, _ in self.poller.poll(wait))
-            self.poller.modify(link, select.POLLIN)
+            self.hung_up = bool(self.hanging.poll(wait))
         return self.hung_up
 
     @property

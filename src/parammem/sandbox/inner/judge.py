@@ -11,6 +11,7 @@ import builtins
 import dis
 import functools
 import importlib
+import random
 import sys
 import types
 from collections import deque
@@ -154,6 +155,8 @@ class _Tests(NamedTuple):
     """Whether it makes no others."""
     names: frozenset[str]
     """The global names that it looks up, less builtins and the candidate's."""
+    chance: bool
+    """Whether it may draw random numbers."""
 
 
 @functools.lru_cache(maxsize=256)  # many candidates are tried on one problem
@@ -164,7 +167,7 @@ def _prepared(tests: str, preamble: str, entry: str) -> _Tests:
     known = {entry, "candidate", *vars(builtins)}
     # The cheap look first: disassembling costs more than most tests.
     names = _names(code) - known if _all_names(code) - known - _defined(tree) else set()
-    return _Tests(before, code, *foresight.calls(tree, entry), frozenset(names))
+    return _Tests(before, code, *foresight.calls(tree, entry), frozenset(names), "random" in preamble + tests)
 
 
 def _defined(tree: ast.Module) -> set[str]:
@@ -187,6 +190,8 @@ def _all_names(code: types.CodeType) -> set[str]:
 def _run_tests(candidate: _Candidate, job: dict[str, Any], tests: _Tests) -> str:
     """Empty when they pass, else why not."""
     space: dict[str, Any] = {"__name__": "tests"}
+    if tests.chance:
+        random.seed(0)  # every candidate meets the same numbers: verdicts repeat
     try:
         exec(tests.preamble, space)
         space[job["entry"]] = space["candidate"] = candidate

@@ -97,6 +97,8 @@ def decode(data: bytes | memoryview, deadline: float | None = None) -> Any:
     Raises:
         WireError: these bytes are not exactly one value, or decoding them took too long or too much.
     """
+    if len(data) == 1 and data[0] in _CONSTANTS:
+        return _CONSTANTS[data[0]]
     reader = _Reader(bytes(data), time.monotonic() + 2.0 if deadline is None else deadline)
     try:
         value = reader.take(0)
@@ -147,7 +149,12 @@ class _Reader:
         return chunk
 
     def _body(self) -> bytes:
-        return self._chunk(_LENGTH.unpack(self._chunk(4))[0])
+        start = self.at + 4
+        end = start + int.from_bytes(self.data[self.at : start], "big")
+        if end > len(self.data):  # so it is, too, where less than a length is left
+            raise WireError("a value that ends too early")
+        self.at = end
+        return self.data[start:end]
 
     def _container(self, tag: int, depth: int) -> Any:
         count = _LENGTH.unpack(self._chunk(4))[0]

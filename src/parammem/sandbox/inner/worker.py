@@ -20,16 +20,14 @@ def main(control: _socket.socket) -> None:
     """Serve jobs until stdin ends. `control`: the channel to the zygote."""
     jobs, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     zygote.silence()  # a test that prints must not write into the pipe
-    _answer(answers, control.recv(65536) or wire.encode({"ready": False, "why": "the zygote died at once"}))
+    hello = control.recv(65536) or marshal.dumps({"ready": False, "why": "the zygote died at once"}, 2)
+    answers.write(wire.frame(hello))
+    answers.flush()
     line = Line(control, jobs.fileno())
     while header := jobs.read(4):
-        job = marshal.loads(jobs.read(wire.frame_size(header)))
-        _answer(answers, wire.encode(_serve(line, job)))
-
-
-def _answer(answers: Any, payload: bytes) -> None:
-    answers.write(wire.frame(payload))
-    answers.flush()
+        for message in marshal.loads(jobs.read(wire.frame_size(header))):
+            answers.write(wire.frame(marshal.dumps(_serve(line, marshal.loads(message)), 2)))
+        answers.flush()
 
 
 def _serve(line: Line, job: dict[str, Any]) -> Any:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import _socket  # the bare one: `socket` would bring a megabyte of names into every child
 import ctypes
 import gc
+import marshal
 import os
 import sys
 
-from . import child, forks, landlock, namespaces, seccomp, text, warm, wire
+from . import child, forks, landlock, namespaces, seccomp, text, warm
 from .cage import Cage, inherit
 
 _KILL = 9
@@ -123,11 +124,11 @@ def start(control: _socket.socket, level: str, layered: bool) -> None:
         layers = {"namespaces": spaces, "hidden": hidden, "landlock_abi": landlock.abi(), "uid": cages[0].uid}
         gc.collect()
         gc.freeze()
-        control.send(wire.encode({"ready": True, "why": "", **layers}))
+        control.send(marshal.dumps({"ready": True, "why": "", **layers}, 2))
         forks.serve(control, cages)
     except BaseException as error:  # heard only if it is not ready yet: then it says why
         why = error.strerror if isinstance(error, OSError) else None
-        control.send(wire.encode({"ready": False, "why": why or f"{type(error).__name__}: {error}"}))
+        control.send(marshal.dumps({"ready": False, "why": why or f"{type(error).__name__}: {error}"}, 2))
     finally:
         os._exit(0)
 

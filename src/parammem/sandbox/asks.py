@@ -1,0 +1,108 @@
+"""What a worker of the pool is asked, and what its answers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from parammem.errors import SandboxError
+from parammem.sandbox.inner import wire
+from parammem.sandbox.records import Call, Check, Job, Kind, Limits, Outcome, Verdict
+
+_PATIENCE = 10
+_GRACE = 30.0
+"""Seconds on top of all that the limits of a run can come to, before its worker is taken to hang."""
+
+
+class Ask(NamedTuple):
+    """What a worker is asked."""
+
+    message: bytes
+    seconds: float
+    """After so long it is taken to hang."""
+    read: Callable[[Any], Any]
+    """What its answer, or a Lost, means."""
+    tests: bool = False
+
+
+class Lost(NamedTuple):
+    """One run could not be carried out, though others can."""
+
+    kind: Kind
+    why: str
+
+
+def of_job(job: Job, limits: Limits) -> Ask:
+    stdin = any(call.stdin is not None for call in job.calls)
+    if not stdin and not job.entry:
+        raise SandboxError("a job with function calls needs `entry`; give the function's name, or stdin to each call")
+    try:
+        calls = [wire.pack((job.entry, tuple(call.args), call.kwargs)) for call in job.calls]
+    except wire.WireError as error:
+        raise SandboxError(f"an argument cannot be sent to the program: {error}; use plain builtin values") from None
+    message = wire.pack(
+        {
+            "mode": "program" if stdin else "calls",
+            "source": job.source,
+            "entry": job.entry or "",
+            "calls": calls,
+            "inputs": [call.stdin or "" for call in job.calls],
+            "limits": vars(limits),
+        }
+    )
+    seconds = _longest(limits) * (len(job.calls) if stdin else 1)
+    return Ask(message, seconds, lambda answer: _outcomes(job, answer, limits))
+
+
+def of_check(check: Check, limits: Limits) -> Ask:
+    message = wire.pack({"mode": "check", **vars(check), "limits": vars(limits)})
+    return Ask(message, _longest(limits), lambda answer: _verdict(answer, limits), tests=True)
+
+
+def _longest(limits: Limits) -> float:
+    return limits.wall_seconds * _PATIENCE + _GRACE
+
+
+def _outcomes(job: Job, rows: Any, limits: Limits) -> list[Outcome]:
+    if isinstance(rows, Lost):
+        return [Outcome(kind=rows.kind, error=rows.why) for _ in job.calls]
+    return [_outcome(row, limits) for row in rows]
+
+
+def _verdict(answer: Any, limits: Limits) -> Verdict:
+    if isinstance(answer, Lost):
+        lost = Outcome(kind=answer.kind, error=answer.why)
+        return Verdict(passed=False, detail=answer.why, outcome=lost)
+    outcome = None if answer["row"] is None else _outcome([*answer["row"], answer["cpu"]], limits)
+    detail = answer["detail"] or ("" if answer["passed"] or outcome is None else outcome.error)
+    return Verdict(passed=answer["passed"], detail=detail, outcome=outcome, cpu_seconds=answer["cpu"])
+
+
+def _outcome(row: list[Any], limits: Limits) -> Outcome:
+    kind, body, printed, error, cpu = row
+    stdout = printed.decode("utf-8", "replace")
+    if kind == "refused":
+        raise SandboxError(f"a child could not be locked down: {error}; run `parammem sandbox doctor`")
+    value = None
+    if kind == "value":
+        try:
+            value = wire.decode(body)
+        except wire.WireError as why:
+            kind, error = "undecodable", f"it returned {why}"
+    return Outcome(kind=kind, value=value, stdout=stdout, error=error or _words(kind, limits), cpu_seconds=cpu)
+
+
+def _words(kind: str, limits: Limits) -> str:
+    """A limit's outcome in words a model can use."""
+    return {
+        "timeout": f"it did not finish within {limits.wall_seconds:g} seconds",
+        "cpu": f"it used more than {limits.cpu_seconds:g} seconds of CPU time; it may loop for ever or be too slow",
+        "memory": f"it used more than {limits.memory_mb} MB of memory",
+        "output": f"it printed more than {limits.output_bytes} bytes",
+        "files": f"it wrote more than {limits.file_bytes} bytes to files",
+        "threads": f"it started more than {limits.threads} threads",
+    }.get(kind, "")
+
+
+EASY = of_job(Job(source="def f(): pass", entry="f", calls=[Call()]), Limits())
+"""A run that no sound worker dies of."""
