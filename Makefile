@@ -63,11 +63,15 @@ lint: setup
 	pyright
 	lint-imports
 
+# Most tests keep one core busy. All of a file run in one process, so what they share is made once.
+JOBS := 2
+PYTEST := $(PY) -m pytest --numprocesses $(JOBS) --dist loadfile
+
 unit: setup
-	$(PY) -m pytest -m "not integration"
+	$(PYTEST) -m "not integration"
 
 integration: setup
-	$(PY) -m pytest -m integration
+	$(PYTEST) -m integration
 
 small-repro: setup  ## the whole pipeline in a temporary clone with the small settings of .ci/small.yaml
 	$(PY) .ci/small_repro.py

@@ -24,6 +24,8 @@ import random
 import statistics
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from parammem.config import TrainParams
@@ -69,6 +71,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--longest", type=int, default=1200, help="tokens of the longest row; all scale with it")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--strategy", choices=["ddp", "fsdp"], default="ddp")
+    parser.add_argument("--profile", action="store_true", help="one more step of ours, by kinds of kernels")
     parser.add_argument("--trl", action="store_true", help="SFTTrainer too")
     parser.add_argument("--peak-tflops", type=float, default=0, help="of one device, dense bf16: 989 for H100 and H200")
     return parser.parse_args()
@@ -151,7 +154,43 @@ def ours(args: argparse.Namespace, team: Team, device: str) -> tuple[list[float]
         wait(device)
         seconds.append(time.perf_counter() - began)
         batches.append(batch)
+    if args.profile:
+        batch = [rows[row] for row in batches[-1]]
+        print(profiled(lambda: take_step(run, batch, optimizer, weights, len(batches), params.learning_rate), device))
     return seconds, losses, batches
+
+
+KERNELS = {
+    "matrix products": ("gemm", "nvjet", "cutlass", "wgmma", "matmul", "::mm", "aten::addmm"),
+    "attention": ("flash", "fmha", "attention"),
+    "copies and casts": ("copy", "memcpy", "cast", "aten::to"),
+    "sums and norms": ("reduce", "softmax", "norm"),
+}
+"""Kinds of kernels by parts of their names; what has none is called other."""
+
+
+def profiled(step: Callable[[], object], device: str) -> str:
+    """How long the device worked in one step, and on what; the profiler itself slows the host down."""
+    from torch.profiler import ProfilerActivity, profile
+
+    on_device = device.startswith("cuda")
+    began = time.perf_counter()
+    with profile(activities=[ProfilerActivity.CUDA if on_device else ProfilerActivity.CPU]) as seen:
+        step()
+        wait(device)
+    wall = time.perf_counter() - began
+    spent: Counter[str] = Counter()
+    longest: Counter[str] = Counter()
+    for event in seen.key_averages():
+        milliseconds = (event.self_device_time_total if on_device else event.self_cpu_time_total) / 1000
+        kind = next((kind for kind, parts in KERNELS.items() if any(p in event.key.lower() for p in parts)), "other")
+        spent[kind] += milliseconds
+        longest[f"{event.key[:90]} ({event.count} times)"] += milliseconds
+    lines = [f"one step: {1000 * wall:.0f} ms, {'kernels' if on_device else 'operators'} {sum(spent.values()):.0f} ms"]
+    lines += [
+        f"  {milliseconds:8.1f} ms  {name}" for name, milliseconds in [*spent.most_common(), *longest.most_common(12)]
+    ]
+    return "\n".join(lines)
 
 
 def wait(device: str) -> None:

@@ -25,6 +25,8 @@ OFFLINE = {
     "MPLBACKEND": "Agg",
 }
 os.environ.update(OFFLINE)
+if _worker := os.environ.get("PYTEST_XDIST_WORKER"):  # Prefect's database serves one test process
+    os.environ["PREFECT_HOME"] = str(ROOT / ".cache" / f"prefect-{_worker}")
 # Rich wraps and colours what it prints by these; tests read it as a plain terminal would show it.
 os.environ.update({"COLUMNS": "120", "NO_COLOR": "1"})
 for _name in ("WANDB_API_KEY", "PREFECT_API_URL", "PREFECT_API_KEY", "FORCE_COLOR"):

@@ -81,6 +81,11 @@ def with_lora(base: Any, params: TrainParams) -> Any:
             model = get_peft_model(base, config)
     except ValueError as error:
         raise AdapterError(f"LoRA cannot be put on this base model: {error}; check train.target_modules") from error
+    if params.precision != "float32":
+        # Autocast takes inputs to bfloat16 for the adapter's products; PEFT would take them to float32 before that.
+        for layer in model.modules():
+            if hasattr(layer, "cast_input_dtype_enabled"):
+                layer.cast_input_dtype_enabled = False
     if params.gradient_checkpointing:
         base.activation_checkpointing_enable({"use_reentrant": False})
     return model
