@@ -189,3 +189,34 @@ def test_checkpointing_computes_every_layer_again(tiny_base: Path, checkpointing
     run = Run(model.train(), rows, [], Plan(tuple(len(row.ids) for row in rows), params), 0, "cpu")
     loss_sum(run, rows)[0].backward()
     assert len(computed) == times * 2, "two layers"
+
+
+def test_autocast_learns_the_same_without_peft_s_casts_to_float32(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from peft.tuners.lora import LoraLayer
+
+    def learned(name: str) -> list[float]:
+        losses: list[float] = []
+        train_lora(
+            make_rows(24), chat, tiny_base, train_params(dropout=0.0, precision="bf16"), tmp_path / name,
+            tmp_path / f"{name}-checkpoints", "cpu", progress=False, threads=1, lean=False,
+            on_step=lambda done, loss, rate: losses.append(loss),
+        )  # fmt: skip
+        return losses
+
+    casts: list[bool] = []
+    cast = LoraLayer._cast_input_dtype
+
+    def watched(self: LoraLayer, x: Any, dtype: Any) -> Any:
+        casts.append(self.cast_input_dtype_enabled and x.dtype != dtype)
+        return cast(self, x, dtype)
+
+    monkeypatch.setattr(LoraLayer, "_cast_input_dtype", watched)
+    without = learned("without")
+    assert casts
+    assert not any(casts)
+    monkeypatch.setattr(
+        LoraLayer, "_cast_input_dtype", lambda self, x, dtype: x if x is None else x.to(dtype)
+    )  # what PEFT does otherwise
+    assert learned("with") == pytest.approx(without, rel=1e-3)

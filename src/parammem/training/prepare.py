@@ -66,6 +66,7 @@ def encode_rows(
 def with_lora(base: Any, params: TrainParams) -> Any:
     """The base model, frozen, with fresh LoRA weights in float32. Raises AdapterError for unknown target modules."""
     from peft import LoraConfig, get_peft_model
+    from peft.tuners.lora import LoraLayer
 
     config = LoraConfig(
         r=params.rank,
@@ -84,7 +85,7 @@ def with_lora(base: Any, params: TrainParams) -> Any:
     if params.precision != "float32":
         # Autocast takes inputs to bfloat16 for the adapter's products; PEFT would take them to float32 before that.
         for layer in model.modules():
-            if hasattr(layer, "cast_input_dtype_enabled"):
+            if isinstance(layer, LoraLayer):
                 layer.cast_input_dtype_enabled = False
     if params.gradient_checkpointing:
         base.activation_checkpointing_enable({"use_reentrant": False})
