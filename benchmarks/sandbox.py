@@ -12,7 +12,8 @@ Arms, all over the same problems and workers:
 
 In a round each arm goes through the problems so often, in one batch, that it takes about as long as the others
 (`--seconds`): the machine's fast and slow moments fall on all alike, and the one problem that takes 0.2 s is not the
-end of a short batch, for which the other worker waits. Rates are medians over rounds; `first_pass` is the sandbox's.
+end of a short batch, for which the other worker waits. Rates are medians over rounds; `first_pass` is the sandbox's
+before them, when it has seen none of the tests.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from parammem.errors import SandboxError
 from parammem.sandbox.inner import wire
+from parammem.sandbox.inner.watch import PATIENCE
 from parammem.sandbox.records import Call, Check, Job, Kind, Limits, Outcome, Verdict
 
-_PATIENCE = 10
 _GRACE = 30.0
 """Seconds on top of all that the limits of a run can come to, before its worker is taken to hang."""
 
@@ -60,7 +60,7 @@ def of_check(check: Check, limits: Limits) -> Ask:
 
 
 def _longest(limits: Limits) -> float:
-    return limits.wall_seconds * _PATIENCE + _GRACE
+    return limits.wall_seconds * PATIENCE + _GRACE
 
 
 def _outcomes(job: Job, rows: Any, limits: Limits) -> list[Outcome]:

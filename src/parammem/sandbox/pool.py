@@ -85,12 +85,8 @@ class Pool:
 
     def layers(self) -> dict[str, Any]:
         """What a worker says it could set up: namespaces, hidden folders, Landlock version, user of its children."""
-        worker = self._idle.get()
-        try:
-            worker = worker or self._start()
-            return dict(worker.layers)
-        finally:
-            self._idle.put(worker)
+        with self._worker() as held:
+            return dict(held.worker().layers)
 
     def members(self) -> list[int]:
         """Process ids of the workers that are running."""
@@ -101,6 +97,11 @@ class Pool:
         all."""
         found: list[Any] = [None] * len(wanted)
         begun, choosing = 0, threading.Lock()
+
+        def stop() -> None:
+            nonlocal begun
+            with choosing:
+                begun = len(wanted)
 
         def take() -> None:
             nonlocal begun
@@ -115,7 +116,7 @@ class Pool:
                         ask.read(answer) for ask, answer in zip(some, answers, strict=True)
                     ]
             except BaseException:
-                begun = len(wanted)
+                stop()
                 raise
 
         if self.workers == 1 or len(wanted) < 2:
@@ -126,7 +127,7 @@ class Pool:
                 for done in [threads.submit(take) for _ in range(min(self.workers, len(wanted)))]:
                     done.result()
             finally:  # interrupted here: what runs is waited for, nothing more is begun
-                begun = len(wanted)
+                stop()
         return found
 
     def _some(self, some: Sequence[Ask]) -> list[Any]:

@@ -21,16 +21,16 @@ _MOST_BUFFERS = 1024
 _PRESENT, _NOT_ANONYMOUS, _EXCLUSIVE = 1 << 63, 1 << 61, 1 << 56  # Documentation/admin-guide/mm/pagemap.rst
 
 
-def copy(life: Callable[[], None]) -> int:
+def copy(life: Callable[[], None]) -> list[int]:
     """Have what a child writes to copied at every fork from now on.
 
-    `life`: what a child does; it is tried out in one, to see what it writes to. Gives a descriptor that keeps the pages
-    pinned as long as it is open, and that children have no use for; -1 where it cannot be done.
+    `life`: what a child does; it is tried out in one, to see what it writes to. Gives the descriptor that keeps the
+    pages pinned as long as it is open, and that children have no use for; none where it cannot be done.
     """
     try:
-        return _pin(_written(life))
+        return [_pin(_written(life))]
     except OSError:
-        return -1
+        return []
 
 
 def _written(life: Callable[[], None]) -> list[int]:

@@ -115,8 +115,7 @@ def _fork(control: _socket.socket, plan: _Plan, channel: _Channel, ring: list[in
 def _eager(plan: _Plan) -> list[int]:
     """Have the pages that a child writes to copied at the fork; gives descriptors that children have no use for."""
     steps, seal = plan.steps, plan.seal
-    ring = -1 if seal is None else eager.copy(lambda: child.sample(steps, seal))
-    return [] if ring < 0 else [ring]
+    return [] if seal is None else eager.copy(lambda: child.sample(steps, seal))
 
 
 def _discard(pid: int) -> None:
