@@ -236,14 +236,15 @@ class GateParams(Section):
 
     alpha: float = Field(gt=0, lt=1, default=0.05)
     """Chance of any false promotion over a reflector's whole life."""
-    effect: float = Field(gt=0, lt=1, default=0.08)
-    """The gain that is worth finding; power is stated for it."""
+    effect: float = Field(gt=0, le=0.5, default=0.12)
+    """The gain that is worth finding: how far above one half the challenger's share of wins lies, among the tasks on
+    which it and the champion differ (Cohen's g). Power is stated for it."""
     anchor_margin: float = Field(ge=0, lt=1, default=0.05)
     """How much worse the challenger may be on the anchor slice."""
     fresh_margin: float = Field(ge=0, lt=1, default=0.05)
     """The same on the fresh slice."""
     min_power: float = Field(ge=0, lt=1, default=0.2)
-    """A look with less power than this is not taken, and costs nothing of the budget."""
+    """A look with less power than this is paid from the budget's small reserve, so only a strong result promotes."""
     max_token_ratio: float = Field(gt=0, default=1.5)
     """Most tokens per task that the challenger may need, as a multiple of the champion's."""
     min_diversity_ratio: float = Field(ge=0, default=0.5)

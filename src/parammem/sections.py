@@ -32,8 +32,9 @@ class TrainParams(Section):
     """Share of the steps."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     epochs: float = Field(gt=0)
+    """Passes over the rows, where max_steps is 0."""
     max_steps: int = Field(ge=0)
-    """0: epochs decide."""
+    """Optimiser steps in all; `epochs` is not used then. 0: epochs decide."""
     batch: int = Field(ge=1)
     """Rows of an optimiser step, of all processes together."""
     micro_batch: int = Field(ge=0, default=0)

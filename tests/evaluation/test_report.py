@@ -13,7 +13,7 @@ import pytest
 
 from parammem.core.record import digest_of
 from parammem.evaluation.inputs import ARMS, Made, ReportInputs
-from parammem.evaluation.report import Report, build_report, verdict, write_report
+from parammem.evaluation.report import Report, build_report, headline_json, verdict, write_report
 from parammem.evaluation.statistics import Comparison
 from parammem.evaluation.summary import comparisons, metrics_json
 from parammem.evaluation.tables import solved_csv
@@ -219,9 +219,10 @@ def test_a_verdict_needs_interval_and_test_to_agree() -> None:
 
 def test_csv_files_read_back(inputs: ReportInputs, report: Report) -> None:
     solved = list(csv.DictReader(io.StringIO(report.plots["solved_per_iteration.csv"])))
-    assert [row["iteration"] for row in solved] == ["1", "2", "3", "4", "5"]
-    assert float(solved[-1]["qa_paramagent"]) == pytest.approx(report.metrics["qa"]["paramagent"]["pass_rate"])
-    assert len(solved[0]) == 1 + 2 * len(ARMS)
+    ours = [row for row in solved if (row["domain"], row["arm"]) == ("qa", "paramagent")]
+    assert [row["iteration"] for row in ours] == ["1", "2", "3", "4", "5"]
+    assert float(ours[-1]["solved"]) == pytest.approx(report.metrics["qa"]["paramagent"]["pass_rate"])
+    assert len(solved) == 5 * 2 * len(ARMS)
     assert solved_csv(inputs) == report.plots["solved_per_iteration.csv"]
     curve = list(csv.DictReader(io.StringIO(report.plots["diversity_temperature.csv"])))
     assert [float(row["temperature"]) for row in curve if row["domain"] == "qa"] == [0.2, 0.6, 1.0, 1.4]
@@ -239,6 +240,7 @@ def test_written_files_are_what_was_built(report: Report, tmp_path: Path) -> Non
     write_report(report, tmp_path / "reports")
     files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
     assert files == [
+        "reports/headline.json",
         "reports/metrics.json",
         "reports/plots/diversity_temperature.csv",
         "reports/plots/solved_per_iteration.csv",
@@ -246,6 +248,14 @@ def test_written_files_are_what_was_built(report: Report, tmp_path: Path) -> Non
         "reports/table.txt",
     ]
     assert json.loads((tmp_path / "reports/metrics.json").read_text()) == report.metrics
+
+
+def test_the_headline_is_a_few_shares_that_a_terminal_shows(report: Report) -> None:
+    few = headline_json(report.metrics)
+    assert sum(map(len, few.values())) <= 10
+    assert few["qa"]["paramagent"] == report.metrics["qa"]["paramagent"]["pass_rate"]
+    assert few["qa"]["untrained"] == report.metrics["qa"]["paramagent"]["untrained"]["pass_rate"]
+    assert headline_json({"support": {"base": {}}}) == {"support": {}}
 
 
 def test_metrics_do_not_depend_on_the_order_of_runs(inputs: ReportInputs) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from parammem.core.decision import Guard
-from parammem.gate import Rule, decide, explain
-from parammem.gate.rule import alpha_of_look
+from parammem.gate import Rule, SliceOutcomes, decide, explain
+from parammem.gate.rule import Looks, alpha_of_look
 from tests.gate.meetings import CLEAR, EQUAL, PASSED, meeting, part
 
 RULE = Rule()
@@ -39,29 +39,107 @@ def test_the_same_gain_no_longer_promotes_when_the_budget_is_nearly_spent():
     assert late.budget.spent_before < RULE.alpha
 
 
-def test_too_few_tasks_decide_nothing_and_cost_nothing():
-    decision = decide(meeting(part("anchor", 8, 2, 10)), RULE, looks=5)
+def test_too_few_tasks_to_promote_anybody_decide_nothing_and_cost_nothing():
+    decision = decide(meeting(part("anchor", 7, 1, 10)), RULE, looks=5)
     assert decision.answer == "undecided"
     assert not decision.budget.paid
     assert decision.test is not None
-    assert str(decision.test.tasks_needed) in decision.reasons[0]
+    assert f"about {decision.test.tasks_needed} tasks" in decision.reasons[0]
+
+
+def test_a_look_with_little_power_is_paid_from_the_reserve_and_leaves_regular_looks_as_they_were():
+    decision = decide(meeting(part("anchor", 8, 4, 10)), RULE, looks=3)
+    assert decision.answer == "undecided"
+    assert decision.budget.reserve
+    assert decision.budget.paid
+    assert decision.budget.alpha == alpha_of_look(1, RULE.alpha, reserve=True)
+    after = Looks(3, 0, 0.01).after(decision.budget.alpha, decision.budget.reserve)
+    assert after == Looks(3, 1, 0.01 + decision.budget.alpha)
+    assert decide(meeting(*CLEAR), RULE, after).budget.alpha == alpha_of_look(4, RULE.alpha)
+
+
+def saturated(name, tasks, solved, runs=1):
+    """A slice on which all three arms solve all runs (or none)."""
+    each = (runs * solved,) * tasks
+    return SliceOutcomes(
+        name=name, tasks=tuple(f"tie-{n}" for n in range(tasks)), runs=runs, none=each, champion=each, challenger=each
+    )
+
+
+FIRST = part("anchor", 45, 4, 91)
+"""140 tasks, +29.3 points."""
+
+
+@pytest.mark.parametrize("solved", [0, 1])
+@pytest.mark.parametrize("ties", [0, 1, 20, 53, 200, 5000])
+def test_tasks_that_every_arm_solves_or_none_neither_help_nor_harm(ties, solved):
+    slices = [FIRST, *([saturated("fresh", ties, solved)] if ties else [])]
+    decision = decide(meeting(*slices), RULE, looks=0)
+    assert decision.answer == "promote"
+    assert decision.test is not None
+    alone = decide(meeting(FIRST), RULE, looks=0).test
+    assert alone is not None
+    assert (decision.test.power, decision.test.p) == (alone.power, alone.p)
+    assert decision.budget == decide(meeting(FIRST), RULE, looks=0).budget
+
+
+@pytest.mark.parametrize(("better", "worse"), [(13, 7), (40, 30), (70, 45), (90, 90)])
+def test_ties_added_to_a_slice_change_neither_power_nor_how_the_look_is_paid(better, worse):
+    few, many = (decide(meeting(part("anchor", better, worse, same)), RULE, looks=2) for same in (10, 4000))
+    assert few.test is not None
+    assert many.test is not None
+    assert few.test.power == many.test.power
+    assert few.budget == many.budget
+
+
+def test_a_saturated_slice_says_so():
+    for solved, word in ((1, "ceiling"), (0, "floor")):
+        decision = decide(meeting(FIRST, saturated("fresh", 20, solved, runs=1)), RULE, looks=0)
+        assert any(f"the fresh slice is at its {word}" in reason for reason in decision.reasons)
+    assert not any("slice is at its" in reason for reason in decide(meeting(*CLEAR), RULE, 0).reasons)
+
+
+def test_a_strong_result_is_promoted_however_little_power_was_planned():
+    strong = meeting(part("anchor", 30, 1, 100))
+    decision = decide(strong, Rule(min_power=0.9), looks=300)
+    assert decision.budget.reserve
+    assert decision.answer == "promote"
+    weak = decide(meeting(part("anchor", 15, 6, 100)), Rule(min_power=0.9), looks=300)
+    assert weak.answer == "undecided"
+
+
+def test_a_slice_too_small_to_show_that_nothing_got_worse_holds_nobody_back_but_may_refuse():
+    small = decide(meeting(FIRST, part("fresh", 2, 3, 7)), RULE, looks=0)
+    assert small.answer == "promote"
+    assert any("the fresh slice is too small to tell" in reason for reason in small.reasons)
+    worse = decide(meeting(FIRST, part("fresh", 0, 11, 1)), RULE, looks=0)
+    assert worse.answer == "refuse"
+
+
+def test_no_look_spends_more_than_is_left():
+    spent = Looks(regular=400, reserve=3, spent=0.04999999)
+    for evidence in (meeting(*CLEAR), meeting(part("anchor", 20, 1, 100))):
+        assert decide(evidence, RULE, spent).budget.alpha <= RULE.alpha - spent.spent
+    over = Looks(regular=400, reserve=3, spent=RULE.alpha)
+    assert decide(meeting(*CLEAR), RULE, over).answer == "undecided"
+    assert not decide(meeting(*CLEAR), RULE, over).budget.paid
 
 
 def test_whether_a_look_is_paid_for_does_not_depend_on_who_won():
-    for better, worse in [(8, 2), (2, 8), (70, 20), (20, 70), (45, 45)]:
+    for better, worse in [(8, 2), (2, 8), (70, 20), (20, 70), (45, 45), (30, 2), (6, 0)]:
         ours = decide(meeting(part("anchor", better, worse, 200)), RULE, 0)
         theirs = decide(meeting(part("anchor", worse, better, 200)), RULE, 0)
-        assert ours.budget.paid == theirs.budget.paid
+        assert ours.budget == theirs.budget
 
 
-def test_clearly_worse_is_refused_however_little_power_there_is_and_costs_nothing():
+def test_clearly_worse_is_refused_however_little_power_there_is_and_costs_the_reserve_alone():
     few = part("anchor", 0, 25, 45)
     decision = decide(meeting(few), RULE, looks=400)
     assert decision.test is not None
     assert decision.test.power < RULE.min_power
     assert decision.answer == "refuse"
     assert "worse on the anchor slice" in decision.reasons[0]
-    assert not decision.budget.paid
+    assert decision.budget.reserve
     tokens = (PASSED[0], Guard(name="tokens", passed=False, detail="twice as many"))
     assert decide(meeting(part("anchor", 8, 2, 10), guards=tokens), RULE, looks=5).answer == "refuse"
 

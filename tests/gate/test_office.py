@@ -9,6 +9,7 @@ from parammem.errors import LedgerError
 from parammem.gate import Rule, rule_on
 from parammem.gate.check import check_champion
 from parammem.gate.office import looks_paid, rule_on_all
+from parammem.gate.rule import Looks
 from parammem.registry import Ledger
 from tests.gate.meetings import CLEAR, EQUAL, meeting, part
 
@@ -33,7 +34,20 @@ def test_a_decision_is_saved_and_stands_in_the_ledger(ledger):
 def test_the_same_evidence_is_paid_for_once(ledger):
     first = rule_on(meeting(*CLEAR), Rule(), ledger, WHO)
     assert rule_on(meeting(*CLEAR), Rule(), ledger, WHO) == first
-    assert looks_paid(ledger.read(), "code") == 1
+    assert looks_paid(ledger.read(), "code") == Looks(1, 0, first.budget.alpha)
+
+
+def test_a_reserve_look_stands_in_the_ledger_as_one_and_the_record_of_a_regular_look_is_as_it_was(ledger):
+    weak = rule_on(meeting(part("anchor", 8, 4, 10)), Rule(), ledger, WHO)
+    rule_on(meeting(*CLEAR), Rule(), ledger, WHO)
+    reserve, regular = [e for e in ledger.read() if isinstance(e.fact, Decided)]
+    assert isinstance(reserve.fact, Decided)
+    assert reserve.fact.reserve
+    assert '"reserve": true' in reserve.line()
+    assert "reserve" not in regular.line()
+    looks = looks_paid(ledger.read(), "code")
+    assert (looks.regular, looks.reserve) == (1, 1)
+    assert ledger.decision(weak.digest) == weak
 
 
 def test_other_evidence_is_another_look_with_less_to_spend(ledger):
@@ -45,7 +59,7 @@ def test_other_evidence_is_another_look_with_less_to_spend(ledger):
 
 def test_a_look_that_was_not_taken_is_not_counted(ledger):
     rule_on(meeting(part("anchor", 3, 2, 10)), Rule(), ledger, WHO)
-    assert looks_paid(ledger.read(), "code") == 0
+    assert looks_paid(ledger.read(), "code") == Looks()
     assert rule_on(meeting(*CLEAR), Rule(), ledger, WHO).budget.look == 1
 
 
@@ -92,7 +106,7 @@ def test_two_challengers_are_two_looks_and_each_pays_for_itself(ledger):
     assert (first.answer, second.answer) == ("refuse", "promote")
     assert (first.budget.look, second.budget.look) == (1, 2)
     assert second.budget.alpha < first.budget.alpha
-    assert looks_paid(ledger.read(), "code") == 2
+    assert looks_paid(ledger.read(), "code").regular == 2
     assert [event.fact.kind for event in ledger.read()] == ["evaluate", "decide"] * 2
 
 
@@ -112,7 +126,7 @@ def test_of_two_that_pass_the_one_that_gained_more_is_promoted_and_the_other_is_
 def test_the_same_two_meetings_get_the_same_two_answers(ledger):
     first = rule_on_all(two(CLEAR, CLEAR), Rule(), ledger, WHO)
     assert rule_on_all(two(CLEAR, CLEAR), Rule(), ledger, WHO) == first
-    assert looks_paid(ledger.read(), "code") == 2
+    assert looks_paid(ledger.read(), "code").regular == 2
 
 
 def nightly(better: int, worse: int, same: int):

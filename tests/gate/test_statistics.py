@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from parammem.evaluation.statistics import mcnemar
 from parammem.gate.rule import alpha_of_look, spent_after
-from parammem.gate.statistics import better_p, bounds, power, sign_sums, tasks_needed
+from parammem.gate.statistics import best_p, better_p, bounds, power, sign_sums, tasks_needed
 
 
 def by_hand(differences: list[int]) -> float:
@@ -60,28 +60,45 @@ def test_power_is_what_simulation_finds(runs):
     rng = np.random.default_rng(1)
     sizes = rng.integers(1, runs + 1, 60)
     differences = [*sizes.tolist(), *[0] * 140]
-    said = power(differences, runs, 0.08, 0.01)
-    plus = 0.5 + 0.08 * 200 * runs / (2 * sizes.sum())
+    said = power(differences, 0.12, 0.01)
+    plus = 0.5 + 0.12
     drawn = [better_p([int(s) for s in np.where(rng.random(60) < plus, sizes, -sizes)]) <= 0.01 for _ in range(1500)]
     assert np.mean(drawn) == pytest.approx(said, abs=0.04)
 
 
 def test_power_does_not_depend_on_who_won():
     ours = [1] * 50 + [-1] * 10 + [0] * 100
-    assert power(ours, 1, 0.08, 0.01) == power([-d for d in ours], 1, 0.08, 0.01)
+    assert power(ours, 0.12, 0.01) == power([-d for d in ours], 0.12, 0.01)
 
 
 def test_power_of_nothing_is_nothing():
-    assert power([0] * 100, 1, 0.08, 0.05) == 0.0
-    assert power([], 1, 0.08, 0.05) == 0.0
+    assert power([0] * 100, 0.12, 0.05) == 0.0
+    assert power([], 0.12, 0.05) == 0.0
 
 
-def test_as_many_tasks_as_are_called_for_give_about_the_promised_power():
-    share, effect, alpha = 0.3, 0.08, 0.01
-    few = [1] * 15 + [-1] * 15 + [0] * 70
-    n = tasks_needed(few, 1, effect, alpha)
+def test_power_counts_only_the_tasks_that_differ():
+    ours = [1] * 50 + [-1] * 10
+    assert power(ours, 0.12, 0.01) == power([*ours, *[0] * 5000], 0.12, 0.01)
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+@pytest.mark.parametrize("wanted", [0.2, 0.5, 0.8])
+def test_as_many_tasks_as_are_called_for_give_about_the_demanded_power(wanted, runs):
+    share, effect, alpha = 0.3, 0.12, 0.01
+    few = [runs] * 15 + [-runs] * 15 + [0] * 70
+    n = tasks_needed(few, effect, alpha, wanted)
+    assert n is not None
     many = [1] * round(n * share) + [0] * (n - round(n * share))
-    assert power(many, 1, effect, alpha) == pytest.approx(0.8, abs=0.06)
+    assert power(many, effect, alpha) == pytest.approx(wanted, abs=0.07)
+
+
+def test_no_number_of_tasks_is_enough_where_nothing_differs():
+    assert tasks_needed([0] * 50, 0.12, 0.01, 0.2) is None
+
+
+def test_the_best_p_is_that_of_a_win_on_every_task_that_differs():
+    assert best_p([1, -1, -1, 0, 0]) == pytest.approx(2.0**-3)
+    assert best_p([0, 0]) == 1.0
 
 
 @pytest.mark.parametrize(("n", "gain"), [(60, 0.0), (200, 0.0), (200, 0.1)])
@@ -118,6 +135,8 @@ def test_the_budget_of_a_life_is_never_overdrawn():
     assert spent_after(100_000, 0.05) < 0.05
     assert spent_after(60, 0.05) < 0.05
     assert spent_after(0, 0.05) == 0.0
+    reserve = sum(alpha_of_look(look, 0.05, reserve=True) for look in range(1, 100_001))
+    assert spent_after(100_000, 0.05) + reserve < 0.05
 
 
 def test_every_look_gets_something_and_less_than_the_one_before():

@@ -27,6 +27,23 @@ from tests.stages.pipeline import (
 )
 
 DOMAIN = "code"
+
+
+def test_plots_name_columns_and_templates_that_exist():
+    """`dvc plots show` draws an empty picture, without an error, where a column is missing."""
+    import csv
+
+    plots = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["report"]["plots"]
+    assert plots
+    for entry in plots:
+        ((file, options),) = entry.items()
+        with (ROOT / file).open(encoding="utf-8") as lines:
+            header = next(csv.reader(lines))
+        template = (ROOT / ".dvc" / "plots" / f"{options['template']}.json").read_text(encoding="utf-8")
+        assert {options["x"], options["y"]} <= set(header), file
+        assert {name for name in ("domain", "arm") if f'"field": "{name}"' in template} <= set(header)
+
+
 MODULES = {"tasks": tasks, "collect": collect, "validate": validate, "train": train, "evaluate": evaluate}
 FREE = (
     "src/parammem/__init__.py",  # empty

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from parammem.core.event import Answer
 from parammem.core.record import Record, digest_of
@@ -58,11 +58,12 @@ class PairedTest(Record):
     p: float
     """One-sided and exact: how likely a gain so large is when every task's difference could have either sign."""
     power: float
-    """How likely this look was to find a true gain of `effect`, given as many unequal tasks as there were."""
+    """How likely a regular look was to find a true gain of `effect`, given as many differing tasks as there were."""
     effect: float
-    """The gain that is worth finding, as a share (0.08: 8 points)."""
+    """The gain for which power is stated, as `gate.effect`. Before rule version 3: as a share of all tasks."""
     tasks_needed: int
-    """Tasks, at this share of unequal ones, for a power of 0.8 at this look's alpha."""
+    """Tasks, at this share of differing ones, for a power of `gate.min_power` at a regular look's alpha; 0: no number
+    of tasks on which nothing differs is enough. Before rule version 3: for a power of 0.8."""
 
 
 class ErrorBudget(Record):
@@ -77,6 +78,16 @@ class ErrorBudget(Record):
     spent_before: float
     paid: bool
     """False: the gate did not come to the test, and nothing was spent."""
+    reserve: bool = False
+    """The look had less power than `gate.min_power` and was paid from the reserve; `look` numbers the reserve's."""
+
+    @model_serializer(mode="wrap")
+    def _as_it_was(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records from before there was a reserve have no such field, and their digests are of what stands there."""
+        found = plain(self)
+        if not self.reserve:
+            found.pop("reserve", None)
+        return found
 
 
 class Decision(Record):

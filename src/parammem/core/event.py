@@ -102,6 +102,16 @@ class Decided(Record):
     """How many looks at the data this domain's error budget has paid for, this one among them."""
     alpha: float
     """What this look was allowed to spend; 0 when it did not come to the test."""
+    reserve: bool = False
+    """The look was paid from the budget's reserve; `look` numbers the reserve's looks then."""
+
+    @model_serializer(mode="wrap")
+    def _as_it_was(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Lines from before there was a reserve do not name it, and their digests are of what stands there."""
+        found = plain(self)
+        if not self.reserve:
+            found.pop("reserve", None)
+        return found
 
 
 class Published(Record):

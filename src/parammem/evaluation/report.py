@@ -1,12 +1,13 @@
 """The report: metrics.json, one offline page, a table for the terminal, and CSV files for DVC plots.
 
 report = build_report(inputs)      # pure
-write_report(report, "reports")    # metrics.json, report.html, table.txt, plots/*.csv
+write_report(report, "reports")    # metrics.json, headline.json, report.html, table.txt, plots/*.csv
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,12 @@ from parammem.evaluation.summary import comparisons, metrics_json, temperature_r
 from parammem.evaluation.variants import label_findings, variant_curves, variant_tables
 
 HERE = Path(__file__).parent
+HEADLINE = {
+    "paramagent": ("paramagent",),
+    "untrained": ("paramagent", "untrained"),
+    "reflexion": ("reflexion",),
+}
+"""Name in headline.json → place of the arm in metrics.json."""
 
 
 class Report(Record):
@@ -60,10 +67,27 @@ def write_report(report: Report, folder: Path | str) -> None:
     """Write the files of a report into `folder`, each atomically."""
     folder = Path(folder)
     write_text(folder / "metrics.json", json.dumps(report.metrics, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / "headline.json", json.dumps(headline_json(report.metrics), indent=2) + "\n")
     write_text(folder / "report.html", report.html)
     write_text(folder / "table.txt", report.table)
     for name, text in report.plots.items():
         write_text(folder / "plots" / name, text)
+
+
+def headline_json(tree: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the few figures that `dvc metrics show` prints: domain → arm → share solved, for HEADLINE's arms."""
+    found: dict[str, dict[str, float]] = {}
+    for domain, branch in tree.items():
+        shares = {name: _at(branch, path) for name, path in HEADLINE.items()}
+        found[domain] = {name: share for name, share in shares.items() if share is not None}
+    return found
+
+
+def _at(branch: Mapping[str, Any], path: Sequence[str]) -> float | None:
+    found: Any = branch
+    for key in (*path, "pass_rate"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
 
 
 def verdict(comparison: Comparison) -> str:

@@ -192,18 +192,16 @@ def table_text(inputs: ReportInputs, tree: Tree, compared: Sequence[Comparison])
 
 
 def solved_csv(inputs: ReportInputs) -> str:
-    """A row per iteration, a column `<domain>_<arm>` (dots as underscores) per arm: share solved so far."""
-    columns: dict[str, list[float]] = {}
-    for domain in domains_of(inputs):
-        for arm in arms_of(run for run in inputs.runs if run.domain == domain):
-            solved = metrics.solved_per_iteration(runs_of(inputs, domain, arm), inputs.iterations)
-            if solved:
-                columns[f"{domain}_{arm}".replace(".", "_")] = solved
+    """Return the share solved so far as CSV, a row per domain, arm and iteration (drawn by .dvc/plots/by_arm.json)."""
     rows = [
-        [number, *(round(column[number - 1], 6) for column in columns.values())]
-        for number in range(1, inputs.iterations + 1)
+        [domain, arm, number, round(solved, 6)]
+        for domain in domains_of(inputs)
+        for arm in arms_of(run for run in inputs.runs if run.domain == domain)
+        for number, solved in enumerate(
+            metrics.solved_per_iteration(runs_of(inputs, domain, arm), inputs.iterations), 1
+        )
     ]
-    return _csv(["iteration", *columns], rows)
+    return _csv(["domain", "arm", "iteration", "solved"], rows)
 
 
 def temperature_csv(rows: Sequence[TemperatureRow]) -> str:

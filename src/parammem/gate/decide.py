@@ -5,45 +5,53 @@ from __future__ import annotations
 from parammem.core.decision import Decision, ErrorBudget, PairedTest, SliceResult
 from parammem.core.event import Answer
 from parammem.gate.evidence import Evidence, SliceOutcomes
-from parammem.gate.rule import VERSION, Rule, alpha_of_look, spent_after
-from parammem.gate.statistics import GOOD_POWER, better_p, bounds, power, tasks_needed
+from parammem.gate.rule import VERSION, Looks, Rule, next_alpha, spent_after
+from parammem.gate.statistics import GOOD_POWER, best_p, better_p, bounds, power, tasks_needed
 
 OVER_OUTCOMES = {"tokens"}
 """Guards that go by what the arms did on the tasks they are compared on."""
 
 
-def decide(evidence: Evidence, rule: Rule, looks: int) -> Decision:
-    """May the challenger take the champion's place?
+def decide(evidence: Evidence, rule: Rule, looks: int | Looks = 0) -> Decision:
+    """Return whether the challenger may take the champion's place, with every number that the answer rests on.
 
-    1. A guard that failed, or that nobody looked at, refuses.
+    1. A guard that failed, or that was not evaluated, refuses.
     2. A slice on which the challenger is worse beyond the margin refuses, and so does a guard over outcomes (tokens),
        however few tasks there are.
-    3. A test with less power than `min_power` is not looked at: undecided, and nothing is spent. Whether a look is paid
-       for hangs on its power alone, never on who did better: if only good looks were paid for, the budget would not
-       hold. A refusal without payment is harmless, since without payment nobody is promoted either.
+    3. How the look is paid for depends on the number of tasks that differ, never on who won them: with a power of at
+       least `min_power` it spends a regular look's alpha, with less the next alpha of the reserve. Where even a win
+       on every task that differs could not promote, nothing is spent and the answer is undecided.
     4. Promoted is who is not worse on every slice, and better in the paired test over all slices at this look's alpha.
-    5. Otherwise: refused if a gain of `effect` would have been found with a power of 0.8, else undecided.
+       A slice with so few tasks that it could not show "not worse" even if no task differed holds nobody back.
+    5. Otherwise: refused if the gain would have been found with a power of 0.8, else undecided.
 
     Args:
-        looks: how many looks this domain's budget has paid for before.
+        looks: what this domain's budget has paid for before; a number stands for so many regular looks.
     """
+    before = looks if isinstance(looks, Looks) else Looks(regular=looks, spent=spent_after(looks, rule.alpha))
     slices = tuple(_slice(one, rule) for one in evidence.slices if one.tasks)
-    alpha = alpha_of_look(looks + 1, rule.alpha)
-    test = _test(evidence, rule, alpha)
-    answer, reasons, paid = _answer(evidence, rule, slices, test, alpha)
-    budget = ErrorBudget(
-        total=rule.alpha, look=looks + 1, alpha=alpha, spent_before=spent_after(looks, rule.alpha), paid=paid
-    )
+    test = _test(evidence, rule, next_alpha(before, rule.alpha, reserve=False))
+    reserve = test is not None and test.power < rule.min_power
+    alpha = next_alpha(before, rule.alpha, reserve)
+    possible = test is not None and best_p(_differences(evidence)) <= alpha
+    answer, reasons, paid = _answer(evidence, rule, slices, test, alpha if possible else 0.0)
     return Decision(
         domain=evidence.domain,
         champion=evidence.champion,
         challenger=evidence.challenger,
         answer=answer,
-        reasons=tuple(reasons),
+        reasons=(*reasons, *_saturated(evidence)),
         guards=evidence.guards,
         slices=slices,
         test=test,
-        budget=budget,
+        budget=ErrorBudget(
+            total=rule.alpha,
+            look=(before.reserve if reserve else before.regular) + 1,
+            alpha=alpha,
+            spent_before=before.spent,
+            paid=paid,
+            reserve=reserve,
+        ),
         inputs={**evidence.inputs, "outcomes": evidence.outcomes},
         rule=rule.model_dump(mode="json"),
         rule_version=VERSION,
@@ -53,35 +61,41 @@ def decide(evidence: Evidence, rule: Rule, looks: int) -> Decision:
 def _answer(
     evidence: Evidence, rule: Rule, slices: tuple[SliceResult, ...], test: PairedTest | None, alpha: float
 ) -> tuple[Answer, list[str], bool]:
-    """The answer, its reasons, and whether the look was paid for."""
+    """Return the answer, its reasons, and whether the look is paid for. An alpha of 0: no result could promote."""
     if not evidence.guards:
-        return "refuse", ["no guard was looked at"], False
+        return "refuse", ["no guard was evaluated"], False
     failed = {name: f"guard {name} {_word(ok)}: {why}" for name, ok, why in _failed(evidence)}
     if failed.keys() - OVER_OUTCOMES:
         return "refuse", list(failed.values()), False
     if test is None:
         return "undecided", ["there are no tasks that both arms did"], False
-    paid = test.power >= rule.min_power
     worse = [f"worse on the {one.name} slice: {_interval(one)}" for one in slices if one.verdict == "worse"]
     if failed or worse:
-        return "refuse", [*failed.values(), *worse], paid
-    if not paid:
-        return "undecided", [_too_weak(test, rule)], False
-    return (*_looked(slices, test, alpha), True)
+        return "refuse", [*failed.values(), *worse], alpha > 0
+    if not alpha:
+        return "undecided", [_too_few(test, rule)], False
+    return (*_tested(slices, test, rule, alpha), True)
 
 
-def _looked(slices: tuple[SliceResult, ...], test: PairedTest, alpha: float) -> tuple[Answer, list[str]]:
-    """The answer once the test has been looked at."""
+def _tested(slices: tuple[SliceResult, ...], test: PairedTest, rule: Rule, alpha: float) -> tuple[Answer, list[str]]:
+    """Return the answer and its reasons from the test at this look's alpha."""
     better = test.p <= alpha
     seen = f"{100 * test.difference:+.1f} points over {test.tasks} tasks, p = {test.p:.2g} against {alpha:.2g}"
-    unclear = [f"unclear on the {one.name} slice: {_interval(one)}" for one in slices if one.verdict == "unclear"]
+    unclear = [f"unclear on the {one.name} slice: {_interval(one)}" for one in slices if _holds_back(one)]
+    small = [
+        f"the {one.name} slice is too small to tell: {_interval(one)}"
+        for one in slices
+        if one.verdict == "unclear" and not _can_tell(one)
+    ]
     if better and not unclear:
-        return "promote", [f"better: {seen}"]
+        return "promote", [f"better: {seen}", *small]
     if better:
         return "undecided", [*unclear, f"better over all: {seen}"]
     if test.power >= GOOD_POWER:
-        found = f"a gain of {100 * test.effect:.0f} points would have been found with power {test.power:.2f}"
-        return "refuse", [f"not better: {seen}; {found}", *unclear]
+        gain = f"a challenger that wins {_wins(rule)} of the tasks that differ would have been found"
+        return "refuse", [f"not better: {seen}; {gain} with power {test.power:.2f}", *unclear]
+    if test.power < rule.min_power:
+        return "undecided", [f"not shown to be better: {seen}", _too_few(test, rule), *unclear]
     return "undecided", [f"not shown to be better: {seen}; power {test.power:.2f}", *unclear]
 
 
@@ -104,8 +118,32 @@ def _slice(one: SliceOutcomes, rule: Rule) -> SliceResult:
     )
 
 
+def _can_tell(one: SliceResult) -> bool:
+    """Return whether a slice of this size could show "not worse" at all: whether it would if no task differed."""
+    return bounds([0] * one.tasks, max(1, one.runs // one.tasks))[1] >= -one.margin
+
+
+def _holds_back(one: SliceResult) -> bool:
+    return one.verdict == "unclear" and _can_tell(one)
+
+
+def _saturated(evidence: Evidence) -> list[str]:
+    """Return a sentence for each slice on which every arm solves every run, or none does: it cannot tell arms apart."""
+    found = []
+    for one in evidence.slices:
+        shares = {one.share(arm) for arm in (one.none, one.champion, one.challenger) if arm}
+        if shares in ({0.0}, {1.0}):
+            what = "ceiling: every arm solves all" if shares == {1.0} else "floor: no arm solves any"
+            found.append(f"the {one.name} slice is at its {what} of its {len(one.tasks)} tasks, so it tells nothing")
+    return found
+
+
+def _differences(evidence: Evidence) -> list[int]:
+    return [d for one in evidence.slices for d in one.differences]
+
+
 def _test(evidence: Evidence, rule: Rule, alpha: float) -> PairedTest | None:
-    differences = [d for one in evidence.slices for d in one.differences]
+    differences = _differences(evidence)
     if not differences:
         return None
     runs = {one.runs for one in evidence.slices if one.tasks}
@@ -119,17 +157,25 @@ def _test(evidence: Evidence, rule: Rule, alpha: float) -> PairedTest | None:
         worse=sum(d < 0 for d in differences),
         difference=sum(differences) / (each * len(differences)),
         p=better_p(differences),
-        power=power(differences, each, rule.effect, alpha),
+        power=power(differences, rule.effect, alpha),
         effect=rule.effect,
-        tasks_needed=tasks_needed(differences, each, rule.effect, alpha),
+        tasks_needed=tasks_needed(differences, rule.effect, alpha, rule.min_power) or 0,
     )
 
 
-def _too_weak(test: PairedTest, rule: Rule) -> str:
+def _too_few(test: PairedTest, rule: Rule) -> str:
+    differ = test.better + test.worse
+    if not differ:
+        return f"the two differ on none of the {test.tasks} tasks, so these tasks cannot tell them apart"
     return (
-        f"too few tasks to tell: {test.tasks} tasks find a gain of {100 * test.effect:.0f} points with power "
-        f"{test.power:.2f}, less than {rule.min_power:g}; about {test.tasks_needed} are needed for 0.8"
+        f"too few tasks that differ: {differ} of {test.tasks} tasks do; a challenger that wins {_wins(rule)} of these "
+        f"is found with power {test.power:.2f}, and {rule.min_power:g} is demanded: about {test.tasks_needed} tasks, "
+        "if as large a share of them differs"
     )
+
+
+def _wins(rule: Rule) -> str:
+    return f"{50 + 100 * rule.effect:.0f} %"
 
 
 def _failed(evidence: Evidence) -> list[tuple[str, bool | None, str]]:
@@ -137,7 +183,7 @@ def _failed(evidence: Evidence) -> list[tuple[str, bool | None, str]]:
 
 
 def _word(passed: bool | None) -> str:
-    return "was not looked at" if passed is None else "failed"
+    return "was not evaluated" if passed is None else "failed"
 
 
 def _interval(one: SliceResult) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parammem.core.decision import Decision, SliceResult
+from parammem.core.decision import Decision, PairedTest, SliceResult
 
 ANSWERS = {
     "promote": "PROMOTE: the challenger takes the champion's place",
@@ -56,15 +56,29 @@ def _test_lines(decision: Decision) -> list[str]:
         "",
         f"test     {test.name}, one-sided, exact: better on {test.better} tasks, worse on {test.worse} "
         f"of {test.tasks}; p = {test.p:.3g}",
-        f"power    {test.power:.2f} for a gain of {100 * test.effect:.0f} points; about {test.tasks_needed} tasks "
-        "for a power of 0.8",
+        *_power_lines(decision, test),
+    ]
+
+
+def _power_lines(decision: Decision, test: PairedTest) -> list[str]:
+    if decision.rule_version < 3:
+        return [
+            f"power    {test.power:.2f} for a gain of {100 * test.effect:.0f} points; about {test.tasks_needed} tasks "
+            "for a power of 0.8"
+        ]
+    wanted = f"{decision.rule['min_power']:g}"
+    needed = f"about {test.tasks_needed} such tasks" if test.tasks_needed else "no number of such tasks"
+    return [
+        f"power    {test.power:.2f} to find a challenger that wins {50 + 100 * test.effect:.0f} % of the "
+        f"{test.better + test.worse} tasks that differ; {needed} for the {wanted} that is demanded"
     ]
 
 
 def _budget_lines(decision: Decision) -> list[str]:
     budget = decision.budget
-    paid = "this look spent it" if budget.paid else "this look was not taken, and spent nothing"
+    which = "reserve look" if budget.reserve else "look"
+    spends = f"spends {budget.alpha:.2g}" if budget.paid else f"could have spent {budget.alpha:.2g}, and spent nothing"
     return [
-        f"budget   {budget.total:g} false promotions in a life; spent before {budget.spent_before:.4f}; look "
-        f"{budget.look} may spend {budget.alpha:.2g}: {paid}",
+        f"budget   chance of any false promotion, ever: at most {budget.total:g}; spent before: "
+        f"{budget.spent_before:.4f}; {which} {budget.look} {spends}",
     ]

@@ -54,13 +54,13 @@ def differs(name: str, other: str, ours: Sequence[str], theirs: Sequence[str]) -
     )
 
 
-def tokens(champion: float, challenger: float, most: float) -> Guard:
-    """Tokens written per task stay within a multiple of the champion's."""
+def tokens(champion: float, challenger: float, most: float, other: str = "the champion") -> Guard:
+    """Check that tokens written per task stay within a multiple of the champion's (or of what stands in its place)."""
     ratio = challenger / champion if champion else float("inf")
     return Guard(
         name="tokens",
         passed=ratio <= most,
-        detail=f"{challenger:.1f} tokens per task, the champion {champion:.1f}: {ratio:.2f} times, allowed {most:g}",
+        detail=f"{challenger:.1f} tokens per task, {other} {champion:.1f}: {ratio:.2f} times, allowed {most:g}",
     )
 
 

@@ -9,7 +9,7 @@ from parammem.core.decision import Decision
 from parammem.core.event import Decided, Evaluated, Event
 from parammem.gate.decide import decide
 from parammem.gate.evidence import Evidence
-from parammem.gate.rule import VERSION, Rule
+from parammem.gate.rule import VERSION, Looks, Rule
 from parammem.registry.ledger import Ledger
 
 
@@ -18,9 +18,14 @@ def rule_of(params: GateParams) -> Rule:
     return Rule.model_validate({name: getattr(params, name) for name in Rule.model_fields})
 
 
-def looks_paid(events: Sequence[Event], domain: str) -> int:
-    """Looks that a domain's error budget has paid for."""
-    return sum(isinstance(e.fact, Decided) and e.fact.domain == domain and e.fact.alpha > 0 for e in events)
+def looks_paid(events: Sequence[Event], domain: str) -> Looks:
+    """Return the looks that a domain's error budget has paid for, out of the ledger."""
+    looks = Looks()
+    for event in events:
+        fact = event.fact
+        if isinstance(fact, Decided) and fact.domain == domain and fact.alpha > 0:
+            looks = looks.after(fact.alpha, fact.reserve)
+    return looks
 
 
 def rule_on(evidence: Evidence, rule: Rule, ledger: Ledger, actor: str) -> Decision:
@@ -56,11 +61,12 @@ def rule_on_all(meetings: Sequence[Evidence], rule: Rule, ledger: Ledger, actor:
     return decisions
 
 
-def _decide_all(meetings: Sequence[Evidence], rule: Rule, looks: int) -> list[Decision]:
+def _decide_all(meetings: Sequence[Evidence], rule: Rule, looks: Looks) -> list[Decision]:
     decisions: list[Decision] = []
     for evidence in meetings:
         decisions.append(decide(evidence, rule, looks))
-        looks += decisions[-1].budget.paid
+        budget = decisions[-1].budget
+        looks = looks.after(budget.alpha, budget.reserve) if budget.paid else looks
     passed = [one for one in decisions if one.answer == "promote"]
     if len(passed) < 2:
         return decisions
@@ -89,6 +95,7 @@ def decided(decision: Decision) -> Decided:
         answer=decision.answer,
         look=decision.budget.look,
         alpha=decision.budget.alpha if decision.budget.paid else 0.0,
+        reserve=decision.budget.paid and decision.budget.reserve,
     )
 
 

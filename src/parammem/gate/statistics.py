@@ -44,17 +44,18 @@ def better_p(differences: Sequence[int]) -> float:
     return float(min(1.0, sign_sums(sizes)[sum(sizes) + total :].sum()))
 
 
-def power(differences: Sequence[int], runs: int, effect: float, alpha: float) -> float:
-    """Chance that the test finds, at level alpha, a true gain of `effect` (share of runs).
+def power(differences: Sequence[int], effect: float, alpha: float) -> float:
+    """Return the chance that the test finds, at level alpha, a challenger that wins ½ + effect of the differing tasks.
 
-    It is reckoned for as many unequal tasks, of the same sizes, as were seen. Which way they went plays no part: under
-    the null hypothesis that number says nothing of the outcome, so a look may be refused because of it for free.
+    It is computed for as many differing tasks, of the same sizes, as were seen. Tasks without a difference are no part
+    of it, as they are no part of the test. Which way the others went plays no part either: under the null hypothesis
+    the sizes say nothing of the signs, so how a look is paid for may depend on its power without biasing the test.
+    (Were it to depend on where champion and holdout differ, it would not be: the champion's luck stands in both.)
     """
     sizes = [abs(d) for d in differences if d]
     if not sizes:
         return 0.0
-    gain = effect * len(differences) * runs
-    plus = min(1.0, 0.5 + gain / (2 * sum(sizes)))
+    plus = min(1.0, 0.5 + effect)
     if set(sizes) == {1}:
         return _binomial_power(len(sizes), plus, alpha)
     null = np.cumsum(sign_sums(sizes)[::-1])[::-1]
@@ -62,15 +63,24 @@ def power(differences: Sequence[int], runs: int, effect: float, alpha: float) ->
     return float(sign_sums(sizes, plus)[rejected].sum())
 
 
-def tasks_needed(differences: Sequence[int], runs: int, effect: float, alpha: float) -> int:
-    """About how many tasks give a power of 0.8, at this share and size of unequal ones (normal approximation)."""
+def best_p(differences: Sequence[int]) -> float:
+    """Return the least p that these sizes allow: that of a challenger which wins every task that differs."""
+    return better_p([abs(d) for d in differences])
+
+
+def tasks_needed(differences: Sequence[int], effect: float, alpha: float, wanted: float) -> int | None:
+    """Return about how many tasks give a power of `wanted`, at this share and size of differing ones.
+
+    Normal approximation. None where no task differs, or alpha is 0: then no number of such tasks is enough.
+    """
     from scipy import stats
 
-    n = len(differences)
-    # Under the alternative a share `effect` at least must be unequal, or the gain could not be.
-    spread = max(sum(d * d for d in differences) / n / runs**2, effect) if n else 1.0
-    reach = stats.norm.isf(alpha) + stats.norm.ppf(GOOD_POWER)
-    return math.ceil(spread * (reach / effect) ** 2)
+    squares, sizes = sum(d * d for d in differences), sum(abs(d) for d in differences)
+    if not sizes or alpha <= 0:
+        return None
+    plus = min(1.0, 0.5 + effect)
+    reach = stats.norm.isf(alpha) + stats.norm.ppf(wanted) * 2 * math.sqrt(plus * (1 - plus))
+    return math.ceil(len(differences) * squares * (max(0.0, reach) / (2 * effect * sizes)) ** 2)
 
 
 def bounds(differences: Sequence[int], runs: int) -> tuple[float, float, float]:

@@ -6,7 +6,7 @@ The anchor slice is the evaluation tasks of the pipeline; the fresh slice the ne
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -202,14 +202,13 @@ def _guards(contest: Contest, challenger: Path) -> tuple[Guard, ...]:
     listed = challenger / "rows.txt"
     hashes = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
     learned = [row for row in rows if row.row_hash in set(hashes)]
-    reigning = "champion" if "champion" in contest.arms else "none"
     texts = {name: _canaries(contest, name) for name in contest.arms}
     found = [
         guards.validated(report, hashes, [row.row_hash for row in rows]),
         guards.no_leakage(learned, _all(contest), p.validate_.near_duplicate),
         Guard(name="loads", passed=True, detail="weights and base model are those that adapter.json names"),
         guards.differs("differs-from-base", "the base model's", texts["challenger"], texts["none"]),
-        guards.tokens(_tokens(contest, reigning), _tokens(contest, "challenger"), p.gate.max_token_ratio),
+        _token_guard(contest),
         guards.diversity(
             _distinct(contest, "champion") if "champion" in contest.arms else None,
             _distinct(contest, "challenger"),
@@ -259,10 +258,25 @@ def _distinct(contest: Contest, arm: str) -> float:
     return sum(map(len, claimed)) / len(said) if said else 0.0
 
 
-def _tokens(contest: Contest, arm: str) -> float:
-    """Tokens written per run of an arm, over all roles."""
+def _token_guard(contest: Contest) -> Guard:
+    """Compare the tokens that champion and challenger need for a task.
+
+    A first challenger is compared with no reflector at all: there only what the agent itself writes is counted, since
+    to write advice is what any reflector is for.
+    """
+    most = contest.params.gate.max_token_ratio
+    if "champion" in contest.arms:
+        return guards.tokens(_tokens(contest, "champion"), _tokens(contest, "challenger"), most)
+    without = {"reflector"}
+    ours, theirs = _tokens(contest, "challenger", without), _tokens(contest, "none", without)
+    return guards.tokens(theirs, ours, most, "no reflector, advice not counted:")
+
+
+def _tokens(contest: Contest, arm: str, without: Collection[str] = ()) -> float:
+    """Return the tokens written per run of an arm, over all roles but those named."""
     runs = [t for (name, _, _), t in contest.ended.items() if name == arm]
-    return sum(used.completion_tokens for t in runs for used in t.usage.values()) / max(1, len(runs))
+    written = sum(used.completion_tokens for t in runs for role, used in t.usage.items() if role not in without)
+    return written / max(1, len(runs))
 
 
 def continued_from(card: Adapter) -> dict[str, str]:
