@@ -157,7 +157,7 @@ def main() -> None:
     print(f"{asked.histories} histories, rule {rule.model_dump()}")
     print(f"{'':44}  false promotion in {asked.nights} nights   A/B {100 * asked.gain:+.0f} points: the gate promotes")
     print(
-        f"{'nights of':44} {'gate':>6} {'higher':>7} {'p<=.05':>7}   {'first':>6} {'in 10':>6}   looks: regular, reserve"
+        f"{'nights of':44} {'gate':>6} {'higher':>7} {'p<=.05':>7}   {'first':>6} {'in 10':>6}   regular, reserve looks"
     )
     for name, kind in KINDS.items():
         same = simulate(asked.histories, asked.nights, kind, 0.0, rule)
