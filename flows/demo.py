@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from flows import ROOT
-from flows.serve import local_server
+from flows.server import local_server
 from parammem.core.event import Event, Published, RolledBack
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ def main() -> int:
         os.environ["PREFECT_HOME"] = str(given.folder / "prefect")  # its own database
         os.environ["PREFECT_API_URL"] = stack.enter_context(local_server(given.folder / "prefect"))
         os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
-        print(f"Prefect server: {os.environ['PREFECT_API_URL']}", flush=True)
+        print(f"Prefect: {os.environ['PREFECT_API_URL'].removesuffix('/api')} (open it in a browser)", flush=True)
         said = play(root, given.batches, given.tasks, given.poisoned)
     events = report(root, given.folder)
     used = sum(os.times()[:4])
-    print(f"{(time.monotonic() - started) / 60:.1f} minutes, {used / 60:.1f} of them of one core's time", flush=True)
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes, {used / 60:.1f} CPU minutes", flush=True)
     failed = unmet(said, events, given.poisoned, refused="gate" not in more)
     for sentence in failed:
         print(f"error: {sentence}", file=sys.stderr)

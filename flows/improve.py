@@ -14,10 +14,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from flows import ROOT, pipeline
+from flows import ROOT, configured_server, pipeline
 from flows.rebuild import rebuild as rebuild_flow
-from flows.show import decision_table, news, turn_page
+from flows.server import require_answer
+from flows.show import decision_table, news, run_name, turn_page
+from parammem.core.escape import markdown
 from parammem.core.event import Event
 from parammem.errors import ConfigError, LedgerError, ParamMemError
 from parammem.improve import champion as room
@@ -130,14 +133,34 @@ def rollback(domain: str, to: str = "before", reason: str = "asked for", root: s
 
 
 def publish(kind: str, report: Report, root: Path) -> str:
-    """Artifacts and events: what notifications are made from."""
-    create_markdown_artifact(key=kind, markdown=turn_page(report))
+    """Leave artifacts and events, which notifications are made from, and name the run after what it did."""
+    events = written(root, report.commit)
+    name_run(run_name(kind, report, events))
+    create_markdown_artifact(key=kind, markdown=turn_page(report), description=markdown(report.headline))
     if report.decisions:
-        create_table_artifact(key=f"{kind}-decisions", table=decision_table(report.decisions))
-    for one in news(report, written(root, report.commit)):
+        create_table_artifact(
+            key=f"{kind}-decisions", table=decision_table(report.decisions), description="shares solved"
+        )
+    for one in news(report, events):
         resource = {"prefect.resource.id": f"parammem.reflector.{one.domain}"}
         emit_event(event=one.event, resource=resource, payload=one.payload)
     return report.headline
+
+
+def name_run(name: str) -> None:
+    """Rename the flow run that this is part of. That a name could not be given fails no run."""
+    from httpx import HTTPError
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import PrefectException
+    from prefect.runtime import flow_run
+
+    if not flow_run.id:
+        return
+    try:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(UUID(flow_run.id), name=name)
+    except (HTTPError, PrefectException) as error:
+        say(f"the run keeps its first name: {type(error).__name__}")
 
 
 def written(root: Path, commit: str) -> list[Event]:
@@ -155,6 +178,8 @@ def main() -> int:
     parser.add_argument("--force", action="store_true", help="train although no trigger says so")
     given = parser.parse_args()
     try:
+        if api := configured_server():
+            require_answer(api)
         print(improve(given.root, given.force))
     except (TurnFailed, ParamMemError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)

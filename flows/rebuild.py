@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flows import ROOT, pipeline
+from flows import ROOT, configured_server, pipeline
 from flows.pipeline import StageResult
+from flows.server import require_answer
 from parammem.config import load_params
 from parammem.errors import ConfigError, DataError, LineageError, ParamMemError, ValidationFailed
 from parammem.improve.lock import locked
@@ -191,6 +192,8 @@ def main() -> int:
     )
     given = parser.parse_args()
     try:
+        if api := configured_server():
+            require_answer(api)
         results = rebuild(given.root, given.targets or None, given.retries, track=given.track)
     except (ParamMemError, RebuildFailed, RuntimeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

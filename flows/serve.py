@@ -2,38 +2,37 @@
 
 `improve` by cron or interval and whenever something comes into the inbox, `evaluate-champion` by night, `rollback` by
 hand. `rebuild` writes into your own tree, so it is served only when it is asked for: `--cron CRON`, or `--only rebuild`
-(by night). Schedules need a Prefect server that stays up. Where PREFECT_API_URL names none, one is started here
-on a free local port and ends with this process, however this process ends.
+(by night). Schedules need a Prefect server that stays up. Where neither PREFECT_API_URL nor your Prefect profile names
+one, one is started here on a free local port and ends with this process, however this process ends.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import signal
-import socket
-import subprocess
 import sys
 import threading
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flows import ROOT
-from parammem.improve.processes import GUARD
+from flows import ROOT, configured_server
+from flows.server import local_server, require_answer
 
 NIGHTLY = "0 3 * * *"
 IMPROVE = "0 1 * * *"
 CHECK = "0 4 * * *"
 FLOWS = ("rebuild", "improve", "evaluate-champion", "rollback")
+DESCRIPTIONS = {
+    "rebuild": "Runs `dvc repro`, stage by stage, in the tree that it is served from; then logs the runs to W&B.",
+    "improve": "Takes in new experience, trains a challenger if a trigger is due, lets the gate decide, and commits.",
+    "evaluate-champion": "Checks that each champion still solves more than no reflector; two failures roll it back.",
+    "rollback": "Makes an earlier version champion again.",
+}
+"""What a deployment does, for its page. prefect.yaml says the same."""
 BRANCH_FLOWS = FLOWS[1:]
 """Those that never touch the person's tree: what is served by default."""
-START_SECONDS = 600
-"""Far more than it needs, for machines that are busy with something else."""
 
 
 def main() -> int:
@@ -42,9 +41,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         with contextlib.ExitStack() as stack:
-            if not os.environ.get("PREFECT_API_URL"):
-                os.environ["PREFECT_API_URL"] = stack.enter_context(local_server(ROOT / ".cache" / "prefect"))
-            print(f"serving {', '.join(given.only)} of {given.root}; Prefect: {os.environ['PREFECT_API_URL']}")
+            api = configured_server()
+            if not api:
+                api = os.environ["PREFECT_API_URL"] = stack.enter_context(local_server(ROOT / ".cache" / "prefect"))
+            else:
+                require_answer(api)
+            print(f"serving {', '.join(given.only)} of {given.root}")
+            print(f"Prefect: {api.removesuffix('/api')} (a browser shows runs, pages and schedules there)")
             print("stop with Ctrl-C", flush=True)
             serve(given)
     except KeyboardInterrupt:
@@ -95,7 +98,7 @@ def watch_when_served(root: Path, stop: threading.Event) -> None:
     """Watch the inbox as soon as the server has the trigger that answers: what is told before that starts nothing."""
     from flows.watch import EVERY, watch
 
-    while not stop.is_set() and not has_trigger("improve/scheduled"):
+    while not stop.is_set() and not has_trigger("improve/improve-scheduled"):
         stop.wait(1)
     watch(root, EVERY, stop)
 
@@ -129,74 +132,25 @@ def deployments(given: argparse.Namespace, root: str) -> list[Any]:
     )
     when = {"interval": given.improve_every} if given.improve_every else {"cron": given.improve_cron}
     both = {"root": root, "retries": given.retries}
+
+    def said(name: str) -> dict[str, Any]:
+        return {"description": DESCRIPTIONS[name], "concurrency_limit": one}
+
     made = {
         "rebuild": lambda: rebuild.to_deployment(
-            "nightly", cron=given.cron, parameters={**both, "track": given.track}, concurrency_limit=one
+            "rebuild-nightly", cron=given.cron, parameters={**both, "track": given.track}, **said("rebuild")
         ),
         "improve": lambda: flows.improve.to_deployment(
-            "scheduled", parameters=both, triggers=[arrived], concurrency_limit=one, **when
+            "improve-scheduled", parameters=both, triggers=[arrived], **when, **said("improve")
         ),
         "evaluate-champion": lambda: flows.evaluate_champion.to_deployment(
-            "nightly", cron=given.check_cron, parameters={"root": root}, concurrency_limit=one
+            "evaluate-champion-nightly", cron=given.check_cron, parameters={"root": root}, **said("evaluate-champion")
         ),
-        "rollback": lambda: flows.rollback.to_deployment("by-hand", parameters={"root": root}, concurrency_limit=one),
+        "rollback": lambda: flows.rollback.to_deployment(
+            "rollback-by-hand", parameters={"root": root}, **said("rollback")
+        ),
     }
     return [made[name]() for name in given.only]
-
-
-@contextlib.contextmanager
-def local_server(home: Path) -> Iterator[str]:
-    """A Prefect server on a free local port, with its database under PREFECT_HOME. Yields its API address.
-
-    Raises:
-        RuntimeError: it ended, or did not answer within START_SECONDS.
-    """
-    port = free_port()
-    home.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    log = (home / "server.log").open("ab")
-    server = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(GUARD), *command],
-        stdin=subprocess.PIPE,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        wait_until_ready(server, port, home / "server.log")
-        yield f"http://127.0.0.1:{port}/api"
-    finally:
-        assert server.stdin is not None
-        server.stdin.close()
-        server.wait()
-        log.close()
-
-
-def wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Until the server answers as a Prefect server does."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise RuntimeError(f"the Prefect server ended at once; its log is {log}")
-        if answers(f"http://127.0.0.1:{port}/api/health"):
-            return
-        time.sleep(0.3)
-    raise RuntimeError(f"the Prefect server did not answer within {START_SECONDS} s; its log is {log}")
-
-
-def answers(address: str) -> bool:
-    """Does a healthy Prefect server answer there?"""
-    try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            return json.load(answer) is True
-    except (OSError, ValueError):
-        return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 if __name__ == "__main__":

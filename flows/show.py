@@ -2,29 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from parammem.core.decision import Decision
-from parammem.core.event import Checked, Event, RolledBack
+from parammem.core.decision import Decision, SliceResult
+from parammem.core.escape import markdown, shown
+from parammem.core.event import Checked, Event, Published, RolledBack
 from parammem.improve.turn import Report
+
+NOTE = 500
+"""Characters of a note or a cell that a page shows."""
+RUN_NAME = 100
+SLICE_HEAD = ("slice", "tasks", "no reflector", "champion", "challenger", "verdict")
+SAID = {"promote": "promoted", "refuse": "refused", "undecided": "undecided"}
 
 
 def turn_page(report: Report) -> str:
-    """A turn in Markdown: the headline, why it trained or not, what it did, and the decisions in words."""
-    from parammem.gate.explain import explain
+    """Return a turn as Markdown: the headline, why it trained or not, what it did, and the decisions.
 
-    lines = [f"# {report.headline}", ""]
+    Names of files, domains and adapters in it may come from strangers, so all text is escaped.
+    """
+    lines = [f"# {markdown(report.headline)}", ""]
     if report.reasons:
-        lines += ["| domain | new rows | train? | why |", "|---|---|---|---|"]
-        lines += [f"| {r.domain} | {r.new_rows} | {'yes' if r.due else 'no'} | {r.why} |" for r in report.reasons]
-        lines += [""]
-    lines += [f"- {note}" for note in report.notes]
+        rows = [(r.domain, r.new_rows, "yes" if r.due else "no", r.why) for r in report.reasons]
+        lines += [*_table(("domain", "new rows", "train?", "why"), rows), ""]
+    lines += [f"- {markdown(note, NOTE)}" for note in report.notes if note != report.headline]
     for decision in report.decisions:
-        lines += ["", f"## {decision.domain}", "", "```", explain(decision), "```"]
+        lines += ["", *decision_page(decision)]
     if report.commit:
         lines += ["", f"commit {report.commit}"]
     return "\n".join(lines)
+
+
+def decision_page(decision: Decision) -> list[str]:
+    """Return a decision as Markdown lines that fit a narrow page: answer, reasons, slices, test, budget, guards."""
+    test, budget = decision.test, decision.budget
+    lines = [f"## {markdown(decision.domain)}: {decision.answer}", ""]
+    lines += [f"- {markdown(reason, NOTE)}" for reason in decision.reasons]
+    lines += ["", *_table(SLICE_HEAD, map(_slice, decision.slices))]
+    if test:
+        lines += ["", f"Better on {test.better} tasks, worse on {test.worse}, of {test.tasks}: p = {test.p:.2g}, "
+                      f"allowed {budget.alpha:.2g} (look {budget.look}). Power {test.power:.2f}."]  # fmt: skip
+    marks = {True: "passed", False: "failed", None: "not evaluated"}
+    guards = [(guard.name, marks[guard.passed], guard.detail) for guard in decision.guards]
+    lines += ["", *_table(("guard", "", "what was seen"), guards)]
+    lines += ["", f"Whole: `parammem gate --show {decision.digest[:12]}`"]
+    return lines
+
+
+def _slice(one: SliceResult) -> tuple[object, ...]:
+    shares = (one.none, one.champion, one.challenger)
+    return (one.name, one.tasks, *("–" if share is None else f"{100 * share:.1f}%" for share in shares), one.verdict)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    return lines + [f"| {' | '.join(markdown(str(cell), NOTE) for cell in row)} |" for row in rows]
+
+
+def run_name(kind: str, report: Report, events: Sequence[Event]) -> str:
+    """Return what a finished run is called in Prefect's list: what it did, such as `improve code: v4 promoted`.
+
+    Args:
+        events: what this run wrote into the ledger.
+    """
+    facts = [event.fact for event in events]
+    versions = {fact.domain: f"v{fact.version} " for fact in facts if isinstance(fact, Published)}
+    done = [f"{one.domain}: {versions.get(one.domain, '')}{SAID[one.answer]}" for one in report.decisions]
+    return shown(f"{kind} {'; '.join(done)}" if done else f"{kind}: {report.headline}", RUN_NAME)
 
 
 def decision_table(decisions: Sequence[Decision]) -> list[dict[str, object]]:

@@ -12,7 +12,8 @@ import threading
 import time
 from pathlib import Path
 
-from flows import ROOT
+from flows import ROOT, configured_server
+from flows.server import answers
 from parammem.errors import ParamMemError
 
 ARRIVED = "parammem.inbox.arrived"
@@ -49,10 +50,40 @@ def watch(root: Path, every: float, stop: threading.Event) -> None:
             here = set(told)
         now = time.monotonic()
         new = {name for name in here if now - told.get(name, -AGAIN) >= AGAIN}
+        if new and not reachable(len(new)):
+            here -= new  # told of when the server is back
+            new = set()
         if new:
+            warn_of_old(len(new & told.keys()))
             tell(root, sorted(new))
         told = {name: now if name in new else told[name] for name in here}
         stop.wait(every)
+
+
+def reachable(files: int) -> bool:
+    """Return whether the configured Prefect server answers; say so, with what to do, where it does not."""
+    api = configured_server()
+    if not api or answers(f"{api.rstrip('/')}/health"):
+        return True
+    print(
+        f"the Prefect server at {api} does not answer, so no run can start; {files} file(s) wait in the inbox and are "
+        "told of when it is back",
+        file=sys.stderr,
+        flush=True,
+    )
+    return False
+
+
+def warn_of_old(files: int) -> None:
+    """Say that files still lie in the inbox although they were told of: nothing runs what the event starts."""
+    if files:
+        print(
+            f"{files} file(s) have waited for {AGAIN / 60:.0f} minutes since Prefect was told of them: no run took them. "
+            "Does a worker run (`prefect worker start --pool parammem`, or `python -m flows.serve`), and what does the "
+            "last run of `improve` say?",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def names(root: Path) -> set[str]:

@@ -20,7 +20,7 @@ import yaml
 
 from flows import ROOT
 from flows.demo import DOMAIN, make_repository
-from flows.serve import local_server
+from flows.server import local_server
 from parammem.core.event import Ingested
 from parammem.improve.pool import ledger_at
 from tests.improve.lab import drop_batch, git, make_lab, write_params

@@ -32,7 +32,7 @@ def test_a_turn_promotes_then_finds_nothing_to_do_then_is_rolled_back(root):
     assert crowned(root) == [1]
     page = artifact("improve")
     assert "# code: promote" in page
-    assert "PROMOTE" in page
+    assert "## code: promote" in page
     assert "anchor" in artifact("improve-decisions")
     assert float(artifact("improve-progress")) == 100
     started = time.monotonic()

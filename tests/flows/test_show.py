@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flows.show import CHECK_FAILED, PROMOTED, ROLLED_BACK, decision_table, news, turn_page
-from parammem.core.event import Checked, RolledBack, make_event
+from flows.show import CHECK_FAILED, PROMOTED, ROLLED_BACK, decision_table, news, run_name, turn_page
+from parammem.core.event import Checked, Published, RolledBack, make_event
 from parammem.improve.triggers import Reason
 from parammem.improve.turn import Report
 from tests.improve.test_generations import decision
@@ -18,7 +18,7 @@ def test_page_says_why_it_trained_what_it_did_and_what_was_decided():
     assert page.startswith("# code: promote")
     assert "| code | 120 | yes | code: 120 new rows, 100 are enough |" in page
     assert "- one.jsonl: 5 rows" in page
-    assert "PROMOTE" in page
+    assert "## code: promote" in page
     assert page.endswith("commit abc123")
 
 
@@ -56,3 +56,39 @@ def test_a_check_that_failed_and_the_rollback_after_it_are_news():
 @pytest.mark.parametrize("holds", [True, None])
 def test_a_check_that_did_not_fail_is_no_news(holds):
     assert news(Report("code: …", (), commit="c"), wrote(checked(holds))) == []
+
+
+HOSTILE = "a](javascript:x)|<img src=x onerror=y>\n# b\x1b[2J.jsonl"
+
+
+def test_a_page_shows_a_hostile_file_name_and_does_nothing_with_it():
+    from markdown_it import MarkdownIt
+
+    reason = Reason(domain="code", due=True, why=HOSTILE, new_rows=1, kind="rows")
+    page = turn_page(Report(HOSTILE, (HOSTILE,), (reason,), (decision("b", "a"),), "c"))
+    tokens = MarkdownIt("commonmark").enable("table").parse(page)
+    inline = [child.type for token in tokens for child in token.children or ()]
+    assert set(inline) <= {"text", "text_special", "code_inline"}
+    assert next(t.content for t in tokens if t.type == "inline").startswith("a\\]")
+    assert "\x1b" not in page
+
+
+def test_a_note_that_is_the_headline_is_shown_once():
+    assert turn_page(Report("Nothing to do: waiting", ("Nothing to do: waiting",))).count("waiting") == 1
+
+
+def test_a_page_of_a_decision_is_narrow_enough_to_be_read():
+    page = turn_page(Report("code: promote", (), decisions=(decision("b", "a"),)))
+    assert "```" not in page
+    assert "| anchor | 400 |" in page or "| anchor |" in page
+    assert "parammem gate --show" in page
+
+
+def test_a_run_is_named_after_what_it_did():
+    made = decision("b", "a")
+    published = Published(domain="code", version=4, adapter="b", stage="champion", decision=made.digest, dvc="")
+    report = Report("code: promote", (), decisions=(made,), commit="c")
+    assert run_name("improve", report, wrote(published)) == "improve code: v4 promoted"
+    idle = Report("Nothing to do: code: 3 new rows, 100 are wanted " + "x" * 300, ())
+    assert run_name("improve", idle, []).startswith("improve: Nothing to do: code: 3 new rows")
+    assert len(run_name("improve", idle, [])) <= 100

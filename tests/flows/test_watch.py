@@ -51,3 +51,18 @@ def test_who_is_told_to_stop_does_not_look(monkeypatch):
     looks = Looks(monkeypatch, [{"a"}], 1)
     looks.stop.set()
     assert looks.run() == []
+
+
+def test_files_wait_in_words_while_the_server_is_away_and_are_told_of_when_it_is_back(monkeypatch, capsys):
+    up = iter([False, False, True, True])
+    monkeypatch.setattr(watching, "configured_server", lambda: "http://127.0.0.1:9/api")
+    monkeypatch.setattr(watching, "answers", lambda _: next(up))
+    assert Looks(monkeypatch, [{"a"}, {"a"}, {"a", "b"}, {"a", "b"}], 1).run() == [["a", "b"]]
+    said = capsys.readouterr().err
+    assert said.count("does not answer") == 2
+    assert "1 file(s) wait in the inbox" in said
+
+
+def test_files_that_no_run_takes_are_named_with_what_to_look_at(monkeypatch, capsys):
+    Looks(monkeypatch, [{"a"}] * 4, watching.AGAIN / 2).run()
+    assert "1 file(s) have waited for 10 minutes" in capsys.readouterr().err

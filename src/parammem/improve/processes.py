@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -16,6 +17,8 @@ from parammem.improve.lock import held
 GUARD = Path(__file__).with_name("guard.py")
 DVC = (sys.executable, "-m", "dvc")
 TAIL_LINES = 40
+BAR = re.compile(r"\d{1,3}%\|[^|]{0,200}\||\d{1,3}% ?\[[-=>#. ]{3,200}\]|[━╸╺]{5}")
+"""The state of a progress bar, as tqdm and rich draw it. What the project itself says of progress is plain lines."""
 
 
 def run_guarded(command: list[str], root: Path, say: Callable[[str], None]) -> tuple[int, list[str]]:
@@ -31,8 +34,6 @@ def run_guarded(command: list[str], root: Path, say: Callable[[str], None]) -> t
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
         start_new_session=True,
         pass_fds=held(),
     )
@@ -49,10 +50,12 @@ def run_guarded(command: list[str], root: Path, say: Callable[[str], None]) -> t
         process.wait()
 
 
-def _read_lines(process: subprocess.Popen[str], tail: deque[str], say: Callable[[str], None]) -> None:
+def _read_lines(process: subprocess.Popen[bytes], tail: deque[str], say: Callable[[str], None]) -> None:
+    """Say each line that the command prints, but for the states of progress bars, which are many."""
     assert process.stdout is not None
-    for line in process.stdout:
-        if text := line.strip("\r\n"):
+    for line in process.stdout:  # bytes, so that a carriage return ends no line: a bar is redrawn by it
+        text = line.decode("utf-8", "replace").rstrip("\r\n").rpartition("\r")[2]
+        if text and not BAR.search(text):
             tail.append(text)
             say(text)
 

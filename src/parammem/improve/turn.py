@@ -9,6 +9,7 @@ from pathlib import Path
 
 from parammem.config import Params
 from parammem.core.decision import Decision
+from parammem.core.escape import shown
 from parammem.experience.sources import Source
 from parammem.gate.evidence import Evidence
 from parammem.improve.triggers import Reason
@@ -106,8 +107,10 @@ class Turn:
             self.challengers.append(Challenger(domain, adapter, folder, start))
 
     def note(self, text: str) -> None:
-        self.notes.append(text)
-        self.tools.say(text)
+        """Keep a line for the report and the commit's message. Names in it may come from strangers: see core.escape."""
+        line = shown(" ".join(text.split()), 2000)
+        self.notes.append(line)
+        self.tools.say(line)
 
     def record(self, fact) -> None:
         """Append to the worktree's ledger."""
