@@ -78,9 +78,9 @@ def warn_of_old(files: int) -> None:
     """Say that files still lie in the inbox although they were told of: nothing runs what the event starts."""
     if files:
         print(
-            f"{files} file(s) have waited for {AGAIN / 60:.0f} minutes since Prefect was told of them: no run took them. "
-            "Does a worker run (`prefect worker start --pool parammem`, or `python -m flows.serve`), and what does the "
-            "last run of `improve` say?",
+            f"{files} file(s) have waited for {AGAIN / 60:.0f} minutes since Prefect was told of them: no run took "
+            "them. Does a worker run (`prefect worker start --pool parammem`, or `python -m flows.serve`), and what "
+            "does the last run of `improve` say?",
             file=sys.stderr,
             flush=True,
         )

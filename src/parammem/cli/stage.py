@@ -23,9 +23,11 @@ def tasks(domain: Domain, params: ParamsFile = PARAMS) -> None:
 def collect(domain: Domain, params: ParamsFile = PARAMS) -> None:
     """Run agents on train tasks and write trajectories and reflection rows."""
     loaded = load_params(params)
+    from parammem.engines.progress import progress_shown
     from parammem.stages import collect as room
 
-    room.run(loaded, domain)
+    with progress_shown(f"collect {domain}"):
+        room.run(loaded, domain)
 
 
 @app.command()
@@ -49,18 +51,22 @@ def mutation() -> None:
 def train(domain: Domain, params: ParamsFile = PARAMS) -> None:
     """Train the reflector and its controls on the validated rows."""
     loaded = load_params(params)
+    from parammem.engines.progress import progress_shown
     from parammem.stages import train as room
 
-    room.run(loaded, domain)
+    with progress_shown(f"train {domain}"):
+        room.run(loaded, domain)
 
 
 @app.command()
 def evaluate(domain: Domain, params: ParamsFile = PARAMS) -> None:
     """Run every method on the evaluation tasks and ask for the hidden verdicts."""
     loaded = load_params(params)
+    from parammem.engines.progress import progress_shown
     from parammem.stages import evaluate as room
 
-    room.run(loaded, domain)
+    with progress_shown(f"evaluate {domain}"):
+        room.run(loaded, domain)
 
 
 @app.command()

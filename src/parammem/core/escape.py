@@ -22,7 +22,7 @@ def shown(text: str, most: int = MOST) -> str:
 
 
 def markdown(text: str, most: int = MOST) -> str:
-    r"""Return text as one line of Markdown that shows exactly these characters: no link, tag, table cell or emphasis."""
+    r"""Return text as one line of Markdown that shows exactly these characters: no link, tag or table cell."""
     return ACTIVE.sub(r"\\\1", shown(text, most))
 
 

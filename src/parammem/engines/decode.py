@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parammem.engines.progress import PROGRESS
 from parammem.engines.sampling import GREEDY, pick
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def _run(rows: list[Row], open_session: OpenSession, limits: Limits) -> list[lis
     state = _State.of(rows, limits)
     for at in range(state.out.shape[1]):
         tokens = state.write(at, logits)
+        PROGRESS.tokens += len(tokens)
         if (at + 1) % limits.check_every == 0 or at + 1 == state.out.shape[1]:
             alive = state.shrink(at)
             if alive is not None and not len(alive):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from parammem.config import load_params
 from parammem.core.jsonl import write_text
+from parammem.engines.progress import progress_shown
 from parammem.errors import ParamMemError
 from parammem.stages.contest import meet
 
@@ -24,7 +25,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     try:
-        evidence = meet(load_params(), Path(), given.domain, given.champion, given.challenger)
+        with progress_shown(f"contest {given.domain}"):
+            evidence = meet(load_params(), Path(), given.domain, given.champion, given.challenger)
     except ParamMemError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -14,8 +14,9 @@ from parammem.core import AnswerKey, Task, Trajectory, read_jsonl, write_jsonl
 from parammem.core.experience import Experience
 from parammem.domains import Domain
 from parammem.engines.base import Engine
+from parammem.engines.progress import progress_bar
 from parammem.errors import ConfigError, DataError
-from parammem.stages.common import Engines, accounted, budget, check_failures, progress_bar
+from parammem.stages.common import Engines, accounted, budget, check_failures, most_tokens
 from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
 from parammem.stages.spread.workplace import HERE, Workplace, working
@@ -63,7 +64,8 @@ def work_on(
         )
     agent = Agent(method=method, domain=judge, actor=actor, budget=budget(params))
     jobs = [Job(agent, task, p.seed + k) for k in range(p.trajectories) for task in tasks]
-    return workplace.work(jobs, progress_bar(len(jobs), f"collect {judge.name}"))
+    most = most_tokens(agent.budget, len(jobs))
+    return workplace.work(jobs, progress_bar(len(jobs), f"collect {judge.name}", most))
 
 
 def outcomes(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from parammem.agents.loop import Budget
 from parammem.config import Params
@@ -163,15 +163,7 @@ def check_failures(trajectories: Sequence[Trajectory], allowed: float) -> None:
         )
 
 
-def progress_bar(total: int, what: str) -> Callable[[int], None]:
-    """A bar on stderr that is told how many are done."""
-    from tqdm import tqdm
-
-    bar: Any = tqdm(total=total, desc=what, mininterval=1, leave=False)
-
-    def show(done: int) -> None:
-        bar.update(done - bar.n)
-        if done >= total:
-            bar.close()
-
-    return show
+def most_tokens(budget: Budget, runs: int) -> int:
+    """Return what so many runs of an agent can write at most: attempts, reflections on them, and advice."""
+    each = budget.iterations * (budget.max_tokens + 2 * budget.max_advice_tokens)
+    return runs * each

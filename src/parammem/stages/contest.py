@@ -20,6 +20,7 @@ from parammem.core.decision import Guard
 from parammem.core.experience import Experience
 from parammem.domains import Domain
 from parammem.engines.base import Engine, Request
+from parammem.engines.progress import progress_bar
 from parammem.errors import AdapterError
 from parammem.experience.ingest import ingested
 from parammem.experience.store import FRESH, KEYS
@@ -29,7 +30,7 @@ from parammem.reflectors.base import Reflector
 from parammem.reflectors.parametric import ParamMem, read_adapter
 from parammem.registry.ledger import Ledger
 from parammem.stages.collect import final_verdicts
-from parammem.stages.common import Engines, budget, check_failures, progress_bar
+from parammem.stages.common import Engines, budget, check_failures, most_tokens
 from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
 
@@ -149,7 +150,7 @@ def _run(contest: Contest) -> None:
     agents = {arm: _agent(contest, arm) for arm in contest.arms}
     # One number of all runs of a task: no completion is shared with `evaluate`, whose seeds are its own.
     runs = [solve(agents[arm], task, p.evaluate.seed + 1000 + number) for arm, task, number in asked]
-    ended = batch.run(runs, progress_bar(len(runs), f"contest {contest.judge.name}"))
+    ended = batch.run(runs, progress_bar(len(runs), f"contest {contest.judge.name}", most_tokens(budget(p), len(runs))))
     check_failures(ended, p.agent.max_failed_share)
     contest.ended = {(arm, task.task_id, n): t for (arm, task, n), t in zip(asked, ended, strict=True)}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -24,13 +24,14 @@ from parammem.domains import Domain, Example
 from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.embeddings import embed
 from parammem.engines.base import Engine, Request
+from parammem.engines.progress import progress_bar
 from parammem.evaluation.records import AdviceDraws, OpenTask, Run
 from parammem.experience.pool import select
 from parammem.reflectors.base import Reflector, SamplingReflector
 from parammem.reflectors.parametric import ParamMem, Untrained, read_adapter
 from parammem.reflectors.retrieved import Constant, Retrieved
 from parammem.stages.collect import final_verdicts
-from parammem.stages.common import Engines, accounted, budget, check_failures, progress_bar
+from parammem.stages.common import Engines, accounted, budget, check_failures, most_tokens
 from parammem.stages.majority import majority_advice
 from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
@@ -140,7 +141,7 @@ def _bank(bench: Bench) -> TrajectoryBank:
         method=METHODS["reflexion"], domain=bench.judge, actor=bench.actor, budget=budget(bench.params), arm="bank"
     )
     jobs = [Job(agent, task, bench.params.evaluate.seed) for task in tasks]
-    ended = bench.workplace.work(jobs, progress_bar(len(jobs), f"bank {bench.judge.name}"))
+    ended = bench.workplace.work(jobs, _progress(bench, "bank", len(jobs)))
     return TrajectoryBank(tasks, ended, bench.embed, _bank_outcomes(bench, tasks, ended))
 
 
@@ -171,7 +172,7 @@ def _one_phase(bench: Bench, bank: TrajectoryBank) -> list[Trajectory]:
         for agent in arms(bench)
         for task in tasks
     ]
-    return bench.workplace.work(jobs, progress_bar(len(jobs), f"evaluate {bench.judge.name}"))
+    return bench.workplace.work(jobs, _progress(bench, "evaluate", len(jobs)))
 
 
 def _under(bench: Bench, protocol: str, bank: TrajectoryBank) -> list[Trajectory]:
@@ -242,9 +243,12 @@ def _curve(bench: Bench) -> list[tuple[float, Trajectory]]:
             budget=replace(budget(p), reflector_temperature=temperature),
         )
         pairs += [(temperature, Job(agent, task, p.evaluate.seed)) for task in tasks]
-    show = progress_bar(len(pairs), f"temperatures {bench.judge.name}")
-    ended = bench.workplace.work([job for _, job in pairs], show)
+    ended = bench.workplace.work([job for _, job in pairs], _progress(bench, "temperatures", len(pairs)))
     return [(temperature, t) for (temperature, _), t in zip(pairs, ended, strict=True)]
+
+
+def _progress(bench: Bench, what: str, runs: int) -> Callable[[int], None]:
+    return progress_bar(runs, f"{what} {bench.judge.name}", most_tokens(budget(bench.params), runs))
 
 
 def _keys(places: Places) -> dict[str, AnswerKey]:

@@ -9,6 +9,7 @@ up. Only the order in which floats are added differs.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from parammem.config import TrainParams
+from parammem.engines.progress import PROGRESS
 from parammem.errors import AdapterError
 from parammem.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from parammem.training.encoding import IGNORED, Encoded, collate
@@ -92,7 +94,9 @@ def fit(run: Run, checkpoint: Path, show: bool, on_step: OnStep | None) -> Progr
     optimizer = torch.optim.AdamW(weights.values(), lr=params.learning_rate, weight_decay=params.weight_decay)
     done = load_checkpoint(checkpoint, weights, optimizer, run.team)
     measure_every = max(1, plan.steps // CURVE_POINTS)
-    with tqdm(total=plan.steps, initial=done.step, desc="train", unit="step", disable=not show) as bar:
+    PROGRESS.begin("train", plan.steps - done.step)
+    hidden = not (show and sys.stderr.isatty())
+    with tqdm(total=plan.steps, initial=done.step, desc="train", unit="step", disable=hidden) as bar:
         for step, batch in plan.batches(done.step):
             rate = plan.learning_rate(step)
             loss = take_step(run, [run.train[row] for row in batch], optimizer, weights, step, rate)
@@ -104,6 +108,7 @@ def fit(run: Run, checkpoint: Path, show: bool, on_step: OnStep | None) -> Progr
                 save_checkpoint(checkpoint, done, weights, optimizer, run.team)
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             bar.update()
+            PROGRESS.done += 1
             if on_step:
                 on_step(done.step, loss, rate)
     return done
