@@ -17,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from flows import ROOT, configured_server, pipeline
+from flows.notify import tell_failure, tell_news
 from flows.rebuild import rebuild as rebuild_flow
 from flows.server import require_answer
 from flows.show import decision_table, news, run_name, turn_page
@@ -99,7 +100,7 @@ def as_tasks(names: list[str]) -> Callable[[Step, Turn], None]:
     return run
 
 
-@flow(name="improve", persist_result=False)
+@flow(name="improve", persist_result=False, on_failure=[tell_failure], on_crashed=[tell_failure])
 def improve(root: str = str(ROOT), force: bool = False, retries: int = 1) -> str:
     """One turn of self-improvement: experience in, a challenger out if there is reason, the gate, what follows from it.
 
@@ -118,14 +119,14 @@ def improve(root: str = str(ROOT), force: bool = False, retries: int = 1) -> str
     return publish("improve", report, Path(root))
 
 
-@flow(name="evaluate-champion", persist_result=False)
+@flow(name="evaluate-champion", persist_result=False, on_failure=[tell_failure], on_crashed=[tell_failure])
 def evaluate_champion(root: str = str(ROOT), night: str = "") -> str:
     """The nightly check that each champion still holds; after two failures in a row it is rolled back."""
     report = room.evaluate_champion(Path(root), tools("flow evaluate-champion"), night, around=as_tasks([]))
     return publish("evaluate-champion", report, Path(root))
 
 
-@flow(name="rollback", persist_result=False)
+@flow(name="rollback", persist_result=False, on_failure=[tell_failure], on_crashed=[tell_failure])
 def rollback(domain: str, to: str = "before", reason: str = "asked for", root: str = str(ROOT)) -> str:
     """Make an earlier champion champion again: a version (v2), "before" for the one before this one, or "none"."""
     report = room.rollback(Path(root), tools("flow rollback"), domain, to, reason, around=as_tasks([]))
@@ -141,7 +142,9 @@ def publish(kind: str, report: Report, root: Path) -> str:
         create_table_artifact(
             key=f"{kind}-decisions", table=decision_table(report.decisions), description="shares solved"
         )
-    for one in news(report, events):
+    told = news(report, events)
+    tell_news(root, told, say)
+    for one in told:
         resource = {"prefect.resource.id": f"parammem.reflector.{one.domain}"}
         emit_event(event=one.event, resource=resource, payload=one.payload)
     return report.headline

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import ROOT, configured_server, pipeline
+from flows.notify import tell_failure
 from flows.pipeline import StageResult
 from flows.server import require_answer
 from parammem.config import load_params
@@ -70,7 +71,7 @@ def track_runs(root: str) -> StageResult:
     return StageResult(TRACK, "failed" if code else "ran", exit_code=code, tail=tuple(tail) if code else ())
 
 
-@flow(name="rebuild", persist_result=False)
+@flow(name="rebuild", persist_result=False, on_failure=[tell_failure], on_crashed=[tell_failure])
 def rebuild(
     root: str = str(ROOT),
     targets: list[str] | None = None,

@@ -93,6 +93,7 @@ def decision_table(decisions: Sequence[Decision]) -> list[dict[str, object]]:
 
 PROMOTED = "parammem.champion.promoted"
 ROLLED_BACK = "parammem.champion.rolled-back"
+REFUSED = "parammem.challenger.refused"
 CHECK_FAILED = "parammem.champion.check-failed"
 
 
@@ -105,13 +106,18 @@ class News(NamedTuple):
 
 
 def news(report: Report, events: Sequence[Event]) -> list[News]:
-    """Promotions, nightly checks that failed, and rollbacks, whoever asked for them.
+    """Return promotions, refusals, nightly checks that failed, and rollbacks, whoever asked for them.
 
     Args:
         events: what this run wrote into the ledger.
     """
     about = {"commit": report.commit, "headline": report.headline}
-    found = [News(PROMOTED, domain, about) for domain in report.promoted]
+    kinds = {"promote": PROMOTED, "refuse": REFUSED}
+    found = [
+        News(kinds[one.answer], one.domain, {**about, "reasons": list(one.reasons)})
+        for one in report.decisions
+        if one.answer in kinds
+    ]
     for fact in (event.fact for event in events):
         if isinstance(fact, Checked) and fact.holds is False:
             seen = {"version": fact.version, "solved": fact.solved, "expected": fact.expected, "p": fact.p}

@@ -9,7 +9,7 @@ import difflib
 import types
 import typing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -19,6 +19,7 @@ from parammem.sections import RayParams, Section, ServerParams, TrainParams
 
 DomainName = Literal["code", "math", "qa"]
 DOMAINS: tuple[DomainName, ...] = ("code", "math", "qa")
+EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class TasksParams(Section):
@@ -276,6 +277,9 @@ class ImproveParams(Section):
     """How long a turn waits for another one to end."""
     warm_start: bool = False
     """Judge a second challenger, trained on from the champion, beside the one retrained from the base."""
+    notify: tuple[EnvironmentName, ...] = ()
+    """Environment variables that hold Apprise addresses: who is told of promotions, refusals, rollbacks and failures.
+    Names, since the addresses hold secrets and params.yaml is in git."""
 
 
 class Params(Section):

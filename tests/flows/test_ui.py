@@ -35,7 +35,7 @@ flows.written = lambda root, commit: [make_event(1, "", "flow improve", fact, ""
 @flow(name="improve", persist_result=False)
 def turn():
     from prefect.runtime import flow_run
-    flows.publish("improve", Report("code: promote", ("one.jsonl: 5 rows",), (), (made,), "abc123"), None)
+    flows.publish("improve", Report("code: promote", ("one.jsonl: 5 rows",), (), (made,), "abc123"), flows.ROOT)
     return str(flow_run.id)
 
 run = turn()
