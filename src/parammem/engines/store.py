@@ -37,6 +37,8 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS spent (role TEXT, model TEXT, requests INTEGER NOT NULL,"
     " prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, usd REAL NOT NULL,"
     " PRIMARY KEY (role, model)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS learnt (server TEXT, model TEXT, found TEXT NOT NULL,"
+    " PRIMARY KEY (server, model)) WITHOUT ROWID",
 )
 SPENT = "SELECT role, model, requests, prompt_tokens, completion_tokens, usd FROM spent ORDER BY role, model"
 
@@ -74,6 +76,10 @@ class Keeper(Protocol):
     def spend(self, one: Spent) -> list[Spent]: ...
 
     def spent(self) -> list[Spent]: ...
+
+    def learn(self, server: str, model: str, found: str) -> None: ...
+
+    def learnt(self, server: str, model: str) -> str: ...
 
 
 class Store:
@@ -119,6 +125,19 @@ class Store:
     def spent(self) -> list[Spent]:
         """Sums by role and model over all runs. They go when the cache is deleted."""
         return self._use(_sums)
+
+    def learn(self, server: str, model: str, found: str) -> None:
+        """Keep what was found out about a model of a server, in place of what was kept before.
+
+        Raises:
+            EngineError: the store cannot be written.
+        """
+        self._use(lambda c: c.execute("INSERT OR REPLACE INTO learnt VALUES (?, ?, ?)", (server, model, found)))
+
+    def learnt(self, server: str, model: str) -> str:
+        """What was found out about a model of a server; "" if nothing."""
+        query = "SELECT found FROM learnt WHERE server = ? AND model = ?"
+        return self._use(lambda c: next((row[0] for row in c.execute(query, (server, model))), ""))
 
     def close(self) -> None:
         """Let go of the file. The next use opens it again."""
