@@ -56,8 +56,10 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds: the bound of the first wait, and the bound that the doubling stops at."""
 LONGEST_RETRY_AFTER = 600.0
 """Seconds. A server that wants longer is taken at its word: the request has failed."""
-PAID_ALIKE, PAID, TIMED_OUT = 2, 3, 3
-"""How often a request is asked in all when it was paid and failed in the same way; in any way; or found no end."""
+PAID_ALIKE, PAID, LOST_ALIKE = 2, 3, 3
+"""How often a request is asked in all when its answers were paid and useless in the same way; in any way; or when it
+was sent and the answer got lost, each time in the same way."""
+LOST = ("time-out", "connection")
 ADAPTED = 8
 """Fields that are left out of one request, at most."""
 
@@ -375,11 +377,12 @@ class Server:
 def _enough(failures: list[_Again]) -> bool:
     """Whether the last failure is of a sort that more attempts would only pay for again."""
     last = failures[-1]
-    alike = sum(failed.kind == last.kind for failed in failures)
-    if last.kind == "time-out":
-        return alike >= TIMED_OUT
-    paid = sum(failed.paid and failed.kind != "connection" for failed in failures)
-    return last.paid and last.kind != "connection" and (alike >= PAID_ALIKE or paid >= PAID)
+    if not last.paid:
+        return False
+    alike = sum(failed.paid and failed.kind == last.kind for failed in failures)
+    if last.kind in LOST:
+        return alike >= LOST_ALIKE
+    return alike >= PAID_ALIKE or sum(failed.paid and failed.kind not in LOST for failed in failures) >= PAID
 
 
 def shown(payload: Any) -> str:
