@@ -1,4 +1,4 @@
-"""One answer of a server, whatever it holds: a text that can be written, or an error of ours, soon and in little memory.
+"""One answer of a server, whatever it holds: a text that can be written, or an error of ours, soon, in little memory.
 
 PARAMMEM_FUZZ_EXAMPLES=2000 tries as many, others each time.
 """

@@ -256,6 +256,8 @@ class Server:
     async def _attempt(self, call: Call, found: Capabilities, read: Callable[[Any], T]) -> T:
         """One paid attempt: admitted by the budget, and booked whether its answer can be used or not. What is refused
         for a field alone is sent again without it."""
+        if missing := call.needs & found.refused:
+            raise FieldRefused(f"the server {self.base_url} refuses {', '.join(sorted(missing))}")
         await self.account.admit(call.most)
         with self.account.reserved(call.most):
             for _ in range(ADAPTED):

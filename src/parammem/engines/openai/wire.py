@@ -151,9 +151,9 @@ def _read_json(answer: Answer) -> Any:
 
 
 def _joined(data: bytes) -> dict[str, Any]:
-    """One answer from a stream of events, for servers that stream whatever is asked."""
+    """One answer from a stream of events, for servers that stream whatever is asked. Raises ValueError."""
     whole: dict[str, Any] = {}
-    texts: dict[int, dict[str, Any]] = {}
+    choices: dict[int, dict[str, Any]] = {}
     for line in data.split(b"\n"):
         if not line.startswith(b"data:") or line[5:].strip() in (b"", b"[DONE]"):
             continue
@@ -161,14 +161,23 @@ def _joined(data: bytes) -> dict[str, Any]:
         if not isinstance(event, dict):
             raise ValueError("an event is no object")
         whole |= {key: value for key, value in event.items() if key != "choices" and value is not None}
-        for choice in event.get("choices") or []:
-            index = choice.get("index", 0) if isinstance(choice, dict) else 0
-            one = texts.setdefault(index, {"index": index, "message": {"content": ""}, "finish_reason": None})
-            part = choice.get("delta") or choice.get("message") or {} if isinstance(choice, dict) else {}
-            piece = part.get("content") if isinstance(part, dict) else None
-            one["message"]["content"] += piece if isinstance(piece, str) else ""
-            one["finish_reason"] = choice.get("finish_reason") or one["finish_reason"]
-    return whole | {"choices": list(texts.values())}
+        for choice in event["choices"] if isinstance(event.get("choices"), list) else []:
+            _join(choices, choice)
+    return whole | {"choices": list(choices.values())}
+
+
+def _join(choices: dict[int, dict[str, Any]], choice: Any) -> None:
+    """Add what an event says of one choice."""
+    index = choice.get("index", 0) if isinstance(choice, dict) else None
+    part = (choice.get("delta") or choice.get("message") or {}) if isinstance(choice, dict) else None
+    if not isinstance(index, int) or not isinstance(part, dict):
+        raise ValueError("an event's choice is none")
+    one = choices.setdefault(index, {"index": index, "message": {"content": ""}, "finish_reason": None})
+    piece = part.get("content")
+    if not isinstance(piece, str | None):
+        raise ValueError("an event's content is no text")
+    one["message"]["content"] += piece or ""
+    one["finish_reason"] = choice.get("finish_reason") or one["finish_reason"]
 
 
 def is_page(answer: Answer) -> bool:
