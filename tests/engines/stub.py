@@ -83,7 +83,7 @@ class Stub:
                 asked = stub.note(self.command, self.path, data, {k.lower(): v for k, v in self.headers.items()})
                 reply = stub.answer(asked) if self.command == "POST" else stub.models
                 with suppress(ConnectionError):
-                    self.send(reply if isinstance(reply, Raw) else raw(*reply))
+                    self.send(reply if isinstance(reply, Raw) else raw(reply[0], reply[1], dict(*reply[2:])))
 
             def send(self, reply: Raw) -> None:
                 if reply.head:

@@ -258,7 +258,7 @@ LOCAL = [
     Specimen("Triton", "400: n other than 1 is not supported", "asks draw by draw", unless(
         lambda body: "n" not in body, 400, {"detail": "Received n=2, but only single choice (n=1) is currently "
                                             "supported"}), "Anna", 3, 2, then=2, ask={"n": 2}),
-    Specimen("a cache before a server", "n times the same text", "notices, and asks draw by draw", copies, "Anna", 6, 6,
+    Specimen("a cache before a server", "n times the same text", "notices, and asks draw by draw", copies, "Anna", 4, 4,
              then=3, ask={"n": 3}),
 ]  # fmt: skip
 ZOO = [*OPENAI, *CLOUDS, *ROUTERS, *LOCAL]

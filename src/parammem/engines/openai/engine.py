@@ -118,7 +118,7 @@ class OpenAIEngine:
             both = await self._ask(PROBE, 0, 2)
         except FieldRefused:
             return False
-        if len(both) < 2:
+        if len(both) < 2 or both[0].text == both[1].text:  # it ignores n, or writes copies
             return False
         second = (await self._ask(PROBE, 1, 1))[0].text
         if second == both[1].text != both[0].text:

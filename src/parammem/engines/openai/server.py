@@ -140,6 +140,8 @@ class Server:
         self._broken: EngineError | None = None
         self._good = False
         """An answer came that was one of such a server."""
+        self.sent = 0
+        """POST requests that left."""
         self._known: dict[str, Capabilities] = {}
         self._chance = random.Random()  # waits only: nothing that is written to disk follows from it
 
@@ -202,6 +204,7 @@ class Server:
     async def once(self, method: str, path: str, body: Any = None, limit: int = BASE_LIMIT) -> Answer:
         """One exchange and nothing else, for those who examine a server. Raises Broken."""
         client = self._idle.pop() if self._idle else self._new_client()
+        self.sent += method == "POST"
         try:
             return await exchange(client, method, self.base_url + path, body, self.settings.timeout_seconds, limit)
         finally:
