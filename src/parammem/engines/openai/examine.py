@@ -140,7 +140,8 @@ def _note_answer(chart: _Chart, payload: dict[str, Any]) -> None:
     except (Unusable, RequestFailed) as error:
         chart.note("text", f"none: {error}", "such a request fails alone")
     choice = payload["choices"][0] if isinstance(payload.get("choices"), list) and payload["choices"] else {}
-    message = choice.get("message") if isinstance(choice, dict) and isinstance(choice.get("message"), dict) else {}
+    message = choice.get("message") if isinstance(choice, dict) else None
+    message = message if isinstance(message, dict) else {}
     content = message.get("content")
     beside = any(message.get(key) for key in ("reasoning_content", "reasoning", "thinking"))
     inside = isinstance(content, str) and "</think" in content
