@@ -94,6 +94,9 @@ class ServerParams(Section):
     """Name of the environment variable that holds the key of `base_url`. Empty: no key is sent."""
     other_keys: dict[str, str] = {}
     """The same for `other_urls`, by the model's name. A model without one is sent no key."""
+    aliases: dict[str, str] = {}
+    """By the model's name: the name that the server answers under, where that is no dated form of it, as with a
+    deployment of Azure's."""
     concurrency: int = Field(ge=1, default=64)
     """Requests in flight at each server."""
     timeout_seconds: float = Field(gt=0, default=300)

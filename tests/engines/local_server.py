@@ -222,9 +222,9 @@ class LocalServer:
             seed = self._chance.randrange(2**60)
         draw = seed + place if self.seeds != "apart" else int(f"{seed}{place or ''}")
         text, finish = self.write(body, draw), "stop"
-        words = text.split()
-        if len(words) > body["max_tokens"]:
-            text, finish = " ".join(words[: body["max_tokens"]]), "length"
+        words, most = text.split(), body.get("max_tokens") or body["max_completion_tokens"]
+        if len(words) > most:
+            text, finish = " ".join(words[:most]), "length"
         for end in body.get("stop", []):
             if end in text:
                 text, finish = text[: text.index(end)], "stop"

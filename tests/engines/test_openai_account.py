@@ -70,7 +70,7 @@ def test_when_the_budget_is_used_up_nothing_more_is_sent(tmp_path):
 
 def test_answers_that_could_not_be_used_are_paid_too():
     account = Account(Terms())
-    with LocalServer(trouble=lambda asked: "model" if asked.repeats == 0 else "") as local:
+    with LocalServer(trouble=lambda asked: "empty" if asked.repeats == 0 else "") as local:
         engine_of(local, account).complete([QUESTIONS[0]])
     assert account.total() == [Spent("actor", "base", 2, 8, 40, 0.0)]
 

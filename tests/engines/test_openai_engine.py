@@ -15,12 +15,13 @@ from parammem.engines.cached import CachedEngine
 from parammem.engines.concurrent import ConcurrentCache, consecutive, joined
 from parammem.engines.hf import HfEngine
 from parammem.engines.openai.account import Account, Terms
+from parammem.engines.openai.answers import shares
 from parammem.engines.openai.embedder import Embedder
-from parammem.engines.openai.engine import open_model, seed_of, shares
+from parammem.engines.openai.engine import open_model, seed_of
 from parammem.engines.openai.server import Server, ServerSettings
 from parammem.engines.scripted import ScriptedEngine
 from parammem.engines.store import Spent, Store
-from parammem.errors import ModelMissingError, RequestFailed
+from parammem.errors import EngineError, ModelMissingError, RequestFailed
 from tests.engines.local_server import LocalServer
 from tests.engines.test_openai_server import ask, engine_of, short_waits  # noqa: F401
 
@@ -88,12 +89,21 @@ def test_a_dated_snapshot_of_the_model_is_the_model_and_counts_under_the_asked_n
 
 @pytest.mark.parametrize(
     "name",
-    ["other", "", None, "base-mini", "base-4096", "base-1306", "base-2024", "base-2024-13-18", "base-2024-0718",
+    ["other", "base-mini", "base-4096", "base-1306", "base-2024", "base-2024-13-18", "base-2024-0718",
      "base-2024-07-18-x", "base2024-07-18", "xbase-0613", "base-", "base-0613\n", "code-" + "1" * 64],
 )  # fmt: skip
-def test_a_really_different_model_is_refused(name):
-    with Calling(name) as local, pytest.raises(RequestFailed, match="and 'base' was asked"):
-        engine_of(local, retries=0).complete([ask("Anna")])
+def test_a_really_different_model_is_refused_after_one_request(name):
+    with Calling(name) as local:
+        with pytest.raises(EngineError, match=r"and 'base' was asked.*engine\.server\.aliases") as caught:
+            engine_of(local).complete([ask(f"question {number}") for number in range(9)])
+        assert not isinstance(caught.value, RequestFailed), "it concerns all requests"
+        assert len(local.chats) == 1
+
+
+@pytest.mark.parametrize("name", ["", None, 7, ["base"]])
+def test_a_server_that_does_not_say_which_model_answers_is_believed(name):
+    with Calling(name) as local:
+        assert engine_of(local, retries=0).complete([ask("Anna")])
 
 
 def test_draws_that_a_server_left_out_are_asked_for_one_by_one():

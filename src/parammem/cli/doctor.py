@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -15,6 +17,8 @@ from parammem.cli.options import PARAMS, ParamsFile
 from parammem.config import Params, load_params
 from parammem.errors import ConfigError, ParamMemError
 from parammem.sections import ServerParams
+
+USUAL_KEY = "OPENAI_API_KEY"
 
 
 class Finding(NamedTuple):
@@ -27,8 +31,34 @@ class Finding(NamedTuple):
     """What to do when it is not ready."""
 
 
-def doctor(params: ParamsFile = PARAMS, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """Say what is ready and what is missing, with the fix. Exit code 1 when something is missing."""
+def doctor(
+    params: ParamsFile = PARAMS,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+    server: Annotated[
+        str, typer.Option(help="Examine this OpenAI-compatible server instead, e.g. http://127.0.0.1:8000/v1.")
+    ] = "",
+    model: Annotated[str, typer.Option(help="With --server: which of its models; its first one by default.")] = "",
+    key_env: Annotated[
+        str,
+        typer.Option(
+            help="With --server: environment variable with its key. By default that of params.yaml, where it names "
+            "this server, else OPENAI_API_KEY, where that is set."
+        ),
+    ] = "",
+) -> None:
+    """Say what is ready and what is missing, with the fix. Exit code 1 when something is missing.
+
+    With --server: ask a server a handful of short questions, and say what it can do and what the engine does about it.
+    Exit code 5 when it does not answer or gives no text, 1 when a run would end at its answers.
+    """
+    if server:
+        report, usable = server_report(server, model, key_env or key_for(server, params), as_json)
+        typer.echo(report)
+        if not usable:
+            raise typer.Exit(1)
+        return
+    if model or key_env:
+        raise typer.BadParameter("--model and --key-env need --server")
     found = list(look(params))
     typer.echo(as_json_text(found) if as_json else "\n".join(map(line, found)))
     if not all(finding.ready for finding in found):
@@ -110,17 +140,54 @@ def other_models(params: Params) -> Iterator[Finding]:
 def served(name: str, server: ServerParams) -> Finding:
     """Does the server that should have this model answer, and has it the model?"""
     from parammem.engines.openai.account import Account, Terms
-    from parammem.engines.openai.engine import open_model
+    from parammem.engines.openai.engine import PROBE, open_model
     from parammem.engines.openai.server import Server, ServerSettings
     from parammem.engines.openai.servers import settings_of
 
     here = ServerSettings(server.base_url, server.api_key_env, timeout_seconds=10, retries=0)
     settings = settings_of(name, here, server.other_urls, server.other_keys)
     try:
-        open_model(Server(settings, Account(Terms())), name)
+        place = Server(settings, Account(Terms()))
+        engine = open_model(place, name)
+        if place.capabilities(name).others:  # many lists are not whole: one short question tells
+            engine.complete([PROBE])
     except ParamMemError as error:
         return Finding("model", False, str(error), "start the server (docs/serving.md), or mend engine.server")
     return Finding("model", True, f"{name} at {settings.base_url}")
+
+
+def key_for(url: str, path: Path) -> str:
+    """The environment variable with a server's key: the one that params name for it, else the usual one, where it is
+    set and the key does not cross a network in the clear."""
+    from parammem.engines.openai.headers import is_local
+
+    try:
+        named = load_params(path).engine.server
+    except ConfigError:
+        named = None
+    if named is not None:
+        keys = {named.base_url.rstrip("/"): named.api_key_env}
+        keys |= {place.rstrip("/"): named.other_keys.get(name, "") for name, place in named.other_urls.items()}
+        if url.rstrip("/") in keys:
+            return keys[url.rstrip("/")]
+    safe = url.startswith("https://") or is_local(url)
+    return USUAL_KEY if safe and os.environ.get(USUAL_KEY, "").strip() else ""
+
+
+def server_report(url: str, model: str, key_env: str, as_json: bool) -> tuple[str, bool]:
+    """What a server can do, as a table or as JSON, and whether a run would get texts. Raises as `examined`."""
+    import json
+
+    from parammem.engines.openai.examine import examined
+
+    found = examined(url, model, key_env)
+    if as_json:
+        return json.dumps({**asdict(found), "usable": found.usable, "key_env": key_env}, indent=2), found.usable
+    key = f"the key comes from {key_env}" if key_env else "no key is sent"
+    widths = [max(len(t.name) for t in found.traits) + 2, min(44, max(len(t.found) for t in found.traits) + 2)]
+    lines = [f"{t.name:<{widths[0]}}{t.found:<{widths[1]}}→ {t.does}" for t in found.traits]
+    cost = f"{found.sent} requests, {found.answers} answers: {found.prompt_tokens} + {found.completion_tokens} tokens"
+    return "\n".join([f"{found.model} at {found.server}; {key}", *lines, cost]), found.usable
 
 
 def torch_device() -> Finding:

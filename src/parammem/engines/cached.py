@@ -14,10 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from parammem.core.record import digest_of
 from parammem.engines.base import Completion, Engine, Request
 from parammem.engines.sampling import messages_digest
 from parammem.engines.store import Keeper, Store
+from parammem.errors import EngineError
 
 KEY = "completion-1"
 DEFAULT_BATCH = 64
@@ -94,7 +97,7 @@ class CachedEngine:
 
     def _chunk(self, requests: Sequence[Request], chunk: list[_Draw]) -> dict[str, Completion]:
         stored = self.store.get([draw.key for draw in chunk])
-        found = {key: Completion.model_validate_json(value) for key, value in stored.items()}
+        found = {key: read_completion(value) for key, value in stored.items()}
         answers = {key: completion.model_copy(update={"cached": True}) for key, completion in found.items()}
         self.stats.hits += len(answers)
         missing = [draw for draw in chunk if draw.key not in answers]
@@ -114,7 +117,18 @@ class CachedEngine:
         self.stats.tokens_generated += sum(completion.completion_tokens for completion in made.values())
         # If another process recorded a draw first, its text is the one that every later run will see.
         stored = self.store.get(list(made))
-        return {key: Completion.model_validate_json(stored[key]) if key in stored else made[key] for key in made}
+        return {key: read_completion(stored[key]) if key in stored else made[key] for key in made}
+
+
+def read_completion(line: str) -> Completion:
+    """A completion as it was recorded. Raises EngineError: another version of this program recorded it."""
+    try:
+        return Completion.model_validate_json(line)
+    except ValidationError as error:
+        raise EngineError(
+            f"the completion cache holds an entry that this version cannot read ({error.errors()[0]['msg']}): "
+            f"{line[:80]!r}; run the version that wrote it, or set engine.cache in params.yaml to a new folder"
+        ) from None
 
 
 def draw_keys(digest: str, request: Request) -> list[str]:

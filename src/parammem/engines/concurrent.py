@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TypeVar
 
 from parammem.engines.base import Completion, ConcurrentEngine, Request
-from parammem.engines.cached import CacheStats, draw_keys
+from parammem.engines.cached import CacheStats, draw_keys, read_completion
 from parammem.engines.store import Keeper, Store
 from parammem.errors import ParamMemError, RequestFailed
 
@@ -59,9 +59,10 @@ class ConcurrentCache:
         with self._lock:
             flying = {key: self._flying[key] for key in keys if key in self._flying}
             stored = self.store.get([key for key in keys if key not in flying])
+            ready = {key: _ready(line) for key, line in stored.items()}
             missing = [place for place, key in enumerate(keys) if key not in flying and key not in stored]
             self._flying.update({keys[place]: Future() for place in missing})
-            parts = [_ready(stored[key]) if key in stored else self._flying[key] for key in keys]
+            parts = [ready[key] if key in ready else self._flying[key] for key in keys]
             self.stats.hits += len(keys) - len(missing)
         for run in consecutive(missing):
             part = request.model_copy(update={"first_draw": request.first_draw + run[0], "n": len(run)})
@@ -99,7 +100,7 @@ class ConcurrentCache:
             self.store.put({key: completion.line() for key, completion in made.items()})
             # If another process recorded a draw first, its text is the one that every later run will see.
             stored = self.store.get(list(made))
-            result = {key: Completion.model_validate_json(stored[key]) if key in stored else made[key] for key in made}
+            result = {key: read_completion(stored[key]) if key in stored else made[key] for key in made}
         except BaseException as error:
             self._fail(list(made), error)
             return
@@ -121,7 +122,7 @@ class ConcurrentCache:
 
 def _ready(line: str) -> Future[Completion]:
     future: Future[Completion] = Future()
-    future.set_result(Completion.model_validate_json(line).model_copy(update={"cached": True}))
+    future.set_result(read_completion(line).model_copy(update={"cached": True}))
     return future
 
 

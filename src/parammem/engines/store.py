@@ -14,6 +14,7 @@ import hashlib
 import logging
 import os
 import secrets
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,7 +38,11 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS spent (role TEXT, model TEXT, requests INTEGER NOT NULL,"
     " prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, usd REAL NOT NULL,"
     " PRIMARY KEY (role, model)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS learnt (server TEXT, model TEXT, found TEXT NOT NULL,"
+    " PRIMARY KEY (server, model)) WITHOUT ROWID",
 )
+OURS = frozenset({"completions", "made", "spent", "learnt"})
+"""Tables, of which one tells a file of ours."""
 SPENT = "SELECT role, model, requests, prompt_tokens, completion_tokens, usd FROM spent ORDER BY role, model"
 
 T = TypeVar("T")
@@ -74,6 +79,10 @@ class Keeper(Protocol):
     def spend(self, one: Spent) -> list[Spent]: ...
 
     def spent(self) -> list[Spent]: ...
+
+    def learn(self, server: str, model: str, found: str) -> None: ...
+
+    def learnt(self, server: str, model: str) -> str: ...
 
 
 class Store:
@@ -120,6 +129,19 @@ class Store:
         """Sums by role and model over all runs. They go when the cache is deleted."""
         return self._use(_sums)
 
+    def learn(self, server: str, model: str, found: str) -> None:
+        """Keep what was found out about a model of a server, in place of what was kept before.
+
+        Raises:
+            EngineError: the store cannot be written.
+        """
+        self._use(lambda c: c.execute("INSERT OR REPLACE INTO learnt VALUES (?, ?, ?)", (server, model, found)))
+
+    def learnt(self, server: str, model: str) -> str:
+        """What was found out about a model of a server; "" if nothing."""
+        query = "SELECT found FROM learnt WHERE server = ? AND model = ?"
+        return self._use(lambda c: next((row[0] for row in c.execute(query, (server, model))), ""))
+
     def close(self) -> None:
         """Let go of the file. The next use opens it again."""
         with self._lock:
@@ -164,10 +186,22 @@ class Store:
         log.warning("it was moved to %s and a new cache is begun; delete the old one when you have looked", aside)
 
 
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise EngineError, before anything is written, where a file is somebody else's database."""
+    names = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if names and not names & OURS:
+        found = ", ".join(sorted(names)[:5])
+        raise EngineError(
+            f"{str(path)!r} is a database of something else (its tables: {found[:200]!r}), and was left as it is; set "
+            "engine.cache in params.yaml to a folder of its own, or move the file away"
+        )
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.text_factory = lambda data: data.decode(errors="replace")  # its check sum then fails
     try:
+        _refuse_foreign(connection, path)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.create_function("check_sum", 2, _check_sum, deterministic=True)
@@ -263,22 +297,43 @@ def _code(error: Exception) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
+ADVICE = {
+    sqlite3.SQLITE_FULL: "the disk is full: free some space",
+    sqlite3.SQLITE_BUSY: "another process has held it for a minute: wait for it or end it",
+    sqlite3.SQLITE_LOCKED: "another process has held it for a minute: wait for it or end it",
+    sqlite3.SQLITE_READONLY: "it cannot be written: check its owner and rights",
+    sqlite3.SQLITE_PERM: "it cannot be written: check its owner and rights",
+    sqlite3.SQLITE_CANTOPEN: "it is no file, or cannot be opened: check what lies there, and its owner and rights",
+    sqlite3.SQLITE_PROTOCOL: "its disk cannot lock files, as some network disks: point engine.cache to a local one",
+    sqlite3.SQLITE_NOLFS: "its disk cannot hold large files: point engine.cache elsewhere",
+}
+"""By SQLite's code: what is wrong, and what to do."""
+NEARLY_FULL = 2**20
+"""Bytes. With less left, an I/O error is most likely a full disk: SQLite cannot always tell."""
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
+    """Errors of SQLite and of the disk, with the file and the remedy."""
+    kept = "and run again: what was recorded before is kept"
     try:
         yield
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        advice = {
-            sqlite3.SQLITE_FULL: "the disk is full: free some space",
-            sqlite3.SQLITE_BUSY: "another process has held it for a minute: wait for it or end it",
-            sqlite3.SQLITE_READONLY: "it cannot be written: check its owner and rights",
-        }.get(_code(error), "check the disk and the folder's rights, or point engine.cache elsewhere")
-        raise EngineError(
-            f"the completion cache {str(path)!r} cannot be used ({error}); {advice}, and run again: "
-            "what was recorded before is kept"
-        ) from error
-    except (OSError, TimeoutError) as error:
-        raise EngineError(
-            f"the completion cache {str(path)!r} cannot be used ({error}); check engine.cache in params.yaml "
-            "and the folder's rights and space, and run again: what was recorded before is kept"
-        ) from error
+        code = _code(error)
+        if code == sqlite3.SQLITE_IOERR and _free(path) < NEARLY_FULL:
+            code = sqlite3.SQLITE_FULL
+        advice = ADVICE.get(code, "check the disk and the folder's rights, or point engine.cache elsewhere")
+        raise EngineError(f"the completion cache {str(path)!r} cannot be used ({error}); {advice}, {kept}") from error
+    except TimeoutError as error:
+        advice = ADVICE[sqlite3.SQLITE_BUSY]
+        raise EngineError(f"the completion cache {str(path)!r} cannot be used: {advice}, {kept}") from error
+    except OSError as error:
+        advice = "check engine.cache in params.yaml and the folder's rights and space"
+        raise EngineError(f"the completion cache {str(path)!r} cannot be used ({error}); {advice}, {kept}") from error
+
+
+def _free(path: Path) -> int:
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return NEARLY_FULL

@@ -107,6 +107,7 @@ class Engines:
             concurrency=server.concurrency,
             timeout_seconds=server.timeout_seconds,
             retries=server.retries,
+            aliases=tuple(sorted(server.aliases.items())),
         )
         prices = {name: Price(price.prompt, price.completion) for name, price in server.prices.items()}
         terms = Terms(server.budget_tokens, server.budget_usd, prices)

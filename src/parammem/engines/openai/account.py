@@ -5,13 +5,14 @@ budget is never exceeded, as far as servers keep to `max_tokens` and a token is 
 requests wait for those in flight to say what they really cost. What was spent is kept in the completion store, summed
 over all runs and processes that use it: a resumed run goes on counting.
 
-A `kill -9` loses the account of what was in flight, at most one request for each place of the server's concurrency.
+An answer without a count is booked at its bound, and so is a request that was sent and whose answer got lost. A `kill
+-9` loses the account of what was in flight, at most one request for each place of the server's concurrency.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,10 @@ from parammem.errors import BudgetExceeded
 FRAME = 64
 """Tokens that a chat template may add to a prompt, and to each message."""
 MILLION = 1_000_000
+LARGEST = 100_000_000
+"""Tokens. A server that counts more for one request is not believed."""
+OTHER_NAMES = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens"}
+"""What gateways to Anthropic's models call them."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +46,24 @@ class Price:
 class Most:
     """The most that a request can cost."""
 
-    tokens: int = 0
+    prompt: int = 0
+    completion: int = 0
     usd: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt + self.completion
+
+
+def bound(texts: Sequence[str], completion: int, price: Price) -> Most:
+    """The most that a prompt of these texts and an answer of so many tokens can cost: a token is at least one byte."""
+    prompt = FRAME + sum(FRAME + len(text.encode(errors="surrogatepass")) for text in texts)
+    return Most(prompt, completion, price.of(prompt, completion))
 
 
 def most_of(request: Request, draws: int, price: Price) -> Most:
-    """An upper bound: a token is at least one byte."""
-    prompt = FRAME + sum(FRAME + len(message.content.encode()) for message in request.messages)
-    completion = request.max_tokens * draws
-    return Most(prompt + completion, price.of(prompt, completion))
+    """The most that a request for so many draws can cost."""
+    return bound([message.content for message in request.messages], request.max_tokens * draws, price)
 
 
 @dataclass(frozen=True)
@@ -116,18 +130,33 @@ class Account:
         finally:
             self.release(most)
 
-    async def charge(self, role: str, model: str, price: Price, usage: Any) -> None:
+    async def charge(self, role: str, model: str, price: Price, usage: Any, most: Most) -> None:
         """Book what a server says it counted (the `usage` object of a response), whether its answer was usable or not.
+
+        What it does not say, or not in a way that can be true, is booked at its bound: so the budget holds.
 
         Raises:
             EngineError: it could not be written down.
         """
-        prompt, completion = counted(usage, "prompt_tokens"), counted(usage, "completion_tokens")
+        prompt, completion = counts(usage, most)
         one = Spent(role, model, 1, prompt, completion, price.of(prompt, completion))
         if self._store is None:
             self._spent = plus(self._spent, one)
             return
         self._spent = await asyncio.get_running_loop().run_in_executor(self._writer, self._store.spend, one)
+
+    async def recall(self, server: str, model: str) -> str:
+        """What earlier runs found out about a model of a server; "" if nothing. Raises EngineError."""
+        if self._store is None:
+            return ""
+        store = self._store
+        return await asyncio.get_running_loop().run_in_executor(self._writer, lambda: store.learnt(server, model))
+
+    async def learn(self, server: str, model: str, line: str) -> None:
+        """Keep what was found out. Raises EngineError."""
+        if self._store is not None:
+            store = self._store
+            await asyncio.get_running_loop().run_in_executor(self._writer, lambda: store.learn(server, model, line))
 
     def _fits(self, most: Most) -> bool:
         tokens = sum(s.prompt_tokens + s.completion_tokens for s in self._spent) + sum(m.tokens for m in self._reserved)
@@ -155,10 +184,22 @@ class Account:
         )
 
 
-def counted(usage: Any, key: str) -> int:
-    """A count of a `usage` object; 0 where the server gives none."""
-    value = usage.get(key) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and value >= 0 else 0
+def counts(usage: Any, most: Most) -> tuple[int, int]:
+    """Prompt and completion tokens of a `usage` object; at their bound where it gives none that can be true."""
+    prompt, completion = counted(usage, "prompt_tokens"), counted(usage, "completion_tokens")
+    if not prompt and not completion:  # no prompt is empty: a server that counts nothing writes zeros, or no usage
+        return most.prompt, most.completion
+    return most.prompt if prompt is None else prompt, most.completion if completion is None else completion
+
+
+def counted(usage: Any, key: str) -> int | None:
+    """A count of a `usage` object; None where the server gives none, or none that can be true."""
+    if not isinstance(usage, dict):
+        return None
+    value = usage.get(key) if usage.get(key) is not None else usage.get(OTHER_NAMES[key])
+    if isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST:
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST else None
 
 
 def plus(sums: list[Spent], one: Spent) -> list[Spent]:

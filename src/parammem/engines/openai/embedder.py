@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,13 +12,17 @@ from numpy.typing import NDArray
 
 from parammem.core.record import digest_of
 from parammem.engines.concurrent import gathered
-from parammem.engines.openai.account import FRAME, Most
-from parammem.engines.openai.server import Call, Server, Unusable
+from parammem.engines.openai.account import bound
+from parammem.engines.openai.server import Call, Server, Unusable, shown
+from parammem.engines.openai.wire import BASE_LIMIT
 from parammem.engines.store import Keeper
+from parammem.errors import EngineError
 
 KEY = "embedding-1"
 TOGETHER = 64
 """Texts of one request."""
+VECTOR_BYTES = 2**18
+"""Bytes of JSON that a vector may have."""
 
 
 class Embedder:
@@ -42,20 +47,31 @@ class Embedder:
             known |= made
             if self.store:
                 self.store.put(made)
-        vectors = np.array([json.loads(known[key]) for key in keys], dtype=np.float32)
+        rows = [json.loads(known[key]) for key in keys]
+        if len({len(row) for row in rows}) > 1:
+            raise EngineError(
+                f"the model {self.model!r} at {self.server.base_url} has given embeddings of different lengths: it is "
+                "not the one that the cache knows by this name; set engine.cache to a new folder, and run again"
+            )
+        vectors = np.array(rows, dtype=np.float32)
         return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
     async def _ask(self, texts: list[str]) -> list[list[float]]:
-        bound = sum(FRAME + len(text.encode()) for text in texts)
         price = self.server.account.terms.price(self.model)
         body = {"model": self.model, "input": texts}
-        call = Call("/embeddings", body, "embedder", self.model, Most(bound, price.of(bound, 0)), price)
+        most, limit = bound(texts, 0, price), BASE_LIMIT + VECTOR_BYTES * len(texts)
+        call = Call("/embeddings", body, "embedder", self.model, most, price, limit)
         return await self.server.post(call, lambda payload: _vectors(payload, len(texts)))
 
 
 def _vectors(payload: Any, count: int) -> list[list[float]]:
+    """The vectors of an answer, in the order of the texts. Raises Unusable: they are not `count`, or no vectors."""
     try:
-        rows = {row["index"]: [float(number) for number in row["embedding"]] for row in payload["data"]}
-        return [rows[place] for place in range(count)]
-    except (KeyError, TypeError, ValueError):
-        raise Unusable(f"the answer does not hold {count} embeddings: {str(payload)[:200]!r}") from None
+        rows = {row.get("index", n): [float(x) for x in row["embedding"]] for n, row in enumerate(payload["data"])}
+        vectors = [rows[place] for place in range(count)]
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        raise Unusable(f"the answer does not hold {count} embeddings: {shown(payload)}") from None
+    whole = len({len(vector) for vector in vectors}) == 1 and vectors[0]
+    if not whole or not all(math.isfinite(number) for vector in vectors for number in vector):
+        raise Unusable(f"the answer's embeddings have different lengths or are no numbers: {shown(payload)}")
+    return vectors

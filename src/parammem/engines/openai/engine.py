@@ -9,10 +9,9 @@ several draws: the others are asked draw by draw, except those that ignore seeds
 from __future__ import annotations
 
 import asyncio
-import re
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,22 @@ from parammem.core.record import digest_of
 from parammem.engines.base import Completion, Request, chat
 from parammem.engines.concurrent import concerns_one, gathered
 from parammem.engines.digests import model_digest
-from parammem.engines.openai.account import counted, most_of
+from parammem.engines.openai.account import most_of
+from parammem.engines.openai.answers import read_completions
+from parammem.engines.openai.capabilities import FieldRefused, listed
 from parammem.engines.openai.server import Call, Server, Unusable
+from parammem.engines.openai.wire import BASE_LIMIT, BYTES_PER_TOKEN, LIST_LIMIT, NotJson, json_of
 from parammem.engines.sampling import GREEDY, messages_digest
-from parammem.errors import ModelMissingError, RequestFailed
 
 PROTOCOL = "chat-1"
 """Part of the digest. Raise it when the same request gets another text, so that no cache serves the old one."""
 SEEDS = 2**31 - 2**24
 """Seeds stay below 2**31, which every server can read, however far the draws count up."""
-MONTH, DAY = "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
-SNAPSHOT = re.compile(f"-(?:20[0-9]{{2}}-{MONTH}-{DAY}|(?:20[0-9]{{2}})?{MONTH}{DAY})|")
-"""What a server may add to the asked name: nothing, or a date, as gpt-4o-mini answers as gpt-4o-mini-2024-07-18."""
+NAMED = 20
+"""Of the models that a server lists, so many are named in messages."""
 PROBE = Request(messages=chat("Write whichever words come to mind."), temperature=1.0, max_tokens=16, role="probe")
+
+log = logging.getLogger(__name__)
 
 
 class OpenAIEngine:
@@ -44,6 +46,8 @@ class OpenAIEngine:
         self._price = server.account.terms.price(base or model)
         self.model = model
         self.digest = digest
+        self._adapter = bool(base)
+        """Answers must come under the very name: it has the digest of the weights."""
         self._together: asyncio.Task[bool] | None = None
 
     def submit(self, request: Request) -> Future[list[Completion]]:
@@ -65,7 +69,10 @@ class OpenAIEngine:
             return (await self._ask(request, request.first_draw, 1)) * request.n  # every draw is the same
         if request.n == 1 or not await self._writes_together():
             return await self._one_by_one(request, draws)
-        found = await self._ask(request, request.first_draw, request.n)
+        try:
+            found = await self._ask(request, request.first_draw, request.n)
+        except FieldRefused:  # more draws together than the server allows
+            found = []
         return found + await self._one_by_one(request, draws[len(found) :])
 
     async def _one_by_one(self, request: Request, draws: Sequence[int]) -> list[Completion]:
@@ -88,9 +95,17 @@ class OpenAIEngine:
             body["n"] = n
         if request.stop:
             body["stop"] = list(request.stop)
-        most = most_of(request, n, self._price)
-        call = Call("/chat/completions", body, request.role, self.model, most, self._price)
-        return await self.server.post(call, lambda payload: read_completions(payload, request, self.model)[:n])
+        most, limit = most_of(request, n, self._price), BASE_LIMIT + BYTES_PER_TOKEN * request.max_tokens * n
+        needs = frozenset({"n"}) if n > 1 else frozenset[str]()
+        call = Call("/chat/completions", body, request.role, self.model, most, self._price, limit, needs)
+        return await self.server.post(call, lambda payload: self._read(payload, request, n))
+
+    def _read(self, payload: Any, request: Request, n: int) -> list[Completion]:
+        """Raises Unusable, RequestFailed, and EngineError where it is always another model that answers."""
+        completions = read_completions(payload, request, n)
+        if wrong := self.server.capabilities(self.model).check_name(payload.get("model"), exact=self._adapter):
+            raise Unusable(wrong, "another model")
+        return completions
 
     async def _writes_together(self) -> bool:
         """Whether n draws go into one request; found out once. A try that failed is made again by the next request."""
@@ -99,8 +114,11 @@ class OpenAIEngine:
         return await asyncio.shield(self._together)
 
     async def _try_together(self) -> bool:
-        both = await self._ask(PROBE, 0, 2)
-        if len(both) < 2:
+        try:
+            both = await self._ask(PROBE, 0, 2)
+        except FieldRefused:
+            return False
+        if len(both) < 2 or both[0].text == both[1].text:  # it ignores n, or writes copies
             return False
         second = (await self._ask(PROBE, 1, 1))[0].text
         if second == both[1].text != both[0].text:
@@ -118,98 +136,49 @@ def open_model(server: Server, name: str, folder: Path | None = None, revision: 
             that is known by its name alone is trusted to stay what it is.
 
     Raises:
-        ModelMissingError: the server says which models it has, and this is none of them.
-        EngineError: the server does not answer.
+        EngineError: the server does not answer. A model that it does not list is asked all the same, since many lists
+            are not whole; its first request then says ModelMissingError if there is none.
     """
-    known = [card["id"] for card in server.start(models(server)).result()]
-    if known and name not in known:
-        raise ModelMissingError(
-            f"the server {server.base_url} has no model {name!r}, but {', '.join(map(repr, known))}; serve it under "
-            "that name (vllm: --served-model-name), or set engine.model to a name that the server has"
-        )
+    names = [card["id"] for card in server.start(models(server)).result()]
+    if names and not listed(name, names):
+        log.warning(
+            "the server %s does not list the model %r, but %s; it is asked all the same",
+            server.base_url, name, ", ".join(map(repr, names[:NAMED])),
+        )  # fmt: skip
+        server.capabilities(name).others = tuple(names[:NAMED])
     return OpenAIEngine(
         server, name, digest_of(["openai", PROTOCOL, name, model_digest(folder) if folder else revision])
     )
 
 
 async def models(server: Server) -> list[dict[str, Any]]:
-    """The cards of /v1/models; none where the server has no such list."""
+    """The cards of /v1/models, each with its name as `id`; none where the server has no list that can be read.
+
+    Raises:
+        EngineError: the server does not answer, or the key is wrong.
+    """
     try:
-        return await server.get("/models", _cards)
-    except ModelMissingError:  # 404: the path is unknown
+        answer = await server.get("/models", LIST_LIMIT)
+        payload = json_of(answer) if answer.status < 300 else None
+    except NotJson:
         return []
+    return [{**card, "id": name} for card in _cards(payload) if (name := _name_of(card))]
 
 
 def _cards(payload: Any) -> list[dict[str, Any]]:
-    try:
-        return [card for card in payload["data"] if isinstance(card["id"], str)]
-    except (KeyError, TypeError):
-        raise Unusable(f"/models answered {str(payload)[:200]!r}, which is no list of models") from None
+    """The entries of a list of models of any shape: {data: […]}, {models: […]}, a plain list, names alone."""
+    found = payload
+    if isinstance(payload, dict):
+        found = next((payload[key] for key in ("data", "models", "result") if isinstance(payload.get(key), list)), [])
+    cards = found if isinstance(found, list) else []
+    return [{"id": card} if isinstance(card, str) else card for card in cards if isinstance(card, str | dict)]
+
+
+def _name_of(card: dict[str, Any]) -> str:
+    return next((card[key] for key in ("id", "name", "model") if isinstance(card.get(key), str)), "")
 
 
 def seed_of(request: Request, draw: int) -> int:
     """The seed of a draw: follows from seed, messages and draw number, and counts up with the draw."""
     first = int(digest_of(["server", request.seed, messages_digest(request)])[:15], 16) % SEEDS
     return first + draw % 2**24
-
-
-def read_completions(payload: Any, request: Request, model: str) -> list[Completion]:
-    """The completions of a chat answer, in the order of their index.
-
-    Raises:
-        Unusable: it is another model's, has no choices, or a text is empty or was not finished.
-        RequestFailed: the server withholds the text.
-    """
-    if not isinstance(payload, dict) or not isinstance(payload.get("choices"), list) or not payload["choices"]:
-        raise Unusable(f"the answer holds no choices: {str(payload)[:200]!r}")
-    check_model(payload, model)
-    choices = payload["choices"]
-    if all(isinstance(choice, dict) and isinstance(choice.get("index"), int) for choice in choices):
-        choices = sorted(choices, key=lambda choice: choice["index"])
-    texts = [_text(choice, request) for choice in choices]
-    usage = payload.get("usage")
-    tokens = shares(counted(usage, "completion_tokens"), [len(text) for text, _ in texts])
-    return [
-        Completion(
-            text=text,
-            finish="length" if finish == "length" else "stop",
-            prompt_tokens=counted(usage, "prompt_tokens"),
-            completion_tokens=count,
-        )
-        for (text, finish), count in zip(texts, tokens, strict=True)
-    ]
-
-
-def check_model(payload: Any, asked: str) -> None:
-    """Raises Unusable: the answer is another model's than the one that was asked, or than a dated snapshot of it."""
-    named = payload.get("model") if isinstance(payload, dict) else None
-    head, found, added = str(named).partition(asked)
-    if head or not found or not SNAPSHOT.fullmatch(added):
-        raise Unusable(f"the answer is from model {named!r}, and {asked!r} was asked")
-
-
-def _text(choice: Any, request: Request) -> tuple[str, str]:
-    """A choice's text up to the first stop string, and why it ended."""
-    try:
-        text, finish = choice["message"]["content"], choice.get("finish_reason")
-    except (KeyError, TypeError, AttributeError):
-        raise Unusable(f"a choice holds no message: {str(choice)[:200]!r}") from None
-    if finish == "content_filter":
-        raise RequestFailed("the server withheld the text (content_filter); this task cannot be answered by it")
-    if finish not in ("stop", "length"):
-        raise Unusable(f"the text was not finished (finish_reason {finish!r})")
-    places = [text.index(end) for end in request.stop if end in text] if text else []
-    if places:
-        return text[: min(places)], "stop"
-    # Where a stop string may be, the text before it may be empty; anywhere else nothing was said.
-    if not isinstance(text, str) or (not text.strip() and not (request.stop and finish == "stop")):
-        raise Unusable(f"the text is empty (finish_reason {finish!r})")
-    return text, finish
-
-
-def shares(total: int, weights: Sequence[int]) -> list[int]:
-    """A total over several draws, shared out by their lengths: servers count the tokens of all draws together."""
-    ends = [sum(weights[: place + 1]) for place in range(len(weights))]
-    whole = ends[-1] or 1
-    upto = [0, *(round(total * end / whole) for end in ends)]
-    return [later - earlier for earlier, later in pairwise(upto)]

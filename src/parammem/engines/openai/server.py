@@ -1,9 +1,13 @@
 """HTTP to one server: bounded concurrency, retries with full jitter, Retry-After, and one budget.
 
-An attempt that may succeed later (429, 5xx, a timeout, a broken connection, an answer that is cut or is another
-model's) is repeated; each wait is drawn evenly between 0 and a bound that doubles (full jitter), and is never shorter
-than the server's Retry-After, during which nothing else is sent either. What ends up unanswered is RequestFailed and
-concerns one request. A wrong key, a missing model or an account without money is an EngineError and concerns all.
+What an error means is in faults.py, one exchange and its bounds in wire.py, what a model of the server was found to
+take in capabilities.py. An attempt that may succeed later is repeated; each wait is drawn evenly between 0 and a bound
+that doubles (full jitter), and is never shorter than the server's Retry-After, during which nothing else is sent
+either. What was paid and failed twice in the same way is not asked a third time. What ends up unanswered is
+RequestFailed and concerns one request. A wrong key, a missing model or an account without money is an EngineError and
+concerns all.
+
+The first request for a model goes alone, so that what it teaches is paid once and not for every place of `concurrency`.
 
 Everything async runs in one thread per process with an event loop of its own, so that engines can be called from plain
 code, from threads, and from inside another event loop. Why httpx and not the openai client: the client repeats requests
@@ -13,19 +17,31 @@ by rules of its own, which would hide from the budget what was sent.
 from __future__ import annotations
 
 import asyncio
-import email.utils
-import ipaddress
-import os
 import random
-import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from parammem.engines.openai.account import Account, Most, Price
+from parammem.engines.openai.background import background_loop
+from parammem.engines.openai.capabilities import Capabilities, FieldRefused
+from parammem.engines.openai.faults import Fault, Kind, error_in, sorted_fault
+from parammem.engines.openai.headers import api_key, is_local, retry_after, said_wait
+from parammem.engines.openai.wire import (
+    BASE_LIMIT,
+    EXCERPT,
+    Answer,
+    Broken,
+    NotJson,
+    exchange,
+    is_page,
+    json_of,
+    printable,
+    start_of,
+)
 from parammem.errors import ConfigError, EngineError, ModelMissingError, RequestFailed
 
 if TYPE_CHECKING:
@@ -36,26 +52,35 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NOTHING, FREE = Most(), Price()
-REPEATED = frozenset({408, 409, 425, 429})
-"""Statuses below 500 that may go away by waiting."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds: the bound of the first wait, and the bound that the doubling stops at."""
 LONGEST_RETRY_AFTER = 600.0
 """Seconds. A server that wants longer is taken at its word: the request has failed."""
-NO_MONEY = ("insufficient_quota", "billing_not_active", "account_deactivated")
-EXCERPT = 300
+PAID_ALIKE, PAID, LOST_ALIKE = 2, 3, 3
+"""How often a request is asked in all when its answers were paid and useless in the same way; in any way; or when it
+was sent and the answer got lost, each time in the same way."""
+LOST = ("time-out", "connection")
+ADAPTED = 8
+"""Fields that are left out of one request, at most."""
 
 
 class Unusable(Exception):
-    """An answer that cannot be used, though another attempt may bring a better one. `read` functions raise it."""
+    """An answer that cannot be used, though another attempt may bring a better one. `read` functions raise it.
+
+    Two of one `kind` in a row of attempts are enough.
+    """
+
+    def __init__(self, why: str, kind: str = "") -> None:
+        super().__init__(why)
+        self.kind = kind or why
 
 
 class _Again(Exception):
     """This attempt failed; the next one may succeed, after `wait` seconds at the earliest."""
 
-    def __init__(self, why: str, wait: float = 0.0) -> None:
+    def __init__(self, why: str, wait: float = 0.0, kind: str = "", paid: bool = False) -> None:
         super().__init__(why)
-        self.wait = wait
+        self.wait, self.kind, self.paid = wait, kind, paid
 
 
 @dataclass(frozen=True)
@@ -74,6 +99,8 @@ class ServerSettings:
     """For one attempt, from connecting to the last byte of the answer."""
     retries: int = 6
     """Attempts after the first."""
+    aliases: tuple[tuple[str, str], ...] = ()
+    """(model, name that the server answers for it under), where that is no dated form of the model's own."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +114,10 @@ class Call:
     most: Most = NOTHING
     """The most it can cost: what the budget must have room for."""
     price: Price = FREE
+    limit: int = BASE_LIMIT
+    """Bytes that the answer may have."""
+    needs: frozenset[str] = frozenset()
+    """Fields without which the answer would be worth nothing: FieldRefused when one is refused."""
 
 
 class Server:
@@ -107,54 +138,115 @@ class Server:
         self._verify: ssl.SSLContext | bool | None = None
         self._not_before = 0.0
         self._broken: EngineError | None = None
+        self._good = False
+        """An answer came that was one of such a server."""
+        self.sent = 0
+        """POST requests that left."""
+        self._known: dict[str, Capabilities] = {}
         self._chance = random.Random()  # waits only: nothing that is written to disk follows from it
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine of this server in the background."""
         return asyncio.run_coroutine_threadsafe(work, background_loop())
 
+    def capabilities(self, model: str) -> Capabilities:
+        """What is known of a model of this server."""
+        if model not in self._known:
+            self._known[model] = Capabilities(self.base_url, model, dict(self.settings.aliases).get(model, ""))
+        return self._known[model]
+
     async def post(self, call: Call, read: Callable[[Any], T]) -> T:
         """What `read` makes of the JSON answer; it raises Unusable for an answer that is not worth having.
 
         Raises:
             RequestFailed: no attempt brought a usable answer.
+            FieldRefused: a field that the call needs is refused.
             BudgetExceeded, EngineError: no other request will fare better.
         """
         if self._broken is not None:
             raise self._broken
+        found = self.capabilities(call.model)
         try:
-            return await self._persist(lambda: self._attempt(call, read), f"POST {call.path}")
-        except RequestFailed:
+            return await self._persist(lambda: self._attempt(call, found, read), f"POST {call.path}", found)
+        except (RequestFailed, FieldRefused):
             raise
         except EngineError as error:
             self._broken = error  # those that still wait for their turn need not be sent
             raise
 
-    async def get(self, path: str, read: Callable[[Any], T]) -> T:
-        """As `post`, for something that costs nothing."""
-        return await self._persist(lambda: self._fetch("GET", path, None, read), f"GET {path}")
+    async def get(self, path: str, limit: int = BASE_LIMIT) -> Answer:
+        """What a path holds, for something that costs nothing and is only a help: of bad statuses, 401 alone is an
+        error, and one that may pass is waited for once. Raises RequestFailed: no answer came; EngineError: 401."""
+        waited = False
+
+        async def attempt() -> Answer:
+            nonlocal waited
+            answer = await self._send("GET", path, None, limit)
+            passing = not waited and (answer.status in (408, 429) or answer.status >= 500)
+            if answer.status == 401 or passing:
+                waited = True
+                self._refuse(self._fault(answer), answer, f"GET {path}")
+            return answer
+
+        return await self._persist(attempt, f"GET {path}")
 
     async def load_adapter(self, name: str, folder: str) -> None:
-        """vLLM's run-time loading, which answers in plain text. Raises as `get` does."""
+        """vLLM's run-time loading, which answers in plain text. Raises EngineError."""
         body = {"lora_name": name, "lora_path": folder}
-        await self._persist(lambda: self._send("POST", "/load_lora_adapter", body), "POST /load_lora_adapter")
 
-    async def _persist(self, attempt: Callable[[], Coroutine[Any, Any, T]], what: str) -> T:
+        async def attempt() -> None:
+            answer = await self._send("POST", "/load_lora_adapter", body)
+            if answer.status >= 300:
+                self._refuse(self._fault(answer), answer, "POST /load_lora_adapter")
+
+        await self._persist(attempt, "POST /load_lora_adapter")
+
+    async def once(self, method: str, path: str, body: Any = None, limit: int = BASE_LIMIT) -> Answer:
+        """One exchange and nothing else, for those who examine a server. Raises Broken."""
+        client = self._idle.pop() if self._idle else self._new_client()
+        self.sent += method == "POST"
+        try:
+            return await exchange(client, method, self.base_url + path, body, self.settings.timeout_seconds, limit)
+        finally:
+            self._idle.append(client)
+
+    async def _persist(
+        self, attempt: Callable[[], Coroutine[Any, Any, T]], what: str, found: Capabilities | None = None
+    ) -> T:
         """Attempt, wait, attempt again."""
-        for number in range(self.settings.retries + 1):
+        failures: list[_Again] = []
+        while True:
             try:
                 async with self._slots:
-                    await self._gate()
-                    if self._broken is not None:
-                        raise self._broken
-                    return await attempt()
+                    return await self._led(attempt, found)
             except _Again as failed:
-                last = failed
-            if number < self.settings.retries:
-                await asyncio.sleep(max(last.wait, self._jitter(number)))
-        raise RequestFailed(
-            f"{what} at {self.base_url} failed {self.settings.retries + 1} time(s); the last time: {last}"
-        )
+                failures.append(failed)
+            if len(failures) > self.settings.retries or _enough(failures):
+                raise RequestFailed(
+                    f"{what} at {self.base_url} failed {len(failures)} time(s); the last time: {failures[-1]}"
+                )
+            await asyncio.sleep(max(failures[-1].wait, self._jitter(len(failures) - 1)))
+
+    async def _led(self, attempt: Callable[[], Coroutine[Any, Any, T]], found: Capabilities | None) -> T:
+        """Attempt; the first one for a model alone, since all others follow from what it finds."""
+        if found is None or found.tried:
+            return await self._open(attempt)
+        async with found.lead:
+            if not found.tried:
+                try:
+                    if line := await self.account.recall(self.base_url, found.model):
+                        found.recall(line)
+                    return await self._open(attempt)
+                finally:
+                    found.tried = True
+        return await self._open(attempt)
+
+    async def _open(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Attempt, when the server may be asked."""
+        await self._gate()
+        if self._broken is not None:
+            raise self._broken
+        return await attempt()
 
     def _jitter(self, number: int) -> float:
         return self._chance.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**number))
@@ -164,60 +256,114 @@ class Server:
         while (wait := self._not_before - time.monotonic()) > 0:
             await asyncio.sleep(wait + self._jitter(0))
 
-    async def _attempt(self, call: Call, read: Callable[[Any], T]) -> T:
-        """One paid attempt: admitted by the budget, and booked whether its answer can be used or not."""
+    async def _attempt(self, call: Call, found: Capabilities, read: Callable[[Any], T]) -> T:
+        """One paid attempt: admitted by the budget, and booked whether its answer can be used or not. What is refused
+        for a field alone is sent again without it."""
+        if missing := call.needs & found.refused:
+            raise FieldRefused(f"the server {self.base_url} refuses {', '.join(sorted(missing))}")
         await self.account.admit(call.most)
         with self.account.reserved(call.most):
-            payload = await self._fetch("POST", call.path, call.body, lambda payload: payload)
+            for _ in range(ADAPTED):
+                body = found.body(call.body)
+                answer = await self._paid(call, body)
+                fault = self._fault(answer, found.suspects(body))
+                if fault is None or fault.kind is not Kind.FIELD:
+                    break
+                before = found.line()
+                try:
+                    found.adapt(fault, body, call.needs)
+                finally:
+                    if found.line() != before:
+                        await self.account.learn(self.base_url, call.model, found.line())
+            if fault is not None:
+                self._refuse(fault, answer, f"POST {call.path}", found.others)
+            before, self._good = found.line(), True
+            try:
+                result = read(json_of(answer))
+            except Unusable as error:
+                raise _Again(str(error), kind=error.kind, paid=True) from None
+            found.answered = True
+            if found.line() != before:
+                await self.account.learn(self.base_url, call.model, found.line())
+        return result
+
+    async def _paid(self, call: Call, body: dict[str, Any]) -> Answer:
+        """One exchange, booked: as the server counts, or at its bound where an answer may have been charged and says
+        nothing that can be believed."""
+        try:
+            answer = await self._send("POST", call.path, body, call.limit)
+        except _Again as lost:
+            if lost.paid:
+                await self.account.charge(call.role, call.model, call.price, None, call.most)
+            raise
+        if answer.status >= 300:
+            return answer
+        try:
+            payload = json_of(answer)
+        except NotJson as error:
+            if is_page(answer) and not self._good:
+                raise EngineError(
+                    f"POST {call.path} at {self.base_url} was answered with a web page; check engine.server.base_url: "
+                    "it ends where /chat/completions begins, mostly in /v1"
+                ) from None
+            await self.account.charge(call.role, call.model, call.price, None, call.most)
+            raise _Again(self._clean(str(error)), kind="not JSON", paid=True) from None
+        if error_in(payload) is None or (isinstance(payload, dict) and payload.get("usage")):
             usage = payload.get("usage") if isinstance(payload, dict) else None
-            await self.account.charge(call.role, call.model, call.price, usage)
-        return _read(read, payload)
+            await self.account.charge(call.role, call.model, call.price, usage, call.most)
+        return answer
 
-    async def _fetch(self, method: str, path: str, body: Any, read: Callable[[Any], T]) -> T:
-        response = await self._send(method, path, body)
+    async def _send(self, method: str, path: str, body: Any, limit: int = BASE_LIMIT) -> Answer:
+        """One exchange. Raises _Again: no whole answer came."""
         try:
-            payload = response.json()
-        except ValueError:
-            raise _Again(f"the answer is not JSON: {response.text[:EXCERPT]!r}") from None
-        return _read(read, payload)
+            # A client for each place, with one connection: a pool of many looks at all of them for every request.
+            return await self.once(method, path, body, limit)
+        except Broken as broken:
+            raise _Again(self._clean(str(broken)), kind=broken.kind, paid=broken.sent) from broken.__cause__
 
-    async def _send(self, method: str, path: str, body: Any) -> httpx.Response:
-        """One exchange whose status is good. Raises _Again, RequestFailed or EngineError."""
-        import httpx
-
-        # A client for each place, with one connection: a pool of many looks at all of them for every request.
-        client = self._idle.pop() if self._idle else self._new_client()
+    def _fault(self, answer: Answer, fields: list[str] | tuple[str, ...] = ()) -> Fault | None:
+        """What is wrong by the server's own words, in the status or inside the answer; None: nothing."""
         try:
-            async with asyncio.timeout(self.settings.timeout_seconds):
-                response = await client.request(method, self.base_url + path, json=body)
-        except TimeoutError:
-            raise _Again(f"no whole answer within {self.settings.timeout_seconds:g} s") from None
-        except httpx.HTTPError as error:
-            raise _Again(f"{type(error).__name__}: {error}".rstrip(": ")) from error
-        finally:
-            self._idle.append(client)
-        if response.status_code >= 400:
-            self._refuse(response, method, path)
-        return response
+            payload = json_of(answer)
+        except NotJson:
+            payload = None
+        inside = error_in(payload)
+        text = start_of(answer.data)
+        if answer.status >= 300:
+            status = 402 if inside is not None and inside[0] == 402 else answer.status
+            return sorted_fault(status, payload, text, fields)
+        return None if inside is None else sorted_fault(*inside, text, fields)
 
-    def _refuse(self, response: httpx.Response, method: str, path: str) -> None:
-        """Sort an error status. Raises _Again, RequestFailed or EngineError."""
-        status, text = response.status_code, response.text[:EXCERPT]
-        where = f"{method} {path} at {self.base_url} was answered {status}: {text}"
-        if any(word in text for word in NO_MONEY):
-            raise EngineError(f"{where}; see to the account, and run again: what was answered is kept")
-        if status in (401, 403):
+    def _refuse(self, fault: Fault | None, answer: Answer, what: str, others: Sequence[str] = ()) -> None:
+        """Raise what an error means: _Again, RequestFailed or EngineError."""
+        assert fault is not None
+        said = self._clean(fault.words[:EXCERPT])
+        where = f"{what} at {self.base_url} was answered {answer.status}: {said}"
+        if answer.status in range(300, 400):
+            where += f", with a redirect to {self._clean(answer.headers.get('location', '')[:EXCERPT])!r}"
+        remedy = fault.remedy
+        if remedy == "key":
             named = self.settings.api_key_env or f"no environment variable: {self.settings.key_param} gives none"
-            raise EngineError(f"{where}; the key comes from {named}; give a valid one")
-        if status == 404:
-            raise ModelMissingError(f"{where}; check engine.model and engine.server.base_url")
-        if status not in REPEATED and status < 500:
-            raise RequestFailed(where)
-        wait = retry_after(response.headers.get("retry-after-ms"), response.headers.get("retry-after"))
+            remedy = f"the key comes from {named}; give a valid one"
+        if fault.kind in (Kind.RUN, Kind.FIELD):
+            raise EngineError(f"{where}; {remedy or 'ask the documentation of the server'}")
+        if fault.kind is Kind.MISSING:
+            listed = f"; the server lists {', '.join(map(repr, others))}" if others else ""
+            raise ModelMissingError(f"{where}{self._clean(listed)}; {remedy}")
+        if fault.kind is Kind.REQUEST:
+            raise RequestFailed(f"{where}; {remedy}" if remedy else where)
+        if fault.kind is Kind.ONCE_MORE:
+            raise _Again(where, kind="error inside", paid=True)
+        headers = answer.headers
+        wait = retry_after(headers.get("retry-after-ms"), headers.get("retry-after")) or said_wait(fault.words)
         if wait > LONGEST_RETRY_AFTER:
             raise RequestFailed(f"{where} and wants {wait:.0f} s of quiet; run again later")
         self._not_before = max(self._not_before, time.monotonic() + wait)
-        raise _Again(f"status {status}: {text}", wait)
+        raise _Again(f"status {answer.status}: {said}", wait)
+
+    def _clean(self, text: str) -> str:
+        """A server's words for a message: without our key, and without what a terminal would obey."""
+        return printable(text.replace(self._key, "…") if self._key else text)
 
     def _new_client(self) -> httpx.AsyncClient:
         import httpx
@@ -233,68 +379,20 @@ class Server:
         )
 
 
-def _read(read: Callable[[Any], T], payload: Any) -> T:
+def _enough(failures: list[_Again]) -> bool:
+    """Whether the last failure is of a sort that more attempts would only pay for again."""
+    last = failures[-1]
+    if not last.paid:
+        return False
+    alike = sum(failed.paid and failed.kind == last.kind for failed in failures)
+    if last.kind in LOST:
+        return alike >= LOST_ALIKE
+    return alike >= PAID_ALIKE or sum(failed.paid and failed.kind not in LOST for failed in failures) >= PAID
+
+
+def shown(payload: Any) -> str:
+    """The beginning of plain data, for messages."""
     try:
-        return read(payload)
-    except Unusable as error:
-        raise _Again(str(error)) from None
-
-
-def api_key(variable: str, param: str) -> str:
-    """The key from the environment. Raises ConfigError: the variable is named, by this param, but not set."""
-    if not variable:
-        return ""
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ConfigError(
-            f"{param}: the environment variable {variable!r} is not set; set it to the server's key, or name none for "
-            "a server that wants none"
-        )
-    return key
-
-
-def retry_after(milliseconds: str | None, header: str | None) -> float:
-    """Seconds that a server wants to be left alone: Retry-After in seconds or as a date. 0 if it does not say."""
-    for value, unit in ((milliseconds, 0.001), (header, 1.0)):
-        try:
-            if value is not None:
-                return max(0.0, float(value) * unit)
-        except ValueError:
-            continue
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(header or "").timestamp() - time.time())
-    except (ValueError, TypeError):
-        return 0.0
-
-
-def is_local(url: str) -> bool:
-    """Whether a URL names this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-_loops: dict[int, asyncio.AbstractEventLoop] = {}
-_lock = threading.Lock()
-
-
-def background_loop() -> asyncio.AbstractEventLoop:
-    """This process's event loop for servers, in a thread that ends with the process."""
-    with _lock:
-        loop = _loops.get(os.getpid())
-        if loop is None:
-            loop = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="parammem-servers", daemon=True).start()
-            _loops[os.getpid()] = loop
-        return loop
-
-
-def _after_fork() -> None:
-    global _lock
-    _lock = threading.Lock()
-    _loops.clear()
-
-
-os.register_at_fork(after_in_child=_after_fork)
+        return repr(printable(str(payload)[:200]))
+    except (ValueError, RecursionError):  # a number of thousands of digits
+        return "something that cannot be shown"

@@ -21,7 +21,9 @@ from parammem.core.adapter import Adapter
 from parammem.core.record import digest_of
 from parammem.engines.digests import model_digest
 from parammem.engines.hf import check_adapter
-from parammem.engines.openai.engine import PROTOCOL, OpenAIEngine, check_model, models
+from parammem.engines.openai.account import bound
+from parammem.engines.openai.capabilities import FieldRefused
+from parammem.engines.openai.engine import PROTOCOL, OpenAIEngine, models
 from parammem.engines.openai.server import Call, Server, Unusable
 from parammem.errors import AdapterError, AdapterMismatchError, ConfigError, EngineError, ModelMissingError
 
@@ -140,7 +142,7 @@ async def _sing(server: Server, base: str, name: str) -> None:
     Raises:
         AdapterError: it does not, or no prompt says anything.
     """
-    asked = [_canary(server, model, prompt) for model in (base, name, base) for prompt in CANARIES]
+    asked = [_canary(server, base, model, prompt) for model in (base, name, base) for prompt in CANARIES]
     lines = await asyncio.gather(*asked)
     first, tuned, again = (lines[place : place + len(CANARIES)] for place in range(0, len(lines), len(CANARIES)))
     steady = [place for place, line in enumerate(first) if _tokens(line) == _tokens(again[place])]
@@ -160,7 +162,7 @@ async def _sing(server: Server, base: str, name: str) -> None:
         )
 
 
-async def _canary(server: Server, model: str, prompt: str) -> Line:
+async def _canary(server: Server, base: str, model: str, prompt: str) -> Line:
     body = {
         "model": model,
         "messages": [{"role": "user", "content": prompt}],
@@ -171,18 +173,28 @@ async def _canary(server: Server, model: str, prompt: str) -> Line:
     }
 
     def read(payload: Any) -> Line:
-        check_model(payload, model)
+        if wrong := server.capabilities(model).check_name(payload.get("model"), exact=model != base):
+            raise Unusable(wrong, "another model")
         try:
             return [_said(token) for token in payload["choices"][0]["logprobs"]["content"]]
-        except (KeyError, TypeError, IndexError, ValueError):
-            raise Unusable("the answer to a canary has no log probabilities") from None
+        except (KeyError, TypeError, IndexError, ValueError, AttributeError, OverflowError):
+            raise Unusable("the answer to a canary has no log probabilities", "no log probabilities") from None
 
-    return await server.post(Call("/chat/completions", body, "canary", model), read)
+    price = server.account.terms.price(base)
+    most = bound([prompt], CANARY_TOKENS, price)
+    call = Call("/chat/completions", body, "canary", model, most, price, needs=frozenset({"logprobs", "top_logprobs"}))
+    try:
+        return await server.post(call, read)
+    except FieldRefused as error:
+        raise AdapterError(
+            f"{error}: without log probabilities it cannot be seen whether an adapter is applied; serve adapters with "
+            "vLLM (docs/serving.md)"
+        ) from error
 
 
 def _said(token: Any) -> Said:
-    rivals = {one["token"]: float(one["logprob"]) for one in token.get("top_logprobs") or []}
-    return Said(token["token"], float(token["logprob"]), rivals)
+    rivals = {str(one["token"]): float(one["logprob"]) for one in token.get("top_logprobs") or []}
+    return Said(str(token["token"]), float(token["logprob"]), rivals)
 
 
 def _tokens(line: Line) -> list[str]:

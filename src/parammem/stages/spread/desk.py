@@ -71,6 +71,12 @@ class Desk:
     def spent(self) -> list[Spent]:
         return self._opened().spent()
 
+    def learn(self, server: str, model: str, found: str) -> None:
+        self._opened().learn(server, model, found)
+
+    def learnt(self, server: str, model: str) -> str:
+        return self._opened().learnt(server, model)
+
     def _opened(self) -> Store:
         assert self._store is not None, "no store is kept, and nobody should ask for it"
         return self._store
@@ -97,6 +103,12 @@ class DeskStore:
 
     def spent(self) -> list[Spent]:
         return self._ask("spent")
+
+    def learn(self, server: str, model: str, found: str) -> None:
+        self._ask("learn", server, model, found)
+
+    def learnt(self, server: str, model: str) -> str:
+        return self._ask("learnt", server, model)
 
     def _ask(self, what: str, *arguments: Any) -> Any:
         return asked(self.desk, what, *arguments)
