@@ -10,6 +10,9 @@ from pathlib import Path
 
 from parammem.errors import LedgerError
 
+QUIET = {"GIT_OPTIONAL_LOCKS": "0"}
+"""A question takes no lock, which a kill would leave behind."""
+
 
 def git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
     """What git printed. Raises LedgerError with git's own words when it failed."""
@@ -17,15 +20,14 @@ def git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
         done = subprocess.run(
             ["git", "-C", str(root), *words],
             capture_output=True,
-            text=True,
-            errors="replace",
-            env={**os.environ, **(env or {})},
+            env={**os.environ, **QUIET, **(env or {})},
         )
     except FileNotFoundError:
         raise LedgerError("git is not installed; install it, the ledger's tags live in it") from None
     if done.returncode:
-        raise LedgerError(f"`git {' '.join(words[:3])}` failed in {root}: {done.stderr.strip() or done.returncode}")
-    return done.stdout
+        said = done.stderr.decode(errors="replace").strip() or done.returncode
+        raise LedgerError(f"`git {' '.join(words[:3])}` failed in {root}: {said}")
+    return done.stdout.decode(errors="replace")  # not as text: a carriage return in a line is no end of it
 
 
 def has_commits(root: Path) -> bool:

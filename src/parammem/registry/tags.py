@@ -122,10 +122,11 @@ def commits_of_events(root: Path, revision: str = "HEAD") -> dict[str, str]:
         return {}
     # A merge of two ledgers signs events anew, so it is compared with each parent. Of its parents' own events the
     # parents come first: by --date-order whatever the clocks said.
-    how = ("--reverse", "--date-order", "--diff-merges=separate", "--format=%x01%H", "-p", "-U0")
+    how = ("--reverse", "--date-order", "--diff-merges=separate", "--format=%x01%H", "-p", "-U0", "--text", "--no-ext-diff",
+           "--no-textconv")  # fmt: skip
     found: dict[str, str] = {}
     commit = ""
-    for line in git(root, "log", *how, revision, "--", PLACE.as_posix()).splitlines():
+    for line in git(root, "log", *how, revision, "--", PLACE.as_posix()).split("\n"):
         if line.startswith("\x01"):
             commit = line[1:]
         elif line.startswith("+{") and (digest := DIGEST.search(line)):

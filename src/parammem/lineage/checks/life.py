@@ -31,10 +31,10 @@ def ledger_checks(history: History, life: Life) -> Iterator[Finding]:
         yield Finding(kind="ledger", stage="ledger", path=LEDGER, holds=True, detail=f"event {event.number}")
         if isinstance(fact, Decided):
             yield _decision(history.repo, fact)
-    for fault in life.faults:
-        yield Finding(
-            kind="ledger", stage="ledger", path=LEDGER, holds=False, detail=f"line {fault.line}: {fault.what}"
-        )
+    for holds, faults in ((False, life.faults), (None, life.unfinished)):
+        for fault in faults:
+            detail = f"line {fault.line}: {fault.what}"
+            yield Finding(kind="ledger", stage="ledger", path=LEDGER, holds=holds, detail=detail)
 
 
 def _decision(repo: Path, fact: Decided) -> Finding:

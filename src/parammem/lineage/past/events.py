@@ -25,6 +25,7 @@ from parammem.core.event import (
     SetAside,
     Trained,
 )
+from parammem.core.ledger_format import finished, read_event, split_lines
 from parammem.core.record import digest_of
 from parammem.lineage.past.git import Blobs, blob_ids, git
 
@@ -61,6 +62,8 @@ class Life:
 
     events: list[Event] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    unfinished: list[Fault] = field(default_factory=list)
+    """What stands after the last newline; no fault."""
     _named: dict[str, list[Event]] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, adapter: str) -> list[Event]:
@@ -147,16 +150,16 @@ def branch_ledgers(repo: Path) -> dict[str, bytes]:
 
 
 def walk(data: bytes) -> Life:
-    """Check number, digest and predecessor of each line. An unfinished last line is a fault here too."""
+    """Check number, digest and predecessor of each line. What a crash cut short counts as never written, as it does for
+    the registry, and is said in `unfinished`."""
     life, previous = Life(), START
-    for number, line in enumerate(data.splitlines(keepends=True), 1):
+    lines, rest = split_lines(data)
+    for number, line in enumerate(lines, 1):
         try:
-            event = Event.model_validate_json(line)
-        except ValidationError as error:
-            life.faults.append(Fault(number, f"not an event: {error.errors(include_url=False)[0]['msg']}"))
+            event = read_event(line)
+        except ValueError as error:
+            life.faults.append(Fault(number, str(error)))
             continue
-        if not line.endswith(b"\n"):
-            life.faults.append(Fault(number, "the last line is cut short"))
         # The digest is of what stands in the file, not of what the records make of it.
         plain = json.loads(line)
         if plain.pop("digest", None) != digest_of(plain):
@@ -167,6 +170,12 @@ def walk(data: bytes) -> Life:
             life.faults.append(Fault(number, f"event {event.number} does not follow the line before it"))
         life.events.append(event)
         previous = event.digest
+    if rest:
+        last = life.events[-1] if life.events else None
+        whole = finished(rest, last, START) if len(life.events) == len(lines) else None
+        life.events.extend([whole] if whole else [])
+        what = "lacks its newline; the event counts" if whole else "was cut short by a crash: it was never written"
+        life.unfinished.append(Fault(len(lines) + 1, what))
     return life
 
 
