@@ -23,7 +23,7 @@ def lines(count: int = 3) -> list[bytes]:
     """A sound chain; its texts hold what must not end a line."""
     found, previous = [], START
     for number in range(1, count + 1):
-        fact = Recalled(domain="code", rows=(f"{number:064x}",), adapters=(), reason="a\u2028b\x85c\r\n\"d é 😀")
+        fact = Recalled(domain="code", rows=(f"{number:064x}",), adapters=(), reason='a\u2028b\x85c\r\n"d é 😀')
         event = make_event(number, "2026-01-02T03:04:05Z", "person Ada\u2028", fact, previous)
         found.append(event.line().encode())
         previous = event.digest

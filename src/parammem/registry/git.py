@@ -30,6 +30,45 @@ def git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
     return done.stdout.decode(errors="replace")  # not as text: a carriage return in a line is no end of it
 
 
+def file_at(root: Path, revision: str, path: str) -> bytes | None:
+    """A file's bytes as a revision has them; None if there is no such file, revision or repository."""
+    command = ["git", "-C", str(root), "cat-file", "blob", f"{revision}:{path}"]
+    try:
+        done = subprocess.run(command, capture_output=True, env={**os.environ, **QUIET})
+    except FileNotFoundError:
+        return None
+    return None if done.returncode else done.stdout
+
+
+class Objects:
+    """Many of git's objects through one `git cat-file --batch`."""
+
+    def __init__(self, root: Path) -> None:
+        command = ["git", "-C", str(root), "cat-file", "--batch"]
+        env = {**os.environ, **QUIET, "GIT_NO_LAZY_FETCH": "1"}
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+
+    def read(self, name: str) -> bytes | None:
+        """The bytes of an object; None if it is not here."""
+        source, sink = self._process.stdout, self._process.stdin
+        assert source is not None
+        assert sink is not None
+        sink.write(f"{name}\n".encode())
+        sink.flush()
+        head = source.readline().split()
+        if len(head) != 3 or not head[2].isdigit():
+            return None
+        data = source.read(int(head[2]))
+        source.read(1)
+        return data
+
+    def __enter__(self) -> Objects:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+
 def has_commits(root: Path) -> bool:
     try:
         git(root, "rev-parse", "--verify", "--quiet", "HEAD")

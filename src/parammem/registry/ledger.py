@@ -1,6 +1,7 @@
 """The one ledger: an append-only file of events, each chained to the one before, flushed to disk before it counts.
 
-What a line is says `core/ledger_format.py`. That no commit took one away is checked in growth.py. Tags, aliases and every "who is champion" are read out of it (state.py) or made from it (projections).
+What a line is says `core/ledger_format.py`. That no commit took one away is checked in growth.py. Tags, aliases and
+every "who is champion" are read out of it (state.py) or made from it (projections).
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ from parammem.registry.git import git, has_commits, require_identity
 from parammem.registry.ledger import PLACE, Ledger
 
 DIGEST = re.compile(r'"digest": "([0-9a-f]{64})"')
+PLAIN = ("--text", "--no-ext-diff", "--no-textconv")
+"""Whatever .gitattributes and the configuration say of diffs."""
 EVENT = re.compile(r"^Event: ([0-9a-f]{64})$", re.M)
 
 
@@ -122,8 +124,7 @@ def commits_of_events(root: Path, revision: str = "HEAD") -> dict[str, str]:
         return {}
     # A merge of two ledgers signs events anew, so it is compared with each parent. Of its parents' own events the
     # parents come first: by --date-order whatever the clocks said.
-    how = ("--reverse", "--date-order", "--diff-merges=separate", "--format=%x01%H", "-p", "-U0", "--text", "--no-ext-diff",
-           "--no-textconv")  # fmt: skip
+    how = ("--reverse", "--date-order", "--diff-merges=separate", "--format=%x01%H", "-p", "-U0", *PLAIN)
     found: dict[str, str] = {}
     commit = ""
     for line in git(root, "log", *how, revision, "--", PLACE.as_posix()).split("\n"):
