@@ -14,10 +14,11 @@ from parammem.lineage.checks.findings import Finding
 from parammem.lineage.checks.manifest import manifest_checks
 from parammem.lineage.checks.tree import NOT_HERE, kind_of, lock_checks
 from parammem.lineage.past.events import DECISIONS, LEDGER, Life, branch_ledgers, read_decision, walk
-from parammem.lineage.past.git import GitTag, git, tags
+from parammem.lineage.past.git import GitTag, blob, git, tags
 from parammem.lineage.past.history import LOCK, REFLECTORS, Generation, History
 from parammem.lineage.past.raw import every_raw_input, raw_inputs
 from parammem.lineage.past.store import Snapshot
+from parammem.registry.growth import check_growth
 from parammem.registry.tags import artifact, commits_of_events, wanted_tags
 
 WAY = ("data/reflections/", "data/validated/", "data/quarantine/", "models/reflectors/", "reports/")
@@ -25,16 +26,32 @@ WAY = ("data/reflections/", "data/validated/", "data/quarantine/", "models/refle
 
 
 def ledger_checks(history: History, life: Life) -> Iterator[Finding]:
-    """The chain, and each decision that it names."""
+    """The chain, each decision that it names, and that git's history never took an event away."""
     for event in life.events:
         fact = event.fact
-        yield Finding(kind="ledger", stage="ledger", path=LEDGER, holds=True, detail=f"event {event.number}")
+        yield _of_ledger(True, f"event {event.number}")
         if isinstance(fact, Decided):
             yield _decision(history.repo, fact)
-    for holds, faults in ((False, life.faults), (None, life.unfinished)):
-        for fault in faults:
-            detail = f"line {fault.line}: {fault.what}"
-            yield Finding(kind="ledger", stage="ledger", path=LEDGER, holds=holds, detail=detail)
+    for fault in life.faults:
+        yield _of_ledger(False, f"line {fault.line}: {fault.what}")
+    for fault in life.unfinished:
+        yield _of_ledger(None, f"line {fault.line}: {fault.what}")
+    for fork in life.forks:
+        there, here = len(fork.only_there), len(fork.only_here)
+        detail = f"after event {fork.shared} it goes on here ({here} events) and on the branch {fork.branch} ({there})"
+        yield _of_ledger(None, f"{detail}; both are read as `git merge {fork.branch}` will join them")
+    if not life.events and git(history.repo, "rev-parse", "--verify", "--quiet", "HEAD") is None:
+        return
+    growth = check_growth(history.repo)
+    yield _of_ledger(True, f"{growth.commits} commits")
+    for loss in growth.losses:
+        yield _of_ledger(False if loss.certain else None, loss.what)
+    for what in growth.unchecked:
+        yield _of_ledger(None, f"not checked: {what}")
+
+
+def _of_ledger(holds: bool | None, detail: str) -> Finding:
+    return Finding(kind="ledger", stage="ledger", path=LEDGER, holds=holds, detail=detail)
 
 
 def _decision(repo: Path, fact: Decided) -> Finding:
@@ -57,8 +74,8 @@ def tag_checks(repo: Path, life: Life) -> Iterator[Finding]:
     there = {tag.name: tag for tag in tags(repo)}
     ours = {artifact(event.fact.domain) for event in life.events if isinstance(event.fact, Published)}
     wanted: dict[str, list[tuple[str, str]]] = {}
-    for branch, ledger in {"HEAD": b"", **branch_ledgers(repo)}.items():
-        known = walk(ledger) if ledger else life
+    for branch, ledger in {"HEAD": blob(repo, "HEAD", LEDGER) or b"", **branch_ledgers(repo)}.items():
+        known = walk(ledger)
         commits = commits_of_events(repo, branch)
         for want in wanted_tags(known.events):
             commit = commits.get(want.version_event)

@@ -9,8 +9,8 @@ from parammem.core import Adapter
 from parammem.core.event import Recalled
 from parammem.core.jsonl import write_text
 from parammem.core.record import Record, digest_of
-from parammem.errors import LineageError
-from parammem.lineage.past.events import LEDGER, Life, branch_ledgers, ledger_bytes, read_life
+from parammem.errors import LineageError, LineageMissingError
+from parammem.lineage.past.events import LEDGER, Life, read_life
 from parammem.lineage.past.git import blob, git
 from parammem.lineage.past.history import LOCK, REFLECTORS, History
 from parammem.lineage.past.store import Snapshot, parse_lock
@@ -18,6 +18,7 @@ from parammem.lineage.rebuilds.worktree import repro, worktree
 from parammem.lineage.rows.datasets import matching, row_hash
 from parammem.lineage.rows.trace import RowTrace, trace_rows
 from parammem.registry import Ledger
+from parammem.registry.branch import ahead
 from parammem.registry.enter import enter_adapter
 from parammem.registry.git import person, require_identity
 from parammem.registry.state import roll_back
@@ -150,12 +151,12 @@ def execute_recall(
 
 def _refuse_a_fork(repo: Path) -> None:
     """A recall adds to HEAD's ledger; where that is not the newest, there would be two."""
-    known = ledger_bytes(repo)
-    if known == (blob(repo, "HEAD", LEDGER) or b""):
+    here = (repo / LEDGER).read_bytes() if (repo / LEDGER).is_file() else b""
+    branch, lacking = ahead(repo)
+    if here == (blob(repo, "HEAD", LEDGER) or b"") and not lacking:
         return
-    ahead = [name.removeprefix("refs/heads/") for name, data in branch_ledgers(repo).items() if data == known]
-    todo = f"goes on on the branch {ahead[0]}; `git merge {ahead[0]}`" if ahead else "is not committed; commit ledger/"
-    raise LineageError(f"the ledger {todo}, then recall the row; nothing was changed")
+    todo = f"goes on on the branch {branch}; `git merge {branch}`" if lacking else "is not committed; commit ledger/"
+    raise LineageMissingError(f"the ledger {todo}, then recall the row; nothing was changed")
 
 
 def _withdraw(tree: Path, row: str) -> None:
