@@ -63,13 +63,13 @@ def fetch(
 def gc(dry: Annotated[bool, typer.Option("--dry", help="Only say what would go.")] = False) -> None:
     """`dvc gc` that keeps every version, and what it was made from. Waits for a turn of `improve` to end."""
     from parammem.improve.generations import known, settings
-    from parammem.improve.lock import held, locked
+    from parammem.improve.lock import locked
     from parammem.registry.git import person
     from parammem.registry.keep import collect_garbage
 
     root = Path()
     with locked(root, person(root), settings(root).wait_seconds, typer.echo):
-        typer.echo(collect_garbage(root, dry, known(root), held()).strip())
+        typer.echo(collect_garbage(root, dry, known(root)).strip())
 
 
 def rollback(

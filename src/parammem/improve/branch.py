@@ -12,11 +12,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from parammem.checkout.leftovers import git_folder, ref_lock, take_away
 from parammem.core.event import Event
 from parammem.core.jsonl import write_text
 from parammem.errors import DataError, LedgerError
 from parammem.improve.processes import ask, quick
 from parammem.improve.storage import cache_folder, settings
+from parammem.registry.git import prune_worktrees
 from parammem.registry.ledger import PLACE as LEDGER
 from parammem.registry.ledger import Ledger
 
@@ -79,14 +81,17 @@ def remove_trees(root: Path) -> int:
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     for tree in found:
         shutil.rmtree(tree, ignore_errors=True)
-    git(root, "worktree", "prune", "--expire", "now")
+    prune_worktrees(root, [tree.name for tree in found])
     return len(found)
 
 
 def release_refs(root: Path, branch: str) -> None:
-    """Take away what a killed git left of locks on our own branch: nobody else ever moves it."""
-    common = Path(git(root, "rev-parse", "--path-format=absolute", "--git-common-dir"))
-    (common / "refs" / "heads" / f"{branch}.lock").unlink(missing_ok=True)
+    """Take away what a killed git left of locks on our own branch: nobody else ever moves it. One that a living git may
+    hold stays."""
+    folder = git_folder(root)
+    lock = ref_lock(folder, f"refs/heads/{branch}") if folder else root
+    if folder and lock.exists():
+        take_away(root, lock)
 
 
 def commit(tree: Path, paths: Sequence[str], message: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import getpass
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from parammem.checkout.lock import held
 from parammem.errors import LedgerError
 
 QUIET = {"GIT_OPTIONAL_LOCKS": "0"}
@@ -21,6 +22,7 @@ def git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
             ["git", "-C", str(root), *words],
             capture_output=True,
             env={**os.environ, **QUIET, **(env or {})},
+            pass_fds=held(),
         )
     except FileNotFoundError:
         raise LedgerError("git is not installed; install it, the ledger's tags live in it") from None
@@ -75,6 +77,15 @@ def has_commits(root: Path) -> bool:
     except LedgerError:
         return False
     return True
+
+
+def prune_worktrees(root: Path, names: Iterable[str]) -> None:
+    """Let git forget worktrees whose folders are gone, those of these names also where a git that was killed while it
+    made them left them locked."""
+    folder = Path(git(root, "rev-parse", "--path-format=absolute", "--git-common-dir").strip()) / "worktrees"
+    for name in names:
+        (folder / name / "locked").unlink(missing_ok=True)
+    git(root, "worktree", "prune", "--expire", "now")
 
 
 def require_identity(root: Path) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from parammem.checkout.lock import held
 from parammem.core.record import Record
 
 TIMEOUT = 120
@@ -41,7 +43,8 @@ def git(repo: Path, *words: str) -> str | None:
     if program is None:
         return None
     command = [program, "-C", str(repo), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # a question takes no lock, which a kill would leave behind
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=env, pass_fds=held())
     return done.stdout.strip("\n") if done.returncode == 0 else None
 
 
