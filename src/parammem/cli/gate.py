@@ -63,9 +63,11 @@ def _meet(params: Params, domain: str, champion: str, challenger: str, enter: bo
     from parammem.improve.generations import known, refuse_behind
     from parammem.registry import Ledger
     from parammem.registry.git import person
+    from parammem.registry.growth import refuse_losses
     from parammem.stages.contest import meet
 
     if enter:
+        refuse_losses(Path())
         refuse_behind(Path())
     events = known(Path())
     with tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from parammem.core.record import Record
-from parammem.errors import LineageError
+from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import Life, read_life
 from parammem.lineage.past.history import Generation, History
 from parammem.lineage.past.raw import trajectory_files
@@ -43,7 +43,7 @@ def answered_by(repo: Path, name: str) -> list[AnsweredBy]:
     """The adapters behind a trajectory, named by its id or its task's id, or behind all of a JSONL file.
 
     Raises:
-        LineageError: no trajectory of that name is here.
+        LineageMissingError: no trajectory of that name is here.
     """
     with History.open(repo) as history:
         life, generations = read_life(history.repo), list(history.generations())
@@ -56,7 +56,7 @@ def answered_by(repo: Path, name: str) -> list[AnsweredBy]:
                 if whole or name in (plain["task_id"], _id(plain)):
                     found.append(_answered(file, plain, life, generations))
         if not found:
-            raise LineageError(
+            raise LineageMissingError(
                 f"no trajectory {name!r} in the experience or trajectories here or on any branch; `dvc fetch "
                 "--all-commits`, or name its file"
             )
