@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from parammem import cli
-from parammem.core.event import Ingested, RolledBack
+from parammem import cli, errors
+from parammem.core.event import Ingested, Published, RolledBack
 from parammem.errors import LedgerError, LineageError
 from parammem.improve.generations import known
 from parammem.lineage import audit_page, verify
@@ -22,6 +23,7 @@ from parammem.registry.join import merged
 from parammem.registry.ledger import walk
 from parammem.registry.state import champion
 from parammem.registry.tags import existing_tags
+from tests.lineage import fake_pipeline
 from tests.lineage.life import Life
 from tests.lineage.test_verify import broken, git
 
@@ -146,3 +148,71 @@ def test_experiments_stash_notes_and_other_worktrees_are_no_generations(lived, t
     done = verify(root, full=True)
     assert done.broken == ()
     assert done.generations == len(truth.adapters)
+
+
+def test_the_same_weights_in_another_folder_break_nothing(lived, monkeypatch):
+    """Validation was made anew with another suite; the adapter came out the same, its validation.json did not."""
+    root, truth = lived
+    again = Life.__new__(Life)
+    again.root, again.truth = root, copy.deepcopy(truth)
+    validate, report = fake_pipeline.STAGES["validate"], root / "reports/validation/code.json"
+
+    def by_another_suite() -> None:
+        validate()
+        report.write_text(report.read_text().replace("5" * 64, "6" * 64))
+
+    monkeypatch.setitem(fake_pipeline.STAGES, "validate", by_another_suite)
+    again.run_pipeline()
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "another suite")
+    done = verify(root)
+    assert done.broken == ()
+    assert done.generations == len(truth.adapters) + 1
+    assert audit_page(root).digest == truth.adapters[-1]
+
+
+def test_a_published_folder_that_no_commit_has_is_still_found(lived):
+    root, _ = lived
+    last = Ledger(root).read()[-1].fact
+    assert isinstance(last, Published)
+    Ledger(root).append(last.model_copy(update={"dvc": "0" * 32 + ".dir"}), "person Eve")
+    git(root, "commit", "-qam", "forged")
+    assert any("no dvc.lock has it" in one.detail for one in verify(root).broken)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["audit", "row", "no such row anywhere"], 1),
+        (["audit", "row", "f" * 64], 1),
+        (["audit", "answer", "nobody-said-this"], 1),
+        (["audit", "recall", "--row", "largest"], 1),
+        (["audit", "recall", "--row", "f" * 64], 1),
+        (["audit", "blame", "--arm", "nobody", "--domain", "math"], 1),
+        (["audit", "show", "v99"], 6),
+        (["audit", "verify", "v99"], 6),
+        (["audit", "graph", "nothing-like-it"], 6),
+        (["audit", "rebuild", "v99"], 6),
+        (["registry", "fetch", "v99", "--to", "x"], 11),
+        (["registry", "register", "nowhere"], 6),
+        (["registry", "merge"], 11),
+        (["audit", "verify"], 0),
+        (["registry", "verify"], 0),
+    ],
+    ids=lambda one: "-".join(one[:2]) if isinstance(one, list) else str(one),
+)
+def test_ten_is_for_lineage_that_does_not_hold_and_nothing_else(lived, monkeypatch, command, code):
+    root, truth = lived
+    if "blame" in command:
+        git(root, "rm", "-q", *[f"data/experience/{batch}.jsonl.dvc" for batch in truth.batches])
+        git(root, "commit", "-qm", "none")
+    monkeypatch.chdir(root)
+    result = CliRunner().invoke(cli.app, command)
+    found = getattr(result.exception, "exit_code", result.exit_code)
+    assert found == code, (result.output, result.exception)
+
+
+def test_every_exit_code_in_the_help_is_one_of_the_errors_and_the_other_way_round():
+    told = {int(code) for code in re.findall(r"(\d+) [a-zA-Z]", cli.EPILOG)}
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert {kind.exit_code for kind in kinds} | {0, 2, 130} == told

@@ -227,3 +227,25 @@ def test_before_goes_back_once_when_its_run_was_killed_after_the_commit(automate
 def _promoted_then(root: Path, to: str) -> str:
     promoted_meanwhile(root)
     return run("rollback", "--to", to).output
+
+
+def test_a_gate_between_an_adapter_and_itself_says_so(ledger, tmp_path):
+    """As after a merge, when models/reflectors holds the champion."""
+    from parammem.cli.gate import _refuse_itself
+
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir()
+        (folder / "adapter.json").write_text(json.dumps({"digest": "b" * 64}))
+    with pytest.raises(LedgerError, match=r"are both v1 of code.*parammem gate champion v2"):
+        _refuse_itself(ledger.read(), "code", one, other)
+    (other / "adapter.json").write_text(json.dumps({"digest": "c" * 64}))
+    _refuse_itself(ledger.read(), "code", one, other)
+    _refuse_itself(ledger.read(), "code", None, other)
+
+
+def test_verify_counts_the_events_that_history_shows(automated):
+    said = run("registry", "verify").output
+    count = len(known(automated))
+    assert f"ledger/events.jsonl on the branch improve: {count} events, 1 decisions" in said
+    assert "ledger/events.jsonl: 0 events" in said

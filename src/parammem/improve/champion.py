@@ -103,10 +103,11 @@ def _roll_back_as_meant(turn: Turn, meant: Meant, reason: str) -> None:
         what = (
             "; ".join(f"event {e.number}, {e.time}, {e.actor}: {_said(e)}" for e in since) or "see `registry history`"
         )
+        again = f"parammem rollback --to {meant.target} --domain {meant.domain}"
         raise LedgerError(
             f"the champion of {meant.domain} was {meant.present_name} when you asked and is {name} now "
-            f"({what or 'see `parammem registry history`'}); nothing was rolled back. To go from {name} to {meant.target} run `parammem rollback --to {meant.target} "
-            f"--domain {meant.domain}`"
+            f"({what or 'see `parammem registry history`'}); nothing was rolled back. "
+            f"To go from {name} to {meant.target} run `{again}`"
         )
     if meant.to == "before" and _was_cut_short(turn, meant):
         turn.note(f"{meant.domain}: an earlier rollback to {meant.present_name} was cut short and is complete now")

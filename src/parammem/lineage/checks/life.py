@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from parammem.lineage.past.store import Snapshot
 from parammem.registry.growth import check_growth
 from parammem.registry.tags import artifact, commits_of_events, wanted_tags
 
+Folders = Callable[[str], set[str]]
+"""Adapter → DVC's hashes of its folders, in any commit's dvc.lock."""
 WAY = ("data/reflections/", "data/validated/", "data/quarantine/", "models/reflectors/", "reports/")
 """Outs on the way of an adapter that are looked at in every generation."""
 
@@ -105,8 +107,13 @@ def _tag(found: GitTag | None, name: str, forms: list[tuple[str, str]]) -> Findi
     return Finding(**said, holds=True, detail=f"points at {found.commit[:12]}")
 
 
-def generation_checks(one: Generation, life: Life, seen: set[str]) -> Iterator[Finding]:
-    """Bytes, manifest, data, rules and evaluation of one generation. `seen`: cached copies that were checked before."""
+def generation_checks(one: Generation, life: Life, seen: set[str], folders: Folders) -> Iterator[Finding]:
+    """Bytes, manifest, data, rules and evaluation of one generation.
+
+    Args:
+        seen: cached copies that were checked before.
+        folders: gives the hashes of all folders in which the history has an adapter.
+    """
     where = f"{LOCK} of {one.commit.sha[:12]}" if one.commit else LOCK
     if one.commit is not None:  # the working tree's own is checked with the tree
         yield from lock_checks(one.snapshot, where)
@@ -114,7 +121,7 @@ def generation_checks(one: Generation, life: Life, seen: set[str]) -> Iterator[F
         if path.startswith(WAY) and one.domain in (path.rpartition("/")[2].partition(".")[0], one.domain):
             yield from object_checks(one.snapshot, path, md5, stage, seen)
     yield from manifest_checks(one)
-    yield from _recorded(one, life)
+    yield from _recorded(one, life, folders)
     deps = one.snapshot.lock.get(f"evaluate@{one.domain}", {}).get("deps", {})
     if one.place in deps:
         detail = f"evaluate read {one.place} as {deps[one.place][:12]}, train wrote {one.out[:12]}"
@@ -186,8 +193,9 @@ def _base(history: History, adapter: Adapter | None) -> Iterator[Finding]:
         yield Finding(kind="model", stage="train", path=adapter.base_model, holds=same, detail=detail)
 
 
-def _recorded(one: Generation, life: Life) -> Iterator[Finding]:
-    """What the ledger says of this adapter."""
+def _recorded(one: Generation, life: Life, folders: Folders) -> Iterator[Finding]:
+    """What the ledger says of this adapter. The folder that it published has to be in the history; the same weights may
+    lie in others too, with another record of their validation."""
     if one.adapter is None:
         return
     for event in life.of(one.adapter.digest):
@@ -199,8 +207,11 @@ def _recorded(one: Generation, life: Life) -> Iterator[Finding]:
             detail = f"event {event.number} and adapter.json of {one.name} tell of the same rows and base"
             yield Finding(**said, stage="train", holds=same, detail=detail if same else f"not so: {detail}")
         elif isinstance(fact, Published) and fact.dvc:
-            same = fact.dvc == one.out or fact.domain != one.domain
-            detail = f"event {event.number} published folder {fact.dvc[:12]}, dvc.lock has {one.out[:12]}"
+            same = fact.dvc == one.out or fact.domain != one.domain or fact.dvc in folders(one.adapter.digest)
+            detail = (
+                f"event {event.number} published folder {fact.dvc[:12]}, no dvc.lock has it: {one.out[:12]} is there"
+            )
+            detail = "as the ledger published it" if same else detail
             yield Finding(**said, stage="publish", holds=same, detail=detail)
 
 

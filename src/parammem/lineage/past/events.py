@@ -107,6 +107,17 @@ class Life:
                 found.append(reign)
         return found
 
+    def ended(self, reign: Reign) -> Reign | None:
+        """What took the place of a champion: the next promotion or rollback of its domain; None: it is champion now."""
+        later = self.reigns(reign.domain)
+        place = later.index(reign)
+        return later[place + 1] if place + 1 < len(later) else None
+
+    def rollbacks_from(self, domain: str, version: int) -> list[Event]:
+        """The rollbacks that took the champion's place from a version."""
+        facts = [event for event in self.events if isinstance(event.fact, RolledBack)]
+        return [event for event in facts if (event.fact.domain, event.fact.left) == (domain, version)]  # pyright: ignore
+
     def champion(self, domain: str) -> Reign | None:
         """Who is champion now; None if there never was one, or a rollback left the place empty."""
         reigns = self.reigns(domain)
