@@ -45,6 +45,7 @@ $(STAMP): pyproject.toml constraints.txt
 	fi
 	$(PY) -m pip install --quiet 'pip>=25.1'
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@$(PY) -m parammem.cli registry setup >/dev/null  # git config of this clone: how to merge a ledger
 	@touch $@
 
 repro: setup  ## rebuild everything: tasks, collect, validate, train, evaluate, report; then log the runs

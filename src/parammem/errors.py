@@ -15,6 +15,7 @@ ParamMemError
 ├── ValidationFailed     the reflection data broke its rules; names the rules
 ├── TooManyFailures      more tasks of a stage failed than params allow
 ├── LineageError         a recorded link from data to model does not hold
+│   └── LineageMissingError  what was asked about lineage is not here, or cannot be done now; no link is broken
 ├── LedgerError          the ledger, a version or a tag is missing, broken or cannot be made
 └── ClusterError         the Ray cluster cannot be used, or lost a shard too often
 
@@ -85,6 +86,10 @@ class TooManyFailures(ParamMemError):
 
 class LineageError(ParamMemError):
     exit_code = 10
+
+
+class LineageMissingError(LineageError):
+    exit_code = 1
 
 
 class LedgerError(ParamMemError):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from parammem.core.event import Recalled
-from parammem.errors import DataError
+from parammem.errors import DataError, LineageError
 from parammem.improve.branch import TREES, commit, make_tree, move_branch, refuse_if_checked_out, remove_trees, tip
 from parammem.improve.storage import cache_folder, has_remote, settings
 from parammem.registry.ledger import Ledger
@@ -147,3 +147,27 @@ def test_a_branch_that_somebody_has_checked_out_is_not_moved_under_their_feet(ro
         refuse_if_checked_out(root, "improve")
     git(root, "switch", "-q", "main")
     refuse_if_checked_out(root, "improve")
+
+
+def test_a_source_that_both_sides_refused_stops_no_turn(root):
+    """Its pointer differs, because the rules did."""
+    place = "data/quarantine/experience/" + "a" * 64 + ".jsonl.dvc"
+    automate(root, place, "outs:\n- md5: 1\n")
+    save(root, place, "outs:\n- md5: 2\n")
+    tree, _ = make_tree(root, "improve", "two")
+    assert (tree / place).read_text() == "outs:\n- md5: 1\n"
+    assert git(tree, "status", "--porcelain") == ""
+
+
+def test_a_line_that_a_person_cut_off_is_not_cut_off_on_the_branch_too(root):
+    """Only one side changed the file, so git merges it without a conflict."""
+    for reason in ("one", "two"):
+        Ledger(root).append(recall(reason), "person Ada")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "two events")
+    automate(root, "a.txt", "a")
+    ledger = root / "ledger/events.jsonl"
+    ledger.write_text("".join(ledger.read_text().splitlines(keepends=True)[:-1]))
+    git(root, "commit", "-qam", "tidy")
+    with pytest.raises(LineageError, match=r"event 2 \(recall\) was taken out"):
+        make_tree(root, "improve", "two")

@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from parammem import cli
 from parammem.core import Reflection, Task, Trajectory
+from parammem.core.event import RolledBack
 from parammem.core.experience import Experience
+from parammem.core.jsonl import write_jsonl
 from parammem.errors import AdapterMissingError, LineageError
 from parammem.lineage import answered_by, audit_page, graph_svg, render_page
-from tests.lineage.life import FOLDER
+from parammem.lineage.past.store import Snapshot
+from parammem.registry import Ledger
+from tests.lineage.life import FOLDER, Truth
 from tests.lineage.test_verify import flip, git
 
 
@@ -133,3 +140,62 @@ def test_the_graph_is_an_svg_that_marks_what_is_broken(lived):
     assert "#c22" not in svg
     flip(root / FOLDER / "rows.txt")
     assert "BROKEN" in graph_svg(root, "champion")
+
+
+@pytest.fixture
+def rolled_back(lived) -> tuple[Path, Truth]:
+    """v3 was champion, and was rolled back to v1 by Ada."""
+    root, truth = lived
+    fact = RolledBack(domain="code", version=1, adapter=truth.adapters[0], left=3, reason="worse at night")
+    Ledger(root, clock=lambda: "2026-11-24T00:00:00Z").append(fact, "person Ada")
+    git(root, "commit", "-qam", "back")
+    return root, truth
+
+
+def test_who_rolled_a_version_back_and_why_is_said_under_promotion(rolled_back):
+    root, _ = rolled_back
+    says = audit_page(root, "v3").answers[4].says
+    assert "person Ada: rolled back to v1: worse at night" in says
+    assert "it is not champion now" in says
+    assert "rolled back" not in audit_page(root, "v1").answers[4].says.replace("by rollback", "")
+
+
+def test_the_picture_tells_who_was_champion_from_who_is_and_the_suite_from_its_report(rolled_back):
+    root, _ = rolled_back
+    picture = graph_svg(root, "v3")
+    assert "was champion v3" in picture
+    assert "rolled back to v1" in picture
+    assert ">champion v1" in graph_svg(root, "v1")
+    assert "was champion v1" in graph_svg(root, "v1"), "it was, until v3 was promoted"
+    assert "5" * 16 in picture, "the suite's own digest, and not that of its report"
+    assert "by the gate, event" not in picture
+
+
+def test_evaluations_that_only_the_ledger_has_are_in_the_picture(rolled_back, monkeypatch):
+    root, _ = rolled_back
+    real = Snapshot.hash
+    monkeypatch.setattr(Snapshot, "hash", lambda self, path: None if "evaluation" in path else real(self, path))
+    assert "by the gate, event" in graph_svg(root, "v3")
+
+
+def test_the_trajectories_that_an_adapter_advised_are_named_and_can_be_listed(lived, monkeypatch):
+    root, truth = lived
+    monkeypatch.chdir(root)
+    path = root / "data/trajectories/code.jsonl"
+    path.parent.mkdir(parents=True)
+    said = Reflection(text="x", source="parametric", author=truth.adapters[0], iteration=1, temperature=1.0)
+    made = [
+        Trajectory(task_id=f"t{n}", domain="code", method="dot", protocol="strict", seed=1, reflections=(said,) * 2,
+                   stop="visible-pass", submission=None)
+        for n in range(7)
+    ]  # fmt: skip
+    write_jsonl(path, made)
+    answer = audit_page(root, "v1").answers[5]
+    assert "14 pieces of advice in 7 trajectories" in answer.says
+    assert made[0].trajectory_id in answer.says
+    assert "parammem audit answer --by v1" in answer.says
+    assert answer.facts["trajectories"] == {one.trajectory_id: 2 for one in made}
+    listed = CliRunner().invoke(cli.app, ["audit", "answer", "--by", "v1"]).output.splitlines()
+    assert [line.split()[0] for line in listed] == [one.trajectory_id for one in made]
+    assert "no trajectory" in CliRunner().invoke(cli.app, ["audit", "answer", "--by", "v2"]).output
+    assert CliRunner().invoke(cli.app, ["audit", "answer"]).exit_code == 2

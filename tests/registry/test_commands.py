@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from parammem.improve.generations import known, refuse_behind
 from parammem.improve.lock import locked
 from parammem.improve.pool import ledger_at
 from parammem.registry import Ledger
-from parammem.registry.state import champion, crown, register
+from parammem.registry.state import champion, crown, find_version, register
 from parammem.registry.tags import existing_tags
 from tests.gate.meetings import CLEAR, meeting
 from tests.improve.lab import git, make_lab, write_params
@@ -175,3 +176,76 @@ def test_every_command_has_help(command):
     result = run(*command, "--help")
     assert result.exit_code == 0
     assert "Usage:" in result.output
+
+
+def promoted_meanwhile(root: Path) -> None:
+    """What a turn does that was at work when somebody asked: v2 is promoted."""
+    tree, before = make_tree(root, "improve", "turn")
+    ledger = Ledger(tree)
+    evidence = meeting(*CLEAR, champion="b" * 64).model_copy(update={"challenger": "c" * 64})
+    decision = rule_on(evidence, Rule(), ledger, WHO)
+    crown(ledger, find_version(ledger.read(), "code", "v2"), decision.digest, WHO)
+    move_branch(root, "improve", commit(tree, ["ledger"], "a turn"), before)
+    remove_trees(root)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("to", ["before", "none"])
+def test_a_rollback_is_meant_as_it_was_asked_and_refused_when_the_champion_has_changed(automated, monkeypatch, to):
+    """It waited behind a turn that promoted v2; "before" would have deposed v2."""
+    from parammem.improve import champion as room
+
+    real = room.locked
+
+    @contextmanager
+    def waits(root, *arguments):
+        promoted_meanwhile(root)
+        with real(root, *arguments):
+            yield
+
+    monkeypatch.setattr(room, "locked", waits)
+    result = run("rollback", "--to", to, "--reason", "worse")
+    assert isinstance(result.exception, LedgerError)
+    said = str(result.exception)
+    assert "was v1 when you asked and is v2 now" in said
+    assert "flow improve: promoted" in said
+    assert "`parammem rollback --to none --domain code`" in said
+    assert champion(ledger_at(automated, "refs/heads/improve"), "code").number == 2  # pyright: ignore
+
+
+@pytest.mark.integration
+def test_before_goes_back_once_when_its_run_was_killed_after_the_commit(automated):
+    assert "rolled back to v1" in _promoted_then(automated, "before")
+    for name, (event, _) in existing_tags(automated).items():
+        if event == ledger_at(automated, "refs/heads/improve")[-1].digest:
+            git(automated, "tag", "-d", name)  # as a kill between commit and publish leaves it
+    assert "was cut short and is complete now" in run("rollback", "--to", "before").output
+    assert champion(ledger_at(automated, "refs/heads/improve"), "code").number == 1  # pyright: ignore
+    assert "rolled back to no reflector" in run("rollback", "--to", "before").output, "asked for once more, it goes on"
+
+
+def _promoted_then(root: Path, to: str) -> str:
+    promoted_meanwhile(root)
+    return run("rollback", "--to", to).output
+
+
+def test_a_gate_between_an_adapter_and_itself_says_so(ledger, tmp_path):
+    """As after a merge, when models/reflectors holds the champion."""
+    from parammem.cli.gate import _refuse_itself
+
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir()
+        (folder / "adapter.json").write_text(json.dumps({"digest": "b" * 64}))
+    with pytest.raises(LedgerError, match=r"are both v1 of code.*parammem gate champion v2"):
+        _refuse_itself(ledger.read(), "code", one, other)
+    (other / "adapter.json").write_text(json.dumps({"digest": "c" * 64}))
+    _refuse_itself(ledger.read(), "code", one, other)
+    _refuse_itself(ledger.read(), "code", None, other)
+
+
+def test_verify_counts_the_events_that_history_shows(automated):
+    said = run("registry", "verify").output
+    count = len(known(automated))
+    assert f"ledger/events.jsonl on the branch improve: {count} events, 1 decisions" in said
+    assert "ledger/events.jsonl: 0 events" in said

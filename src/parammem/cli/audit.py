@@ -81,12 +81,25 @@ def verify(
 
 @app.command()
 def answer(
-    trajectory: Annotated[str, typer.Argument(help="A trajectory's id, its task's id, or a JSONL file.")],
+    trajectory: Annotated[
+        str, typer.Argument(help="A trajectory's id, its task's id, or a JSONL file.", show_default=False)
+    ] = "",
+    by: Annotated[
+        str, typer.Option("--by", help="Instead: list every trajectory that this adapter advised.", show_default=False)
+    ] = "",
+    domain: Domain = "code",
     as_json: AsJson = False,
 ) -> None:
-    """Which adapter advised: the digest that a trajectory carries, resolved."""
-    from parammem.lineage import answered_by
+    """Which adapter advised: the digest that a trajectory carries, resolved. Or the other way round, with --by."""
+    from parammem.lineage import answered_by, answers_of
 
+    if bool(trajectory) == bool(by):
+        raise typer.BadParameter("name a trajectory, or an adapter with --by")
+    if by:
+        pieces = answers_of(Path(), by, domain)
+        listed = "\n".join(f"{name}  {count} pieces of advice" for name, count in pieces.items())
+        typer.echo(json.dumps(pieces, indent=2) if as_json else listed or "no trajectory here carries its digest")
+        return
     found = answered_by(Path(), trajectory)
     if as_json:
         typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
@@ -131,7 +144,7 @@ def rebuild(
 ) -> None:
     """Build an adapter again from its commit, in a clean worktree with nothing cached, and compare every byte.
 
-    Exit code 10 when it is not bit-identical.
+    Exit code 10 when it is not bit-identical, unless --set changed it on purpose.
     """
     import yaml
 
@@ -140,7 +153,7 @@ def rebuild(
     changes = {key: yaml.safe_load(value) for key, _, value in (one.partition("=") for one in change or ())}
     done = rebuild(Path(), adapter, domain, changes, recreate, say=lambda line: typer.echo(line, err=True))
     typer.echo(done.model_dump_json(indent=2) if as_json else render_rebuilt(done))
-    if not done.identical:
+    if not done.identical and not changes:
         raise LineageError(f"{done.adapter[:16]} is {done.verdict}")
 
 

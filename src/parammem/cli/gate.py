@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,19 +64,37 @@ def _meet(params: Params, domain: str, champion: str, challenger: str, enter: bo
     from parammem.improve.generations import known, refuse_behind
     from parammem.registry import Ledger
     from parammem.registry.git import person
+    from parammem.registry.growth import refuse_losses
     from parammem.stages.contest import meet
 
     if enter:
+        refuse_losses(Path())
         refuse_behind(Path())
     events = known(Path())
     with tempfile.TemporaryDirectory() as folder:
         ours = _folder(events, domain, champion, Path(folder) / "champion")
         theirs = _folder(events, domain, challenger, Path(folder) / "challenger") or REFLECTORS / domain
+        _refuse_itself(events, domain, ours, theirs)
         evidence = meet(params, Path(), domain, ours, theirs)
     rule = rule_of(params.gate)
     if enter:
         return rule_on(evidence, rule, Ledger(), person(Path()))
     return decide(evidence, rule, looks_paid(events, domain))
+
+
+def _refuse_itself(events: Sequence[Event], domain: str, ours: Path | None, theirs: Path) -> None:
+    """Raises LedgerError where both are one adapter, as they are once a promotion was merged."""
+    from parammem.registry.state import versions
+
+    cards = [folder / "adapter.json" for folder in (ours, theirs) if folder]
+    digests = {json.loads(card.read_bytes()).get("digest") for card in cards if card.is_file()}
+    if len(cards) < 2 or len(digests) != 1:
+        return
+    known = versions(events, domain)
+    name = next((v.name for v in known if v.adapter in digests), "one adapter")
+    others = [v.name for v in known if v.adapter not in digests]
+    todo = f"name another: `parammem gate champion {others[-1]} --domain {domain}`" if others else "train another first"
+    raise LedgerError(f"champion and challenger are both {name} of {domain}: it would meet itself; {todo}")
 
 
 def _folder(events: Sequence[Event], domain: str, name: str, to: Path) -> Path | None:

@@ -42,8 +42,17 @@ def ingest(
         taken = [_take(Source.of(file), store, form, dvc) for file in files]
         if not any(t.event.kept + t.event.held + t.event.duplicates for t in taken):
             raise DataError("no row was fit to come in; the reasons stand above, the rows lie in data/quarantine")
+        _warn()
         return
     _sweep(Path(loaded.experience.inbox), store, form, dvc, every if watch else None)
+    _warn()
+
+
+def _warn() -> None:
+    from parammem.registry.branch import warning_behind
+
+    if note := warning_behind(Path()):
+        typer.secho(f"note: {note}", fg=typer.colors.YELLOW, err=True)
 
 
 def _store(params: Params, domain: str) -> Store:

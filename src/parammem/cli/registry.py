@@ -24,10 +24,40 @@ def history(domain: Domain = "code") -> None:
 
 @app.command()
 def verify() -> None:
-    """Check that the ledger's chain is unbroken and its decisions are what they were. Exit code 11 if not."""
+    """Check every ledger that counts: that its chain is unbroken and its decisions are what they were (exit code 11 if
+    not), and that no commit, merge or reset took an event away (exit code 10 if one did)."""
     from parammem.registry.history import check
 
     typer.echo(check(Path()))
+
+
+@app.command("merge-driver")
+def merge_driver(
+    base: Annotated[Path, typer.Argument(help="The common ancestor's ledger (git's %O).")],
+    ours: Annotated[Path, typer.Argument(help="This side's (git's %A); the result goes there.")],
+    theirs: Annotated[Path, typer.Argument(help="The other side's (git's %B).")],
+) -> None:
+    """Join two ledgers that grew side by side: what git calls in a merge, once `registry setup` has told it to."""
+    from parammem.registry.merge import drive
+
+    drive(base, ours, theirs)
+
+
+@app.command()
+def setup() -> None:
+    """Tell this clone's git how to merge a ledger. `make setup` does it; a second time changes nothing."""
+    from parammem.registry.merge import DRIVER, install
+
+    done = install(Path())
+    typer.echo(f"git merges ledgers by the driver {DRIVER}" if done else "no git repository: there is nothing to merge")
+
+
+@app.command()
+def merge() -> None:
+    """Settle the ledger of a `git merge` that has stopped in it, in a clone that `registry setup` was not run in."""
+    from parammem.registry.merge import settle
+
+    typer.echo(f"{settle(Path())} events in one unbroken chain; `git status` says what is left, then `git commit`")
 
 
 @app.command()
@@ -38,8 +68,10 @@ def register(
     ] = None,
 ) -> None:
     """Give an adapter the next version number, as candidate."""
+    from parammem.registry.branch import refuse_behind
     from parammem.registry.enter import enter
 
+    refuse_behind(Path())
     typer.echo(enter(Path(), domain, folder))
 
 
@@ -63,13 +95,13 @@ def fetch(
 def gc(dry: Annotated[bool, typer.Option("--dry", help="Only say what would go.")] = False) -> None:
     """`dvc gc` that keeps every version, and what it was made from. Waits for a turn of `improve` to end."""
     from parammem.improve.generations import known, settings
-    from parammem.improve.lock import held, locked
+    from parammem.improve.lock import locked
     from parammem.registry.git import person
     from parammem.registry.keep import collect_garbage
 
     root = Path()
     with locked(root, person(root), settings(root).wait_seconds, typer.echo):
-        typer.echo(collect_garbage(root, dry, known(root), held()).strip())
+        typer.echo(collect_garbage(root, dry, known(root)).strip())
 
 
 def rollback(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from parammem.checkout.leftovers import mend_register
 from parammem.core import Task, read_jsonl
 from parammem.errors import DataError
 from parammem.experience.door import Door
@@ -80,6 +81,7 @@ def track(root: Path, files: Iterable[str]) -> list[str]:
     files = list(files)
     new = [file for file in files if not (root / f"{file}.dvc").is_file()]
     if new:
+        mend_register(root)
         done = subprocess.run(
             [sys.executable, "-m", "dvc", "--wait-for-lock", "add", *new],  # --quiet hides the reason
             cwd=root,

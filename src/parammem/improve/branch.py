@@ -12,19 +12,24 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from parammem.core.event import Event
+from parammem.checkout.leftovers import git_folder, ref_lock, take_away
 from parammem.core.jsonl import write_text
-from parammem.errors import DataError, LedgerError
+from parammem.errors import DataError, LineageError
 from parammem.improve.processes import ask, quick
 from parammem.improve.storage import cache_folder, settings
+from parammem.registry.git import file_at, prune_worktrees
+from parammem.registry.growth import taken_away
 from parammem.registry.ledger import PLACE as LEDGER
-from parammem.registry.ledger import Ledger
+from parammem.registry.merge import DRIVER, merge_bytes
 
 TREES = Path(".cache") / "improve" / "trees"
-GENERATED = ("dvc.lock", "reports/", "pocket/dvc.lock", "data/experience/order.txt")
-"""Where both sides changed these, the branch's own stand until the next rebuild."""
+GENERATED = ("dvc.lock", "reports/", "pocket/dvc.lock", "data/experience/order.txt", "data/quarantine/experience/")
+"""Where both sides changed these, the branch's own stand until the next rebuild; of a source that both refused, its
+pointer."""
 SETTINGS = ("-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "commit.gpgsign=false")
 """Nobody is there to answer a hook or to type a passphrase."""
+OWN_MERGE = ("-c", f"merge.{DRIVER}.driver=false")
+"""Automation joins ledgers by itself, whatever this clone was told of the driver."""
 KEPT = ("checkpoints", "experience", "dvc-site")
 """Folders of .cache that outlive a worktree: each only saves work."""
 
@@ -79,14 +84,17 @@ def remove_trees(root: Path) -> int:
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     for tree in found:
         shutil.rmtree(tree, ignore_errors=True)
-    git(root, "worktree", "prune", "--expire", "now")
+    prune_worktrees(root, [tree.name for tree in found])
     return len(found)
 
 
 def release_refs(root: Path, branch: str) -> None:
-    """Take away what a killed git left of locks on our own branch: nobody else ever moves it."""
-    common = Path(git(root, "rev-parse", "--path-format=absolute", "--git-common-dir"))
-    (common / "refs" / "heads" / f"{branch}.lock").unlink(missing_ok=True)
+    """Take away what a killed git left of locks on our own branch: nobody else ever moves it. One that a living git may
+    hold stays."""
+    folder = git_folder(root)
+    lock = ref_lock(folder, f"refs/heads/{branch}") if folder else root
+    if folder and lock.exists():
+        take_away(root, lock)
 
 
 def commit(tree: Path, paths: Sequence[str], message: str) -> str:
@@ -113,7 +121,7 @@ def _follow(root: Path, tree: Path, person: str) -> None:
     """Bring what the person has committed into the worktree."""
     if not quick(["git", "merge-base", "--is-ancestor", person, "HEAD"], tree).returncode:
         return
-    done = quick(["git", *SETTINGS, "merge", "--quiet", "--no-verify", "--no-commit", person], tree)
+    done = quick(["git", *SETTINGS, *OWN_MERGE, "merge", "--quiet", "--no-verify", "--no-commit", person], tree)
     conflicts = git(tree, "diff", "--name-only", "--diff-filter=U").splitlines()
     if done.returncode and not conflicts:
         raise DataError(f"`git merge {person[:12]}` failed: {done.stderr.strip() or done.stdout.strip()}")
@@ -127,23 +135,30 @@ def _follow(root: Path, tree: Path, person: str) -> None:
     for name in conflicts:
         git(tree, "checkout", "--ours", "--", name)
         if name == ledger:
-            _add_facts(tree, person)
+            settle_ledger(tree, person)
         git(tree, "add", "--", name)
+    _refuse_a_shorter_ledger(tree, person)
     if tip(tree, "MERGE_HEAD"):
         git(tree, "commit", "--quiet", "--no-verify", "--no-edit")
 
 
-def _add_facts(tree: Path, person: str) -> None:
-    """Two ledgers grew side by side: the facts that only the person's has are signed off once more in the branch's."""
-    theirs = git(tree, "show", f"{person}:{LEDGER.as_posix()}").splitlines()
-    ledger = Ledger(tree)
-    known = {event.digest for event in ledger.read()}
-    for line in theirs:
-        event = Event.model_validate_json(line)
-        if event.digest != event.expected_digest:
-            raise LedgerError(f"event {event.number} of {person[:12]} was changed; see `git log -p {LEDGER}`")
-        if event.digest not in known:
-            ledger.append(event.fact, event.actor)
+def settle_ledger(tree: Path, person: str) -> None:
+    """Two ledgers grew side by side: they become one, by the rule of registry/join.py."""
+    ours, theirs = (file_at(tree, revision, LEDGER.as_posix()) or b"" for revision in ("HEAD", person))
+    write_text(tree / LEDGER, merge_bytes(ours, theirs).decode())
+
+
+def _refuse_a_shorter_ledger(tree: Path, person: str) -> None:
+    """Git merges without a conflict what only one side changed, also a line that it took out."""
+    there = tree / LEDGER
+    data = there.read_bytes() if there.is_file() else b""
+    for revision in ("HEAD", person):
+        lost = taken_away(file_at(tree, revision, LEDGER.as_posix()) or b"", data, True)
+        if lost:
+            raise LineageError(
+                f"event {lost[0].number} ({lost[0].fact.kind}) was taken out of the ledger in your commits, and a merge"
+                " would take it out of automation's too; `parammem registry verify` names the commit: put it back first"
+            )
 
 
 def _equip(root: Path, tree: Path) -> None:

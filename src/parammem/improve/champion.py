@@ -3,18 +3,23 @@ the same lock, worktree and order of a turn, so a crash in them is put in order 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from parammem.config import DOMAINS, load_params
-from parammem.core.event import Checked
+from parammem.core.event import Checked, Event, Published, RolledBack
+from parammem.errors import LedgerError
 from parammem.gate.check import check_champion, failed_in_a_row
 from parammem.improve.lock import locked
 from parammem.improve.run import Around, call, run_steps
 from parammem.improve.steps import STEPS, Step
 from parammem.improve.turn import Report, Tools, Turn
 from parammem.improve.warm import champion_folder
-from parammem.registry.state import champion, one_before, roll_back
+from parammem.registry.branch import known
+from parammem.registry.state import champion, find_version, one_before, roll_back
+from parammem.registry.tags import existing_tags
 
 FAILURES = 2
 """Checks in a row that fail before the champion is rolled back by itself."""
@@ -44,14 +49,92 @@ def rollback(
 ) -> Report:
     """Make an earlier champion champion again on the branch of automation, and tag it.
 
+    Who is meant is settled now, before anybody waits: a turn that is at work may promote somebody meanwhile.
+
     Args:
         to: v2, 2, the beginning of an adapter's digest, "before" (the champion before this one), or "none".
 
     Raises:
-        LedgerError: there is no such version, or it never was champion.
+        LedgerError: there is no such version, it never was champion, or who is champion has changed meanwhile.
     """
-    step = Step("roll back", partial(_roll_back, domain=domain, to=to, reason=reason), "a worktree that nobody needs")
-    return _with_steps(root, tools, step, around)
+    meant = resolve(known(root, committed=True), domain, to)
+    if to == "before":
+        tools.say(f"{domain}: the champion before {meant.present_name} is {meant.target}")
+    work = partial(_roll_back_as_meant, meant=meant, reason=reason)
+    return _with_steps(root, tools, Step("roll back", work, "a worktree that nobody needs"), around)
+
+
+class Meant(NamedTuple):
+    """A rollback as it was asked for."""
+
+    domain: str
+    to: str
+    """As it was said."""
+    target: str
+    """v2, or none."""
+    present: int
+    """The version that was champion; 0: none was."""
+    seen: frozenset[str]
+    """Digests of the events that there were."""
+
+    @property
+    def present_name(self) -> str:
+        return f"v{self.present}" if self.present else "none"
+
+
+def resolve(events: Sequence[Event], domain: str, to: str) -> Meant:
+    """Say which version is meant. Raises LedgerError when there is no such version."""
+    present = champion(events, domain)
+    target = one_before(events, domain) if to == "before" else to
+    if target not in ("none", "0", "v0"):
+        target = find_version(events, domain, target).name
+    else:
+        target = "none"
+    seen = frozenset(event.digest for event in events)
+    return Meant(domain, to, target, present.number if present else 0, seen)
+
+
+def _roll_back_as_meant(turn: Turn, meant: Meant, reason: str) -> None:
+    events = turn.ledger.read()
+    present = champion(events, meant.domain)
+    if (present.number if present else 0) != meant.present:
+        name = present.name if present else "none"
+        since = [e for e in events if e.digest not in meant.seen and _moves(e, meant.domain)]
+        what = (
+            "; ".join(f"event {e.number}, {e.time}, {e.actor}: {_said(e)}" for e in since) or "see `registry history`"
+        )
+        again = f"parammem rollback --to {meant.target} --domain {meant.domain}"
+        raise LedgerError(
+            f"the champion of {meant.domain} was {meant.present_name} when you asked and is {name} now "
+            f"({what or 'see `parammem registry history`'}); nothing was rolled back. "
+            f"To go from {name} to {meant.target} run `{again}`"
+        )
+    if meant.to == "before" and _was_cut_short(turn, meant):
+        turn.note(f"{meant.domain}: an earlier rollback to {meant.present_name} was cut short and is complete now")
+        return
+    _roll_back(turn, meant.domain, meant.target, reason)
+
+
+def _moves(event: Event, domain: str) -> bool:
+    fact = event.fact
+    if isinstance(fact, Published):
+        return fact.domain == domain and fact.stage == "champion"
+    return isinstance(fact, RolledBack) and fact.domain == domain
+
+
+def _said(event: Event) -> str:
+    fact = event.fact
+    return f"rolled back: {fact.reason}" if isinstance(fact, RolledBack) else "promoted"
+
+
+def _was_cut_short(turn: Turn, meant: Meant) -> bool:
+    """Whether `finish` has just made the tags of the newest rollback: whoever asked for it was killed after the commit,
+    and asks for the same once more."""
+    moves = [event for event in turn.ledger.read() if _moves(event, meant.domain)]
+    if not moves or not isinstance(moves[-1].fact, RolledBack):
+        return False
+    there = existing_tags(turn.root)
+    return any(there.get(name, ("",))[0] == moves[-1].digest for name in turn.late_tags)
 
 
 def _with_steps(root: Path, tools: Tools, step: Step, around: Around | None) -> Report:
@@ -91,14 +174,13 @@ def _leave_what_failed(turn: Turn, domain: str) -> None:
     events = turn.ledger.read()
     failed = failed_in_a_row(events, domain)
     if failed >= FAILURES:
-        _roll_back(turn, domain, "before", f"the nightly check failed {failed} times in a row")
+        _roll_back(turn, domain, one_before(events, domain), f"the nightly check failed {failed} times in a row")
 
 
 def _roll_back(turn: Turn, domain: str, to: str, reason: str) -> None:
     events = turn.ledger.read()
-    target = one_before(events, domain) if to == "before" else to
     present = champion(events, domain)
-    now = roll_back(turn.ledger, domain, target, reason, turn.tools.actor)
+    now = roll_back(turn.ledger, domain, to, reason, turn.tools.actor)
     if (now.number if now else 0) == (present.number if present else 0):
         turn.note(f"{domain}: {now.name if now else 'nobody'} is champion already")
     else:

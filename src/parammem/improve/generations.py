@@ -1,7 +1,7 @@
 """The generations of a reflector: what each challenger could do, what became of it, what was forgotten, what it cost.
 
-A pure function over the ledger and its decisions, a table in words, and one chart. And where the ledger is read to its
-end: automation writes to a branch, which the checked-out files know nothing of until it is merged.
+A pure function over the ledger and its decisions, a table in words, and one chart. Ledgers of branches are read in
+registry/branch.py.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from parammem.config import ImproveParams, load_params
 from parammem.core.decision import Decision
 from parammem.core.event import Decided, Event, Ingested, RolledBack, Trained
 from parammem.core.record import Record
-from parammem.errors import LedgerError
-from parammem.registry.ledger import PLACE, Ledger
+from parammem.registry.branch import known, refuse_behind
+from parammem.registry.ledger import Ledger
 from parammem.registry.state import champion, versions
 
+__all__ = ["chart", "as_text", "decision_of", "generations", "known", "refuse_behind", "settings"]
 FIRST_NUMBER = re.compile(r"(\d+(?:\.\d+)?) ")
 
 
@@ -68,46 +69,11 @@ def settings(root: Path) -> ImproveParams:
     return load_params(file).improve if file.is_file() else ImproveParams()
 
 
-def known(root: Path) -> list[Event]:
-    """The events of the ledger to its end: automation's, on its branch, and then those that only the checked-out ledger
-    has, which the next turn will sign off in this order.
-
-    Raises:
-        LedgerError: one of the two chains does not hold.
-    """
-    here, there = Ledger(root).read(), _of_branch(root)
-    if here[: len(there)] == there:
-        return here
-    digests, facts = {event.digest for event in there}, [event.fact for event in there]
-    return [*there, *(event for event in here if event.digest not in digests and event.fact not in facts)]
-
-
-def refuse_behind(root: Path) -> None:
-    """Raises LedgerError where automation's ledger has events that the checked-out one lacks: who appends to that would
-    make two ledgers, and would count too few of the gate's looks."""
-    here = {event.digest for event in Ledger(root).read()}
-    if any(event.digest not in here for event in _of_branch(root)):
-        branch = settings(root).branch
-        raise LedgerError(f"the ledger goes on on the branch {branch}; `git merge {branch}` and run again")
-
-
 def decision_of(root: Path, digest: str) -> Decision:
     """A decision's record, from the tree or else from a branch. Raises LedgerError as `Ledger.decision` does."""
     from parammem.lineage.past.events import read_decision
 
     return read_decision(root, digest) or Ledger(root).decision(digest)  # which says what is wrong with it
-
-
-def _of_branch(root: Path) -> list[Event]:
-    from parammem.lineage.past.events import walk
-    from parammem.lineage.past.git import blob
-
-    branch = settings(root).branch
-    life = walk(blob(root, f"refs/heads/{branch}", PLACE.as_posix()) or b"")
-    if life.faults:
-        line, what = life.faults[0]
-        raise LedgerError(f"{PLACE}:{line} on the branch {branch}: {what}; see `git log -p {branch} -- {PLACE}`")
-    return life.events
 
 
 def generations(events: Sequence[Event], decision: Callable[[str], Decision], domain: str) -> list[Generation]:

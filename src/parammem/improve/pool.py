@@ -14,10 +14,12 @@ from parammem.errors import DataError, LedgerError
 from parammem.experience.inbox import clear, waiting
 from parammem.experience.ingest import ingest, ingested
 from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, open_store, track
-from parammem.improve.branch import TREES, tip
+from parammem.improve.branch import TREES
 from parammem.improve.processes import quick
 from parammem.improve.triggers import Outcomes
-from parammem.registry.ledger import DECISIONS, PLACE, Ledger
+from parammem.registry.branch import Source, sound
+from parammem.registry.git import file_at
+from parammem.registry.ledger import DECISIONS, PLACE, Ledger, walk
 
 if TYPE_CHECKING:
     from parammem.experience.sources import Source
@@ -121,14 +123,9 @@ def leftovers(root: Path) -> bool:
 
 
 def ledger_at(root: Path, revision: str) -> list[Event]:
-    """The events of a commit's ledger; none if there is no such commit, or no ledger in it."""
-    if not tip(root, revision):
-        return []
-    done = subprocess.run(
-        ["git", "show", f"{revision}:{PLACE.as_posix()}"], cwd=root, capture_output=True, text=True, errors="replace"
-    )
-    lines = done.stdout.splitlines() if done.returncode == 0 else []
-    return [Event.model_validate_json(line) for line in lines if line.strip()]
+    """The events of a commit's ledger; none if there is no such commit, or no ledger in it. Raises LedgerError if its
+    chain does not hold."""
+    return sound(Source(revision, file_at(root, revision, PLACE.as_posix()) or b""), walk)
 
 
 def decision_at(root: Path, revision: str, digest: str) -> Decision:

@@ -7,7 +7,7 @@ Rooms, each importing only those before it: past, rows, checks, rebuilds, pages,
 from parammem.lineage.bundle.export import Exported, export
 from parammem.lineage.checks.findings import Finding, Verification, render_verification
 from parammem.lineage.checks.verify import verify
-from parammem.lineage.pages.answers import AnsweredBy, answered_by
+from parammem.lineage.pages.answers import AnsweredBy, answered_by, answers_of
 from parammem.lineage.pages.graph import graph_svg
 from parammem.lineage.pages.page import Page, audit_page, render_page
 from parammem.lineage.rebuilds.blame import Blame, blame_batches, render_blame
@@ -35,6 +35,7 @@ __all__ = [
     "RowTrace",
     "Verification",
     "answered_by",
+    "answers_of",
     "audit_page",
     "blame_batches",
     "execute_recall",

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from parammem.core.event import Checked, Decided, Event, Published, RolledBack, SetAside
-from parammem.errors import LedgerError
-from parammem.registry.ledger import Ledger
+from parammem.errors import LedgerError, LineageError
+from parammem.registry.branch import Source, decision_in, sources
+from parammem.registry.growth import check_growth
+from parammem.registry.ledger import PLACE, walk
 from parammem.registry.state import champion, versions
 
 
@@ -41,14 +43,37 @@ def _line(event: Event, domain: str, numbers: dict[str, str]) -> str:
 
 
 def check(root: Path) -> str:
-    """That the chain is unbroken and every decision is what its digest says, in words. Raises LedgerError if not."""
-    ledger = Ledger(root)
-    faults = ledger.verify()
-    if faults:
-        listing = "\n".join(f"  line {fault.line}: {fault.what}" for fault in faults)
-        raise LedgerError(f"{ledger.path} does not hold:\n{listing}")
-    events = ledger.read()
-    decisions = [event.fact.decision for event in events if isinstance(event.fact, Decided)]
-    for digest in decisions:
-        ledger.decision(digest)
-    return f"{len(events)} events, {len(decisions)} decisions: the chain is unbroken"
+    """That every ledger that counts is an unbroken chain, that every decision is what its digest says, and that no
+    commit took an event away, in words.
+
+    Raises:
+        LedgerError: a line or a decision does not hold.
+        LineageError: events were taken out of the ledger; names the commits and the events.
+    """
+    found = sources(root)
+    damaged = [f"  line {line} of {_place(one)}: {what}" for one in found for line, what in walk(one.data)[1]]
+    if damaged:
+        listing = "\n".join(damaged)
+        raise LedgerError(f"the ledger does not hold; `git log -p -- {PLACE}` says who changed it:\n{listing}")
+    lines = [_summary(root, one) for one in found]
+    growth = check_growth(root)
+    lost = [loss.what for loss in growth.losses if loss.certain]
+    if lost:
+        raise LineageError("events were taken out of the ledger:\n" + "\n".join(f"  {what}" for what in lost))
+    lines.append(f"git: {growth.commits} commits touched the ledger, and none of them took an event away")
+    lines += [f"not certain: {loss.what}" for loss in growth.losses]
+    lines += [f"not checked: {what}" for what in growth.unchecked]
+    return "\n".join(lines)
+
+
+def _summary(root: Path, one: Source) -> str:
+    events, _, unfinished = walk(one.data)
+    digests = [event.fact.decision for event in events if isinstance(event.fact, Decided)]
+    for digest in digests:
+        decision_in(root, digest, one.ref)
+    said = f"{_place(one)}: {len(events)} events, {len(digests)} decisions: the chain is unbroken"
+    return f"{said}; {unfinished}" if unfinished else said
+
+
+def _place(one: Source) -> str:
+    return f"{PLACE} on the branch {one.name}" if one.ref else PLACE.as_posix()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from parammem.checkout.processes import DVC, run_guarded
 from parammem.core import Adapter
 from parammem.core.event import Event
 from parammem.errors import LedgerError
@@ -19,7 +17,7 @@ from parammem.registry.state import Version, champion
 from parammem.registry.tags import artifact, existing_tags, sync_tags, wanted_tags
 
 
-def collect_garbage(root: Path, dry: bool = False, events: Sequence[Event] = (), handles: tuple[int, ...] = ()) -> str:
+def collect_garbage(root: Path, dry: bool = False, events: Sequence[Event] = ()) -> str:
     """`dvc gc` that keeps the data of every tag (so of every version and what it was made from), of every branch, and
     of every worktree's files. `dvc gc -w` alone deletes old champions.
 
@@ -27,7 +25,6 @@ def collect_garbage(root: Path, dry: bool = False, events: Sequence[Event] = (),
 
     Args:
         events: the ledger to its end, where a branch goes on from the checked-out one.
-        handles: open files that DVC is to hold too, such as the lock's.
 
     Returns:
         What DVC said.
@@ -48,7 +45,7 @@ def collect_garbage(root: Path, dry: bool = False, events: Sequence[Event] = (),
     others = [path for path in worktrees(root) if path != root.resolve() and (path / ".dvc").is_dir()]
     command = ["gc", "--force", "--workspace", "--all-tags", "--all-branches", *(["--dry"] if dry else [])]
     projects = ["--projects", *map(str, others)] if others else []
-    said = _dvc(root, *command, *projects, handles=handles)
+    said = _dvc(root, *command, *projects)
     lost = [] if dry else missing_champions(root, events)
     if lost:
         raise LedgerError(f"the cache lacks {', '.join(lost)}; `dvc fetch --all-tags` gets them from the remote")
@@ -79,7 +76,11 @@ def _is_whole(cache: Path, md5: str) -> bool:
 
 
 def cache_folder(root: Path) -> Path:
-    return Path(_dvc(root, "cache", "dir").strip().splitlines()[-1])
+    """Where DVC keeps the data of this tree."""
+    from dvc.config import Config
+
+    place = Config(str(root / ".dvc"))["cache"].get("dir")
+    return Path(place) if place else (root / ".dvc" / "cache").resolve()
 
 
 def worktrees(root: Path) -> list[Path]:
@@ -116,15 +117,9 @@ def fetch(root: Path, domain: str, version: Version, to: Path) -> Path:
     return to
 
 
-def _dvc(root: Path, *words: str, handles: tuple[int, ...] = ()) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *words],
-        cwd=root,
-        env={**os.environ, "DVC_NO_ANALYTICS": "1"},
-        capture_output=True,
-        text=True,
-        pass_fds=handles,
-    )
-    if done.returncode:
-        raise LedgerError(f"`dvc {' '.join(words[:2])}` failed in {root}: {done.stderr.strip()}")
-    return done.stdout + done.stderr if words[0] == "gc" else done.stdout
+def _dvc(root: Path, *words: str) -> str:
+    code, tail = run_guarded([*DVC, *words], root, lambda _: None)
+    said = "\n".join(tail)
+    if code:
+        raise LedgerError(f"`dvc {' '.join(words[:2])}` failed in {root}: {said}")
+    return said

@@ -17,11 +17,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from parammem.checkout.leftovers import at_work, clear_leftovers, git_folder, ref_lock, take_away
 from parammem.core.event import Event, Published, RolledBack
 from parammem.registry.git import git, has_commits, require_identity
 from parammem.registry.ledger import PLACE, Ledger
 
 DIGEST = re.compile(r'"digest": "([0-9a-f]{64})"')
+PLAIN = ("--text", "--no-ext-diff", "--no-textconv")
+"""Whatever .gitattributes and the configuration say of diffs."""
 EVENT = re.compile(r"^Event: ([0-9a-f]{64})$", re.M)
 
 
@@ -91,6 +94,7 @@ def sync_tags(root: Path) -> Synced:
     Raises:
         LedgerError: the ledger is broken, or git has no identity to sign tags with.
     """
+    clear_leftovers(root)
     there, commits = existing_tags(root), commits_of_events(root)
     made, mended, waiting = [], [], []
     for want in wanted_tags(Ledger(root).read()):
@@ -122,10 +126,10 @@ def commits_of_events(root: Path, revision: str = "HEAD") -> dict[str, str]:
         return {}
     # A merge of two ledgers signs events anew, so it is compared with each parent. Of its parents' own events the
     # parents come first: by --date-order whatever the clocks said.
-    how = ("--reverse", "--date-order", "--diff-merges=separate", "--format=%x01%H", "-p", "-U0")
+    how = ("--reverse", "--date-order", "--diff-merges=separate", "--format=%x01%H", "-p", "-U0", *PLAIN)
     found: dict[str, str] = {}
     commit = ""
-    for line in git(root, "log", *how, revision, "--", PLACE.as_posix()).splitlines():
+    for line in git(root, "log", *how, revision, "--", PLACE.as_posix()).split("\n"):
         if line.startswith("\x01"):
             commit = line[1:]
         elif line.startswith("+{") and (digest := DIGEST.search(line)):
@@ -136,4 +140,9 @@ def commits_of_events(root: Path, revision: str = "HEAD") -> dict[str, str]:
 def _make(root: Path, want: Wanted, commit: str) -> None:
     message = f"{want.message}\n\nEvent: {want.event.digest}\nActor: {want.event.actor}\n"
     date = {"GIT_COMMITTER_DATE": want.event.time}
-    git(root, "tag", "--annotate", "--force", "--message", message, want.name, commit, env=date)
+    folder = git_folder(root)
+    lock = ref_lock(folder or root, f"refs/tags/{want.name}")
+    if lock.exists():  # nobody else makes tags of these names, so unless a git is at work it was killed
+        take_away(root, lock)
+    with at_work(root, [lock]):
+        git(root, "tag", "--annotate", "--force", "--message", message, want.name, commit, env=date)

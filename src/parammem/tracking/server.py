@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.processes import ends_with_us
 from parammem.config import TrackingParams
 from parammem.errors import DataError
 from parammem.tracking import ONLINE_SECONDS, _start, _wandb_folders, choose_mode, track_all
@@ -109,7 +110,7 @@ def send_offline_runs(folder: Path) -> int:
     unsent = [run for run in runs if not list(run.glob("*.synced"))]
     if unsent:
         command = [sys.executable, "-m", "wandb", "sync", *map(str, unsent)]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, preexec_fn=ends_with_us())
         if done.returncode:
             raise DataError(f"`wandb sync` failed: {done.stderr.strip()[-400:]}; nothing is lost, run it again")
     return len(unsent)

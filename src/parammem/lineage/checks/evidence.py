@@ -12,7 +12,7 @@ from parammem.core.decision import Decision
 from parammem.core.event import Decided
 from parammem.lineage.checks.findings import Finding
 from parammem.lineage.past.events import Life, read_decision
-from parammem.lineage.past.git import git
+from parammem.lineage.past.git import HISTORY, branches, git
 from parammem.lineage.past.history import History
 
 EVIDENCE = "ledger/evidence"
@@ -32,8 +32,7 @@ def evidence_bytes(history: History, place: str) -> bytes | None:
     """A file of evidence, from the tree or else from a branch, whatever it holds."""
     if (history.repo / place).is_file():
         return (history.repo / place).read_bytes()
-    names = (git(history.repo, "for-each-ref", "--format=%(refname)", "refs/heads") or "").split()
-    found = (history.blobs.read(f"{name}:{place}") for name in names)
+    found = (history.blobs.read(f"{name}:{place}") for name in branches(history.repo))
     return next((data for data in found if data is not None), None)
 
 
@@ -102,7 +101,7 @@ def _said(history: History, place: str) -> dict[str, Any] | None:
 
 def _deleted(repo: Path) -> set[str]:
     """Files of evidence that a commit took away."""
-    text = git(repo, "log", "--all", "--format=", "--name-only", "--no-renames", "--diff-filter=D", "--", EVIDENCE)
+    text = git(repo, "log", *HISTORY, "--format=", "--name-only", "--no-renames", "--diff-filter=D", "--", EVIDENCE)
     return set((text or "").split("\n"))
 
 

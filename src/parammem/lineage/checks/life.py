@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +14,46 @@ from parammem.lineage.checks.findings import Finding
 from parammem.lineage.checks.manifest import manifest_checks
 from parammem.lineage.checks.tree import NOT_HERE, kind_of, lock_checks
 from parammem.lineage.past.events import DECISIONS, LEDGER, Life, branch_ledgers, read_decision, walk
-from parammem.lineage.past.git import GitTag, git, tags
+from parammem.lineage.past.git import GitTag, blob, git, tags
 from parammem.lineage.past.history import LOCK, REFLECTORS, Generation, History
 from parammem.lineage.past.raw import every_raw_input, raw_inputs
 from parammem.lineage.past.store import Snapshot
+from parammem.registry.growth import check_growth
 from parammem.registry.tags import artifact, commits_of_events, wanted_tags
 
+Folders = Callable[[str], set[str]]
+"""Adapter → DVC's hashes of its folders, in any commit's dvc.lock."""
 WAY = ("data/reflections/", "data/validated/", "data/quarantine/", "models/reflectors/", "reports/")
 """Outs on the way of an adapter that are looked at in every generation."""
 
 
 def ledger_checks(history: History, life: Life) -> Iterator[Finding]:
-    """The chain, and each decision that it names."""
+    """The chain, each decision that it names, and that git's history never took an event away."""
     for event in life.events:
         fact = event.fact
-        yield Finding(kind="ledger", stage="ledger", path=LEDGER, holds=True, detail=f"event {event.number}")
+        yield _of_ledger(True, f"event {event.number}")
         if isinstance(fact, Decided):
             yield _decision(history.repo, fact)
     for fault in life.faults:
-        yield Finding(
-            kind="ledger", stage="ledger", path=LEDGER, holds=False, detail=f"line {fault.line}: {fault.what}"
-        )
+        yield _of_ledger(False, f"line {fault.line}: {fault.what}")
+    for fault in life.unfinished:
+        yield _of_ledger(None, f"line {fault.line}: {fault.what}")
+    for fork in life.forks:
+        there, here = len(fork.only_there), len(fork.only_here)
+        detail = f"after event {fork.shared} it goes on here ({here} events) and on the branch {fork.branch} ({there})"
+        yield _of_ledger(None, f"{detail}; both are read as `git merge {fork.branch}` will join them")
+    if not life.events and git(history.repo, "rev-parse", "--verify", "--quiet", "HEAD") is None:
+        return
+    growth = check_growth(history.repo)
+    yield _of_ledger(True, f"{growth.commits} commits")
+    for loss in growth.losses:
+        yield _of_ledger(False if loss.certain else None, loss.what)
+    for what in growth.unchecked:
+        yield _of_ledger(None, f"not checked: {what}")
+
+
+def _of_ledger(holds: bool | None, detail: str) -> Finding:
+    return Finding(kind="ledger", stage="ledger", path=LEDGER, holds=holds, detail=detail)
 
 
 def _decision(repo: Path, fact: Decided) -> Finding:
@@ -57,8 +76,8 @@ def tag_checks(repo: Path, life: Life) -> Iterator[Finding]:
     there = {tag.name: tag for tag in tags(repo)}
     ours = {artifact(event.fact.domain) for event in life.events if isinstance(event.fact, Published)}
     wanted: dict[str, list[tuple[str, str]]] = {}
-    for branch, ledger in {"HEAD": b"", **branch_ledgers(repo)}.items():
-        known = walk(ledger) if ledger else life
+    for branch, ledger in {"HEAD": blob(repo, "HEAD", LEDGER) or b"", **branch_ledgers(repo)}.items():
+        known = walk(ledger)
         commits = commits_of_events(repo, branch)
         for want in wanted_tags(known.events):
             commit = commits.get(want.version_event)
@@ -88,8 +107,13 @@ def _tag(found: GitTag | None, name: str, forms: list[tuple[str, str]]) -> Findi
     return Finding(**said, holds=True, detail=f"points at {found.commit[:12]}")
 
 
-def generation_checks(one: Generation, life: Life, seen: set[str]) -> Iterator[Finding]:
-    """Bytes, manifest, data, rules and evaluation of one generation. `seen`: cached copies that were checked before."""
+def generation_checks(one: Generation, life: Life, seen: set[str], folders: Folders) -> Iterator[Finding]:
+    """Bytes, manifest, data, rules and evaluation of one generation.
+
+    Args:
+        seen: cached copies that were checked before.
+        folders: gives the hashes of all folders in which the history has an adapter.
+    """
     where = f"{LOCK} of {one.commit.sha[:12]}" if one.commit else LOCK
     if one.commit is not None:  # the working tree's own is checked with the tree
         yield from lock_checks(one.snapshot, where)
@@ -97,7 +121,7 @@ def generation_checks(one: Generation, life: Life, seen: set[str]) -> Iterator[F
         if path.startswith(WAY) and one.domain in (path.rpartition("/")[2].partition(".")[0], one.domain):
             yield from object_checks(one.snapshot, path, md5, stage, seen)
     yield from manifest_checks(one)
-    yield from _recorded(one, life)
+    yield from _recorded(one, life, folders)
     deps = one.snapshot.lock.get(f"evaluate@{one.domain}", {}).get("deps", {})
     if one.place in deps:
         detail = f"evaluate read {one.place} as {deps[one.place][:12]}, train wrote {one.out[:12]}"
@@ -169,8 +193,9 @@ def _base(history: History, adapter: Adapter | None) -> Iterator[Finding]:
         yield Finding(kind="model", stage="train", path=adapter.base_model, holds=same, detail=detail)
 
 
-def _recorded(one: Generation, life: Life) -> Iterator[Finding]:
-    """What the ledger says of this adapter."""
+def _recorded(one: Generation, life: Life, folders: Folders) -> Iterator[Finding]:
+    """What the ledger says of this adapter. The folder that it published has to be in the history; the same weights may
+    lie in others too, with another record of their validation."""
     if one.adapter is None:
         return
     for event in life.of(one.adapter.digest):
@@ -182,8 +207,11 @@ def _recorded(one: Generation, life: Life) -> Iterator[Finding]:
             detail = f"event {event.number} and adapter.json of {one.name} tell of the same rows and base"
             yield Finding(**said, stage="train", holds=same, detail=detail if same else f"not so: {detail}")
         elif isinstance(fact, Published) and fact.dvc:
-            same = fact.dvc == one.out or fact.domain != one.domain
-            detail = f"event {event.number} published folder {fact.dvc[:12]}, dvc.lock has {one.out[:12]}"
+            same = fact.dvc == one.out or fact.domain != one.domain or fact.dvc in folders(one.adapter.digest)
+            detail = (
+                f"event {event.number} published folder {fact.dvc[:12]}, no dvc.lock has it: {one.out[:12]} is there"
+            )
+            detail = "as the ledger published it" if same else detail
             yield Finding(**said, stage="publish", holds=same, detail=detail)
 
 

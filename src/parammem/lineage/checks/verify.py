@@ -7,6 +7,7 @@ from pathlib import Path
 from parammem.lineage.checks.evidence import evidence_checks
 from parammem.lineage.checks.findings import Tally, Verification
 from parammem.lineage.checks.life import (
+    Folders,
     current_checks,
     fsck,
     generation_checks,
@@ -37,6 +38,19 @@ def verify(repo: Path, adapter: str | None = None, full: bool = False, domain: s
         return verify_history(history, life, only, full)
 
 
+def _folders(history: History) -> Folders:
+    """Of an adapter the hashes of all its folders in the history; read when first asked for, which is seldom."""
+    found: dict[str, set[str]] = {}
+
+    def of(adapter: str) -> set[str]:
+        if not found:
+            for one in history.generations():
+                found.setdefault(one.digest or "", set()).add(one.out)
+        return found.get(adapter, set())
+
+    return of
+
+
 def verify_history(history: History, life: Life, only: Subject | None = None, full: bool = False) -> Verification:
     """`verify` with what is open already."""
     tally, seen = Tally(), set()
@@ -49,12 +63,13 @@ def verify_history(history: History, life: Life, only: Subject | None = None, fu
     tally.add(evidence_checks(history, life))
     tally.add(tag_checks(history.repo, life))
     tally.add(raw_checks(history, only.snapshot if only else None, seen))
+    folders = _folders(history)
     for one in history.generations():
         if only is not None and (one.place, one.out) != (only.place, only.out):
             continue
         tally.generations += 1
         tally.rows += one.adapter.rows if one.adapter else 0
-        tally.add(generation_checks(one, life, seen))
+        tally.add(generation_checks(one, life, seen, folders))
     if full:
         tally.add([fsck(history.repo)])
     return Verification(

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from parammem.core.record import Record
-from parammem.errors import LineageError
+from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import Life, read_life
 from parammem.lineage.past.history import Generation, History
 from parammem.lineage.past.raw import trajectory_files
+from parammem.lineage.past.subject import find_subject
 
 
 class Advised(Record):
@@ -43,7 +44,7 @@ def answered_by(repo: Path, name: str) -> list[AnsweredBy]:
     """The adapters behind a trajectory, named by its id or its task's id, or behind all of a JSONL file.
 
     Raises:
-        LineageError: no trajectory of that name is here.
+        LineageMissingError: no trajectory of that name is here.
     """
     with History.open(repo) as history:
         life, generations = read_life(history.repo), list(history.generations())
@@ -56,18 +57,31 @@ def answered_by(repo: Path, name: str) -> list[AnsweredBy]:
                 if whole or name in (plain["task_id"], _id(plain)):
                     found.append(_answered(file, plain, life, generations))
         if not found:
-            raise LineageError(
+            raise LineageMissingError(
                 f"no trajectory {name!r} in the experience or trajectories here or on any branch; `dvc fetch "
                 "--all-commits`, or name its file"
             )
         return found
 
 
-def pieces_by(history: History, digest: str) -> int:
-    """How many pieces of advice in this repository's experience and trajectories carry this digest."""
+def advised_by(history: History, digest: str) -> dict[str, int]:
+    """Trajectory id → pieces of advice in it that carry this digest, over this repository's experience and
+    trajectories."""
     # Most files hold none: the digest is looked for before anything is parsed.
     files = [data for _, data in trajectory_files(history) if digest.encode() in data]
-    return sum(author == digest for data in files for plain in _trajectories(data) for author in _authors(plain))
+    found: dict[str, int] = {}
+    for plain in (one for data in files for one in _trajectories(data)):
+        pieces = sum(author == digest for author in _authors(plain))
+        if pieces:
+            found[_id(plain)] = found.get(_id(plain), 0) + pieces
+    return found
+
+
+def answers_of(repo: Path, adapter: str, domain: str) -> dict[str, int]:
+    """`advised_by` for an adapter by name. Raises AdapterMissingError if there is none of that name."""
+    with History.open(repo) as history:
+        subject = find_subject(history, read_life(history.repo), adapter, domain)
+        return advised_by(history, subject.adapter.digest)
 
 
 def _trajectories(data: bytes) -> Iterator[dict[str, Any]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from parammem.evaluation.boxes import Box, draw
 from parammem.lineage.checks.findings import Verification
 from parammem.lineage.checks.verify import verify_history
-from parammem.lineage.past.events import Life, read_decision, read_life
+from parammem.lineage.past.events import Life, Reign, read_decision, read_life
 from parammem.lineage.past.history import History
 from parammem.lineage.past.subject import Subject, find_subject
 
@@ -41,12 +42,10 @@ def lineage_of(
     boxes += [
         Box("reflections", 1, "reflection rows", (state.hash(reflections) or "not recorded")[:16], hit(reflections)),
         Box("validated", 1, "validated rows", (state.hash(validated) or "not recorded")[:16], hit(validated)),
-        Box("rules", 2, "validation suite", (state.hash(f"reports/validation/{domain}.json") or "not recorded")[:16],
-            hit("reports/validation")),
+        Box("rules", 2, "validation suite", _suite(subject), hit("reports/validation")),
         Box("base", 2, adapter.base_model, adapter.base_digest[:16], hit(adapter.base_model)),
         Box("adapter", 3, subject.title.partition(" (")[0], adapter.digest[:16], hit(subject.place)),
-        Box("evaluation", 4, "evaluation", (state.hash(f"reports/evaluation/{domain}") or "not recorded")[:16],
-            hit("reports/evaluation", "reports/metrics")),
+        Box("evaluation", 4, "evaluation", _evaluation(life, subject), hit("reports/evaluation", "reports/metrics")),
     ]  # fmt: skip
     edges += [("reflections", "validated"), ("validated", "rules"), ("validated", "adapter"), ("rules", "adapter"),
               ("base", "adapter"), ("adapter", "evaluation")]  # fmt: skip
@@ -60,9 +59,38 @@ def lineage_of(
     for reign in life.reigns(domain):
         if reign.adapter == adapter.digest:
             key = f"reign {reign.event}"
-            boxes.append(Box(key, 5, f"champion v{reign.version}", f"by {reign.by}, event {reign.event}", hit("tag ")))
+            boxes.append(Box(key, 5, *_reign(life, reign), hit("tag ")))
             edges.append(("adapter", key))
     return boxes, edges
+
+
+def _suite(subject: Subject) -> str:
+    """The digest of the rules, as the validation report of its state names it."""
+    data = subject.snapshot.read(f"reports/validation/{subject.domain}.json")
+    try:
+        return str(json.loads(data or b"")["suite_digest"])[:16]
+    except (ValueError, KeyError, TypeError):
+        return "not recorded"
+
+
+def _evaluation(life: Life, subject: Subject) -> str:
+    """The hash of the pipeline's evaluation where its state has one; the gate's, which the ledger has, otherwise."""
+    found = subject.snapshot.hash(f"reports/evaluation/{subject.domain}")
+    if found:
+        return found[:16]
+    events = [event.number for event in life.of(subject.adapter.digest) if event.fact.kind == "evaluate"]
+    named = ", ".join(map(str, events[:3])) + (", …" if len(events) > 3 else "")
+    return f"by the gate, event {named}" if events else "not recorded"
+
+
+def _reign(life: Life, reign: Reign) -> tuple[str, str]:
+    """Title and text of the box about a champion: whether it still is one, and what ended its time."""
+    after = life.ended(reign)
+    if after is None:
+        return f"champion v{reign.version}", f"by {reign.by}, event {reign.event}"
+    to = f"v{after.version}" if after.adapter else "none"
+    how = "rolled back to" if after.by == "rollback" else "followed by"
+    return f"was champion v{reign.version}", f"event {reign.event}; {how} {to}"
 
 
 def _batches(life: Life, subject: Subject, broken: set[str]) -> tuple[list[Box], list[tuple[str, str]]]:

@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from parammem.core.event import Checked, Decided, Evaluated
+from parammem.core.event import Checked, Decided, Evaluated, RolledBack
 from parammem.core.record import Record, digest_of
 from parammem.lineage.checks.findings import Verification
 from parammem.lineage.checks.manifest import BOUND, bound_report
 from parammem.lineage.checks.tree import kind_of
-from parammem.lineage.pages.answers import pieces_by
+from parammem.lineage.pages.answers import advised_by
 from parammem.lineage.past.events import Life, read_decision, trained
 from parammem.lineage.past.history import Generation, History
 from parammem.lineage.past.raw import missing_inputs, raw_inputs
@@ -24,6 +24,8 @@ from parammem.tracking import flat_numbers
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "numpy", "dvc", "great-expectations")
 FRESH = "data/fresh/"
+SHOWN = 5
+"""Trajectories that a page names."""
 HEADLINE = ("base.pass_rate", "reflexion.pass_rate", "paramagent.pass_rate", "paramagent_plus.pass_rate")
 MUTATION = "reports/validation/mutation.json"
 Said = tuple[str, bool | None, dict[str, Any]]
@@ -195,6 +197,7 @@ def promotion(case: Case) -> Said:
             facts["reigns"].append(
                 {"event": reign.event, "version": reign.version, "by": reign.by, "actor": reign.actor}
             )
+    facts["rolled_back"] = _rolled_back(case, lines)
     champion = case.life.champion(case.subject.domain)
     facts["champion_now"] = bool(champion and champion.adapter == digest)
     if lines:
@@ -208,6 +211,17 @@ def promotion(case: Case) -> Said:
     return "\n".join(lines), None, facts
 
 
+def _rolled_back(case: Case, lines: list[str]) -> list[dict[str, Any]]:
+    """Who took the champion's place from it again, and why; said in `lines` too."""
+    found = []
+    for event in case.life.rollbacks_from(case.subject.domain, case.subject.version or -1):
+        assert isinstance(event.fact, RolledBack)
+        to = f"v{event.fact.version}" if event.fact.version else "none"
+        lines.append(f"event {event.number}, {event.time}, {event.actor}: rolled back to {to}: {event.fact.reason}")
+        found.append({"event": event.number, "actor": event.actor, "to": to, "reason": event.fact.reason})
+    return found
+
+
 def _measured(case: Case) -> dict[str, float]:
     """The figures of reports/metrics.json that were measured with this adapter, dots for nesting; none if they were
     not."""
@@ -219,9 +233,15 @@ def _measured(case: Case) -> dict[str, float]:
 
 
 def advice(case: Case) -> Said:
-    pieces = pieces_by(case.history, case.subject.adapter.digest)
-    says = f"{pieces} pieces of advice in the experience and trajectories of this repository carry its digest"
-    return f"{says}\nfor one answer: parammem audit answer TRAJECTORY_ID", None, {"pieces": pieces}
+    found = advised_by(case.history, case.subject.adapter.digest)
+    pieces, shown = sum(found.values()), list(found)[:SHOWN]
+    lines = [f"{pieces} pieces of advice in {len(found)} trajectories of this repository carry its digest"]
+    if shown:
+        lines.append(f"trajectories: {', '.join(shown)}{', …' if len(found) > SHOWN else ''}")
+    name = f"v{case.subject.version}" if case.subject.version else case.subject.adapter.digest[:12]
+    lines.append(f"all of them: parammem audit answer --by {name} --domain {case.subject.domain}")
+    lines.append("for one answer: parammem audit answer TRAJECTORY_ID")
+    return "\n".join(lines), None, {"pieces": pieces, "trajectories": found}
 
 
 def code(case: Case) -> Said:

@@ -1,12 +1,14 @@
 """The ledger as an auditor reads it: its chain walked again by code of our own, and who was champion when.
 
-The registry writes the ledger and has its own reader; an audit that used it would inherit its mistakes.
+The registry writes the ledger and has its own reader; an audit that used it would inherit its mistakes. Which ledgers
+count, and how they are joined, is one rule for both (registry/branch.py, registry/join.py): what a merge will write.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +27,11 @@ from parammem.core.event import (
     SetAside,
     Trained,
 )
+from parammem.core.ledger_format import finished, read_event, split_lines
 from parammem.core.record import digest_of
-from parammem.lineage.past.git import Blobs, blob_ids, git
+from parammem.lineage.past.git import Blobs, blob_ids, branches
+from parammem.registry.branch import joined, sources
+from parammem.registry.join import common, merged, missing
 
 LEDGER = "ledger/events.jsonl"
 DECISIONS = "ledger/decisions"
@@ -37,6 +42,16 @@ class Fault(NamedTuple):
 
     line: int
     what: str
+
+
+class Fork(NamedTuple):
+    """Another branch's ledger that goes on beside the working tree's."""
+
+    branch: str
+    shared: int
+    """Events that both have in common."""
+    only_there: list[Event]
+    only_here: list[Event]
 
 
 class Reign(NamedTuple):
@@ -61,6 +76,9 @@ class Life:
 
     events: list[Event] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    unfinished: list[Fault] = field(default_factory=list)
+    """What stands after the last newline; no fault."""
+    forks: list[Fork] = field(default_factory=list)
     _named: dict[str, list[Event]] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, adapter: str) -> list[Event]:
@@ -88,6 +106,17 @@ class Life:
                 )
                 found.append(reign)
         return found
+
+    def ended(self, reign: Reign) -> Reign | None:
+        """What took the place of a champion: the next promotion or rollback of its domain; None: it is champion now."""
+        later = self.reigns(reign.domain)
+        place = later.index(reign)
+        return later[place + 1] if place + 1 < len(later) else None
+
+    def rollbacks_from(self, domain: str, version: int) -> list[Event]:
+        """The rollbacks that took the champion's place from a version."""
+        facts = [event for event in self.events if isinstance(event.fact, RolledBack)]
+        return [event for event in facts if (event.fact.domain, event.fact.left) == (domain, version)]  # pyright: ignore
 
     def champion(self, domain: str) -> Reign | None:
         """Who is champion now; None if there never was one, or a rollback left the place empty."""
@@ -120,25 +149,43 @@ class Life:
 
 
 def read_life(repo: Path) -> Life:
-    """Every event and every fault of the ledger; both empty if there is none.
+    """Every event and every fault of the ledger to its end; both empty if there is none.
 
-    Automation commits to a branch of its own: where a branch's ledger continues the working tree's, it is read to its
-    end.
+    Automation commits to a branch of its own: its ledger is joined with the working tree's as a merge would join them.
     """
-    return walk(ledger_bytes(repo))
+    life, lives = Life(), []
+    for one in sources(repo):
+        found = walk(one.data)
+        where = f" on the branch {one.name}" if one.ref else ""
+        life.faults.extend(Fault(line, f"{what}{where}") for line, what in found.faults)
+        life.unfinished.extend(Fault(line, f"{what}{where}") for line, what in found.unfinished)
+        lives.append((one.name, found.events))
+    life.events.extend(joined([events for _, events in lives]))
+    here = lives[-1][1] if lives else []
+    life.forks.extend(fork for name, events in lives[:-1] if (fork := _fork(name, events, here)))
+    return life
+
+
+def _fork(name: str, there: list[Event], here: list[Event]) -> Fork | None:
+    only_there, only_here = missing(there, here), missing(here, there)
+    return Fork(name, common(there, here), only_there, only_here) if only_there and only_here else None
 
 
 def ledger_bytes(repo: Path) -> bytes:
-    """The ledger that `read_life` reads; empty if there is none."""
-    path = repo / LEDGER
-    data = path.read_bytes() if path.is_file() else b""
-    longer = [found for found in branch_ledgers(repo).values() if found.startswith(data)]
-    return max([data, *longer], key=len)
+    """The ledger that `read_life` reads, as a file: one that has all of it or, where there is none, what a merge will
+    write. Empty if there is no ledger."""
+    found = [(one.data, walk(one.data).events) for one in sources(repo)]
+    everything = joined([events for _, events in found])
+    whole = [data for data, events in found if len(events) == len(everything)]
+    if whole or not found:
+        return whole[-1] if whole else b""
+    chain = reduce(merged, (events for _, events in found))
+    return b"".join(event.line().encode() + b"\n" for event in chain)
 
 
 def branch_ledgers(repo: Path) -> dict[str, bytes]:
-    """Local branch → its ledger; of branches with the same one only the first."""
-    names = (git(repo, "for-each-ref", "--format=%(refname)", "refs/heads") or "").split()
+    """Branch, local or fetched from a remote → its ledger; of branches with the same one only the first."""
+    names = branches(repo)
     ids: dict[str, str] = {}
     for name, blob_id in blob_ids(repo, names, LEDGER).items():
         ids.setdefault(blob_id, name)
@@ -147,16 +194,16 @@ def branch_ledgers(repo: Path) -> dict[str, bytes]:
 
 
 def walk(data: bytes) -> Life:
-    """Check number, digest and predecessor of each line. An unfinished last line is a fault here too."""
+    """Check number, digest and predecessor of each line. What a crash cut short counts as never written, as it does for
+    the registry, and is said in `unfinished`."""
     life, previous = Life(), START
-    for number, line in enumerate(data.splitlines(keepends=True), 1):
+    lines, rest = split_lines(data)
+    for number, line in enumerate(lines, 1):
         try:
-            event = Event.model_validate_json(line)
-        except ValidationError as error:
-            life.faults.append(Fault(number, f"not an event: {error.errors(include_url=False)[0]['msg']}"))
+            event = read_event(line)
+        except ValueError as error:
+            life.faults.append(Fault(number, str(error)))
             continue
-        if not line.endswith(b"\n"):
-            life.faults.append(Fault(number, "the last line is cut short"))
         # The digest is of what stands in the file, not of what the records make of it.
         plain = json.loads(line)
         if plain.pop("digest", None) != digest_of(plain):
@@ -167,6 +214,12 @@ def walk(data: bytes) -> Life:
             life.faults.append(Fault(number, f"event {event.number} does not follow the line before it"))
         life.events.append(event)
         previous = event.digest
+    if rest:
+        last = life.events[-1] if life.events else None
+        whole = finished(rest, last, START) if len(life.events) == len(lines) else None
+        life.events.extend([whole] if whole else [])
+        what = "lacks its newline; the event counts" if whole else "was cut short by a crash: it was never written"
+        life.unfinished.append(Fault(len(lines) + 1, what))
     return life
 
 
@@ -186,9 +239,8 @@ def decision_bytes(repo: Path, digest: str) -> bytes | None:
 
 
 def _on_a_branch(repo: Path, path: str) -> bytes | None:
-    names = (git(repo, "for-each-ref", "--format=%(refname)", "refs/heads") or "").split()
     with Blobs.open(repo) as blobs:
-        found = (blobs.read(f"{name}:{path}") for name in names)
+        found = (blobs.read(f"{name}:{path}") for name in branches(repo))
         return next((data for data in found if data is not None), None)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from parammem.checkout.lock import held
 from parammem.core.record import Record
 
 TIMEOUT = 120
+HISTORY = ("--branches", "--tags", "--remotes", "HEAD")
+"""What counts as history: not DVC's experiments, the stash, notes, or what another worktree has checked out."""
 FIELD, END = "\x1f", "\x1e"
 
 
@@ -39,11 +43,12 @@ def git(repo: Path, *words: str) -> str | None:
     if program is None:
         return None
     command = [program, "-C", str(repo), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # a question takes no lock, which a kill would leave behind
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=env, pass_fds=held())
     return done.stdout.strip("\n") if done.returncode == 0 else None
 
 
-def commits_of(repo: Path, path: str, revisions: tuple[str, ...] = ("--all", "HEAD")) -> list[GitCommit]:
+def commits_of(repo: Path, path: str, revisions: tuple[str, ...] = HISTORY) -> list[GitCommit]:
     """Commits on any branch or tag that changed `path`, oldest first; empty outside git."""
     layout = FIELD.join(("%H", "%aI", "%s")) + END
     text = git(repo, "log", "--topo-order", "--reverse", f"--format={layout}", *revisions, "--", path)
@@ -53,6 +58,11 @@ def commits_of(repo: Path, path: str, revisions: tuple[str, ...] = ("--all", "HE
             sha, date, subject = part.strip("\n").split(FIELD)
             found.append(GitCommit(sha=sha, date=date, subject=subject))
     return found
+
+
+def branches(repo: Path) -> list[str]:
+    """Full names of the branches, local ones before those that were fetched from remotes."""
+    return (git(repo, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes") or "").split()
 
 
 def tags(repo: Path) -> list[GitTag]:

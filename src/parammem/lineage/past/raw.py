@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from parammem.lineage.past.git import Blobs, git
+from parammem.lineage.past.git import HISTORY, Blobs, branches, git
 from parammem.lineage.past.history import History
 from parammem.lineage.past.store import Snapshot, Store
 
@@ -33,7 +33,7 @@ def every_raw_input(history: History) -> Iterator[tuple[str, str]]:
 
     One walk through git, since a thousand generations share nearly all of them.
     """
-    lines = git(history.repo, "log", "--all", "HEAD", "--format=", "--raw", "--no-abbrev", "--no-renames", "-z",
+    lines = git(history.repo, "log", *HISTORY, "--format=", "--raw", "--no-abbrev", "--no-renames", "-z",
                 "--", f":(glob){BELOW}/**/*.dvc")  # fmt: skip
     words = iter((lines or "").split("\0"))
     blobs = dict.fromkeys((path, about.split()[3]) for about, path in zip(words, words, strict=False))
@@ -64,7 +64,7 @@ def trajectory_files(history: History) -> Iterator[tuple[str, bytes]]:
         if _has_trajectories(file.relative_to(repo).as_posix()):
             seen.add(history.hashes.file(file))
             yield str(file), file.read_bytes()
-    for branch in ["HEAD", *(git(repo, "for-each-ref", "--format=%(refname)", "refs/heads") or "").split()]:
+    for branch in ["HEAD", *branches(repo)]:
         for path, md5 in raw_inputs(history.store, branch).items():
             if md5 in seen or not _has_trajectories(path):
                 continue

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from parammem.errors import LineageError
+from parammem.errors import LineageError, LineageMissingError
 from parammem.lineage.past.git import Blobs
 from parammem.lineage.past.hashes import Hashes, files_below
 
@@ -45,7 +45,7 @@ def cache_folders(repo: Path) -> list[Path]:
         try:
             parser.read(repo / ".dvc" / name, encoding="utf-8")
         except configparser.Error as error:
-            raise LineageError(f"{repo / '.dvc' / name} cannot be read: {error}; restore it with git") from error
+            raise LineageMissingError(f"{repo / '.dvc' / name} cannot be read: {error}; restore it with git") from error
         named = parser.get("cache", "dir", fallback="")
         if named:
             found.append((repo / ".dvc" / named).resolve())

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from parammem.core.record import Record
-from parammem.errors import LineageError
+from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import read_life
 from parammem.lineage.past.git import git
 from parammem.lineage.rebuilds.worktree import repro, worktree
@@ -111,13 +111,15 @@ def blame_batches(
     """Bisect over the experience batches of HEAD, training in worktrees that share DVC's cache and run-cache.
 
     Raises:
-        LineageError: there are fewer than two batches, or a stage failed.
+        LineageMissingError: there are fewer than two batches, or a stage failed.
     """
     repo = repo.resolve()
     head = git(repo, "rev-parse", "--verify", "--quiet", "HEAD")
     batches = batches_in_order(repo)
     if head is None or len(batches) < 2:
-        raise LineageError(f"{EXPERIENCE} has {len(batches)} batches in HEAD: there is nothing to choose between")
+        raise LineageMissingError(
+            f"{EXPERIENCE} has {len(batches)} batches in HEAD: there is nothing to choose between"
+        )
 
     def measure(without: frozenset[str]) -> Outcomes:
         say(f"training without {len(without)} of {len(batches)} batches")
@@ -139,14 +141,14 @@ def batches_in_order(repo: Path) -> list[str]:
 
 
 def read_outcomes(path: Path, arm: str) -> Outcomes:
-    """Task → passed, of one arm. Raises LineageError if there is no such arm."""
+    """Task → passed, of one arm. Raises LineageMissingError if there is no such arm."""
     found = {}
     for line in path.read_bytes().splitlines():
         run = json.loads(line)
         if run["arm"] == arm:
             found[f"{run.get('slice')}/{run['task_id']}"] = bool(run["passed"])
     if not found:
-        raise LineageError(f"{path.name} has no runs of the arm {arm!r}; name one of evaluate.methods")
+        raise LineageMissingError(f"{path.name} has no runs of the arm {arm!r}; name one of evaluate.methods")
     return found
 
 

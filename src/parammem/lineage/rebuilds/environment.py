@@ -17,10 +17,11 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+from parammem.checkout.processes import run_guarded
 from parammem.core import Adapter
 from parammem.core.event import Trained
 from parammem.core.record import digest_of
-from parammem.errors import LineageError
+from parammem.errors import LineageMissingError
 from parammem.lineage.past.git import blob
 from parammem.registry.environment import describe
 
@@ -99,11 +100,13 @@ def recreate(repo: Path, tree: Path, event: Trained | None, say: Callable[[str],
         Its Python.
 
     Raises:
-        LineageError: the recorded Python is not on this machine, or pip failed; with its last lines.
+        LineageMissingError: the recorded Python is not on this machine, or pip failed; with its last lines.
     """
     constraints, project = tree / "constraints.txt", tree / "pyproject.toml"
     if not (constraints.is_file() and project.is_file()):
-        raise LineageError("the recorded commit has no constraints.txt or no pyproject.toml: nothing to recreate from")
+        raise LineageMissingError(
+            "the recorded commit has no constraints.txt or pyproject.toml: nothing to recreate from"
+        )
     asked = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
     interpreter = _interpreter(event)
     name = digest_of([constraints.read_text(encoding="utf-8"), asked.get("dependencies", []), str(interpreter)])[:16]
@@ -132,16 +135,18 @@ def _interpreter(event: Trained | None) -> Path:
     name = f"python{recorded[0]}"
     found = shutil.which(name)
     if found is None:
-        raise LineageError(f"it was trained with Python {recorded[0]}, which is not on this machine; install {name}")
+        raise LineageMissingError(
+            f"it was trained with Python {recorded[0]}, which is not on this machine; install {name}"
+        )
     return Path(found)
 
 
 def _run(command: list[str], say: Callable[[str], None]) -> None:
     say(" ".join(command[:6]) + (" …" if len(command) > 6 else ""))
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
-    if done.returncode:
-        tail = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).splitlines()[-20:])
-        raise LineageError(f"the recorded environment cannot be recreated. Last lines of the command:\n{tail}")
+    code, lines = run_guarded(command, Path.cwd(), lambda _: None, dict(os.environ))
+    if code:
+        tail = "\n".join(f"    {line}" for line in lines[-20:])
+        raise LineageMissingError(f"the recorded environment cannot be recreated. Last lines of the command:\n{tail}")
 
 
 def _has_cuda() -> bool:

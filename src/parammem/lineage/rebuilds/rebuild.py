@@ -11,7 +11,7 @@ from typing import Any
 
 from parammem.core import Adapter
 from parammem.core.record import Record
-from parammem.errors import LineageError
+from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import read_life, trained
 from parammem.lineage.past.hashes import Hashes, files_below
 from parammem.lineage.past.history import LOCK, History
@@ -83,15 +83,15 @@ def rebuild(
 
     Raises:
         AdapterMissingError: there is no such adapter.
-        LineageError: it was never committed, a raw input is not here, a stage failed, or the recorded environment
-            cannot be had.
+        LineageMissingError: it was never committed, a raw input is not here, a stage failed, or the recorded
+            environment cannot be had.
     """
     with History.open(repo) as history:
         life = read_life(history.repo)
         subject = find_subject(history, life, adapter, domain)
         made = subject.generation
         if made is None or made.commit is None:
-            raise LineageError(f"{subject.title} is in no commit's dvc.lock; commit dvc.lock, then rebuild")
+            raise LineageMissingError(f"{subject.title} is in no commit's dvc.lock; commit dvc.lock, then rebuild")
         commit, state = made.commit.sha, made.snapshot
         target = state.maker(made.place)
         assert target is not None
@@ -134,18 +134,18 @@ def _remember(repo: Path, done: Rebuilt) -> None:
 
 
 def bring_start(history: History, tree: Path, adapter: Adapter) -> None:
-    """Lay the adapter that training went on from where `train` looks for it. Raises LineageError if it is not here."""
+    """Lay the adapter that training went on from where `train` looks for it. Raises LineageMissingError without it."""
     start = str(adapter.recipe.get("start") or "")
     if not start:
         return
     made = next((one for one in history.generations(adapter.domain) if one.digest == start), None)
     files = made.snapshot.files(made.place) if made else None
     if made is None or files is None:
-        raise LineageError(f"it was trained on from {start[:16]}, which is not here; `dvc fetch --all-commits`")
+        raise LineageMissingError(f"it was trained on from {start[:16]}, which is not here; `dvc fetch --all-commits`")
     for name in files:
         data, path = made.read(name), tree / STARTS / start[:16] / name
         if data is None:
-            raise LineageError(f"{name} of {start[:16]}, which training went on from, is not in DVC's cache")
+            raise LineageMissingError(f"{name} of {start[:16]}, which training went on from, is not in DVC's cache")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from parammem.checkout.leftovers import at_work, clear_leftovers, git_folder, ref_lock
 from parammem.core import Adapter
 from parammem.core.event import Recalled
 from parammem.core.jsonl import write_text
 from parammem.core.record import Record, digest_of
-from parammem.errors import LineageError
-from parammem.lineage.past.events import LEDGER, Life, branch_ledgers, ledger_bytes, read_life
+from parammem.errors import LineageError, LineageMissingError
+from parammem.lineage.past.events import LEDGER, Life, read_life
 from parammem.lineage.past.git import blob, git
 from parammem.lineage.past.history import LOCK, REFLECTORS, History
 from parammem.lineage.past.store import Snapshot, parse_lock
@@ -18,12 +19,16 @@ from parammem.lineage.rebuilds.worktree import repro, worktree
 from parammem.lineage.rows.datasets import matching, row_hash
 from parammem.lineage.rows.trace import RowTrace, trace_rows
 from parammem.registry import Ledger
+from parammem.registry.branch import ahead
 from parammem.registry.enter import enter_adapter
 from parammem.registry.git import person, require_identity
+from parammem.registry.growth import refuse_losses
 from parammem.registry.state import roll_back
 from parammem.registry.tags import sync_tags
 
 WITHDRAWN = "data/recalled.txt"
+TAKEN = ("index.lock", "HEAD.lock", "ORIG_HEAD.lock")
+"""Locks that git takes while it moves a person's branch on."""
 COMMITTED = ("dvc.lock", "ledger", "reports", WITHDRAWN)
 
 
@@ -74,7 +79,7 @@ def plan_recall(repo: Path, row: str) -> RecallPlan:
     traces = trace_rows(repo, row)
     if len(traces) > 1:
         listed = ", ".join(one.row_hash[:16] for one in traces[:5])
-        raise LineageError(f"{row!r} means {len(traces)} rows ({listed} …); recall one by its hash")
+        raise LineageMissingError(f"{row!r} means {len(traces)} rows ({listed} …); recall one by its hash")
     [trace] = traces
     life = read_life(repo)
     saw = {one.digest for one in trace.adapters}
@@ -122,6 +127,8 @@ def execute_recall(
     """
     repo = repo.resolve()
     require_identity(repo)
+    clear_leftovers(repo)
+    refuse_losses(repo)
     _refuse_a_fork(repo)
     head = git(repo, "rev-parse", "HEAD") or ""
     actor = person(repo)
@@ -141,7 +148,7 @@ def execute_recall(
         made = {domain: enter_adapter(tree, domain, None, actor).adapter for domain in plan.domains}
         push(tree)
         branch = f"recall/{plan.row_hash[:12]}"
-        commit = _commit(tree, branch, f"Row {plan.row_hash[:16]} is recalled: {reason}")
+        commit = _commit(repo, tree, branch, f"Row {plan.row_hash[:16]} is recalled: {reason}")
         merged = _follow(repo, branch)
         sync_tags(repo if merged else tree)
     return RecallDone(row_hash=plan.row_hash, commit=commit, branch=branch, merged=merged, adapters=made,
@@ -150,12 +157,12 @@ def execute_recall(
 
 def _refuse_a_fork(repo: Path) -> None:
     """A recall adds to HEAD's ledger; where that is not the newest, there would be two."""
-    known = ledger_bytes(repo)
-    if known == (blob(repo, "HEAD", LEDGER) or b""):
+    here = (repo / LEDGER).read_bytes() if (repo / LEDGER).is_file() else b""
+    branch, lacking = ahead(repo)
+    if here == (blob(repo, "HEAD", LEDGER) or b"") and not lacking:
         return
-    ahead = [name.removeprefix("refs/heads/") for name, data in branch_ledgers(repo).items() if data == known]
-    todo = f"goes on on the branch {ahead[0]}; `git merge {ahead[0]}`" if ahead else "is not committed; commit ledger/"
-    raise LineageError(f"the ledger {todo}, then recall the row; nothing was changed")
+    todo = f"goes on on the branch {branch}; `git merge {branch}`" if lacking else "is not committed; commit ledger/"
+    raise LineageMissingError(f"the ledger {todo}, then recall the row; nothing was changed")
 
 
 def _withdraw(tree: Path, row: str) -> None:
@@ -188,16 +195,18 @@ def _prove_absence(state: Snapshot, domain: str, row: str) -> list[str]:
     return lines
 
 
-def _commit(tree: Path, branch: str, message: str) -> str:
+def _commit(repo: Path, tree: Path, branch: str, message: str) -> str:
     hooks = ("-c", "core.hooksPath=/dev/null")
     there = [path for path in COMMITTED if (tree / path).exists()]
-    done = [
-        git(tree, "add", "--all", "--", *there),
-        git(tree, *hooks, "commit", "--quiet", "--no-verify", "-m", message),
-        git(tree, "branch", "--force", branch, "HEAD"),
-    ]
+    folder = git_folder(tree) or tree
+    with at_work(repo, [ref_lock(folder, f"refs/heads/{branch}")]):
+        done = [
+            git(tree, "add", "--all", "--", *there),
+            git(tree, *hooks, "commit", "--quiet", "--no-verify", "-m", message),
+            git(tree, "branch", "--force", branch, "HEAD"),
+        ]
     if None in done:
-        raise LineageError(f"git could not commit the recall to the branch {branch}; see `git worktree list`")
+        raise LineageMissingError(f"git could not commit the recall to the branch {branch}; see `git worktree list`")
     return git(tree, "rev-parse", "HEAD") or ""
 
 
@@ -205,7 +214,10 @@ def _follow(repo: Path, branch: str) -> bool:
     """Move the person's branch on, if nothing of theirs is in the way."""
     if git(repo, "diff", "--quiet", "HEAD") is None:
         return False
-    return git(repo, "-c", "core.hooksPath=/dev/null", "merge", "--ff-only", "--quiet", branch) is not None
+    own, folder = Path(git(repo, "rev-parse", "--absolute-git-dir") or ""), git_folder(repo) or repo
+    here = git(repo, "symbolic-ref", "--quiet", "HEAD") or "HEAD"
+    with at_work(repo, [*(own / name for name in TAKEN), ref_lock(folder, here)]):
+        return git(repo, "-c", "core.hooksPath=/dev/null", "merge", "--ff-only", "--quiet", branch) is not None
 
 
 def render_plan(plan: RecallPlan) -> str:

@@ -7,23 +7,25 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from parammem.errors import LineageError
+from parammem.checkout.lock import hold, is_held
+from parammem.checkout.processes import run_guarded
+from parammem.errors import LineageMissingError
 from parammem.lineage.past.git import git
 from parammem.lineage.past.hashes import Hashes
 from parammem.lineage.past.store import Store, cache_folders
+from parammem.registry.git import prune_worktrees
 
 TREES = Path(".cache") / "audit" / "trees"
+NAMED, HELD = "audit-", ".held"
 TAIL = 30
 
 
@@ -36,17 +38,42 @@ def worktree(repo: Path, commit: str, shared_cache: bool, skip: Iterable[str] = 
         skip: files that are left out, with their .dvc pointers.
 
     Raises:
-        LineageError: git cannot make it, or a raw input is nowhere here.
+        LineageMissingError: git cannot make it, or a raw input is nowhere here.
     """
     repo = repo.resolve()
-    (repo / TREES).mkdir(parents=True, exist_ok=True)
-    tree = Path(tempfile.mkdtemp(dir=repo / TREES)) / "tree"
+    remove_dead(repo)
+    name = uuid.uuid4().hex[:8]
+    tree, mark = repo / TREES / name / f"{NAMED}{name}", repo / TREES / f"{name}{HELD}"
+    with hold(mark):  # first this, then the folder: a folder without it is nobody's
+        try:
+            tree.parent.mkdir()
+            yield from _tree(repo, tree, commit, shared_cache, skip)
+        finally:
+            mark.unlink(missing_ok=True)
+
+
+def remove_dead(repo: Path) -> int:
+    """Take away the worktrees of runs that were killed. Returns how many there were."""
+    folder = repo / TREES
+    folder.mkdir(parents=True, exist_ok=True)
+    dead = [one for one in sorted(folder.iterdir()) if one.is_dir() and not is_held(folder / f"{one.name}{HELD}")]
+    for one in dead:
+        shutil.rmtree(one, ignore_errors=True)
+        (folder / f"{one.name}{HELD}").unlink(missing_ok=True)
+    if dead:
+        prune_worktrees(repo, [f"{NAMED}{one.name}" for one in dead])
+    return len(dead)
+
+
+def _tree(repo: Path, tree: Path, commit: str, shared_cache: bool, skip: Iterable[str]) -> Iterator[Path]:
     try:
         if (
             git(repo, "-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", "--quiet", str(tree), commit)
             is None
         ):
-            raise LineageError(f"git cannot check out {commit[:12]} beside the working tree; see `git worktree list`")
+            raise LineageMissingError(
+                f"git cannot check out {commit[:12]} beside the working tree; see `git worktree list`"
+            )
         for path in skip:
             for name in (path, f"{path}.dvc"):
                 (tree / name).unlink(missing_ok=True)
@@ -62,7 +89,7 @@ def worktree(repo: Path, commit: str, shared_cache: bool, skip: Iterable[str] = 
     finally:
         git(repo, "worktree", "remove", "--force", str(tree))
         shutil.rmtree(tree.parent, ignore_errors=True)
-        git(repo, "worktree", "prune")
+        prune_worktrees(repo, [tree.name])
 
 
 def bring_inputs(repo: Path, tree: Path) -> None:
@@ -79,7 +106,7 @@ def _bring(store: Store, tree: Path, target: Path, md5: str) -> None:
     if md5.endswith(".dir"):
         listing = store.listing(md5)
         if listing is None:
-            raise LineageError(f"{path} ({md5}) is not in DVC's cache; `dvc fetch` it first")
+            raise LineageMissingError(f"{path} ({md5}) is not in DVC's cache; `dvc fetch` it first")
         for name, inner in listing.items():
             _bring(store, tree, target / name, inner)
         return
@@ -87,7 +114,7 @@ def _bring(store: Store, tree: Path, target: Path, md5: str) -> None:
     if data is None and here.is_file() and store.hashes.file(here) == md5:
         data = here.read_bytes()
     if data is None:
-        raise LineageError(
+        raise LineageMissingError(
             f"{path} ({md5}) is neither in DVC's cache nor unchanged in the working tree; `dvc fetch` it"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -97,43 +124,24 @@ def _bring(store: Store, tree: Path, target: Path, md5: str) -> None:
 def repro(
     tree: Path, targets: Sequence[str], fresh: bool, say: Callable[[str], None], python: Path | None = None
 ) -> list[str]:
-    """`dvc repro` in a worktree. Returns its lines.
+    """`dvc repro` in a worktree; it ends when this process does. Returns its last lines.
 
     Args:
         fresh: run every stage, whatever was done before, and without the run-cache.
         python: of the virtual environment to run in; None: this one.
 
     Raises:
-        LineageError: it failed; the text has its last lines.
+        LineageMissingError: it failed; the text has its last lines.
     """
     how = ["--force", "--no-run-cache"] if fresh else []
     python = python or Path(sys.executable)
     command = [str(python), "-m", "dvc", "repro", *how, *targets]
-    process = subprocess.Popen(
-        command,
-        cwd=tree,
-        env=environment(tree, python),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    lines: list[str] = []
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line.rstrip())
-            say(line.rstrip())
-        code = process.wait()
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    code, lines = run_guarded(command, tree, say, environment(tree, python))
     if code:
         tail = "\n".join(f"    {line}" for line in lines[-TAIL:] if line)
-        raise LineageError(f"`dvc repro {' '.join(targets)}` failed in a clean worktree. Its last lines:\n{tail}")
+        raise LineageMissingError(
+            f"`dvc repro {' '.join(targets)}` failed in a clean worktree. Its last lines:\n{tail}"
+        )
     return lines
 
 
@@ -157,6 +165,6 @@ def set_params(tree: Path, changes: dict[str, Any]) -> None:
         for section in sections:
             place = place.get(section) if isinstance(place, dict) else None
         if not isinstance(place, dict) or key not in place:
-            raise LineageError(f"params.yaml of that commit has no {name!r}; name a key as section.key")
+            raise LineageMissingError(f"params.yaml of that commit has no {name!r}; name a key as section.key")
         place[key] = value
     path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")

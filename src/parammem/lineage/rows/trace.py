@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from parammem.core.event import Decided, Evaluated
-from parammem.errors import LineageError
+from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import Life, read_life
 from parammem.lineage.past.files import read_adapter, read_row_hashes
 from parammem.lineage.past.history import Generation, History
@@ -40,7 +40,7 @@ def trace_rows(repo: Path, hash_or_text: str) -> list[RowTrace]:
     Text is looked for in the id, question and advice of rows, case and spacing aside.
 
     Raises:
-        LineageError: no dataset or adapter, past or present, has such a row.
+        LineageMissingError: no dataset or adapter, past or present, has such a row.
     """
     query = hash_or_text.strip()
     with History.open(repo) as history:
@@ -48,7 +48,7 @@ def trace_rows(repo: Path, hash_or_text: str) -> list[RowTrace]:
         states = list(history.snapshots())
         found = _find(history, states, query)
         if not found:
-            raise LineageError(
+            raise LineageMissingError(
                 f"no row is or holds {query!r} in any dataset or adapter of this repository's history; "
                 "`dvc pull` if data is not here, or give a row hash"
             )

@@ -1,0 +1,125 @@
+"""The lock of a repository's automation: one run at a time, whoever starts it and wherever Prefect's server is.
+
+It is a lock of the operating system on an open file, so it ends with the process however that ends. Commands that the
+run starts inherit the open file: the lock is free only when the last of them is gone, so a next run meets no orphan.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from parammem.errors import DataError
+
+PLACE = Path(".cache") / "improve" / "lock"
+LOOK_SECONDS = 0.2
+_HELD: set[int] = set()
+
+
+@contextmanager
+def lend(handle: int) -> Iterator[None]:
+    """Let the commands that are started meanwhile hold an open file too."""
+    _HELD.add(handle)
+    try:
+        yield
+    finally:
+        _HELD.discard(handle)
+
+
+def held() -> tuple[int, ...]:
+    """Open files that hold a lock of this process; its children get them."""
+    return tuple(_HELD)
+
+
+@contextmanager
+def locked(root: Path, who: str, wait: float, say: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+    """Hold the lock of the repository at `root`.
+
+    Args:
+        who: what holds it, for those who wait.
+        wait: seconds to wait for it.
+
+    Raises:
+        DataError: somebody else held it for that long; says who.
+    """
+    path = root / PLACE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _acquire(handle, path, wait, say)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps({"who": who, "pid": os.getpid(), "since": time.time()}).encode(), 0)
+        with lend(handle):
+            _clear(root, say)
+            yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Hold a file of one's own for as long as this process and its commands live: `is_held` says so to others."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with lend(handle):
+            yield
+    finally:
+        os.close(handle)
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody alive holds a file; False where there is none."""
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+
+
+def _clear(root: Path, say: Callable[[str], None]) -> None:
+    from parammem.checkout.leftovers import clear_leftovers  # which lends its files here
+
+    for name in clear_leftovers(root):
+        say(f"an earlier run was cut short: its lock {name} is taken away")
+
+
+def _acquire(handle: int, path: Path, wait: float, say: Callable[[str], None]) -> None:
+    deadline = time.monotonic() + wait
+    told = False
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+        if time.monotonic() >= deadline:
+            raise DataError(
+                f"{holder(path)} is still at work after {wait:.0f} s; wait for it, or stop it, and run again"
+            )
+        if not told:
+            say(f"waiting for {holder(path)}")
+            told = True
+        time.sleep(LOOK_SECONDS)
+
+
+def holder(path: Path) -> str:
+    """Who holds the lock, in words."""
+    try:
+        found = json.loads(path.read_text())
+        return f"{found['who']} (process {found['pid']})"
+    except (OSError, ValueError, KeyError):
+        return "another run"

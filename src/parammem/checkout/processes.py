@@ -1,0 +1,121 @@
+"""Commands that a run starts: they end with it, and while one is alive the run's lock is held."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from parammem.checkout.leftovers import mend_register
+from parammem.checkout.lock import held
+from parammem.errors import DataError
+
+GUARD = Path(__file__).with_name("guard.py")
+DVC = (sys.executable, "-m", "dvc")
+TAIL_LINES = 40
+PARENT_DIES = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
+
+
+def run_guarded(
+    command: list[str], root: Path, say: Callable[[str], None], env: Mapping[str, str] | None = None
+) -> tuple[int, list[str]]:
+    """Run a command that ends when this process ends. Returns its exit code and its last TAIL_LINES lines.
+
+    Whatever is raised in the meantime (Ctrl-C, a cancelled flow, a time limit) stops the command with all its
+    children before it goes on upwards.
+
+    Args:
+        env: by default `environment(root)`.
+    """
+    if "dvc" in command[:3] and mend_register(root):
+        say("an earlier DVC was cut short: its unreadable .dvc/tmp/rwlock is taken away")
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(GUARD), *command],
+        cwd=root,
+        env=environment(root) if env is None else env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        pass_fds=held(),
+    )
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    reader = threading.Thread(target=_read_lines, args=(process, tail, say), daemon=True)
+    reader.start()
+    try:
+        code = process.wait()
+        reader.join(timeout=5)
+        return code, list(tail)
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()  # tells the guard to stop everything, if anything is left
+        process.wait()
+
+
+def ends_with_us() -> Callable[[], None] | None:
+    """A `preexec_fn` for one process without children that is started without the guard: Linux kills it when this
+    process dies. None elsewhere."""
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None)  # before the fork: a child of a process with threads may not load anything
+    return lambda: library.prctl(PARENT_DIES, signal.SIGKILL)
+
+
+def _read_lines(process: subprocess.Popen[str], tail: deque[str], say: Callable[[str], None]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text := line.strip("\r\n"):
+            tail.append(text)
+            say(text)
+
+
+def environment(root: Path | None = None) -> dict[str, str]:
+    """This process's environment: this interpreter's programs first on PATH, the sources of the tree at `root` before
+    installed ones, no telemetry, and nothing that would point git or a flow's child at another place."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    quiet = {"DVC_NO_ANALYTICS": "1", "GX_ANALYTICS_ENABLED": "false", "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
+    found = {**os.environ, **quiet, "PATH": path}
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        found.pop(name, None)
+    sources = root / "src" if root else None
+    if sources and (sources / "parammem").is_dir():
+        found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(sources.resolve()), os.environ.get("PYTHONPATH")]))
+    return found
+
+
+def ask(command: list[str], root: Path) -> str:
+    """The output of a quick command.
+
+    Raises:
+        DataError: it failed; the text has its own words.
+    """
+    done = quick(command, root)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip())[-2000:]
+        raise DataError(f"`{_shown(command)}` failed in {root}: {said or done.returncode}")
+    return done.stdout
+
+
+def quick(command: list[str], root: Path) -> subprocess.CompletedProcess[str]:
+    """A command of less than a second. If this process dies it comes to its end by itself, and holds the lock till
+    then."""
+    return subprocess.run(
+        command, cwd=root, env=environment(root), capture_output=True, text=True, errors="replace", pass_fds=held()
+    )
+
+
+def _shown(command: list[str]) -> str:
+    """A command as a person would type it: its first words, without the interpreter and git's settings."""
+    words = command[1:] if command[0] == sys.executable else command
+    settings = {place for place, word in enumerate(words) if word == "-c"}
+    shown = [word for place, word in enumerate(words) if not {place, place - 1} & settings]
+    return " ".join(shown[:5])

@@ -1,0 +1,166 @@
+"""The ledger to its end: the checked-out one, joined with those of the branches that this project's own commands commit
+to (`improve.branch`, `recall/…`) and with the remotes' copies that were fetched.
+
+The registry, the gate and the audit all ask here which ledgers count, and join them by join.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import ValidationError
+
+from parammem.config import ImproveParams
+from parammem.core.decision import Decision
+from parammem.core.event import Event
+from parammem.errors import LedgerError
+from parammem.registry.git import file_at, git
+from parammem.registry.join import join, missing
+from parammem.registry.ledger import DECISIONS, PLACE, Fault, Ledger, walk
+
+RECALLS = "recall/"
+
+
+class Source(NamedTuple):
+    """A ledger that counts."""
+
+    ref: str
+    """Full name of the branch; empty: the working tree's."""
+    data: bytes
+
+    @property
+    def name(self) -> str:
+        return self.ref.removeprefix("refs/heads/").removeprefix("refs/remotes/") or "the working tree"
+
+
+def automation(root: Path) -> str:
+    """The branch that automation commits to, by params.yaml; its default where that does not say it."""
+    try:
+        raw: Any = yaml.safe_load((root / "params.yaml").read_bytes())
+        found = raw["improve"]["branch"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        found = None
+    return found if isinstance(found, str) and found else ImproveParams().branch
+
+
+def sources(root: Path, committed: bool = False) -> list[Source]:
+    """The ledgers that count, automation's first and the working tree's last; of equal ones the first.
+
+    Args:
+        committed: HEAD's instead of the working tree's.
+    """
+    here = (root / PLACE).read_bytes() if not committed and (root / PLACE).is_file() else b""
+    if committed:
+        here = file_at(root, "HEAD", PLACE.as_posix()) or b""
+    found = [Source(ref, file_at(root, ref, PLACE.as_posix()) or b"") for ref in _refs(root)]
+    seen: set[bytes] = {b""}
+    kept = []
+    for one in [*found, Source("", here)]:
+        if one.data not in seen or not one.ref:
+            kept.append(one)
+        seen.add(one.data)
+    return kept
+
+
+def _refs(root: Path) -> list[str]:
+    try:
+        names = git(root, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes").split()
+        present = git(root, "branch", "--show-current").strip()
+    except LedgerError:  # no repository, or no git: the file is all there is
+        return []
+    branch = automation(root)
+
+    def place(ref: str) -> int | None:
+        _, kind, name = ref.split("/", 2)
+        short = name if kind == "heads" else name.partition("/")[2]
+        if short == branch or short.startswith(RECALLS):
+            return (0 if short == branch else 1) + (2 if kind == "remotes" else 0)
+        return 4 if kind == "remotes" and present and short == present else None
+
+    placed = [(place(ref), ref) for ref in names]
+    return [ref for _, ref in sorted((p, ref) for p, ref in placed if p is not None)]
+
+
+def joined(ledgers: Sequence[Sequence[Event]]) -> list[Event]:
+    """All of them as one, by `join`."""
+    return reduce(join, ledgers, []) if ledgers else []
+
+
+def known(root: Path, committed: bool = False) -> list[Event]:
+    """The events of the ledger to its end.
+
+    Args:
+        committed: leave out what the working tree has beyond HEAD.
+
+    Raises:
+        LedgerError: one of the chains does not hold.
+    """
+    return joined([sound(one, walk) for one in sources(root, committed)])
+
+
+def sound(one: Source, reader: Callable[[bytes], tuple[list[Event], list[Fault], str]]) -> list[Event]:
+    """A source's events. Raises LedgerError, naming the line and the branch, where its chain does not hold."""
+    events, faults, _ = reader(one.data)
+    if faults:
+        line, what = faults[0]
+        where = f" on the branch {one.name}" if one.ref else ""
+        see = f"`git log -p {one.name} -- {PLACE}`" if one.ref else f"`git log -p`, or `git checkout -- {PLACE}`"
+        raise LedgerError(f"{PLACE}:{line}{where}: {what}; see {see}")
+    return events
+
+
+def decision_in(root: Path, digest: str, ref: str = "") -> Decision:
+    """A decision's record, from the working tree or, where it is not there, from a branch.
+
+    Raises:
+        LedgerError: it is missing, or is not what its name says.
+    """
+    ledger, name = Ledger(root), f"{DECISIONS.as_posix()}/{digest}.json"
+    if (root / name).is_file() or not ref:
+        return ledger.decision(digest)
+    try:
+        found = Decision.model_validate_json(file_at(root, ref, name) or b"")
+    except ValidationError:
+        found = None
+    if found is None or found.digest != digest:
+        said = "was changed or is missing"
+        raise LedgerError(f"{name} on {ref.removeprefix('refs/')} {said}; see `git log --all -- {name}`")
+    return found
+
+
+def ahead(root: Path) -> tuple[str, list[Event]]:
+    """The first branch whose ledger has events that the checked-out one lacks, and those events; empty: none has."""
+    here = Ledger(root).read()
+    for one in sources(root):
+        lacking = missing(sound(one, walk), here) if one.ref else []
+        if lacking:
+            return one.name, lacking
+    return "", []
+
+
+def refuse_behind(root: Path) -> None:
+    """Raises LedgerError where another ledger that counts has events that the checked-out one lacks.
+
+    Who appends to the checked-out one then would make two ledgers, and would count too few of the gate's looks.
+    """
+    name, lacking = ahead(root)
+    if lacking:
+        raise LedgerError(f"the ledger goes on on the branch {name}; `git merge {name}` and run again")
+
+
+def warning_behind(root: Path) -> str:
+    """What a command that goes on all the same says where another branch's ledger is ahead; empty where none is."""
+    try:
+        name, lacking = ahead(root)
+    except LedgerError:  # said by whoever needs that ledger
+        return ""
+    if not lacking:
+        return ""
+    return (
+        f"the ledger of the branch {name} has {len(lacking)} event(s) that yours lacks; both will be joined when you "
+        f"`git merge {name}`"
+    )
