@@ -11,6 +11,7 @@ from pathlib import Path
 
 from parammem.core import digest_of
 from parammem.core.experience import Experience
+from parammem.core.jsonl import iter_jsonl
 
 INDEX = Path(".cache") / "experience" / "index.sqlite"
 
@@ -45,9 +46,8 @@ class Known:
             self._base.execute("DELETE FROM rows WHERE batch = ?", (name,))
             self._base.execute("DELETE FROM batches WHERE name = ?", (name,))
         for name in sorted(files.keys() - had):
-            with files[name].open("rb") as lines:
-                rows = ((row_digest(Experience.model_validate_json(line)), name) for line in lines)
-                self._base.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?)", rows)
+            rows = ((row_digest(row), name) for row in iter_jsonl(files[name], Experience))
+            self._base.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?)", rows)
             self._base.execute("INSERT INTO batches VALUES (?)", (name,))
         self._base.commit()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from parammem.core.decision import Decision
 from parammem.core.event import Event, Ingested
 from parammem.core.experience import Experience
+from parammem.core.jsonl import iter_jsonl, text_lines
 from parammem.errors import DataError, LedgerError
 from parammem.experience.inbox import clear, waiting
 from parammem.experience.ingest import ingest, ingested
@@ -84,11 +85,9 @@ def outcomes(tree: Path, domain: str) -> dict[str, Outcomes]:
     found: dict[str, Outcomes] = {}
     for file in sorted((tree / BATCHES).glob("*.jsonl")):
         rows = good = bad = 0
-        with file.open("rb") as lines:
-            for line in lines:
-                row = Experience.model_validate_json(line)
-                if row.task.domain == domain:
-                    rows, good, bad = rows + 1, good + (row.outcome is True), bad + (row.outcome is False)
+        for row in iter_jsonl(file, Experience):
+            if row.task.domain == domain:
+                rows, good, bad = rows + 1, good + (row.outcome is True), bad + (row.outcome is False)
         found[file.stem] = Outcomes(rows=rows, good=good, bad=bad)
     return found
 
@@ -116,7 +115,7 @@ def leftovers(root: Path) -> bool:
     folder = root / TREES
     if folder.is_dir() and any(folder.iterdir()):
         return True
-    lines = quick(["git", "worktree", "list", "--porcelain"], root).stdout.splitlines()
+    lines = text_lines(quick(["git", "worktree", "list", "--porcelain"], root).stdout)
     return any(TREES.as_posix() in line for line in lines if line.startswith("worktree "))
 
 
@@ -127,7 +126,7 @@ def ledger_at(root: Path, revision: str) -> list[Event]:
     done = subprocess.run(
         ["git", "show", f"{revision}:{PLACE.as_posix()}"], cwd=root, capture_output=True, text=True, errors="replace"
     )
-    lines = done.stdout.splitlines() if done.returncode == 0 else []
+    lines = text_lines(done.stdout) if done.returncode == 0 else []
     return [Event.model_validate_json(line) for line in lines if line.strip()]
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import gzip
-import json
 from pathlib import Path
 
 from pydantic import ConfigDict, ValidationError
 
+from parammem.core.jsonl import iter_values
 from parammem.core.record import Record
 from parammem.errors import DataError, RecordError
 from parammem.sandbox.records import Check
@@ -54,19 +53,15 @@ def read_problems(path: Path | str) -> list[Problem]:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"no file {str(path)!r}; give a HumanEval-format .jsonl or .jsonl.gz file")
-    opener = gzip.open if path.suffix == ".gz" else open
     problems = []
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                problems.append(Problem.model_validate(json.loads(line)))
-            except (ValidationError, ValueError) as error:
-                raise RecordError(
-                    f"{path}:{number}: not a HumanEval-format problem: {str(error)[:300]}; "
-                    "it needs task_id, prompt, entry_point, canonical_solution and test"
-                ) from None
+    for number, value in iter_values(path):
+        try:
+            problems.append(Problem.model_validate(value))
+        except ValidationError as error:
+            raise RecordError(
+                f"{path}:{number}: not a HumanEval-format problem: {str(error)[:300]}; "
+                "it needs task_id, prompt, entry_point, canonical_solution and test"
+            ) from None
     return problems
 
 
