@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from parammem.config import DOMAINS
-from parammem.core import AnswerKey, Task
+from parammem.core import AnswerKey, Task, digest_of
 from parammem.core.experience import Experience
+from parammem.experience.checks import fault_of
 from parammem.experience.places import shown
 from parammem.experience.private import find_private
 from parammem.validation.duplicates import Shingles, overlaps, shingles
@@ -27,6 +28,11 @@ class Broken(NamedTuple):
 PRIVATE = "secret-or-personal-data"
 
 
+def visible_digest(task: Task) -> str:
+    """What tells the checks of a task from all others."""
+    return digest_of([task.domain, task.visible])
+
+
 @dataclass(frozen=True)
 class Door:
     """What rows are held against."""
@@ -37,11 +43,14 @@ class Door:
     """Their word shingles."""
     near: float
     """Jaccard similarity from which on a task counts as an evaluation task."""
+    own: frozenset[str] = frozenset()
+    """`visible_digest` of this repository's own tasks: their test programs are nothing new."""
 
     @classmethod
-    def against(cls, tasks: Sequence[Task], near: float) -> Door:
+    def against(cls, tasks: Sequence[Task], near: float, own: Iterable[Task] = ()) -> Door:
         known = {shingles(task.text) for task in tasks}
-        return cls(frozenset(task.content for task in tasks), tuple(sorted(known, key=sorted)), near)
+        ours = frozenset(map(visible_digest, own))
+        return cls(frozenset(task.content for task in tasks), tuple(sorted(known, key=sorted)), near, ours)
 
     def judge(self, rows: Sequence[tuple[Experience, AnswerKey | None]]) -> list[list[Broken]]:
         """For each row the rules it broke; empty: it may come in."""
@@ -50,9 +59,22 @@ class Door:
         near = overlaps([shingles(text) for many in texts for text in many], self.references, self.near)
         holding = {places[number] for number in near}
         return [
-            [*_shape(row), *_key(row, key), *self._leaks(row, place in holding), *_looks(row, key)]
+            [
+                *_shape(row),
+                *_key(row, key),
+                *self._programs(row, key),
+                *self._leaks(row, place in holding),
+                *_looks(row, key),
+            ]
             for place, (row, key) in enumerate(rows)
         ]
+
+    def _programs(self, row: Experience, key: AnswerKey | None) -> list[Broken]:
+        task = row.task
+        if task.visible and self.own and visible_digest(task) in self.own:
+            task = task.model_copy(update={"visible": {}})
+        fault = fault_of(task, key)
+        return [Broken("untrusted-tests", fault)] if fault else []
 
     def _leaks(self, row: Experience, near: bool) -> list[Broken]:
         if row.task.content in self.evaluation:

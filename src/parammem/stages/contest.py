@@ -21,6 +21,7 @@ from parammem.core.experience import Experience
 from parammem.domains import Domain
 from parammem.engines.base import Engine, Request
 from parammem.errors import AdapterError
+from parammem.experience.checks import can_judge
 from parammem.experience.ingest import ingested
 from parammem.experience.store import FRESH, KEYS
 from parammem.gate import guards
@@ -112,15 +113,16 @@ def _tasks(params: Params, root: Path, domain: str) -> tuple[dict[str, list[Task
     places = Places(root, domain)
     anchor = [task for split in ("eval", "unseen") for task in read_jsonl(places.tasks(split), Task)]
     keys = {key.task_id: key for split in ("eval", "unseen") for key in read_jsonl(places.keys(split), AnswerKey)}
-    fresh, fresh_keys = fresh_tasks(root, domain, params.gate.fresh_tasks)
+    fresh, fresh_keys = fresh_tasks(root, domain, params.gate.fresh_tasks, real=bool(params.benchmarks.sources))
     known = {task.content for task in anchor}
     return {"anchor": anchor, "fresh": [t for t in fresh if t.content not in known]}, keys | fresh_keys
 
 
-def fresh_tasks(root: Path, domain: str, most: int) -> tuple[list[Task], dict[str, AnswerKey]]:
+def fresh_tasks(root: Path, domain: str, most: int, *, real: bool = False) -> tuple[list[Task], dict[str, AnswerKey]]:
     """The newest tasks that were kept for judging and can be judged, each once, newest batch first, with their keys.
 
-    Task ids are those of strangers, so a task is named `fresh-` and the beginning of its content's digest here.
+    Task ids are those of strangers, so a task is named `fresh-` and the beginning of its content's digest here. What a
+    stranger sent is never made into trusted tests; a task that cannot be judged costs itself alone.
     """
     found: dict[str, Task] = {}
     keys: dict[str, AnswerKey] = {}
@@ -131,7 +133,7 @@ def fresh_tasks(root: Path, domain: str, most: int) -> tuple[list[Task], dict[st
         given = {(k.domain, k.task_id): k for k in read_jsonl(key_file, AnswerKey)} if key_file.is_file() else {}
         for row in read_jsonl(file, Experience):
             task, key = row.task, given.get((row.task.domain, row.task.task_id))
-            if task.domain != domain or task.content in found or not (key or task.visible.get("checks")):
+            if task.domain != domain or task.content in found or not can_judge(task, key, real):
                 continue
             if len(found) == most:
                 return list(found.values()), keys
