@@ -26,6 +26,8 @@ R = TypeVar("R", bound=Record)
 LONGEST = 256 << 20
 """Bytes of a line in files of our own. The longest known ones, keys of a benchmark with large tests, have a tenth."""
 BLOCK = 1 << 20
+PACKED, RATIO = 64 << 20, 100
+"""Bytes that gzip data may always unpack to, and how many times its size beyond them: a bomb has a thousand times."""
 BOM = b"\xef\xbb\xbf"
 _OUTSIDE = re.compile(rb'["\[\]{},]')
 _INSIDE = re.compile(rb'["\\]')
@@ -89,13 +91,40 @@ def lines_of(file: IO[bytes], path: Path, longest: int = LONGEST) -> Iterator[Li
             yield from _plain_lines(stream, path, longest, start)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(f"{path}: its gzip data is broken ({error}); fetch or pack the file again") from error
+    except DataError as error:  # it unpacks to too much
+        raise DataError(f"{path}: {error}") from error
 
 
 def unpacked(file: IO[bytes]) -> IO[bytes]:
-    """The file itself, or what is packed in it if it begins as gzip data does."""
+    """The file itself, or what is packed in it if it begins as gzip data does.
+
+    Reading more of it than PACKED and RATIO allow raises DataError.
+    """
     packed = file.read(2) == b"\x1f\x8b"
+    most = PACKED + RATIO * file.seek(0, os.SEEK_END)
     file.seek(0)
-    return cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if packed else file
+    return cast("IO[bytes]", _Unpacked(gzip.GzipFile(fileobj=file), most)) if packed else file
+
+
+class _Unpacked:
+    """Gzip data that is read up to a bound."""
+
+    def __init__(self, stream: gzip.GzipFile, most: int) -> None:
+        self._stream, self._most = stream, most
+
+    def read(self, size: int = -1) -> bytes:
+        return self._bounded(self._stream.read(size if size >= 0 else self._most + 1))
+
+    def readline(self, size: int) -> bytes:
+        return self._bounded(self._stream.readline(size))
+
+    def seek(self, offset: int) -> int:
+        return self._stream.seek(offset)
+
+    def _bounded(self, data: bytes) -> bytes:
+        if self._stream.tell() > self._most:
+            raise DataError(f"its gzip data unpacks to more than {self._most} bytes; unpack the file first")
+        return data
 
 
 def _beginning(stream: IO[bytes]) -> tuple[int, bytes]:

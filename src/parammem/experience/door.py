@@ -13,8 +13,8 @@ from parammem.core.experience import Experience
 from parammem.experience.checks import fault_of
 from parammem.experience.places import shown
 from parammem.experience.private import find_private
+from parammem.experience.texts import hides_characters, is_garbled
 from parammem.validation.duplicates import Shingles, overlaps, shingles
-from parammem.validation.text import holds_control, is_garbled
 
 
 class Broken(NamedTuple):
@@ -25,6 +25,7 @@ class Broken(NamedTuple):
     """In words, without any value of the row that could be private."""
 
 
+LONGEST_NAME = 500
 PRIVATE = "secret-or-personal-data"
 
 
@@ -112,9 +113,11 @@ def _key(row: Experience, key: AnswerKey | None) -> list[Broken]:
 def _looks(row: Experience, key: AnswerKey | None) -> list[Broken]:
     found = []
     plain = [row.task.text, *(r.text for r in row.trajectory.reflections)]
-    if any(holds_control(text) for text in plain):
+    if any(map(hides_characters, plain)):
         found.append(Broken("control-characters", "its task or advice holds characters that nobody sees"))
-    if any(is_garbled(text) for text in plain):
+    if any(len(name) > LONGEST_NAME or not name.isprintable() for name in _names(row)):
+        found.append(Broken("odd-name", f"an id or a name is not printable, or longer than {LONGEST_NAME} characters"))
+    if any(map(is_garbled, plain)):
         found.append(Broken("garbled", "its task or advice was decoded wrongly"))
     values = [*_strings("task", row.task.model_dump()), *_strings("trajectory", row.trajectory.model_dump())]
     values += _strings("key", key.model_dump()) if key else []
@@ -123,6 +126,13 @@ def _looks(row: Experience, key: AnswerKey | None) -> list[Broken]:
         where = [f"{', '.join(kinds)} in {place}" for place, text in values if (kinds := find_private(text))]
         found.append(Broken(PRIVATE, "; ".join(where[:5]) or ", ".join(whole)))
     return found
+
+
+def _names(row: Experience) -> list[str]:
+    """What stands in tables and file names of reports, and on terminals."""
+    trajectory = row.trajectory
+    names = [row.task.task_id, trajectory.task_id, trajectory.method, trajectory.protocol]
+    return [*names, *trajectory.examples, *(said.author for said in trajectory.reflections)]
 
 
 def _strings(place: str, value: Any) -> list[tuple[str, str]]:
