@@ -11,6 +11,7 @@ from parammem.core.jsonl import iter_values
 from parammem.core.record import Record
 from parammem.errors import DataError, RecordError
 from parammem.sandbox.records import Check
+from parammem.sandbox.trusted import trust_tests
 
 
 class Problem(Record):
@@ -35,11 +36,16 @@ class Problem(Record):
         bare = _without_docstring(self.prompt) + completion
         return bare if _compiles(bare) else whole
 
-    def check(self, completion: str) -> Check:
-        """The test program for a completion of the prompt. The prompt's helpers are known to the tests."""
-        preamble = self.prompt if _compiles(self.prompt) else ""
+    def check(self, completion: str, origin: str) -> Check:
+        """The test program for a completion of the prompt. The prompt's helpers are known to the tests.
+
+        origin: the file that the problem comes from, which whoever calls this trusts as a program.
+        """
         return Check(
-            source=self.program(completion), entry=self.entry_point.strip(), tests=self.test, preamble=preamble
+            source=self.program(completion),
+            entry=self.entry_point.strip(),
+            tests=trust_tests(self.test, origin=origin),
+            preamble=trust_tests(self.prompt, origin=origin) if _compiles(self.prompt) else None,
         )
 
 
@@ -68,7 +74,7 @@ def read_problems(path: Path | str) -> list[Problem]:
 def _compiles(source: str) -> bool:
     try:
         ast.parse(source)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
     return True
 
