@@ -49,7 +49,7 @@ def test_fresh_tasks_and_keys_are_never_trusted(tmp_path: Path, monkeypatch: pyt
     for folder in (contest.FRESH, contest.KEYS):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         (tmp_path / folder / "b.jsonl").write_text("{}")
-    tasks, keys = contest.fresh_tasks(tmp_path, "code", 5)
+    tasks, keys = contest.fresh_tasks(tmp_path, "code", 5, real=True)
     for spec in (tasks[0].visible, *(key.hidden for key in keys.values())):
         assert not isinstance(spec["checks"][0]["tests"], TrustedTests)
         assert not isinstance(spec["stub"], TrustedTests)

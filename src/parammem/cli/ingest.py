@@ -166,7 +166,7 @@ def _show(files: list[Path], inbox: Path, store: Store, form: Format | None, as_
 
 def row_as_text(row: Preview) -> str:
     """What a row would become, for people."""
-    where = f"{row.source}:{row.line}:"
+    where = f"{row.source}:{row.number}:"
     if row.becomes == "refused":
         rules = zip(row.reasons, row.details, strict=False)
         return "\n".join([f"{where} refused", *(f"    {rule}: {detail}" for rule, detail in rules)])

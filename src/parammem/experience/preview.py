@@ -30,7 +30,8 @@ class Preview(Record):
     """One row, and what it would become."""
 
     source: str
-    line: int
+    number: int
+    """Its line in the source, or its place in an array, from 1."""
     becomes: str
     """batch (it is learned from), fresh (it is kept for judging), duplicate, or refused."""
     reasons: tuple[str, ...] = ()
@@ -67,13 +68,13 @@ def _shown(source: Source, one: Judged, store: Store, known: Known) -> Preview:
     if one.row is None or one.broken:
         rules = tuple(dict.fromkeys(rule.rule for rule in one.broken))
         details = tuple(masked(rule.detail) for rule in one.broken)
-        where = {"source": source.name, "line": one.line.number, "form": one.form or ""}
+        where = {"source": source.name, "number": one.line.number, "form": one.form or ""}
         return Preview(**where, becomes="refused", reasons=rules, details=details)
     becomes = "duplicate" if known.seen(one.row) else side_of(one.row, store)
     return _as_read(source.name, one.line.number, one.form or "", becomes, one.row)
 
 
-def _as_read(source: str, line: int, form: str, becomes: str, row: Experience) -> Preview:
+def _as_read(source: str, number: int, form: str, becomes: str, row: Experience) -> Preview:
     trajectory = row.trajectory
     attempts = tuple(
         SeenAttempt(
@@ -87,7 +88,7 @@ def _as_read(source: str, line: int, form: str, becomes: str, row: Experience) -
     )
     return Preview(
         source=source,
-        line=line,
+        number=number,
         form=form,
         becomes=becomes,
         task_id=row.task.task_id,
