@@ -156,7 +156,7 @@ def _show(files: list[Path], inbox: Path, store: Store, form: Format | None, as_
     from parammem.experience.preview import preview
     from parammem.experience.sources import Source
 
-    sources = [Source.of(file) for file in files] if files else look(inbox).sources
+    sources = [Source.of(file) for file in files] if files else look(inbox, restore=False).sources
     for source in sources:
         for one in preview(source, store, form):
             typer.echo(json.dumps(one.model_dump(mode="json"), ensure_ascii=False) if as_json else row_as_text(one))

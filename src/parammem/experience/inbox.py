@@ -103,13 +103,16 @@ class Look:
     """File name, as it may be shown → why the file stays where it is."""
 
 
-def look(inbox: Path, settled: float = SETTLED) -> Look:
-    """What can be taken from the inbox, and what else lies in it and why it is left there. Takes what `clear` had
-    begun to move away when it was killed back into view."""
+def look(inbox: Path, settled: float = SETTLED, restore: bool = True) -> Look:
+    """What can be taken from the inbox, and what else lies in it and why it is left there.
+
+    restore: bring what `clear` had begun to move away when it was killed back into view.
+    """
     found, left, reports = [], {}, []
     if not inbox.is_dir():
         return Look([], {})
-    _restore(inbox)
+    if restore:
+        _restore(inbox)
     device = inbox.stat().st_dev
     for name in sorted(os.listdir(inbox)):
         if name.startswith(".") or name == DONE:
@@ -176,12 +179,16 @@ def is_whole(data: IO[bytes], file: Path) -> bool:
             return all(True for _ in lines_of(data, file, LONGEST_LINE))
         except DataError as error:
             return not isinstance(error.__cause__, EOFError)
-    data.seek(-min(data.seek(0, os.SEEK_END), LONGEST_LINE), os.SEEK_END)
-    tail = data.read()
-    if tail.endswith(b"\n") and not file.name.endswith(".json"):
+    size = data.seek(0, os.SEEK_END)
+    data.seek(-min(size, LONGEST_LINE), os.SEEK_END)
+    tail = data.read().strip(b"\xef\xbb\xbf \t\r")
+    listed = file.name.endswith(".json") or tail.startswith(b"[")
+    if tail.endswith(b"\n") and not listed:
         return True
     last = tail.rstrip().rpartition(b"\n")[2]
-    return last.endswith(b"]") or (last == b"}" and file.name.endswith(".json")) or _parses(last)
+    if size <= LONGEST_LINE:
+        return _parses(tail) or (last.startswith(b"{") and _parses(last))
+    return last.endswith((b"]", b"}"))
 
 
 def _parses(line: bytes) -> bool:
