@@ -204,6 +204,8 @@ class ExperienceParams(Section):
     """Folder that agents drop files and reports into."""
     fresh_share: float = Field(ge=0, lt=1, default=0.2)
     """Share of tasks that is kept for judging champion and challenger, by a hash of the task. Never trained on."""
+    domain: Literal["", "code", "math", "qa"] = ""
+    """Domain of rows that do not name theirs; empty: they are refused."""
 
 
 class PoolParams(Section):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import functools
+import gzip
+import json
 import os
 from pathlib import Path
 
@@ -10,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parammem.core import Task, read_jsonl, write_jsonl
-from parammem.core.jsonl import iter_jsonl, write_text
+from parammem.core import Task, jsonl, read_jsonl, write_jsonl
+from parammem.core.jsonl import byte_lines, iter_jsonl, iter_lines, iter_values, text_lines, write_text
 from parammem.errors import DataError, RecordError
 
 OLD = [Task(task_id=str(i), domain="math", text=f"task {i}") for i in range(3)]
@@ -142,3 +145,93 @@ def test_a_missing_file_is_named_with_what_to_do(tmp_path, there):
         (tmp_path / "tasks.jsonl").mkdir()
     with pytest.raises(DataError, match=r"no file '.*tasks\.jsonl'; .*`dvc repro`"):
         read_jsonl(tmp_path / "tasks.jsonl", Task)
+
+
+ODD = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\x1eh"
+
+
+def test_lines_end_at_newline_bytes_only(tmp_path):
+    rows = [{"name": ODD}, {"name": "next"}]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).replace("\\u000b", "\x0b")
+    (tmp_path / "x.jsonl").write_text(text, encoding="utf-8")
+    assert len(text.splitlines()) > 2, "the case is one"
+    assert len(byte_lines(text.encode())) == len(text_lines(text)) == len(list(iter_lines(tmp_path / "x.jsonl"))) == 2
+    assert json.loads(text_lines(text)[0].replace("\x0b", "\\u000b")) == rows[0]
+    assert text_lines("") == []
+    assert text_lines("a\n\nb\n") == ["a", "", "b"]
+    assert byte_lines(b"\xef\xbb\xbf{}\r\n \n{}") == [b"{}", b"{}"]
+    assert byte_lines(b'{"a":\r1}\n') == [b'{"a":\r1}'], "a lone CR is white space of JSON"
+
+
+PLAIN = "".join(f"{task.line()}\n" for task in OLD).encode()
+ARRAY = json.dumps([json.loads(task.line()) for task in OLD], indent=2).encode()
+SAME_ROWS = {
+    "byte order mark": ("x.jsonl", b"\xef\xbb\xbf" + PLAIN),
+    "CR LF": ("x.jsonl", PLAIN.replace(b"\n", b"\r\n")),
+    "no newline at the end": ("x.jsonl", PLAIN.rstrip()),
+    "gz": ("x.jsonl.gz", gzip.compress(PLAIN)),
+    "gz by another name": ("x.jsonl", gzip.compress(PLAIN)),
+    "an array": ("x.json", ARRAY),
+    "an array in .jsonl": ("x.jsonl", b"\n" + ARRAY),
+    "an array with mark and gz": ("x.json.gz", gzip.compress(b"\xef\xbb\xbf" + ARRAY)),
+    "lines in .json": ("x.json", PLAIN),
+    "objects over several lines": (
+        "x.json",
+        b"\n".join(json.dumps(json.loads(t.line()), indent=1).encode() for t in OLD),
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "data"), SAME_ROWS.values(), ids=list(SAME_ROWS))
+def test_the_same_rows_are_read_from_every_form_of_file(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    assert read_jsonl(tmp_path / name, Task) == OLD
+    assert [value for _, value in iter_values(tmp_path / name)] == [json.loads(task.line()) for task in OLD]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.recursive(st.text() | st.integers() | st.none(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
+    ),
+    st.integers(1, 7),
+    st.sampled_from([None, 1]),
+)
+def test_an_array_is_taken_apart_as_json_does(tmp_path_factory, values, block, indent):
+    file = tmp_path_factory.mktemp("array") / "x.json"
+    file.write_text(json.dumps(values, ensure_ascii=False, indent=indent), encoding="utf-8", errors="surrogatepass")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(jsonl, "BLOCK", block)
+        lines = list(iter_lines(file))
+    assert [json.loads(line.data) for line in lines] == values
+    for line in lines:
+        assert file.read_bytes()[line.offset : line.offset + line.size] == line.data
+
+
+def test_a_broken_element_of_an_array_is_named_and_costs_no_neighbour(tmp_path):
+    (tmp_path / "x.json").write_bytes(b'[{"a": 1}, nonsense, {"b": "]},"}')
+    assert [line.data for line in iter_lines(tmp_path / "x.json")] == [b'{"a": 1}', b"nonsense", b'{"b": "]},"}']
+    with pytest.raises(RecordError, match=r"x\.json:2: not JSON: "):
+        list(iter_values(tmp_path / "x.json"))
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json"])
+def test_no_more_of_a_line_is_kept_than_allowed(tmp_path, name):
+    text = [b'"' + b"x" * 5000 + b'"', b"1"]
+    (tmp_path / name).write_bytes(b"[" + b",".join(text) + b"]" if name == "x.json" else b"\n".join(text))
+    long, short = iter_lines(tmp_path / name, longest=100)
+    assert (long.too_long, long.size - (name == "x.jsonl"), len(long.data)) == (True, 5002, 100)
+    assert short.data == b"1"
+
+
+def test_a_line_without_end_is_an_error_that_names_it(tmp_path, monkeypatch):
+    (tmp_path / "x.jsonl").write_bytes(PLAIN + b"{" * 5000)
+    monkeypatch.setattr(jsonl, "iter_lines", functools.partial(iter_lines, longest=1000))
+    with pytest.raises(RecordError, match=r"x\.jsonl:4: not a Task: the line has 5000 bytes, and at most 1000"):
+        read_jsonl(tmp_path / "x.jsonl", Task)
+
+
+def test_broken_gzip_data_is_an_error_that_names_the_file(tmp_path):
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(PLAIN * 100)[:-20])
+    with pytest.raises(DataError, match=r"x\.jsonl\.gz: its gzip data is broken"):
+        read_jsonl(tmp_path / "x.jsonl.gz", Task)

@@ -84,7 +84,7 @@ def test_a_line_that_the_ledger_would_not_have_written_is_refused_by_every_reade
     ledger = Ledger(tmp_path)
     ledger.path.parent.mkdir()
     ledger.path.write_bytes(line + b"\n")
-    with pytest.raises(LedgerError, match="events.jsonl:1"):
+    with pytest.raises(LedgerError, match=r"events\.jsonl:1"):
         ledger.append(CHECK, "person Ada")
     assert ledger.path.read_bytes() == line + b"\n"
 
@@ -104,7 +104,7 @@ def test_a_last_line_with_another_ending_is_never_dropped(tmp_path, end):
     ledger.path.write_bytes(data)
     if end.endswith(b"\n"):
         assert both(data) == [3]
-        with pytest.raises(LedgerError, match="events.jsonl:3"):
+        with pytest.raises(LedgerError, match=r"events\.jsonl:3"):
             ledger.append(CHECK, "person Ada")
         assert ledger.path.read_bytes() == data
     else:

@@ -83,7 +83,8 @@ def test_a_chat_becomes_a_task_attempts_and_feedback():
     assert (form, experience.task.task_id, experience.task.domain) == ("openai", "double", "code")
     assert experience.task.text == "Write f(x) that doubles x."
     assert [a.candidate for a in trajectory.attempts] == ["def f(x): return x + 2", "def f(x): return 2 * x"]
-    assert trajectory.attempts[0].feedback.text == "f(3) gives 5, not 6.\nran 2 tests"
+    assert trajectory.attempts[0].feedback.text == "f(3) gives 5, not 6."  # a tool's result is a step of the next try
+    assert [a.feedback.passed for a in trajectory.attempts] == [False, None]
     assert "You write Python" not in experience.line()
 
 

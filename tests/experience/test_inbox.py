@@ -71,7 +71,7 @@ def test_a_cleared_source_is_moved_and_never_overwrites_another(tmp_path):
         file = write(tmp_path / "in.jsonl", [text])
         os.utime(file, (0, 0))
         (source,) = waiting(tmp_path)
-        clear(tmp_path, source)
+        assert clear(tmp_path, source, source.digest())
     assert waiting(tmp_path) == []
     assert sorted(file.read_text() for file in (tmp_path / "done").iterdir()) == ["one\n", "two\n"]
 

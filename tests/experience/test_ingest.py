@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,17 @@ WHO = "person ada"
 
 def take(root, lines, share: float = 0.0, name: str = "in.jsonl", **more) -> Outcome:
     return ingest(Source.of(write(root / name, lines)), store(root, share, **more), WHO)
+
+
+def apart(root: Path, outcome: Outcome) -> dict[int, bytes]:
+    """Number of a line → its bytes, of those that are shown to nobody."""
+    found = {}
+    for one in refused(root):
+        if one.private:
+            data = (root / PRIVATE_ROWS / outcome.event.source / one.private).read_bytes()
+            found[one.number] = data[one.offset : one.offset + one.size]
+            assert hashlib.sha256(found[one.number]).hexdigest() == one.raw_digest
+    return found
 
 
 def refused(root) -> list[Refused]:
@@ -193,7 +205,9 @@ def test_secrets_and_personal_data_are_set_apart_and_never_shown(tmp_path, kind,
     assert not any(value.encode() in file.read_bytes() for file in tracked)
     kept = tmp_path / PRIVATE_ROWS / outcome.event.source / one.private
     assert value in kept.read_text()
+    assert value.encode() in apart(tmp_path, outcome)[1]
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
 
 
 def changed_visible(name: str) -> str:
@@ -232,7 +246,7 @@ def test_no_rule_shows_or_tracks_the_value_that_broke_it(tmp_path, rule, kind):
 
 
 def test_a_reason_that_holds_a_secret_after_all_is_held_back(tmp_path, monkeypatch):
-    from parammem.experience import ingest as room
+    from parammem.experience import sorter as room
     from parammem.experience.convert import Unreadable
 
     def careless(*_):
@@ -245,12 +259,12 @@ def test_a_reason_that_holds_a_secret_after_all_is_held_back(tmp_path, monkeypat
 
 
 def test_reasons_that_name_kinds_of_secrets_are_not_held_back():
-    from parammem.experience.ingest import _masked
     from parammem.experience.private import _detectors
+    from parammem.experience.sorter import masked
 
     for kind in [*SECRETS, *(detector.secret_type for detector in _detectors())]:
         detail = f"{kind} in trajectory.attempts.0.candidate; {kind} in task.visible.… (a key)"
-        assert _masked(detail) == detail
+        assert masked(detail) == detail
 
 
 def test_nothing_is_missed_for_the_sake_of_speed():
@@ -268,7 +282,7 @@ def test_a_secret_in_a_line_that_cannot_be_read_is_not_shown_either(tmp_path):
     value = SECRETS["AWS Access Key"]
     outcome = take(tmp_path, [f'{{"task": "{value}"', line(row(2))])
     assert not any(value.encode() in (tmp_path / name).read_bytes() for name in outcome.files)
-    assert value in (tmp_path / PRIVATE_ROWS / outcome.event.source / "1.line").read_text()
+    assert value.encode() in apart(tmp_path, outcome)[1]
 
 
 def test_real_benchmark_programs_hold_no_secrets(shared_data):
@@ -281,18 +295,19 @@ def test_real_benchmark_programs_hold_no_secrets(shared_data):
 
 
 def test_a_line_of_bad_bytes_and_one_that_is_too_long_lie_apart_byte_for_byte(tmp_path, monkeypatch):
-    from parammem.experience import sources
+    from parammem.experience import sorter, sources
 
     monkeypatch.setattr(sources, "LONGEST_LINE", 5000)
+    monkeypatch.setattr(sorter, "LONGEST_LINE", 5000)
     bad, long = b'{"task": "\xff\xfe"}', b'{"task": "' + b"x" * 20000 + b'"}'
     file = tmp_path / "in.jsonl"
     file.write_bytes(b"\n".join([line(row(1)).encode(), bad, long, line(row(2)).encode()]) + b"\n")
     outcome = ingest(Source.of(file), store(tmp_path), WHO)
     assert outcome.event.reasons == {"not-utf8": 1, "too-long": 1}
     assert outcome.event.kept == 2
-    apart = tmp_path / PRIVATE_ROWS / outcome.event.source
-    assert (apart / "2.line").read_bytes() == bad
-    assert (apart / "3.line").read_bytes().rstrip(b"\n") == long
+    kept = apart(tmp_path, outcome)
+    assert kept[2] == bad
+    assert kept[3].rstrip(b"\n") == long
 
 
 def test_a_task_is_on_one_side_for_ever(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from parammem.core.event import Recalled
 from parammem.errors import DataError, LineageError
 from parammem.improve.branch import TREES, commit, make_tree, move_branch, refuse_if_checked_out, remove_trees, tip
+from parammem.improve.pool import ledger_at
 from parammem.improve.storage import cache_folder, has_remote, settings
 from parammem.registry.ledger import Ledger
 from tests.improve.lab import git, make_lab
@@ -130,6 +131,35 @@ def test_two_ledgers_that_grew_apart_become_one_unbroken_chain(root):
         ("by hand", "person Ada"),
     ]
     assert git(tree, "status", "--porcelain") == ""
+
+
+ODD = "a\u2028b\u2029c\x85d\x0be\x0cf"
+"""Characters that str.splitlines takes for line ends, and that stand in JSON as they are."""
+
+
+def test_names_with_odd_separators_break_neither_a_merge_of_ledgers_nor_the_reading_of_a_branch(root):
+    Ledger(root).append(recall("first"), "person ada")
+    save(root, "other.txt", "x")
+    tree, before = make_tree(root, "improve", "one")
+    Ledger(tree).append(recall(f"theirs {ODD}"), "flow improve")
+    move_branch(root, "improve", commit(tree, ["ledger"], "automatic"), before)
+    remove_trees(root)
+    Ledger(root).append(recall(f"mine {ODD}"), "person ada")
+    save(root, "another.txt", "y")
+    tree, _ = make_tree(root, "improve", "two")
+    reasons = [event.fact.reason for event in Ledger(tree).read() if isinstance(event.fact, Recalled)]
+    assert reasons == ["first", f"theirs {ODD}", f"mine {ODD}"]
+    assert [event.fact for event in ledger_at(root, "refs/heads/improve")] == [recall("first"), recall(f"theirs {ODD}")]
+
+
+def test_conflicting_files_are_named_as_they_are_called(root):
+    name = 'caf\u00e9 \u2028 "x".txt'
+    save(root, name, "0\n")
+    automate(root, name, "1\n")
+    save(root, name, "2\n")
+    with pytest.raises(DataError) as raised:
+        make_tree(root, "improve", "two")
+    assert f"changed the same lines of {name};" in str(raised.value)
 
 
 def test_half_made_worktrees_are_taken_away(root):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from parammem.core.jsonl import BOM, iter_values, unpacked
 from parammem.core.record import digest_of
 from parammem.errors import DataError
 
@@ -25,11 +25,9 @@ def local_rows(path: Path) -> list[Row]:
         return list(_folder_rows(path))
     if not path.is_file():
         raise DataError(f"no file or folder {str(path)!r}; put the benchmark there (docs/benchmarks.md says which)")
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as file:
-        if path.name.removesuffix(".gz").endswith(".json"):
-            return _listed(path, _parsed(path, 0, file.read()))
-        return [_parsed(path, number, line) for number, line in enumerate(file, 1) if line.strip()]
+    if path.name.removesuffix(".gz").endswith(".json") and (table := _table(path)):
+        return table
+    return _listed(path, [value for _, value in iter_values(path)])
 
 
 def content_digest(path: Path) -> str:
@@ -121,6 +119,18 @@ def _parsed(path: Path, line: int, text: str) -> Any:
     except ValueError as error:
         where = f"{path}:{line}" if line else str(path)
         raise DataError(f"{where}: not JSON: {error}; fetch the file again") from error
+
+
+def _table(path: Path) -> list[Row]:
+    """The rows of a file that is one JSON object: a table of columns or of rows by id. None: it is something else."""
+    with path.open("rb") as file:
+        data = unpacked(file).read().removeprefix(BOM)
+    if not data.lstrip().startswith(b"{"):
+        return []
+    try:
+        return _listed(path, json.loads(data))
+    except ValueError:  # objects one after the other
+        return []
 
 
 def _listed(path: Path, value: Any) -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from parammem.errors import DataError
 GUARD = Path(__file__).with_name("guard.py")
 DVC = (sys.executable, "-m", "dvc")
 TAIL_LINES = 40
+BAR = re.compile(r"\d{1,3}%\|[^|]{0,200}\||\d{1,3}% ?\[[-=>#. ]{3,200}\]|[━╸╺]{5}")
+"""The state of a progress bar, as tqdm and rich draw it. What the project itself says of progress is plain lines."""
 PARENT_DIES = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
@@ -43,8 +46,6 @@ def run_guarded(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
         start_new_session=True,
         pass_fds=held(),
     )
@@ -70,10 +71,12 @@ def ends_with_us() -> Callable[[], None] | None:
     return lambda: library.prctl(PARENT_DIES, signal.SIGKILL)
 
 
-def _read_lines(process: subprocess.Popen[str], tail: deque[str], say: Callable[[str], None]) -> None:
+def _read_lines(process: subprocess.Popen[bytes], tail: deque[str], say: Callable[[str], None]) -> None:
+    """Say each line that the command prints, but for the states of progress bars, which are many."""
     assert process.stdout is not None
-    for line in process.stdout:
-        if text := line.strip("\r\n"):
+    for line in process.stdout:  # bytes, so that a carriage return ends no line: a bar is redrawn by it
+        text = line.decode("utf-8", "replace").rstrip("\r\n").rpartition("\r")[2]
+        if text and not BAR.search(text):
             tail.append(text)
             say(text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,22 +10,31 @@ import typer
 
 from parammem.cli.options import PARAMS, ParamsFile
 from parammem.config import DomainName, Params, load_params
-from parammem.errors import DataError
+from parammem.errors import DataError, LedgerError
 
 if TYPE_CHECKING:
+    from parammem.experience.convert import Format
+    from parammem.experience.preview import Preview
     from parammem.experience.records import Outcome
     from parammem.experience.sources import Source
     from parammem.experience.store import Store
 
 
 def ingest(
-    files: Annotated[list[Path] | None, typer.Argument(help="JSONL files; none: sweep the inbox.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help=".jsonl, .jsonl.gz or .json files; none: sweep the inbox.")
+    ] = None,
     domain: Annotated[
-        DomainName | None, typer.Option("--domain", "-d", help="Domain of logs that do not name theirs.")
+        DomainName | None,
+        typer.Option("--domain", "-d", help="Domain of logs that do not name theirs; default: experience.domain."),
     ] = None,
     form: Annotated[
         str, typer.Option("--format", help="parammem, reflexion or openai; auto tells it line by line.")
     ] = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what each row would become, and write nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: an object a row.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and sweep the inbox again and again.")] = False,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks of --watch.")] = 10.0,
     dvc: Annotated[bool, typer.Option(help="Put the batches under DVC.")] = True,
@@ -35,16 +45,16 @@ def ingest(
     Files: trajectories as `parammem` writes them, logs of Reflexion, chat transcripts with an outcome.
     """
     loaded = load_params(params)
-    store = _store(loaded, domain or "")
-    if files:
-        from parammem.experience.sources import Source
-
-        taken = [_take(Source.of(file), store, form, dvc) for file in files]
-        if not any(t.event.kept + t.event.held + t.event.duplicates for t in taken):
-            raise DataError("no row was fit to come in; the reasons stand above, the rows lie in data/quarantine")
-        _warn()
+    named, inbox = _format(form), Path(loaded.experience.inbox)
+    if as_json and not dry_run:
+        raise typer.BadParameter("--json goes with --dry-run")
+    if dry_run:
+        _show(files or [], inbox, _store(loaded, domain, must=False), named, as_json)
         return
-    _sweep(Path(loaded.experience.inbox), store, form, dvc, every if watch else None)
+    if files:
+        _take_files(files, _store(loaded, domain), named, dvc)
+    else:
+        _sweep(inbox, _store(loaded, domain), named, dvc, every if watch else None)
     _warn()
 
 
@@ -55,48 +65,129 @@ def _warn() -> None:
         typer.secho(f"note: {note}", fg=typer.colors.YELLOW, err=True)
 
 
-def _store(params: Params, domain: str) -> Store:
-    from parammem.experience.store import open_store
-
-    share, near = params.experience.fresh_share, params.validate_.near_duplicate
-    return open_store(Path(), params.domains, share, near, domain)
-
-
-def _sweep(inbox: Path, store: Store, form: str, dvc: bool, every: float | None) -> None:
-    from parammem.experience.inbox import clear, waiting, watch
-
-    if every is not None:
-        typer.echo(f"watching {inbox}; Ctrl-C ends it")
-    sources = waiting(inbox) if every is None else watch(inbox, every)
-    found, failed = 0, []
-    for source in sources:
-        found += 1
-        try:
-            _take(source, store, form, dvc)
-            clear(inbox, source)
-        except DataError as error:  # it stays where it is, and the others have their turn
-            failed.append(source.name)
-            typer.secho(f"{source.name}: {error}", fg=typer.colors.RED, err=True)
-    if failed:
-        raise DataError(f"{len(failed)} of {found} could not be ingested and stay in {inbox}: {', '.join(failed)}")
-    if not found:
-        typer.echo(f"nothing waits in {inbox}")
-
-
-def _take(source: Source, store: Store, form: str, dvc: bool) -> Outcome:
-    from parammem.experience.convert import FORMATS, Format
-    from parammem.experience.ingest import ingest as take
-    from parammem.experience.store import track
-    from parammem.registry.git import person
+def _format(form: str) -> Format | None:
+    from parammem.experience.convert import FORMATS
 
     named: Format | None = next((name for name in FORMATS if name == form), None)
     if named is None and form != "auto":
         raise typer.BadParameter(f"format {form!r} is not one of auto, {', '.join(FORMATS)}")
-    outcome = take(source, store, person(store.root), named)
+    return named
+
+
+def _store(params: Params, domain: DomainName | None, must: bool = True) -> Store:
+    """must: without the evaluation tasks nothing is ingested; a look at what would become of rows goes on."""
+    from parammem.experience.store import open_store
+
+    share, near = params.experience.fresh_share, params.validate_.near_duplicate
+    given = domain or params.experience.domain
+    try:
+        return open_store(Path(), params.domains, share, near, given)
+    except DataError as error:
+        if must:
+            raise
+        typer.secho(f"not searched for evaluation tasks: {error}", fg=typer.colors.YELLOW, err=True)
+        return open_store(Path(), [], share, near, given)
+
+
+def _take_files(files: list[Path], store: Store, form: Format | None, dvc: bool) -> None:
+    from parammem.experience.sources import Source
+
+    taken, failed = [], []
+    for file in files:
+        try:
+            taken.append(_take(Source.of(file), store, form, dvc))
+        except Exception as error:  # one bad file must not stop the others
+            failed.append(_refusal(file.name, error))
+    if failed:
+        raise DataError(f"{len(failed)} of {len(files)} files could not be ingested: {', '.join(failed)}")
+    if not any(t.event.kept + t.event.held + t.event.duplicates for t in taken):
+        raise DataError("no row was fit to come in; the reasons stand above, the rows lie in data/quarantine")
+
+
+def _sweep(inbox: Path, store: Store, form: Format | None, dvc: bool, every: float | None) -> None:
+    from parammem.experience.inbox import looks
+
+    if every is not None:
+        typer.echo(f"watching {inbox}; Ctrl-C ends it")
+    found, failed, told = 0, [], dict[str, str]()
+    for look in looks(inbox, every):
+        for name, why in look.left.items():
+            if told.get(name) != why:
+                typer.secho(f"{name}: left in {inbox}: {why}", fg=typer.colors.YELLOW, err=True)
+        told = look.left
+        for source in look.sources:
+            found += 1
+            failed += _take_and_clear(inbox, source, store, form, dvc)
+    if failed:
+        raise DataError(f"{len(failed)} of {found} could not be ingested and stay in {inbox}: {', '.join(failed)}")
+    if not found:
+        typer.echo(f"nothing waits in {inbox}" if not told else f"nothing in {inbox} can be taken")
+
+
+def _take_and_clear(inbox: Path, source: Source, store: Store, form: Format | None, dvc: bool) -> list[str]:
+    """The source's name if it failed: it stays where it is, and the others have their turn."""
+    from parammem.experience.inbox import clear
+
+    try:
+        outcome = _take(source, store, form, dvc)
+        if not clear(inbox, source, outcome.digest):
+            typer.echo(f"{source.name}: it has grown meanwhile and stays in {inbox} for the next sweep")
+    except Exception as error:
+        return [_refusal(source.name, error)]
+    return []
+
+
+def _refusal(name: str, error: Exception) -> str:
+    """The name of a source, once its error is told. Raises the error where it concerns more than this source."""
+    from parammem.experience.sources import concerns_all, shown_name, words_of
+
+    if isinstance(error, LedgerError | typer.Exit) or concerns_all(error):
+        raise error
+    shown = shown_name(name)
+    typer.secho(f"{shown}: {words_of(error)}", fg=typer.colors.RED, err=True)
+    return shown
+
+
+def _take(source: Source, store: Store, form: Format | None, dvc: bool) -> Outcome:
+    from parammem.experience.ingest import ingest as take
+    from parammem.experience.store import track
+    from parammem.registry.git import person
+
+    outcome = take(source, store, person(store.root), form)
     if dvc and (store.root / ".dvc").is_dir():
         track(store.root, outcome.files)
     typer.echo(as_text(outcome))
     return outcome
+
+
+def _show(files: list[Path], inbox: Path, store: Store, form: Format | None, as_json: bool) -> None:
+    from parammem.experience.inbox import look
+    from parammem.experience.preview import preview
+    from parammem.experience.sources import Source
+
+    sources = [Source.of(file) for file in files] if files else look(inbox, restore=False).sources
+    for source in sources:
+        for one in preview(source, store, form):
+            typer.echo(json.dumps(one.model_dump(mode="json"), ensure_ascii=False) if as_json else row_as_text(one))
+    if not sources:
+        typer.echo(f"nothing waits in {inbox}", err=True)
+
+
+def row_as_text(row: Preview) -> str:
+    """What a row would become, for people."""
+    where = f"{row.source}:{row.number}:"
+    if row.becomes == "refused":
+        rules = zip(row.reasons, row.details, strict=False)
+        return "\n".join([f"{where} refused", *(f"    {rule}: {detail}" for rule, detail in rules)])
+    outcome = {True: "right", False: "wrong", None: "nobody knows"}[row.outcome]
+    task = " ".join(row.task.split())
+    lines = [f"{where} {row.becomes} ({row.form}, {row.domain}, {row.task_id}), outcome: {outcome}"]
+    lines += [f"    task: {task if len(task) <= 100 else task[:99] + '…'}"]
+    for attempt in row.attempts:
+        text = " ".join(attempt.candidate.split())
+        mark = " (submitted)" if attempt.number == row.submission else ""
+        lines.append(f"    attempt {attempt.number}{mark}: {text if len(text) <= 90 else text[:89] + '…'}")
+    return "\n".join(lines)
 
 
 def as_text(outcome: Outcome) -> str:

@@ -52,7 +52,7 @@ class Witness:
 
     def batch(self, number: int, file: Path, advisor: Path | None) -> None:
         """A file that the driver has put into the inbox. `advisor`: the adapter's folder that it gave to the agent."""
-        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        rows = _rows(file)
         by = _sha256(advisor / WEIGHTS) if advisor else ""
         said = Counter(
             row["task"]["task_id"] for row in rows for one in row["trajectory"]["reflections"] if by == one["author"]
@@ -178,7 +178,8 @@ def _sha256(file: Path) -> str:
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+    lines = file.read_bytes().split(b"\n") if file.is_file() else []  # as the reader of parammem.core does: at \n only
+    return [json.loads(line) for line in lines if line.strip()]
 
 
 def _row_hash(row: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Task, Trajec
 from parammem.core.experience import Experience
 from parammem.domains import get_domain
 from parammem.experience.places import known_fields, place_of
+from parammem.experience.transcripts import Unmapped, read_chat
 
 Format = Literal["parammem", "reflexion", "openai"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -76,16 +77,41 @@ def _parsed(data: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise Unreadable("not-utf8", f"byte {error.start} is no UTF-8") from None
     except (ValueError, RecursionError) as error:
-        where = f"column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deep"
+        kinds = {RecursionError: "nested too deep", ValueError: "a number of too many digits"}
+        where = kinds.get(type(error), "")
+        where = where or f"column {getattr(error, 'colno', 1)}: {getattr(error, 'msg', 'broken')}"
         raise Unreadable("not-json", where) from None
     if not isinstance(row, dict):
         raise Unreadable("not-json", "not a JSON object")
+    if b"\\u" in data and _has_half_character(row):
+        raise Unreadable(
+            "half-character", "a text holds half a surrogate pair (\\ud800 to \\udfff), which is no character"
+        )
     return row
 
 
+def _has_half_character(row: dict[str, Any]) -> bool:
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def _form_of(row: dict[str, Any]) -> Format:
+    if isinstance(row.get("trajectory"), list):
+        raise Unreadable(
+            "unknown-form", "`trajectory` is a list, as SWE-agent writes its steps; runs have no steps yet"
+        )
     if "trajectory" in row:
         return "parammem"
+    if {"attempts", "task_id", "stop"} <= row.keys():
+        raise Unreadable(
+            "bare-trajectory",
+            "a trajectory of data/trajectories or reports/evaluation has neither its task's text nor an outcome, and "
+            'what `collect` made is learned from already; write {"task": …, "trajectory": …, "outcome": true or false} '
+            "a line, as parammem.report does",
+        )
     if "messages" in row:
         return "openai"
     if any(name in row for name in (*TRIES, "reflections", "is_solved")):
@@ -94,7 +120,12 @@ def _form_of(row: dict[str, Any]) -> Format:
 
 
 def _own(row: dict[str, Any], domain: str) -> Experience:
-    return Experience.model_validate_json(json.dumps(row))
+    try:
+        return Experience.model_validate_json(json.dumps(row, allow_nan=False))
+    except ValidationError:
+        raise
+    except ValueError:
+        raise Unreadable("not-json", "NaN and infinite numbers are no JSON") from None
 
 
 def _from_reflexion(row: dict[str, Any], domain: str) -> Experience:
@@ -106,6 +137,7 @@ def _from_reflexion(row: dict[str, Any], domain: str) -> Experience:
     task = _task(row, text, _domain(row, domain))
     tries = _texts(_first(row, TRIES) or [])
     last = row.get("solution")
+    alone = not tries  # its real logs keep the last try alone, and the reflections that led to it
     if isinstance(last, str) and last and last not in tries:
         tries.append(last)
     feedback = _texts(_first(row, FEEDBACK) or [])
@@ -115,30 +147,22 @@ def _from_reflexion(row: dict[str, Any], domain: str) -> Experience:
         Reflection(text=said, source="self", author=author, iteration=number + 2, temperature=0.0)
         for number, said in enumerate(advice)
     )
-    return _experience(task, tries, feedback, reflections, _outcome(row), str(row.get("method") or "reflexion"))
+    first = len(advice) + 1 if alone else 1
+    feedback = feedback[first - 1 :]
+    return _experience(task, tries, feedback, reflections, _outcome(row), str(row.get("method") or "reflexion"), first)
 
 
 def _from_openai(row: dict[str, Any], domain: str) -> Experience:
-    """The first user message is the task, every assistant message with text an attempt, and what is said to the
-    assistant after it (user or tool) its feedback. System messages and calls of tools are left out."""
+    """A chat transcript; `transcripts` says what of it is the task, an attempt, and what was said to it."""
     meta = row.get("metadata")
     row = {**(meta if isinstance(meta, dict) else {}), **row}
-    if not isinstance(row["messages"], list):
-        raise Unreadable("not-a-record", "messages: not a list")
-    task_text, tries, feedback = "", [], []
-    for message in row["messages"]:
-        role, text = _message(message)
-        if role == "assistant" and text and task_text:
-            tries.append(text)
-        elif role in ("user", "tool") and not task_text:
-            task_text = text
-        elif role in ("user", "tool") and tries:
-            feedback += [""] * (len(tries) - len(feedback) - 1)
-            feedback[len(tries) - 1 :] = ["\n".join([*feedback[len(tries) - 1 :], text])]
-    if not task_text:
-        raise Unreadable("not-a-record", "messages: no user message with text")
-    task = _task(row, task_text, _domain(row, domain))
-    return _experience(task, tries, feedback, (), _outcome(row), str(row.get("method") or "transcript"))
+    outcome, domain = _outcome(row), _domain(row, domain)
+    try:
+        chat = read_chat(row["messages"], domain)
+    except Unmapped as error:
+        raise Unreadable(error.rule, error.detail) from None
+    task = _task(row, chat.task, domain)
+    return _experience(task, chat.tries, chat.feedback, (), outcome, str(row.get("method") or "transcript"))
 
 
 _READERS: dict[Format, Callable[[dict[str, Any], str], Experience]] = {
@@ -149,13 +173,19 @@ _READERS: dict[Format, Callable[[dict[str, Any], str], Experience]] = {
 
 
 def _experience(
-    task: Task, tries: list[str], feedback: list[str], advice: tuple[Reflection, ...], outcome: bool | None, method: str
+    task: Task,
+    tries: list[str],
+    feedback: list[str],
+    advice: tuple[Reflection, ...],
+    outcome: bool | None,
+    method: str,
+    first: int = 1,
 ) -> Experience:
-    """All tries but the last failed: otherwise there would have been no next one."""
+    """All tries but the last failed: otherwise there would have been no next one. `first`: number of the first one."""
     judge = get_domain(task.domain)
     attempts = tuple(
         Attempt(
-            number=number,
+            number=first + number - 1,
             text=text,
             candidate=judge.parse(text),
             temperature=0.0,
@@ -175,7 +205,7 @@ def _experience(
         attempts=attempts,
         reflections=advice,
         stop="iterations",
-        submission=len(attempts) or None,
+        submission=attempts[-1].number if attempts else None,
     )
     return Experience(task=task, trajectory=trajectory, outcome=outcome)
 
@@ -192,17 +222,32 @@ def _domain(row: dict[str, Any], default: str) -> str:
     return domain
 
 
+WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False, "null": None, "none": None}
+"""Outcomes as text: OpenAI's metadata may hold nothing else."""
+
+
 def _outcome(row: dict[str, Any]) -> bool | None:
-    """True, false, 1, 0 or null, under any of the usual names. Anything between is not guessed at."""
-    name = next((name for name in SUCCESS if name in row), None)
-    if name is None:
+    """True, false, 1, 0 or null, or one of them as text, under any usual name. Anything between is not guessed at."""
+    names = [name for name in SUCCESS if name in row]
+    if not names:
         raise Unreadable("no-outcome", f"no outcome under any of {', '.join(SUCCESS)}; write null if nobody knows")
-    value = row[name]
+    first, *others = (_bit(row[name]) for name in names)
+    if first is ...:
+        raise Unreadable("no-outcome", f"{names[0]}: neither true, false, 1, 0 nor null")
+    if first is None:
+        return next((other for other in others if isinstance(other, bool)), None)
+    if any(isinstance(other, bool) and other != first for other in others):
+        raise Unreadable("no-outcome", f"{' and '.join(names)} contradict each other; keep the one that is right")
+    return first
+
+
+def _bit(value: Any) -> Any:
+    """True, False, None, or ... for what is none of them."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float) and value in (0, 1):
         return bool(value)
-    raise Unreadable("no-outcome", f"{name}: neither true, false, 1, 0 nor null")
+    return WORDS.get(value.strip().lower(), ...) if isinstance(value, str) else ...
 
 
 def _first(row: dict[str, Any], names: tuple[str, ...]) -> Any:
@@ -213,14 +258,3 @@ def _texts(value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise Unreadable("not-a-record", "tries, feedback and reflections must be lists of text")
     return list(value)
-
-
-def _message(message: Any) -> tuple[str, str]:
-    """Role and text of a chat message, whose content is text or a list of parts."""
-    if not isinstance(message, dict):
-        raise Unreadable("not-a-record", "messages: one is not an object")
-    content = message.get("content")
-    if isinstance(content, list):
-        parts = [part.get("text", "") for part in content if isinstance(part, dict) and part.get("type") == "text"]
-        content = "\n".join(part for part in parts if isinstance(part, str))
-    return str(message.get("role")), content.strip() if isinstance(content, str) else ""

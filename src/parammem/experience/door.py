@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from parammem.config import DOMAINS
-from parammem.core import AnswerKey, Task
+from parammem.core import AnswerKey, Task, digest_of
 from parammem.core.experience import Experience
+from parammem.experience.checks import fault_of
 from parammem.experience.places import shown
 from parammem.experience.private import find_private
+from parammem.experience.texts import hides_characters, is_garbled
 from parammem.validation.duplicates import Shingles, overlaps, shingles
-from parammem.validation.text import holds_control, is_garbled
 
 
 class Broken(NamedTuple):
@@ -24,7 +25,13 @@ class Broken(NamedTuple):
     """In words, without any value of the row that could be private."""
 
 
+LONGEST_NAME = 500
 PRIVATE = "secret-or-personal-data"
+
+
+def visible_digest(task: Task) -> str:
+    """What tells the checks of a task from all others."""
+    return digest_of([task.domain, task.visible])
 
 
 @dataclass(frozen=True)
@@ -37,11 +44,14 @@ class Door:
     """Their word shingles."""
     near: float
     """Jaccard similarity from which on a task counts as an evaluation task."""
+    own: frozenset[str] = frozenset()
+    """`visible_digest` of this repository's own tasks: their test programs are nothing new."""
 
     @classmethod
-    def against(cls, tasks: Sequence[Task], near: float) -> Door:
+    def against(cls, tasks: Sequence[Task], near: float, own: Iterable[Task] = ()) -> Door:
         known = {shingles(task.text) for task in tasks}
-        return cls(frozenset(task.content for task in tasks), tuple(sorted(known, key=sorted)), near)
+        ours = frozenset(map(visible_digest, own))
+        return cls(frozenset(task.content for task in tasks), tuple(sorted(known, key=sorted)), near, ours)
 
     def judge(self, rows: Sequence[tuple[Experience, AnswerKey | None]]) -> list[list[Broken]]:
         """For each row the rules it broke; empty: it may come in."""
@@ -50,9 +60,22 @@ class Door:
         near = overlaps([shingles(text) for many in texts for text in many], self.references, self.near)
         holding = {places[number] for number in near}
         return [
-            [*_shape(row), *_key(row, key), *self._leaks(row, place in holding), *_looks(row, key)]
+            [
+                *_shape(row),
+                *_key(row, key),
+                *self._programs(row, key),
+                *self._leaks(row, place in holding),
+                *_looks(row, key),
+            ]
             for place, (row, key) in enumerate(rows)
         ]
+
+    def _programs(self, row: Experience, key: AnswerKey | None) -> list[Broken]:
+        task = row.task
+        if task.visible and self.own and visible_digest(task) in self.own:
+            task = task.model_copy(update={"visible": {}})
+        fault = fault_of(task, key)
+        return [Broken("untrusted-tests", fault)] if fault else []
 
     def _leaks(self, row: Experience, near: bool) -> list[Broken]:
         if row.task.content in self.evaluation:
@@ -90,9 +113,11 @@ def _key(row: Experience, key: AnswerKey | None) -> list[Broken]:
 def _looks(row: Experience, key: AnswerKey | None) -> list[Broken]:
     found = []
     plain = [row.task.text, *(r.text for r in row.trajectory.reflections)]
-    if any(holds_control(text) for text in plain):
+    if any(map(hides_characters, plain)):
         found.append(Broken("control-characters", "its task or advice holds characters that nobody sees"))
-    if any(is_garbled(text) for text in plain):
+    if any(len(name) > LONGEST_NAME or not name.isprintable() for name in _names(row)):
+        found.append(Broken("odd-name", f"an id or a name is not printable, or longer than {LONGEST_NAME} characters"))
+    if any(map(is_garbled, plain)):
         found.append(Broken("garbled", "its task or advice was decoded wrongly"))
     values = [*_strings("task", row.task.model_dump()), *_strings("trajectory", row.trajectory.model_dump())]
     values += _strings("key", key.model_dump()) if key else []
@@ -101,6 +126,13 @@ def _looks(row: Experience, key: AnswerKey | None) -> list[Broken]:
         where = [f"{', '.join(kinds)} in {place}" for place, text in values if (kinds := find_private(text))]
         found.append(Broken(PRIVATE, "; ".join(where[:5]) or ", ".join(whole)))
     return found
+
+
+def _names(row: Experience) -> list[str]:
+    """What stands in tables and file names of reports, and on terminals."""
+    trajectory = row.trajectory
+    names = [row.task.task_id, trajectory.task_id, trajectory.method, trajectory.protocol]
+    return [*names, *trajectory.examples, *(said.author for said in trajectory.reflections)]
 
 
 def _strings(place: str, value: Any) -> list[tuple[str, str]]:

@@ -18,7 +18,12 @@ class Refused(Record):
     raw: str
     """The line as it came. Empty when it lies in `private`."""
     private: str = ""
-    """File in data/quarantine/private/ that holds the line instead: it holds secrets, is no UTF-8, or is too long."""
+    """File in data/quarantine/private/<source>/ that holds the line instead: it holds secrets, is no UTF-8, or is too
+    long. `lines` holds all of them, one after the other; in older batches each had a file of its own."""
+    offset: int = 0
+    """Where it begins in that file."""
+    size: int = 0
+    """Its bytes there; 0 in older batches: the whole file."""
     raw_digest: str
     """SHA-256 of the line's bytes."""
 
@@ -29,6 +34,8 @@ class Outcome(Record):
     event: Ingested
     new: bool
     """False: it had been ingested before, and nothing was done."""
+    digest: str
+    """SHA-256 of the files' bytes as they were read."""
     files: tuple[str, ...]
     """Files that belong to it, relative to the root; DVC tracks them."""
     examples: tuple[str, ...] = ()

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import stat
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO
 
-from parammem.errors import DataError
+from parammem.core.jsonl import BLOCK, Line, lines_of, unpacked
+from parammem.errors import DataError, ParamMemError
 
 LONGEST_LINE = 4 << 20
 """Bytes. A trajectory is some kilobytes; beyond this a line is something else, and is set aside unread."""
-BLOCK = 1 << 20
-
-
-class Line(NamedTuple):
-    """One line, without its end."""
-
-    number: int
-    """From 1, over all files of the source."""
-    data: bytes
-    """Its bytes; only the first LONGEST_LINE of a longer one."""
-    size: int
-    """Bytes that it really has."""
-    file: Path
-    offset: int
-    """Where it begins in that file."""
-
-    @property
-    def too_long(self) -> bool:
-        return self.size > len(self.data)
+SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
+LONGEST_NAME = 200
+"""Characters of a file's name that are shown."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of a disk that concern every source, and not the one at hand."""
 
 
 @dataclass(frozen=True)
@@ -38,65 +29,123 @@ class Source:
     """Files that are ingested as one batch."""
 
     name: str
-    """For people."""
+    """For people; printable, whatever the file is called."""
     files: tuple[Path, ...]
+    device: int | None = None
+    """The file system that they must lie on, with no link to them followed; None: a person named the file."""
 
     @classmethod
     def of(cls, file: Path) -> Source:
-        """Raises DataError when there is no such file."""
-        if not file.is_file():
+        """A file that a person names; links are followed. Raises DataError when it is no regular file."""
+        if not file.exists():
             raise DataError(f"no file {str(file)!r}; give a .jsonl file of trajectories or transcripts")
-        return cls(file.name, (file,))
+        source = cls(shown_name(file.name), (file,))
+        source.opened(file).close()
+        return source
+
+    def opened(self, file: Path) -> IO[bytes]:
+        """A file of the source, open for reading.
+
+        Raises:
+            DataError: it is no regular file, a link, or on another file system; it cannot be read.
+        """
+        return open_regular(file, self.device)
 
     def digest(self) -> str:
-        """SHA-256 of the files' bytes, one after the other, in blocks."""
+        """SHA-256 of the files' bytes, one after the other, in blocks. Raises DataError as `opened`."""
         hasher = hashlib.sha256()
         for file in self.files:
-            with file.open("rb") as data:
+            with self.opened(file) as data:
                 while block := data.read(BLOCK):
                     hasher.update(block)
         return hasher.hexdigest()
 
     def lines(self) -> Iterator[Line]:
-        """Every line that is not blank. Memory holds one line, and never more than LONGEST_LINE of it."""
-        number = 0
+        """Every line that is not blank, numbered over all files. Memory holds one line, and never more than
+        LONGEST_LINE of it. Raises DataError as `opened`, and where gzip data is broken."""
+        before = 0
         for file in self.files:
-            with file.open("rb") as data:
-                while True:
-                    offset = data.tell()
-                    start = data.readline(LONGEST_LINE)
-                    if not start:
-                        break
-                    number += 1
-                    size = len(start) + _rest(data, start)
-                    if start.strip():
-                        kept = start.rstrip(b"\r\n") if size == len(start) else start
-                        yield Line(number, kept, len(kept) if size == len(start) else size, file, offset)
+            number = 0
+            with self.opened(file) as data:
+                for line in lines_of(data, file, LONGEST_LINE):
+                    number = line.number
+                    yield line._replace(number=before + number)
+            before += number
+
+    def copy_line(self, line: Line, out: IO[bytes]) -> str:
+        """Copy a line's bytes as they came, in blocks. Returns their SHA-256."""
+        hasher = hashlib.sha256()
+        left = line.size
+        with self.opened(line.file) as file:
+            data = unpacked(file)
+            data.seek(line.offset)
+            while left:
+                block = data.read(min(left, BLOCK))
+                if not block:
+                    raise DataError(f"{self.name} was changed while it was being read; ingest it again")
+                hasher.update(block)
+                out.write(block)
+                left -= len(block)
+        return hasher.hexdigest()
 
 
-def _rest(data, start: bytes) -> int:
-    """Reads on to the end of a line that was longer than what was read of it; how many bytes that were."""
-    size = 0
-    last = start
-    while not last.endswith(b"\n"):
-        last = data.readline(BLOCK)
-        if not last:
-            break
-        size += len(last)
-    return size
+def open_regular(file: Path, device: int | None = None) -> IO[bytes]:
+    """A file, open for reading if it is a regular one. Never waits for a writer, as opening a FIFO would.
+
+    Args:
+        device: the file system that it must lie on, with no link followed; None: links are followed.
+
+    Raises:
+        DataError: it is something else, or cannot be read.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if device is None else os.O_NOFOLLOW)
+    try:
+        handle = os.open(file, flags)
+    except OSError as error:
+        link = " (a link is not followed)" if error.errno == errno.ELOOP else ""
+        raise DataError(f"{shown_name(file.name)} cannot be read: {error.strerror}{link}") from error
+    try:
+        why = fault_of_file(os.fstat(handle), device)
+        if why:
+            raise DataError(f"{shown_name(file.name)} is {why}")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
 
 
-def copy_line(line: Line, to: Path) -> str:
-    """Copy a line's bytes as they came, in blocks. Returns their SHA-256."""
-    hasher = hashlib.sha256()
-    left = line.size
-    with line.file.open("rb") as data, to.open("wb") as out:
-        data.seek(line.offset)
-        while left:
-            block = data.read(min(left, BLOCK))
-            if not block:
-                raise DataError(f"{line.file} was changed while it was being read; ingest it again")
-            hasher.update(block)
-            out.write(block)
-            left -= len(block)
-    return hasher.hexdigest()
+def fault_of_file(found: os.stat_result, device: int | None) -> str:
+    """In words what a file is if it is none that is ingested; empty if it is."""
+    if stat.S_ISLNK(found.st_mode):
+        return "a link, which is not followed; copy the file itself"
+    if not stat.S_ISREG(found.st_mode):
+        return "no regular file"
+    if device is not None and found.st_dev != device:
+        return "on another file system; copy it into the inbox"
+    if device is not None and found.st_nlink > 1:
+        return "a hard link to a file that has another name too; copy it into the inbox"
+    return ""
+
+
+def shown_name(name: str) -> str:
+    """A file's name as people may see it: one printable line. Bytes that are no UTF-8, control characters, line ends
+    and marks that nobody sees become escapes."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    hidden = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
+    plain = "".join(
+        mark.encode("unicode_escape").decode() if unicodedata.category(mark) in hidden else mark for mark in text
+    )
+    return plain if len(plain) <= LONGEST_NAME else f"{plain[: LONGEST_NAME - 1]}…"
+
+
+def words_of(error: Exception) -> str:
+    """What was raised, for people: our own words, or the kind of an error that nobody foresaw."""
+    if isinstance(error, ParamMemError):
+        return str(error)
+    said = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
+    return f"it cannot be ingested ({type(error).__name__}{said}); look at the file, and report the error"
+
+
+def concerns_all(error: Exception) -> bool:
+    """Whether an error is no fault of the source at hand: a full disk, say."""
+    return isinstance(error, OSError) and error.errno in FULL

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from parammem.checkout.leftovers import git_folder, ref_lock, take_away
-from parammem.core.jsonl import write_text
+from parammem.core.jsonl import text_lines, write_text
 from parammem.errors import DataError, LineageError
 from parammem.improve.processes import ask, quick
 from parammem.improve.storage import cache_folder, settings
@@ -66,7 +66,7 @@ def make_tree(root: Path, branch: str, name: str) -> tuple[Path, str]:
 def refuse_if_checked_out(root: Path, branch: str) -> None:
     """Raises DataError when somebody works on the branch itself: moving it would change what their files are."""
     place = ""
-    for line in git(root, "worktree", "list", "--porcelain").splitlines():
+    for line in text_lines(git(root, "worktree", "list", "--porcelain")):
         place = line.removeprefix("worktree ") if line.startswith("worktree ") else place
         if line == f"branch refs/heads/{branch}":
             raise DataError(
@@ -122,7 +122,7 @@ def _follow(root: Path, tree: Path, person: str) -> None:
     if not quick(["git", "merge-base", "--is-ancestor", person, "HEAD"], tree).returncode:
         return
     done = quick(["git", *SETTINGS, *OWN_MERGE, "merge", "--quiet", "--no-verify", "--no-commit", person], tree)
-    conflicts = git(tree, "diff", "--name-only", "--diff-filter=U").splitlines()
+    conflicts = [name for name in git(tree, "diff", "-z", "--name-only", "--diff-filter=U").split("\0") if name]
     if done.returncode and not conflicts:
         raise DataError(f"`git merge {person[:12]}` failed: {done.stderr.strip() or done.stdout.strip()}")
     ledger = LEDGER.as_posix()

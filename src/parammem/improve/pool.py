@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from parammem.core.decision import Decision
 from parammem.core.event import Event, Ingested
 from parammem.core.experience import Experience
+from parammem.core.jsonl import iter_jsonl, text_lines
 from parammem.errors import DataError, LedgerError
-from parammem.experience.inbox import clear, waiting
-from parammem.experience.ingest import ingest, ingested
+from parammem.experience.inbox import clear, look, waiting
+from parammem.experience.ingest import already, ingest, ingested
+from parammem.experience.sources import concerns_all, words_of
 from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, open_store, track
 from parammem.improve.branch import TREES
 from parammem.improve.processes import quick
@@ -33,18 +35,25 @@ data/experience and commit."""
 def ingest_inbox(turn: Turn) -> tuple[list[Source], list[str]]:
     """Every source of the inbox into the worktree. Returns what came in, and in words what could not."""
     params = turn.settings
-    found = waiting(turn.root / params.experience.inbox)
-    if not found:
+    found = look(turn.root / params.experience.inbox)
+    for name, why in found.left.items():
+        turn.note(f"left in the inbox: {name}: {why}")
+    if not found.sources:
         return [], []
     _make_sure_of_tasks(turn)
     share, near = params.experience.fresh_share, params.validate_.near_duplicate
-    store = open_store(turn.tree, params.domains, share, near, private=turn.root / PRIVATE_ROWS)
+    domain, private = params.experience.domain, turn.root / PRIVATE_ROWS
+    store = open_store(turn.tree, params.domains, share, near, domain, private)
     taken, refused = [], []
-    for source in found:
+    for source in found.sources:
         try:
             outcome = ingest(source, store, turn.tools.actor)
-        except DataError as error:
-            refused.append(f"{source.name}: {error}")
+        except LedgerError:
+            raise
+        except Exception as error:  # of this source alone: the others have their turn
+            if concerns_all(error):
+                raise
+            refused.append(f"{source.name}: {words_of(error)}")
             continue
         if (turn.tree / ".dvc").is_dir():
             track(turn.tree, outcome.files)
@@ -64,16 +73,21 @@ def _make_sure_of_tasks(turn: Turn) -> None:
         turn.tools.rebuild(turn.tree, [f"tasks@{domain}" for domain in missing])
 
 
-def clear_ingested(inbox: Path, tree: Path) -> int:
+def clear_ingested(inbox: Path, tree: Path, domain: str = "") -> int:
     """Move the files of the inbox that the worktree's ledger names to its done/. Returns how many sources that were.
 
     Call it only when that ledger is committed.
     """
-    known = {fact.source for fact in ingested(Ledger(tree).read())}
-    done = [source for source in waiting(inbox, settled=0) if source.digest() in known]
-    for source in done:
-        clear(inbox, source)
-    return len(done)
+    facts = ingested(Ledger(tree).read())
+    return sum(_clear_if(inbox, source, facts, domain) for source in waiting(inbox, settled=0))
+
+
+def _clear_if(inbox: Path, source: Source, facts: list[Ingested], domain: str) -> bool:
+    try:
+        digest = source.digest()
+    except DataError:  # `ingest_inbox` will name it
+        return False
+    return already(facts, digest, domain) is not None and clear(inbox, source, digest)
 
 
 def batches(tree: Path) -> list[str]:
@@ -86,11 +100,9 @@ def outcomes(tree: Path, domain: str) -> dict[str, Outcomes]:
     found: dict[str, Outcomes] = {}
     for file in sorted((tree / BATCHES).glob("*.jsonl")):
         rows = good = bad = 0
-        with file.open("rb") as lines:
-            for line in lines:
-                row = Experience.model_validate_json(line)
-                if row.task.domain == domain:
-                    rows, good, bad = rows + 1, good + (row.outcome is True), bad + (row.outcome is False)
+        for row in iter_jsonl(file, Experience):
+            if row.task.domain == domain:
+                rows, good, bad = rows + 1, good + (row.outcome is True), bad + (row.outcome is False)
         found[file.stem] = Outcomes(rows=rows, good=good, bad=bad)
     return found
 
@@ -118,7 +130,7 @@ def leftovers(root: Path) -> bool:
     folder = root / TREES
     if folder.is_dir() and any(folder.iterdir()):
         return True
-    lines = quick(["git", "worktree", "list", "--porcelain"], root).stdout.splitlines()
+    lines = text_lines(quick(["git", "worktree", "list", "--porcelain"], root).stdout)
     return any(TREES.as_posix() in line for line in lines if line.startswith("worktree "))
 
 

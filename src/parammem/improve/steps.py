@@ -77,7 +77,7 @@ def finish(turn: Turn) -> None:
             turn.note(f"tags that were missing: {', '.join(made)}")
         if _is_unlogged(turn):
             _tell_wandb(turn, ("track", "sync"))
-    done = pool.clear_ingested(turn.root / turn.settings.experience.inbox, turn.tree)
+    done = pool.clear_ingested(*_inbox(turn))
     if done:
         turn.note(f"{done} file(s) in the inbox had been ingested before")
 
@@ -244,7 +244,12 @@ def _tracking(turn: Turn) -> Path:
 
 def clear(turn: Turn) -> None:
     """What is committed leaves the inbox."""
-    pool.clear_ingested(turn.root / turn.settings.experience.inbox, turn.tree)
+    pool.clear_ingested(*_inbox(turn))
+
+
+def _inbox(turn: Turn) -> tuple[Path, Path, str]:
+    given = turn.settings.experience
+    return turn.root / given.inbox, turn.tree, given.domain
 
 
 def close(turn: Turn) -> None:

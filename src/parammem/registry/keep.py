@@ -10,6 +10,7 @@ from pathlib import Path
 from parammem.checkout.processes import DVC, run_guarded
 from parammem.core import Adapter
 from parammem.core.event import Event
+from parammem.core.jsonl import text_lines
 from parammem.errors import LedgerError
 from parammem.registry.git import git
 from parammem.registry.ledger import Ledger
@@ -84,7 +85,7 @@ def cache_folder(root: Path) -> Path:
 
 
 def worktrees(root: Path) -> list[Path]:
-    lines = git(root, "worktree", "list", "--porcelain").splitlines()
+    lines = text_lines(git(root, "worktree", "list", "--porcelain"))
     return [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
 
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from parammem.checkout.leftovers import at_work, clear_leftovers, git_folder, ref_lock, take_away
 from parammem.core.event import Event, Published, RolledBack
+from parammem.core.jsonl import text_lines
 from parammem.registry.git import git, has_commits, require_identity
 from parammem.registry.ledger import PLACE, Ledger
 
@@ -129,7 +130,7 @@ def commits_of_events(root: Path, revision: str = "HEAD") -> dict[str, str]:
     how = ("--reverse", "--date-order", "--diff-merges=separate", "--format=%x01%H", "-p", "-U0", *PLAIN)
     found: dict[str, str] = {}
     commit = ""
-    for line in git(root, "log", *how, revision, "--", PLACE.as_posix()).split("\n"):
+    for line in text_lines(git(root, "log", *how, revision, "--", PLACE.as_posix())):
         if line.startswith("\x01"):
             commit = line[1:]
         elif line.startswith("+{") and (digest := DIGEST.search(line)):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
-import gzip
-import json
 from pathlib import Path
 
 from pydantic import ConfigDict, ValidationError
 
+from parammem.core.jsonl import iter_values
 from parammem.core.record import Record
 from parammem.errors import DataError, RecordError
 from parammem.sandbox.records import Check
+from parammem.sandbox.trusted import trust_tests
 
 
 class Problem(Record):
@@ -36,11 +36,16 @@ class Problem(Record):
         bare = _without_docstring(self.prompt) + completion
         return bare if _compiles(bare) else whole
 
-    def check(self, completion: str) -> Check:
-        """The test program for a completion of the prompt. The prompt's helpers are known to the tests."""
-        preamble = self.prompt if _compiles(self.prompt) else ""
+    def check(self, completion: str, origin: str) -> Check:
+        """The test program for a completion of the prompt. The prompt's helpers are known to the tests.
+
+        origin: the file that the problem comes from, which whoever calls this trusts as a program.
+        """
         return Check(
-            source=self.program(completion), entry=self.entry_point.strip(), tests=self.test, preamble=preamble
+            source=self.program(completion),
+            entry=self.entry_point.strip(),
+            tests=trust_tests(self.test, origin=origin),
+            preamble=trust_tests(self.prompt, origin=origin) if _compiles(self.prompt) else None,
         )
 
 
@@ -54,26 +59,22 @@ def read_problems(path: Path | str) -> list[Problem]:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"no file {str(path)!r}; give a HumanEval-format .jsonl or .jsonl.gz file")
-    opener = gzip.open if path.suffix == ".gz" else open
     problems = []
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                problems.append(Problem.model_validate(json.loads(line)))
-            except (ValidationError, ValueError) as error:
-                raise RecordError(
-                    f"{path}:{number}: not a HumanEval-format problem: {str(error)[:300]}; "
-                    "it needs task_id, prompt, entry_point, canonical_solution and test"
-                ) from None
+    for number, value in iter_values(path):
+        try:
+            problems.append(Problem.model_validate(value))
+        except ValidationError as error:
+            raise RecordError(
+                f"{path}:{number}: not a HumanEval-format problem: {str(error)[:300]}; "
+                "it needs task_id, prompt, entry_point, canonical_solution and test"
+            ) from None
     return problems
 
 
 def _compiles(source: str) -> bool:
     try:
         ast.parse(source)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
     return True
 

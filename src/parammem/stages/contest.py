@@ -22,6 +22,7 @@ from parammem.domains import Domain
 from parammem.engines.base import Engine, Request
 from parammem.engines.progress import progress_bar
 from parammem.errors import AdapterError
+from parammem.experience.checks import can_judge
 from parammem.experience.ingest import ingested
 from parammem.experience.store import FRESH, KEYS
 from parammem.gate import guards
@@ -33,6 +34,7 @@ from parammem.stages.collect import final_verdicts
 from parammem.stages.common import Engines, budget, check_failures, most_tokens
 from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
+from parammem.stages.trusted import stage_keys, stage_tasks
 
 CANARIES = 8
 """Tasks whose advice is compared to see that two models are not the same."""
@@ -111,17 +113,18 @@ def _unloadable(domain: str, cards: Mapping[str, Any], why: str, inputs: dict[st
 def _tasks(params: Params, root: Path, domain: str) -> tuple[dict[str, list[Task]], dict[str, AnswerKey]]:
     """Tasks by slice, none in both, and the answer keys there are. Fresh tasks are named by their content."""
     places = Places(root, domain)
-    anchor = [task for split in ("eval", "unseen") for task in read_jsonl(places.tasks(split), Task)]
-    keys = {key.task_id: key for split in ("eval", "unseen") for key in read_jsonl(places.keys(split), AnswerKey)}
-    fresh, fresh_keys = fresh_tasks(root, domain, params.gate.fresh_tasks)
+    anchor = [task for split in ("eval", "unseen") for task in stage_tasks(places, split)]
+    keys = {key.task_id: key for split in ("eval", "unseen") for key in stage_keys(places, split)}
+    fresh, fresh_keys = fresh_tasks(root, domain, params.gate.fresh_tasks, real=bool(params.benchmarks.sources))
     known = {task.content for task in anchor}
     return {"anchor": anchor, "fresh": [t for t in fresh if t.content not in known]}, keys | fresh_keys
 
 
-def fresh_tasks(root: Path, domain: str, most: int) -> tuple[list[Task], dict[str, AnswerKey]]:
+def fresh_tasks(root: Path, domain: str, most: int, *, real: bool = False) -> tuple[list[Task], dict[str, AnswerKey]]:
     """The newest tasks that were kept for judging and can be judged, each once, newest batch first, with their keys.
 
-    Task ids are those of strangers, so a task is named `fresh-` and the beginning of its content's digest here.
+    Task ids are those of strangers, so a task is named `fresh-` and the beginning of its content's digest here. What a
+    stranger sent is never made into trusted tests; a task that cannot be judged costs itself alone.
     """
     found: dict[str, Task] = {}
     keys: dict[str, AnswerKey] = {}
@@ -132,7 +135,7 @@ def fresh_tasks(root: Path, domain: str, most: int) -> tuple[list[Task], dict[st
         given = {(k.domain, k.task_id): k for k in read_jsonl(key_file, AnswerKey)} if key_file.is_file() else {}
         for row in read_jsonl(file, Experience):
             task, key = row.task, given.get((row.task.domain, row.task.task_id))
-            if task.domain != domain or task.content in found or not (key or task.visible.get("checks")):
+            if task.domain != domain or task.content in found or not can_judge(task, key, real):
                 continue
             if len(found) == most:
                 return list(found.values()), keys

@@ -8,7 +8,7 @@ from pathlib import Path
 from parammem.config import Params
 from parammem.core import ReflectionExample, Task, read_jsonl, write_jsonl
 from parammem.core.experience import Experience
-from parammem.core.jsonl import iter_jsonl, write_text
+from parammem.core.jsonl import iter_jsonl, text_lines, write_text
 from parammem.core.record import Record
 from parammem.errors import ValidationFailed
 from parammem.stages.opening import open_domain
@@ -27,7 +27,7 @@ class SetAside(Record):
 
 def read_recalled(path: Path) -> frozenset[str]:
     """Hashes of rows that were withdrawn for good, one a line; lines with # are for people."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = text_lines(path.read_text(encoding="utf-8")) if path.is_file() else []
     return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 

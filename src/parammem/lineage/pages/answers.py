@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from parammem.core.jsonl import byte_lines
 from parammem.core.record import Record
 from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import Life, read_life
@@ -86,7 +87,7 @@ def answers_of(repo: Path, adapter: str, domain: str) -> dict[str, int]:
 
 def _trajectories(data: bytes) -> Iterator[dict[str, Any]]:
     """Trajectories of a file of them, or of experience. Broken lines are named by `audit verify`, not here."""
-    for line in data.splitlines():
+    for line in byte_lines(data):
         if b"author" not in line and b"task_id" not in line:
             continue
         try:

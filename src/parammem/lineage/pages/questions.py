@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parammem.core.event import Checked, Decided, Evaluated, RolledBack
+from parammem.core.jsonl import byte_lines
 from parammem.core.record import Record, digest_of
 from parammem.lineage.checks.findings import Verification
 from parammem.lineage.checks.manifest import BOUND, bound_report
@@ -348,7 +349,7 @@ def _json(data: bytes | None) -> dict[str, Any] | None:
 
 def _lines(data: bytes | None) -> list[dict[str, Any]]:
     try:
-        return [json.loads(line) for line in (data or b"").splitlines() if line.strip()]
+        return [json.loads(line) for line in byte_lines(data or b"")]
     except ValueError:
         return []
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from parammem.checkout.lock import held
+from parammem.core.jsonl import text_lines
 from parammem.core.record import Record
 
 TIMEOUT = 120
@@ -130,7 +131,7 @@ def blob_ids(repo: Path, commits: Iterable[str], path: str) -> dict[str, str]:
     text = "".join(f"{commit}:{path}\n" for commit in wanted)
     command = [program, "-C", str(repo), "cat-file", "--batch-check"]
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=TIMEOUT)
-    lines = done.stdout.splitlines()
+    lines = text_lines(done.stdout)
     found = {}
     for commit, line in zip(wanted, lines, strict=False):
         parts = line.split()

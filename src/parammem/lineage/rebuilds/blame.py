@@ -7,10 +7,10 @@ tasks; what was trained before comes from DVC's run-cache.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from parammem.core.jsonl import iter_values
 from parammem.core.record import Record
 from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import read_life
@@ -133,7 +133,7 @@ def blame_batches(
 
 def batches_in_order(repo: Path) -> list[str]:
     """The batches that HEAD's .dvc pointers name, in the order in which they came; unknown ones last, by name."""
-    names = (git(repo, "ls-tree", "--name-only", "HEAD", f"{EXPERIENCE}/") or "").splitlines()
+    names = (git(repo, "ls-tree", "-z", "--name-only", "HEAD", f"{EXPERIENCE}/") or "").split("\0")
     there = {Path(name).name.removesuffix(".dvc").removesuffix(".jsonl") for name in names if ".jsonl" in name}
     came = [event.fact.batch for event in read_life(repo).events if event.fact.kind == "ingest" and event.fact.batch]
     known = [batch for batch in dict.fromkeys(came) if batch in there]
@@ -143,8 +143,7 @@ def batches_in_order(repo: Path) -> list[str]:
 def read_outcomes(path: Path, arm: str) -> Outcomes:
     """Task → passed, of one arm. Raises LineageMissingError if there is no such arm."""
     found = {}
-    for line in path.read_bytes().splitlines():
-        run = json.loads(line)
+    for _, run in iter_values(path):
         if run["arm"] == arm:
             found[f"{run.get('slice')}/{run['task_id']}"] = bool(run["passed"])
     if not found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from parammem.core.jsonl import byte_lines
 from parammem.core.record import Record
 
 
@@ -67,7 +68,7 @@ def _tensors(old: bytes, new: bytes) -> tuple[str | None, float | None, str]:
 
 
 def _lines(old: bytes, new: bytes) -> str:
-    before, after = old.splitlines(), new.splitlines()
+    before, after = byte_lines(old), byte_lines(new)
     for number, (one, other) in enumerate(zip(before, after, strict=False), 1):
         if one != other:
             return f"line {number}: {_keys(one, other)}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from parammem.checkout.leftovers import at_work, clear_leftovers, git_folder, ref_lock
 from parammem.core import Adapter
 from parammem.core.event import Recalled
-from parammem.core.jsonl import write_text
+from parammem.core.jsonl import text_lines, write_text
 from parammem.core.record import Record, digest_of
 from parammem.errors import LineageError, LineageMissingError
 from parammem.lineage.past.events import LEDGER, Life, read_life
@@ -167,7 +167,7 @@ def _refuse_a_fork(repo: Path) -> None:
 
 def _withdraw(tree: Path, row: str) -> None:
     path = tree / WITHDRAWN
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = text_lines(path.read_text(encoding="utf-8")) if path.is_file() else []
     if row not in lines:
         write_text(path, "".join(f"{line}\n" for line in [*lines, row]))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from parammem.core import digest_of
+from parammem.core.jsonl import byte_lines
 from parammem.lineage.past.store import Snapshot
 
 FOLDERS = ("data/reflections/", "data/validated/")
@@ -44,9 +45,8 @@ def row_hashes(snapshot: Snapshot, path: str, md5: str) -> list[str] | None:
 
 def parsed_rows(snapshot: Snapshot, path: str) -> Iterator[dict[str, Any]]:
     """The lines of a JSONL file, parsed; none if it is not here. Raises ValueError on a broken line."""
-    for line in (snapshot.read(path) or b"").splitlines():
-        if line.strip():
-            yield json.loads(line)
+    for line in byte_lines(snapshot.read(path) or b""):
+        yield json.loads(line)
 
 
 def matching(snapshot: Snapshot, path: str, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
