@@ -13,6 +13,8 @@ from parammem.core.record import Record
 
 LONG = 2000
 """Characters of a line that are read after the word `answer`."""
+MANY = 20
+"""Places of one line where `answer` stands that are looked at, from its head and from its end."""
 _WORD = re.compile(r"\b(?:answers?|ans)\b", re.IGNORECASE)
 _BEFORE = re.compile(
     r"(?:\d{1,2}[.)]\s*)?(?:(?:so|thus|therefore|hence|and|finally|then)[,:]?\s+)?(?:(?:the|my|our|your)\s+)?"
@@ -20,15 +22,15 @@ _BEFORE = re.compile(
     re.IGNORECASE,
 )
 MARKUP = r"[*_`\"'#]*"
-_COLON = re.compile(rf"{MARKUP}\s?(?:\([^()\n]{{0,60}}\)\s?)?{MARKUP}\s?(?:[:：=]|[–—-](?=\s))\s*{MARKUP}\s*")  # noqa: RUF001
-_FIRST = r"(?:therefore|thus|hence|then|simply|just|clearly|indeed|actually|now|also)?,?\s?"
+_COLON = re.compile(rf"{MARKUP}\s?(?:\([^()\n]{{0,60}}\)\s?)?{MARKUP}\s?(?:[:：=]|[–—-](?=\s))\s*[*_]*\s*")  # noqa: RUF001
+_FIRST = r"(?:(?:therefore|thus|hence|then|simply|just|clearly|indeed|actually|now|also)\b)?,?\s?"
 _VERB = re.compile(
     rf"{MARKUP}(?P<about>\s(?:to|of|for|in|here|we)\b[^:=.\n]{{0,200}}?)?{MARKUP}(?:,?\s){_FIRST}"
     r"(?:is|are|equals|was|will be|would be|must be|should be|has to be|can be|comes to|becomes|turns out to be)\b"
     rf"(?:\s{_FIRST})?\s?{MARKUP}\s?[:：=]?\s*",
     re.IGNORECASE,
 )  # fmt: skip
-_ABOUT_COLON = re.compile(rf"{MARKUP}\s(?:to|of|for|in)\b[^:=\n]{{1,200}}?{MARKUP}\s?[:：]\s*{MARKUP}\s*", re.IGNORECASE)
+_ABOUT_COLON = re.compile(rf"{MARKUP}\s(?:to|of|for|in)\b[^:=\n]{{1,200}}?{MARKUP}\s?[:：]\s*[*_]*\s*", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"[\s.…_*<>\[\](){}?\\$]*|<[^<>]*>|\[[^\[\]]*answer[^\[\]]*\]|(?:your|the|final) answer.?", re.IGNORECASE)
 
 
@@ -38,6 +40,14 @@ class Reading(Record):
     answer: str
     """Empty when the text answers nothing."""
     rule: str
+
+
+class Equality(Record):
+    """Whether an answer is the gold one, and who said so."""
+
+    equal: bool
+    by: str
+    """The rule that decided, or why nothing could."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,8 @@ def said_answers(text: str) -> Iterator[Said]:
     lines = text.split("\n")
     place = 0
     for number, line in enumerate(lines):
-        for found in _WORD.finditer(line):
+        places = list(_WORD.finditer(line))
+        for found in places if len(places) < 2 * MANY else [*places[:MANY], *places[-MANY:]]:
             said = _said(lines, number, line, found, place)
             if said is not None:
                 yield said

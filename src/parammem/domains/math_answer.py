@@ -49,6 +49,7 @@ _LEAD = re.compile(
     r"obtained as|now|value|number|fraction|that|at)[:,]?\s+)+",
     re.IGNORECASE,
 )
+_JOINING = re.compile(r"\\text\{[^{}]*\}|\b(?:and|or)\b")
 _HASHES = re.compile(r"^\s*####\s*(?P<rest>\S.*)$", re.MULTILINE)
 
 
@@ -96,6 +97,12 @@ def _boxes(text: str) -> Reading | None:
     inners = list(dict.fromkeys(box.inner for box in chain))
     rule = "the last box" if len(inners) == 1 else "the last boxes, which belong together"
     return Reading(answer=", ".join(inners), rule=rule)
+
+
+def last_box(text: str) -> str:
+    """What the last box, or those that belong together, hold; empty without one."""
+    found = _boxes(text)
+    return found.answer if found else ""
 
 
 def _all_boxes(text: str) -> list[Span]:
@@ -199,7 +206,7 @@ def _last(text: str) -> Reading | None:
     line = next((line.strip() for line in reversed(text.split("\n")) if line.strip()), "")
     bare = line.strip("*_`> ")
     spans = [span for span in spans_of(text) if re.search(r"[\dA-Za-z]", span.inner)]
-    if not spans_of(line) and bare and len(bare) < 200 and not _WORDS_IN.search(re.sub(r"\\text\{[^{}]*\}", "", bare)):
+    if not spans_of(line) and bare and len(bare) < 200 and not _WORDS_IN.search(_JOINING.sub("", bare)):
         if re.search(r"\d|^[A-Za-z]$|\\[a-z]", bare) and not re.match(r"[-+*]\s", line):
             return Reading(answer=bare.rstrip(".,;"), rule="the last line")
     covered = _masked(text, spans)

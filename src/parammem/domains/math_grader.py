@@ -16,12 +16,12 @@ import threading
 import time
 from pathlib import Path
 
-from parammem.core.record import Record
+from parammem.domains.answers import Equality
 from parammem.domains.math_same import Comparison
 from parammem.domains.math_text import official_equal
 from parammem.errors import EngineError
 
-CPU_SECONDS = 3.0
+CPU_SECONDS = 2.0
 """For all that one pair of answers needs."""
 WALL_SECONDS = 30.0
 """For a machine that is too busy to give the worker its CPU time."""
@@ -33,14 +33,6 @@ QUESTIONS = 60
 _DROPPED = re.compile(r"\\text\{ |\\\\|\s(?:and|or)\s")
 """What MATH's official form drops, and could tell two answers apart."""
 SOURCE = Path(__file__).resolve().parents[2]
-
-
-class Equality(Record):
-    """Whether two answers are the same, and who said so."""
-
-    equal: bool
-    by: str
-    """The rule that decided, or why nothing could."""
 
 
 class MathGrader:

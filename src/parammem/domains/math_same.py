@@ -19,7 +19,7 @@ Ask = Callable[[str, str, str], "bool | int | None"]
 Told = bool | None
 FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "=": "=", "\\ne": "\\ne"}
 _LOOSE = re.compile(r"(?<![A-Za-z\\]) | (?![A-Za-z])|(?<=[^A-Za-z][A-Za-z]) (?=[A-Za-z])")
-_REALS = {"\\mathbb{R}", "\\mathbb{R}", "\\R", "\\text{all real numbers}"}
+_CHOICE = re.compile(r"(?:\\text\{)?\s*\(?([A-Z])(?:\)|[.:])\s*\}?\s*\S")
 
 
 @dataclass
@@ -42,7 +42,10 @@ class Comparison:
         if answer.also and gold.kind == "list":
             answer = answer.also
         if "text" in (gold.kind, answer.kind):
-            return self._said("words", plain_words(gold.text) == plain_words(answer.text))
+            said = plain_words(answer.text)
+            if len(plain_words(gold.text)) == 1 and (choice := _CHOICE.match(answer.text)):
+                said = choice.group(1).lower()  # (B) 12
+            return self._said("words", plain_words(gold.text) == said)
         if "base" in (gold.kind, answer.kind):
             return self._bases(gold, answer)
         if {gold.kind, answer.kind} <= {"list", "set"} or ("set" in (gold.kind, answer.kind) and _single(gold, answer)):

@@ -107,8 +107,10 @@ def _thousands(text: str, depth: int) -> Shape | None:
     """`1,450` and `1 450 dollars` are one number; the first may also be a list."""
     value, _, _ = split_unit(text)
     joined = joined_thousands(value)
-    if joined == value or not re.fullmatch(r"[-+]?\d+(?:\.\d+)?", joined):
+    if joined == value or re.search(r"[,;]", joined) or re.search(r"\d [\d]", joined):
         return None
+    if not re.fullmatch(r"[-+]?\d+(?:\.\d+)?", joined):  # 70,000 - 50,000 = 20,000
+        return shape_of(joined_thousands(text), depth) if not re.search(r"[(\[{]", text) else None
     also = None
     if "," in value and value == text:
         also = Shape("list", text, tuple(Shape("value", part) for part in text.split(",")))

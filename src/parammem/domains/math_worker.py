@@ -24,7 +24,7 @@ POINTS = (
 )  # fmt: skip
 """Numerators and denominators of what variables are set to, five positive ones first."""
 
-_UNREAD = re.compile(r"\d\s+\d|\\ldots|[?'\"@#&]|\\(?:begin|text\{[^{}]{2,}\}|not|pm|mp)")
+_UNREAD = re.compile(r"[=<>]|\|\|\||\d\s+\d|\\ldots|[?'\"@#&]|\\(?:begin|text\{[^{}]{2,}\}|not|pm|mp)")
 
 _BARE_ARGUMENT = re.compile(
     r"(?P<head>\\(?:sin|cos|tan|cot|sec|csc|ln|log)(?:\s*\^\s*\{?-?\d\}?)?)\s*(?P<of>\d*\s?(?:[A-Za-z]|\\(?!cdot|times)[a-z]+|\d))\s*"
@@ -67,6 +67,8 @@ def prepared(text: str) -> str:
     """What the parser would misread, said otherwise. Raises CannotTell for what it would drop without a word."""
     if _UNREAD.search(re.sub(r"_\s*(?:\d+|\{\d+\})", "_a", text)):
         raise CannotTell("not a formula")
+    if _depth(text) > 12 or re.search(r"\\binom\s*(?:\{[^{}]*(?:\d{4}|[\^!])|.{0,40}\d{4})|choose", text):
+        raise CannotTell("a formula too deep or too large to read")
     text = re.sub(r"\\text\{([A-Za-z])\}", r"\1", text)
     text = re.sub(r"(\d+(?:\.\d+)?)\s*\^\\circ", r"(\\frac{\1\\pi}{180})", text)
     text = re.sub(r"(?<![\d.])(\d*)\.(\d+)(?![\d.])", _exact, text)  # a float would round
@@ -75,46 +77,56 @@ def prepared(text: str) -> str:
     return text.replace("%", "\\%")
 
 
+def _depth(text: str) -> int:
+    """How deep brackets lie in one another; the parser takes exponentially long over deep ones."""
+    depth = deepest = 0
+    for sign in text:
+        depth += (sign in "([{") - (sign in ")]}")
+        deepest = max(deepest, depth)
+    return deepest
+
+
 def _exact(found: re.Match[str]) -> str:
     whole, part = found.groups()
     return f"{{\\frac{{{int(whole + part)}}}{{{10 ** len(part)}}}}}"
 
 
 def bounded(found: Any) -> None:
-    """Refuse numbers whose digits nobody can write down. Raises CannotTell."""
+    """Refuse numbers that nobody can write down, before anything is worked out. Raises CannotTell."""
     import sympy
 
     for node in sympy.preorder_traversal(found):
-        if isinstance(node, sympy.factorial) and _size(node.args[0]) > 4:
-            raise CannotTell("a factorial too large to compare")
-        if isinstance(node, sympy.Pow) and not node.free_symbols and _size(node) > LARGEST:
-            raise CannotTell("a power too large to compare")
         if isinstance(node, sympy.Sum | sympy.Product | sympy.Integral | sympy.Limit | sympy.Derivative):
             raise CannotTell(f"a {type(node).__name__.lower()} is not worked out")
+    _size(found)
 
 
 def _size(node: Any) -> float:
-    """About how many decimal digits a number without variables has; infinite for one that has too many."""
+    """About the decimal logarithm of the largest number that a formula can come to, its variables being of the order of
+    ten. Raises CannotTell when some part of it is too large."""
     import math
 
     import sympy
 
-    if node.free_symbols:
-        return 0.0
     if isinstance(node, sympy.Rational):
-        return max(len(str(abs(node.p))) if abs(node.p) < 10**4000 else 4000.0, float(int(node.q).bit_length()) / 3.3)
-    if isinstance(node, sympy.Pow):
-        base, exponent = node.args
-        if _size(exponent) > 6 or _size(base) > LARGEST:
-            return math.inf
-        try:
-            power = abs(complex(exponent.evalf(8)))
-        except (TypeError, ValueError):
-            return 0.0
-        return power * max(_size(base), 0.35)
-    if isinstance(node, sympy.factorial):
-        return math.inf if _size(node.args[0]) > 4 else 4.0 * 10 ** _size(node.args[0])
-    return sum(_size(part) for part in node.args) if node.args else 1.0
+        size = max(abs(node.p).bit_length(), node.q.bit_length()) * 0.302
+    elif isinstance(node, sympy.Pow | sympy.exp):
+        base, exponent = node.as_base_exp()
+        size = 10 ** min(_size(exponent), 12) * max(_size(base), 0.5)
+    elif isinstance(node, sympy.factorial):
+        size = _size(node.args[0])
+        size = 10 ** min(size, 12) * max(size, 1)
+    elif isinstance(node, sympy.Mul):
+        size = sum(_size(part) for part in node.args)
+    elif node.args:
+        size = max(_size(part) for part in node.args) + math.log10(len(node.args))
+        if isinstance(node, sympy.Function) and not isinstance(node, sympy.Abs) and size > 400:
+            raise CannotTell("a function of a number too large to compare")
+    else:
+        size = 0.6 if node.is_number else 1.0
+    if size > LARGEST:
+        raise CannotTell("a number too large to compare")
+    return size
 
 
 def equal(left: Any, right: Any) -> bool:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from parammem.core import AnswerKey, Feedback, Score, Task
-from parammem.domains.answers import Reading
+from parammem.domains.answers import Equality, Reading
 from parammem.domains.math_answer import read_answer
-from parammem.domains.math_grader import MAX_CHARACTERS, Equality, MathGrader, shared_grader
+from parammem.domains.math_grader import MAX_CHARACTERS, MathGrader, shared_grader
 from parammem.domains.math_tidy import tidy
 from parammem.domains.math_units import number
 from parammem.domains.prose import Prose
@@ -32,7 +32,7 @@ class RealMathDomain(Prose):
         """What the text answers, and by which rule it was found."""
         return read_answer(text)
 
-    def parse(self, text: str) -> str:
+    def parse(self, text: str, task: Task | None = None) -> str:
         found = self.read(text).answer
         return spelt(found) if len(found) <= MAX_CHARACTERS else found
 
