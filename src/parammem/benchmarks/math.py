@@ -37,9 +37,7 @@ def gsm8k(row: Mapping[str, Any], number: int) -> Item:
     return _item(f"gsm8k/{number}", question, answer, worked, {"benchmark": "gsm8k"})
 
 
-def _item(
-    task_id: str, problem: str, answer: str, solution: str, tags: dict[str, str], together: str = ""
-) -> Item:
+def _item(task_id: str, problem: str, answer: str, solution: str, tags: dict[str, str], together: str = "") -> Item:
     task = Task(task_id=task_id, domain="math", text=problem.strip())
     gold = solution if boxed(solution) is not None else f"{solution}\n\\boxed{{{answer}}}"
     hidden = {"answer": answer} | ({"together": together} if together else {})

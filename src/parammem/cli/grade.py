@@ -19,7 +19,9 @@ SHOWN = 200
 
 
 def grade(
-    file: Annotated[Path, typer.Argument(help="JSONL of {text, gold} or {text, row}, row in a benchmark's own format.")],
+    file: Annotated[
+        Path, typer.Argument(help="JSONL of {text, gold} or {text, row}, row in a benchmark's own format.")
+    ],
     domain: Domain,
     benchmark: Annotated[str, typer.Option("--benchmark", help="Whose format the rows have, e.g. math.")] = "",
     workers: Annotated[int, typer.Option(min=1, help="Programs run at once.")] = 2,

@@ -1,4 +1,4 @@
-"""Where a text says its answer: lines such as `**Final Answer:** …` and words such as "the answer to this question is …".
+"""Where a text says its answer: in lines such as `**Final Answer:** …`, in words such as "the answer to this is …".
 
 What is mathematics and what is a short phrase, the domains say; here is what both share.
 """
@@ -22,7 +22,7 @@ _BEFORE = re.compile(
     re.IGNORECASE,
 )
 MARKUP = r"[*_`\"'#]*"
-_COLON = re.compile(rf"{MARKUP}\s?(?:\([^()\n]{{0,60}}\)\s?)?{MARKUP}\s?(?:[:：=]|[–—-](?=\s))\s*[*_]*\s*")  # noqa: RUF001
+_COLON = re.compile(rf"{MARKUP}\s?(?:\([^()\n]{{0,60}}\)\s?)?{MARKUP}\s?(?:[:：=]|[–—-](?=\s))\s*[*_]*\s*")
 _FIRST = r"(?:(?:therefore|thus|hence|then|simply|just|clearly|indeed|actually|now|also)\b)?,?\s?"
 _VERB = re.compile(
     rf"{MARKUP}(?P<about>\s(?:to|of|for|in|here|we)\b[^:=.\n]{{0,200}}?)?{MARKUP}(?:,?\s){_FIRST}"
@@ -31,7 +31,9 @@ _VERB = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 _ABOUT_COLON = re.compile(rf"{MARKUP}\s(?:to|of|for|in)\b[^:=\n]{{1,200}}?{MARKUP}\s?[:：]\s*[*_]*\s*", re.IGNORECASE)
-_PLACEHOLDER = re.compile(r"[\s.…_*<>\[\](){}?\\$]*|<[^<>]*>|\[[^\[\]]*answer[^\[\]]*\]|(?:your|the|final) answer.?", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    r"[\s.…_*<>\[\](){}?\\$]*|<[^<>]*>|\[[^\[\]]*answer[^\[\]]*\]|(?:your|the|final) answer.?", re.IGNORECASE
+)
 
 
 class Reading(Record):

@@ -1,7 +1,7 @@
 """Where the answer of a mathematics text stands, and which rule found it.
 
-In this order: thinking blocks away; within `<answer>` tags, if there are any; the last `\\boxed` (with those that belong
-to it); the line that says the answer (`####`, `Answer:`, "the answer is"); the last expression.
+In this order: thinking blocks away; within `<answer>` tags, if there are any; the last `\\boxed` (with those that
+belong to it); the line that says the answer (`####`, `Answer:`, "the answer is"); the last expression.
 
 math-verify reads expressions (`math_worker`) but does not find them: its patterns take dollars for LaTeX and a
 `\\boxed{}` in a sentence about boxes for the answer.
@@ -18,35 +18,45 @@ from parammem.domains.thinking import tagged, without_thinking
 
 LONGEST = 1_000_000
 """Characters of a text that are looked through, its last ones."""
-_BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?P<open>\{)|\\f?boxed\s*(?P<bare>\\?[a-zA-Z]+(?=[\s$.,;]|$)|-?[\d.,/]*\d)")
+_BOX = re.compile(
+    r"\\(?:boxed|fbox|framebox)\s*(?P<open>\{)|\\f?boxed\s*(?P<bare>\\?[a-zA-Z]+(?=[\s$.,;]|$)|-?[\d.,/]*\d)"
+)
 _EMPTY = re.compile(
     r"[\s.…?_*{}\\$]*|\\(?:ldots|dots|cdots|cdot|square)|(?:\\text\{)?\s*(?:your|the|final|insert)?[ _]?(?:final )?"
     r"(?:answer|result|solution)(?: here)?\s*\}?|\\text\{\s*\}",
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(
-    r"(?:\s|\$|\\[()\[\],;: ]|[,;&]|\\q?quad|(?:\\text\{)?\s*\b(?:and|or)\b\s*\}?|\*)*(?P<name>[a-zA-Z](?:_\{?\w\}?)?\s*=\s*)?"
+    r"(?:\s|\$|\\[()\[\],;: ]|[,;&]|\\q?quad|(?:\\text\{)?\s*\b(?:and|or)\b\s*\}?|"
+    r"\*)*(?P<name>[a-zA-Z](?:_\{?\w\}?)?\s*=\s*)?"
 )
 _WORDS_IN = re.compile(r"(?<![\\a-zA-Z{])[A-Za-z]{2,}(?![a-zA-Z]*\})")
-_MARKS = re.compile(r"\$\$|\\\[|\\\]|\\\(|\\\)|(?<!\\)\$|\\begin\{(?:equation|align|gather|multline)\*?\}|\\end\{(?:equation|align|gather|multline)\*?\}")
+_MARKS = re.compile(
+    r"\$\$|\\\[|\\\]|\\\(|\\\)|(?<!\\)\$|\\begin\{(?:equation|align|gather|multline)\*?\}|\\end\{(?:equation|"
+    r"align|gather|multline)\*?\}"
+)
 _BARE = re.compile(
-    r"(?<![\w.,])(?:[-+−]\s?)?(?:[$€£¥]\s?)?"  # noqa: RUF001
-    r"(?:\d+\s+\d+/\d+|(?:\d{1,3}(?:[,\u00a0\u2009\u202f]\d{3})+(?![\d])|\d+)?(?:\.\d+|(?<=\d))(?:\s?/\s?\d+(?:\.\d+)?)?|\d*[½⅓⅔¼¾⅕⅛])"
+    r"(?<![\w.,])(?:[-+−]\s?)?(?:[$€£¥]\s?)?"
+    r"(?:\d+\s+\d+/\d+|(?:\d{1,3}(?:[,\u00a0\u2009\u202f]\d{3})+(?![\d])|\d+)?(?:\.\d+|"
+    r"(?<=\d))(?:\s?/\s?\d+(?:\.\d+)?)?|\d*[½⅓⅔¼¾⅕⅛])"
     r"(?:\s?(?:\\?%|\\pi\b|π|√\d+))?"
-    r"|[-−]?(?:\d+)?\\[dt]?frac\s?\{[^{}]{1,80}\}\s?\{[^{}]{1,80}\}|[-−]?\d*\\?√?\\?sqrt\s?\{[^{}]{1,80}\}|[-−]?\d*√\d+"  # noqa: RUF001
+    r"|[-−]?(?:\d+)?\\[dt]?frac\s?\{[^{}]{1,80}\}\s?\{[^{}]{1,80}\}|[-−]?\d*\\?√?\\?sqrt\s?\{[^{}]{1,80}\}|"
+    r"[-−]?\d*√\d+"
 )
 _STOP = re.compile(
-    r"(?:,\s*|\s+[–—-]\s+|\s+\(?|\s*;\s*)\b(?:since|because|as|so|which|where|when|given|due|that|if|but|hence|thus|therefore|"  # noqa: RUF001
-    r"with|after|by|for|from|this|these|it|we|i|he|she|they|who|meaning|making|using|rounded|assuming|i\.e|e\.g|namely)\b"
+    r"(?:,\s*|\s+[–—-]\s+|\s+\(?|\s*;\s*)\b(?:since|because|as|so|which|where|when|given|due|that|if|but|"
+    r"hence|thus|therefore|"
+    r"with|after|by|for|from|this|these|it|we|i|he|she|they|who|meaning|making|using|rounded|assuming|i\.e|"
+    r"e\.g|namely)\b"
     r"|\.(?:\s+(?=[A-Z\\$(*])|\s*$)|\.?\*\*(?=\s|$)|\s+\((?=[a-z]{2})|[!?](?=\s|$)|\s+//|\s+#",
 )
 _NO_ANSWER = frozenset(
     "correct right wrong incorrect verified checked confirmed supported consistent reasonable not unique unclear based "
-    "shown above below written explained obvious unknown missing justified true false".split()
+    "shown above below written explained obvious unknown missing justified".split()
 )
 _LEAD = re.compile(
-    r"(?:(?:about|approximately|exactly|therefore|thus|simply|just|a total of|the|equal to|given by|found to be|as follows|"
-    r"obtained as|now|value|number|fraction|that|at)[:,]?\s+)+",
+    r"(?:(?:about|approximately|exactly|therefore|thus|simply|just|a total of|the|equal to|given by|found to be|"
+    r"as follows|obtained as|now|value|number|fraction|that|at)[:,]?\s+)+",
     re.IGNORECASE,
 )
 _JOINING = re.compile(r"\\text\{[^{}]*\}|\b(?:and|or)\b")
@@ -105,8 +115,8 @@ def last_box(text: str) -> str:
     return found.answer if found else ""
 
 
-def _all_boxes(text: str) -> list[Span]:
-    """Boxes that close, outermost, first to last."""
+def _all_boxes(text: str, depth: int = 0) -> list[Span]:
+    """Boxes that close, outermost, first to last; of a box in a box alone, what that one holds."""
     found: list[Span] = []
     end, unclosed = 0, 0
     for box in _BOX.finditer(text):
@@ -121,7 +131,7 @@ def _all_boxes(text: str) -> list[Span]:
             unclosed += 1  # each reads to the end of the text
             continue
         inner = text[box.end() : close].strip()
-        nested = _all_boxes(inner)
+        nested = _all_boxes(inner, depth + 1) if depth < 3 else []
         if len(nested) == 1 and nested[0].end - nested[0].start == len(inner):
             inner = nested[0].inner
         end = close + 1
@@ -148,7 +158,7 @@ def _is_heading(rest: str, last: bool) -> bool:
     """`#### Step 3: add` and `#### 3. Add` are headings; `#### 18` and `#### 18 apples` are answers."""
     if re.match(r"\d+[.)]\s+[A-Za-z]", rest):
         return not last
-    return not re.match(r"(?:\*\*|\$|\\|[-+−(\[{.√½€£]|\d)", rest)  # noqa: RUF001
+    return not re.match(r"(?:\*\*|\$|\\|[-+−(\[{.√½€£]|\d)", rest)
 
 
 def _expression(rest: str) -> str:
@@ -165,7 +175,7 @@ def _expression(rest: str) -> str:
         return (name.group() if name else "") + _joined(rest, spans)
     stop = _STOP.search(rest)
     head = rest[: stop.start()] if stop and stop.start() else rest
-    head = head.split("\n")[0].strip().strip("*_`\"“”").rstrip(".,;: ").strip("*_` ")
+    head = head.split("\n")[0].strip().strip('*_`"“”').rstrip(".,;: ").strip("*_` ")
     words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z']+", head)
     if re.search(r"\d|\\[a-zA-Z]", head):
         return head if len(words) <= 6 else _first_number(head)
@@ -206,11 +216,15 @@ def _last(text: str) -> Reading | None:
     line = next((line.strip() for line in reversed(text.split("\n")) if line.strip()), "")
     bare = line.strip("*_`> ")
     spans = [span for span in spans_of(text) if re.search(r"[\dA-Za-z]", span.inner)]
-    if not spans_of(line) and bare and len(bare) < 200 and not _WORDS_IN.search(_JOINING.sub("", bare)):
-        if re.search(r"\d|^[A-Za-z]$|\\[a-z]", bare) and not re.match(r"[-+*]\s", line):
-            return Reading(answer=bare.rstrip(".,;"), rule="the last line")
+    alone = not spans_of(line) and 0 < len(bare) < 200 and not _WORDS_IN.search(_JOINING.sub("", bare))
+    if alone and re.search(r"\d|^[A-Za-z]$|\\[a-z]", bare) and not re.match(r"[-+*]\s", line):
+        return Reading(answer=bare.rstrip(".,;"), rule="the last line")
     covered = _masked(text, spans)
-    numbers = [Span(n.start(), n.end(), n.group().strip()) for n in _BARE.finditer(covered) if re.search(r"\d|[½-⅞]", n.group())]
+    numbers = [
+        Span(n.start(), n.end(), n.group().strip())
+        for n in _BARE.finditer(covered)
+        if re.search(r"\d|[½-⅞]", n.group())
+    ]
     every = sorted([*spans, *numbers], key=lambda span: span.start)
     if not every:
         return None
@@ -232,8 +246,11 @@ def _masked(text: str, spans: list[Span]) -> str:
 
 
 def spans_of(text: str) -> list[Span]:
-    """The stretches of mathematics in a text: $…$, $$…$$, \\(…\\), \\[…\\], equation environments. Dollars that are money
-    open none: a closing one has no space before it and no digit behind it, and prose is no mathematics."""
+    """The stretches of mathematics in a text: $…$, $$…$$, \\(…\\), \\[…\\], equation environments.
+
+    Dollars that are money open none: a closing one has no space before it and no digit behind it, and prose is no
+    mathematics.
+    """
     found: list[Span] = []
     opened: re.Match[str] | None = None
     for mark in _MARKS.finditer(text):

@@ -170,7 +170,7 @@ class Comparison:
 
 def _single(gold: Shape, answer: Shape) -> bool:
     """{5} against 5."""
-    return {gold.kind, answer.kind} == {"set", "value"} and 1 == max(len(gold.items), len(answer.items))
+    return {gold.kind, answer.kind} == {"set", "value"} and max(len(gold.items), len(answer.items)) == 1
 
 
 def _members(shape: Shape) -> Sequence[Shape]:
@@ -190,12 +190,14 @@ def _named(shape: Shape) -> tuple[str, Shape]:
     """`x = 5` → ("x", 5); `5 + 3 = 8` → ("", 8); what says no more than itself → ("", itself)."""
     if shape.kind != "relation" or not set(shape.marks) <= {"=", "\\in", "\\approx"}:
         return "", shape
-    first, last = shape.items[0], shape.items[-1]
+    exact = shape.marks.index("\\approx") if "\\approx" in shape.marks else len(shape.marks)
+    first = shape.items[0]
+    last = shape.items[max(exact, 1) if is_name(first.text) else exact]
     if is_name(first.text):
         return re.sub(r"\s", "", first.text), last
     if is_name(last.text) and _numeric(first.text):
         return re.sub(r"\s", "", last.text), first
-    if all(_numeric(side.text) for side in shape.items):
+    if all(_numeric(side.text) for side in shape.items):  # 5 + 3 = 8; 5√2 ≈ 7.07
         return "", last
     return "", shape
 

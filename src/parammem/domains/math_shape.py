@@ -17,14 +17,21 @@ DEPTH = 12
 """Brackets in brackets that are taken apart; deeper ones stay one value."""
 MOST = 60
 """Members of a list that are taken apart."""
-_AND = re.compile(r",?\s*(?:\\text\{\s*,?\s*(?:and|or)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*,?|\s*\\text\{\s*[,;]\s*\}")
-_MATRIX = re.compile(r"\\begin\{(?P<kind>[pbB]?matrix|smallmatrix|array)\}(?:\{[lcr|\s]*\})?(?P<body>.*)\\end\{(?P=kind)\}", re.S)
+_AND = re.compile(
+    r",?\s*(?:\\text\{\s*,?\s*(?:and|or)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*,?|"
+    r"\s*\\text\{\s*[,;]\s*\}"
+)
+_MATRIX = re.compile(
+    r"\\begin\{(?P<kind>[pbB]?matrix|smallmatrix|array)\}(?:\{[lcr|\s]*\})?(?P<body>.*)\\end\{(?P=kind)\}", re.S
+)
 _BASE = re.compile(
-    r"(?P<digits>-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*(?:_\s*\{?\s*(?:\\text\{)?\s*\(?(?P<base>\d+|[a-z]+)\)?\s*\}?\s*\}?"
+    r"(?P<digits>-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*(?:_\s*\{?\s*(?:\\text\{)?\s*\(?(?P<base>\d+|"
+    r"[a-z]+)\)?\s*\}?\s*\}?"
     r"|\(?\s*(?:\\text\{)?\s*\(?\s*(?:in )?base[ -]?(?P<said>\d+|[a-z]+)\s*\)?\s*\}?\s*\)?)"
 )
 _BASES = {
-    name: number for number, name in enumerate("two three four five six seven eight nine ten eleven twelve".split(), 2)
+    name: number for number, name in enumerate("two three four five six seven eight nine ten eleven "
+                                               "twelve".split(), 2)
 } | {"sixteen": 16, "hex": 16, "binary": 2, "octal": 8, "decimal": 10}  # fmt: skip
 _RELATION = re.compile(r"\\(?:le|ge|ne|in|approx|equiv|sim)(?![a-zA-Z])|[=<>]")
 _WORD = re.compile(r"[A-Za-z][A-Za-z .,'-]*")
@@ -55,7 +62,19 @@ def shape_of(text: str, depth: int = 0) -> Shape:
     text = _bare(text.strip())
     if depth > DEPTH:
         return Shape("value", text)
-    for read in (_decorated, _matrix, _base, _thousands, _words, _listed, _related, _united, _bracketed, _signed, _ratio):
+    for read in (
+        _decorated,
+        _matrix,
+        _base,
+        _thousands,
+        _words,
+        _listed,
+        _related,
+        _united,
+        _bracketed,
+        _signed,
+        _ratio,
+    ):
         found = read(text, depth + 1)
         if found is not None:
             return found
@@ -63,7 +82,7 @@ def shape_of(text: str, depth: int = 0) -> Shape:
 
 
 def _decorated(text: str, depth: int) -> Shape | None:
-    """A pair, list or word with a sign of money, a degree sign or a unit, which say nothing there. Those of values stay."""
+    """A pair, list or word with a sign of money, a degree sign or a unit, which say nothing; values keep theirs."""
     plain = undecorated(text)
     if plain == text or not plain:
         return None
@@ -148,10 +167,17 @@ def _listed(text: str, depth: int) -> Shape | None:
         return None
     parts = [part for part in parts if part]
     items = [shape_of(part, depth) for part in parts]
-    if items and items[0].kind == "relation" and items[0].marks == ("=",) and all(i.kind != "relation" for i in items[1:]):
+    if (
+        items
+        and items[0].kind == "relation"
+        and items[0].marks == ("=",)
+        and all(i.kind != "relation" for i in items[1:])
+    ):
         name, first = items[0].items  # n = 2, 3, 4
         rest = Shape("list", text, _flat([first, *items[1:]]))
-        return Shape("relation", text, (name, rest), ("=",)) if is_name(name.text) else Shape("list", text, _flat(items))
+        return (
+            Shape("relation", text, (name, rest), ("=",)) if is_name(name.text) else Shape("list", text, _flat(items))
+        )
     return Shape("list", text, _flat(items))
 
 
@@ -171,7 +197,7 @@ def _related(text: str, depth: int) -> Shape | None:
         return None
     marks = tuple(place.group() for place in places)
     if not sides[0]:  # "= 5"
-        return shape_of(text[ends[1] :].strip(), depth) if marks == ("=",) else None
+        return shape_of(text[ends[1] :].strip(), depth) if marks in (("=",), ("\\approx",)) else None
     return Shape("relation", text, tuple(shape_of(side, depth) for side in sides), marks)
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 
 SIGNS = {
-    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "－": "-", "×": r"\times ", "÷": r"\div ",  # noqa: RUF001
-    "·": r"\cdot ", "⋅": r"\cdot ", "∗": "*", "π": r"\pi ", "∞": r"\infty ", "±": r"\pm ", "∓": r"\mp ",  # noqa: RUF001
-    "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ",  # noqa: RUF001
-    "°": r"^\circ ", "º": r"^\circ ", "˚": r"^\circ ", "∅": r"\emptyset ", "⟨": r"\langle ", "⟩": r"\rangle ",  # noqa: RUF001
-    "⁄": "/", "∕": "/", "…": r"\ldots ", "≈": r"\approx ", "′": "'", "’": "'", "：": ":", "，": ",", "（": "(",  # noqa: RUF001
-    "）": ")", "％": "%", "＋": "+", "＝": "=", "．": ".", "∖": r"\setminus ", "ℝ": r"\mathbb{R}",  # noqa: RUF001
-    "α": r"\alpha ", "β": r"\beta ", "θ": r"\theta ", "λ": r"\lambda ", "φ": r"\phi ", "Ω": r"\Omega ",  # noqa: RUF001
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "－": "-", "×": r"\times ", "÷": r"\div ",
+    "·": r"\cdot ", "⋅": r"\cdot ", "∗": "*", "π": r"\pi ", "∞": r"\infty ", "±": r"\pm ", "∓": r"\mp ",
+    "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ",
+    "°": r"^\circ ", "º": r"^\circ ", "˚": r"^\circ ", "∅": r"\emptyset ", "⟨": r"\langle ", "⟩": r"\rangle ",
+    "⁄": "/", "∕": "/", "…": r"\ldots ", "≈": r"\approx ", "′": "'", "’": "'", "：": ":", "，": ",", "（": "(",
+    "）": ")", "％": "%", "＋": "+", "＝": "=", "．": ".", "∖": r"\setminus ", "ℝ": r"\mathbb{R}",
+    "α": r"\alpha ", "β": r"\beta ", "θ": r"\theta ", "λ": r"\lambda ", "φ": r"\phi ", "Ω": r"\Omega ",
     "\u200b": "", "\u200c": "", "\u200d": "", "\u2060": "", "\ufeff": "", "\u2061": "", "\u2062": "", "\u00ad": "",
 }  # fmt: skip
 _SIGNS = {ord(sign): said for sign, said in SIGNS.items()}
@@ -25,17 +25,21 @@ _HALVES = {
 }  # fmt: skip
 _POWERS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ", "0123456789+-ni", strict=True))
 _INDICES = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
-_WIDE = {ord(wide): str(digit) for digit, wide in enumerate("０１２３４５６７８９")}  # noqa: RUF001
+_WIDE = {ord(wide): str(digit) for digit, wide in enumerate("０１２３４５６７８９")}
 THIN = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+_SURE_THOUSANDS = re.compile(r"(?<=\d)(?:,\s*\\!\s*|\{\s*,\s*\})(?=\d{3}(?!\d))")
 _COMMA = re.compile(r",\s*\\!\s*")
 _SPACE = re.compile(
     rf"[{THIN}\t\r\n\f\v~]|\\(?:[,;:> ]|(?:qquad|quad|enspace|thinspace|medspace|thickspace)(?![a-zA-Z]))"
     r"|\\hspace\*?\{[^{}]*\}|\\phantom\{[^{}]*\}"
 )
 _EMPTY = re.compile(
-    r"\\!|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|boldsymbol|mathstrut)(?![a-zA-Z])|\{\}"
+    r"\\!|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|boldsymbol|"
+    r"mathstrut)(?![a-zA-Z])|\{\}"
 )
-_TEXTS = re.compile(r"\\(?:text(?:bf|it|rm|normal|sf|tt|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|operatorname\*?)\s*\{")
+_TEXTS = re.compile(
+    r"\\(?:text(?:bf|it|rm|normal|sf|tt|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|operatorname\*?)\s*\{"
+)
 _SPELLINGS = (
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
     (re.compile(r"\\(?:leq|leqslant)(?![a-zA-Z])"), r"\\le "),
@@ -56,7 +60,9 @@ _SPELLINGS = (
     (re.compile(r"\\(?:[%$€£#])"), lambda found: found.group()[1]),
     (re.compile(r"\*\*"), "^"),
 )
-_THOUSANDS = re.compile(r"(?<![\d.,_^/])(?P<whole>\d{1,3}(?:(?P<mark>[ ,])\d{3})(?:(?P=mark)\d{3})*)(?P<rest>\.\d+)?(?![\d/]|,\d)")
+_THOUSANDS = re.compile(
+    r"(?<![\d.,_^/])(?P<whole>\d{1,3}(?:(?P<mark>[ ,])\d{3})(?:(?P=mark)\d{3})*)(?P<rest>\.\d+)?(?![\d/]|,\d)"
+)
 _FRACTION = re.compile(r"\\frac\s*(?!\s*\{)")
 
 
@@ -70,7 +76,7 @@ def tidy(answer: str) -> str:
 
 
 def _cleaned(text: str) -> str:
-    text = _SPACE.sub(" ", _COMMA.sub(",", text))
+    text = _SPACE.sub(" ", _COMMA.sub(",", _SURE_THOUSANDS.sub("", text)))
     text = _EMPTY.sub("", text)
     for pattern, said in _SPELLINGS:
         text = pattern.sub(said, text)
@@ -126,7 +132,7 @@ def _unquoted(text: str) -> str:
 
 
 def _arguments(text: str) -> str:
-    """`\\frac12`, `\\frac 1 2`, `\\sqrt 3`, `\\sqrt(3)`, `x^10`: arguments in braces, as TeX reads them (one sign is one
+    """`\\frac12`, `\\frac 1 2`, `\\sqrt 3`, `\\sqrt(3)`: arguments in braces, as TeX reads them (one sign is one
     argument), but for `\\sqrt(3)`, whose writer means the bracket."""
     text = re.sub(r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
     text = re.sub(r"\\sqrt\s*(\\[a-zA-Z]+|[0-9a-zA-Z])", _after_root, text)

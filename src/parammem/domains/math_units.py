@@ -47,9 +47,12 @@ UNITS: dict[str, tuple[str, ...]] = {
 }
 _KNOWN = {said: name for name, ways in UNITS.items() for said in ways}
 _NO_UNIT = frozenset(
-    "or and to out of plus minus times over divided squared cubed point than at not about approximately between factorial "
-    "mod root power half halves third thirds quarter quarters fourth fourths fifth fifths tenth tenths if when because "
-    "since is are was were no none x y z n k i e pi sqrt sin cos tan log ln hundred base choose any all infinity undefined "
+    "or and to out of plus minus times over divided squared cubed point than at not about approximately "
+    "between factorial "
+    "mod root power half halves third thirds quarter quarters fourth fourths fifth fifths tenth tenths if "
+    "when because "
+    "since is are was were no none x y z n k i e pi sqrt sin cos tan log ln hundred base choose any all "
+    "infinity undefined "
     "negative positive below above under around nearly almost".split()
 )
 """Words that change what the number before them says."""
@@ -60,22 +63,27 @@ _WORDS = re.compile(
     re.S,
 )
 _DEGREES = re.compile(r"(.*\S)\s*\^\\circ\s*(?:\\text\{\s*)?[CF]?\s*\}?", re.S)
-_PERCENT = re.compile(r"(.*\S)\s*(?:%|\\text\{\s*(?:%|percent|percentage points?)\s*\}|\bpercent(?:age points?)?|\bpct)", re.S)
-_AFTER_LETTER = re.compile(
-    r"(?P<value>.*\S)\s*\\text\{\s*(?:(?:square|sq\.?|cubic|cu\.?)\s+)?(?P<unit>[A-Za-z]+)\.?\s*\}(?:\s*\^\s?\{?[23]\}?)?", re.S
+_PERCENT = re.compile(
+    r"(.*\S)\s*(?:%|\\text\{\s*(?:%|percent|percentage points?)\s*\}|\bpercent(?:age points?)?|\bpct)", re.S
 )
-_AFTER_ANYTHING = frozenset(_KNOWN) - {"in", "s", "m", "g", "h", "l"} | {"unit"}
-"""Units that may stand behind a letter or a bracket."""
+_AFTER_LETTER = re.compile(
+    r"(?P<value>.*\S)\s*\\text\{\s*(?:(?:square|sq\.?|cubic|"
+    r"cu\.?)\s+)?(?P<unit>[A-Za-z]+)\.?\s*\}(?:\s*\^\s?\{?[23]\}?)?",
+    re.S,
+)
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _MONEY = re.compile(r"([-+]?)\s*([$€£])\s*(?=[-+.\d\\])")
 DIGITS = 2000
 """A number of more digits is not read here."""
 _PLAIN = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
-_OVER = re.compile(r"(?P<sign>[-+]?)\s*(?:(?P<whole>\d+)\s*)?\\frac\{\s*(?P<above>[-+]?[\d.]+)\s*\}\{\s*(?P<below>[-+]?[\d.]+)\s*\}")
+_OVER = re.compile(
+    r"(?P<sign>[-+]?)\s*(?:(?P<whole>\d+)\s*)?\\frac\{\s*(?P<above>[-+]?[\d.]+)\s*\}\{\s*(?P<below>[-+]?[\d.]+)\s*\}"
+)
 _SLASH = re.compile(r"(?P<sign>[-+]?)\s*(?:(?P<whole>\d+)[\s-]+)?(?P<above>[-+]?[\d.]+)\s*/\s*(?P<below>[-+]?[\d.]+)")
 _REPEATING = re.compile(r"(?P<sign>[-+]?)(?P<whole>\d*)\.(?P<once>\d*)\\(?:overline|bar)\s*\{(?P<again>\d+)\}")
 _SCIENCE = re.compile(
-    r"(?P<first>[-+]?(?:\d+\.?\d*|\.\d+))\s*(?:(?:\\times|\\cdot|\*)\s*10\s*\^\s*\{?\s*(?P<power>[-+]?\d{1,3})\s*\}?|[eE](?P<e>[-+]?\d{1,3}))"
+    r"(?P<first>[-+]?(?:\d+\.?\d*|\.\d+))\s*(?:(?:\\times|\\cdot|"
+    r"\*)\s*10\s*\^\s*\{?\s*(?P<power>[-+]?\d{1,3})\s*\}?|[eE](?P<e>[-+]?\d{1,3}))"
 )
 
 
@@ -114,7 +122,12 @@ def _mixed(found: re.Match[str]) -> Fraction | None:
     above, below = Fraction(found["above"]), Fraction(found["below"])
     part = above / below
     if found["whole"]:
-        if found["above"][0] in "+-" or found["below"][0] in "+-" or "." in found["above"] + found["below"] or part >= 1:
+        if (
+            found["above"][0] in "+-"
+            or found["below"][0] in "+-"
+            or "." in found["above"] + found["below"]
+            or part >= 1
+        ):
             return None  # no mixed number
         part += int(found["whole"])
     return -part if found["sign"] == "-" else part
@@ -138,7 +151,7 @@ def _last_unit(text: str) -> tuple[str, str, Fraction]:
         return found.group(1).strip(), "percent", Fraction(1)
     if (found := _DEGREES.fullmatch(text)) and not _FUNCTION.search(found.group(1)):
         return found.group(1).strip(), "degree", Fraction(1)
-    if (found := _AFTER_LETTER.fullmatch(text)) and found["unit"].lower().removesuffix("s") in _AFTER_ANYTHING:
+    if (found := _AFTER_LETTER.fullmatch(text)) and _behind_anything(found["unit"]):
         return found["value"].strip(), named_unit([found["unit"]]), Fraction(1)
     found = _WORDS.fullmatch(text)
     if not found or found["value"].count("{") != found["value"].count("}"):
@@ -154,6 +167,11 @@ def _last_unit(text: str) -> tuple[str, str, Fraction]:
     return value, named_unit(words), factor
 
 
+def _behind_anything(word: str) -> bool:
+    """Whether a word is a unit that may stand behind a letter or a bracket."""
+    return word.lower() in ("unit", "units") or (len(word) > 1 and word != "in" and named_unit([word]) != "other")
+
+
 def undecorated(text: str) -> str:
     """An answer without a sign of money before it, and without degree signs and a unit behind it."""
     before = None
@@ -162,7 +180,7 @@ def undecorated(text: str) -> str:
         text = text.removeprefix("$").strip()
         text = re.sub(r"\s*\^\\circ$", "", text)
         found = _AFTER_LETTER.fullmatch(text)
-        if found and found["unit"].lower().removesuffix("s") in _AFTER_ANYTHING:
+        if found and _behind_anything(found["unit"]):
             text = found["value"].strip()
     return text
 

@@ -2,8 +2,8 @@
 answer takes too long. Run as `python -m parammem.domains.math_worker`.
 
 Answers are read by math-verify's parser (latex2sympy2_extended). They are not compared by its `verify`, which rounds:
-there 1/2^99 and 1/2^98 are one number. Values are compared exactly where they are rational, else to 60 digits, those with
-variables at several points; letters keep their case.
+there 1/2^99 and 1/2^98 are one number. Values are compared exactly where they are rational, else to 60 digits, those
+with variables at several points; letters keep their case.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ POINTS = (
 _UNREAD = re.compile(r"[=<>]|\|\|\||\d\s+\d|\\ldots|[?'\"@#&]|\\(?:begin|text\{[^{}]{2,}\}|not|pm|mp)")
 
 _BARE_ARGUMENT = re.compile(
-    r"(?P<head>\\(?:sin|cos|tan|cot|sec|csc|ln|log)(?:\s*\^\s*\{?-?\d\}?)?)\s*(?P<of>\d*\s?(?:[A-Za-z]|\\(?!cdot|times)[a-z]+|\d))\s*"
+    r"(?P<head>\\(?:sin|cos|tan|cot|sec|csc|ln|log)(?:\s*\^\s*\{?-?\d\}?)?)\s*(?P<of>\d*\s?(?:[A-Za-z]|"
+    r"\\(?!cdot|times)[a-z]+|\d))\s*"
     r"(?=\\cdot|\\times|\*)"
 )
 """`\\sin y \\cdot x` is x sin y; the parser would take the whole product for the argument."""
@@ -56,8 +57,8 @@ def read(text: str) -> Any:
     found: Any = latex2sympy(text, is_real=True, normalization_config=None, conversion_config=config)
     if not isinstance(found, sympy.Expr):
         raise CannotTell(f"{type(found).__name__} is no value")
-    names = {symbol: sympy.Symbol(symbol.name) for symbol in found.free_symbols}
-    names |= {symbol: sympy.I for symbol in found.free_symbols if symbol.name == "i"}
+    named = [(symbol, str(symbol)) for symbol in found.free_symbols]
+    names: dict[Any, Any] = {symbol: sympy.I if name == "i" else sympy.Symbol(name) for symbol, name in named}
     found = found.xreplace(names)
     bounded(found)
     return found

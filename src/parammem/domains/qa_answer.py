@@ -1,7 +1,8 @@
 """Where the answer of a multi-hop question stands in a text, and which rule found it.
 
-In this order: thinking blocks away; the last line `Answer: …`, which the prompt asks for (bold, as a heading, in tags or
-in JSON too); `<answer>` tags; the last `\\boxed`; words such as "the answer to this question is …"; the last line.
+In this order: thinking blocks away; the last line `Answer: …`, which the prompt asks for (bold, as a heading, in tags
+too); a field `answer` of JSON; `<answer>` tags; the last `\\boxed`; words such
+as "the answer to this question is …"; the last line.
 """
 
 from __future__ import annotations
@@ -16,43 +17,58 @@ from parammem.domains.thinking import tagged, without_thinking
 
 LONGEST = 1_000_000
 """Characters of a text that are looked through, its last ones."""
-_JSON = re.compile(r"\"(?:final_|short_)?answer\"\s*:\s*(\"(?:[^\"\\]|\\.){0,2000}\"|-?\d[\d.]*|true|false)", re.IGNORECASE)
-_QUOTES = (("\"", "\""), ("“", "”"), ("„", "“"), ("«", "»"), ("‘", "’"), ("'", "'"), ("`", "`"), ("”", "”"), ("``", "''"))
+_JSON = re.compile(
+    r"\"(?:final_|short_)?answer\"\s*:\s*(\"(?:[^\"\\]|\\.){0,2000}\"|-?\d[\d.]*|true|false)", re.IGNORECASE
+)
+_QUOTES = (('"', '"'), ("“", "”"), ("„", "“"), ("«", "»"), ("‘", "’"), ("'", "'"), ("`", "`"), ("”", "”"), ("``", "''"))
 _STARTS = (
-    "the this that these those it he she they we i in as at on both according since because therefore thus so note passage "
+    "the this that these those it he she they we i in as at on both according since because therefore thus "
+    "so note passage "
     "passages passages' explanation reason reasoning evidence source sources confidence based see document documents "
     "although however here there his her their".split()
 )
 _STRONG = re.compile(
-    r"\.[\"”']?\s+(?=(?:the|this|both|these) (?:passages?|texts?|documents?|paragraphs?|context|answer)\b|according to\b|"
+    r"\.[\"”']?\s+(?=(?:the|this|both|these) (?:passages?|texts?|documents?|paragraphs?|context|answer)\b|"
+    r"according to\b|"
     r"passages? \d|explanation\b|reasoning:|based on the\b|\()",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(rf"\.[\"”']?\s+(?=(?:{'|'.join(_STARTS)})\b[ ,:'])", re.IGNORECASE)
-_INITIALS = re.compile(r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Mt|Jr|Sr|No|vs|Vol|ft|Inc|Ltd|Co|Prof|Gen|Col|Capt|Lt|Rev|Hon)|\.[A-Z])$")
+_INITIALS = re.compile(
+    r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Mt|Jr|Sr|No|vs|Vol|ft|Inc|Ltd|Co|Prof|Gen|Col|Capt|Lt|Rev|Hon)|\.[A-Z])$"
+)
 _BECAUSE = re.compile(
-    r"(?:,|;|\s[–—-])?\s+(?:because\b|since (?=the|he|she|it|they|both|passage|\[)|as (?=stated|mentioned|shown|described|"  # noqa: RUF001
+    r"(?:,|;|\s[–—-])?\s+(?:because\b|since (?=the|he|she|it|they|both|passage|\[)|as (?=stated|mentioned|"
+    r"shown|described|"
     r"indicated|noted|given|supported|confirmed|per\b|the passage|both passages|passage|he |she |it |they )|"
-    r"according to (?=the|passage|\[|both)|based on (?=the|passage|\[|both)|which is (?=the|supported|stated|confirmed)|"
+    r"according to (?=the|passage|\[|both)|based on (?=the|passage|\[|both)|which is (?=the|supported|stated|"
+    r"confirmed)|"
     r"(?:is |are )?supported by|per (?=passage|the passage|\[))",
     re.IGNORECASE,
 )
 _BRACKET = re.compile(
-    r"\s*[(\[](?:see |from |per |in |cf\.? )?(?:the )?(?:passages?|paragraphs?|documents?|docs?|sources?|according|because|since (?:the|he|she|it|they|both)|"
+    r"\s*[(\[](?:see |from |per |in |cf\.? )?(?:the )?(?:passages?|paragraphs?|documents?|docs?|sources?|"
+    r"according|because|since (?:the|he|she|it|they|both)|"
     r"as (?:stated|mentioned|shown|described|per|given)|based on|"
-    r"supported|stated|confidence|note:|evidence|the answer|this is|\d{1,2}(?:\s?(?:,|and|&|-)\s?\d{1,2})*[\])])[^()\[\]]*[)\]]?\s*\.?\s*$",
+    r"supported|stated|confidence|note:|evidence|the answer|this is|\d{1,2}(?:\s?(?:,|and|&|"
+    r"-)\s?\d{1,2})*[\])])[^()\[\]]*[)\]]?\s*\.?\s*$",
     re.IGNORECASE,
 )
 _TEXT = re.compile(r"\\(?:text(?:bf|it|rm)?|mathrm|mathbf|mbox|boxed|fbox)\s*\{([^{}]*)\}")
 _EMPHASIS = re.compile(r"^(\*\*|__|\*|_|`+)(?=\S)(.*?)(?<=\S)\1(?=$|[\s.,;:(!])", re.DOTALL)
 _TAGS = re.compile(r"</?(?:answer|final_answer|final|b|i|strong|em|u|code|span|p)\s?/?>", re.IGNORECASE)
-_LEAD = re.compile(r"^(?:[-•+]\s+|(?:so |thus |therefore,? )?(?:the |my )?(?:final |short |correct )?answer(?: is|:)\s+)+", re.IGNORECASE)
+_LEAD = re.compile(
+    r"^(?:[-•+]\s+|(?:so |thus |therefore,? )?(?:the |my )?(?:final |short |correct )?answer(?: is|:)\s+)+",
+    re.IGNORECASE,
+)
 _PROSE = frozenset(
     "supported stated found given based correct not confirmed shown derived contained located mentioned clear "
     "unclear unknown obtained implied explained consistent verified provided therefore".split()
 )
 """What follows "the answer is" where no answer follows."""
-_PLACES = re.compile(r"[\W_]*(?:in|at|from|on)\s+(?:the\s+|both\s+)?(?:passages?|paragraphs?|texts?|documents?|context)\b", re.IGNORECASE)
+_PLACES = re.compile(
+    r"[\W_]*(?:in|at|from|on)\s+(?:the\s+|both\s+)?(?:passages?|paragraphs?|texts?|documents?|context)\b", re.IGNORECASE
+)
 
 
 def read_short_answer(text: str) -> Reading:
@@ -85,9 +101,7 @@ def _last(said: list[Said]) -> str:
     for one in reversed(said[-200:]):
         rest = one.rest.split("\n")[0]
         first = re.match(r"[\W_]*([A-Za-z]+)", rest)
-        prose = not one.label and first is not None and (
-            first.group(1) in _PROSE or _PLACES.match(rest) is not None
-        )
+        prose = not one.label and first is not None and (first.group(1) in _PROSE or _PLACES.match(rest) is not None)
         if short_form(rest) and not prose:
             return rest
     return ""
@@ -141,7 +155,7 @@ def _unwrapped(text: str) -> str:
     for left, right in (*_QUOTES, ("$", "$"), ("\\(", "\\)"), ("[", "]"), ("{", "}")):
         inner = text[len(left) : -len(right)]
         wraps = text.startswith(left) and text.endswith(right) and len(text) > len(left + right)
-        if wraps and (left not in inner and right not in inner or (left != right and _balanced(inner, left, right))):
+        if wraps and ((left not in inner and right not in inner) or (left != right and _balanced(inner, left, right))):
             text = inner.strip()
     if text.endswith(".") and not text.endswith("..."):
         text = text[:-1].rstrip()

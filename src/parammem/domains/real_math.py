@@ -20,7 +20,7 @@ from parammem.domains.wording import each, short
 
 
 class RealMathDomain(Prose):
-    """Candidates are answers in one spelling that loses nothing, so that equal ones are the same when votes are counted."""
+    """Candidates are answers in one spelling that loses nothing, so that most equal ones count as the same vote."""
 
     name = "math"
 
@@ -53,7 +53,9 @@ class RealMathDomain(Prose):
 
     def _score(self, task_id: str, hidden: Mapping[str, Any], candidate: str) -> Score:
         found = self.judge(hidden, candidate)
-        detail = "" if found.equal else f"expected {short(hidden['answer'], 60)} got {short(candidate, 60)} ({found.by})"
+        detail = (
+            "" if found.equal else f"expected {short(hidden['answer'], 60)} got {short(candidate, 60)} ({found.by})"
+        )
         return Score(task_id=task_id, passed=found.equal, value=float(found.equal), detail=detail)
 
 
@@ -62,11 +64,12 @@ def spelt(answer: str) -> str:
     lowest terms. Never raises: what cannot be tidied stays as it is."""
     try:
         text = tidy(answer) or answer
+        money = "$" if text.startswith("$") else ""
         value = number(text.removeprefix("$"))
     except (RecursionError, ValueError):
         return answer
     if value is None:
         return text
     if value.denominator == 1:
-        return str(value.numerator)
-    return f"{'-' if value < 0 else ''}\\frac{{{abs(value.numerator)}}}{{{value.denominator}}}"
+        return f"{money}{value.numerator}"
+    return f"{money}{'-' if value < 0 else ''}\\frac{{{abs(value.numerator)}}}{{{value.denominator}}}"

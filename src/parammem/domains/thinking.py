@@ -1,4 +1,4 @@
-"""What a model thought before it answered, and where its answer begins: thinking blocks and answer tags in their spellings.
+"""Thinking blocks, which are no part of an answer, and answer tags, in the spellings of different models.
 
 Which answer is in the rest, the domains say.
 """
