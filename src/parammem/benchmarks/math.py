@@ -7,13 +7,15 @@ from typing import Any
 
 from parammem.benchmarks.item import Item, Missing, need
 from parammem.core import AnswerKey, Task, digest_of
+from parammem.domains.math_answer import read_answer
 from parammem.domains.math_text import boxed
 
 
 def math(row: Mapping[str, Any], number: int) -> Item:
     """A problem of MATH (Hendrycks et al. 2021, arXiv:2103.03874): {problem, level, type, solution}.
 
-    The answer is what the solution's last `\\boxed` holds.
+    The answer is what the solution's last `\\boxed` holds, as MATH's own code reads it. A solution that boxes several
+    ("the answers are $\\boxed{-2}$ and $\\boxed{1}$") has them all in `together`, which is right too.
     """
     problem, solution = need(dict(row), "problem", "solution")
     answer = boxed(solution)
@@ -22,7 +24,8 @@ def math(row: Mapping[str, Any], number: int) -> Item:
     name = str(row.get("unique_id") or row.get("idx", digest_of(problem)[:12])).removesuffix(".json")
     tags = {"benchmark": "math", "type": str(row.get("type") or row.get("subject", "")),
             "level": str(row.get("level", "")).removeprefix("Level ")}  # fmt: skip
-    return _item(f"math/{name}", problem, answer, solution, tags)
+    together = read_answer(solution).answer
+    return _item(f"math/{name}", problem, answer, solution, tags, together if together.endswith(f", {answer}") else "")
 
 
 def gsm8k(row: Mapping[str, Any], number: int) -> Item:
@@ -34,10 +37,9 @@ def gsm8k(row: Mapping[str, Any], number: int) -> Item:
     return _item(f"gsm8k/{number}", question, answer, worked, {"benchmark": "gsm8k"})
 
 
-def _item(task_id: str, problem: str, answer: str, solution: str, tags: dict[str, str]) -> Item:
+def _item(task_id: str, problem: str, answer: str, solution: str, tags: dict[str, str], together: str = "") -> Item:
     task = Task(task_id=task_id, domain="math", text=problem.strip())
     gold = solution if boxed(solution) is not None else f"{solution}\n\\boxed{{{answer}}}"
-    key = AnswerKey(
-        task_id=task_id, domain="math", hidden={"answer": answer}, gold=gold, tags=tags | {"visible": "none"}
-    )
+    hidden = {"answer": answer} | ({"together": together} if together else {})
+    key = AnswerKey(task_id=task_id, domain="math", hidden=hidden, gold=gold, tags=tags | {"visible": "none"})
     return Item(task=task, key=key, question=problem)

@@ -15,6 +15,7 @@ from parammem.cli import (
     audit,
     doctor,
     gate,
+    grade,
     improve,
     ingest,
     pocket,
@@ -52,6 +53,7 @@ app = typer.Typer(
 app.command("reflect")(reflect.reflect)
 app.add_typer(audit.app, name="audit")
 app.command("ingest")(ingest.ingest)
+app.command("grade")(grade.grade)
 app.command("gate")(gate.gate)
 app.command("improve")(improve.improve)
 app.command("check-champion")(improve.check_champion)

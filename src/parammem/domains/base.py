@@ -40,8 +40,12 @@ class Domain(Protocol):
         """The prompt that asks what a successful attempt assumed."""
         ...
 
-    def parse(self, text: str) -> str:
-        """The candidate in what an actor wrote. Never raises: what cannot be read becomes a candidate that fails."""
+    def parse(self, text: str, task: Task | None = None) -> str:
+        """The candidate in what an actor wrote. Never raises: what cannot be read becomes a candidate that fails.
+
+        Args:
+            task: what was asked, where that says which part of the text is the candidate.
+        """
         ...
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:

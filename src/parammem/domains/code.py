@@ -31,7 +31,7 @@ class CodeDomain(Wording):
         self._level: sandbox.Level = level
         self._limits = sandbox.Limits.model_validate(limits)
 
-    def parse(self, text: str) -> str:
+    def parse(self, text: str, task: Task | None = None) -> str:
         """The program: what stands in a fenced block, or else the whole text."""
         if "```" in text:
             block = text.split("```")[1]

@@ -25,7 +25,7 @@ class MathDomain(Wording):
 
     name = "math"
 
-    def parse(self, text: str) -> str:
+    def parse(self, text: str, task: Task | None = None) -> str:
         return text.strip("\n")
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:

@@ -1,6 +1,6 @@
-"""Equality of two mathematical answers: official string rules first, then math-verify in a process that can be killed.
+"""Equality of two mathematical answers: what is written, then kind and value, each exactly; and who said so.
 
-math-verify's own time limit is an alarm that cannot interrupt a computation in C; a killed process can.
+What needs sympy is asked of a process that can be killed: an alarm cannot interrupt a computation in C.
 """
 
 from __future__ import annotations
@@ -16,26 +16,23 @@ import threading
 import time
 from pathlib import Path
 
-from parammem.core.record import Record
+from parammem.domains.answers import Equality
+from parammem.domains.math_same import Comparison
 from parammem.domains.math_text import official_equal
 from parammem.errors import EngineError
 
-CPU_SECONDS = 5.0
-WALL_SECONDS = 60.0
+CPU_SECONDS = 2.0
+"""For all that one pair of answers needs."""
+WALL_SECONDS = 30.0
 """For a machine that is too busy to give the worker its CPU time."""
 START_SECONDS = 180.0
 MAX_CHARACTERS = 1000
 """Longer answers are not read: no answer of MATH is half as long."""
-_WHOLE = re.compile(r"[+-]?\d{1,300}")
+QUESTIONS = 60
+"""Of one pair of answers, for sympy; more take too long."""
+_DROPPED = re.compile(r"\\text\{ |\\\\|\s(?:and|or)\s")
+"""What MATH's official form drops, and could tell two answers apart."""
 SOURCE = Path(__file__).resolve().parents[2]
-
-
-class Equality(Record):
-    """Whether two answers are the same, and who said so."""
-
-    equal: bool
-    by: str
-    """string: the official rules; math-verify; or why it could not say."""
 
 
 class MathGrader:
@@ -46,31 +43,48 @@ class MathGrader:
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._known: dict[tuple[str, str], dict] = {}
+        self._known: dict[tuple[str, str, str], dict | None] = {}
         self.killed = 0
         """How many workers had to be killed."""
 
     def compare(self, gold: str, answer: str) -> Equality:
         """Whether the answer is the gold one. An answer that cannot be read, or takes too long, is not.
 
+        In this order: the same text; the same kind of answer with the same members and values (`math_same`); where
+        these cannot tell, MATH's official string rule, of both answers as they were written.
+
         Raises:
             EngineError: the worker does not start.
         """
         if not answer.strip():
             return Equality(equal=False, by="no answer")
-        if official_equal(gold, answer):
-            return Equality(equal=True, by="string")
-        if _WHOLE.fullmatch(gold.strip()) and _WHOLE.fullmatch(answer.strip()):
-            return Equality(equal=int(gold) == int(answer), by="whole numbers")
+        if gold.strip() == answer.strip():
+            return Equality(equal=True, by="the same text")
         if max(len(gold), len(answer)) > MAX_CHARACTERS:
             return Equality(equal=False, by=f"an answer of more than {MAX_CHARACTERS} characters")
-        with self._lock:  # many arms and draws give the same answer to the same task
-            reply = self._known.get((gold, answer)) or self._ask(gold, answer)
-            if reply is not None:
-                self._known[gold, answer] = reply
-        if reply is None:
-            return Equality(equal=False, by=f"it took more than {self._cpu:g} s to compare")
-        return Equality(equal=reply["equal"], by=reply["why"] or "math-verify")
+        turn = _Turn(self, self._cpu)
+        comparison = Comparison(turn.ask)
+        try:
+            told = comparison.same(gold, answer)
+        except RecursionError:
+            return Equality(equal=False, by="brackets too deep to read")
+        if told is not None:
+            return Equality(equal=told, by=comparison.rule)
+        if not _DROPPED.search(gold) and not _DROPPED.search(answer) and official_equal(gold, answer):
+            return Equality(equal=True, by="MATH's official rule")
+        return Equality(equal=False, by=turn.why or comparison.rule)
+
+    def told(self, question: str, left: str, right: str, cpu: float) -> dict | None:
+        """The worker's reply, once per question (many arms and draws give the same answer to the same task); None if
+        it took more CPU seconds than these."""
+        asked = (question, left, right)
+        with self._lock:
+            if asked not in self._known:
+                reply = self._ask({"question": question, "left": left, "right": right}, cpu)
+                if reply is None and cpu < self._cpu / 2:
+                    return None  # less time than another pair would give it
+                self._known[asked] = reply
+            return self._known[asked]
 
     def close(self) -> None:
         """End the worker."""
@@ -82,15 +96,15 @@ class MathGrader:
                 if pipe is not None:
                     pipe.close()
 
-    def _ask(self, gold: str, answer: str) -> dict | None:
+    def _ask(self, request: dict, cpu: float) -> dict | None:
         """The reply; None if the worker had to be killed, or died twice (of memory, say)."""
         for _ in range(2):
             process = self._worker()
             assert process.stdin is not None
             try:
-                process.stdin.write(json.dumps({"gold": gold, "answer": answer}) + "\n")
+                process.stdin.write(json.dumps(request) + "\n")
                 process.stdin.flush()
-                line = self._read(process, self._cpu, self._wall)
+                line = self._read(process, cpu, self._wall)
             except (OSError, ValueError):
                 line = ""
             if line:
@@ -123,6 +137,30 @@ class MathGrader:
             if now is not None and spent is not None and now - spent > cpu:
                 break
         return None
+
+
+class _Turn:
+    """What one pair of answers may ask: a number of questions, and CPU seconds for all of them."""
+
+    def __init__(self, grader: MathGrader, cpu: float) -> None:
+        self._grader, self._left, self._whole = grader, cpu, cpu
+        self._questions = QUESTIONS
+        self.why = ""
+        """Why the last question had no answer."""
+
+    def ask(self, question: str, left: str, right: str) -> bool | int | None:
+        if self._left <= 0 or self._questions <= 0:
+            self.why = self.why or f"more than {QUESTIONS} parts to compare"
+            return None
+        self._questions -= 1
+        started = time.monotonic()
+        reply = self._grader.told(question, left, right, self._left)
+        self._left -= min(time.monotonic() - started, self._left) if reply else self._left
+        if reply is None:
+            self.why = f"it took more than {self._whole:g} s to compare"
+            return None
+        self.why = reply["why"]
+        return reply["told"]
 
 
 def cpu_time(pid: int) -> float | None:

@@ -1,15 +1,12 @@
-"""Answers of mathematics problems as text: where an answer stands, its normal form, and MATH's official equality.
+"""MATH's official rules as text: the last box, the normal form of an answer, and equality.
 
-Source: Hendrycks et al. 2021 (arXiv:2103.03874), whose rules compare strings; what they cannot see (1/2 and 0.50,
-reordered terms) `real_math` gives to math-verify.
+Source: Hendrycks et al. 2021 (arXiv:2103.03874). The normal form loses row breaks, units and all spaces, so it judges
+only what `math_same` cannot read, and always both sides.
 """
 
 from __future__ import annotations
 
 import re
-
-_SAID = re.compile(r"(?:####|(?:final\s+)?answer\s*(?:is|:|=))\s*[:=]?\s*(.+)", re.IGNORECASE)
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
 
 
 def boxed(text: str) -> str | None:
@@ -28,24 +25,6 @@ def boxed(text: str) -> str | None:
     return None
 
 
-def answer_in(text: str) -> str:
-    """The answer in what an actor wrote: boxed, or after "answer is" or ####, or the last formula or number. Empty if
-    there is none."""
-    found = boxed(text)
-    if found is not None:
-        return found
-    said = _SAID.findall(text)
-    if said:
-        line = said[-1].strip().strip("*_ ")
-        inner = re.search(r"\$([^$]+)\$", line)
-        return (inner.group(1) if inner else line).strip().rstrip(".").strip("*_ ")
-    formulas = re.findall(r"\$([^$]+)\$", text)
-    if formulas:
-        return formulas[-1].strip()
-    numbers = _NUMBER.findall(text)
-    return numbers[-1] if numbers else ""
-
-
 def official_equal(left: str, right: str) -> bool:
     """MATH's official rule: the normal forms are the same string; where one has none, the answers themselves are."""
     try:
@@ -54,19 +33,11 @@ def official_equal(left: str, right: str) -> bool:
         return left == right
 
 
-def normal_form(answer: str) -> str:
+def _official_form(answer: str) -> str:
     """MATH's official normal form: spelling of fractions and roots, units, degrees, signs and spaces do not count.
 
-    An answer that the official rules cannot read stays as it is.
+    The steps are in the official order, which matters. Raises ValueError where the official code stumbles.
     """
-    try:
-        return _official_form(answer)
-    except ValueError:
-        return answer
-
-
-def _official_form(answer: str) -> str:
-    """The steps in the official order, which matters. Raises ValueError where the official code stumbles."""
     text = answer.replace("\n", "").replace("\\!", "").replace("\\\\", "\\")
     text = text.replace("tfrac", "frac").replace("dfrac", "frac").replace("\\left", "").replace("\\right", "")
     text = text.replace("^{\\circ}", "").replace("^\\circ", "").replace("\\$", "")

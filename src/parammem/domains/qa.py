@@ -22,7 +22,7 @@ class QaDomain(Wording):
 
     name = "qa"
 
-    def parse(self, text: str) -> str:
+    def parse(self, text: str, task: Task | None = None) -> str:
         return text.strip("\n")
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:

@@ -52,7 +52,7 @@ class RealCodeDomain(Prose):
         super().__init__("code")
         self._runner = _Runner(workers, level, sandbox.Limits.model_validate(limits))
 
-    def parse(self, text: str) -> str:
+    def parse(self, text: str, task: Task | None = None) -> str:
         """The last fenced block that defines or reads something, else the last block, else the whole text."""
         blocks = [block.strip("\n") for block in _FENCE.findall(text)]
         telling = [block for block in blocks if re.search(r"^\s*(?:def|class)\s|input\(|sys\.stdin", block, re.M)]

@@ -6,19 +6,20 @@ Source of the rules: HotpotQA's evaluation (Yang et al. 2018), which 2WikiMultiH
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from parammem.core import AnswerKey, Feedback, Score, Task
+from parammem.domains.answers import Equality, Reading
 from parammem.domains.prose import Prose
 from parammem.domains.qa import normalise
+from parammem.domains.qa_answer import read_short_answer
 from parammem.domains.wording import each, short
 
 MATERIAL = "\n\nPassages:\n"
 CLOSED = {"yes", "no", "noanswer"}
 """Answers that earn nothing by a shared word."""
-_SAID = re.compile(r"(?:final\s+)?answer\s*(?:is|:)\s*(.+)", re.IGNORECASE)
 
 
 class RealQaDomain(Prose):
@@ -33,12 +34,16 @@ class RealQaDomain(Prose):
         """The question without the passages: advice is about the question alone (paper, section on QA)."""
         return task_text.split(MATERIAL)[0]
 
-    def parse(self, text: str) -> str:
-        """What the last line that says `Answer:` says, else the last line."""
-        said = _SAID.findall(text)
-        lines = [line for line in text.splitlines() if line.strip()]
-        found = said[-1] if said else lines[-1] if lines else ""
-        return found.strip().strip("*_`\"' ").removesuffix(".").strip()
+    def read(self, text: str) -> Reading:
+        """What the text answers, and by which rule it was found."""
+        return read_short_answer(text)
+
+    def parse(self, text: str, task: Task | None = None) -> str:
+        return self.read(text).answer
+
+    def judge(self, hidden: Mapping[str, Any], candidate: str) -> Equality:
+        """Whether a candidate is what the key holds, by HotpotQA's official exact match."""
+        return Equality(equal=exact_match(candidate, hidden["answer"]), by="official exact match")
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
         return [Feedback(passed=None, text="") for _ in items]

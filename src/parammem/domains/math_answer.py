@@ -1,0 +1,285 @@
+"""Where the answer of a mathematics text stands, and which rule found it.
+
+In this order: thinking blocks away; within `<answer>` tags, if there are any; the last `\\boxed` (with those that
+belong to it); the line that says the answer (`####`, `Answer:`, "the answer is"); the last expression.
+
+math-verify reads expressions (`math_worker`) but does not find them: its patterns take dollars for LaTeX and a
+`\\boxed{}` in a sentence about boxes for the answer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from parammem.domains.answers import Reading, said_answers
+from parammem.domains.math_tidy import closing
+from parammem.domains.thinking import tagged, without_thinking
+
+LONGEST = 1_000_000
+"""Characters of a text that are looked through, its last ones."""
+_BOX = re.compile(
+    r"\\(?:boxed|fbox|framebox)\s*(?P<open>\{)|\\f?boxed\s*(?P<bare>\\?[a-zA-Z]+(?=[\s$.,;]|$)|-?[\d.,/]*\d)"
+)
+_EMPTY = re.compile(
+    r"[\s.…?_*{}\\$]*|\\(?:ldots|dots|cdots|cdot|square)|(?:\\text\{)?\s*(?:your|the|final|insert)?[ _]?(?:final )?"
+    r"(?:answer|result|solution)(?: here)?\s*\}?|\\text\{\s*\}",
+    re.IGNORECASE,
+)
+_BETWEEN = re.compile(
+    r"(?:\s|\$|\\[()\[\],;: ]|[,;&]|\\q?quad|(?:\\text\{)?\s*\b(?:and|or)\b\s*\}?|"
+    r"\*)*(?P<name>[a-zA-Z](?:_\{?\w\}?)?\s*=\s*)?"
+)
+_WORDS_IN = re.compile(r"(?<![\\a-zA-Z{])[A-Za-z]{2,}(?![a-zA-Z]*\})")
+_MARKS = re.compile(
+    r"\$\$|\\\[|\\\]|\\\(|\\\)|(?<!\\)\$|\\begin\{(?:equation|align|gather|multline)\*?\}|\\end\{(?:equation|"
+    r"align|gather|multline)\*?\}"
+)
+_BARE = re.compile(
+    r"(?<![\w.,])(?:[-+−]\s?)?(?:[$€£¥]\s?)?"
+    r"(?:\d+\s+\d+/\d+|(?:\d{1,3}(?:[,\u00a0\u2009\u202f]\d{3})+(?![\d])|\d+)?(?:\.\d+|"
+    r"(?<=\d))(?:\s?/\s?\d+(?:\.\d+)?)?|\d*[½⅓⅔¼¾⅕⅛])"
+    r"(?:\s?(?:\\?%|\\pi\b|π|√\d+))?"
+    r"|[-−]?(?:\d+)?\\[dt]?frac\s?\{[^{}]{1,80}\}\s?\{[^{}]{1,80}\}|[-−]?\d*\\?√?\\?sqrt\s?\{[^{}]{1,80}\}|"
+    r"[-−]?\d*√\d+"
+)
+_STOP = re.compile(
+    r"(?:,\s*|\s+[–—-]\s+|\s+\(?|\s*;\s*)\b(?:since|because|as|so|which|where|when|given|due|that|if|but|"
+    r"hence|thus|therefore|"
+    r"with|after|by|for|from|this|these|it|we|i|he|she|they|who|meaning|making|using|rounded|assuming|i\.e|"
+    r"e\.g|namely)\b"
+    r"|\.(?:\s+(?=[A-Z\\$(*])|\s*$)|\.?\*\*(?=\s|$)|\s+\((?=[a-z]{2})|[!?](?=\s|$)|\s+//|\s+#",
+)
+_NO_ANSWER = frozenset(
+    "correct right wrong incorrect verified checked confirmed supported consistent reasonable not unique unclear based "
+    "shown above below written explained obvious unknown missing justified".split()
+)
+_LEAD = re.compile(
+    r"(?:(?:about|approximately|exactly|therefore|thus|simply|just|a total of|the|equal to|given by|found to be|"
+    r"as follows|obtained as|now|value|number|fraction|that|at)[:,]?\s+)+",
+    re.IGNORECASE,
+)
+_JOINING = re.compile(r"\\text\{[^{}]*\}|\b(?:and|or)\b")
+_HASHES = re.compile(r"^\s*####\s*(?P<rest>\S.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of mathematics in a text."""
+
+    start: int
+    end: int
+    inner: str
+
+
+def read_answer(text: str) -> Reading:
+    """Find the answer in what an actor wrote, and name the rule that found it. Never raises."""
+    rest = without_thinking(text[-LONGEST:].replace("\r\n", "\n"))
+    if not rest.strip():
+        return Reading(answer="", rule="no answer after the thinking" if text.strip() else "no text")
+    inner = tagged(rest)
+    for scope, where in ((inner, " in the answer tags"), (rest, "")):
+        if scope is None:
+            continue
+        found = _boxes(scope) or _said(scope) or (_last(scope) if not where else _whole(scope))
+        if found is not None:
+            return Reading(answer=found.answer, rule=found.rule + where)
+    return Reading(answer="", rule="no expression in the text")
+
+
+def _whole(text: str) -> Reading | None:
+    """What stands in answer tags, if it is no long prose."""
+    found = _expression(text)
+    return Reading(answer=found, rule="the text") if found else _last(text)
+
+
+def _boxes(text: str) -> Reading | None:
+    """The last box that holds something, and those before it that only commas, `and` or `or` part from it."""
+    boxes = [box for box in _all_boxes(text) if not _EMPTY.fullmatch(box.inner)]
+    if not boxes:
+        return None
+    chain = [boxes[-1]]
+    for box in reversed(boxes[:-1]):
+        between = text[box.end : chain[0].start]
+        if len(between) > 40 or not _BETWEEN.fullmatch(between):
+            break
+        chain.insert(0, box)
+    inners = list(dict.fromkeys(box.inner for box in chain))
+    rule = "the last box" if len(inners) == 1 else "the last boxes, which belong together"
+    return Reading(answer=", ".join(inners), rule=rule)
+
+
+def last_box(text: str) -> str:
+    """What the last box, or those that belong together, hold; empty without one."""
+    found = _boxes(text)
+    return found.answer if found else ""
+
+
+def _all_boxes(text: str, depth: int = 0) -> list[Span]:
+    """Boxes that close, outermost, first to last; of a box in a box alone, what that one holds."""
+    found: list[Span] = []
+    end, unclosed = 0, 0
+    for box in _BOX.finditer(text):
+        if box.start() < end:
+            continue
+        if box["bare"]:
+            if re.search(r"\d|^\\|^[a-zA-Z]$", box["bare"]):
+                found.append(Span(box.start(), box.end(), box["bare"].rstrip(".,;")))
+            continue
+        close = closing(text, box.start("open")) if unclosed < 3 else -1
+        if close < 0:
+            unclosed += 1  # each reads to the end of the text
+            continue
+        inner = text[box.end() : close].strip()
+        nested = _all_boxes(inner, depth + 1) if depth < 3 else []
+        if len(nested) == 1 and nested[0].end - nested[0].start == len(inner):
+            inner = nested[0].inner
+        end = close + 1
+        found.append(Span(box.start(), end, inner))
+    return found
+
+
+def _said(text: str) -> Reading | None:
+    """The last line that says an answer which can be read."""
+    found: list[tuple[int, str, str]] = []
+    for mark in _HASHES.finditer(text):
+        if not _is_heading(mark["rest"], last=not text[mark.end() :].strip()):
+            found.append((mark.start(), mark["rest"], "the line of ####"))
+    for said in said_answers(text):
+        found.append((said.place, said.rest, "the line that says the answer"))
+    for _, rest, rule in sorted(found, key=lambda one: one[0])[:-50:-1]:
+        answer = _expression(rest)
+        if answer:
+            return Reading(answer=answer, rule=rule)
+    return None
+
+
+def _is_heading(rest: str, last: bool) -> bool:
+    """`#### Step 3: add` and `#### 3. Add` are headings; `#### 18` and `#### 18 apples` are answers."""
+    if re.match(r"\d+[.)]\s+[A-Za-z]", rest):
+        return not last
+    return not re.match(r"(?:\*\*|\$|\\|[-+−(\[{.√½€£]|\d)", rest)
+
+
+def _expression(rest: str) -> str:
+    """The answer at the head of what follows `answer is`; empty if that is no answer but prose about one."""
+    rest = rest.strip().lstrip("*_`>: ").strip()
+    rest = _LEAD.sub("", rest) if _LEAD.match(rest) else rest
+    first = re.match(r"[A-Za-z]+", rest)
+    if not rest or (first and first.group().lower() in _NO_ANSWER):
+        return ""
+    spans = spans_of(rest)
+    if spans and _only_words(rest[: spans[0].start]):
+        head = rest[: spans[0].start]
+        name = re.search(r"([A-Za-z](?:_\w)?)\s*=\s*$", head)
+        return (name.group() if name else "") + _joined(rest, spans)
+    stop = _STOP.search(rest)
+    head = rest[: stop.start()] if stop and stop.start() else rest
+    head = head.split("\n")[0].strip().strip('*_`"“”').rstrip(".,;: ").strip("*_` ")
+    words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z']+", head)
+    if re.search(r"\d|\\[a-zA-Z]", head):
+        return head if len(words) <= 6 else _first_number(head)
+    return head if len(words) <= 4 else ""
+
+
+def _only_words(text: str) -> bool:
+    return len(text) < 80 and not re.search(r"\d|[.!?](?:\s|$)", text)
+
+
+def _first_number(text: str) -> str:
+    """The only number of a sentence; empty if it has more."""
+    found = [match.group().strip() for match in _BARE.finditer(text) if match.group().strip()]
+    return found[0] if len(found) == 1 else ""
+
+
+def _joined(text: str, spans: list[Span]) -> str:
+    """The first stretch of mathematics, with those that `,`, `and` or `or` joins to it."""
+    found = [spans[0]]
+    for span in spans[1:]:
+        if not re.fullmatch(r"\s*(?:,|;|,?\s*(?:and|or))\s*", text[found[-1].end : span.start]):
+            break
+        found.append(span)
+    unit = re.match(r"\s?(?:%|percent\b|degrees?\b)", text[found[-1].end :]) if len(found) == 1 else None
+    return ", ".join(_last_line(span.inner) for span in found) + (unit.group() if unit else "")
+
+
+def _last_line(inner: str) -> str:
+    """Of several equations below one another the last one's right side."""
+    if "&" in inner and "\\\\" in inner and "matrix" not in inner and "cases" not in inner and "array" not in inner:
+        rows = [row for row in inner.split("\\\\") if row.strip()]
+        return rows[-1].split("&")[-1].strip().lstrip("=").strip()
+    return inner.strip()
+
+
+def _last(text: str) -> Reading | None:
+    """The last stretch of mathematics or number, with those joined to it."""
+    line = next((line.strip() for line in reversed(text.split("\n")) if line.strip()), "")
+    bare = line.strip("*_`> ")
+    spans = [span for span in spans_of(text) if re.search(r"[\dA-Za-z]", span.inner)]
+    alone = not spans_of(line) and 0 < len(bare) < 200 and not _WORDS_IN.search(_JOINING.sub("", bare))
+    if alone and re.search(r"\d|^[A-Za-z]$|\\[a-z]", bare) and not re.match(r"[-+*]\s", line):
+        return Reading(answer=bare.rstrip(".,;"), rule="the last line")
+    covered = _masked(text, spans)
+    numbers = [
+        Span(n.start(), n.end(), n.group().strip())
+        for n in _BARE.finditer(covered)
+        if re.search(r"\d|[½-⅞]", n.group())
+    ]
+    every = sorted([*spans, *numbers], key=lambda span: span.start)
+    if not every:
+        return None
+    chain = [every[-1]]
+    for span in every[-2::-1]:
+        if not re.fullmatch(r"\s*(?:,|;|,?\s*(?:and|or))\s*", text[span.end : chain[0].start]):
+            break
+        chain.insert(0, span)
+    return Reading(answer=", ".join(_last_line(span.inner) for span in chain), rule="the last expression")
+
+
+def _masked(text: str, spans: list[Span]) -> str:
+    """The text with its stretches of mathematics blanked out."""
+    made, place = [], 0
+    for span in spans:
+        made += [text[place : span.start], " " * (span.end - span.start)]
+        place = span.end
+    return "".join([*made, text[place:]])
+
+
+def spans_of(text: str) -> list[Span]:
+    """The stretches of mathematics in a text: $…$, $$…$$, \\(…\\), \\[…\\], equation environments.
+
+    Dollars that are money open none: a closing one has no space before it and no digit behind it, and prose is no
+    mathematics.
+    """
+    found: list[Span] = []
+    opened: re.Match[str] | None = None
+    for mark in _MARKS.finditer(text):
+        sign = mark.group()
+        if opened is None or (opened.group() == "$" and sign == "$" and not _closes(text, opened, mark)):
+            opened = mark if sign not in {"\\]", "\\)"} and not sign.startswith("\\end") else None
+        elif _pairs(opened.group(), sign):
+            inner = text[opened.end() : mark.start()]
+            if inner.strip():
+                found.append(Span(opened.start(), mark.end(), inner.strip()))
+            opened = None
+        elif opened.group() == "$":
+            opened = mark if sign not in {"\\]", "\\)"} and not sign.startswith("\\end") else None
+    return found
+
+
+def _pairs(left: str, right: str) -> bool:
+    ends = {"$": "$", "$$": "$$", "\\[": "\\]", "\\(": "\\)"}
+    return ends.get(left) == right or (left.startswith("\\begin") and right == left.replace("\\begin", "\\end"))
+
+
+def _closes(text: str, opened: re.Match[str], mark: re.Match[str]) -> bool:
+    """Whether this dollar closes that one."""
+    inner = text[opened.end() : mark.start()]
+    if "\n\n" in inner or len(inner) > LONGEST // 500:
+        return False
+    if text[mark.end() : mark.end() + 1].isdigit():
+        return False
+    money = re.match(r"\s?\d", inner) is not None
+    if money and (inner[-1:].isspace() or len(_WORDS_IN.findall(re.sub(r"\\text\{[^{}]*\}", "", inner))) > 1):
+        return False
+    return len(_WORDS_IN.findall(re.sub(r"\\[a-z]+\{[^{}]*\}", "", inner))) < 4
