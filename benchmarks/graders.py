@@ -25,6 +25,7 @@ from parammem.benchmarks.item import Item
 from parammem.benchmarks.sources import local_rows
 from parammem.benchmarks.table import items_of
 from parammem.domains import Domain, get_domain
+from parammem.sandbox import text_of
 
 FILES = (
     ("humaneval", "humaneval/HumanEval.jsonl.gz"),
@@ -162,7 +163,7 @@ def _spoiler(item: Item) -> str:
     if re.search(r"^class Solution", item.key.gold, re.M):
         method = f"Solution.{entry}"
         return f"{CHANGE}_kept = {method}\n{method} = lambda self, *a, **k: _changed(_kept(self, *a, **k))"
-    tests = "".join(check.get("tests", "") for check in item.key.hidden["checks"])
+    tests = "".join(text_of(check.get("tests", "")) for check in item.key.hidden["checks"])
     defined = re.findall(r"^def\s+(\w+)", item.key.gold, re.M)
     # Some rows name a helper as the entry and test another function; two changes could cancel each other.
     named = set() if "candidate(" in tests else {name for name in defined if re.search(rf"\b{name}\s*\(", tests)}

@@ -193,7 +193,7 @@ def main() -> None:
 
 
 def _checks(problems: list[Problem]) -> list[Check]:
-    return [problem.check(problem.canonical_solution) for problem in problems]
+    return [problem.check(problem.canonical_solution, "the file named on the command line") for problem in problems]
 
 
 def summary(rows: dict[str, list[dict[str, float]]]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from parammem.errors import DataError, RecordError
-from parammem.sandbox import Check, Limits, Pool, advise_program, asks, check_many, check_program
+from parammem.sandbox import Limits, Pool, advise_program, asks, check_many
 from parammem.sandbox.problems import Problem, read_problems
+from tests.sandbox.trusting import check_program, checked
 
 LIMITS = Limits(wall_seconds=10, cpu_seconds=10)
 
@@ -77,9 +78,7 @@ def assert_fails_alone(tests: str, limits: Limits) -> None:
     """These tests of a hundred thousand numbers whose hashes collide fail alone, and the next are run."""
     source = "def f(): return [i * (2**61 - 1) for i in range(100_000)]"
     with Pool(1) as own:
-        first, second = own.check(
-            [Check(source=source, entry="f", tests=text) for text in (tests, "assert f()[0] == 0")], limits
-        )
+        first, second = own.check([checked(source, "f", text) for text in (tests, "assert f()[0] == 0")], limits)
     assert not first.passed
     assert first.outcome is not None
     assert first.outcome.kind == "timeout"
@@ -101,8 +100,8 @@ def test_every_candidate_meets_the_same_random_numbers():
     """Tests that draw numbers pass or fail alike, whatever ran before them in this worker."""
     tests = "import random\nfor _ in range(3):\n    n = random.randint(0, 10**9)\n    assert f(n) == 2 * n, n"
     with Pool(1) as pool:
-        wrong = Check(source="def f(n): return n", entry="f", tests=tests)
-        right = Check(source="def f(n): return 2 * n", entry="f", tests=tests)
+        wrong = checked("def f(n): return n", "f", tests)
+        right = checked("def f(n): return 2 * n", "f", tests)
         first, passed, again = pool.check([wrong, right, wrong])
     assert passed.passed
     assert not first.passed
@@ -167,9 +166,9 @@ def gutted(problem: Problem) -> str:
 def test_canonical_solutions_pass_and_gutted_ones_fail(name: str, wrong: list[str], shared_data: Path):
     """MbppEval/56 fails under plain Python too: its function is called `check`, like its test."""
     problems = read_problems(shared_data / name)
-    verdicts = check_many([problem.check(problem.canonical_solution) for problem in problems], LIMITS, workers=2)
+    verdicts = check_many([problem.check(problem.canonical_solution, name) for problem in problems], LIMITS, workers=2)
     assert [p.task_id for p, verdict in zip(problems, verdicts, strict=True) if not verdict.passed] == wrong
-    verdicts = check_many([problem.check(gutted(problem)) for problem in problems], LIMITS, workers=2)
+    verdicts = check_many([problem.check(gutted(problem), name) for problem in problems], LIMITS, workers=2)
     assert [p.task_id for p, verdict in zip(problems, verdicts, strict=True) if verdict.passed] == []
 
 

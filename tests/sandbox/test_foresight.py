@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from parammem.sandbox import Check, Limits, Pool, check_program
+from parammem.sandbox import Limits, Pool
 from parammem.sandbox.inner import foresight, wire
 from parammem.sandbox.problems import read_problems
+from tests.sandbox.trusting import check_program, checked
 
 
 def foreseen(tests: str, entry: str = "f") -> tuple[list[object], bool]:
@@ -60,7 +61,7 @@ def test_what_is_not_certain_is_not_foreseen(tail: str):
 
 
 def counted(pool: Pool, source: str, tests: str) -> tuple[bool, str]:
-    verdict = pool.check([Check(source=source, entry="f", tests=tests)], Limits(cpu_seconds=0.5))[0]
+    verdict = pool.check([checked(source, "f", tests)], Limits(cpu_seconds=0.5))[0]
     return verdict.passed, verdict.detail
 
 

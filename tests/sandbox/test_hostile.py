@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from parammem.sandbox import Call, Check, Job, Limits, Pool, equal
+from parammem.sandbox import Call, Job, Limits, Pool, equal
 from tests.sandbox.arena import Arena, left_over
 from tests.sandbox.hostile import ATTACKS, ENDINGS, FORGED_FRAMES, FORGERIES, NAIVE, Attack
+from tests.sandbox.trusting import checked
 
 LIMITS = Limits(wall_seconds=4, cpu_seconds=0.25, memory_mb=256, output_bytes=100_000, threads=16)
 TESTS = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert abs(candidate(2, 2) - 4) < 1e-6\n"
@@ -72,7 +73,7 @@ def test_forgery_is_called_wrong(source: str, pool: Pool):
     outcomes = pool.run([Job(source=source, entry="add", calls=calls)], LIMITS)[0]
     assert not (equal(outcomes[0], 3) and equal(outcomes[1], 4))
     assert not equal(outcomes[0], 3, tolerance=1e-6)
-    verdict = pool.check([Check(source=source, entry="add", tests=TESTS)], LIMITS)[0]
+    verdict = pool.check([checked(source, "add", TESTS)], LIMITS)[0]
     assert not verdict.passed
     assert verdict.detail
 
@@ -114,4 +115,4 @@ def test_honest_program_raises_no_alarm(name: str, pool: Pool):
     assert [outcome.kind for outcome in outcomes] == ["value", "value"], outcomes[0].error
     assert equal(outcomes[0], 3)
     assert equal(outcomes[1], 42)
-    assert pool.check([Check(source=HONEST[name], entry="add", tests=TESTS)], limits)[0].passed
+    assert pool.check([checked(HONEST[name], "add", TESTS)], limits)[0].passed

@@ -16,9 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from parammem.errors import SandboxError
-from parammem.sandbox import Call, Check, Job, Limits, Pool, run
+from parammem.sandbox import Call, Job, Limits, Pool, run
 from parammem.sandbox.member import Died, Worker
 from tests.sandbox.arena import descendants, left_over
+from tests.sandbox.trusting import checked
 
 ADD = Job(source="def add(a, b): return a + b", entry="add", calls=[Call(args=[1, 2])])
 SLOW = Job(source="import time\ndef f(): time.sleep(1)\n", entry="f", calls=[Call()])
@@ -293,8 +294,8 @@ def test_runs_that_go_to_a_worker_together_are_each_answered(monkeypatch: pytest
 
 
 def test_tests_that_end_their_worker_fail_alone():
-    good = Check(source="def f(): return 1", entry="f", tests="assert f() == 1")
-    bad = Check(source="def f(): return 1", entry="f", tests="import os\nos._exit(0)")
+    good = checked("def f(): return 1", "f", "assert f() == 1")
+    bad = checked("def f(): return 1", "f", "import os\nos._exit(0)")
     with Pool(1) as pool:
         verdicts = pool.check([good, bad, good])
     assert [verdict.passed for verdict in verdicts] == [True, False, True]

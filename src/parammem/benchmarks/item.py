@@ -6,6 +6,7 @@ from typing import Any
 
 from parammem.core import AnswerKey, Task
 from parammem.core.record import Record
+from parammem.sandbox.trusted import trust_spec
 
 
 class Item(Record):
@@ -26,7 +27,9 @@ def code_item(
     gold: str,
     tags: dict[str, str],
 ) -> Item:
-    """An item of the domain `code`; `domains.real_code` says what `visible` and `hidden` hold."""
+    """An item of the domain `code`; `domains.real_code` says what `visible` and `hidden` hold. A benchmark's file is
+    trusted as a program is: its tests run with this account's rights."""
+    visible, hidden = (trust_spec(spec, origin=f"benchmark {task_id}") for spec in (visible, hidden))
     task = Task(task_id=task_id, domain="code", text=text, visible=visible)
     key = AnswerKey(task_id=task_id, domain="code", hidden=hidden, gold=gold, tags=tags)
     return Item(task=task, key=key, question=question)

@@ -86,7 +86,7 @@ def bench(
     """Run each canonical solution against its tests. Exit 0: all passed; 1: not; 2: could not be run safely."""
     try:
         found = problems.read_problems(path)
-        checks = [problem.check(problem.canonical_solution) for problem in found]
+        checks = [problem.check(problem.canonical_solution, str(path)) for problem in found]
         limits = sandbox.Limits(wall_seconds=10, cpu_seconds=10)
         sandbox.check_many(checks[:workers], limits, workers, _level(level))  # starts the workers
         start = time.perf_counter()

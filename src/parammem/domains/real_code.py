@@ -4,7 +4,8 @@ Task.visible and AnswerKey.hidden: {"entry": name or "", "stub"?: text, "imports
 check is one of
 - {"name", "call": "f(1, (2,))", "expected": "[3]"}: source text of a call with literal arguments and of its value;
 - {"name", "args": "[1, [2]]", "expected", "json": True, "also"?}: the same from JSON, which knows no tuples;
-- {"name", "tests": text}: a trusted test program of the benchmark's, which raises when the candidate is wrong;
+- {"name", "tests"}: a test program, which raises when the candidate is wrong. `TrustedTests` (our stages wrote them)
+  run where the candidate cannot reach; a plain string (a stranger sent it) runs in the candidate's child, as advice;
 - {"name", "stdin": text, "expected": text}: a run of the whole program, and what it must print.
 `stub` is the head of a function that the candidate completes or writes anew. An empty list of checks is no verdict.
 """
@@ -70,6 +71,10 @@ class RealCodeDomain(Prose):
         return each(lambda place: _score(items[place][0].task_id, runs[place]), range(len(items)))
 
 
+_Tests = sandbox.Check | sandbox.Job
+"""A test program as a run: outside the child where it is trusted, else inside, as advice."""
+
+
 @dataclass(frozen=True)
 class _Runner:
     """Puts checks together into as few runs as they allow, and reads the outcomes."""
@@ -87,9 +92,17 @@ class _Runner:
                 jobs |= {job.model_dump_json(): job for job in plan.jobs()}
                 programs |= {check.model_dump_json(): check for check in plan.programs}
         ran = sandbox.run_many(list(jobs.values()), self.limits, self.workers, self.level)
-        said = sandbox.check_many(list(programs.values()), self.limits, self.workers, self.level)
+        said = self._said(list(programs.values()))
         outcomes, verdicts = dict(zip(jobs, ran, strict=True)), dict(zip(programs, said, strict=True))
         return each(lambda place: _read(plans[place], outcomes, verdicts), range(len(items)))
+
+    def _said(self, programs: Sequence[_Tests]) -> list[sandbox.Verdict]:
+        """What each test program says: a verdict of trusted tests, advice of all others."""
+        checks = [program for program in programs if isinstance(program, sandbox.Check)]
+        advice = [program for program in programs if isinstance(program, sandbox.Job)]
+        told = iter(sandbox.check_many(checks, self.limits, self.workers, self.level))
+        advised = iter(sandbox.run_many(advice, self.limits, self.workers, self.level))
+        return [next(told) if isinstance(p, sandbox.Check) else sandbox.advised(next(advised)) for p in programs]
 
 
 @dataclass(frozen=True)
@@ -101,7 +114,7 @@ class _Plan:
     """Lines of the program that stand before the candidate's."""
     calls: sandbox.Job | None
     runs: sandbox.Job | None
-    programs: tuple[sandbox.Check, ...]
+    programs: tuple[_Tests, ...]
 
     def jobs(self) -> list[sandbox.Job]:
         return [job for job in (self.calls, self.runs) if job is not None]
@@ -115,7 +128,7 @@ def source_of(spec: Mapping[str, Any], candidate: str) -> tuple[str, int]:
     one that completes it.
     """
     before = IMPORTS if spec.get("imports") else ""
-    stub = spec.get("stub")
+    stub = sandbox.text_of(spec.get("stub") or "")
     if stub and _defines(candidate, spec["entry"]):
         before = _before(stub, spec["entry"])
     elif stub:
@@ -167,11 +180,7 @@ def _plan(spec: Mapping[str, Any], candidate: str) -> _Plan:
     called = f"Solution.{entry}" if _defines(candidate, "Solution") and not _defines(candidate, entry) else entry
     calls = [_call(check) for check in checks if "call" in check or "args" in check]
     runs = [sandbox.Call(stdin=check["stdin"]) for check in checks if "stdin" in check]
-    programs = [
-        sandbox.Check(source=source, entry=entry, tests=check["tests"], preamble=_preamble(spec))
-        for check in checks
-        if "tests" in check
-    ]
+    programs = [_tests(spec, check["tests"], source) for check in checks if "tests" in check]
     return _Plan(
         checks=checks,
         before=before,
@@ -181,14 +190,21 @@ def _plan(spec: Mapping[str, Any], candidate: str) -> _Plan:
     )
 
 
-def _preamble(spec: Mapping[str, Any]) -> str:
-    """The stub, where it is a program by itself: its helpers are known to the tests."""
-    stub = spec.get("stub", "")
+def _tests(spec: Mapping[str, Any], tests: sandbox.TrustedTests | str, source: str) -> _Tests:
+    """A test program as a run. The stub, where it is a program by itself, gives its helpers to the tests."""
+    entry, stub = spec.get("entry", ""), spec.get("stub", "")
+    before = stub if stub and _compiles(sandbox.text_of(stub)) else None
+    if isinstance(tests, sandbox.TrustedTests) and isinstance(before, sandbox.TrustedTests | None):
+        return sandbox.Check(source=source, entry=entry, tests=tests, preamble=before)
+    return sandbox.advice(source, entry, sandbox.text_of(tests), sandbox.text_of(before or ""))
+
+
+def _compiles(source: str) -> bool:
     try:
-        ast.parse(stub)
-    except (SyntaxError, ValueError):
-        return ""
-    return stub
+        ast.parse(source)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return True
 
 
 def _call(check: Mapping[str, Any]) -> sandbox.Call:

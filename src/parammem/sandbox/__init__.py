@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from parammem.sandbox.advice import advice, advised
 from parammem.sandbox.pool import Pool, shared_pool
 from parammem.sandbox.records import Call, Check, Job, Level, Limits, Outcome, Verdict
+from parammem.sandbox.trusted import TrustedTests, text_of, trust_spec, trust_tests
 from parammem.sandbox.verdict import equal
 
 __all__ = [
@@ -22,13 +24,19 @@ __all__ = [
     "Limits",
     "Outcome",
     "Pool",
+    "TrustedTests",
     "Verdict",
+    "advice",
     "advise_program",
+    "advised",
     "check_many",
     "check_program",
     "equal",
     "run",
     "run_many",
+    "text_of",
+    "trust_spec",
+    "trust_tests",
 ]
 
 
@@ -57,17 +65,21 @@ def run_many(
 def check_program(
     source: str,
     entry: str,
-    test_source: str,
+    tests: TrustedTests,
     limits: Limits | None = None,
-    preamble: str = "",
+    preamble: TrustedTests | None = None,
     level: Level = "strict",
 ) -> Verdict:
     """The verdict of a trusted test program on a candidate: the tests run outside the child, which sees inputs only.
 
     Raises:
+        TypeError: the tests are no TrustedTests.
         SandboxError: the level cannot be had here; nothing was run.
     """
-    check = Check(source=source, entry=entry, tests=test_source, preamble=preamble)
+    for text in (tests, preamble):
+        if not isinstance(text, TrustedTests | None):
+            raise TypeError(f"tests are TrustedTests, not {type(text).__name__}; use advise_program for any other text")
+    check = Check(source=source, entry=entry, tests=tests, preamble=preamble)
     return check_many([check], limits, 1, level)[0]
 
 
@@ -81,13 +93,9 @@ def check_many(
 def advise_program(
     source: str, entry: str, test_source: str, limits: Limits | None = None, level: Level = "strict"
 ) -> Verdict:
-    """What tests that nobody vouches for (a model wrote them) say of a candidate. ADVICE ONLY.
+    """What tests that nobody vouches for (a model or a stranger wrote them) say of a candidate. ADVICE ONLY.
 
     Candidate and tests run together in one child, so a hostile candidate can make this say anything. Use it to gate
     a loop, never for a score. Raises SandboxError as `run` does.
     """
-    tests = f"\ndef _tests_say():\n    space = dict(globals(), candidate={entry})\n    exec({test_source!r}, space)\n"
-    tests += f"    if 'check' in space:\n        space['check']({entry})\n"
-    outcome = run(source + "\n" + tests, "_tests_say", [Call()], limits, level)[0]
-    passed = outcome.kind == "value"
-    return Verdict(passed=passed, detail=outcome.error, outcome=outcome, cpu_seconds=outcome.cpu_seconds)
+    return advised(run_many([advice(source, entry, test_source)], limits, 1, level)[0])

@@ -9,6 +9,7 @@ from parammem.errors import SandboxError
 from parammem.sandbox.inner import wire
 from parammem.sandbox.inner.watch import PATIENCE
 from parammem.sandbox.records import Call, Check, Job, Kind, Limits, Outcome, Verdict
+from parammem.sandbox.trusted import TrustedTests
 
 _GRACE = 30.0
 """Seconds on top of all that the limits of a run can come to, before its worker is taken to hang."""
@@ -55,7 +56,19 @@ def of_job(job: Job, limits: Limits) -> Ask:
 
 
 def of_check(check: Check, limits: Limits) -> Ask:
-    message = wire.pack({"mode": "check", **vars(check), "limits": vars(limits)})
+    for text in (check.tests, check.preamble):  # a record can be made around its validation
+        if not isinstance(text, TrustedTests | None):
+            raise SandboxError("tests that run outside the child are TrustedTests; run any other text as advice")
+    message = wire.pack(
+        {
+            "mode": "check",
+            "source": check.source,
+            "entry": check.entry,
+            "tests": check.tests.text,
+            "preamble": check.preamble.text if check.preamble else "",
+            "limits": vars(limits),
+        }
+    )
     return Ask(message, _longest(limits), lambda answer: _verdict(answer, limits), tests=True)
 
 

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, ValidationError
 from parammem.core.record import Record
 from parammem.errors import DataError, RecordError
 from parammem.sandbox.records import Check
+from parammem.sandbox.trusted import trust_tests
 
 
 class Problem(Record):
@@ -36,11 +37,16 @@ class Problem(Record):
         bare = _without_docstring(self.prompt) + completion
         return bare if _compiles(bare) else whole
 
-    def check(self, completion: str) -> Check:
-        """The test program for a completion of the prompt. The prompt's helpers are known to the tests."""
-        preamble = self.prompt if _compiles(self.prompt) else ""
+    def check(self, completion: str, origin: str) -> Check:
+        """The test program for a completion of the prompt. The prompt's helpers are known to the tests.
+
+        origin: the file that the problem comes from, which whoever calls this trusts as a program.
+        """
         return Check(
-            source=self.program(completion), entry=self.entry_point.strip(), tests=self.test, preamble=preamble
+            source=self.program(completion),
+            entry=self.entry_point.strip(),
+            tests=trust_tests(self.test, origin=origin),
+            preamble=trust_tests(self.prompt, origin=origin) if _compiles(self.prompt) else None,
         )
 
 
@@ -73,7 +79,7 @@ def read_problems(path: Path | str) -> list[Problem]:
 def _compiles(source: str) -> bool:
     try:
         ast.parse(source)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
     return True
 

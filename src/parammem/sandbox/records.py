@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_serializer
+from pydantic import Field, InstanceOf, SerializerFunctionWrapHandler, field_serializer
 
 from parammem.core.record import Record
+from parammem.sandbox.trusted import TrustedTests
 
 Level = Literal["strict", "nofiles", "none"]
 """strict: Landlock + seccomp + rlimits. nofiles: no Landlock needed, no file can be opened at all.
@@ -88,18 +89,17 @@ class Outcome(Record):
 class Check(Record):
     """A candidate and a trusted test program, for tests that are not `call == literal`.
 
-    The tests run outside the child, against a proxy of the candidate: they must be the benchmark's own, never text
-    that a model wrote. They see plain values only, and arguments that the candidate changes in place stay unchanged
-    for them.
+    The tests run outside the child, against a proxy of the candidate: only `TrustedTests` can be given, never text that
+    a model or a stranger wrote (for that: `advise_program`). They see plain values only.
     """
 
     source: str
     entry: str
-    tests: str
+    tests: InstanceOf[TrustedTests]
     """Statements that raise when the candidate is wrong. They may call it by its name or as `candidate`; a function
     `check` that they define is called with it (HumanEval)."""
-    preamble: str = ""
-    """Trusted text that runs before the tests and may define helpers they use, e.g. the problem's own prompt."""
+    preamble: InstanceOf[TrustedTests] | None = None
+    """Text that runs before the tests and may define helpers they use, e.g. the problem's own prompt."""
 
 
 class Verdict(Record):

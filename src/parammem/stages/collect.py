@@ -19,6 +19,7 @@ from parammem.stages.common import Engines, accounted, budget, check_failures, p
 from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
 from parammem.stages.spread.workplace import HERE, Workplace, working
+from parammem.stages.trusted import stage_keys, stage_tasks
 
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
@@ -32,7 +33,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
         accounted(engines, "collect", domain, places.work("collect")),
         working(params, engines, judge, root) as workplace,
     ):
-        tasks = read_jsonl(places.tasks("train"), Task)
+        tasks = stage_tasks(places, "train")
         actor = engines.open()
         # Labels from the task alone need nobody's attempts, and a benchmark's train split has thousands of tasks.
         trajectories = [] if params.collect.label == "task-only" else work_on(params, judge, actor, tasks, workplace)
@@ -73,7 +74,7 @@ def outcomes(
     done = [t for t in trajectories if t.submitted is not None]
     if params.collect.outcome == "visible" or params.collect.label != "experience":
         return {t.trajectory_id: t.stop == "visible-pass" for t in done}
-    keys = {key.task_id: key for key in read_jsonl(places.keys("train"), AnswerKey)}
+    keys = {key.task_id: key for key in stage_keys(places, "train")}
     return final_verdicts(judge, {task.task_id: task for task in tasks}, keys, done)
 
 

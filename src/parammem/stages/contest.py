@@ -32,6 +32,7 @@ from parammem.stages.collect import final_verdicts
 from parammem.stages.common import Engines, budget, check_failures, progress_bar
 from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
+from parammem.stages.trusted import stage_keys, stage_tasks
 
 CANARIES = 8
 """Tasks whose advice is compared to see that two models are not the same."""
@@ -110,8 +111,8 @@ def _unloadable(domain: str, cards: Mapping[str, Any], why: str, inputs: dict[st
 def _tasks(params: Params, root: Path, domain: str) -> tuple[dict[str, list[Task]], dict[str, AnswerKey]]:
     """Tasks by slice, none in both, and the answer keys there are. Fresh tasks are named by their content."""
     places = Places(root, domain)
-    anchor = [task for split in ("eval", "unseen") for task in read_jsonl(places.tasks(split), Task)]
-    keys = {key.task_id: key for split in ("eval", "unseen") for key in read_jsonl(places.keys(split), AnswerKey)}
+    anchor = [task for split in ("eval", "unseen") for task in stage_tasks(places, split)]
+    keys = {key.task_id: key for split in ("eval", "unseen") for key in stage_keys(places, split)}
     fresh, fresh_keys = fresh_tasks(root, domain, params.gate.fresh_tasks)
     known = {task.content for task in anchor}
     return {"anchor": anchor, "fresh": [t for t in fresh if t.content not in known]}, keys | fresh_keys

@@ -37,6 +37,7 @@ from parammem.stages.places import Places
 from parammem.stages.protocols import ORACLES, calls_doubled, named, phases_of, under
 from parammem.stages.rounds import earlier_rounds
 from parammem.stages.spread.workplace import HERE, Workplace, working
+from parammem.stages.trusted import stage_keys, stage_tasks
 
 SLICES: tuple[Literal["eval", "unseen"], ...] = ("eval", "unseen")
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ def _bench(params: Params, places: Places, engines: Engines, judge: Domain, work
         reflectors["majority"] = Constant(majority_advice(places.domain, rows))
     embedding = engines.embed(embed)
     reflectors["retrieved"] = Retrieved(rows, embedding)
-    tasks = {part: read_jsonl(places.tasks(part), Task) for part in SLICES}
+    tasks = {part: stage_tasks(places, part) for part in SLICES}
     return Bench(params, places, judge, actor, reflectors, tasks, embedding, workplace)
 
 
@@ -132,7 +133,7 @@ def arms(bench: Bench) -> list[Agent]:
 def _bank(bench: Bench) -> TrajectoryBank:
     """Solved tasks of the bank split, by reflexion. Visible checks decide what gets in; a bank task that has none gives
     its final verdict, as a train task may: evaluation tasks give nothing here."""
-    tasks = read_jsonl(bench.places.tasks("bank"), Task)
+    tasks = stage_tasks(bench.places, "bank")
     needed = any(get_method(name).bank for name in bench.params.evaluate.methods)
     if not needed or "strict" not in (bench.params.evaluate.protocol, *bench.params.evaluate.also):
         return TrajectoryBank([], [], bench.embed)
@@ -152,7 +153,7 @@ def _bank_outcomes(bench: Bench, tasks: Sequence[Task], ended: Sequence[Trajecto
     if not asked:
         return {}
     by_id = {task.task_id: task for task in tasks}
-    keys = {key.task_id: key for key in read_jsonl(bench.places.keys("bank"), AnswerKey)}
+    keys = {key.task_id: key for key in stage_keys(bench.places, "bank")}
     scores = bench.judge.score([(by_id[t.task_id], keys[t.task_id], candidate) for t, candidate in asked])
     found = {}
     for (trajectory, _), score in zip(asked, scores, strict=True):
@@ -248,7 +249,7 @@ def _curve(bench: Bench) -> list[tuple[float, Trajectory]]:
 
 
 def _keys(places: Places) -> dict[str, AnswerKey]:
-    return {key.task_id: key for part in SLICES for key in read_jsonl(places.keys(part), AnswerKey)}
+    return {key.task_id: key for part in SLICES for key in stage_keys(places, part)}
 
 
 def _verdicts(bench: Bench, keys: Mapping[str, AnswerKey], trajectories: Sequence[Trajectory]) -> dict[int, bool]:
@@ -379,7 +380,7 @@ def _open_tasks(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[OpenTask]:
 def _facts(bench: Bench, bank: TrajectoryBank) -> dict[str, dict[str, int]]:
     """Sizes, and the proof that the splits share no task."""
     name, places = bench.judge.name, bench.places
-    content = {s: {t.content for t in read_jsonl(places.tasks(s), Task)} for s in ("train", "bank", *SLICES)}
+    content = {s: {t.content for t in stage_tasks(places, s)} for s in ("train", "bank", *SLICES)}
     rows = read_jsonl(places.validated, ReflectionExample)
     texts = {task.text for task in bench.everything()}
     pairs = [(a, b) for a in ("train", "bank") for b in SLICES] + [("train", "bank"), SLICES]

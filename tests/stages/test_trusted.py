@@ -1,0 +1,90 @@
+"""Tests of the stages' own files are trusted; those of strangers run where the candidate runs, whatever they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from parammem.core import AnswerKey, Task, Trajectory, write_jsonl
+from parammem.core.experience import Experience
+from parammem.domains.real_code import RealCodeDomain
+from parammem.sandbox import TrustedTests, trust_spec, trust_tests
+from parammem.stages import contest
+from parammem.stages.places import Places
+from parammem.stages.trusted import stage_keys, stage_tasks
+
+SPEC = {"entry": "f", "stub": "def f():\n", "checks": [{"name": "t", "tests": "assert f() == 1"}]}
+KEY = AnswerKey(task_id="t", domain="code", hidden=SPEC, gold="")
+TASK = Task(task_id="t", domain="code", text="?", visible=SPEC)
+RIGHT = "def f(): return 1"
+
+
+def harming(folder: Path) -> dict[str, object]:
+    """What a stranger may send: each part of it that is a program writes a file, if it can."""
+    act = f"import os\nos.close(os.open({str(folder)!r} + '/MARK', os.O_CREAT | os.O_WRONLY))\n"
+    quiet = f"try:\n    {act.splitlines()[1]}\nexcept BaseException:\n    pass\n"
+    stub = f"import os\n{quiet}def f():\n"
+    tests = f"import os\n{quiet}assert f() == 1\n"
+    return {"entry": "f", "stub": stub, "checks": [{"name": "t", "tests": tests, "trusted": True, "origin": "x"}]}
+
+
+def test_tests_of_stage_files_are_trusted_and_name_their_file(tmp_path: Path):
+    places = Places(tmp_path, "code")
+    write_jsonl(places.tasks("eval"), [TASK])
+    write_jsonl(places.keys("eval"), [KEY])
+    (task,), (key,) = stage_tasks(places, "eval"), stage_keys(places, "eval")
+    for spec, origin in ((task.visible, "data/tasks/code/eval.jsonl"), (key.hidden, "data/keys/code/eval.jsonl")):
+        assert spec["checks"][0]["tests"] == trust_tests("assert f() == 1", origin=origin)
+    found = RealCodeDomain().score([(task, key, candidate) for candidate in (RIGHT, "def f(): return 2")])
+    assert [getattr(score, "passed", score) for score in found] == [True, False]
+
+
+def test_fresh_tasks_and_keys_are_never_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    ran = Trajectory.model_construct(task_id="t")
+    row = Experience.model_construct(task=TASK, trajectory=ran, outcome=True)
+    monkeypatch.setattr(contest, "ingested", lambda events: [SimpleNamespace(fresh="b")])
+    monkeypatch.setattr(contest, "read_jsonl", lambda file, kind: [KEY] if kind is AnswerKey else [row])
+    for folder in (contest.FRESH, contest.KEYS):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "b.jsonl").write_text("{}")
+    tasks, keys = contest.fresh_tasks(tmp_path, "code", 5)
+    for spec in (tasks[0].visible, *(key.hidden for key in keys.values())):
+        assert not isinstance(spec["checks"][0]["tests"], TrustedTests)
+        assert not isinstance(spec["stub"], TrustedTests)
+
+
+@pytest.mark.parametrize("asked", ["check", "score"])
+def test_tests_of_a_stranger_change_nothing_outside_the_child(asked: str, tmp_path: Path):
+    tmp_path.chmod(0o777)
+    domain, spec = RealCodeDomain(), harming(tmp_path)
+    task, key = TASK.model_copy(update={"visible": spec}), KEY.model_copy(update={"hidden": spec})
+    candidates = [RIGHT, "def f(): return 2"]
+    if asked == "check":
+        found = domain.check([(task, candidate) for candidate in candidates])
+    else:
+        found = domain.score([(task, key, candidate) for candidate in candidates])
+    assert [getattr(one, "passed", one) for one in found] == [True, False]
+    assert not (tmp_path / "MARK").exists()
+
+
+def test_the_same_tests_would_act_if_they_were_trusted(tmp_path: Path):
+    """So that the test above cannot pass for want of an act."""
+    key = KEY.model_copy(update={"hidden": trust_spec(harming(tmp_path), origin="a test")})
+    RealCodeDomain().score([(TASK, key, RIGHT)])
+    assert (tmp_path / "MARK").exists()
+
+
+@pytest.mark.parametrize("entry", ["f'); import os; ('", "", "no such name", "__import__('os')"])
+def test_an_entry_that_is_no_name_judges_one_task_alone(entry: str):
+    odd = TASK.model_copy(update={"visible": SPEC | {"entry": entry}})
+    found = RealCodeDomain().check([(odd, RIGHT), (TASK, RIGHT)])
+    assert getattr(found[0], "passed", None) is not True
+    assert getattr(found[1], "passed", None) is True
+
+
+def test_a_stub_that_python_cannot_parse_is_one_task():
+    deep = {"entry": "f", "stub": "x = " + "-" * 5000 + "1\n", "checks": SPEC["checks"]}
+    found = RealCodeDomain().check([(TASK.model_copy(update={"visible": deep}), RIGHT), (TASK, RIGHT)])
+    assert getattr(found[1], "passed", None) is True
