@@ -39,6 +39,9 @@ class Limits(Record):
     """On the child's own CPU clock, all threads together. A test program has ten times as much for itself."""
     memory_mb: int = Field(default=512, ge=16)
     """Address space beyond that of the bare interpreter, in MiB."""
+    stack_mb: int = Field(default=1024, ge=0)
+    """Address space, in MiB, that stacks of threads may reserve on top where the source sets their size
+    (`threading.stack_size`). What is written to counts towards `memory_mb`; it is measured every 5 ms there."""
     output_bytes: int = Field(default=1_000_000, ge=0)
     """What it may print."""
     value_bytes: int = Field(default=8_000_000, ge=64)
@@ -70,6 +73,9 @@ class Outcome(Record):
     """The returned plain value when kind is `value`, of exact builtin types; None for a stdin program."""
     stdout: str = ""
     """What the call printed, cut at `output_bytes`."""
+    exit_code: int | None = None
+    """Of a stdin program that called `sys.exit` with another code than 0, when kind is `exit`. None: it ended its
+    process in another way."""
     error: str = ""
     """What went wrong, in words a model can use. Empty when kind is `value`."""
     cpu_seconds: float = 0.0

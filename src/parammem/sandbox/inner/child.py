@@ -93,14 +93,22 @@ def _serve_program(link: int, source: str) -> None:
     kind, body = b"V", wire.encode(None)
     del _modules["solution"]
     module = _modules["__main__"] = type(sys)("__main__")
+    module.__file__ = sys.argv[0]
     try:
         exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)
-    except SystemExit:
-        pass
+    except SystemExit as error:
+        kind, body = _left(error)
     except BaseException as error:
         kind, body = _said(error)
     _finish()
     _send(link, kind, body)
+
+
+def _left(error: SystemExit) -> tuple[bytes, bytes]:
+    """What `sys.exit` was given, as the code of a process: none is 0, words are 1."""
+    code = error.code
+    number = 0 if code is None else code & 255 if isinstance(code, int) else 1
+    return (b"Q", b"%d" % number) if number else (b"V", wire.encode(None))
 
 
 def _finish() -> None:

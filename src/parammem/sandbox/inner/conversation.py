@@ -141,6 +141,8 @@ class Conversation:
             return ["value", body, text, ""]
         if kind == b"U":  # the value's truth goes along: `assert f(x)` needs no more
             return ["undecodable", body[:1], text, body[1:601].decode("utf-8", "replace")]
+        if kind == b"Q" and body.isdigit():
+            return ["exit", body[:3], text, f"it ended with exit code {body[:3].decode()}"]
         error = body[:600].decode("utf-8", "replace")
         return [_name(_KINDS.get(kind, "undecodable"), error), b"", text, error]
 
@@ -189,7 +191,7 @@ class Conversation:
             return "refused", self.refused
         if self.flooded():
             return "output", ""
-        if reason in ("cpu", "threads", "files", "timeout"):
+        if reason in ("cpu", "threads", "files", "timeout", "memory"):
             return reason, ""
         if not os.WIFSIGNALED(status):
             return "exit", f"it ended its own process with code {os.waitstatus_to_exitcode(status)}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from . import semlock
+
 USUAL = "bisect collections collections.abc copy functools heapq itertools math operator random re string types typing"
 _FURTHER = """abc argparse array ast asyncio atexit base64 binascii bz2 calendar cmath codecs colorsys
 concurrent.futures
@@ -36,8 +38,24 @@ def load(everything: bool) -> None:
                 continue
     finally:
         os.register_at_fork = register
+    _be_a_script()
     _look_up()
     sys.modules["random"].seed(0)  # every child starts from the same state: verdicts repeat
+
+
+SCRIPT = "solution.py"
+
+
+def _be_a_script() -> None:
+    """What a plain script finds: its own name as the only argument, and `exit` and `quit`, which `site` brings."""
+    import builtins
+    from _sitebuiltins import Quitter  # type: ignore[import-not-found]
+
+    sys.argv[:] = [SCRIPT]
+    sys.orig_argv[:] = ["python", SCRIPT]
+    for name in ("exit", "quit"):
+        setattr(builtins, name, Quitter(name, "Ctrl-D (i.e. EOF)"))
+    sys.meta_path.insert(0, semlock.Finder)  # type: ignore[arg-type]
 
 
 def _look_up() -> None:
