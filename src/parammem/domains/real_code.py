@@ -1,7 +1,7 @@
 """Programs of real benchmarks, judged by running them in the sandbox.
 
-Task.visible and AnswerKey.hidden: {"entry": name or "", "stub"?: text, "imports"?: bool, "checks": [check, …]}, where a
-check is one of
+Task.visible and AnswerKey.hidden: {"entry": name or "", "stub"?: text, "rule"?: "livecodebench" or "apps",
+"imports"?: bool, "checks": [check, …]}, where a check is one of
 - {"name", "call": "f(1, (2,))", "expected": "[3]"}: source text of a call with literal arguments and of its value;
 - {"name", "args": "[1, [2]]", "expected", "json": True, "also"?}: the same from JSON, which knows no tuples;
 - {"name", "tests"}: a test program, which raises when the candidate is wrong. `TrustedTests` (our stages wrote them)
@@ -13,8 +13,9 @@ check is one of
 from __future__ import annotations
 
 import ast
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import accumulate
@@ -22,6 +23,7 @@ from typing import Any
 
 from parammem import sandbox
 from parammem.core import AnswerKey, Feedback, Score, Task
+from parammem.domains.contest_rules import APPS, APPS_NUMPY, RULES, ContestRule
 from parammem.domains.prose import Prose
 from parammem.domains.wording import Checked, each, short
 from parammem.engines.base import Message
@@ -37,8 +39,11 @@ IMPORTS = (
 """What contest sites import before a solution; `exit` and `quit` come from `site`, which the sandbox does not have."""
 _FENCE = re.compile(r"```[ \t]*[\w+-]*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
 _FUTURE = re.compile(r"\b__future__\b")
+_NUMPY = re.compile(r"\bnumpy\b|\bnp\b")
 _PLACE = re.compile(r"(?<=line )\d+(?=\)\Z)")
 """The number in `ValueError (line 3)` and `invalid syntax (<solution>, line 3)`."""
+LARGE = {"output_bytes": 16 * 2**20, "value_bytes": 16 * 2**20}
+"""Where params say nothing: contests ask for some hundred thousand lines, and lists of a million numbers."""
 SHOWN = 200
 """Characters of a value that feedback shows."""
 
@@ -50,7 +55,7 @@ class RealCodeDomain(Prose):
 
     def __init__(self, workers: int = 1, level: sandbox.Level = "strict", **limits: float) -> None:
         super().__init__("code")
-        self._runner = _Runner(workers, level, sandbox.Limits.model_validate(limits))
+        self._runner = _Runner(workers, level, sandbox.Limits.model_validate(LARGE | limits))
 
     def parse(self, text: str) -> str:
         """The last fenced block that defines or reads something, else the last block, else the whole text."""
@@ -112,6 +117,8 @@ class _Plan:
     checks: tuple[dict[str, Any], ...]
     before: int
     """Lines of the program that stand before the candidate's."""
+    rule: ContestRule | None
+    """How its benchmark judges, where that is a contest's way."""
     calls: sandbox.Job | None
     runs: sandbox.Job | None
     programs: tuple[_Tests, ...]
@@ -127,7 +134,7 @@ def source_of(spec: Mapping[str, Any], candidate: str) -> tuple[str, int]:
     It has the stub's imports and helpers before a candidate that writes the function anew, and the whole stub before
     one that completes it.
     """
-    before = IMPORTS if spec.get("imports") else ""
+    before = _names(spec, candidate)
     stub = sandbox.text_of(spec.get("stub") or "")
     if stub and _defines(candidate, spec["entry"]):
         before = _before(stub, spec["entry"])
@@ -138,6 +145,24 @@ def source_of(spec: Mapping[str, Any], candidate: str) -> tuple[str, int]:
         future, candidate = _without_future(candidate)
         before = future + before
     return before + candidate, before.count("\n")
+
+
+def _names(spec: Mapping[str, Any], candidate: str) -> str:
+    """What stands before every program: the names that its benchmark gives it."""
+    rule = _rule(spec)
+    if rule is None:
+        return IMPORTS if spec.get("imports") else ""
+    return rule.preamble + (APPS_NUMPY if rule.preamble == APPS and _NUMPY.search(candidate) else "")
+
+
+def _rule(spec: Mapping[str, Any]) -> ContestRule | None:
+    return RULES.get(str(spec.get("rule", "")))
+
+
+def _preload(spec: Mapping[str, Any], source: str) -> tuple[str, ...]:
+    """Modules to import before the program's child is forked: its benchmark's, and numpy where it is spoken of."""
+    rule = _rule(spec)
+    return (*(rule.preload if rule else ()), *(("numpy",) if _NUMPY.search(source) else ()))
 
 
 def _without_future(source: str) -> tuple[str, str]:
@@ -177,26 +202,31 @@ def _before(stub: str, entry: str) -> str:
 def _plan(spec: Mapping[str, Any], candidate: str) -> _Plan:
     checks, (source, before) = tuple(spec.get("checks", ())), source_of(spec, candidate)
     entry = spec.get("entry", "")
-    called = f"Solution.{entry}" if _defines(candidate, "Solution") and not _defines(candidate, entry) else entry
-    calls = [_call(check) for check in checks if "call" in check or "args" in check]
+    rule, preload = _rule(spec), _preload(spec, candidate)
+    method = "class Solution" in candidate if rule else not _defines(candidate, entry)
+    called = f"Solution.{entry}" if method and _defines(candidate, "Solution") else entry
+    calls = [_call(check, rule) for check in checks if "call" in check or "args" in check]
     runs = [sandbox.Call(stdin=check["stdin"]) for check in checks if "stdin" in check]
-    programs = [_tests(spec, check["tests"], source) for check in checks if "tests" in check]
+    programs = [_tests(spec, check["tests"], source, preload) for check in checks if "tests" in check]
     return _Plan(
         checks=checks,
         before=before,
-        calls=sandbox.Job(source=source, entry=called, calls=calls) if calls else None,
-        runs=sandbox.Job(source=source, calls=runs) if runs else None,
+        rule=rule,
+        calls=sandbox.Job(source=source, entry=called, calls=calls, preload=preload) if calls else None,
+        runs=sandbox.Job(source=source, calls=runs, preload=preload) if runs else None,
         programs=tuple(programs),
     )
 
 
-def _tests(spec: Mapping[str, Any], tests: sandbox.TrustedTests | str, source: str) -> _Tests:
+def _tests(spec: Mapping[str, Any], tests: sandbox.TrustedTests | str, source: str, preload: tuple[str, ...]) -> _Tests:
     """A test program as a run. The stub, where it is a program by itself, gives its helpers to the tests."""
     entry, stub = spec.get("entry", ""), spec.get("stub", "")
+    preload = ("numpy",) if preload or _NUMPY.search(sandbox.text_of(tests)) else ()
     before = stub if stub and _compiles(sandbox.text_of(stub)) else None
     if isinstance(tests, sandbox.TrustedTests) and isinstance(before, sandbox.TrustedTests | None):
-        return sandbox.Check(source=source, entry=entry, tests=tests, preamble=before)
-    return sandbox.advice(source, entry, sandbox.text_of(tests), sandbox.text_of(before or ""))
+        return sandbox.Check(source=source, entry=entry, tests=tests, preamble=before, preload=preload)
+    advice = sandbox.advice(source, entry, sandbox.text_of(tests), sandbox.text_of(before or ""))
+    return advice.model_copy(update={"preload": preload})
 
 
 def _compiles(source: str) -> bool:
@@ -207,13 +237,27 @@ def _compiles(source: str) -> bool:
     return True
 
 
-def _call(check: Mapping[str, Any]) -> sandbox.Call:
+def _call(check: Mapping[str, Any], rule: ContestRule | None) -> sandbox.Call:
     if "args" in check:
-        return sandbox.Call(args=list(ast.literal_eval(check["args"])))
+        args = list(_plain(check["args"]))
+        return sandbox.Call(args=rule.args(args) if rule else args)
     node = ast.parse(check["call"], mode="eval").body
     assert isinstance(node, ast.Call)
     named = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg}
     return sandbox.Call(args=[ast.literal_eval(value) for value in node.args], kwargs=named)
+
+
+def _plain(text: str) -> Any:
+    """The value of a Python literal. Most are JSON as well, which is read fifty times as fast: a list of a million
+    numbers takes `literal_eval` eight seconds."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return ast.literal_eval(text)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
 
 
 def _read(
@@ -230,9 +274,9 @@ def _read(
         if "tests" in check:
             found.append(_told(check, verdicts[next(programs).model_dump_json()]))
         elif "stdin" in check:
-            found.append(_printed(check, _placed(next(runs), plan.before)))
+            found.append(_printed(check, _placed(next(runs), plan.before), plan.rule))
         else:
-            found.append(_returned(check, _placed(next(calls), plan.before)))
+            found.append(_returned(check, _placed(next(calls), plan.before), plan.rule))
     return found
 
 
@@ -248,12 +292,24 @@ def _told(check: Mapping[str, Any], verdict: sandbox.Verdict) -> Checked:
     return Checked(check["name"], ok=verdict.passed, got=short(verdict.detail, SHOWN))
 
 
-def _returned(check: Mapping[str, Any], outcome: sandbox.Outcome) -> Checked:
-    wanted = [ast.literal_eval(check[name]) for name in ("expected", "also") if name in check]
-    if any(sandbox.equal(outcome, value, json_values=bool(check.get("json"))) for value in wanted):
+def _returned(check: Mapping[str, Any], outcome: sandbox.Outcome, rule: ContestRule | None) -> Checked:
+    wanted = [_plain(check[name]) for name in ("expected", "also") if name in check]
+    if rule is not None:
+        right = outcome.kind == "value" and _holds(rule.same_value, outcome.value, wanted[0])
+    else:
+        right = any(sandbox.equal(outcome, value, json_values=bool(check.get("json"))) for value in wanted)
+    if right:
         return Checked(check["name"], ok=True)
     got = _written(outcome.value) if outcome.kind == "value" else f"{outcome.kind}: {outcome.error}"
     return Checked(check["name"], ok=False, expected=short(check["expected"], SHOWN), got=short(got, SHOWN))
+
+
+def _holds(same: Callable[[Any, Any], bool], value: Any, wanted: Any) -> bool:
+    """Whether two values are the same; what cannot be compared (two arrays, a signalling NaN) is not."""
+    try:
+        return same(value, wanted)
+    except Exception:
+        return False
 
 
 def _written(value: Any) -> str:
@@ -263,9 +319,11 @@ def _written(value: Any) -> str:
         return f"{type(value).__name__}, too long to be written"
 
 
-def _printed(check: Mapping[str, Any], outcome: sandbox.Outcome) -> Checked:
-    ended = outcome.kind == "value"
-    if ended and same_output(outcome.stdout, check["expected"]):
+def _printed(check: Mapping[str, Any], outcome: sandbox.Outcome, rule: ContestRule | None) -> Checked:
+    """`sys.exit` with another code than 0 is a failure, but not for LiveCodeBench and APPS, whose harnesses take it for
+    the end of the program."""
+    ended = outcome.kind == "value" or (rule is not None and outcome.exit_code is not None)
+    if ended and (rule.same_output if rule else same_output)(outcome.stdout, check["expected"]):
         return Checked(check["name"], ok=True)
     got = outcome.stdout if ended else f"{outcome.kind}: {outcome.error}"
     return Checked(check["name"], ok=False, expected=short(check["expected"], SHOWN), got=short(got, SHOWN))

@@ -38,7 +38,7 @@ def of_job(job: Job, limits: Limits) -> Ask:
     if not stdin and not job.entry:
         raise SandboxError("a job with function calls needs `entry`; give the function's name, or stdin to each call")
     try:
-        calls = [wire.pack((job.entry, tuple(call.args), call.kwargs)) for call in job.calls]
+        calls = [wire.pack_call(job.entry or "", tuple(call.args), call.kwargs) for call in job.calls]
     except wire.WireError as error:
         raise SandboxError(f"an argument cannot be sent to the program: {error}; use plain builtin values") from None
     message = wire.pack(

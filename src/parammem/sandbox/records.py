@@ -59,6 +59,8 @@ class Job(Record):
     entry: str | None = None
     """Name of the function (or dotted name of a method). None for stdin programs."""
     calls: list[Call] = []
+    preload: tuple[str, ...] = ()
+    """Modules that are imported before its child is forked: of the standard library, or numpy."""
 
 
 class Outcome(Record):
@@ -106,6 +108,8 @@ class Check(Record):
     `check` that they define is called with it (HumanEval)."""
     preamble: InstanceOf[TrustedTests] | None = None
     """Text that runs before the tests and may define helpers they use, e.g. the problem's own prompt."""
+    preload: tuple[str, ...] = ()
+    """As in `Job`. With numpy the tests have it too."""
 
 
 class Verdict(Record):

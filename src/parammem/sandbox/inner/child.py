@@ -14,8 +14,9 @@ from marshal import dumps, loads
 from os import SEEK_CUR, close, dup2, getpid, lseek, read, write
 from typing import Any
 
-from . import wire
+from . import notes, wire
 from .cage import Seal, Step
+from .wire import unpack_call
 
 _FILE = "<solution>"
 _modules = sys.modules
@@ -82,11 +83,11 @@ def serve(link: int) -> None:
     """Serve one run over a descriptor, in a process that is locked down."""
     write(link, LOCKED)
     frame, rest = _receive(link, b"")
-    source, entry, stdin = loads(frame)
+    source, entry, stdin, judged = loads(frame)
     if stdin:
         _serve_program(link, source)
     else:
-        _serve_calls(link, source, entry, rest)
+        _serve_calls(link, source, entry, judged, rest)
 
 
 def _serve_program(link: int, source: str) -> None:
@@ -132,7 +133,7 @@ def _finish() -> None:
                 continue
 
 
-def _serve_calls(link: int, source: str, entry: str, rest: bytes) -> None:
+def _serve_calls(link: int, source: str, entry: str, judged: bool, rest: bytes) -> None:
     module = _solution
     try:
         exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)
@@ -145,13 +146,18 @@ def _serve_calls(link: int, source: str, entry: str, rest: bytes) -> None:
     last = False
     while not last:
         frame, rest = _receive(link, rest)
-        calls, last = loads(frame)
+        calls, last, alone = loads(frame)
         for call in calls:
-            name, args, kwargs = loads(call)
+            name, args, kwargs = unpack_call(call)
+            raised = None
             try:
                 answer = _encoded(_find(module, name)(*args, **kwargs))
             except BaseException as error:
-                answer = _said(error)
+                answer, raised = _said(error), error
+            if judged and (raised is not None or alone):
+                note = notes.of(raised, call, name, args, kwargs, alone)
+                if note:
+                    _send(link, b"N", note)
             _send(link, *answer)
     close(link)  # the worker reads on while this process is torn down
 
@@ -250,8 +256,8 @@ def sample(steps: list[Step], seal: Seal | None) -> None:
 
 
 _PROGRAM = "from typing import List\ndef f(x: List[int]) -> list:\n    'A list.'\n    return [i for i in x]\n"
-_CALL = wire.pack(("f", ([1, "a", 0.5, None, (True, {})],), {}))
-_SAMPLE = wire.frame(dumps((_PROGRAM, "f", False), 2)) + wire.frame(dumps(([_CALL, _CALL], True), 2))
+_CALL = wire.pack_call("f", ([1, "a", 0.5, None, (True, {})],), {})
+_SAMPLE = wire.frame(dumps((_PROGRAM, "f", False, True), 2)) + wire.frame(dumps(([_CALL, _CALL], True, False), 2))
 
 
 def rehearse() -> None:

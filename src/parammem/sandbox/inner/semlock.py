@@ -1,7 +1,7 @@
 """`_multiprocessing` for children: semaphores between the threads of one process, for there can be no other process.
 
-The C module asks the kernel for a named semaphore, a file in /dev/shm that other runs could see; it is refused, and with
-it `multiprocessing.pool.ThreadPool`, which only wants a lock.
+The C module asks the kernel for a named semaphore, a file in /dev/shm that other runs could see; it is refused, and
+with it `multiprocessing.pool.ThreadPool`, which only wants a lock.
 """
 
 from __future__ import annotations
