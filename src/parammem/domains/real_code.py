@@ -13,19 +13,18 @@ Task.visible and AnswerKey.hidden: {"entry": name or "", "stub"?: text, "rule"?:
 from __future__ import annotations
 
 import ast
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from itertools import accumulate
 from typing import Any
 
 from parammem import sandbox
 from parammem.core import AnswerKey, Feedback, Score, Task
+from parammem.domains.code_outcomes import placed, plain, printed, returned, told
 from parammem.domains.contest_rules import APPS, APPS_NUMPY, RULES, ContestRule
 from parammem.domains.prose import Prose
-from parammem.domains.wording import Checked, each, short
+from parammem.domains.wording import Checked, each
 from parammem.engines.base import Message
 from parammem.sandbox.problems import Problem
 
@@ -40,12 +39,8 @@ IMPORTS = (
 _FENCE = re.compile(r"```[ \t]*[\w+-]*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
 _FUTURE = re.compile(r"\b__future__\b")
 _NUMPY = re.compile(r"\bnumpy\b|\bnp\b")
-_PLACE = re.compile(r"(?<=line )\d+(?=\)\Z)")
-"""The number in `ValueError (line 3)` and `invalid syntax (<solution>, line 3)`."""
 LARGE = {"output_bytes": 16 * 2**20, "value_bytes": 16 * 2**20}
 """Where params say nothing: contests ask for some hundred thousand lines, and lists of a million numbers."""
-SHOWN = 200
-"""Characters of a value that feedback shows."""
 
 
 class RealCodeDomain(Prose):
@@ -239,25 +234,12 @@ def _compiles(source: str) -> bool:
 
 def _call(check: Mapping[str, Any], rule: ContestRule | None) -> sandbox.Call:
     if "args" in check:
-        args = list(_plain(check["args"]))
+        args = list(plain(check["args"]))
         return sandbox.Call(args=rule.args(args) if rule else args)
     node = ast.parse(check["call"], mode="eval").body
     assert isinstance(node, ast.Call)
     named = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg}
     return sandbox.Call(args=[ast.literal_eval(value) for value in node.args], kwargs=named)
-
-
-def _plain(text: str) -> Any:
-    """The value of a Python literal. Most are JSON as well, which is read fifty times as fast: a list of a million
-    numbers takes `literal_eval` eight seconds."""
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return ast.literal_eval(text)
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(name)
 
 
 def _read(
@@ -272,79 +254,12 @@ def _read(
     found = []
     for check in plan.checks:
         if "tests" in check:
-            found.append(_told(check, verdicts[next(programs).model_dump_json()]))
+            found.append(told(check, verdicts[next(programs).model_dump_json()]))
         elif "stdin" in check:
-            found.append(_printed(check, _placed(next(runs), plan.before), plan.rule))
+            found.append(printed(check, placed(next(runs), plan.before), plan.rule))
         else:
-            found.append(_returned(check, _placed(next(calls), plan.before), plan.rule))
+            found.append(returned(check, placed(next(calls), plan.before), plan.rule))
     return found
-
-
-def _placed(outcome: sandbox.Outcome, before: int) -> sandbox.Outcome:
-    """The outcome with the line that its error names counted in the candidate, which the agent sees, from 1."""
-    if not before or not outcome.error:
-        return outcome
-    error = _PLACE.sub(lambda line: str(max(1, int(line.group()) - before)), outcome.error)
-    return outcome.model_copy(update={"error": error})
-
-
-def _told(check: Mapping[str, Any], verdict: sandbox.Verdict) -> Checked:
-    return Checked(check["name"], ok=verdict.passed, got=short(verdict.detail, SHOWN))
-
-
-def _returned(check: Mapping[str, Any], outcome: sandbox.Outcome, rule: ContestRule | None) -> Checked:
-    wanted = [_plain(check[name]) for name in ("expected", "also") if name in check]
-    if rule is not None:
-        right = outcome.kind == "value" and _holds(rule.same_value, outcome.value, wanted[0])
-    else:
-        right = any(sandbox.equal(outcome, value, json_values=bool(check.get("json"))) for value in wanted)
-    if right:
-        return Checked(check["name"], ok=True)
-    got = _written(outcome.value) if outcome.kind == "value" else f"{outcome.kind}: {outcome.error}"
-    return Checked(check["name"], ok=False, expected=short(check["expected"], SHOWN), got=short(got, SHOWN))
-
-
-def _holds(same: Callable[[Any, Any], bool], value: Any, wanted: Any) -> bool:
-    """Whether two values are the same; what cannot be compared (two arrays, a signalling NaN) is not."""
-    try:
-        return same(value, wanted)
-    except Exception:
-        return False
-
-
-def _written(value: Any) -> str:
-    try:
-        return repr(value)
-    except ValueError:  # an integer of more digits than Python writes
-        return f"{type(value).__name__}, too long to be written"
-
-
-def _printed(check: Mapping[str, Any], outcome: sandbox.Outcome, rule: ContestRule | None) -> Checked:
-    """`sys.exit` with another code than 0 is a failure, but not for LiveCodeBench and APPS, whose harnesses take it for
-    the end of the program."""
-    ended = outcome.kind == "value" or (rule is not None and outcome.exit_code is not None)
-    if ended and (rule.same_output if rule else same_output)(outcome.stdout, check["expected"]):
-        return Checked(check["name"], ok=True)
-    got = outcome.stdout if ended else f"{outcome.kind}: {outcome.error}"
-    return Checked(check["name"], ok=False, expected=short(check["expected"], SHOWN), got=short(got, SHOWN))
-
-
-def same_output(printed: str, wanted: str) -> bool:
-    """Whether a program printed what it should: line by line, spaces at ends and between words aside; numbers that are
-    written differently (`1.0`, `1.00`) are the same."""
-    left, right = ([line.split() for line in text.strip().splitlines()] for text in (printed, wanted))
-    if left == right:
-        return True
-    return [len(line) for line in left] == [len(line) for line in right] and all(
-        a == b or _same_number(a, b) for x, y in zip(left, right, strict=True) for a, b in zip(x, y, strict=True)
-    )
-
-
-def _same_number(left: str, right: str) -> bool:
-    try:
-        return Decimal(left) == Decimal(right)
-    except InvalidOperation:
-        return False
 
 
 def _feedback(results: Sequence[Checked]) -> Feedback:

@@ -14,7 +14,7 @@ from parammem.sandbox.records import Outcome
 
 _NUMBERS = (bool, int, float, complex, Decimal, Fraction)
 _LIKE: dict[type, type] = {
-    Counter: dict, OrderedDict: dict, defaultdict: dict, Row: tuple, bytearray: bytes, memoryview: bytes,
+    Counter: dict, OrderedDict: dict, defaultdict: dict, Row: tuple, bytearray: bytes,
 }  # fmt: skip
 """Types whose values equal those of a builtin type."""
 _BY_THEMSELVES = (

@@ -15,6 +15,7 @@ MOST_ITEMS = 20_000
 """So many items of an iterator are taken; one that goes on after them may be endless."""
 _MOST_DIGITS = 20_000
 """Digits of a decimal, and bits of a fraction's parts: more would make comparing slow."""
+_MOST_LETTERS = 4_000_000
 _FACTORIES: dict[str, Any] = {kind.__name__: kind for kind in (int, float, str, bool, list, dict, set, tuple)}
 _TYPES = _FACTORIES | {
     kind.__name__: kind for kind in (bytes, complex, frozenset, bytearray, range, object, type(None))
@@ -45,6 +46,9 @@ class Stream:
 
     def __init__(self, items: list[Any], end: str) -> None:
         self._items, self._end = iter(items), end
+
+    def __repr__(self) -> str:
+        return "<an iterator>"  # without an address: feedback repeats
 
     def __iter__(self) -> Stream:
         return self
@@ -82,7 +86,7 @@ _CONTENTS: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     (deque, "deque", lambda v: (list(v), v.maxlen)),
     (range, "range", lambda v: (v.start, v.stop, v.step)),
     (bytearray, "bytearray", lambda v: bytes(memoryview(v))),
-    (memoryview, "memoryview", lambda v: v.tobytes()),
+    (memoryview, "plain", lambda v: v.tobytes()),
     (type({}.keys()), "keys", dict.fromkeys),
     (type({}.items()), "items", dict),
     (type({}.values()), "values", lambda v: dict(enumerate(v))),
@@ -208,6 +212,8 @@ def _built_ndarray(parts: Any) -> Any:
     shape, kind, size, flat = parts
     if type(flat) is not list or kind not in ("b", "i", "u", "f", "c", "U") or size not in (1, 2, 4, 8, 16, 32):
         kind = "U" if kind == "U" and type(flat) is list else ""
+    if kind == "U" and len(flat) * max((len(text) for text in flat), default=0) > _MOST_LETTERS:
+        raise ValueError("too large an array of texts: each takes as much as the longest")
     kinds = {"": "", "b": "?", "U": "U"}.get(kind, f"{kind}{size}")
     return numpy.array(flat, dtype=kinds).reshape(shape)
 
@@ -241,7 +247,6 @@ _BUILDERS: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "deque": (tuple, _built_deque),
     "range": (tuple, lambda parts: range(*parts)),
     "bytearray": (bytes, bytearray),
-    "memoryview": (bytes, memoryview),
     "keys": (dict, dict.keys),
     "items": (dict, dict.items),
     "values": (dict, dict.values),

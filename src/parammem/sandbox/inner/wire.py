@@ -267,16 +267,22 @@ def pack(value: Any) -> bytes:
         raise WireError("a value that is no plain one") from None
 
 
+_EXACT = frozenset((type(None), bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset))
+"""What marshal keeps as it is; of a bytearray it would make bytes."""
+
+
 def pack_call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
     """A call for a child, which reads it with `unpack_call`. Equal calls give equal bytes, as `pack` does.
 
     Raises:
         WireError: an argument can neither be packed nor encoded.
     """
-    try:
-        return marshal.dumps((name, args, kwargs), 2)
-    except (ValueError, RecursionError):
-        return marshal.dumps((name, encode((args, kwargs)), None), 2)
+    if _EXACT.issuperset(map(type, args)) and _EXACT.issuperset(map(type, kwargs.values())):
+        try:
+            return marshal.dumps((name, args, kwargs), 2)
+        except (ValueError, RecursionError):  # something of another type, or deep, inside
+            pass
+    return marshal.dumps((name, encode((args, kwargs)), None), 2)
 
 
 def unpack_call(call: bytes) -> tuple[str, Any, Any]:
