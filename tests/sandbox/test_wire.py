@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from parammem.sandbox import Call, Job, Limits, Pool, equal
 from parammem.sandbox.inner import rich, wire
+from tests.sandbox.trusting import checked
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.complex_numbers() | st.binary()
@@ -298,7 +299,7 @@ def add(seed):
     for fd in range(3, 20):
         try: os.fstat(fd)
         except OSError: continue
-        body = bytes(r.choice(b'VEMUS!XltdSZisbfcNTF') for _ in range(r.randint(0, 40)))
+        body = bytes(r.choice(b'VEMUS!XltdSZisbfcNTFQNqgx') for _ in range(r.randint(0, 40)))
         if r.random() < .5: body += r.randbytes(r.randint(0, 60))
         size = r.choice([len(body), len(body), r.randint(0, 100), 2**32 - 1, 2**23])
         try: os.write(fd, size.to_bytes(4, 'big') + body)
@@ -317,3 +318,37 @@ def test_frames_forged_in_a_child_never_pass_or_kill_the_worker(echo: Pool):
         assert all(outcome.kind != "value" or only_plain(outcome.value) for outcome in outcomes)
         assert not any(equal(outcome, {"the": "expectation"}) for outcome in outcomes)
     assert echo.members() == workers
+
+
+def test_forged_notes_never_pass_or_kill_the_worker(echo: Pool):
+    """The same fuzzer before tests, which listen for notes."""
+    workers = echo.members()
+    tests = "import collections\nx = [1, {}]\nfor n in range(3):\n    try: add(x)\n    except Exception: pass\nassert add(x) == 8"
+    source = FUZZER.replace("def add(seed):", "def add(x):\n    seed = len(x)").replace(
+        "random.Random(seed)", "random.Random(os.getpid())"
+    )
+    verdicts = echo.check([checked(source, "add", tests) for _ in range(40)], Limits(wall_seconds=0.5, cpu_seconds=1))
+    assert not any(verdict.passed for verdict in verdicts)
+    assert echo.members() == workers
+
+
+NOTE = "import os, sys\nwire, notes = sys.modules['sandbox_inner.wire'], sys.modules['sandbox_inner.notes']\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "{'args': 5}", "{'args': ([], {})}", "{'args': (([9],), {'a': 1}, 3)}", "{'raised': 5}", "{'raised': ('x', [], '', None)}",
+        "{'raised': ('x', [('builtins', 'eval')], '', ('1',))}", "{'raised': ('x', [('os', 'system')], 'true', None)}",
+        "{'raised': ('x', [('builtins', 'StopIteration')], '', None)}", "{'raised': ('a b', [('builtins', 'OSError')], '', (1, 2, 3))}",
+        "[1]", "{'args': (([1],), {}), 'raised': ('x', [('builtins', 'KeyError')], 5, 'no')}",
+    ],
+)  # fmt: skip
+def test_a_forged_note_is_data_and_decides_nothing(echo: Pool, said: str):
+    source = NOTE + f"def f(x):\n    notes.of = lambda *a: wire.encode({said})\n    raise ValueError\n"
+    tests = "x = [1]\ntry:\n    f(x)\nexcept Exception:\n    pass\nassert False, 'reached'"
+    (verdict,) = echo.check([checked(source, "f", tests)])
+    assert not verdict.passed
+    assert "reached" in verdict.detail
+    silent = "for n in map(f, [[1]]): pass\nassert [n for n in map(f, [[1]])] == []"
+    assert not echo.check([checked(source, "f", silent)])[0].passed

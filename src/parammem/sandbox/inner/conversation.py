@@ -87,9 +87,11 @@ class Conversation:
         except OSError:
             return
 
-    def listen(self) -> Row | None:
-        """Read one answer; None when the child will never answer again."""
+    def listen(self, notes: bool = False) -> Row | None:
+        """Read one answer, or the note that may come before it; None when the child will never answer again."""
         data = self._receive()
+        if data is not None and notes and data[:1] == b"N":
+            return ["note", data[9:], b"", ""]
         return None if data is None else self._row(data)
 
     def spoilt(self) -> str:
@@ -142,8 +144,6 @@ class Conversation:
             return ["value", body, text, ""]
         if kind == b"U":  # the value's truth goes along: `assert f(x)` needs no more
             return ["undecodable", body[:1], text, body[1:601].decode("utf-8", "replace")]
-        if kind == b"N":
-            return ["note", body, text, ""]
         if kind == b"Q" and body.isdigit():
             return ["exit", body[:3], text, f"it ended with exit code {body[:3].decode()}"]
         error = body[:600].decode("utf-8", "replace")

@@ -65,7 +65,7 @@ class _Candidate:
         elif not self.foreseen or self.foreseen.popleft() != call:
             self._first.unforeseen = True
             raise _Unforeseen
-        row = self.talk.listen()
+        row = self.talk.listen(notes=True)
         note: dict[str, Any] = {}
         if row is not None and row[0] == "note":
             note, row = self._note(row[1], args, kwargs), self.talk.listen()

@@ -67,8 +67,9 @@ def parts_of(value: Any) -> tuple[str, Any] | None:
     for base, name, contents in _CONTENTS:
         if isinstance(value, base):
             return name, contents(value)
-    if issubclass(kind, tuple) and isinstance(getattr(kind, "_fields", None), tuple):
-        return "namedtuple", (kind.__name__, [str(name) for name in kind._fields], list(tuple.__iter__(value)))
+    fields = getattr(kind, "_fields", None)
+    if issubclass(kind, tuple) and isinstance(fields, tuple):
+        return "namedtuple", (kind.__name__, [str(name) for name in fields], list(tuple.__iter__(value)))
     if kind is type and value.__module__ == "builtins" and value.__name__ in _TYPES:
         return "type", value.__name__
     for module, read in _LOADED.items():

@@ -82,7 +82,8 @@ class Finder:
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
-        return ModuleSpec(NAME, Finder) if name == NAME else None
+        loader: Any = Finder
+        return ModuleSpec(NAME, loader) if name == NAME else None
 
     @staticmethod
     def create_module(spec: Any) -> None:
