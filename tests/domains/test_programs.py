@@ -343,6 +343,23 @@ def test_arguments_that_are_changed_in_place_are_changed_for_the_tests(name: str
     assert passes("mbpp", raising, source + "\n    raise ValueError")
 
 
+RETURNS = [
+    "print(6)\nreturn\nprint(7)",
+    "if True:\n    print(6)\n    return\nprint(7)",
+    "for i in range(3):\n    if i == 1: return (\n        1,\n    )\n    print(6)",
+    "def f():\n    return 6\nprint(f())\nreturn f()",
+    "text = 'é\\nreturn 5'; print(6); return 5\nprint(7)",
+    "try:\n    print(6)\n    return\nexcept ValueError:\n    pass\nprint(7)",
+]
+
+
+@pytest.mark.parametrize("program", RETURNS)
+def test_a_return_outside_of_functions_ends_a_program_of_the_contests(program: str):
+    assert passes("apps", apps_row(inputs=[""], outputs=["6"]), program)
+    assert passes("livecodebench", stdin_row("", "6"), program)
+    assert not passes("livecodebench", stdin_row("", "6\n7"), program)
+
+
 LARGE = {
     "a million lines": ("print('\\n'.join(map(str, range(10**6))))", "\n".join(map(str, range(10**6)))),
     "lines one by one": ("for i in range(300_000): print(i)", "\n".join(map(str, range(300_000)))),

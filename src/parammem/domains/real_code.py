@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -136,6 +136,8 @@ def source_of(spec: Mapping[str, Any], candidate: str) -> tuple[str, int]:
     elif stub:
         problem = Problem(task_id="", prompt=stub, entry_point=spec["entry"], canonical_solution=candidate, test="")
         candidate = problem.program(candidate)
+    if _rule(spec) and not spec.get("entry"):
+        candidate = _without_returns(candidate)
     if before:
         future, candidate = _without_future(candidate)
         before = future + before
@@ -182,6 +184,39 @@ def _without_future(source: str) -> tuple[str, str]:
         data = data[:start] + b"(0" + b"\n" * (last - node.lineno) + b")" + data[end:]
     names = ", ".join(alias.name for node in found for alias in node.names)
     return f"from __future__ import {names}\n" if found else "", data.decode()
+
+
+_RETURN = re.compile(r"(?:^|[:;])[ \t]*return\b", re.MULTILINE)
+
+
+def _without_returns(source: str) -> str:
+    """The source with `raise SystemExit` for each `return` outside of functions, which ends a program where a harness
+    makes it the body of a function: many of APPS' own solutions have been written so."""
+    if not _RETURN.search(source):
+        return source
+    try:
+        found = [node for node in _outer(ast.parse(source)) if isinstance(node, ast.Return)]
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return source
+    data = source.encode()
+    places = list(accumulate(map(len, data.splitlines(keepends=True)), initial=0))
+    for node in sorted(found, key=lambda node: node.lineno, reverse=True):
+        last = node.end_lineno or node.lineno
+        start, end = places[node.lineno - 1] + node.col_offset, places[last - 1] + (node.end_col_offset or 0)
+        data = data[:start] + b"raise SystemExit(" + b"\n" * (last - node.lineno) + b")" + data[end:]
+    return data.decode()
+
+
+def _outer(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a program that are not inside a function or class."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += [
+            part for part in ast.iter_child_nodes(node)
+            if not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda | ast.expr)
+        ]  # fmt: skip
 
 
 def _defines(source: str, name: str) -> bool:
