@@ -119,6 +119,10 @@ class SandboxParams(Section):
     wall_seconds: float = Field(gt=0)
     cpu_seconds: float = Field(gt=0)
     memory_mb: int = Field(ge=64)
+    output_mb: int = Field(default=16, ge=1, le=256)
+    """What a candidate may print."""
+    value_mb: int = Field(default=16, ge=1, le=256)
+    """How large a value a call of it may return, as it is sent."""
     level: Literal["strict", "none"] = "strict"
     """none runs model output with this account's full rights; every report then says so."""
 

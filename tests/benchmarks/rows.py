@@ -93,7 +93,7 @@ LCB_FUNCTIONAL = LCB_STDIN | {
 }
 PAIRS = (
     "class Solution:\n    def pairs(self, nums: List[int], k: int) -> List[List[int]]:\n"
-    "        return [(a, b) for a, b in zip(nums, nums[1:])]\n"
+    "        return [[a, b] for a, b in zip(nums, nums[1:])]\n"
 )
 APPS_CALL = {
     "problem_id": 7,

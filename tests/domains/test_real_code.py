@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from parammem.core import AnswerKey, Task
-from parammem.domains.real_code import RealCodeDomain, same_output, source_of
+from parammem.domains.code_outcomes import same_output
+from parammem.domains.real_code import RealCodeDomain, source_of
 
 STUB = 'import math\n\n\ndef helper(n):\n    return n + 1\n\n\ndef target(n):\n    """Doc."""\n'
 

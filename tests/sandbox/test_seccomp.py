@@ -163,6 +163,11 @@ def test_descriptors_and_sockets_reach_nobody_else(machine: str, opening: str):
     for command, allowed in ((1, True), (3, True), (4, True), (1030, True), (8, False), (10, False), (1024, False)):
         said = call(machine, opening, "fcntl", 5, command)  # 8, 10: F_SETOWN, F_SETSIG; 1024: F_SETLEASE
         assert (said == ALLOW) is allowed, command
+    for command in (6, 7, 37, 38):  # F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW: 0 without a call
+        assert call(machine, opening, "fcntl", 5, command) == ERRNO
+    for command in (5, 36):  # F_GETLK, F_OFD_GETLK
+        assert call(machine, opening, "fcntl", 5, command) == ERRNO | errno.EPERM
+    assert call(machine, opening, "flock", 5, 2) == ERRNO
     assert call(machine, opening, "ioctl", 0, 0x5401) == ALLOW
     assert call(machine, opening, "ioctl", 0, 0x5412) == ERRNO | errno.EPERM  # TIOCSTI
     for domain, kind, allowed in (

@@ -1,7 +1,7 @@
 """Programs of real benchmarks, judged by running them in the sandbox.
 
-Task.visible and AnswerKey.hidden: {"entry": name or "", "stub"?: text, "imports"?: bool, "checks": [check, …]}, where a
-check is one of
+Task.visible and AnswerKey.hidden: {"entry": name or "", "stub"?: text, "rule"?: "livecodebench" or "apps",
+"imports"?: bool, "checks": [check, …]}, where a check is one of
 - {"name", "call": "f(1, (2,))", "expected": "[3]"}: source text of a call with literal arguments and of its value;
 - {"name", "args": "[1, [2]]", "expected", "json": True, "also"?}: the same from JSON, which knows no tuples;
 - {"name", "tests"}: a test program, which raises when the candidate is wrong. `TrustedTests` (our stages wrote them)
@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from itertools import accumulate
 from typing import Any
 
 from parammem import sandbox
 from parammem.core import AnswerKey, Feedback, Score, Task
+from parammem.domains.code_outcomes import placed, plain, printed, returned, told
+from parammem.domains.contest_rules import APPS, APPS_NUMPY, RULES, ContestRule
 from parammem.domains.prose import Prose
-from parammem.domains.wording import Checked, each, short
+from parammem.domains.wording import Checked, each
 from parammem.engines.base import Message
 from parammem.sandbox.problems import Problem
 
@@ -37,10 +38,9 @@ IMPORTS = (
 """What contest sites import before a solution; `exit` and `quit` come from `site`, which the sandbox does not have."""
 _FENCE = re.compile(r"```[ \t]*[\w+-]*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
 _FUTURE = re.compile(r"\b__future__\b")
-_PLACE = re.compile(r"(?<=line )\d+(?=\)\Z)")
-"""The number in `ValueError (line 3)` and `invalid syntax (<solution>, line 3)`."""
-SHOWN = 200
-"""Characters of a value that feedback shows."""
+_NUMPY = re.compile(r"\bnumpy\b|\bnp\b")
+LARGE = {"output_bytes": 16 * 2**20, "value_bytes": 16 * 2**20}
+"""Where params say nothing: contests ask for some hundred thousand lines, and lists of a million numbers."""
 
 
 class RealCodeDomain(Prose):
@@ -50,7 +50,7 @@ class RealCodeDomain(Prose):
 
     def __init__(self, workers: int = 1, level: sandbox.Level = "strict", **limits: float) -> None:
         super().__init__("code")
-        self._runner = _Runner(workers, level, sandbox.Limits.model_validate(limits))
+        self._runner = _Runner(workers, level, sandbox.Limits.model_validate(LARGE | limits))
 
     def parse(self, text: str, task: Task | None = None) -> str:
         """The last fenced block that defines or reads something, else the last block, else the whole text."""
@@ -112,6 +112,8 @@ class _Plan:
     checks: tuple[dict[str, Any], ...]
     before: int
     """Lines of the program that stand before the candidate's."""
+    rule: ContestRule | None
+    """How its benchmark judges, where that is a contest's way."""
     calls: sandbox.Job | None
     runs: sandbox.Job | None
     programs: tuple[_Tests, ...]
@@ -127,17 +129,37 @@ def source_of(spec: Mapping[str, Any], candidate: str) -> tuple[str, int]:
     It has the stub's imports and helpers before a candidate that writes the function anew, and the whole stub before
     one that completes it.
     """
-    before = IMPORTS if spec.get("imports") else ""
+    before = _names(spec, candidate)
     stub = sandbox.text_of(spec.get("stub") or "")
     if stub and _defines(candidate, spec["entry"]):
         before = _before(stub, spec["entry"])
     elif stub:
         problem = Problem(task_id="", prompt=stub, entry_point=spec["entry"], canonical_solution=candidate, test="")
         candidate = problem.program(candidate)
+    if _rule(spec) and not spec.get("entry"):
+        candidate = _without_returns(candidate)
     if before:
         future, candidate = _without_future(candidate)
         before = future + before
     return before + candidate, before.count("\n")
+
+
+def _names(spec: Mapping[str, Any], candidate: str) -> str:
+    """What stands before every program: the names that its benchmark gives it."""
+    rule = _rule(spec)
+    if rule is None:
+        return IMPORTS if spec.get("imports") else ""
+    return rule.preamble + (APPS_NUMPY if rule.preamble == APPS and _NUMPY.search(candidate) else "")
+
+
+def _rule(spec: Mapping[str, Any]) -> ContestRule | None:
+    return RULES.get(str(spec.get("rule", "")))
+
+
+def _preload(spec: Mapping[str, Any], source: str) -> tuple[str, ...]:
+    """Modules to import before the program's child is forked: its benchmark's, and numpy where it is spoken of."""
+    rule = _rule(spec)
+    return (*(rule.preload if rule else ()), *(("numpy",) if _NUMPY.search(source) else ()))
 
 
 def _without_future(source: str) -> tuple[str, str]:
@@ -164,6 +186,39 @@ def _without_future(source: str) -> tuple[str, str]:
     return f"from __future__ import {names}\n" if found else "", data.decode()
 
 
+_RETURN = re.compile(r"(?:^|[:;])[ \t]*return\b", re.MULTILINE)
+
+
+def _without_returns(source: str) -> str:
+    """The source with `raise SystemExit` for each `return` outside of functions, which ends a program where a harness
+    makes it the body of a function: many of APPS' own solutions have been written so."""
+    if not _RETURN.search(source):
+        return source
+    try:
+        found = [node for node in _outer(ast.parse(source)) if isinstance(node, ast.Return)]
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return source
+    data = source.encode()
+    places = list(accumulate(map(len, data.splitlines(keepends=True)), initial=0))
+    for node in sorted(found, key=lambda node: node.lineno, reverse=True):
+        last = node.end_lineno or node.lineno
+        start, end = places[node.lineno - 1] + node.col_offset, places[last - 1] + (node.end_col_offset or 0)
+        data = data[:start] + b"raise SystemExit(" + b"\n" * (last - node.lineno) + b")" + data[end:]
+    return data.decode()
+
+
+def _outer(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a program that are not inside a function or class."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += [
+            part for part in ast.iter_child_nodes(node)
+            if not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda | ast.expr)
+        ]  # fmt: skip
+
+
 def _defines(source: str, name: str) -> bool:
     return re.search(rf"^(?:async\s+)?(?:def|class)\s+{re.escape(name)}\b", source, re.MULTILINE) is not None
 
@@ -177,26 +232,31 @@ def _before(stub: str, entry: str) -> str:
 def _plan(spec: Mapping[str, Any], candidate: str) -> _Plan:
     checks, (source, before) = tuple(spec.get("checks", ())), source_of(spec, candidate)
     entry = spec.get("entry", "")
-    called = f"Solution.{entry}" if _defines(candidate, "Solution") and not _defines(candidate, entry) else entry
-    calls = [_call(check) for check in checks if "call" in check or "args" in check]
+    rule, preload = _rule(spec), _preload(spec, candidate)
+    method = "class Solution" in candidate if rule else not _defines(candidate, entry)
+    called = f"Solution.{entry}" if method and _defines(candidate, "Solution") else entry
+    calls = [_call(check, rule) for check in checks if "call" in check or "args" in check]
     runs = [sandbox.Call(stdin=check["stdin"]) for check in checks if "stdin" in check]
-    programs = [_tests(spec, check["tests"], source) for check in checks if "tests" in check]
+    programs = [_tests(spec, check["tests"], source, preload) for check in checks if "tests" in check]
     return _Plan(
         checks=checks,
         before=before,
-        calls=sandbox.Job(source=source, entry=called, calls=calls) if calls else None,
-        runs=sandbox.Job(source=source, calls=runs) if runs else None,
+        rule=rule,
+        calls=sandbox.Job(source=source, entry=called, calls=calls, preload=preload) if calls else None,
+        runs=sandbox.Job(source=source, calls=runs, preload=preload) if runs else None,
         programs=tuple(programs),
     )
 
 
-def _tests(spec: Mapping[str, Any], tests: sandbox.TrustedTests | str, source: str) -> _Tests:
+def _tests(spec: Mapping[str, Any], tests: sandbox.TrustedTests | str, source: str, preload: tuple[str, ...]) -> _Tests:
     """A test program as a run. The stub, where it is a program by itself, gives its helpers to the tests."""
     entry, stub = spec.get("entry", ""), spec.get("stub", "")
+    preload = ("numpy",) if preload or _NUMPY.search(sandbox.text_of(tests)) else ()
     before = stub if stub and _compiles(sandbox.text_of(stub)) else None
     if isinstance(tests, sandbox.TrustedTests) and isinstance(before, sandbox.TrustedTests | None):
-        return sandbox.Check(source=source, entry=entry, tests=tests, preamble=before)
-    return sandbox.advice(source, entry, sandbox.text_of(tests), sandbox.text_of(before or ""))
+        return sandbox.Check(source=source, entry=entry, tests=tests, preamble=before, preload=preload)
+    advice = sandbox.advice(source, entry, sandbox.text_of(tests), sandbox.text_of(before or ""))
+    return advice.model_copy(update={"preload": preload})
 
 
 def _compiles(source: str) -> bool:
@@ -207,9 +267,10 @@ def _compiles(source: str) -> bool:
     return True
 
 
-def _call(check: Mapping[str, Any]) -> sandbox.Call:
+def _call(check: Mapping[str, Any], rule: ContestRule | None) -> sandbox.Call:
     if "args" in check:
-        return sandbox.Call(args=list(ast.literal_eval(check["args"])))
+        args = list(plain(check["args"]))
+        return sandbox.Call(args=rule.args(args) if rule else args)
     node = ast.parse(check["call"], mode="eval").body
     assert isinstance(node, ast.Call)
     named = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg}
@@ -228,65 +289,12 @@ def _read(
     found = []
     for check in plan.checks:
         if "tests" in check:
-            found.append(_told(check, verdicts[next(programs).model_dump_json()]))
+            found.append(told(check, verdicts[next(programs).model_dump_json()]))
         elif "stdin" in check:
-            found.append(_printed(check, _placed(next(runs), plan.before)))
+            found.append(printed(check, placed(next(runs), plan.before), plan.rule))
         else:
-            found.append(_returned(check, _placed(next(calls), plan.before)))
+            found.append(returned(check, placed(next(calls), plan.before), plan.rule))
     return found
-
-
-def _placed(outcome: sandbox.Outcome, before: int) -> sandbox.Outcome:
-    """The outcome with the line that its error names counted in the candidate, which the agent sees, from 1."""
-    if not before or not outcome.error:
-        return outcome
-    error = _PLACE.sub(lambda line: str(max(1, int(line.group()) - before)), outcome.error)
-    return outcome.model_copy(update={"error": error})
-
-
-def _told(check: Mapping[str, Any], verdict: sandbox.Verdict) -> Checked:
-    return Checked(check["name"], ok=verdict.passed, got=short(verdict.detail, SHOWN))
-
-
-def _returned(check: Mapping[str, Any], outcome: sandbox.Outcome) -> Checked:
-    wanted = [ast.literal_eval(check[name]) for name in ("expected", "also") if name in check]
-    if any(sandbox.equal(outcome, value, json_values=bool(check.get("json"))) for value in wanted):
-        return Checked(check["name"], ok=True)
-    got = _written(outcome.value) if outcome.kind == "value" else f"{outcome.kind}: {outcome.error}"
-    return Checked(check["name"], ok=False, expected=short(check["expected"], SHOWN), got=short(got, SHOWN))
-
-
-def _written(value: Any) -> str:
-    try:
-        return repr(value)
-    except ValueError:  # an integer of more digits than Python writes
-        return f"{type(value).__name__}, too long to be written"
-
-
-def _printed(check: Mapping[str, Any], outcome: sandbox.Outcome) -> Checked:
-    ended = outcome.kind == "value"
-    if ended and same_output(outcome.stdout, check["expected"]):
-        return Checked(check["name"], ok=True)
-    got = outcome.stdout if ended else f"{outcome.kind}: {outcome.error}"
-    return Checked(check["name"], ok=False, expected=short(check["expected"], SHOWN), got=short(got, SHOWN))
-
-
-def same_output(printed: str, wanted: str) -> bool:
-    """Whether a program printed what it should: line by line, spaces at ends and between words aside; numbers that are
-    written differently (`1.0`, `1.00`) are the same."""
-    left, right = ([line.split() for line in text.strip().splitlines()] for text in (printed, wanted))
-    if left == right:
-        return True
-    return [len(line) for line in left] == [len(line) for line in right] and all(
-        a == b or _same_number(a, b) for x, y in zip(left, right, strict=True) for a, b in zip(x, y, strict=True)
-    )
-
-
-def _same_number(left: str, right: str) -> bool:
-    try:
-        return Decimal(left) == Decimal(right)
-    except InvalidOperation:
-        return False
 
 
 def _feedback(results: Sequence[Checked]) -> Feedback:

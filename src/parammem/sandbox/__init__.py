@@ -8,13 +8,17 @@ What is protected and what is not: docs/security.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from parammem.sandbox.advice import advice, advised
 from parammem.sandbox.pool import Pool, shared_pool
 from parammem.sandbox.records import Call, Check, Job, Level, Limits, Outcome, Verdict
 from parammem.sandbox.trusted import TrustedTests, text_of, trust_spec, trust_tests
 from parammem.sandbox.verdict import equal
+
+T = TypeVar("T", Job, Check)
+A = TypeVar("A")
 
 __all__ = [
     "Call",
@@ -59,7 +63,16 @@ def run_many(
     Raises:
         SandboxError: the level cannot be had here; nothing was run.
     """
-    return shared_pool(workers, level).run(jobs, limits)
+    return _by_preload(jobs, lambda some, preload: shared_pool(workers, level, preload).run(some, limits))
+
+
+def _by_preload(asked: Sequence[T], answer: Callable[[list[T], tuple[str, ...]], list[A]]) -> list[A]:
+    """The answers in the order of what is asked; what asks for the same modules goes to one pool."""
+    kinds: dict[tuple[str, ...], list[T]] = {}
+    for one in asked:
+        kinds.setdefault(tuple(sorted(one.preload)), []).append(one)
+    given = {preload: iter(answer(some, preload)) for preload, some in kinds.items()}
+    return [next(given[tuple(sorted(one.preload))]) for one in asked]
 
 
 def check_program(
@@ -87,7 +100,7 @@ def check_many(
     checks: Sequence[Check], limits: Limits | None = None, workers: int = 1, level: Level = "strict"
 ) -> list[Verdict]:
     """`check_program` for many candidates over the pool; verdicts in order. Raises SandboxError as it does."""
-    return shared_pool(workers, level).check(checks, limits)
+    return _by_preload(checks, lambda some, preload: shared_pool(workers, level, preload).check(some, limits))
 
 
 def advise_program(

@@ -38,7 +38,7 @@ def of_job(job: Job, limits: Limits) -> Ask:
     if not stdin and not job.entry:
         raise SandboxError("a job with function calls needs `entry`; give the function's name, or stdin to each call")
     try:
-        calls = [wire.pack((job.entry, tuple(call.args), call.kwargs)) for call in job.calls]
+        calls = [wire.pack_call(job.entry or "", tuple(call.args), call.kwargs) for call in job.calls]
     except wire.WireError as error:
         raise SandboxError(f"an argument cannot be sent to the program: {error}; use plain builtin values") from None
     message = wire.pack(
@@ -48,7 +48,7 @@ def of_job(job: Job, limits: Limits) -> Ask:
             "entry": job.entry or "",
             "calls": calls,
             "inputs": [call.stdin or "" for call in job.calls],
-            "limits": vars(limits),
+            "limits": _kept(limits, job.source),
         }
     )
     seconds = _longest(limits) * (len(job.calls) if stdin else 1)
@@ -66,10 +66,15 @@ def of_check(check: Check, limits: Limits) -> Ask:
             "entry": check.entry,
             "tests": check.tests.text,
             "preamble": check.preamble.text if check.preamble else "",
-            "limits": vars(limits),
+            "limits": _kept(limits, check.source),
         }
     )
     return Ask(message, _longest(limits), lambda answer: _verdict(answer, limits), tests=True)
+
+
+def _kept(limits: Limits, source: str) -> dict[str, Any]:
+    """The limits of a run. Room for stacks is given where the source speaks of it; all others have a hard bound."""
+    return vars(limits) if "stack_size" in source else {**vars(limits), "stack_mb": 0}
 
 
 def _longest(limits: Limits) -> float:
@@ -102,7 +107,9 @@ def _outcome(row: list[Any], limits: Limits) -> Outcome:
             value = wire.decode(body)
         except wire.WireError as why:
             kind, error = "undecodable", f"it returned {why}"
-    return Outcome(kind=kind, value=value, stdout=stdout, error=error or _words(kind, limits), cpu_seconds=cpu)
+    code = int(body) if kind == "exit" and body else None
+    error = error or _words(kind, limits)
+    return Outcome(kind=kind, value=value, stdout=stdout, exit_code=code, error=error, cpu_seconds=cpu)
 
 
 def _words(kind: str, limits: Limits) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import marshal
 import os
 import select
@@ -32,12 +33,24 @@ class Late(Died):
 class Worker:
     """One worker process and its pipe ends."""
 
-    def __init__(self, level: Level, wrapper: Sequence[str], namespaces: bool, cpu: int | None) -> None:
-        """`cpu`: the processor that it and its children keep to; None to let the kernel choose."""
+    def __init__(
+        self,
+        level: Level,
+        wrapper: Sequence[str],
+        namespaces: bool,
+        cpu: int | None,
+        preload: Sequence[str] = (),
+    ) -> None:
+        """`cpu`: the processor that it and its children keep to; None to let the kernel choose. `preload`: modules that
+        its zygote imports."""
         self.cpu = cpu
         self.owes = False
         """Whether an answer is pending: whoever reads next would take it for their own."""
-        further = [*(["namespaces"] if namespaces else []), *([] if cpu is None else [f"cpu={cpu}"])]
+        further = [
+            *(["namespaces"] if namespaces else []),
+            *([] if cpu is None else [f"cpu={cpu}"]),
+            *_preloaded(preload),
+        ]
         command = [*wrapper, sys.executable, "-I", "-S", str(_MAIN), level, *further]
         try:
             self.process = subprocess.Popen(
@@ -132,6 +145,18 @@ class Worker:
                     pipe.close()
                 except OSError:
                     continue
+
+
+def _preloaded(names: Sequence[str]) -> list[str]:
+    """The worker's options for these modules. numpy is left out where it is not installed: then a candidate that
+    imports it fails as it does under that interpreter. Raises SandboxError for modules that are neither."""
+    wrong = [name for name in names if name != "numpy" and name not in sys.stdlib_module_names]
+    if wrong:
+        raise SandboxError(f"no module {wrong[0]!r} can be preloaded; give modules of the standard library, or numpy")
+    spec = importlib.util.find_spec("numpy") if "numpy" in names else None
+    known = [name for name in names if name != "numpy" or spec is not None]
+    site = [f"numpy={Path(spec.origin).parent.parent}"] if spec is not None and spec.origin else []
+    return [f"preload={','.join(known)}", *site] if known else []
 
 
 def _milliseconds(deadline: float) -> int:

@@ -47,13 +47,20 @@ class Pool:
 
     `wrapper` is an optional command put before each worker's own, e.g. a bubblewrap, gVisor or docker line; it
     must show the interpreter and this package at their own paths, and pass stdin and stdout through.
-    `namespaces=False` leaves the second layer out.
+    `namespaces=False` leaves the second layer out. `preload`: modules that its zygotes import, of the standard library
+    or numpy; a pool gives them to all it runs.
     """
 
     def __init__(
-        self, workers: int = 1, level: Level = "strict", wrapper: Sequence[str] = (), namespaces: bool = True
+        self,
+        workers: int = 1,
+        level: Level = "strict",
+        wrapper: Sequence[str] = (),
+        namespaces: bool = True,
+        preload: Sequence[str] = (),
     ) -> None:
         self.workers, self.wrapper, self.namespaces = workers, tuple(wrapper), namespaces
+        self.preload = tuple(preload)
         self.level: Level = level
         self._begin()
         _pools.add(self)
@@ -178,7 +185,7 @@ class Pool:
     def _start(self) -> Worker:
         home = self._home()
         try:
-            worker = Worker(self.level, self.wrapper, self.namespaces, home)
+            worker = Worker(self.level, self.wrapper, self.namespaces, home, self.preload)
         except BaseException:
             self._leave_home(home)
             raise
@@ -228,15 +235,15 @@ class Pool:
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
 
-_shared: dict[tuple[int, int, Level], Pool] = {}
+_shared: dict[tuple[int, int, Level, tuple[str, ...]], Pool] = {}
 _lock = threading.Lock()
 
 
-def shared_pool(workers: int, level: Level) -> Pool:
-    """This process's pool of that size and level, made on first use and closed at exit."""
+def shared_pool(workers: int, level: Level, preload: tuple[str, ...] = ()) -> Pool:
+    """This process's pool of that size, level and preloaded modules, made on first use and closed at exit."""
     with _lock:
-        key: tuple[int, int, Level] = (os.getpid(), workers, level)
-        pool = _shared.get(key) or Pool(workers, level)
+        key = (os.getpid(), workers, level, preload)
+        pool = _shared.get(key) or Pool(workers, level, preload=preload)
         _shared[key] = pool
         return pool
 

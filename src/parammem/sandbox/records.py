@@ -39,6 +39,9 @@ class Limits(Record):
     """On the child's own CPU clock, all threads together. A test program has ten times as much for itself."""
     memory_mb: int = Field(default=512, ge=16)
     """Address space beyond that of the bare interpreter, in MiB."""
+    stack_mb: int = Field(default=1024, ge=0)
+    """Address space, in MiB, that stacks of threads may reserve on top where the source sets their size
+    (`threading.stack_size`). What is written to counts towards `memory_mb`; it is measured every 5 ms there."""
     output_bytes: int = Field(default=1_000_000, ge=0)
     """What it may print."""
     value_bytes: int = Field(default=8_000_000, ge=64)
@@ -56,6 +59,8 @@ class Job(Record):
     entry: str | None = None
     """Name of the function (or dotted name of a method). None for stdin programs."""
     calls: list[Call] = []
+    preload: tuple[str, ...] = ()
+    """Modules that are imported before its child is forked: of the standard library, or numpy."""
 
 
 class Outcome(Record):
@@ -70,6 +75,9 @@ class Outcome(Record):
     """The returned plain value when kind is `value`, of exact builtin types; None for a stdin program."""
     stdout: str = ""
     """What the call printed, cut at `output_bytes`."""
+    exit_code: int | None = None
+    """Of a stdin program that called `sys.exit` with another code than 0, when kind is `exit`. None: it ended its
+    process in another way."""
     error: str = ""
     """What went wrong, in words a model can use. Empty when kind is `value`."""
     cpu_seconds: float = 0.0
@@ -100,6 +108,8 @@ class Check(Record):
     `check` that they define is called with it (HumanEval)."""
     preamble: InstanceOf[TrustedTests] | None = None
     """Text that runs before the tests and may define helpers they use, e.g. the problem's own prompt."""
+    preload: tuple[str, ...] = ()
+    """As in `Job`. With numpy the tests have it too."""
 
 
 class Verdict(Record):

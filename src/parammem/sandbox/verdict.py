@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections import Counter, OrderedDict, defaultdict, deque
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
+from parammem.sandbox.inner.rich import Row
 from parammem.sandbox.records import Outcome
 
-_NUMBERS = (bool, int, float, complex)
+_NUMBERS = (bool, int, float, complex, Decimal, Fraction)
+_LIKE: dict[type, type] = {
+    Counter: dict, OrderedDict: dict, defaultdict: dict, Row: tuple, bytearray: bytes,
+}  # fmt: skip
+"""Types whose values equal those of a builtin type."""
+_BY_THEMSELVES = (
+    type({}.keys()), type({}.items()), range, deque, datetime, date, time, timedelta, type, type(...),
+)  # fmt: skip
+"""Types of the standard library that say themselves what they equal; a child's value is built anew as one of these."""
 
 
 def equal(outcome: Outcome, expected: Any, tolerance: float | None = None, json_values: bool = False) -> bool:
@@ -18,11 +31,16 @@ def equal(outcome: Outcome, expected: Any, tolerance: float | None = None, json_
     expect it. With a tolerance, numbers anywhere inside may differ by that much, relatively or absolutely.
     An outcome of any kind but `value` is never equal.
     """
-    return outcome.kind == "value" and _same(outcome.value, expected, tolerance, json_values)
+    try:
+        return outcome.kind == "value" and _same(outcome.value, expected, tolerance, json_values)
+    except Exception:  # a value that cannot be compared, e.g. a signalling NaN, is not equal
+        return False
 
 
 def _same(value: Any, expected: Any, tolerance: float | None, json_values: bool) -> bool:
-    kind, wanted = type(value), type(expected)
+    kind, wanted = _LIKE.get(type(value), type(value)), _LIKE.get(type(expected), type(expected))
+    if kind in _BY_THEMSELVES:
+        return bool(value == expected)
     if kind in _NUMBERS and wanted in _NUMBERS:
         return _same_number(value, expected, tolerance)
     if json_values and {kind, wanted} <= {list, tuple}:
@@ -48,7 +66,7 @@ def _same_number(value: Any, expected: Any, tolerance: float | None) -> bool:
         return False
     try:
         if isinstance(value, complex) or isinstance(expected, complex):
-            return abs(value - expected) <= tolerance * max(1.0, abs(expected))
+            return abs(complex(value) - complex(expected)) <= tolerance * max(1.0, abs(expected))
         return math.isclose(value, expected, rel_tol=tolerance, abs_tol=tolerance)
-    except OverflowError:
+    except (OverflowError, ValueError):
         return False

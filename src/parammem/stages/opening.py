@@ -16,4 +16,6 @@ def open_domain(params: Params, name: str) -> Domain:
         wall_seconds=s.wall_seconds,
         cpu_seconds=s.cpu_seconds,
         memory_mb=s.memory_mb,
+        output_bytes=s.output_mb * 2**20,
+        value_bytes=s.value_mb * 2**20,
     )

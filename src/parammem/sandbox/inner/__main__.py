@@ -1,4 +1,4 @@
-"""`python -I -S .../inner/__main__.py LEVEL [namespaces] [cpu=N]`: starts a worker and its zygote.
+"""`python -I -S .../__main__.py LEVEL [namespaces] [cpu=N] [preload=A,B] [numpy=FOLDER]`: starts worker and zygote.
 
 Gives the package a name of its own, so that neither site-packages nor the folder of this file is ever on the import
 path.
@@ -23,17 +23,19 @@ def _start() -> None:
     package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
     sys.modules["sandbox_inner"] = package
     _stay([int(option[4:]) for option in sys.argv[2:] if option.startswith("cpu=")])
+    named = dict(option.split("=", 1) for option in sys.argv[2:] if "=" in option)
+    preload, site = [name for name in named.get("preload", "").split(",") if name], named.get("numpy", "")
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     # Each imports what is its own after the fork: children inherit what the zygote has, and pay for it.
     if os.fork() == 0:
         ours.close()
         from sandbox_inner import zygote  # type: ignore[import-not-found]
 
-        zygote.start(theirs, sys.argv[1], layered="namespaces" in sys.argv[2:])
+        zygote.start(theirs, sys.argv[1], "namespaces" in sys.argv[2:], preload, site)
     theirs.close()
     from sandbox_inner import worker  # type: ignore[import-not-found]
 
-    worker.main(ours)
+    worker.main(ours, site)
 
 
 def _stay(processors: list[int]) -> None:

@@ -45,7 +45,7 @@ def steps_of(cage: Cage, limits: dict[str, Any]) -> list[Step]:
     if cage.filter is None:  # level none
         return [with_zygote]
     wanted = {
-        "as": cage.base_memory + limits["memory_mb"] * 2**20,
+        "as": cage.base_memory + (limits["memory_mb"] + limits["stack_mb"]) * 2**20,
         "fsize": max(limits["output_bytes"] + 1, limits["file_bytes"]),
         "cpu": int(limits["cpu_seconds"]) + 2,
     }

@@ -14,8 +14,9 @@ from marshal import dumps, loads
 from os import SEEK_CUR, close, dup2, getpid, lseek, read, write
 from typing import Any
 
-from . import wire
+from . import notes, wire
 from .cage import Seal, Step
+from .wire import unpack_call
 
 _FILE = "<solution>"
 _modules = sys.modules
@@ -82,25 +83,33 @@ def serve(link: int) -> None:
     """Serve one run over a descriptor, in a process that is locked down."""
     write(link, LOCKED)
     frame, rest = _receive(link, b"")
-    source, entry, stdin = loads(frame)
+    source, entry, stdin, judged = loads(frame)
     if stdin:
         _serve_program(link, source)
     else:
-        _serve_calls(link, source, entry, rest)
+        _serve_calls(link, source, entry, judged, rest)
 
 
 def _serve_program(link: int, source: str) -> None:
     kind, body = b"V", wire.encode(None)
     del _modules["solution"]
     module = _modules["__main__"] = type(sys)("__main__")
+    module.__file__ = sys.argv[0]
     try:
         exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)
-    except SystemExit:
-        pass
+    except SystemExit as error:
+        kind, body = _left(error)
     except BaseException as error:
         kind, body = _said(error)
     _finish()
     _send(link, kind, body)
+
+
+def _left(error: SystemExit) -> tuple[bytes, bytes]:
+    """What `sys.exit` was given, as the code of a process: none is 0, words are 1."""
+    code = error.code
+    number = 0 if code is None else code & 255 if isinstance(code, int) else 1
+    return (b"Q", b"%d" % number) if number else (b"V", wire.encode(None))
 
 
 def _finish() -> None:
@@ -124,7 +133,7 @@ def _finish() -> None:
                 continue
 
 
-def _serve_calls(link: int, source: str, entry: str, rest: bytes) -> None:
+def _serve_calls(link: int, source: str, entry: str, judged: bool, rest: bytes) -> None:
     module = _solution
     try:
         exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)
@@ -137,13 +146,18 @@ def _serve_calls(link: int, source: str, entry: str, rest: bytes) -> None:
     last = False
     while not last:
         frame, rest = _receive(link, rest)
-        calls, last = loads(frame)
+        calls, last, alone = loads(frame)
         for call in calls:
-            name, args, kwargs = loads(call)
+            name, args, kwargs = unpack_call(call)
+            raised = None
             try:
                 answer = _encoded(_find(module, name)(*args, **kwargs))
             except BaseException as error:
-                answer = _said(error)
+                answer, raised = _said(error), error
+            if judged and (raised is not None or alone):
+                note = notes.of(raised, call, name, args, kwargs, alone)
+                if note:
+                    _send(link, b"N", note)
             _send(link, *answer)
     close(link)  # the worker reads on while this process is torn down
 
@@ -242,8 +256,8 @@ def sample(steps: list[Step], seal: Seal | None) -> None:
 
 
 _PROGRAM = "from typing import List\ndef f(x: List[int]) -> list:\n    'A list.'\n    return [i for i in x]\n"
-_CALL = wire.pack(("f", ([1, "a", 0.5, None, (True, {})],), {}))
-_SAMPLE = wire.frame(dumps((_PROGRAM, "f", False), 2)) + wire.frame(dumps(([_CALL, _CALL], True), 2))
+_CALL = wire.pack_call("f", ([1, "a", 0.5, None, (True, {})],), {})
+_SAMPLE = wire.frame(dumps((_PROGRAM, "f", False, True), 2)) + wire.frame(dumps(([_CALL, _CALL], True, False), 2))
 
 
 def rehearse() -> None:

@@ -63,20 +63,21 @@ class Conversation:
         self.link.close()
         os.close(self.printed)
 
-    def load(self, source: str, entry: str) -> None:
+    def load(self, source: str, entry: str, judged: bool = False) -> None:
         """Send the candidate, once its child is locked down; `listen` hears whether it loads. No entry: a stdin
-        program."""
+        program. `judged`: tests look at the answers, so exceptions and changed arguments come with notes."""
         said = self._receive() or b""
         if self._hangs_up() if said[:1] == b"R" else not said and self.line.ahead:
             os._exit(3)  # it was killed while it waited: the pool replaces us all, and tries the run once more
         if said[:1] != b"R":
             self.refused = said[9:].decode("utf-8", "replace") or "it died while it was locking itself down"
             return
-        self.send(marshal.dumps((source, entry, not entry), 2))
+        self.send(marshal.dumps((source, entry, not entry, judged), 2))
 
-    def call(self, calls: list[bytes], last: bool = False) -> None:
-        """Send packed calls; each has an answer to `listen` to. After the last ones the child ends by itself."""
-        self.send(marshal.dumps((calls, last), 2))
+    def call(self, calls: list[bytes], last: bool = False, alone: bool = False) -> None:
+        """Send packed calls; each has an answer to `listen` to. After the last ones the child ends by itself.
+        `alone`: whoever calls holds the arguments, and wants to know when they were changed."""
+        self.send(marshal.dumps((calls, last, alone), 2))
         self.patient = last
 
     def send(self, payload: bytes) -> None:
@@ -86,9 +87,11 @@ class Conversation:
         except OSError:
             return
 
-    def listen(self) -> Row | None:
-        """Read one answer; None when the child will never answer again."""
+    def listen(self, notes: bool = False) -> Row | None:
+        """Read one answer, or the note that may come before it; None when the child will never answer again."""
         data = self._receive()
+        if data is not None and notes and data[:1] == b"N":
+            return ["note", data[9:], b"", ""]
         return None if data is None else self._row(data)
 
     def spoilt(self) -> str:
@@ -141,6 +144,8 @@ class Conversation:
             return ["value", body, text, ""]
         if kind == b"U":  # the value's truth goes along: `assert f(x)` needs no more
             return ["undecodable", body[:1], text, body[1:601].decode("utf-8", "replace")]
+        if kind == b"Q" and body.isdigit():
+            return ["exit", body[:3], text, f"it ended with exit code {body[:3].decode()}"]
         error = body[:600].decode("utf-8", "replace")
         return [_name(_KINDS.get(kind, "undecodable"), error), b"", text, error]
 
@@ -189,7 +194,7 @@ class Conversation:
             return "refused", self.refused
         if self.flooded():
             return "output", ""
-        if reason in ("cpu", "threads", "files", "timeout"):
+        if reason in ("cpu", "threads", "files", "timeout", "memory"):
             return reason, ""
         if not os.WIFSIGNALED(status):
             return "exit", f"it ended its own process with code {os.waitstatus_to_exitcode(status)}"

@@ -97,7 +97,7 @@ def _call(node: ast.Call, entry: str, found: list[bytes]) -> None:
     try:
         args = tuple(ast.literal_eval(argument) for argument in node.args)
         kwargs = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in node.keywords}
-        packed = wire.pack((entry, args, kwargs))
+        packed = wire.pack_call(entry, args, kwargs)
         if any(
             isinstance(part, ast.Set) for part in ast.walk(node)
         ):  # the text does not say in which order it is walked

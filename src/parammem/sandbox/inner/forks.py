@@ -18,12 +18,12 @@ from .cage import Cage, seal_of, steps_of
 from .watch import cpu_clock, watch
 
 _KILL = 9
-_UNLIMITED = {"cpu_seconds": 1e9, "threads": 1_000_000}
+_UNLIMITED = {"cpu_seconds": 1e9, "threads": 1_000_000, "stack_mb": 0}
 """At level none only the wall limit is kept, or nothing would ever end."""
 
 REPORT = struct.Struct("<Bid")
 """How a child ended: a place in REASONS, its wait status, its CPU seconds. The channel of the next may come along."""
-REASONS = ("", "stopped", "cpu", "threads", "files", "timeout")
+REASONS = ("", "stopped", "cpu", "threads", "files", "timeout", "memory")
 RIGHTS_SPACE = _socket.CMSG_SPACE(4 * 3)
 """Room for the descriptors that go to the worker with each child: its channel, what it prints, what it reads."""
 

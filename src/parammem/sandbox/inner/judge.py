@@ -18,21 +18,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import bounds, foresight, watch, wire
+from . import bounds, foresight, notes, watch, wire
 from .conversation import Conversation, Row
 
 _FILE = "<tests>"
+_ROOM = 64
+"""MiB that tests may use beyond the memory limit of a candidate: what it returned is decoded in them."""
 _LONG = 200_000
 """Characters of a test program that is not kept for the next candidate."""
-
-
-_SILENT = (StopIteration, StopAsyncIteration)
-"""What ends a loop without a word: `all(map(candidate, ...))` would pass. Every other builtin exception has to be
-caught by the tests' own text, or by a method that they define and that says so (`__getattr__`, `__getitem__`)."""
-
-
-class CandidateError(Exception):
-    """The candidate raised something that is no builtin exception, or one of those in `_SILENT`."""
 
 
 class Opaque:
@@ -66,13 +59,16 @@ class _Candidate:
         self.stopped = self.unforeseen = False  # the tests may have swallowed what was raised
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        call = wire.pack((self.__name__, args, kwargs))
+        call = wire.pack_call(self.__name__, args, kwargs)
         if not self.foreseen and not self.all_are:
-            self.talk.call([call])
+            self.talk.call([call], alone=True)
         elif not self.foreseen or self.foreseen.popleft() != call:
             self._first.unforeseen = True
             raise _Unforeseen
-        row = self.talk.listen()
+        row = self.talk.listen(notes=True)
+        note: dict[str, Any] = {}
+        if row is not None and row[0] == "note":
+            note, row = self._note(row[1], args, kwargs), self.talk.listen()
         last = self._first.row = row if row is not None else self.talk.last_row()
         if row is None or last[0] in ("output", "memory"):
             self._first.stopped = True
@@ -80,7 +76,7 @@ class _Candidate:
         if last[0] == "undecodable" and last[1]:
             return Opaque(last[1] == b"T")
         if last[0] != "value":
-            raise _as_exception(last[3])
+            raise note.get("raised") or notes.CandidateError(last[3])
         try:
             return wire.decode(last[1])
         except wire.WireError as error:
@@ -88,21 +84,21 @@ class _Candidate:
             self._first.stopped = True
             raise _Stopped from None
 
+    def _note(self, body: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What a note says: arguments are changed as they were in the child, an exception is made anew."""
+        try:
+            said = wire.decode(body)
+            if "args" in said:
+                theirs, named = said["args"]
+                for mine, their in zip((args, kwargs), (theirs, named), strict=True):
+                    notes.put_back(mine, their)
+            return {"raised": notes.exception_of(said["raised"])} if "raised" in said else {}
+        except (wire.WireError, TypeError, ValueError, LookupError, AttributeError):  # no note of ours
+            return {}
+
     def other(self, name: str) -> _Candidate:
         """Another function of the same candidate."""
         return _Candidate(self.talk, name, self.foreseen, self.all_are, self)
-
-
-def _as_exception(error: str) -> Exception:
-    """The builtin exception that the candidate says it raised, so that tests may expect it."""
-    name, _, text = error.partition(": ")
-    kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, _SILENT):
-        try:
-            return kind(text)
-        except TypeError:
-            return CandidateError(error)
-    return CandidateError(error)
 
 
 def judge(start: Callable[[], Conversation], job: dict[str, Any]) -> dict[str, Any]:
@@ -118,7 +114,7 @@ def judge(start: Callable[[], Conversation], job: dict[str, Any]) -> dict[str, A
 
 def _judge(talk: Conversation, job: dict[str, Any], foresee: bool) -> dict[str, Any]:
     with talk:
-        talk.load(job["source"], job["entry"])
+        talk.load(job["source"], job["entry"], judged=True)
         try:
             prepare = _prepared if len(job["tests"]) < _LONG else _prepared.__wrapped__
             tests: _Tests | BaseException = prepare(job["tests"], job["preamble"], job["entry"])
@@ -133,8 +129,12 @@ def _judge(talk: Conversation, job: dict[str, Any], foresee: bool) -> dict[str, 
             return {"passed": False, "detail": row[3], "row": row, "cpu": talk.cpu}
         candidate = _Candidate(talk, job["entry"], deque(foreseen), all_are)
         if isinstance(tests, _Tests):
-            with bounds.cpu(job["limits"]["cpu_seconds"] * watch.PATIENCE + 1):
-                detail = _run_tests(candidate, job, tests)
+            limits = job["limits"]
+            try:
+                with bounds.cpu(limits["cpu_seconds"] * watch.PATIENCE + 1), bounds.memory(limits["memory_mb"] + _ROOM):
+                    detail = _run_tests(candidate, job, tests)
+            except MemoryError:  # also where what went wrong was put into words
+                detail = "MemoryError: the tests needed more memory than they may have over what it returned"
         else:
             detail = _where(tests, job["tests"])
         if candidate.unforeseen or (candidate.foreseen and not detail):

@@ -22,7 +22,10 @@ _O_TRUNC = 0o1000
 _O_WRITING = 0x1 | 0x2 | 0o100 | 0o1000  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC
 _THREAD_FLAGS = 0x100 | 0x800 | 0x10000  # CLONE_VM, CLONE_SIGHAND, CLONE_THREAD
 _NEW_NAMESPACES = 0x7E020080  # every CLONE_NEW* flag
-_FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 1030)  # no F_SETOWN, F_SETSIG: they could signal other processes
+_FCNTL = (0, 1, 2, 3, 4, 1030)  # no F_SETOWN, F_SETSIG: they could signal other processes; no F_GETLK
+_LOCKS = (6, 7, 37, 38)
+"""F_SETLK, F_SETLKW and those of open descriptors. They seem to work and do nothing: a lock on a library file could be
+seen by another run, and within its own run a program needs none."""
 _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIO(N)CLEX
 _PRCTL = (15, 16)  # PR_SET_NAME, PR_GET_NAME
 
@@ -114,10 +117,12 @@ def _refuse(number: int) -> bytes:
     return _op(_RET, _ERRNO | number)
 
 
-def _one_of(index: int, values: tuple[int, ...]) -> list[bytes]:
-    """Allow when the argument is one of the values."""
-    tests = [_op(_JEQ, value, len(values) - i) for i, value in enumerate(values)]
-    return [_op(_LOAD, _argument(index)), *tests, _refuse(errno.EPERM), _op(_RET, _ALLOW)]
+def _one_of(index: int, values: tuple[int, ...], seeming: tuple[int, ...] = ()) -> list[bytes]:
+    """Allow when the argument is one of the values; when it is one of the others, say 0 and do nothing."""
+    every = [*values, *seeming]
+    ends = [_refuse(errno.EPERM), _op(_RET, _ALLOW), *([_op(_RET, _ERRNO)] if seeming else [])]
+    tests = [_op(_JEQ, value, len(every) - i + (i >= len(values))) for i, value in enumerate(every)]
+    return [_op(_LOAD, _argument(index)), *tests, *ends]
 
 
 def _no_bits(index: int, bits: int) -> list[bytes]:
@@ -149,7 +154,8 @@ def _checked(opening: str) -> dict[str, list[bytes]]:
         "kill": own,
         "tgkill": own,
         "prlimit64": _one_of(0, (0, _OWN_PID)),
-        "fcntl": _one_of(1, _FCNTL),
+        "fcntl": _one_of(1, _FCNTL, seeming=_LOCKS),
+        "flock": [_op(_RET, _ERRNO)],
         "ioctl": _one_of(1, _IOCTL),
         "prctl": _one_of(0, _PRCTL),
         # A local stream only: a datagram socket could reach other programs by address.

@@ -24,12 +24,13 @@ file paths, which Landlock (or the refusal of every open) guards. The most frequ
 FILE_WRITING = "mkdir mkdirat unlink unlinkat rmdir rename renameat renameat2 truncate fallocate "
 """Allowed only when the run has a scratch folder; Landlock keeps them inside it, `truncate` from its version 3 on."""
 
-CHECKED = "open openat clone kill tgkill tkill prlimit64 fcntl ioctl prctl socketpair clone3 openat2"
+CHECKED = "open openat clone kill tgkill tkill prlimit64 fcntl flock ioctl prctl socketpair clone3 openat2"
 """Allowed for some arguments only: see `seccomp.program`."""
 
 NUMBERS = {
     "x86_64": {
         "futex": 202,
+        "flock": 73,
         "read": 0,
         "write": 1,
         "recvfrom": 45,
@@ -167,6 +168,7 @@ NUMBERS = {
         "fallocate": 285,
     },
     "aarch64": {
+        "flock": 32,
         "futex": 98,
         "read": 63,
         "write": 64,

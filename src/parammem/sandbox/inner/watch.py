@@ -11,6 +11,8 @@ from typing import Any
 from . import scratch
 
 _TICK = 0.02
+_STACK_TICK = 0.005
+"""How often a child's memory is measured, in seconds, where address space does not bound it."""
 PATIENCE = 10
 """Waiting for a busy CPU stretches the wall limit at most this many times."""
 
@@ -22,15 +24,19 @@ def watch(control: _socket.socket, pid: int, limits: dict[str, Any], folder: str
     poller.register(handle, select.POLLIN)
     poller.register(control, select.POLLIN)
     start = time.monotonic()
-    wait = max(1, int(1000 * min(limits["cpu_seconds"], limits["wall_seconds"], _TICK)))
+    stacks = limits["stack_mb"]
+    most = limits["memory_mb"] * 2**20 + _held("self") if stacks else 0
+    wait = max(1, int(1000 * min(limits["cpu_seconds"], limits["wall_seconds"], _STACK_TICK if stacks else _TICK)))
     try:
         while True:
             ready = poller.poll(wait)
             if not ready:
                 reason = _limit_hit(pid, start, limits, folder)
+                if not reason and stacks and _held(_seen_pid(pid)) > most:
+                    reason = "memory"
                 if reason:
                     return reason
-                wait = int(2000 * _TICK)
+                wait = int(1000 * _STACK_TICK if stacks else 2000 * _TICK)
             elif ready[0][0] == handle or len(ready) > 1:
                 return ""
             else:
@@ -74,6 +80,19 @@ def _seen_pid(pid: int) -> int:
         except (OSError, IndexError):
             continue
     return 0
+
+
+def _held(pid: int | str) -> int:
+    """Bytes of memory that a process has written to, in memory or swapped out; 0 where it may not be asked."""
+    total = 0
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
+            for line in status:
+                if line.startswith(("RssAnon:", "RssShmem:", "VmSwap:")):
+                    total += int(line.split()[1]) * 1024
+    except (OSError, IndexError, ValueError):
+        return total
+    return total
 
 
 def _threads(pid: int) -> int:

@@ -13,8 +13,12 @@ import struct
 import time
 from typing import Any
 
+from . import rich
+
 MAX_DEPTH = 150
-MAX_NODES = 500_000
+MAX_NODES = 2_000_000
+_RUN = 32
+"""A list of at least so many whole numbers, or of so many floats, travels as one piece."""
 _LENGTH = struct.Struct(">I")
 _FLOAT = struct.Struct(">d")
 _COMPLEX = struct.Struct(">dd")
@@ -48,6 +52,8 @@ def _put(value: Any, out: list[bytes], depth: int) -> None:
     elif kind is float:
         out.append(b"f" + _FLOAT.pack(value))
     elif kind in _SEQUENCES:
+        if len(value) >= _RUN and (kind is list or kind is tuple) and _put_run(_SEQUENCES[kind], value, out):
+            return
         _put_items(_SEQUENCES[kind], value, len(value), out, depth)
     elif kind is dict:
         _put_items(b"d", (part for pair in value.items() for part in pair), len(value), out, depth)
@@ -56,7 +62,7 @@ def _put(value: Any, out: list[bytes], depth: int) -> None:
     elif kind is complex:
         out.append(b"c" + _COMPLEX.pack(value.real, value.imag))
     else:
-        _put(_as_base(value), out, depth)
+        _put_other(value, out, depth)
 
 
 _SEQUENCES = {list: b"l", tuple: b"t", set: b"S", frozenset: b"Z"}
@@ -70,6 +76,33 @@ def _put_items(tag: bytes, items: Any, count: int, out: list[bytes], depth: int)
     out.append(tag + _LENGTH.pack(count))
     for item in items:
         _put(item, out, depth + 1)
+
+
+def _put_run(tag: bytes, items: Any, out: list[bytes]) -> bool:
+    """Put many numbers of one type at once; False where they are not that, and nothing was put."""
+    code = {int: "q", float: "d"}.get(type(items[0]), "")
+    if not code or len(items) > MAX_NODES or set(map(type, items)) != {type(items[0])}:
+        return False
+    try:
+        numbers = struct.pack(f"<{len(items)}{code}", *items)
+    except struct.error:  # one of more than 64 bits
+        return False
+    out.append((b"q" if code == "q" else b"g") + tag + _LENGTH.pack(len(items)) + numbers)
+    return True
+
+
+def _put_other(value: Any, out: list[bytes], depth: int) -> None:
+    parts = rich.parts_of(value)
+    if parts is None:
+        _put(_as_base(value), out, depth)
+    elif parts[0] == "plain":
+        _put(parts[1], out, depth)
+    elif depth >= MAX_DEPTH:
+        raise WireError(f"a value nested more than {MAX_DEPTH} deep")
+    else:
+        name, contents = parts
+        out.append(b"x" + bytes([len(name)]) + name.encode())
+        _put(contents, out, depth + 1)
 
 
 def _as_base(value: Any) -> Any:
@@ -92,21 +125,40 @@ def _as_base(value: Any) -> Any:
 
 
 def decode(data: bytes | memoryview, deadline: float | None = None) -> Any:
-    """The value in `data`, of exact builtin types. `deadline` is on time.monotonic().
+    """The value in `data`, of exact builtin types and those of `rich`. `deadline` is on time.monotonic().
 
     Raises:
         WireError: these bytes are not exactly one value, or decoding them took too long or too much.
     """
     if len(data) == 1 and data[0] in _CONSTANTS:
         return _CONSTANTS[data[0]]
-    reader = _Reader(bytes(data), time.monotonic() + 2.0 if deadline is None else deadline)
+    reader = _Reader(bytes(data), time.monotonic() + _DECODING + len(data) / _PACE if deadline is None else deadline)
     try:
         value = reader.take(0)
-    except (struct.error, IndexError, UnicodeDecodeError, TypeError, OverflowError, MemoryError) as error:
+    except WireError:
+        raise
+    except (
+        struct.error,
+        LookupError,
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        AttributeError,
+        MemoryError,
+        ImportError,
+    ) as error:
         raise WireError(f"not a value: {type(error).__name__}") from None
     if reader.at != len(reader.data):
         raise WireError("bytes left over after a value")
     return value
+
+
+_NO_VALUE = (
+    ArithmeticError, AttributeError, ImportError, LookupError, MemoryError, TypeError, ValueError, struct.error,
+)  # fmt: skip
+"""What bytes that are no value raise."""
+_DECODING, _PACE = 2.0, 4e6
+"""Seconds for any value, and bytes for which there is a second more."""
 
 
 class _Reader:
@@ -133,7 +185,24 @@ class _Reader:
             return self._body()
         if tag == 0x63:  # c
             return complex(*_COMPLEX.unpack(self._chunk(16)))
+        if tag == 0x71 or tag == 0x67:  # q, g
+            return self._run("q" if tag == 0x71 else "d")
+        if tag == 0x78:  # x
+            return self._rich(depth)
         raise WireError(f"unknown tag {tag}")
+
+    def _run(self, code: str) -> Any:
+        kind, count = self._chunk(1), _LENGTH.unpack(self._chunk(4))[0]
+        self.nodes += count
+        self._check()
+        numbers = struct.unpack(f"<{count}{code}", self._chunk(8 * count))
+        return list(numbers) if kind == b"l" else numbers
+
+    def _rich(self, depth: int) -> Any:
+        if depth >= MAX_DEPTH:
+            raise WireError("a value that is nested too deeply")
+        name = self._chunk(self._chunk(1)[0]).decode("ascii")
+        return rich.built(name, self.take(depth + 1))
 
     def _check(self) -> None:
         if self.nodes > MAX_NODES:
@@ -191,7 +260,35 @@ def pack(value: Any) -> bytes:
     try:
         return marshal.dumps(value, 2)  # later versions keep track of shared parts, and bytes would depend on it
     except (ValueError, RecursionError):
-        return marshal.dumps(decode(encode(value), time.monotonic() + 60), 2)
+        plain = decode(encode(value), time.monotonic() + 60)
+    try:
+        return marshal.dumps(plain, 2)
+    except ValueError:
+        raise WireError("a value that is no plain one") from None
+
+
+_EXACT = frozenset((type(None), bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset))
+"""What marshal keeps as it is; of a bytearray it would make bytes."""
+
+
+def pack_call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+    """A call for a child, which reads it with `unpack_call`. Equal calls give equal bytes, as `pack` does.
+
+    Raises:
+        WireError: an argument can neither be packed nor encoded.
+    """
+    if _EXACT.issuperset(map(type, args)) and _EXACT.issuperset(map(type, kwargs.values())):
+        try:
+            return marshal.dumps((name, args, kwargs), 2)
+        except (ValueError, RecursionError):  # something of another type, or deep, inside
+            pass
+    return marshal.dumps((name, encode((args, kwargs)), None), 2)
+
+
+def unpack_call(call: bytes) -> tuple[str, Any, Any]:
+    """Name, positional and named arguments of a packed call."""
+    name, args, kwargs = marshal.loads(call)
+    return (name, *decode(args, time.monotonic() + 60)) if kwargs is None else (name, args, kwargs)
 
 
 def frame(payload: bytes) -> bytes:

@@ -8,7 +8,7 @@ import marshal
 import os
 from typing import Any
 
-from . import wire, zygote
+from . import warm, wire, zygote
 from .conversation import Conversation, Row
 from .line import Line
 
@@ -16,11 +16,13 @@ _VALUES = 8
 """All calls of a run may return this many times what one may: their values are held until the last has come."""
 
 
-def main(control: _socket.socket) -> None:
-    """Serve jobs until stdin ends. `control`: the channel to the zygote."""
+def main(control: _socket.socket, site: str = "") -> None:
+    """Serve jobs until stdin ends. `control`: the channel to the zygote; `site`: where tests find numpy, or ""."""
     jobs, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     zygote.silence()  # a test that prints must not write into the pipe
     hello = control.recv(65536) or marshal.dumps({"ready": False, "why": "the zygote died at once"}, 2)
+    if site:
+        warm.preload(["numpy"], site)
     answers.write(wire.frame(hello))
     answers.flush()
     line = Line(control, jobs.fileno())

@@ -8,7 +8,6 @@ import ctypes
 import gc
 import marshal
 import os
-import sys
 
 from . import child, forks, landlock, namespaces, seccomp, text, warm
 from .cage import Cage, inherit
@@ -20,8 +19,10 @@ _NEEDED = {"CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7}
 """What root needs to run children as a user that owns nothing, and to end them; numbers are from linux/capability.h."""
 
 
-def prepare(level: str, user_namespace: bool) -> tuple[Cage, Cage]:
-    """The cages of this zygote's children, without and with a scratch folder. Raises OSError naming what is missing."""
+def prepare(level: str, user_namespace: bool, packages: list[str] | None = None) -> tuple[Cage, Cage]:
+    """The cages of this zygote's children, without and with a scratch folder. `packages`: folders of installed packages
+    that they may read besides. Raises OSError naming what is missing."""
+    packages = packages or []
     with open("/proc/self/statm", encoding="ascii") as statm:
         base = int(statm.read().split()[0]) * os.sysconf("SC_PAGESIZE")
     if level == "none":
@@ -31,7 +32,7 @@ def prepare(level: str, user_namespace: bool) -> tuple[Cage, Cage]:
     uid = _free_user() if os.geteuid() == 0 else None
     if uid is not None:
         _see_capabilities()
-    rules = landlock.ruleset(landlock.readable(), []) if level == "strict" else None
+    rules = landlock.ruleset([*landlock.readable(), *packages], []) if level == "strict" else None
     writing = "write" if landlock.abi() >= _CUTTING else "write old"
     filters = [
         seccomp.program(machine, kind) for kind in (("none", "none") if level == "nofiles" else ("read", writing))
@@ -40,7 +41,7 @@ def prepare(level: str, user_namespace: bool) -> tuple[Cage, Cage]:
     alone = (uid is not None and uid != _NOBODY) or (user_namespace and release >= (5, 14))
     first, second = (Cage(kind, rules, uid, alone, base) for kind in filters)
     if uid is not None:
-        _reach_library()
+        warm.reach(os.path.dirname(os.__file__))  # of a library below a closed folder such as /root
         if os.getgroups():
             os.setgroups([])
     inherit()
@@ -78,22 +79,6 @@ def lacking_of(held: int) -> list[str]:
     return [name for name, number in _NEEDED.items() if not held >> number & 1]
 
 
-def _reach_library() -> None:
-    """Let a child that is no longer root import from a library below a closed folder such as /root.
-
-    The path goes over an open descriptor, which was opened as root and needs no search right on its parents.
-    """
-    library = os.path.dirname(os.__file__)
-    handle = os.open(library, os.O_PATH | os.O_DIRECTORY)
-    open_path = f"/proc/self/fd/{handle}"
-    sys.path[:] = [p.replace(library, open_path) if p.startswith(library) else p for p in sys.path]
-    for module in list(sys.modules.values()):
-        folders = getattr(module, "__path__", None)
-        if isinstance(folders, list):
-            folders[:] = [p.replace(library, open_path) if p.startswith(library) else p for p in folders]
-    sys.path_importer_cache.clear()
-
-
 def silence() -> None:
     """Point the standard descriptors at nothing."""
     null = os.open(os.devnull, os.O_RDWR)
@@ -102,14 +87,16 @@ def silence() -> None:
     os.close(null)
 
 
-def start(control: _socket.socket, level: str, layered: bool) -> None:
-    """Get ready, say so over `control`, then serve runs until the worker goes away. Never returns."""
+def start(control: _socket.socket, level: str, layered: bool, preload: list[str], site: str) -> None:
+    """Get ready, say so over `control`, then serve runs until the worker goes away. Never returns. `preload`: modules
+    to import ahead; `site`: where numpy lies, or ""."""
     try:
         _die_with_parent()
         silence()
-        warm.load(everything=level == "nofiles")
+        warm.load(level == "nofiles", preload, site)
         text.enlarge()
         child.rehearse()
+        packages = [warm.reach(f"{site}/numpy")] if site else []
         spaces = namespaces.enter() if layered and level != "none" else []
         hidden = []
         if spaces:
@@ -120,7 +107,7 @@ def start(control: _socket.socket, level: str, layered: bool) -> None:
                 return
             _die_with_parent()
             hidden = namespaces.hide(os.path.dirname(os.__file__))
-        cages = prepare(level, "user" in spaces)
+        cages = prepare(level, "user" in spaces, packages)
         layers = {"namespaces": spaces, "hidden": hidden, "landlock_abi": landlock.abi(), "uid": cages[0].uid}
         gc.collect()
         gc.freeze()
