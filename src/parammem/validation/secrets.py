@@ -130,6 +130,8 @@ def _groups(match: Any) -> Iterator[str]:
 def _is_named(match: Any, data: bytes) -> bool:
     password, key, closing, sign, quotes, quoted, bare = _groups(match)
     sign = sign if sign.strip() == "=" else sign.strip()
+    if key and bare and not values.is_key(bare.rstrip(".:!?")):  # asked first: most candidates end here
+        return False
     _, before, after = _around(match, data)
     if sign == "," and not (closing and quotes and after.lstrip("\"'`").startswith(")")):  # define('NAME', 'value')
         return False
@@ -143,7 +145,7 @@ def _is_named(match: Any, data: bytes) -> bool:
     if password:
         tight = sign == "=" and not called
         return values.is_password(bare, name, False) or (tight and values.is_word(bare))
-    return values.is_key(bare.rstrip(".:!?"))
+    return True
 
 
 def _is_flag(match: Any, data: bytes) -> bool:
