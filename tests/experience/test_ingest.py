@@ -180,7 +180,7 @@ SECRETS = {
     "AWS Access Key": "AKIA" + "IOSFODNN7EXAMPLE",
     "GitHub Token": "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8",
     "Private Key": "-----BEGIN RSA " + "PRIVATE KEY-----",
-    "mail address": "ada.lovelace@" + "example.com",
+    "mail address": "ada.lovelace@" + "brightwater-school.net",
     "telephone number": "+44 20 7946 " + "0958",
     "card number": "4111 1111 " + "1111 1111",
     "bank account number": "DE89 3704 0044 " + "0532 0130 00",
@@ -259,23 +259,12 @@ def test_a_reason_that_holds_a_secret_after_all_is_held_back(tmp_path, monkeypat
 
 
 def test_reasons_that_name_kinds_of_secrets_are_not_held_back():
-    from parammem.experience.private import _detectors
     from parammem.experience.sorter import masked
+    from parammem.validation.secret_forms import FORMS
 
-    for kind in [*SECRETS, *(detector.secret_type for detector in _detectors())]:
+    for kind in [*SECRETS, *FORMS]:
         detail = f"{kind} in trajectory.attempts.0.candidate; {kind} in task.visible.… (a key)"
         assert masked(detail) == detail
-
-
-def test_nothing_is_missed_for_the_sake_of_speed():
-    """The cheap look that comes first lets every kind of secret through, however short it is."""
-    from parammem.experience.private import _HINT
-
-    shortest = ["AKIA" + "A" * 16, "xoxb-" + "1" * 10, "sk-" + "a" * 16, "a://b:c@", "Bearer " + "a" * 16, "a@b.cd"]
-    named = ["pwd=abcdef", "passphrase: a1b2c3", "SECRET='x!yzzy'", "api key = 'abcdef'", "my_token=abc123"]
-    for text in [*shortest, *named, *SECRETS.values()]:
-        number = not any(mark.isalpha() for mark in text) or text.startswith("DE89")  # numbers are always looked for
-        assert number or _HINT.search(f"a b {text} c"), text
 
 
 def test_a_secret_in_a_line_that_cannot_be_read_is_not_shown_either(tmp_path):
@@ -283,15 +272,6 @@ def test_a_secret_in_a_line_that_cannot_be_read_is_not_shown_either(tmp_path):
     outcome = take(tmp_path, [f'{{"task": "{value}"', line(row(2))])
     assert not any(value.encode() in (tmp_path / name).read_bytes() for name in outcome.files)
     assert value.encode() in apart(tmp_path, outcome)[1]
-
-
-def test_real_benchmark_programs_hold_no_secrets(shared_data):
-    from parammem.experience.private import find_private
-
-    lines = [one for file in sorted(shared_data.glob("*/*.jsonl")) for one in file.read_text().splitlines()[:40]]
-    assert len(lines) > 100
-    flagged = [find_private(one[:20000]) for one in lines]
-    assert sum(map(bool, flagged)) <= len(lines) // 100
 
 
 def test_a_line_of_bad_bytes_and_one_that_is_too_long_lie_apart_byte_for_byte(tmp_path, monkeypatch):

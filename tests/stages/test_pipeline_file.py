@@ -56,7 +56,7 @@ FREE = (
 """Never a dep: they cannot change the bytes of an out."""
 VALIDATING = tuple(
     f"validation/{name}.py"
-    for name in ("__init__", "frame", "pages", "records", "rules", "secrets", "shift", "suite", "validate")
+    for name in "__init__ frame pages records rules secret_forms secret_values secrets shift suite validate".split()
 )
 SAMPLING = (
     "agents",

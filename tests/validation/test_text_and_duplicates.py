@@ -77,7 +77,7 @@ def test_signs_are_kept_apart_and_spelling_is_not():
         "eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2Q",
         "postgres://root:letmein@db/main",
         "Authorization: Bearer abcdefgh12345678ijkl",
-        "write to a.b+c@mail.example.org",
+        "write to a.b+c@mail.brightwater-school.net",
         "password=correcthorse",
         'API_KEY: "a8f5f167f44f4964e6c998dee827110c"',
         "db_password = 'tr0ub4dor&3'",

@@ -1,67 +1,53 @@
 """Finds secrets and personal data in text, and says what kind they are, never what they are.
 
-detect-secrets knows the forms of keys and tokens, phonenumbers telephone numbers, stdnum account, card and social
-security numbers by their check digits. The rule of `parammem.validation.secrets` is asked as well: what it would keep
-out of training later need not come in.
+Secrets and mail addresses are found by `parammem.validation.secrets`, the one detector of the project; here are the
+personal numbers, each by a kept library: telephone numbers by phonenumbers, account, card and social security numbers
+by python-stdnum's check digits.
 """
 
 from __future__ import annotations
 
 import re
-from functools import cache
-from typing import Any
+from collections.abc import Callable
 
-from parammem.validation.secrets import holds_secret
+from parammem.validation.secrets import find_secrets
 
-# Forms that are told by themselves. The others of detect-secrets need a word beside them (Cloudant, IBM, Artifactory,
-# Softlayer, Keyword) or guess by entropy: on programs they are slow and cry wolf; `holds_secret` covers those words.
-DETECTORS = (
-    "AWSKeyDetector AzureStorageKeyDetector BasicAuthDetector DiscordBotTokenDetector GitHubTokenDetector "
-    "GitLabTokenDetector JwtTokenDetector MailchimpDetector NpmDetector OpenAIDetector PrivateKeyDetector "
-    "PypiTokenDetector SendGridDetector SlackDetector SquareOAuthDetector StripeDetector TelegramBotTokenDetector "
-    "TwilioKeyDetector"
-).split()
-
-# Whatever the detectors find is at least so long without a space, or has one of these in it; most short texts do not.
-_HINT = re.compile(r"\S{14}|@|BEGIN|earer|(?i:passw|pwd|passphrase|secret|token|key|credential)\w*[\"']?\s*[:=]")
-_MAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}\b")
+# Each pattern takes at most a few dozen characters, so that a search is linear in the text.
 _PHONE = re.compile(r"\+\d[\d ().-]{6,18}\d")
-_CARD = re.compile(r"\b(?:\d{4}[ -]){3}\d{4}\b|\b\d{15,16}\b")
+_CARD = re.compile(r"(?<![\d.])\b(?:(?:\d{4}[ -]){3}\d{4}|\d{15,16})\b")  # the digits of a fraction are no card
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")
 _SSN = re.compile(r"\b\d{3}-\d{2}-\d{4}\b")
+_ISSUERS = re.compile(r"4\d{15}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|6(?:011|5\d\d)\d{12}")
+
+MOST_NUMBERS = 2000
+"""Different numbers of one form that are checked in a text; a check takes tens of microseconds."""
+TOO_MANY = "more numbers than can be checked"
 
 
 def find_private(text: str) -> tuple[str, ...]:
-    """Kinds of secrets and personal data in the text, sorted; empty if none. A kind is words, e.g. "AWS Access Key"."""
-    found = _numbers(text)
-    if _HINT.search(text):
-        found |= _tokens(text)
+    """Kinds of secrets and personal data in the text, sorted; empty if none. A kind is words, e.g. "AWS Access Key".
+
+    A text with more than MOST_NUMBERS different numbers that have the form of personal ones, none of them valid so
+    far, is of the kind TOO_MANY: what was not looked at is not said to be clean.
+    """
+    found = set(find_secrets(text))
+    for kind, pattern, is_valid in _NUMBERS:
+        if pattern.search(text):
+            found |= _numbers(kind, pattern, is_valid, text)
     return tuple(sorted(found))
 
 
-def _tokens(text: str) -> set[str]:
-    found = {detector.secret_type for detector in _detectors() if any(True for _ in detector.analyze_string(text))}
-    if "@" in text and _MAIL.search(text):
-        found.add("mail address")
-    if not found and holds_secret(text):
-        found.add("something like a secret")
-    return found
-
-
-def _numbers(text: str) -> set[str]:
-    from stdnum import iban, luhn
-    from stdnum.us import ssn
-
-    found = set()
-    if any(_is_phone(match[0]) for match in _PHONE.finditer(text)):
-        found.add("telephone number")
-    if any(_is_card(re.sub(r"[ -]", "", match[0]), luhn) for match in _CARD.finditer(text)):
-        found.add("card number")
-    if any(iban.is_valid(match[0]) for match in _IBAN.finditer(text)):
-        found.add("bank account number")
-    if any(ssn.is_valid(match[0]) for match in _SSN.finditer(text)):
-        found.add("social security number")
-    return found
+def _numbers(kind: str, pattern: re.Pattern[str], is_valid: Callable[[str], bool], text: str) -> set[str]:
+    seen: set[str] = set()
+    for match in pattern.finditer(text):
+        if match[0] in seen:
+            continue
+        if is_valid(match[0]):
+            return {kind}
+        seen.add(match[0])
+        if len(seen) == MOST_NUMBERS:
+            return {TOO_MANY}
+    return set()
 
 
 def _is_phone(text: str) -> bool:
@@ -73,15 +59,29 @@ def _is_phone(text: str) -> bool:
         return False
 
 
-def _is_card(digits: str, luhn: Any) -> bool:
+def _is_card(text: str) -> bool:
     """Known issuers only: one in ten of all long numbers has a fitting check digit."""
-    known = re.match(r"4\d{15}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|6(?:011|5\d\d)\d{12}", digits)
-    return known is not None and known[0] == digits and luhn.is_valid(digits)
+    from stdnum import luhn
+
+    digits = re.sub(r"[ -]", "", text)
+    return _ISSUERS.fullmatch(digits) is not None and luhn.is_valid(digits)
 
 
-@cache
-def _detectors() -> tuple[Any, ...]:
-    from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+def _is_account(text: str) -> bool:
+    from stdnum import iban
 
-    kinds = {kind.__name__: kind for kind in get_mapping_from_secret_type_to_class().values()}
-    return tuple(kinds[name]() for name in DETECTORS)
+    return iban.is_valid(text)
+
+
+def _is_social(text: str) -> bool:
+    from stdnum.us import ssn
+
+    return ssn.is_valid(text)
+
+
+_NUMBERS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
+    ("telephone number", _PHONE, _is_phone),
+    ("card number", _CARD, _is_card),
+    ("bank account number", _IBAN, _is_account),
+    ("social security number", _SSN, _is_social),
+)

@@ -75,7 +75,7 @@ def _text_or_none(row: ReflectionExample, name: str) -> str | None:
 def _signs(row: ReflectionExample, task: str, advice: str, claims: Claims | None, kinds: Kinds) -> dict[str, Any]:
     """What one row shows by itself."""
     both = f"{task}\n{advice}"
-    rest = " ".join(str(getattr(row, name, "")) for name in ("task_id", "part", "origin", "outcome"))
+    rest = "\n".join(str(getattr(row, name, "")) for name in ("task_id", "part", "origin", "outcome"))
     return {
         "task_words": look.word_count(task),
         "advice_words": look.word_count(advice),

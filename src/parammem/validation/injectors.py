@@ -113,7 +113,7 @@ def secret_password(rows, evaluation, dice):
 
 
 def secret_mail(rows, evaluation, dice):
-    return _change(rows, dice, lambda r: {"task_text": "ask jo.smith@example.org . " + r.task_text})
+    return _change(rows, dice, lambda r: {"task_text": "ask jo.smith@brightwater-school.net . " + r.task_text})
 
 
 def private_key(rows, evaluation, dice):
