@@ -69,6 +69,7 @@ def swap_list(folder: Path, notary: Notary) -> None:
 def swap_list_alone(folder: Path, notary: Notary) -> None:
     swap_list(folder, notary)
     (folder / PROVENANCE).unlink()
+    (folder / "key.txt").unlink()
 
 
 def exchange(one: str, other: str) -> Callable[[Path, Notary], None]:
