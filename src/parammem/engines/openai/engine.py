@@ -19,10 +19,10 @@ from typing import Any
 from parammem.core.record import digest_of
 from parammem.engines.base import Completion, Request, chat
 from parammem.engines.concurrent import concerns_one, gathered
-from parammem.engines.digests import model_digest
 from parammem.engines.openai.account import counted, most_of
 from parammem.engines.openai.server import Call, Server, Unusable
 from parammem.engines.sampling import GREEDY, messages_digest
+from parammem.engines.vetting import vet_model
 from parammem.errors import ModelMissingError, RequestFailed
 
 PROTOCOL = "chat-1"
@@ -127,9 +127,9 @@ def open_model(server: Server, name: str, folder: Path | None = None, revision: 
             f"the server {server.base_url} has no model {name!r}, but {', '.join(map(repr, known))}; serve it under "
             "that name (vllm: --served-model-name), or set engine.model to a name that the server has"
         )
-    return OpenAIEngine(
-        server, name, digest_of(["openai", PROTOCOL, name, model_digest(folder) if folder else revision])
-    )
+    vetted = vet_model(folder, served=True) if folder else None
+    named = [vetted.digest, *vetted.named] if vetted else [revision]
+    return OpenAIEngine(server, name, digest_of(["openai", PROTOCOL, name, *named]))
 
 
 async def models(server: Server) -> list[dict[str, Any]]:
