@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -14,8 +15,9 @@ import pytest
 
 from parammem.errors import LineageError
 from parammem.lineage import export
+from parammem.lineage.bundle.signature import signature_holds
+from parammem.lineage.bundle.standalone import script
 from parammem.lineage.bundle.statements import Notary
-from parammem.lineage.bundle.verifier import signature_holds
 from tests.lineage.test_verify import flip, judged
 
 
@@ -37,9 +39,11 @@ def copy(bundle, tmp_path) -> tuple[Path, str]:
 
 def verified(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Isolated from site-packages: -I -S."""
-    script = Path(__file__).parents[2] / "src/parammem/lineage/bundle/verifier.py"
-    command = [sys.executable, "-I", "-S", str(script), str(folder), *words]
-    return subprocess.run(command, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "verify.py"
+        file.write_bytes(script())
+        command = [sys.executable, "-I", "-S", str(file), str(folder), *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 def test_a_bundle_holds_what_an_outsider_needs(bundle):

@@ -227,3 +227,20 @@ def export(
     done = export(Path(), adapter, out, domain, key)
     typer.echo(f"wrote {len(done.files)} files to {done.place}")
     typer.echo(f"public key, to be given by another way than the bundle: {done.key}")
+
+
+@app.command()
+def check(
+    bundle: Annotated[Path, typer.Argument(help="A bundle that somebody exported: a folder or a zip.")],
+    key: Annotated[
+        str | None, typer.Option("--key", help="The sender's public key, or a file with it; default: the bundle's own.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify a bundle that came from elsewhere, as its own verify.py does. Exit code 10 when it does not hold."""
+    from parammem.lineage import check_bundle, render_checked
+
+    checked = check_bundle(bundle, key)
+    typer.echo(checked.model_dump_json(indent=2) if as_json else render_checked(checked))
+    if checked.faults:
+        raise LineageError(f"{bundle}: {len(checked.faults)} faults; do not use it, and ask the sender for another")

@@ -24,13 +24,19 @@ def reflect(
         Path | None, typer.Option(help="Adapter folder.", show_default="models/reflectors/<domain>")
     ] = None,
     base_model: Annotated[Path | None, typer.Option(help="Base model folder, if it has moved.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Where advice ends at the latest.", show_default="as in its run, or 128")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32 or bfloat16.", show_default="as in its run, or float32")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Sample advice for a task from a trained reflector."""
     text = read_task(task)
     from parammem.reflectors.parametric import ParamMem
 
-    memory = ParamMem.load(adapter or REFLECTORS / domain, base_model=base_model)
+    memory = ParamMem.load(adapter or REFLECTORS / domain, base_model=base_model, dtype=dtype, max_tokens=max_tokens)
     advice = memory.reflect(text, n=n, temperature=temperature, seed=seed)
     typer.echo(as_json_text(text, advice, seed) if as_json else numbered(advice))
 

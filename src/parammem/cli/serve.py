@@ -36,12 +36,13 @@ def reflector(
     dtype: Annotated[str, typer.Option(help="auto, bfloat16, or float32 (the one that a CPU wants).")] = "auto",
 ) -> None:
     """The exact vLLM command for a trained reflector and its base model."""
+    from parammem.engines.adapters import read_card
     from parammem.engines.folders import hub_parts
     from parammem.engines.openai import vllm
-    from parammem.reflectors.parametric import find_base, read_adapter
+    from parammem.reflectors.parametric import find_base
 
     vllm.check_url(base_url)
-    card = read_adapter(adapter)
+    card = read_card(adapter)
     base = find_base(adapter, card, base_model)
     length = max_model_len or vllm.model_length(base)
     served, _ = hub_parts(card.base_model)

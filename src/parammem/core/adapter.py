@@ -27,3 +27,12 @@ class Adapter(Record):
     """Optimiser steps taken."""
     held_out_loss: float | None
     """Cross entropy per learned token at the end; None if no rows were held out."""
+    form: int = 1
+    """Of this card. 2: it has the fields below, which older ones lack."""
+    settings_digest: str = ""
+    """SHA-256 over adapter_config.json, but for where the adapter lies. Other settings make another adapter of the same
+    weights."""
+    base_extra_digest: str = ""
+    """SHA-256 over files of the base that are read too and that `base_digest` does not cover; "" for most models."""
+    max_advice_tokens: int | None = None
+    """Where advice ended in the run that trained it. None: not known."""

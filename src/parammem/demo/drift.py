@@ -22,9 +22,10 @@ from parammem.core.experience import Experience
 from parammem.core.jsonl import write_text
 from parammem.domains import Domain
 from parammem.domains.conventions import CONVENTIONS, kinds_of
+from parammem.engines.adapters import read_card
 from parammem.pocket.problems import solution
 from parammem.pocket.world import Choices, Drawn, World, draw_splits
-from parammem.reflectors.parametric import ParamMem, read_adapter
+from parammem.reflectors.parametric import ParamMem
 from parammem.stages.collect import final_verdicts
 from parammem.stages.common import Engines, budget
 from parammem.stages.opening import open_domain
@@ -92,7 +93,7 @@ def work(
     actor = engines.open()
     given = None
     if reflector is not None:
-        given = ParamMem(adapter=read_adapter(reflector), engine=engines.open(adapter=reflector), domain=judge)
+        given = ParamMem(adapter=read_card(reflector), engine=engines.open(adapter=reflector), domain=judge)
     method = METHODS["paramagent" if given else "reflexion"]
     agent = Agent(method=method, domain=judge, actor=actor, reflector=given, budget=budget(params))
     ended = batch.run([solve(agent, one.task, seed) for one in drawn])

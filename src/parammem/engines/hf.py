@@ -9,38 +9,45 @@ Two runs give equal texts when their batches are equal. A request's random numbe
 
 from __future__ import annotations
 
-import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from parammem.core.adapter import Adapter
 from parammem.core.record import digest_of
+from parammem.engines.adapters import Trained, check_adapter
 from parammem.engines.base import Completion, Message, Request
 from parammem.engines.decode import Limits, OpenSession, Row, decode
-from parammem.engines.digests import adapter_digest, model_digest
 from parammem.engines.folders import find_model
+from parammem.engines.loading import first_line, load_causal_model, load_tokenizer
 from parammem.engines.sampling import messages_digest, uniforms
-from parammem.errors import AdapterMismatchError, AdapterMissingError, EngineError
+from parammem.engines.templates import render
+from parammem.engines.vetting import Vetted, vet_model
+from parammem.errors import AdapterMismatchError, EngineError, ParamMemError, RequestFailed
 
 LOOP = "decode-1"
 """Part of the digest. Raise it when the same request gets another text, so that no cache serves the old one."""
 FAR_CHECK = 8
-
-log = logging.getLogger(__name__)
+NO_LIMIT = 1 << 40
+"""Tokens of a model that does not say how many it takes."""
 
 
 @dataclass(frozen=True)
 class HfSource:
     """What an engine is made of, checked, but not yet read into memory."""
 
-    folder: Path
+    model: Vetted
     adapter: Path | None
+    trained: Trained | None
     device: str
     dtype: str
     lean: bool
+
+    @property
+    def folder(self) -> Path:
+        return self.model.folder
 
 
 @dataclass(frozen=True)
@@ -84,13 +91,14 @@ class HfEngine:
             ModelMissingError: no model there.
             AdapterMissingError: the adapter folder lacks its weights or its adapter.json.
             AdapterMismatchError: the adapter was trained on another base, or is not what its adapter.json says.
+            EngineError: something else than what was hashed would be loaded, or the folder has code of its own.
         """
-        folder = find_model(model)
-        base = model_digest(folder)
+        base = vet_model(find_model(model))
         path = None if adapter is None else Path(adapter)
-        trained = "" if path is None else check_adapter(path, base, str(model))
-        source = HfSource(folder=folder, adapter=path, device=device, dtype=dtype, lean=lean)
-        return cls(source, digest_of(["hf", LOOP, base, trained, dtype]), batch)
+        trained = None if path is None else check_adapter(path, base.digest, str(model), base)
+        source = HfSource(base, path, trained, device, dtype, lean)
+        named = [base.digest, trained.digest if trained else "", dtype, *base.named]
+        return cls(source, digest_of(["hf", LOOP, *named, *([trained.settings] if trained else [])]), batch)
 
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
         """For each request its completions, in order. A completion's tokens include the end token.
@@ -123,24 +131,26 @@ class HfEngine:
 
     def _encode(self, chats: Sequence[tuple[Message, ...]]) -> list[tuple[int, ...]]:
         tokenizer = self._loaded.tokenizer
-        if not tokenizer.chat_template:
-            raise EngineError(f"the tokenizer in {str(self.source.folder)!r} has no chat template; add one to it")
-        texts = [
-            tokenizer.apply_chat_template(
-                [{"role": m.role, "content": m.content} for m in chat], add_generation_prompt=True, tokenize=False
-            )
-            for chat in chats
-        ]
+        texts = render(tokenizer, chats, str(self.source.folder))
         prompts = [tuple(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
-        room = getattr(self._loaded.model.config, "max_position_embeddings", None)
         longest = max(map(len, prompts))
-        if room and longest > room:
-            log.warning("a prompt of %d tokens is longer than the %d the model knows; expect poor text", longest, room)
+        if longest >= self._room:
+            raise RequestFailed(
+                f"a prompt has {longest} tokens, and the model in {str(self.source.folder)!r} takes {self._room} of "
+                "prompt and answer together; shorten the task (validate.max_task_words, fewer examples or pieces of "
+                "advice), or take a model with a longer context"
+            )
         return prompts
+
+    @property
+    def _room(self) -> int:
+        """Tokens of prompt and answer together. An answer that would go beyond them ends there (finish: length)."""
+        room = getattr(self._loaded.model.config, "max_position_embeddings", None)
+        return room if isinstance(room, int) and room > 0 else NO_LIMIT
 
     def _rows(self, request: Request, ids: tuple[int, ...]) -> list[Row]:
         chat = messages_digest(request)
-        length, heat = request.max_tokens, request.temperature
+        length, heat = min(request.max_tokens, self._room - len(ids)), request.temperature
         ended = partial(self._holds_stop, request.stop) if request.stop else None
         return [
             Row(ids, length, heat, uniforms(request.seed, draw, chat, length), ended)
@@ -176,39 +186,9 @@ class HfEngine:
         return ids[:low]
 
 
-def check_adapter(folder: Path, base_digest: str | None, base_name: str) -> str:
-    """The digest of an adapter folder whose adapter.json fits its weights and this base (None: it is not known here).
-
-    Raises:
-        AdapterMissingError: no weights or no adapter.json.
-        AdapterMismatchError: another base, or other weights than adapter.json says.
-    """
-    digest = adapter_digest(folder)
-    card = folder / "adapter.json"
-    if not card.is_file():
-        raise AdapterMissingError(
-            f"no adapter.json in {str(folder)!r}: it says which base the adapter belongs to; "
-            "train one with `dvc repro train`"
-        )
-    adapter = Adapter.model_validate_json(card.read_text(encoding="utf-8"))
-    if base_digest is not None and adapter.base_digest != base_digest:
-        raise AdapterMismatchError(
-            f"the adapter in {str(folder)!r} was trained on {adapter.base_model!r} ({adapter.base_digest[:12]}), "
-            f"but the base is {base_name!r} ({base_digest[:12]}); point engine.model at its base, or train it again"
-        )
-    if adapter.digest != digest:
-        raise AdapterMismatchError(
-            f"the weights in {str(folder)!r} are {digest[:12]}, its adapter.json says {adapter.digest[:12]}: "
-            "the folder was changed after training; restore it (`dvc checkout`) or train it again"
-        )
-    return digest
-
-
 def _load(source: HfSource) -> _Loaded:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(str(source.folder), local_files_only=True)
-    model = load_model(source.folder, source.adapter, source.device, source.dtype)
+    tokenizer = load_tokenizer(source.model)
+    model = _on_device(source)
     eos = _end_tokens(model, tokenizer)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (eos[0] if eos else 0)
     return _Loaded(model=model, tokenizer=tokenizer, open_session=_session(model, source.lean), eos=eos, pad=pad)
@@ -219,27 +199,59 @@ def load_model(folder: Path, adapter: Path | None = None, device: str = "auto", 
 
     Raises:
         EngineError: the folder cannot be read as a model, or there is no such device.
+        AdapterError: the adapter is none of this model's.
     """
+    vetted = vet_model(folder)
+    trained = check_adapter(adapter, vetted.digest, str(folder), vetted) if adapter else None
+    return _on_device(HfSource(vetted, adapter, trained, device, dtype, lean=False))
+
+
+def _on_device(source: HfSource) -> Any:
     import torch
-    from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # a bar for reading two megabytes hides the bars that matter
-    kind = getattr(torch, dtype)
-    where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    where = ("cuda" if torch.cuda.is_available() else "cpu") if source.device == "auto" else source.device
+    model = load_causal_model(source.model, source.dtype)
+    if source.adapter is not None and source.trained is not None:
+        model = _merged(model, source.adapter, source.trained)
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(str(folder), dtype=kind, local_files_only=True)
-        if adapter is not None:
-            from peft import PeftModel
-
-            tuned: Any = PeftModel.from_pretrained(model, str(adapter))
-            model = tuned.merge_and_unload()
-        return model.to(device=where, dtype=kind).eval()
-    except (OSError, RuntimeError, ValueError, AssertionError) as error:
+        return model.to(device=where, dtype=getattr(torch, source.dtype)).eval()
+    except (RuntimeError, AssertionError, ValueError) as error:
         raise EngineError(
-            f"the model in {str(folder)!r} could not be loaded on {where} as {dtype}: {error}; "
-            "check that the folder is whole and engine.device and engine.dtype fit this machine"
+            f"the model in {str(source.folder)!r} could not be put on {where} as {source.dtype} ({first_line(error)}); "
+            "check that engine.device and engine.dtype fit this machine"
         ) from error
+
+
+def _merged(model: Any, folder: Path, trained: Trained) -> Any:
+    """The model with the adapter in its weights: every tensor of the adapter, and nothing else.
+
+    Raises:
+        AdapterMismatchError: the weights belong to another base, or not all of them have a place in it.
+    """
+    from peft import PeftModel, get_peft_model_state_dict
+
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Found missing adapter keys")  # they are compared below
+            tuned: Any = PeftModel.from_pretrained(model, str(folder), config=trained.lora.config())
+        placed = set(get_peft_model_state_dict(tuned, save_embedding_layers=False))
+        again = check_adapter(folder, None, "")
+    except ParamMemError:
+        raise
+    except Exception as error:  # PEFT and safetensors raise whatever the file leads them to
+        raise AdapterMismatchError(
+            f"the adapter in {str(folder)!r} does not fit its base ({first_line(error)}); it was trained on another "
+            "model, or a file is broken: fetch it again, or train it on this base"
+        ) from error
+    strange = sorted(placed ^ set(trained.tensors))
+    if strange or (again.digest, again.settings) != (trained.digest, trained.settings):
+        raise AdapterMismatchError(
+            f"the weights in {str(folder)!r} and its adapter_config.json name different modules of the base "
+            f"({len(strange)} tensors differ: {', '.join(strange[:2])}); restore the folder (`dvc checkout`)"
+        )
+    return tuned.merge_and_unload()
 
 
 def _session(model: Any, lean: bool) -> OpenSession:

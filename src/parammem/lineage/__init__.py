@@ -4,6 +4,7 @@ Works in a clean clone, offline. What only looks writes nothing but its memory o
 Rooms, each importing only those before it: past, rows, checks, rebuilds, pages, bundle.
 """
 
+from parammem.lineage.bundle.check import Checked, check_bundle, render_checked
 from parammem.lineage.bundle.export import Exported, export
 from parammem.lineage.checks.findings import Finding, Verification, render_verification
 from parammem.lineage.checks.verify import verify
@@ -26,6 +27,7 @@ from parammem.lineage.rows.trace import trace_rows
 __all__ = [
     "AnsweredBy",
     "Blame",
+    "Checked",
     "Exported",
     "Finding",
     "Page",
@@ -38,12 +40,14 @@ __all__ = [
     "answers_of",
     "audit_page",
     "blame_batches",
+    "check_bundle",
     "execute_recall",
     "export",
     "graph_svg",
     "plan_recall",
     "rebuild",
     "render_blame",
+    "render_checked",
     "render_done",
     "render_page",
     "render_plan",

@@ -3,18 +3,20 @@ base model asked the same question without the adapter: the first thing a traine
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from pydantic import ValidationError
-
 from parammem.core import Adapter, Reflection, Task
+from parammem.engines.adapters import read_card
 from parammem.engines.base import Engine, Message, Request
 from parammem.engines.folders import find_model
 from parammem.engines.hf import HfEngine
-from parammem.errors import AdapterError, AdapterMissingError, DataError, ModelMissingError
+from parammem.errors import AdapterError, DataError, ModelMissingError
+
+DTYPE, MAX_TOKENS = "float32", 128
+"""Of an adapter whose card does not say what its run had."""
+DTYPES = ("float32", "bfloat16")
 
 
 class Advises(Protocol):
@@ -33,7 +35,7 @@ class ParamMem:
     adapter: Adapter
     engine: Engine
     domain: Advises
-    max_tokens: int = 128
+    max_tokens: int = MAX_TOKENS
     """A piece of advice ends here if it does not end by itself."""
     kind: Literal["sampling"] = "sampling"
     source: Literal["parametric"] = "parametric"
@@ -44,8 +46,8 @@ class ParamMem:
         folder: Path | str,
         base_model: Path | str | None = None,
         device: str = "auto",
-        dtype: str = "float32",
-        max_tokens: int = 128,
+        dtype: str | None = None,
+        max_tokens: int | None = None,
         domain: Advises | None = None,
     ) -> ParamMem:
         """Load an adapter folder with the base model it was trained on.
@@ -53,6 +55,8 @@ class ParamMem:
         Args:
             base_model: where the base model is, if not where adapter.json says, seen from the working directory or
                 from a folder above `folder`.
+            dtype: float32 or bfloat16; None: that of the run that trained it.
+            max_tokens: where a piece of advice ends if it does not end by itself; None: as in that run.
             domain: words the prompt; by default the domain that adapter.json names.
 
         Raises:
@@ -60,14 +64,18 @@ class ParamMem:
             AdapterMismatchError: the weights, or the base model, are not those that adapter.json names.
             ModelMissingError: the base model is not found.
         """
-        adapter = read_adapter(folder)
+        adapter = read_card(Path(folder))
         base = find_base(Path(folder), adapter, base_model)
         if domain is None:
             from parammem.domains import get_domain
 
             domain = get_domain(adapter.domain, real=adapter.recipe.get("prompts") == "benchmarks")
-        engine = HfEngine.load(base, adapter=Path(folder), device=device, dtype=dtype)
-        return cls(adapter=adapter, engine=engine, domain=domain, max_tokens=max_tokens)
+        kind = dtype or adapter.recipe.get("dtype", DTYPE)
+        if kind not in DTYPES:
+            raise AdapterError(f"dtype is {kind!r}; give {' or '.join(DTYPES)}")
+        engine = HfEngine.load(base, adapter=Path(folder), device=device, dtype=kind)
+        most = max_tokens or adapter.max_advice_tokens or MAX_TOKENS
+        return cls(adapter=adapter, engine=engine, domain=domain, max_tokens=most)
 
     @property
     def author(self) -> str:
@@ -117,26 +125,6 @@ class Untrained:
 
     def messages(self, task: Task) -> tuple[Message, ...]:
         return self.domain.advise(task.text)
-
-
-def read_adapter(folder: Path | str) -> Adapter:
-    """The identity card of an adapter folder. That it fits the weights is checked by the engine that loads them.
-
-    Raises:
-        AdapterMissingError: no adapter.json in `folder`.
-        AdapterError: adapter.json cannot be read.
-    """
-    path = Path(folder) / "adapter.json"
-    if not path.is_file():
-        raise AdapterMissingError(
-            f"no adapter in {str(folder)!r}: adapter.json was expected; train one (`dvc repro train`), "
-            "fetch one (`dvc pull`), or give the folder of another"
-        )
-    try:
-        adapter = Adapter.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, ValidationError) as error:
-        raise AdapterError(f"{path} is not an adapter record: {error}; train or fetch this adapter again") from error
-    return adapter
 
 
 def find_base(folder: Path, adapter: Adapter, override: Path | str | None = None) -> Path:

@@ -19,6 +19,7 @@ from parammem.core import Adapter, AnswerKey, ReflectionExample, Task, Trajector
 from parammem.core.decision import Guard
 from parammem.core.experience import Experience
 from parammem.domains import Domain
+from parammem.engines.adapters import read_card
 from parammem.engines.base import Engine, Request
 from parammem.engines.progress import progress_bar
 from parammem.errors import AdapterError
@@ -28,7 +29,7 @@ from parammem.experience.store import FRESH, KEYS
 from parammem.gate import guards
 from parammem.gate.evidence import Evidence, SliceOutcomes
 from parammem.reflectors.base import Reflector
-from parammem.reflectors.parametric import ParamMem, read_adapter
+from parammem.reflectors.parametric import ParamMem
 from parammem.registry.ledger import Ledger
 from parammem.stages.collect import final_verdicts
 from parammem.stages.common import Engines, budget, check_failures, most_tokens
@@ -73,7 +74,7 @@ def meet(params: Params, root: Path, domain: str, champion: Path | None, challen
         DataError, EngineError, SandboxError, TooManyFailures.
     """
     engines, judge = Engines(params, root), open_domain(params, domain)
-    cards = {"challenger": read_adapter(challenger)} | ({"champion": read_adapter(champion)} if champion else {})
+    cards = {"challenger": read_card(challenger)} | ({"champion": read_card(champion)} if champion else {})
     tasks, keys = _tasks(params, root, domain)
     try:
         arms = _arms(engines, judge, champion, challenger)
@@ -95,7 +96,7 @@ def _arms(engines: Engines, judge: Domain, champion: Path | None, challenger: Pa
     found: dict[str, Reflector | None] = {"none": None}
     for name, folder in (("champion", champion), ("challenger", challenger)):
         if folder:
-            found[name] = ParamMem(adapter=read_adapter(folder), engine=engines.open(adapter=folder), domain=judge)
+            found[name] = ParamMem(adapter=read_card(folder), engine=engines.open(adapter=folder), domain=judge)
     return found
 
 

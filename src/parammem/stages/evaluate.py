@@ -23,12 +23,13 @@ from parammem.core.jsonl import write_text
 from parammem.domains import Domain, Example
 from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.embeddings import embed
+from parammem.engines.adapters import read_card
 from parammem.engines.base import Engine, Request
 from parammem.engines.progress import progress_bar
 from parammem.evaluation.records import AdviceDraws, OpenTask, Run
 from parammem.experience.pool import select
 from parammem.reflectors.base import Reflector, SamplingReflector
-from parammem.reflectors.parametric import ParamMem, Untrained, read_adapter
+from parammem.reflectors.parametric import ParamMem, Untrained
 from parammem.reflectors.retrieved import Constant, Retrieved
 from parammem.stages.collect import final_verdicts
 from parammem.stages.common import Engines, accounted, budget, check_failures, most_tokens
@@ -112,7 +113,7 @@ def _bench(params: Params, places: Places, engines: Engines, judge: Domain, work
 
 
 def _adapted(folder: Path, engines: Engines, judge: Domain, base: str) -> ParamMem:
-    adapter = read_adapter(folder)
+    adapter = read_card(folder)
     return ParamMem(adapter=adapter, engine=engines.open(base, adapter=folder), domain=judge)
 
 

@@ -184,6 +184,7 @@ def _train(params: Params, rows: list[ReflectionExample], out: Path, name: str, 
         threads=params.train.threads,
         finished=places.finished,
         prompts="benchmarks" if params.benchmarks.sources else "",
+        max_advice_tokens=params.engine.max_advice_tokens,
         team=team,
         start=starting_point(params, places) if name == "reflector" else None,
     )

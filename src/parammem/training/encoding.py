@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parammem.engines.base import Message
+from parammem.engines.templates import render
 from parammem.errors import DataError
 
 IGNORED = -100
@@ -52,8 +53,7 @@ def encode(tokenizer: Any, messages: Sequence[Message], reflection: str) -> Enco
         raise DataError("the base model's tokenizer has no chat template; add chat_template.jinja to its folder")
     if tokenizer.eos_token_id is None:
         raise DataError("the base model's tokenizer has no eos token, so it could never learn to stop; set eos_token")
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    (text,) = render(tokenizer, [messages], tokenizer.name_or_path)
     prompt = tokenizer(text, add_special_tokens=False)["input_ids"]
     completion = tokenizer(reflection, add_special_tokens=False)["input_ids"]
     if not completion:

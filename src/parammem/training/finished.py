@@ -14,6 +14,7 @@ from pathlib import Path
 
 from parammem.core import Adapter, digest_of
 from parammem.engines import llama
+from parammem.engines.adapters import read_lora_settings, settings_fit
 from parammem.engines.digests import adapter_digest
 from parammem.errors import ParamMemError
 from parammem.training.publish import replace_folder
@@ -33,8 +34,8 @@ def whole(folder: Path) -> Adapter | None:
         return None
     try:
         adapter = Adapter.model_validate_json((folder / "adapter.json").read_bytes())
-        if adapter.digest != adapter_digest(folder):
-            raise ValueError("its weights are not those that it names")
+        if adapter.digest != adapter_digest(folder) or settings_fit(adapter, read_lora_settings(folder)) is False:
+            raise ValueError("its weights or settings are not those that it names")
     except (OSError, ValueError, ParamMemError) as error:
         warnings.warn(f"the finished adapter kept in {folder} is broken ({error}); training it again", stacklevel=2)
         shutil.rmtree(folder, ignore_errors=True)

@@ -49,6 +49,7 @@ def train_lora(
     prompts: str = "",
     team: Team = ALONE,
     start: Path | None = None,
+    max_advice_tokens: int | None = None,
 ) -> Adapter:
     """Train an adapter and write its folder `out`, whole or not at all.
 
@@ -65,6 +66,7 @@ def train_lora(
         prompts: what `messages` words, where it is not the pocket world; `ParamMem.load` words them alike.
         team: the processes that train together; this one leads, the others are in `follow`.
         start: an adapter to go on from, in place of fresh weights. Its rows count as this adapter's too.
+        max_advice_tokens: where advice ends in this run; the card has it, for whoever samples the adapter later.
 
     Raises:
         ConfigError: params want another number of processes than there are.
@@ -79,6 +81,7 @@ def train_lora(
     ran |= {"prompts": prompts} if prompts else {}
     with own_settings(where, params.seed, threads), one_bar():
         model, job, result = _open(learned, held, messages, base_model, params, ran, lean, start)
+        result = replace(result, max_advice_tokens=max_advice_tokens)
         key = _name_of(job, result)
         kept = None if finished is None else Path(finished) / key
         if kept and (adapter := whole(kept)):
@@ -105,7 +108,8 @@ def _open(
     start: Path | None,
 ) -> tuple[Any, Job, Result]:
     """The base model with an adapter to train, what is to be done, and what is known of the result before it is."""
-    tokenizer, base, base_digest = load_base(base_model, ran["dtype"])
+    tokenizer, base, vetted = load_base(base_model, ran["dtype"])
+    base_digest = vetted.digest
     train, aside = (encode_rows(part, messages, tokenizer, base) if part else [] for part in (learned, held))
     model = with_lora(base, params)
     before = go_on_from(model, start, params, base_digest) if start else None
@@ -114,7 +118,7 @@ def _open(
     pad, dtype, threads = pad_id(tokenizer), ran["dtype"], ran["threads"]
     job = Job(train, aside, params, pad, str(base_model), base_digest, dtype, threads, lean)
     domain, name = learned[0].domain, written_name(base_model)
-    result = Result(domain, learned, len(held), name, base_digest, recipe, Progress())
+    result = Result(domain, learned, len(held), name, base_digest, recipe, Progress(), base_extra=vetted.extra)
     return model, job, replace(result, before=before.rows) if before else result
 
 
@@ -129,11 +133,11 @@ def follow(team: Team, device: str = "auto", on_step: OnStep | None = None) -> N
     while (job := team.tell(None)) is not None:
         where = team.device(chosen_device(device))
         with own_settings(where, job.params.seed, job.threads), one_bar():
-            _, base, base_digest = load_base(job.base_model, job.dtype)
-            if base_digest != job.base_digest:
+            _, base, vetted = load_base(job.base_model, job.dtype)
+            if vetted.digest != job.base_digest:
                 raise AdapterError(
                     f"process {team.rank} finds another base model at {job.base_model!r} than process 0 "
-                    f"({base_digest[:16]}, not {job.base_digest[:16]}); give every machine the same files"
+                    f"({vetted.digest[:16]}, not {job.base_digest[:16]}); give every machine the same files"
                 )
             run = open_run(with_lora(base, job.params), job, team, where)
             fit(run, Path(), False, on_step)
@@ -158,6 +162,7 @@ def _name_of(job: Job, result: Result) -> str:
     tokens = [[row.ids, row.prompt] for row in (*job.train, *job.held)]
     provenance = [row.model_dump(mode="json") for row in result.rows]
     made_by = [result.base_model, result.base_digest, result.recipe, job.lean, code_version()]
+    made_by += [result.base_extra, result.max_advice_tokens]
     return digest_of([tokens, provenance, made_by])[:24]
 
 

@@ -11,26 +11,17 @@ from typing import Any
 from parammem.config import TrainParams
 from parammem.core import ReflectionExample
 from parammem.engines.base import Message
-from parammem.engines.digests import model_digest
 from parammem.engines.folders import find_model
-from parammem.errors import AdapterError, DataError, ModelMissingError
+from parammem.engines.loading import load_causal_model, load_tokenizer
+from parammem.engines.vetting import Vetted, vet_model
+from parammem.errors import AdapterError, DataError
 from parammem.training.encoding import Encoded, encode
 
 
-def load_base(base_model: Path | str, dtype: str) -> tuple[Any, Any, str]:
-    """(tokenizer, model, digest). Raises ModelMissingError."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    folder = find_model(base_model)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=getattr(torch, dtype), local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ModelMissingError(
-            f"cannot load the base model {str(folder)!r}: {error}; check engine.model in params.yaml, or make it first"
-        ) from error
-    return tokenizer, model, model_digest(folder)
+def load_base(base_model: Path | str, dtype: str) -> tuple[Any, Any, Vetted]:
+    """(tokenizer, model, the folder as it was hashed). Raises EngineError, and ModelMissingError among these."""
+    vetted = vet_model(find_model(base_model))
+    return load_tokenizer(vetted), load_causal_model(vetted, dtype), vetted
 
 
 def encode_rows(

@@ -15,8 +15,12 @@ from typing import Any
 
 from parammem.core import Adapter, ReflectionExample, digest_of
 from parammem.core.jsonl import write_text
+from parammem.engines.adapters import read_lora_settings, settings_digest
 from parammem.engines.digests import ADAPTER_WEIGHTS, adapter_digest
 from parammem.training.checkpoint import Progress
+
+FORM = 2
+"""Of the card that is written."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,10 @@ class Result:
     """Of a run of several processes: which learned from which rows at which step (order.csv)."""
     before: tuple[str, ...] = ()
     """Hashes of the rows that the adapter it went on from had learned."""
+    base_extra: str = ""
+    """Digest of further files of the base (`engines.digests.extra_digest`)."""
+    max_advice_tokens: int | None = None
+    """Where advice ends in this run."""
 
     @property
     def row_hashes(self) -> list[str]:
@@ -62,7 +70,7 @@ def publish(model: Any, result: Result, out: Path, weights: dict[str, Any] | Non
     model.save_pretrained(partial, save_embedding_layers=False, state_dict=weights)
     (partial / ADAPTER_WEIGHTS).chmod(0o644)
     _write_config(partial, model.peft_config["default"], result)
-    adapter = _record(result, adapter_digest(partial))
+    adapter = _record(result, adapter_digest(partial), settings_digest(read_lora_settings(partial)))
     write_text(partial / "adapter.json", json.dumps(adapter.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
     write_text(partial / "rows.txt", "".join(f"{row}\n" for row in result.row_hashes))
     write_text(partial / "losses.csv", _losses_csv(result.progress))
@@ -85,7 +93,7 @@ def written_name(base_model: Path | str) -> str:
     return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
 
 
-def _record(result: Result, digest: str) -> Adapter:
+def _record(result: Result, digest: str, settings: str) -> Adapter:
     return Adapter(
         domain=result.domain,
         digest=digest,
@@ -96,6 +104,10 @@ def _record(result: Result, digest: str) -> Adapter:
         rows=len(result.row_hashes),
         steps=result.progress.step,
         held_out_loss=result.progress.curve[-1]["held_out_loss"],
+        form=FORM,
+        settings_digest=settings,
+        base_extra_digest=result.base_extra,
+        max_advice_tokens=result.max_advice_tokens,
     )
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from parammem.config import TrainParams
-from parammem.core import Adapter
+from parammem.engines.adapters import check_adapter
 from parammem.engines.digests import ADAPTER_WEIGHTS, adapter_digest
+from parammem.engines.loading import first_line
 from parammem.errors import AdapterError, AdapterMissingError
 
 SAME = ("rank", "alpha", "target_modules")
@@ -29,8 +30,7 @@ def read_start(folder: Path, digest: str) -> Start:
         AdapterMissingError: no adapter lies there.
         AdapterError: another one does.
     """
-    card = folder / "adapter.json"
-    if not card.is_file():
+    if not (folder / "adapter.json").is_file():
         raise AdapterMissingError(
             f"warm_start.adapters names {digest[:16]}, and no adapter is in {folder}; `parammem registry fetch "
             f"{digest[:16]} --to {folder}` gets it"
@@ -50,7 +50,8 @@ def go_on_from(model: Any, folder: Path, params: TrainParams, base_digest: str) 
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
-    card = Adapter.model_validate_json((folder / "adapter.json").read_bytes())
+    trained = check_adapter(folder, None, "")
+    card = trained.card
     now = params.model_dump(mode="json")
     differ = [
         f"{name} {card.recipe.get(name)} became {now[name]}" for name in SAME if card.recipe.get(name) != now[name]
@@ -59,7 +60,10 @@ def go_on_from(model: Any, folder: Path, params: TrainParams, base_digest: str) 
         differ.append(f"the base model {card.base_digest[:16]} became {base_digest[:16]}")
     if differ:
         raise AdapterError(f"training cannot go on from {card.digest[:16]}: {', '.join(differ)}; retrain from the base")
-    done = set_peft_model_state_dict(model, load_file(folder / ADAPTER_WEIGHTS))
+    try:
+        done = set_peft_model_state_dict(model, load_file(folder / ADAPTER_WEIGHTS))
+    except Exception as error:  # sizes that differ, or a file that is broken in the middle
+        raise AdapterError(f"training cannot go on from {card.digest[:16]}: {first_line(error)}") from error
     if done.unexpected_keys:
         raise AdapterError(
             f"{card.digest[:16]} holds weights that this model has no place for: {done.unexpected_keys[0]}"

@@ -18,13 +18,13 @@ from typing import Any
 from parammem.core.record import digest_of
 from parammem.engines.base import Completion, Request, chat
 from parammem.engines.concurrent import concerns_one, gathered
-from parammem.engines.digests import model_digest
 from parammem.engines.openai.account import most_of
 from parammem.engines.openai.answers import read_completions
 from parammem.engines.openai.capabilities import FieldRefused, listed
 from parammem.engines.openai.server import Call, Server, Unusable
 from parammem.engines.openai.wire import BASE_LIMIT, BYTES_PER_TOKEN, LIST_LIMIT, NotJson, json_of
 from parammem.engines.sampling import GREEDY, messages_digest
+from parammem.engines.vetting import vet_model
 
 PROTOCOL = "chat-1"
 """Part of the digest. Raise it when the same request gets another text, so that no cache serves the old one."""
@@ -146,9 +146,9 @@ def open_model(server: Server, name: str, folder: Path | None = None, revision: 
             server.base_url, name, ", ".join(map(repr, names[:NAMED])),
         )  # fmt: skip
         server.capabilities(name).others = tuple(names[:NAMED])
-    return OpenAIEngine(
-        server, name, digest_of(["openai", PROTOCOL, name, model_digest(folder) if folder else revision])
-    )
+    vetted = vet_model(folder, served=True) if folder else None
+    named = [vetted.digest, *vetted.named] if vetted else [revision]
+    return OpenAIEngine(server, name, digest_of(["openai", PROTOCOL, name, *named]))
 
 
 async def models(server: Server) -> list[dict[str, Any]]:

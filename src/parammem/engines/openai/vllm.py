@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from parammem.core.adapter import Adapter
 from parammem.core.record import digest_of
-from parammem.engines.digests import model_digest
-from parammem.engines.hf import check_adapter
+from parammem.engines.adapters import check_adapter, read_card, read_lora_settings
+from parammem.engines.lora import lora_of
 from parammem.engines.openai.account import bound
 from parammem.engines.openai.capabilities import FieldRefused
 from parammem.engines.openai.engine import PROTOCOL, OpenAIEngine, models
 from parammem.engines.openai.server import Call, Server, Unusable
+from parammem.engines.vetting import vet_model
 from parammem.errors import AdapterError, AdapterMismatchError, ConfigError, EngineError, ModelMissingError
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -83,17 +83,20 @@ def open_adapter(
         AdapterError: the server cannot load it, has it on another base, or answers as if it were not there.
         EngineError: the server does not answer.
     """
-    digest = check_adapter(folder, model_digest(base_folder) if base_folder else None, base)
-    card = Adapter.model_validate_json((folder / "adapter.json").read_text(encoding="utf-8"))
+    vetted = vet_model(base_folder, served=True) if base_folder else None
+    trained = check_adapter(folder, vetted.digest if vetted else None, base, vetted, served=True)
+    card = trained.card
     if revision and card.base_model != f"{base}@{revision}":
         raise AdapterMismatchError(
             f"the adapter in {str(folder)!r} was trained on {card.base_model!r}, and the base is "
             f"'{base}@{revision}'; point engine.model at its base, or train it again"
         )
-    name = adapter_name(card.domain, digest)
+    rank_for(read_lora_settings(folder), folder)
+    name = adapter_name(card.domain, trained.digest)
     server.start(_ready(server, base, name, folder.resolve())).result()
-    of_base = model_digest(base_folder) if base_folder else revision
-    return OpenAIEngine(server, name, digest_of(["openai", PROTOCOL, base, of_base, digest]), base)
+    of_base = [vetted.digest, *vetted.named] if vetted else [revision]
+    made_of = ["openai", PROTOCOL, base, *of_base, trained.digest, trained.settings]
+    return OpenAIEngine(server, name, digest_of(made_of), base)
 
 
 async def _ready(server: Server, base: str, name: str, folder: Path) -> None:
@@ -254,8 +257,9 @@ def serve_command(
     Raises:
         AdapterError: vLLM cannot serve this adapter.
     """
-    card = Adapter.model_validate_json((folder / "adapter.json").read_text(encoding="utf-8"))
-    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    card = read_card(folder)
+    config = read_lora_settings(folder)
+    lora_of(config, folder, served=True)
     rank = rank_for(config, folder)
     url = urlsplit(base_url)
     adapter = {"name": adapter_name(card.domain, card.digest), "path": str(folder.resolve()), "base_model_name": name}

@@ -12,18 +12,10 @@ from typing import Any
 from parammem.core.event import Decided
 from parammem.core.record import Record
 from parammem.errors import LineageError
-from parammem.lineage.bundle import verifier
 from parammem.lineage.bundle.materials import bill_of_materials, lineage_events
-from parammem.lineage.bundle.statements import (
-    BUNDLE,
-    DECISION,
-    KEY,
-    PROVENANCE,
-    TEST_RESULT,
-    Notary,
-    outcome_of,
-    provenance,
-)
+from parammem.lineage.bundle.standalone import script
+from parammem.lineage.bundle.statements import KEY, Notary, outcome_of, provenance
+from parammem.lineage.bundle.verifier import KINDS, LIST, PROVENANCE
 from parammem.lineage.checks.evidence import evidence_bytes, evidence_place
 from parammem.lineage.pages.graph import graph_svg
 from parammem.lineage.pages.page import Page, audit_page
@@ -98,11 +90,11 @@ def bundle_files(repo: Path, page: Page, notary: Notary) -> dict[str, bytes]:
         "audit.json": (json.dumps(plain, indent=1, sort_keys=True) + "\n").encode(),
         "sbom.cdx.json": bill_of_materials(plain, date),
         "openlineage.ndjson": lineage_events(lock, commit, date),
-        "verify.py": Path(verifier.__file__).read_bytes(),
+        "verify.py": script(),
         "key.txt": f"{notary.public}\n".encode(),
     }
     files |= _statements(files, plain, lock, commit, notary)
-    files[verifier.LIST] = notary.envelope(files, BUNDLE, {"adapter": page.digest, "files": len(files)})
+    files[LIST] = notary.envelope(files, KINDS[LIST][0], {"adapter": page.digest, "files": len(files)})
     return files
 
 
@@ -166,22 +158,28 @@ def _decisions(history: History, life: Life, subject: Subject) -> dict[str, byte
 def _statements(
     files: dict[str, bytes], page: dict[str, Any], lock: dict[str, Any], commit: str, notary: Notary
 ) -> dict[str, bytes]:
+    """The statements about parts of the bundle. Which one is about which files is said in the verifier's KINDS."""
     facts = {one["number"]: one["facts"] for one in page["answers"]}
-    adapter = {name: data for name, data in files.items() if name.startswith("adapter/")}
-    made = {"statements/provenance.dsse.json": (adapter, PROVENANCE, provenance(page, lock, commit))}
-    rules = {name: data for name, data in files.items() if name.startswith("validation/")}
-    if rules:
-        said = outcome_of(bool(facts[2]["passed"]), str(facts[2]["suite_digest"]), {"rules": facts[2]["rules"]})
-        made["statements/validation.dsse.json"] = (rules, TEST_RESULT, said)
-    evaluation = {name: data for name, data in files.items() if name.startswith("evaluation/")}
-    if evaluation:
-        said = outcome_of(True, "evaluation ran to its end", {"adapter": page["digest"]})
-        made["statements/evaluation.dsse.json"] = (evaluation, TEST_RESULT, said)
-    decisions = {name: data for name, data in files.items() if name.startswith(("decision/", "evidence/", "ledger/"))}
-    if decisions:
-        said = {"decisions": facts[5]["decisions"], "champion_now": facts[5]["champion_now"]}
-        made["statements/decision.dsse.json"] = (decisions, DECISION, said)
-    return {name: notary.envelope(*about) for name, about in made.items()}
+    rules = {"rules": facts[2].get("rules"), "adapter": page["digest"]}
+    said = {
+        PROVENANCE: lambda: provenance(page, lock, commit),
+        "statements/validation.dsse.json": lambda: outcome_of(
+            bool(facts[2]["passed"]), str(facts[2]["suite_digest"]), rules
+        ),
+        "statements/evaluation.dsse.json": lambda: outcome_of(
+            True, "evaluation ran to its end", {"adapter": page["digest"]}
+        ),
+        "statements/decision.dsse.json": lambda: {
+            "decisions": facts[5]["decisions"], "champion_now": facts[5]["champion_now"],
+        },
+    }  # fmt: skip
+    made = {}
+    for name, predicate in said.items():
+        kind, folders = KINDS[name]
+        about = {file: data for file, data in files.items() if file.startswith(folders)}
+        if about:
+            made[name] = notary.envelope(about, kind, predicate())
+    return made
 
 
 def _html(page: Page, svg: str) -> str:

@@ -9,13 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from parammem.errors import LineageError
+from parammem.lineage.bundle.verifier import PAYLOAD
 
-PAYLOAD = "application/vnd.in-toto+json"
 KEY = Path(".cache") / "audit" / "signing-key.pem"
-PROVENANCE = "https://slsa.dev/provenance/v1"
-TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
-DECISION = "urn:parammem:decision:v1"
-BUNDLE = "urn:parammem:bundle:v1"
 
 
 class Notary:

@@ -2,182 +2,143 @@
 
     python verify.py [FOLDER_OR_ZIP] [--key PUBLIC_KEY_HEX_OR_FILE]
 
-Checks every signature (Ed25519 over DSSE envelopes of in-toto statements), every file against the signed list, and the
-links between them: weights and manifest against the adapter's card, the ledger's chain, the decision and the outcomes
-that it was made on, the rules.
+Checks every signature (Ed25519 over DSSE envelopes of in-toto statements), that every statement is of its own kind and
+about its own files, that the signed list has every file and no other, and the links between them: weights and manifest
+against the adapter's card, the ledger's chain, the decision and the outcomes that it was made on, the rules.
 Without --key it believes the key in the bundle, so anyone could have signed it: compare the printed key with the one
 that the sender gave you by another way. For the same reason take this script from the project and not from the bundle,
 if you do not trust the sender. Exit code 0: all holds; 1: something does not; 2: nothing to verify.
 """
 
 import base64
-import hashlib
 import json
+import re
 import sys
-import zipfile
 from pathlib import Path
 
-LIST = "statements/bundle.dsse.json"
+from parammem.lineage.bundle.reading import BROKEN, Bundle, digest_of, parse
+from parammem.lineage.bundle.signature import is_weak, signature_holds
+
 KEY_FILE = "key.txt"
-P = 2**255 - 19
-ORDER = 2**252 + 27742317777372353535851937790883648493
-D = -121665 * pow(121666, P - 2, P) % P
+PAYLOAD, STATEMENT = "application/vnd.in-toto+json", "https://in-toto.io/Statement/v1"
+TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
+LIST, PROVENANCE = "statements/bundle.dsse.json", "statements/provenance.dsse.json"
+KINDS = {
+    LIST: ("urn:parammem:bundle:v1", ("",)),
+    PROVENANCE: ("https://slsa.dev/provenance/v1", ("adapter/",)),
+    "statements/validation.dsse.json": (TEST_RESULT, ("validation/",)),
+    "statements/evaluation.dsse.json": (TEST_RESULT, ("evaluation/",)),
+    "statements/decision.dsse.json": ("urn:parammem:decision:v1", ("decision/", "evidence/", "ledger/")),
+}
+"""Statement: the type of its predicate, and the folders whose files it is about."""
+MOST_ROWS, MOST_SHOWN = 32 << 20, 200
+"""Bytes of a list of hashes or events; faults that are printed."""
+ROWS = re.compile(rb"(?:[0-9a-f]{64}\n)*")
 
 
-# --- Ed25519 (RFC 8032, section 5.1), verification only --------------------------------------------------------------
+class Nothing(Exception):
+    """There is nothing to verify, or no key to verify it with."""
 
 
-def _add(one, other):
-    a = (one[1] - one[0]) * (other[1] - other[0]) % P
-    b = (one[1] + one[0]) * (other[1] + other[0]) % P
-    c = 2 * one[3] * other[3] * D % P
-    d = 2 * one[2] * other[2] % P
-    e, f, g, h = b - a, d - c, d + c, b + a
-    return (e * f % P, g * h % P, f * g % P, e * h % P)
-
-
-def _times(scalar, point):
-    found = (0, 1, 1, 0)
-    while scalar:
-        if scalar & 1:
-            found = _add(found, point)
-        point = _add(point, point)
-        scalar >>= 1
-    return found
-
-
-def _equal(one, other):
-    return (one[0] * other[2] - other[0] * one[2]) % P == 0 and (one[1] * other[2] - other[1] * one[2]) % P == 0
-
-
-def _recover(y, sign):
-    if y >= P:
-        return None
-    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
-    if square == 0:
-        return None if sign else 0
-    x = pow(square, (P + 3) // 8, P)
-    if (x * x - square) % P:
-        x = x * pow(2, (P - 1) // 4, P) % P
-    if (x * x - square) % P:
-        return None
-    return P - x if x & 1 != sign else x
-
-
-def _point(data):
-    number = int.from_bytes(data, "little")
-    y, sign = number & ((1 << 255) - 1), number >> 255
-    x = _recover(y, sign)
-    return None if x is None else (x, y, 1, x * y % P)
-
-
-_BASE_Y = 4 * pow(5, P - 2, P) % P
-_BASE_X = _recover(_BASE_Y, 0)
-BASE = (_BASE_X, _BASE_Y, 1, _BASE_X * _BASE_Y % P)  # pyright: ignore[reportOptionalOperand]
-
-
-def signature_holds(key, message, signature):
-    """Is this the Ed25519 signature of a message under a public key? All bytes; key 32, signature 64."""
-    if len(key) != 32 or len(signature) != 64:
-        return False
-    owner, commitment = _point(key), _point(signature[:32])
-    scalar = int.from_bytes(signature[32:], "little")
-    if owner is None or commitment is None or scalar >= ORDER:
-        return False
-    challenge = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % ORDER
-    return _equal(_times(scalar, BASE), _add(commitment, _times(challenge, owner)))
-
-
-# --- the bundle ----------------------------------------------------------------------------------------------------
-
-
-class Bundle:
-    """A folder or zip, read by name."""
-
-    def __init__(self, path):
-        self.folder = Path(path)
-        self.zip = zipfile.ZipFile(path) if self.folder.is_file() else None
-
-    def names(self):
-        if self.zip:
-            return sorted(name for name in self.zip.namelist() if not name.endswith("/"))
-        files = (file for file in self.folder.rglob("*") if file.is_file())
-        return sorted(file.relative_to(self.folder).as_posix() for file in files)
-
-    def read(self, name):
-        return self.zip.read(name) if self.zip else (self.folder / name).read_bytes()
-
-    def has(self, name):
-        return name in self.names()
-
-
-def digest_of(value):
-    """SHA-256 of a value as canonical JSON: ParamMem's way to name rows, events and decisions."""
-    data = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-    return hashlib.sha256(data).hexdigest()
-
-
-def statement_of(data, key):
-    """The statement in an envelope. Raises ValueError saying what is wrong."""
-    envelope = json.loads(data)
-    payload, kind = base64.b64decode(envelope["payload"]), envelope["payloadType"]
-    message = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
-    signatures = [base64.b64decode(one["sig"]) for one in envelope["signatures"]]
-    if not any(signature_holds(key, message, one) for one in signatures):
+def statement_of(data, key, kind):
+    """The statement of this kind in an envelope with one signature. Raises ValueError saying what is wrong."""
+    envelope = parse(data)
+    (signed,) = envelope["signatures"]
+    payload, signature = (base64.b64decode(text, validate=True) for text in (envelope["payload"], signed["sig"]))
+    said = envelope["payloadType"].encode()
+    message = b"DSSEv1 %d %s %d %s" % (len(said), said, len(payload), payload)
+    if not signature_holds(key, message, signature):
         raise ValueError("its signature does not hold under this key")
-    return json.loads(payload)
+    public = {"keytype": "ed25519", "keyval": {"public": key.hex()}, "scheme": "ed25519"}
+    one = {"keyid": digest_of(public), "sig": base64.b64encode(signature).decode()}
+    whole = {"payload": base64.b64encode(payload).decode(), "payloadType": PAYLOAD, "signatures": [one]}
+    if (json.dumps(whole, indent=1, sort_keys=True) + "\n").encode() != data:
+        raise ValueError(f"it is no envelope around {PAYLOAD}, or there is more in it than that")
+    statement = parse(payload)
+    if (statement["_type"], statement["predicateType"]) != (STATEMENT, kind):
+        raise ValueError(f"it is a statement of the kind {statement['predicateType']!r}, and not {kind!r}")
+    return statement
 
 
 def check(bundle, key):
     """Every fault as (file, what). Empty: all holds."""
-    faults, names = [], bundle.names()
-    subjects = {}
-    for name in [name for name in names if name.startswith("statements/")]:
-        try:
-            statement = statement_of(bundle.read(name), key)
-        except (ValueError, KeyError, TypeError) as error:
-            faults.append((name, str(error)))
+    faults, statements = list(bundle.faults), {}
+    for name, (kind, parts) in KINDS.items():
+        about = {one for one in bundle.names if one.startswith(parts) and one != LIST}
+        if name not in bundle.names:
+            if about or name in (LIST, PROVENANCE):
+                faults.append((name, "this signed statement is missing"))
             continue
-        listed = {one["name"]: one["digest"]["sha256"] for one in statement["subject"]}
-        if name == LIST:
-            subjects = listed
-        faults += _files(bundle, names, listed, name)
-    if LIST not in names:
-        faults.append((LIST, "the signed list of files is missing"))
-    for name in names:
-        if subjects and name not in subjects and name != LIST:
-            faults.append((name, "it was added: the signed list does not have it"))
-    return [*dict.fromkeys(faults), *_links(bundle)]
-
-
-def _files(bundle, names, listed, statement):
-    found = []
-    for name, digest in sorted(listed.items()):
-        if name not in names:
-            found.append((name, f"it is missing: {statement} lists it"))
-        elif hashlib.sha256(bundle.read(name)).hexdigest() != digest:
-            found.append((name, "it was changed: its SHA-256 is not the signed one"))
-    return found
-
-
-def _links(bundle):
-    """What the files say of each other, whoever signed them."""
-    found = []
-    for about in (_adapter, _chain, _decision, _evidence, _rules):
         try:
-            found += about(bundle)
-        except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
-            found.append((about.__name__.strip("_"), f"it cannot be read: {error!r}"))
+            statements[name] = statement_of(bundle.read(name), key, kind)
+            listed = [(one["name"], one["digest"]["sha256"]) for one in statements[name]["subject"]]
+            faults += _files(bundle, about, listed, name)
+        except BROKEN as error:
+            faults.append((name, str(error) or repr(error)))
+    strange = [one for one in bundle.names if one.startswith("statements/") and one not in KINDS]
+    faults += [(name, "it is no statement that a bundle has") for name in strange]
+    for said in (_adapter, _chain, _decision, _evidence, _rules, _predicates(statements)):
+        try:
+            faults += said(bundle)
+        except BROKEN as error:
+            faults.append((said.__name__.strip("_"), f"it cannot be read: {error!r}"))
+    return list(dict.fromkeys(faults))
+
+
+def _files(bundle, about, listed, statement):
+    """The files that a statement is about, against those that it lists: it must list all of them, and no other."""
+    found, names = [], dict(listed)
+    if len(names) != len(listed):
+        found.append((statement, "it lists a file twice"))
+    for name in sorted(about - names.keys()):
+        found.append((name, f"it was added: {statement} does not have it"))
+    for name, digest in sorted(names.items()):
+        if name not in bundle.names:
+            found.append((name, f"it is missing: {statement} lists it"))
+            continue
+        if name not in about:
+            found.append((statement, f"it lists {name}, which it should not be about"))
+        try:
+            if bundle.sha256(name) != digest:
+                found.append((name, "it was changed: its SHA-256 is not the signed one"))
+        except BROKEN as error:
+            found.append((name, f"it cannot be read: {error}"))
     return found
+
+
+# --- what the files say of each other, whoever signed them -----------------------------------------------------------
+
+
+def _rows(bundle, name):
+    data = bundle.read(name, MOST_ROWS)
+    if not ROWS.fullmatch(data):
+        raise ValueError(f"{name} is no list of row hashes")
+    return data.decode().split()
+
+
+def _predicates(statements):
+    def predicates(bundle):
+        card, found = bundle.json("adapter/adapter.json"), []
+        for name, statement in statements.items():
+            said = statement["predicate"]
+            if name == LIST:
+                holds = (said["adapter"], said["files"]) == (card["digest"], len(statement["subject"]))
+            elif name == PROVENANCE:
+                holds = said["buildDefinition"]["externalParameters"]["data_digest"] == card["data_digest"]
+            else:
+                holds = said.get("facts", {}).get("adapter", card["digest"]) == card["digest"]
+            if not holds:
+                found.append((name, "it is about another adapter than the one in the bundle"))
+        return found
+
+    return predicates
 
 
 def _adapter(bundle):
-    found = []
-    card = json.loads(bundle.read("adapter/adapter.json"))
-    weights = bundle.read("adapter/adapter_model.safetensors")
-    if hashlib.sha256(weights).hexdigest() != card["digest"]:
+    found, card = [], bundle.json("adapter/adapter.json")
+    if bundle.sha256("adapter/adapter_model.safetensors") != card["digest"]:
         found.append(("adapter/adapter_model.safetensors", "its SHA-256 is not the one in adapter.json"))
-    rows = bundle.read("adapter/rows.txt").decode().split()
+    rows = _rows(bundle, "adapter/rows.txt")
     if digest_of(rows) != card["data_digest"] or len(rows) != card["rows"]:
         found.append(("adapter/rows.txt", "its digest is not the one in adapter.json"))
     return found
@@ -185,21 +146,26 @@ def _adapter(bundle):
 
 def _chain(bundle):
     name, previous, found = "ledger/events.jsonl", "0" * 64, []
-    if not bundle.has(name):
+    if name not in bundle.names:
         return found
-    for number, line in enumerate(bundle.read(name).splitlines(), 1):
-        event = json.loads(line)
+    lines = bundle.read(name, MOST_ROWS).split(b"\n")
+    if lines.pop():
+        found.append((name, "its last line has no end"))
+    for number, line in enumerate(lines, 1):
+        event = parse(line)
+        whole = json.dumps(event, sort_keys=True, ensure_ascii=False).encode()
         digest = event.pop("digest")
-        if digest_of(event) != digest or event["previous"] != previous or event["number"] != number:
+        fits = (event["previous"], event["number"]) == (previous, number)
+        if whole != line or not fits or digest_of(event) != digest:
             found.append((name, f"line {number} does not fit its digest or the line before it"))
         previous = digest
     return found
 
 
 def _decision(bundle):
-    card, found = json.loads(bundle.read("adapter/adapter.json")), []
-    for name in [name for name in bundle.names() if name.startswith("decision/")]:
-        record = json.loads(bundle.read(name))
+    card, found = bundle.json("adapter/adapter.json"), []
+    for name in [name for name in bundle.names if name.startswith("decision/")]:
+        record = bundle.json(name)
         if digest_of(record) != Path(name).stem:
             found.append((name, "its digest is not its name"))
         if card["digest"] not in (record["challenger"], record["champion"]):
@@ -209,10 +175,10 @@ def _decision(bundle):
 
 def _evidence(bundle):
     """Outcomes are named by their digest, which a decision names too. Decisions of people may have none beside them."""
-    decisions = [json.loads(bundle.read(name)) for name in bundle.names() if name.startswith("decision/")]
+    decisions = [bundle.json(name) for name in bundle.names if name.startswith("decision/")]
     named, found = {one["inputs"].get("outcomes") for one in decisions}, []
-    for name in [name for name in bundle.names() if name.startswith("evidence/")]:
-        said = json.loads(bundle.read(name))
+    for name in [name for name in bundle.names if name.startswith("evidence/")]:
+        said = bundle.json(name)
         outcomes = digest_of(said["slices"])
         if outcomes != Path(name).stem:
             found.append((name, "the digest of its outcomes is not its name"))
@@ -229,39 +195,82 @@ def _evidence(bundle):
 
 def _rules(bundle):
     name = "validation/report.json"
-    if not bundle.has(name):
+    if name not in bundle.names:
         return []
-    report, kept = json.loads(bundle.read(name)), bundle.read("validation/kept_rows.txt").decode().split()
+    report, kept = bundle.json(name), _rows(bundle, "validation/kept_rows.txt")
     found = [] if report["passed"] else [(name, "the suite did not pass")]
     if digest_of(kept) != report["kept_digest"]:
         found.append(("validation/kept_rows.txt", "its digest is not the one that the report vouches for"))
-    strange = set(bundle.read("adapter/rows.txt").decode().split()) - set(kept)
+    strange = set(_rows(bundle, "adapter/rows.txt")) - set(kept)
     if strange:
         found.append(("adapter/rows.txt", f"{len(strange)} rows were not among those that were validated"))
     return found
 
 
-def main(arguments):
-    given = arguments[arguments.index("--key") + 1] if "--key" in arguments else None
-    places = [one for one in arguments if one not in ("--key", given)]
-    path = Path(places[0]) if places else Path(__file__).resolve().parent
-    if not path.exists():
-        print(f"nothing to verify: {path} is not there")
-        return 2
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+def public_key(text):
+    """The 32 bytes of a public key: 64 hex digits, or PEM. Raises ValueError saying what it is instead."""
+    if "PRIVATE KEY" in text:
+        raise ValueError("it is a private key, which only the sender should have: give the public one")
+    if "BEGIN PUBLIC KEY" in text:
+        data = base64.b64decode("".join(line for line in text.split("\n") if "-----" not in line), validate=True)
+        hexed = data.hex().removeprefix("302a300506032b6570032100")
+    else:
+        hexed = (text.split() or [""])[0]
+    if not re.fullmatch("[0-9a-fA-F]{64}", hexed):
+        raise ValueError("it is no Ed25519 public key: 64 hex digits, as `parammem audit export` prints them")
+    key = bytes.fromhex(hexed)
+    if is_weak(key):
+        raise ValueError("it is no key that anyone can sign with")
+    return key
+
+
+def verify(path, given=None):
+    """(faults, public key in hex, bundle). `given` is a key, or a file with one; None: the key in the bundle.
+
+    Raises Nothing: there is no bundle, or what was given is no key.
+    """
+    path = Path(path)
+    if not (path.is_file() or path.is_dir()):
+        raise Nothing(f"nothing to verify: {shown(str(path))} is neither a folder nor a zip")
+    if given is not None:
+        try:
+            file = Path(given)
+            key = public_key(file.open("rb").read(9999).decode() if file.is_file() else given)
+        except (ValueError, OSError) as error:
+            raise Nothing(f"no key to verify with: --key {shown(given)}: {error}") from None
     bundle = Bundle(path)
-    if given and Path(given).is_file():
-        given = Path(given).read_text()
+    if given is None:
+        try:
+            key = public_key(bundle.read(KEY_FILE).decode())
+        except BROKEN as error:
+            return [*bundle.faults, (KEY_FILE, f"there is no key to verify with ({error})")], "", bundle
+    return check(bundle, key), key.hex(), bundle
+
+
+def shown(text):
+    """Text from outside as a terminal may print it: without control characters."""
+    return text if text.isprintable() and text.isascii() else ascii(text)[1:-1]
+
+
+def main(arguments):
+    import argparse
+
+    parser = argparse.ArgumentParser(description="Verify an exported bundle.")
+    parser.add_argument("place", nargs="?", default=str(Path(__file__).resolve().parent), help="the folder or zip")
+    parser.add_argument("--key", help="the sender's public key, or a file with it")
+    asked = parser.parse_args(arguments)
     try:
-        text = (given or bundle.read(KEY_FILE).decode()).split()[0]
-        key = bytes.fromhex(text)
-    except (KeyError, OSError, ValueError, IndexError) as error:
-        print(f"TAMPERED {KEY_FILE}: there is no key to verify with ({error})")
-        return 1
-    faults = check(bundle, key)
-    for name, what in faults:
-        print(f"TAMPERED {name}: {what}")
-    print(f"{len(bundle.names())} files, key {text}")
-    if not given:
+        faults, key, bundle = verify(asked.place, asked.key)
+    except Nothing as error:
+        print(error)
+        return 2
+    for name, what in faults[:MOST_SHOWN]:
+        print(f"TAMPERED {shown(name)}: {shown(what)}")
+    print(f"{len(bundle.names)} files, key {key or 'unknown'}")
+    if asked.key is None:
         print("this key came with the bundle: compare it with the one that the sender gave you by another way")
     print(f"{len(faults)} faults" if faults else "all signatures, files and links hold")
     return 1 if faults else 0

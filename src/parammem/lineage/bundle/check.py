@@ -1,0 +1,56 @@
+"""Verifies a bundle that came from elsewhere, by the very code that is in the bundle's `verify.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from parammem.core.record import Record
+from parammem.errors import DataError
+from parammem.lineage.bundle.verifier import MOST_SHOWN, Nothing, shown, verify
+
+
+class Fault(Record):
+    """One thing that does not hold."""
+
+    file: str
+    what: str
+
+
+class Checked(Record):
+    """What was found in a bundle."""
+
+    place: str
+    files: int
+    key: str
+    """The public key that the signatures were checked with; "": there was none."""
+    given: bool
+    """The key was given. Without that anyone could have signed the bundle."""
+    faults: tuple[Fault, ...]
+
+
+def check_bundle(place: Path, key: str | None) -> Checked:
+    """Check every signature, file and link of a bundle.
+
+    Args:
+        place: a folder or a zip.
+        key: the sender's public key, 64 hex digits, or a file with it; None: the one in the bundle.
+
+    Raises:
+        DataError: there is no bundle, or what was given is no key.
+    """
+    try:
+        faults, used, bundle = verify(place, key)
+    except Nothing as error:
+        raise DataError(f"{error}") from None
+    found = tuple(Fault(file=shown(name), what=shown(what)) for name, what in faults)
+    return Checked(place=str(place), files=len(bundle.names), key=used, given=key is not None, faults=found)
+
+
+def render_checked(checked: Checked) -> str:
+    """The lines that `verify.py` prints too."""
+    lines = [f"TAMPERED {fault.file}: {fault.what}" for fault in checked.faults[:MOST_SHOWN]]
+    lines.append(f"{checked.files} files, key {checked.key or 'unknown'}")
+    if not checked.given:
+        lines.append("this key came with the bundle: compare it with the one that the sender gave you by another way")
+    lines.append(f"{len(checked.faults)} faults" if checked.faults else "all signatures, files and links hold")
+    return "\n".join(lines)
