@@ -46,12 +46,12 @@ def send(root: Path, title: str, body: str, say: Callable[[str], None]) -> int:
     return sum(_sent(name, title, body, say) for name in _names(root, say))
 
 
-def tell_failure(flow: Any, run: Any, state: Any) -> None:
+def tell_failure(flow: Any, flow_run: Any, state: Any) -> None:
     """Send that a run failed or crashed. A hook of Prefect's, for on_failure and on_crashed."""
-    root = Path(run.parameters.get("root") or ".")
+    root = Path(flow_run.parameters.get("root") or ".")
     why = shown(" ".join(str(state.message or state.name).split()), MOST)
     send(
-        root, f"ParamMem, {flow.name}: the run failed", f"{why}\nrun {run.name!r}; nothing is lost, see its log", print
+        root, f"ParamMem, {flow.name}: the run failed", f"{why}\nrun {flow_run.name!r}; nothing is lost, see its log", print
     )
 
 

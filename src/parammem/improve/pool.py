@@ -19,7 +19,7 @@ from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, open_s
 from parammem.improve.branch import TREES
 from parammem.improve.processes import quick
 from parammem.improve.triggers import Outcomes
-from parammem.registry.branch import Source, sound
+from parammem.registry import branch as ledgers
 from parammem.registry.git import file_at
 from parammem.registry.ledger import DECISIONS, PLACE, Ledger, walk
 
@@ -137,7 +137,7 @@ def leftovers(root: Path) -> bool:
 def ledger_at(root: Path, revision: str) -> list[Event]:
     """The events of a commit's ledger; none if there is no such commit, or no ledger in it. Raises LedgerError if its
     chain does not hold."""
-    return sound(Source(revision, file_at(root, revision, PLACE.as_posix()) or b""), walk)
+    return ledgers.sound(ledgers.Source(revision, file_at(root, revision, PLACE.as_posix()) or b""), walk)
 
 
 def decision_at(root: Path, revision: str, digest: str) -> Decision:
