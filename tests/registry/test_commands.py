@@ -20,7 +20,7 @@ from parammem.improve.lock import locked
 from parammem.improve.pool import ledger_at
 from parammem.registry import Ledger
 from parammem.registry.state import champion, crown, find_version, register
-from parammem.registry.tags import existing_tags
+from parammem.registry.tags import existing_tags, wanted_tags
 from tests.gate.meetings import CLEAR, meeting
 from tests.improve.lab import git, make_lab, write_params
 
@@ -214,38 +214,27 @@ def test_a_rollback_is_meant_as_it_was_asked_and_refused_when_the_champion_has_c
 
 
 @pytest.mark.integration
-def test_before_goes_back_once_when_its_run_was_killed_after_the_commit(automated):
-    assert "rolled back to v1" in _promoted_then(automated, "before")
-    for name, (event, _) in existing_tags(automated).items():
-        if event == ledger_at(automated, "refs/heads/improve")[-1].digest:
-            git(automated, "tag", "-d", name)  # as a kill between commit and publish leaves it
-    assert "was cut short and is complete now" in run("rollback", "--to", "before").output
+@pytest.mark.parametrize("step", ["publish", "close"])
+def test_before_goes_back_once_when_its_run_was_cut_short_after_the_commit(automated, monkeypatch, step):
+    from parammem.improve import champion as room
+
+    promoted_meanwhile(automated)
+    real = room.run_steps
+
+    def cut_short(turn, steps, around):
+        def call(one, turn):
+            if one.name == step:
+                raise OSError(28, "the disk is full")
+            around(one, turn)
+
+        return real(turn, steps, call)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "run_steps", cut_short)
+        assert isinstance(run("rollback", "--to", "before").exception, OSError)
     assert champion(ledger_at(automated, "refs/heads/improve"), "code").number == 1  # pyright: ignore
+    assert "had been cut short; it is complete now" in run("rollback", "--to", "before").output
+    assert champion(ledger_at(automated, "refs/heads/improve"), "code").number == 1  # pyright: ignore
+    wanted = {tag.name for tag in wanted_tags(ledger_at(automated, "refs/heads/improve"))}
+    assert set(existing_tags(automated)) == wanted
     assert "rolled back to no reflector" in run("rollback", "--to", "before").output, "asked for once more, it goes on"
-
-
-def _promoted_then(root: Path, to: str) -> str:
-    promoted_meanwhile(root)
-    return run("rollback", "--to", to).output
-
-
-def test_a_gate_between_an_adapter_and_itself_says_so(ledger, tmp_path):
-    """As after a merge, when models/reflectors holds the champion."""
-    from parammem.cli.gate import _refuse_itself
-
-    one, other = tmp_path / "one", tmp_path / "other"
-    for folder in (one, other):
-        folder.mkdir()
-        (folder / "adapter.json").write_text(json.dumps({"digest": "b" * 64}))
-    with pytest.raises(LedgerError, match=r"are both v1 of code.*parammem gate champion v2"):
-        _refuse_itself(ledger.read(), "code", one, other)
-    (other / "adapter.json").write_text(json.dumps({"digest": "c" * 64}))
-    _refuse_itself(ledger.read(), "code", one, other)
-    _refuse_itself(ledger.read(), "code", None, other)
-
-
-def test_verify_counts_the_events_that_history_shows(automated):
-    said = run("registry", "verify").output
-    count = len(known(automated))
-    assert f"ledger/events.jsonl on the branch improve: {count} events, 1 decisions" in said
-    assert "ledger/events.jsonl: 0 events" in said

@@ -165,7 +165,7 @@ def recall(
     as_json: AsJson = False,
 ) -> None:
     """Withdraw a row: who saw it and what follows; with --execute, roll back, rebuild without it, and prove it gone."""
-    from parammem.improve.generations import refuse_behind, settings
+    from parammem.improve.generations import settings
     from parammem.improve.lock import locked
     from parammem.lineage import execute_recall, plan_recall, render_done, render_plan
     from parammem.registry.git import person
@@ -177,7 +177,6 @@ def recall(
         return
     root = Path().resolve()
     with locked(root, person(root), settings(root).wait_seconds, _aside):
-        refuse_behind(root)
         plan = plan_recall(root, row)
         done = execute_recall(root, plan, reason, _aside, partial(_push, root))
     typer.echo(done.model_dump_json(indent=2) if as_json else f"{render_plan(plan)}\n{render_done(done)}")

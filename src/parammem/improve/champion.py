@@ -3,13 +3,15 @@ the same lock, worktree and order of a turn, so a crash in them is put in order 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from parammem.config import DOMAINS, load_params
 from parammem.core.event import Checked, Event, Published, RolledBack
+from parammem.core.jsonl import write_text
 from parammem.errors import LedgerError
 from parammem.gate.check import check_champion, failed_in_a_row
 from parammem.improve.lock import locked
@@ -19,10 +21,11 @@ from parammem.improve.turn import Report, Tools, Turn
 from parammem.improve.warm import champion_folder
 from parammem.registry.branch import known
 from parammem.registry.state import champion, find_version, one_before, roll_back
-from parammem.registry.tags import existing_tags
 
 FAILURES = 2
 """Checks in a row that fail before the champion is rolled back by itself."""
+NOTES = Path(".cache") / "improve"
+"""What was asked for, until it is done: a rollback that is killed must not be done twice."""
 BEFORE = ("clean", "worktree", "finish")
 AFTER = ("push", "commit", "publish", "close")
 
@@ -57,11 +60,21 @@ def rollback(
     Raises:
         LedgerError: there is no such version, it never was champion, or who is champion has changed meanwhile.
     """
-    meant = resolve(known(root, committed=True), domain, to)
-    if to == "before":
-        tools.say(f"{domain}: the champion before {meant.present_name} is {meant.target}")
-    work = partial(_roll_back_as_meant, meant=meant, reason=reason)
-    return _with_steps(root, tools, Step("roll back", work, "a worktree that nobody needs"), around)
+    events = known(root, committed=True)
+    meant = resolve(events, domain, to)
+    if to == "before" and _was_cut_short(root, events, meant):
+        said = f"{domain}: the rollback to {meant.present_name} had been cut short; it is complete now"
+        work: Callable[[Turn], None] = lambda turn: turn.note(said)  # noqa: E731
+    else:
+        if to == "before":
+            tools.say(f"{domain}: the champion before {meant.present_name} is {meant.target}")
+        seen = [event.digest for event in events if _moves(event, domain)]
+        asked = {"target": meant.target, "present": meant.present, "seen": seen}
+        write_text(_note(root, domain), json.dumps(asked))
+        work = partial(_roll_back_as_meant, meant=meant, reason=reason)
+    report = _with_steps(root, tools, Step("roll back", work, "a worktree that nobody needs"), around)
+    _note(root, domain).unlink(missing_ok=True)
+    return report
 
 
 class Meant(NamedTuple):
@@ -109,9 +122,6 @@ def _roll_back_as_meant(turn: Turn, meant: Meant, reason: str) -> None:
             f"({what or 'see `parammem registry history`'}); nothing was rolled back. "
             f"To go from {name} to {meant.target} run `{again}`"
         )
-    if meant.to == "before" and _was_cut_short(turn, meant):
-        turn.note(f"{meant.domain}: an earlier rollback to {meant.present_name} was cut short and is complete now")
-        return
     _roll_back(turn, meant.domain, meant.target, reason)
 
 
@@ -127,14 +137,22 @@ def _said(event: Event) -> str:
     return f"rolled back: {fact.reason}" if isinstance(fact, RolledBack) else "promoted"
 
 
-def _was_cut_short(turn: Turn, meant: Meant) -> bool:
-    """Whether `finish` has just made the tags of the newest rollback: whoever asked for it was killed after the commit,
-    and asks for the same once more."""
-    moves = [event for event in turn.ledger.read() if _moves(event, meant.domain)]
-    if not moves or not isinstance(moves[-1].fact, RolledBack):
+def _was_cut_short(root: Path, events: Sequence[Event], meant: Meant) -> bool:
+    """Whether an earlier "before" was killed, or failed, after its rollback was committed. Whoever asks for the same
+    once more means that one, and not the champion before that."""
+    note = _note(root, meant.domain)
+    try:
+        asked = json.loads(note.read_bytes())
+        moves = [event for event in events if _moves(event, meant.domain)]
+        since = moves[-1] if moves and moves[-1].digest not in asked["seen"] else None
+        fact = since.fact if since else None
+        return isinstance(fact, RolledBack) and [f"v{fact.version}", fact.left] == [asked["target"], asked["present"]]
+    except (OSError, ValueError, KeyError, TypeError):
         return False
-    there = existing_tags(turn.root)
-    return any(there.get(name, ("",))[0] == moves[-1].digest for name in turn.late_tags)
+
+
+def _note(root: Path, domain: str) -> Path:
+    return root / NOTES / f"rollback-{domain}.json"
 
 
 def _with_steps(root: Path, tools: Tools, step: Step, around: Around | None) -> Report:

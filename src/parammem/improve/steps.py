@@ -72,7 +72,7 @@ def open_tree(turn: Turn) -> None:
 def finish(turn: Turn) -> None:
     """Do what an earlier turn had committed and not finished: its tags, its run for W&B, and its files in the inbox."""
     if turn.before:
-        turn.late_tags = made = sync_tags(turn.tree).made
+        made = sync_tags(turn.tree).made
         if made:
             turn.note(f"tags that were missing: {', '.join(made)}")
         if _is_unlogged(turn):

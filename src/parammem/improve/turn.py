@@ -84,8 +84,6 @@ class Turn:
     """The commit with those others."""
     aside: list[str] = field(default_factory=list)
     """Batches that leave the pool."""
-    late_tags: tuple[str, ...] = ()
-    """Made by `finish` for a run before this one, which had committed and died."""
     notes: list[str] = field(default_factory=list)
     """What the steps did, a line each."""
 

@@ -129,8 +129,11 @@ def execute_recall(
     require_identity(repo)
     clear_leftovers(repo)
     refuse_losses(repo)
-    _refuse_a_fork(repo)
     head = git(repo, "rev-parse", "HEAD") or ""
+    branch = f"recall/{plan.row_hash[:12]}"
+    if done := _finished_before(repo, plan, branch, head):
+        return done
+    _refuse_a_fork(repo)
     actor = person(repo)
     with worktree(repo, head, shared_cache=True) as tree:
         _withdraw(tree, plan.row_hash)
@@ -147,10 +150,27 @@ def execute_recall(
             proof = [line for domain in plan.domains for line in _prove_absence(state, domain, plan.row_hash)]
         made = {domain: enter_adapter(tree, domain, None, actor).adapter for domain in plan.domains}
         push(tree)
-        branch = f"recall/{plan.row_hash[:12]}"
         commit = _commit(repo, tree, branch, f"Row {plan.row_hash[:16]} is recalled: {reason}")
         merged = _follow(repo, branch)
         sync_tags(repo if merged else tree)
+    return RecallDone(row_hash=plan.row_hash, commit=commit, branch=branch, merged=merged, adapters=made,
+                      proof=tuple(proof))  # fmt: skip
+
+
+def _finished_before(repo: Path, plan: RecallPlan, branch: str, head: str) -> RecallDone | None:
+    """What an earlier recall of the row had committed when it was killed: only the person's branch has still to follow.
+    None: there is nothing of that kind."""
+    commit = git(repo, "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}")
+    if not commit or git(repo, "merge-base", "--is-ancestor", head, commit) is None:
+        return None
+    with History.open(repo) as history:
+        state = history.at(commit)
+        proof = [line for domain in plan.domains for line in _prove_absence(state, domain, plan.row_hash)]
+        cards = {d: state.read(f"{REFLECTORS}{d}/adapter.json") or b"" for d in plan.domains}
+    made = {domain: Adapter.model_validate_json(card).digest for domain, card in cards.items()}
+    merged = _follow(repo, branch)
+    if merged:
+        sync_tags(repo)
     return RecallDone(row_hash=plan.row_hash, commit=commit, branch=branch, merged=merged, adapters=made,
                       proof=tuple(proof))  # fmt: skip
 
@@ -200,11 +220,10 @@ def _commit(repo: Path, tree: Path, branch: str, message: str) -> str:
     there = [path for path in COMMITTED if (tree / path).exists()]
     folder = git_folder(tree) or tree
     with at_work(repo, [ref_lock(folder, f"refs/heads/{branch}")]):
-        done = [
-            git(tree, "add", "--all", "--", *there),
-            git(tree, *hooks, "commit", "--quiet", "--no-verify", "-m", message),
-            git(tree, "branch", "--force", branch, "HEAD"),
-        ]
+        done = [git(tree, "add", "--all", "--", *there)]
+        if git(tree, "diff", "--cached", "--quiet") is None:  # else it was all recalled before
+            done.append(git(tree, *hooks, "commit", "--quiet", "--no-verify", "-m", message))
+        done.append(git(tree, "branch", "--force", branch, "HEAD"))
     if None in done:
         raise LineageMissingError(f"git could not commit the recall to the branch {branch}; see `git worktree list`")
     return git(tree, "rev-parse", "HEAD") or ""
