@@ -2,10 +2,13 @@
 
     python -m benchmarks.graders ../shared/data            # everything: about ten minutes on one core
     python -m benchmarks.graders ../shared/data --limit 50 # a part of every file
+    python -m benchmarks.graders ../shared/data --only math gsm8k hotpotqa 2wiki
 
 1. The gold answer of every row scores 1, and a perturbed one 0. Exceptions are listed with their reasons.
 2. The graders agree with the official rules of HotpotQA and MATH on pairs of a real answer and another writing of it, a
    near miss, or the answer to another question. Disagreements are listed.
+3. Real MATH answers written otherwise, whose right verdict is known by construction (`benchmarks.math_writings`): how
+   often the grader and the official rule are right, by kind.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.math_writings import written
 from benchmarks.official_rules import hotpot_exact_match, math_equivalent
 from parammem.benchmarks.item import Item
 from parammem.benchmarks.sources import local_rows
@@ -270,14 +274,47 @@ def math_agreement(data: Path, limit: int = 0) -> PairReport:
     )
 
 
+@dataclass
+class WritingReport:
+    """One kind of writing: how many pairs, and how many each rule judges right."""
+
+    kind: str
+    right: bool
+    pairs: int = 0
+    ours: int = 0
+    official: int = 0
+    missed: list[tuple[str, str]] = field(default_factory=list)
+    """Pairs that the grader misjudges."""
+
+
+def math_writings(data: Path, limit: int = 0) -> list[WritingReport]:
+    """Answers whose right verdict is known, judged by the grader and by the official rule."""
+    items, _ = items_of("math", local_rows(data / "math/test.jsonl"))
+    golds_ = [item.key.hidden["answer"] for item in items]
+    domain: Any = get_domain("math", real=True)
+    reports: dict[str, WritingReport] = {}
+    for pair in written(golds_[:limit] if limit else golds_):
+        report = reports.setdefault(pair.kind, WritingReport(pair.kind, pair.right))
+        ours = domain.judge({"answer": pair.gold}, domain.parse(f"So $\\boxed{{{pair.answer}}}$.")).equal
+        report.pairs += 1
+        report.ours += ours == pair.right
+        report.official += math_equivalent(pair.gold, pair.answer) == pair.right
+        if ours != pair.right:
+            report.missed.append((pair.gold, pair.answer))
+    return sorted(reports.values(), key=lambda report: (not report.right, report.kind))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--limit", type=int, default=0, help="rows of each file; 0 for all")
+    parser.add_argument("--only", nargs="*", default=[], help="these benchmarks alone; none: all")
     parser.add_argument("--out", type=Path, help="write everything as JSON")
     given = parser.parse_args()
-    found: dict[str, list[Any]] = {"golds": [], "pairs": []}
+    found: dict[str, list[Any]] = {"golds": [], "pairs": [], "writings": []}
     for name, file in FILES:
+        if given.only and name not in given.only:
+            continue
         report = golds(given.data, name, file, given.limit)
         found["golds"].append(asdict(report))
         print(
@@ -300,6 +337,12 @@ def main() -> None:
         )
         for odd in r.disagreements:
             print(f"    {odd}")
+    for report in math_writings(given.data, given.limit):
+        found["writings"].append(asdict(report))
+        print(f"{'right' if report.right else 'wrong'}: {report.kind}: of {report.pairs} pairs {report.ours} judged "
+              f"rightly, by the official rule {report.official}")  # fmt: skip
+        for pair in report.missed:
+            print(f"    misjudged: {pair}")
     if given.out:
         given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -20,6 +20,16 @@ def test_math_takes_the_last_box_as_the_answer():
     assert item.task.visible == {}
 
 
+def test_math_knows_the_whole_list_where_a_solution_boxes_several():
+    row = rows.math_row(4) | {"solution": "Therefore, the answers are $\\boxed{-2}$ and $\\boxed{1}$."}
+    (item,), _ = items_of("math", [row])
+    assert item.key.hidden == {"answer": "1", "together": "-2, 1"}
+    domain = RealMathDomain()
+    texts = (item.key.gold, "\\boxed{1}", "\\boxed{1, -2}", "\\boxed{-2}")
+    scores = domain.score([(item.task, item.key, domain.parse(text)) for text in texts])
+    assert [getattr(score, "passed", score) for score in scores] == [True, True, True, False]
+
+
 def test_gsm8k_takes_what_follows_the_marks():
     (item,), _ = items_of("gsm8k", [rows.GSM8K])
     assert item.key.hidden == {"answer": "1200"}

@@ -48,3 +48,10 @@ def test_the_math_grader_is_never_stricter_than_the_official_rule():
     assert all(odd["ours"] and not odd["official"] for odd in found.disagreements)
     values = [odd for odd in found.disagreements if odd["answer"].strip().removesuffix(".00") == odd["gold"]]
     assert len(values) == len(found.disagreements)
+
+
+def test_real_answers_written_otherwise_are_judged_rightly():
+    found = graders.math_writings(real_data(), 1500)
+    assert {report.right for report in found} == {True, False}
+    assert len(found) >= 25
+    assert {report.kind: report.missed for report in found if report.missed} == {}

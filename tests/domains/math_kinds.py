@@ -37,6 +37,7 @@ KINDS: dict[str, list[tuple[str, str, bool]]] = {
         (r"3\frac{1}{2}", "3.5", True), (r"-2\frac{1}{4}", "-2 1/4", True), (r"1\frac{2}{3}", "5/3", True),
         (r"6\frac15", r"6 \tfrac{1}{5}", True), (r"\frac{7}{2}", "3 1/2", True), (r"0.1\overline{6}", r"\frac16", True),
         (r"\frac{31}{2}", "3 1/2", False), (r"1\frac{2}{3}", "12/3", False), ("4", "1 2/3", False),
+        (r"\frac{19}{4}", "1 9/4", False),
         (r"-2\frac{1}{4}", r"-\frac{7}{4}", False), (r"6\frac15", r"\frac{61}{5}", False),
     ],
     "number bases": [
@@ -59,7 +60,8 @@ KINDS: dict[str, list[tuple[str, str, bool]]] = {
         (r"\sqrt{2}", "1.41421356237309505", False), (r"\pi", "3.141592653589793", False), ("0", "10^{-20}", False),
         (r"\frac{1}{2^{99}}", r"\frac{1}{2^{98}}", False), ("2^{100}", "2^{100}+1", False), ("x", "x+0.0000001", False),
         (r"\frac{1}{2004!}", r"\frac{1}{2006!}", False), (r"\frac{1}{2004!}", r"\frac{2}{2004!}", False),
-        (r"\frac{2^{2005}+1}{3 \cdot 2^{2006}}", r"\frac{1}{3 \cdot 2^{2006}}", False), ("e^{-100}", "e^{-101}", False),
+        (r"\frac{2^{2005}+1}{3 \cdot "
+         r"2^{2006}}", r"\frac{1}{3 \cdot 2^{2006}}", False), ("e^{-100}", "e^{-101}", False),
         ("123456789012345678", "123456789012345679", False), (r"\frac{1}{2^{99}}", "2^{-99}", True),
         ("120", "5!", True), ("0.25", r"\frac{1}{4}", True),
     ],
@@ -73,6 +75,7 @@ KINDS: dict[str, list[tuple[str, str, bool]]] = {
         (r"\text{(B)}", r"\textbf{(B)}\ 12", True), (r"\text{A,D}", "D, A", True), ("B, C", "B and C", True),
         (r"\text{June 20}", "June 20", True), (r"\text{13}", "13", True), (r"\text{June 20}", "June 21", False),
         (r"\text{even}", "odd", False), (r"\text{(B)}", "(C)", False), ("A", "a", False), ("B, C", "B", False),
+        (r"\text{(B)}", r"\text{(B)}+12345", False),
     ],
     "thousands": [
         ("1,000,000", "1 000 000", True), ("1,000,000", r"1\,000\,000", True), ("12345", "12,345", True),
@@ -86,7 +89,8 @@ KINDS: dict[str, list[tuple[str, str, bool]]] = {
         (r"\frac{3}{4}\pi\text{ inches}", r"\frac{3\pi}{4}", True), (r"44\%", "0.44", True), (r"44\%", "44", True),
         (r"-\$0.50", "-0.5", True), ("5000000", "5 million", True), (r"60^\circ", "60", True),
         (r"10\text{ cm}", r"10\text{ m}", False), (r"9\text{ a.m.}", r"9\text{ p.m.}", False), (r"44\%", "4.4", False),
-        ("10", "10ab", False), ("10", "10 xyz", False), ("5", "5 million", False), ("5", r"5 \text{ or more}", False),
+        (r"144 \mbox{ m}^3", "144", True), ("10", "10ab", False), ("10", "10 xyz", False),
+        ("5", "5 million", False), ("5", r"5 \text{ or more}", False),
         ("5", r"\text{at least }5", False), (r"50\text{ cents}", r"\$50", False), (r"60^\circ", r"\frac{\pi}{3}",
         False),
     ],
@@ -119,7 +123,8 @@ TEXTS: dict[str, list[tuple[str, str, str]]] = {
         ("<think>Maybe \\boxed{4}", "", "no answer after the thinking"),
         ("so \\boxed{2}</think>The answer is 5.", "5", "the line that says the answer"),
         ("[THINK]\\boxed{4}[/THINK]\\boxed{5}", "5", "the last box"),
-        ("<|channel|>analysis<|message|>\\boxed{4}<|end|><|start|>assistant<|channel|>final<|message|>It is \\boxed{5}"
+        ("<|channel|>analysis<|message|>\\boxed{4}<|end|><|start|>assistant<|channel|>final<|message|>It is "
+         "\\boxed{5}"
          "<|return|>", "5", "the last box"),
         ("<reasoning>\\boxed{4}</reasoning>\n<answer>5</answer>", "5", "the text in the answer tags"),
         ("<thinking><think>\\boxed{3}</think>\\boxed{4}</thinking>$5$", "5", "the last expression"),

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 
 from parammem.domains.math_shape import Shape, is_name, plain_words, shape_of
 from parammem.domains.math_tidy import tidy
-from parammem.domains.math_units import number, split_unit, units_agree
+from parammem.domains.math_units import is_improper, number, split_unit, units_agree
 
 Ask = Callable[[str, str, str], "bool | int | None"]
 """(question, left, right) → the answer; None if it could not be told. Questions: value, proportional."""
 Told = bool | None
 FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "=": "=", "\\ne": "\\ne"}
 _LOOSE = re.compile(r"(?<![A-Za-z\\]) | (?![A-Za-z])|(?<=[^A-Za-z][A-Za-z]) (?=[A-Za-z])")
-_CHOICE = re.compile(r"(?:\\text\{)?\s*\(?([A-Z])(?:\)|[.:])\s*\}?\s*\S")
+_CHOICE = re.compile(r"(?:\\text\{)?\s*\(?([A-Z])(?:\)|[.:])(?:\s*\}\s*|\s+)[A-Za-z0-9\\$]")
 
 
 @dataclass
@@ -117,6 +117,8 @@ class Comparison:
             if (unit == "percent") != (unit_there == "percent"):  # 44% may be written 44 or 0.44
                 equal = equal or (here / 100 == there if unit == "percent" else here == there / 100)
             return self._said("exact numbers", equal)
+        if any(found is None and is_improper(side) for found, side in zip(numbers, (left, right), strict=True)):
+            return self._said("a whole number before a fraction that is none", False)
         if factor != factor_there:
             return self._said("another factor", None)
         if _LOOSE.sub("", left) == _LOOSE.sub("", right):

@@ -81,7 +81,7 @@ def _cleaned(text: str) -> str:
     for pattern, said in _SPELLINGS:
         text = pattern.sub(said, text)
     text = _TEXTS.sub(r"\\text{", text)
-    text = re.sub(r"\\text\{\s*([a-zA-Z])\s*\}(?=\s*(?:[\^_+*/=)}\]-]|$))", _single, text)
+    text = re.sub(r"\\text\{\s*([eixyznk])\s*\}(?=\s*(?:[\^_+*/=)}\]-]|$))", _single, text)
     text = re.sub(r"\\text\{\s*(-?[\d.,/]+)\s*\}", r"\1", text)
     return _arguments(" ".join(text.split()))
 

@@ -110,6 +110,12 @@ def number(text: str) -> Fraction | None:
     return None
 
 
+def is_improper(text: str) -> bool:
+    """Whether a text looks like a mixed number and is none, such as `1 9/4`."""
+    found = _OVER.fullmatch(text.strip()) or _SLASH.fullmatch(text.strip())
+    return bool(found and found["whole"]) and number(text) is None
+
+
 def _repeating(found: re.Match[str]) -> Fraction:
     """`0.1\\overline{6}` → 1/6."""
     once, again = found["once"], found["again"]
