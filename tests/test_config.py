@@ -118,3 +118,63 @@ def test_broken_yaml_names_the_file_and_the_place(tmp_path):
 def test_a_missing_file_says_where_to_get_one(tmp_path):
     with pytest.raises(ConfigError, match=r"no .*params\.yaml: run from the project's folder, or copy one"):
         load_params(tmp_path / "params.yaml")
+
+
+def test_all_mistakes_about_a_server_are_named_at_once_and_no_key_is_shown(raw):
+    raw["engine"] |= {"kind": "openai", "server": {
+        "base_url": "https://here/v1/chat/completions",
+        "other_urls": {"a": "here:8000", "b": "https://me:secret-1@there/v1", "c": "https://there/v1"},
+        "other_keys": {"c": "sk-secret-2"},
+        "api_key_env": "sk-secret-3",
+        "timeout_seconds": float("inf"),
+        "concurrency": 0,
+        "budget_usd": 5.0,
+        "prizes": {},
+    }}  # fmt: skip
+    found = mistakes(raw)
+    assert "secret" not in str(found)
+    assert {line.split(":")[0].removeprefix("engine.server.") for line in found} == {
+        "base_url", "other_urls", "other_keys", "api_key_env", "timeout_seconds", "concurrency", "prices", "prizes",
+    }  # fmt: skip
+    assert "leave out '/chat/completions'" in str(found)
+    raw["engine"]["server"] |= {"other_urls": {"b": "https://me:secret-1@there/v1", "c": "https://there/v1"}}
+    assert "'b': a URL with a password" in str(mistakes(raw))
+    raw["engine"]["server"]["other_urls"].pop("b")
+    assert "'c': this is no name of an environment variable" in str(mistakes(raw))
+    assert "secret" not in str(mistakes(raw))
+
+
+NO_URLS = ["", "here:8000/v1", "ftp://here/v1", "http://", "http://here:99999/v1", "http://he re/v1", "http://a\n/v1"]
+NO_URLS += ["http://here/v1?key=1", "https://here/v1/models/", "http://[::1/v1"]
+
+
+@pytest.mark.parametrize("url", NO_URLS)
+def test_what_is_no_base_url_of_a_server_is_a_mistake_with_its_fix(raw, url):
+    raw["engine"] |= {"kind": "openai", "server": {"base_url": url}}
+    (line,) = mistakes(raw)
+    assert line.startswith("engine.server.base_url: ")
+
+
+PAIRS = zip("abcdefghijklmnopqrs", "bcdefghijklmnopqrst", strict=True)
+BOMB = "a: &a [1, 1]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in PAIRS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["tasks: " + "9" * 5000, "tasks: 0x" + "f" * 9000, "tasks: " + ":".join(["59"] * 3000), "tasks: " + "[" * 5000,
+     "tasks: " + "[" * 100 + "]" * 100, "tasks: 2024-13-45", "tasks: &x [*x]", "tasks: &x {a: *x}", BOMB, "? [1]\n: 2",
+     "tasks: !!timestamp x", "tasks: !!bool x", "tasks: !!python/object/apply:os.system [x]", "a: \x00", "tasks: 'x"],
+    ids=range(15),
+)  # fmt: skip
+def test_yaml_that_cannot_be_read_is_a_mistake_and_no_traceback(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"params\.yaml (is not YAML|has \d+ mistake)") as caught:
+        load_params(path)
+    assert len(str(caught.value)) < 4000
+
+
+def test_anchors_that_people_write_are_read(tmp_path, raw):
+    text = (ROOT / "params.yaml").read_text().replace("seed: 7", "seed: &seed 7").replace("seed: 13", "seed: *seed")
+    (tmp_path / "params.yaml").write_text(text)
+    assert load_params(tmp_path / "params.yaml").pool.seed == 7

@@ -11,13 +11,15 @@ import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from parammem.core.plain_yaml import plain_yaml
 from parammem.errors import ConfigError
-from parammem.sections import RayParams, Section, ServerParams, TrainParams
+from parammem.sections import UNSHOWN, RayParams, Section, ServerParams, TrainParams
 
 DomainName = Literal["code", "math", "qa"]
+LONGEST_SHOWN = 200
+"""Characters of a wrong value in a message."""
 DOMAINS: tuple[DomainName, ...] = ("code", "math", "qa")
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -319,12 +321,12 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     """
     path = Path(path)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = plain_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no {path}: run from the project's folder, or copy one from profiles/") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; give a params file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:  # also of text that is no UTF-8
         raise ConfigError(f"{path} is not YAML: {error}; mend it and run again") from error
     return parse_params(raw, str(path))
 
@@ -348,7 +350,17 @@ def _explain(item: Any, raw: Any) -> str:
         return f"{place}: unknown key; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}")
     if item["type"] == "missing":
         return f"{place}: missing; add it"
-    return f"{place}: {item['msg']} (it is {item['input']!r})"
+    said = str(item["msg"]).removeprefix("Value error, ")
+    return f"{place}: {said}" + ("" if UNSHOWN in said else f" (it is {shown(item['input'])})")
+
+
+def shown(value: Any) -> str:
+    """A wrong value for a message, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number of thousands of digits
+        return "a number too long to show"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def inner_section(annotation: Any) -> type[BaseModel] | None:

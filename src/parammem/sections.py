@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -78,8 +81,41 @@ class TrainParams(Section):
 class PriceParams(Section):
     """US dollars per million tokens of one model."""
 
-    prompt: float = Field(ge=0)
-    completion: float = Field(ge=0)
+    prompt: float = Field(ge=0, allow_inf_nan=False)
+    completion: float = Field(ge=0, allow_inf_nan=False)
+
+
+UNSHOWN = "not shown here"
+"""Stands in messages about values that may be secret."""
+
+
+def _checked_url(url: str) -> str:
+    """A server's base URL. Raises ValueError: it is none, or has what belongs elsewhere."""
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        parts, whole = urlsplit(""), False
+    if "@" in parts.netloc:
+        raise ValueError(f"a URL with a password ({UNSHOWN}); take it out: keys come from environment variables")
+    if not whole or any(sign.isspace() or not sign.isprintable() for sign in url):
+        raise ValueError("this is no URL; give one like http://127.0.0.1:8000/v1")
+    if parts.query or parts.fragment:
+        raise ValueError("a base URL has no '?' and no '#'; give what stands before /chat/completions")
+    for path in ("/chat/completions", "/models"):
+        if parts.path.rstrip("/").endswith(path):
+            raise ValueError(f"leave out {path!r}: the base URL is what stands before it")
+    return url
+
+
+def _checked_variable(name: str) -> str:
+    """The name of an environment variable. Raises ValueError: it is none, and perhaps the key itself."""
+    if name and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError(
+            f"this is no name of an environment variable ({UNSHOWN}, since it may be a key); set a variable to the "
+            "key, and give the variable's name"
+        )
+    return name
 
 
 class ServerParams(Section):
@@ -99,18 +135,40 @@ class ServerParams(Section):
     deployment of Azure's."""
     concurrency: int = Field(ge=1, default=64)
     """Requests in flight at each server."""
-    timeout_seconds: float = Field(gt=0, default=300)
+    timeout_seconds: float = Field(gt=0, default=300, allow_inf_nan=False)
     """For one attempt at one request."""
     retries: int = Field(ge=0, default=6)
     """Further attempts, with growing random waits."""
     budget_tokens: int = Field(ge=0, default=0)
     """Prompt and completion tokens of all roles and runs together that share a cache folder; 0: no limit."""
-    budget_usd: float = Field(ge=0, default=0)
+    budget_usd: float = Field(ge=0, default=0, allow_inf_nan=False)
     """The same in money, by `prices`; 0: no limit."""
-    prices: dict[str, PriceParams] = {}
+    prices: dict[str, PriceParams] = Field(default={}, validate_default=True)
     """By the model's name; an adapter costs what its base does."""
     embedder: str = ""
     """Embedding model of the server for banks and retrieval. Empty: the built-in one."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_a_url(cls, url: str) -> str:
+        return _checked_url(url)
+
+    @field_validator("other_urls")
+    @classmethod
+    def _are_urls(cls, urls: dict[str, str]) -> dict[str, str]:
+        return _all_checked(_checked_url, urls)
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_a_variable(cls, name: str) -> str:
+        return _checked_variable(name)
+
+    @field_validator("prices")
+    @classmethod
+    def _has_what_a_budget_needs(cls, prices: dict[str, PriceParams], info: ValidationInfo) -> dict[str, PriceParams]:
+        if info.data.get("budget_usd") and not prices:
+            raise ValueError("budget_usd needs the prices of all models that are used; add them, or set it to 0")
+        return prices
 
     @field_validator("other_keys")
     @classmethod
@@ -122,7 +180,20 @@ class ServerParams(Section):
                 f"no URL in other_urls for {', '.join(map(repr, strange))}; add it there, or take the key out: that of "
                 "base_url is api_key_env"
             )
-        return keys
+        return _all_checked(_checked_variable, keys)
+
+
+def _all_checked(check: Callable[[str], str], values: dict[str, str]) -> dict[str, str]:
+    """The values, each checked. Raises ValueError: all that are wrong, each with the key that it stands under."""
+    wrong = []
+    for name, value in values.items():
+        try:
+            check(value)
+        except ValueError as error:
+            wrong.append(f"{name!r}: {error}")
+    if wrong:
+        raise ValueError("; and ".join(wrong))
+    return values
 
 
 class RayParams(Section):

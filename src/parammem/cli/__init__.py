@@ -1,13 +1,15 @@
 """The `parammem` command: every command parses, calls one function of a room below, and prints what it returned.
 
 Rooms are imported inside the commands, so that `parammem --help` does not wait for torch. What can go wrong has an
-exit code of its own (the help's last lines list them); a ParamMemError becomes one red line on stderr.
+exit code of its own (the help's last lines list them); an error becomes one red line on stderr (guard.py).
 """
 
 from __future__ import annotations
 
-import errno
+import os
 import sys
+import traceback
+from typing import Annotated
 
 import typer
 
@@ -16,6 +18,7 @@ from parammem.cli import (
     doctor,
     gate,
     grade,
+    guard,
     improve,
     ingest,
     pocket,
@@ -27,11 +30,10 @@ from parammem.cli import (
     stage,
     track,
 )
-from parammem.errors import ParamMemError
 
 INTERRUPTED = 130
-FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "a file grew too large"}
-"""Errors of the disk that may meet any command; files are written beside the old ones first, so these stay whole."""
+DEBUG = "PARAMMEM_DEBUG"
+"""Environment variable that `--debug` sets: errors show their traceback, also those of processes that are started."""
 
 EPILOG = (
     "Exit codes: 0 done · 1 something is missing or went wrong · 2 wrong usage · 3 params.yaml · 4 data · 5 model · "
@@ -71,26 +73,28 @@ app.add_typer(serve.app, name="serve")
 app.command("doctor")(doctor.doctor)
 
 
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
+) -> None:
+    if debug:
+        os.environ[DEBUG] = "1"
+
+
 def main() -> None:
     """The console script. Exits with the error's own code; see EPILOG."""
     try:
         app()
-    except ParamMemError as error:
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
-        raise SystemExit(error.exit_code) from None
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        typer.secho(
-            f"error: {FULL[error.errno]} ({error}); files are as they were: make room, then run the same again",
-            fg=typer.colors.RED,
-            err=True,
-        )
-        raise SystemExit(1) from None
     except SystemExit as end:
         if end.code == INTERRUPTED:
             typer.secho(resume_hint(sys.argv[1:]), err=True)
         raise
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            traceback.print_exception(error)
+        message, code = guard.ending(error)
+        typer.secho(f"error: {message}", fg=typer.colors.RED, err=True)
+        raise SystemExit(code) from None
 
 
 def resume_hint(arguments: list[str]) -> str:
