@@ -50,9 +50,8 @@ def tell_failure(flow: Any, flow_run: Any, state: Any) -> None:
     """Send that a run failed or crashed. A hook of Prefect's, for on_failure and on_crashed."""
     root = Path(flow_run.parameters.get("root") or ".")
     why = shown(" ".join(str(state.message or state.name).split()), MOST)
-    send(
-        root, f"ParamMem, {flow.name}: the run failed", f"{why}\nrun {flow_run.name!r}; nothing is lost, see its log", print
-    )
+    body = f"{why}\nrun {flow_run.name!r}; nothing is lost, see its log"
+    send(root, f"ParamMem, {flow.name}: the run failed", body, print)
 
 
 def _names(root: Path, say: Callable[[str], None]) -> tuple[str, ...]:

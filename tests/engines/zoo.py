@@ -180,8 +180,8 @@ OPENAI = [
         fails(
             400,
             error(
-                "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens. Please "
-                "reduce the length of the messages.",
+                "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens. "
+                "Please reduce the length of the messages.",
                 param="messages",
                 code="context_length_exceeded",
             ),
