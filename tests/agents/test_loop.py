@@ -241,7 +241,7 @@ def test_a_task_and_seed_give_the_same_trajectory_again():
 
 def test_an_attempt_keeps_what_the_actor_wrote_and_what_was_read_from_it():
     class Cut(Echo):
-        def parse(self, text: str) -> str:
+        def parse(self, text: str, task: Task | None = None) -> str:
             return text.split(" ; ")[0]
 
     trajectory = work("base", actor_says("good one ; chatter"), domain=Cut())

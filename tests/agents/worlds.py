@@ -34,7 +34,7 @@ class Echo(Wording):
     checked: list[list[str]] = field(default_factory=list)
     """The candidates of every call of `check`."""
 
-    def parse(self, text: str) -> str:
+    def parse(self, text: str, task: Task | None = None) -> str:
         return text
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:

@@ -17,7 +17,7 @@ STUB = 'import math\n\n\ndef helper(n):\n    return n + 1\n\n\ndef target(n):\n 
         ("Look:\n```python\ndef f():\n    return 1\n```\nDone.", "def f():\n    return 1"),
         ("```\nx = 1\n```\nthen\n```py\ndef f():\n    pass\n```\nuse:\n```\nf()\n```", "def f():\n    pass"),
         ("```python\ndef f():\n    return 1", "def f():\n    return 1"),
-        ("```python\r\nprint(input())\r\n```", "print(input())\r"),
+        ("```python\r\nprint(input())\r\n```", "print(input())"),
         ("\ndef f():\n    return 1\n", "def f():\n    return 1"),
         ("    return n", "    return n"),
     ],

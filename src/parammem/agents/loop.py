@@ -166,7 +166,7 @@ def _attempt(
     temperature = agent.budget.first_temperature if number == 1 else agent.budget.later_temperature
     messages = agent.domain.actor(task, [*own, *advice], examples)
     text = yield from _ask(log, "actor", agent.actor, _request(agent, task, seed, number, messages, temperature, False))
-    candidate = agent.domain.parse(text)
+    candidate = agent.domain.parse(text, task)
     feedback = yield Check(agent.domain, task, candidate)
     assert isinstance(feedback, Feedback)
     attempt = Attempt(number=number, text=text, candidate=candidate, temperature=temperature, feedback=feedback)

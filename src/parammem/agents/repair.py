@@ -12,6 +12,7 @@ import re
 from typing import Literal
 
 from parammem.core.record import Record
+from parammem.domains.code_blocks import FENCE, fence_after, open_fence
 
 Repair = Literal[
     "thinking", "special tokens", "tag missing", "tag open", "wrapped in a fence", "chatter", "numbers", "cut short",
@@ -25,7 +26,9 @@ _SPECIAL = re.compile(
     r"</?s>|<\|[^|>\n]{1,40}\|>|\[/?INST\]|<</?SYS>>|<(?:pad|unk|bos|eos|mask)>|<(?:start|end)_of_turn>|</think>|\ufffd",
     re.IGNORECASE,
 )
-_WRAPPED = re.compile(r"\s*```[ \t]*(?:text|markdown|md|plaintext)?[ \t]*\n(.*?)\n?```\s*", re.DOTALL)
+_WRAPPED = re.compile(
+    r"\s*(`{3,}|~{3,})[ \t]*(?:text|markdown|md|plaintext)?[ \t]*\n(?P<inner>.*?)\n?\1\s*", re.DOTALL | re.IGNORECASE
+)
 _ITEM = re.compile(
     r"^(?:#{1,4}\s*)?(?:\*\*)?(?:(?:Pitfall|Mistake|Error)\s*)?(\d{1,2})[.):](?:\*\*)?\s+", re.IGNORECASE
 )
@@ -58,11 +61,11 @@ def mend(text: str, tag: str, cut: bool = False) -> Mended | None:
     text = _swap(_SPECIAL, text, done, "special tokens")
     text = _between(text, tag, done)
     wrapped = _WRAPPED.fullmatch(text)
-    if wrapped and wrapped.group(1).count("```") % 2 == 0:
-        text = wrapped.group(1)
+    if wrapped and not open_fence(wrapped["inner"]):
+        text = wrapped["inner"]
         done.append("wrapped in a fence")
     items = _items(text, done)
-    open_end = items and items[-1].count("```") % 2 == 1
+    open_end = items and open_fence(items[-1]) != ""
     if items and (cut or (open_end and len(items) > 1)):
         items = items[:-1]
         done.append("cut short")
@@ -110,10 +113,10 @@ def _split(lines: list[str], mark: re.Pattern[str]) -> tuple[str, list[str]]:
     """(what comes before the first item, the items), looking for marks at the left margin and outside fences alone."""
     before: list[str] = []
     items: list[list[str]] = []
-    fenced = False
+    inside = ""
     for line in lines:
-        match = None if fenced else mark.match(line)
-        fenced ^= line.lstrip().startswith("```")
+        match = None if inside else mark.match(line)
+        inside = fence_after(line[match.end() :] if match else line, inside)
         if match:
             items.append([line[match.end() :]])
         else:
@@ -125,7 +128,7 @@ def _paragraphs(text: str) -> list[str]:
     """Paragraphs; a fenced block belongs to the one before it."""
     items: list[str] = []
     for part in re.split(r"\n\s*\n", text):
-        inside = bool(items) and (items[-1].count("```") % 2 == 1 or part.lstrip().startswith("```"))
+        inside = bool(items) and bool(open_fence(items[-1]) or FENCE.match(part.lstrip("\n")))
         if inside:
             items[-1] += "\n" + part
         elif part.strip():
@@ -143,7 +146,8 @@ def _without_farewell(lines: list[str], done: list[Repair]) -> list[str]:
 
 
 def _closed(item: str, done: list[Repair]) -> str:
-    if item.count("```") % 2 == 0:
+    fence = open_fence(item)
+    if not fence:
         return item
     done.append("fence closed")
-    return item + "\n```"
+    return f"{item}\n{fence}"

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from parammem.benchmarks.item import Item, Missing
 from parammem.benchmarks.table import BENCHMARKS, get_benchmark
 from parammem.core import AnswerKey, Task
+from parammem.core.python_source import parse_python
 from parammem.core.record import Record
 from parammem.domains import Domain
 from parammem.domains.answers import Equality, Reading
@@ -198,9 +199,10 @@ def _same_tree(domain: Domain, one: _Asked) -> Graded:
 
 
 def _tree(source: str) -> str | None:
+    tree = parse_python(source)
     try:
-        return ast.dump(ast.parse(source))
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None if tree is None else ast.dump(tree)
+    except (MemoryError, RecursionError):
         return None
 
 

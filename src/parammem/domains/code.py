@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from parammem import sandbox
 from parammem.core import AnswerKey, Feedback, Score, Task
+from parammem.domains.code_text import program_in
 from parammem.domains.conventions import parse_claims
 from parammem.domains.wording import Checked, Wording, each, feedback_of, score_of, short
 
@@ -32,10 +33,9 @@ class CodeDomain(Wording):
         self._limits = sandbox.Limits.model_validate(limits)
 
     def parse(self, text: str, task: Task | None = None) -> str:
-        """The program: what stands in a fenced block, or else the whole text."""
-        if "```" in text:
-            block = text.split("```")[1]
-            return block.removeprefix("python").strip("\n")
+        """The whole text, as pocket models write programs; of a text with fences, the program in it."""
+        if "```" in text or "~~~" in text:
+            return program_in(text, task.visible if task else None)
         return text.strip("\n")
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from parammem import sandbox
+from parammem.core.python_source import literal_of
 from parammem.domains.contest_rules import ContestRule
 from parammem.domains.wording import Checked, short
 
@@ -25,7 +25,7 @@ def plain(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        return ast.literal_eval(text)
+        return literal_of(text)
 
 
 def _no_constant(name: str) -> Any:

@@ -48,7 +48,7 @@ def evaluate(formula: str, instance: dict[str, int]) -> Fraction:
         raise ValueError("too long")
     try:
         return _value(ast.parse(formula.strip(), mode="eval").body, instance)
-    except (SyntaxError, ZeroDivisionError, RecursionError, MemoryError) as error:
+    except (SyntaxError, ValueError, ZeroDivisionError, RecursionError, MemoryError) as error:
         raise ValueError(str(error)) from error
 
 

@@ -21,10 +21,12 @@ from typing import Any
 
 from parammem import sandbox
 from parammem.core import AnswerKey, Feedback, Score, Task
+from parammem.core.python_source import literal_of, parse_expression, parse_python
 from parammem.domains.code_outcomes import placed, plain, printed, returned, told
+from parammem.domains.code_text import program_in
 from parammem.domains.contest_rules import APPS, APPS_NUMPY, RULES, ContestRule
 from parammem.domains.prose import Prose
-from parammem.domains.wording import Checked, each
+from parammem.domains.wording import Checked, each, short
 from parammem.engines.base import Message
 from parammem.sandbox.problems import Problem
 
@@ -36,7 +38,6 @@ IMPORTS = (
     "from sys import exit\nquit = exit\n"
 )
 """What contest sites import before a solution; `exit` and `quit` come from `site`, which the sandbox does not have."""
-_FENCE = re.compile(r"```[ \t]*[\w+-]*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
 _FUTURE = re.compile(r"\b__future__\b")
 _NUMPY = re.compile(r"\bnumpy\b|\bnp\b")
 LARGE = {"output_bytes": 16 * 2**20, "value_bytes": 16 * 2**20}
@@ -53,10 +54,8 @@ class RealCodeDomain(Prose):
         self._runner = _Runner(workers, level, sandbox.Limits.model_validate(LARGE | limits))
 
     def parse(self, text: str, task: Task | None = None) -> str:
-        """The last fenced block that defines or reads something, else the last block, else the whole text."""
-        blocks = [block.strip("\n") for block in _FENCE.findall(text)]
-        telling = [block for block in blocks if re.search(r"^\s*(?:def|class)\s|input\(|sys\.stdin", block, re.M)]
-        return (telling or blocks or [text.strip("\n")])[-1]
+        """The program in what an actor wrote, by what the task needs (domains/code_text.py)."""
+        return program_in(text, task.visible if task else None)
 
     def synthesise(self, task_text: str) -> tuple[Message, ...]:
         """The prompt that asks a teacher for a new problem in the manner of this one."""
@@ -167,9 +166,8 @@ def _without_future(source: str) -> tuple[str, str]:
     empty expression in the place of each, as many lines as before."""
     if not _FUTURE.search(source):
         return "", source
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+    tree = parse_python(source)
+    if tree is None:
         return "", source  # the sandbox will say what is wrong with it
     found: list[ast.ImportFrom] = []
     for node in tree.body[ast.get_docstring(tree) is not None :]:
@@ -194,10 +192,10 @@ def _without_returns(source: str) -> str:
     makes it the body of a function: many of APPS' own solutions have been written so."""
     if not _RETURN.search(source):
         return source
-    try:
-        found = [node for node in _outer(ast.parse(source)) if isinstance(node, ast.Return)]
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+    tree = parse_python(source)
+    if tree is None:
         return source
+    found = [node for node in _outer(tree) if isinstance(node, ast.Return)]
     data = source.encode()
     places = list(accumulate(map(len, data.splitlines(keepends=True)), initial=0))
     for node in sorted(found, key=lambda node: node.lineno, reverse=True):
@@ -260,21 +258,18 @@ def _tests(spec: Mapping[str, Any], tests: sandbox.TrustedTests | str, source: s
 
 
 def _compiles(source: str) -> bool:
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return False
-    return True
+    return parse_python(source) is not None
 
 
 def _call(check: Mapping[str, Any], rule: ContestRule | None) -> sandbox.Call:
     if "args" in check:
         args = list(plain(check["args"]))
         return sandbox.Call(args=rule.args(args) if rule else args)
-    node = ast.parse(check["call"], mode="eval").body
-    assert isinstance(node, ast.Call)
-    named = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg}
-    return sandbox.Call(args=[ast.literal_eval(value) for value in node.args], kwargs=named)
+    node = parse_expression(check["call"])
+    if not isinstance(node, ast.Call):
+        raise ValueError(f"a check's call is no call: {short(str(check['call']))}")
+    named = {k.arg: literal_of(k.value) for k in node.keywords if k.arg}
+    return sandbox.Call(args=[literal_of(value) for value in node.args], kwargs=named)
 
 
 def _read(

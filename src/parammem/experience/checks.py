@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from parammem.core import AnswerKey, Task
+from parammem.core.python_source import literal_of, parse_expression
 
 LONGEST = 100_000
 """Characters of a call, of its arguments or of an expected value: they are parsed here."""
@@ -111,16 +112,13 @@ def _is_literal(text: Any) -> bool:
 def _parsed(text: Any) -> ast.expr | None:
     if not isinstance(text, str) or len(text) > LONGEST:
         return None
-    try:
-        return ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return None
+    return parse_expression(text.strip())
 
 
 def _is_plain(node: ast.expr) -> bool:
     try:
-        ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        literal_of(node)
+    except ValueError:
         return False
     return True
 

@@ -182,12 +182,12 @@ def _experience(
     first: int = 1,
 ) -> Experience:
     """All tries but the last failed: otherwise there would have been no next one. `first`: number of the first one."""
-    judge = get_domain(task.domain)
+    judge = get_domain(task.domain, real=task.domain == "code")  # a stranger's answer holds prose and fences
     attempts = tuple(
         Attempt(
             number=first + number - 1,
             text=text,
-            candidate=judge.parse(text),
+            candidate=judge.parse(text, task),
             temperature=0.0,
             feedback=Feedback(
                 passed=False if number < len(tries) else None,

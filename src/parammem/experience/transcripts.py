@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
+from parammem.core.python_source import parse_python
+
 TEXT = ("text", "input_text", "output_text")
 LEFT_OUT = ("refusal", "reasoning", "thinking", "redacted_thinking", "summary_text")
 STEPS = ("tool_use", "tool_result", "tool_call", "tool_call_response", "function_call", "function_call_output")
@@ -174,10 +176,8 @@ def holds_program(text: str) -> bool:
     """Whether a message holds Python: a fenced block, or nothing but a program."""
     if _FENCE.search(text):
         return True
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return False
+    tree = parse_python(text)
+    body = tree.body if tree is not None else []
     return any(not isinstance(node, ast.Expr) or isinstance(node.value, ast.Call) for node in body)
 
 

@@ -47,7 +47,7 @@ def _score_domain(engine: Engine, domain: Domain, count: int) -> dict[str, float
 def _solved(engine: Engine, domain: Domain, drawn: list[Drawn], advised: bool) -> float:
     prompts = [domain.actor(d.task, [_right(d.key)] if advised else [], []) for d in drawn]
     texts = _write(engine, prompts, 110)
-    scores = domain.score([(d.task, d.key, domain.parse(text)) for d, text in zip(drawn, texts, strict=True)])
+    scores = domain.score([(d.task, d.key, domain.parse(text, d.task)) for d, text in zip(drawn, texts, strict=True)])
     return round(sum(not isinstance(s, Exception) and s.passed for s in scores) / len(drawn), 4)
 
 

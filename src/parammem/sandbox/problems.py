@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import textwrap
 from pathlib import Path
 
 from pydantic import ConfigDict, ValidationError
 
 from parammem.core.jsonl import iter_values
+from parammem.core.python_source import parse_python, statements
 from parammem.core.record import Record
 from parammem.errors import DataError, RecordError
 from parammem.sandbox.records import Check
@@ -28,13 +30,10 @@ class Problem(Record):
     def program(self, completion: str) -> str:
         """Prompt and completion as one source text.
 
-        Where the completion is indented unlike the prompt's docstring (MBPP's is), the docstring is left out.
+        Where the completion is indented unlike the prompt's docstring (MBPP's is), the docstring is left out; where its
+        first line or all of it lost its indentation (chats do that), it gets it back.
         """
-        whole = self.prompt + completion
-        if _compiles(whole):
-            return whole
-        bare = _without_docstring(self.prompt) + completion
-        return bare if _compiles(bare) else whole
+        return completed(self.prompt, completion) or self.prompt + completion
 
     def check(self, completion: str, origin: str) -> Check:
         """The test program for a completion of the prompt. The prompt's helpers are known to the tests.
@@ -71,19 +70,43 @@ def read_problems(path: Path | str) -> list[Problem]:
     return problems
 
 
+def completed(prompt: str, completion: str) -> str | None:
+    """The source of the prompt's function with this body; None if it is no body of it."""
+    depth = _depth(prompt)
+    for head in dict.fromkeys((prompt, _without_docstring(prompt))):
+        for moved in (completion, depth + completion, textwrap.indent(completion, depth)):
+            if _is_whole(head, moved):
+                return head + moved
+    return None
+
+
 def _compiles(source: str) -> bool:
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+    return parse_python(source) is not None
+
+
+def _depth(prompt: str) -> str:
+    """The indentation of the prompt's last function."""
+    tree = parse_python(prompt)
+    last = tree.body[-1] if tree and tree.body else None
+    first = last.body[0].col_offset if isinstance(last, ast.FunctionDef | ast.AsyncFunctionDef) else 4
+    return " " * first
+
+
+def _is_whole(head: str, body: str) -> bool:
+    """Whether head and body are a program whose function does something, and that returns from no place outside of
+    one."""
+    tree = parse_python(head + body)
+    if tree is None or not body.strip():
         return False
-    return True
+    after = head.count("\n") + 1
+    grown = [node for node in tree.body if node.lineno <= after <= (node.end_lineno or 0) and hasattr(node, "body")]
+    return bool(grown) and not any(isinstance(node, ast.Return) for node in statements(tree.body))
 
 
 def _without_docstring(prompt: str) -> str:
     """The prompt up to its last function's docstring."""
-    if not _compiles(prompt):
-        return prompt
-    last = ast.parse(prompt).body[-1]
+    tree = parse_python(prompt)
+    last = tree.body[-1] if tree and tree.body else None
     if not isinstance(last, ast.FunctionDef) or ast.get_docstring(last) is None:
         return prompt
     return "".join(prompt.splitlines(keepends=True)[: last.body[0].lineno - 1])

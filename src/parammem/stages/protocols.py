@@ -65,8 +65,8 @@ class Oracle:
     def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
         return self.domain.hindsight(task, attempt)
 
-    def parse(self, text: str) -> str:
-        return self.domain.parse(text)
+    def parse(self, text: str, task: Task | None = None) -> str:
+        return self.domain.parse(text, task)
 
     def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
         return self.domain.score(items)
