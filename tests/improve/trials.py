@@ -25,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from parammem.checkout.lock import locked
 from parammem.core.event import Recalled, RolledBack
 from parammem.improve.champion import rollback
 from parammem.improve.run import plain_tools
@@ -116,7 +117,8 @@ def lived(folder: Path) -> Path:
 
 
 def recall(root: Path) -> None:
-    execute_recall(root, plan_recall(root, (root.parent / "row").read_text()), "tried")
+    with locked(root, "person Ada", 60):  # as the command does: it waits until what a killed one started is gone
+        execute_recall(root, plan_recall(root, (root.parent / "row").read_text()), "tried")
 
 
 def recalled(root: Path) -> None:
@@ -247,8 +249,14 @@ def trials(name: str, count: int, seed: int, disk: bool, base: Path) -> tuple[Co
                     seen[kill_trial(command, template, Path(folder), how)] += 1
             except Exception as error:
                 seen["NOT WHOLE"] += 1
-                faults.append(f"{name} {number} ({how:.3f} s of {longest:.3f}): {type(error).__name__}: {error}")
+                faults.append(f"{name} {number} ({how:.3f} s of {longest:.3f}): {_told(error)}")
     return seen, faults
+
+
+def _told(error: Exception) -> str:
+    """An error with the line that raised it: a bare assertion has no words."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {last.name}, `{last.line}`: {error}"
 
 
 def main() -> int:

@@ -137,7 +137,7 @@ def leftovers(root: Path) -> bool:
 def ledger_at(root: Path, revision: str) -> list[Event]:
     """The events of a commit's ledger; none if there is no such commit, or no ledger in it. Raises LedgerError if its
     chain does not hold."""
-    return ledgers.sound(ledgers.Source(revision, file_at(root, revision, PLACE.as_posix()) or b""), walk)
+    return ledgers.sound(ledgers.BranchLedger(revision, file_at(root, revision, PLACE.as_posix()) or b""), walk)
 
 
 def decision_at(root: Path, revision: str, digest: str) -> Decision:

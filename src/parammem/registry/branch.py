@@ -25,8 +25,8 @@ from parammem.registry.ledger import DECISIONS, PLACE, Fault, Ledger, walk
 RECALLS = "recall/"
 
 
-class Source(NamedTuple):
-    """A ledger that counts."""
+class BranchLedger(NamedTuple):
+    """A ledger that counts: a branch's, or the working tree's."""
 
     ref: str
     """Full name of the branch; empty: the working tree's."""
@@ -47,7 +47,7 @@ def automation(root: Path) -> str:
     return found if isinstance(found, str) and found else ImproveParams().branch
 
 
-def sources(root: Path, committed: bool = False) -> list[Source]:
+def ledgers_of(root: Path, committed: bool = False) -> list[BranchLedger]:
     """The ledgers that count, automation's first and the working tree's last; of equal ones the first.
 
     Args:
@@ -56,10 +56,10 @@ def sources(root: Path, committed: bool = False) -> list[Source]:
     here = (root / PLACE).read_bytes() if not committed and (root / PLACE).is_file() else b""
     if committed:
         here = file_at(root, "HEAD", PLACE.as_posix()) or b""
-    found = [Source(ref, file_at(root, ref, PLACE.as_posix()) or b"") for ref in _refs(root)]
+    found = [BranchLedger(ref, file_at(root, ref, PLACE.as_posix()) or b"") for ref in _refs(root)]
     seen: set[bytes] = {b""}
     kept = []
-    for one in [*found, Source("", here)]:
+    for one in [*found, BranchLedger("", here)]:
         if one.data not in seen or not one.ref:
             kept.append(one)
         seen.add(one.data)
@@ -99,10 +99,10 @@ def known(root: Path, committed: bool = False) -> list[Event]:
     Raises:
         LedgerError: one of the chains does not hold.
     """
-    return joined([sound(one, walk) for one in sources(root, committed)])
+    return joined([sound(one, walk) for one in ledgers_of(root, committed)])
 
 
-def sound(one: Source, reader: Callable[[bytes], tuple[list[Event], list[Fault], str]]) -> list[Event]:
+def sound(one: BranchLedger, reader: Callable[[bytes], tuple[list[Event], list[Fault], str]]) -> list[Event]:
     """A source's events. Raises LedgerError, naming the line and the branch, where its chain does not hold."""
     events, faults, _ = reader(one.data)
     if faults:
@@ -135,7 +135,7 @@ def decision_in(root: Path, digest: str, ref: str = "") -> Decision:
 def ahead(root: Path) -> tuple[str, list[Event]]:
     """The first branch whose ledger has events that the checked-out one lacks, and those events; empty: none has."""
     here = Ledger(root).read()
-    for one in sources(root):
+    for one in ledgers_of(root):
         lacking = missing(sound(one, walk), here) if one.ref else []
         if lacking:
             return one.name, lacking

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from parammem.core.event import Event
 from parammem.core.ledger_format import identity, split_lines
 from parammem.errors import LedgerError, LineageError
-from parammem.registry.branch import sources
+from parammem.registry.branch import ledgers_of
 from parammem.registry.git import Objects, file_at, git
 from parammem.registry.join import common, missing
 from parammem.registry.ledger import PLACE, walk
@@ -210,7 +210,7 @@ def _left_behind(root: Path, path: str, head: tuple[str, ...], ledgers: _Ledgers
     commit in common with the branch of its name."""
     refs = git(root, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes").split()
     ends = {ref: ledgers.at(ref, path) for ref in (*refs, *head)}
-    data = dict.fromkeys([*ends.values(), *(one.data for one in sources(root))])
+    data = dict.fromkeys([*ends.values(), *(one.data for one in ledgers_of(root))])
     present = {name for one in data for event in walk(one)[0] for name in (event.digest, identity(event.fact))}
     # A turn at work has commits in its worktree that no branch holds yet.
     listing = git(root, "worktree", "list", "--porcelain").split("\n")

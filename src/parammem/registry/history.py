@@ -7,7 +7,7 @@ from pathlib import Path
 
 from parammem.core.event import Checked, Decided, Event, Published, RolledBack, SetAside
 from parammem.errors import LedgerError, LineageError
-from parammem.registry.branch import Source, decision_in, sources
+from parammem.registry.branch import BranchLedger, decision_in, ledgers_of
 from parammem.registry.growth import check_growth
 from parammem.registry.ledger import PLACE, walk
 from parammem.registry.state import champion, versions
@@ -50,7 +50,7 @@ def check(root: Path) -> str:
         LedgerError: a line or a decision does not hold.
         LineageError: events were taken out of the ledger; names the commits and the events.
     """
-    found = sources(root)
+    found = ledgers_of(root)
     damaged = [f"  line {line} of {_place(one)}: {what}" for one in found for line, what in walk(one.data)[1]]
     if damaged:
         listing = "\n".join(damaged)
@@ -66,7 +66,7 @@ def check(root: Path) -> str:
     return "\n".join(lines)
 
 
-def _summary(root: Path, one: Source) -> str:
+def _summary(root: Path, one: BranchLedger) -> str:
     events, _, unfinished = walk(one.data)
     digests = [event.fact.decision for event in events if isinstance(event.fact, Decided)]
     for digest in digests:
@@ -75,5 +75,5 @@ def _summary(root: Path, one: Source) -> str:
     return f"{said}; {unfinished}" if unfinished else said
 
 
-def _place(one: Source) -> str:
+def _place(one: BranchLedger) -> str:
     return f"{PLACE} on the branch {one.name}" if one.ref else PLACE.as_posix()

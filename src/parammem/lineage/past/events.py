@@ -30,7 +30,7 @@ from parammem.core.event import (
 from parammem.core.ledger_format import finished, read_event, split_lines
 from parammem.core.record import digest_of
 from parammem.lineage.past.git import Blobs, blob_ids, branches
-from parammem.registry.branch import joined, sources
+from parammem.registry.branch import joined, ledgers_of
 from parammem.registry.join import common, merged, missing
 
 LEDGER = "ledger/events.jsonl"
@@ -154,7 +154,7 @@ def read_life(repo: Path) -> Life:
     Automation commits to a branch of its own: its ledger is joined with the working tree's as a merge would join them.
     """
     life, lives = Life(), []
-    for one in sources(repo):
+    for one in ledgers_of(repo):
         found = walk(one.data)
         where = f" on the branch {one.name}" if one.ref else ""
         life.faults.extend(Fault(line, f"{what}{where}") for line, what in found.faults)
@@ -174,7 +174,7 @@ def _fork(name: str, there: list[Event], here: list[Event]) -> Fork | None:
 def ledger_bytes(repo: Path) -> bytes:
     """The ledger that `read_life` reads, as a file: one that has all of it or, where there is none, what a merge will
     write. Empty if there is no ledger."""
-    found = [(one.data, walk(one.data).events) for one in sources(repo)]
+    found = [(one.data, walk(one.data).events) for one in ledgers_of(repo)]
     everything = joined([events for _, events in found])
     whole = [data for data, events in found if len(events) == len(everything)]
     if whole or not found:

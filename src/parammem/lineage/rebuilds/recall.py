@@ -15,7 +15,7 @@ from parammem.lineage.past.events import LEDGER, Life, read_life
 from parammem.lineage.past.git import blob, git
 from parammem.lineage.past.history import LOCK, REFLECTORS, History
 from parammem.lineage.past.store import Snapshot, parse_lock
-from parammem.lineage.rebuilds.worktree import repro, worktree
+from parammem.lineage.rebuilds.worktree import remove_dead, repro, worktree
 from parammem.lineage.rows.datasets import matching, row_hash
 from parammem.lineage.rows.trace import RowTrace, trace_rows
 from parammem.registry import Ledger
@@ -128,6 +128,7 @@ def execute_recall(
     repo = repo.resolve()
     require_identity(repo)
     clear_leftovers(repo)
+    remove_dead(repo)
     refuse_losses(repo)
     head = git(repo, "rev-parse", "HEAD") or ""
     branch = f"recall/{plan.row_hash[:12]}"
