@@ -430,3 +430,11 @@ def test_names_are_shown_in_one_printable_line():
     assert shown_name("a\nb\u2028c\u202e") == "a\\nb\\u2028c\\u202e"
     assert shown_name(os.fsdecode(b"\xff")) == "\\xff"
     assert len(shown_name("x" * 255)) == 200
+
+
+def test_what_is_wrong_with_a_file_is_said_of_its_name_as_it_may_be_shown(tmp_path):
+    file = tmp_path / "a\nb.jsonl"
+    file.write_bytes(gzip.compress(line(row(1)).encode() * 50)[:-9])
+    with pytest.raises(DataError) as raised:
+        ingest(Source.of(file), store(tmp_path), "person ada")
+    assert str(raised.value).startswith("a\\nb.jsonl: its gzip data is broken")

@@ -165,11 +165,18 @@ def _show(files: list[Path], inbox: Path, store: Store, form: Format | None, as_
     from parammem.experience.preview import preview
     from parammem.experience.sources import Source
 
-    sources = [Source.of(file) for file in files] if files else look(inbox, restore=False).sources
-    for source in sources:
-        for one in preview(source, store, form):
-            typer.echo(json.dumps(one.model_dump(mode="json"), ensure_ascii=False) if as_json else row_as_text(one))
-    if not sources:
+    found = files or look(inbox, restore=False).sources
+    failed = []
+    for given in found:
+        try:
+            source = Source.of(given) if isinstance(given, Path) else given
+            for one in preview(source, store, form):
+                typer.echo(json.dumps(one.model_dump(mode="json"), ensure_ascii=False) if as_json else row_as_text(one))
+        except Exception as error:
+            failed.append(_refusal(given.name, error))
+    if failed:
+        raise DataError(f"{len(failed)} of {len(found)} cannot be read: {', '.join(failed)}")
+    if not found:
         typer.echo(f"nothing waits in {inbox}", err=True)
 
 

@@ -146,6 +146,8 @@ def _write_order(root: Path, facts: list[Ingested]) -> None:
     """The order of the batches for `collect`, made from the ledger, so that a crash before this costs nothing."""
     names = list(dict.fromkeys(fact.batch for fact in facts if fact.batch))
     place = root / BATCHES / "order.txt"
+    for left in place.parent.glob(f".{place.name}.*"):  # of one that was killed over it: the folder is a dep of a stage
+        left.unlink(missing_ok=True)
     text = "".join(f"{name}\n" for name in names)
     if names and not (place.is_file() and place.read_text(encoding="utf-8") == text):
         with suppress(OSError):  # the batch is in; a full disk here is mended by the next ingest

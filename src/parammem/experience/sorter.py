@@ -207,7 +207,7 @@ def with_free_ids(row: Experience, known: Known) -> Experience:
 @contextmanager
 def _opened(paths: dict[str, Path]) -> Iterator[Mapping[str, IO[bytes]]]:
     """Files to write, flushed to the disk at the end. Others than their owner cannot read them yet."""
-    files = {
+    files: dict[str, IO[bytes]] = {
         name: os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb") for name, path in paths.items()
     }
     try:

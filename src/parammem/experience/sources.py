@@ -67,7 +67,7 @@ class Source:
         for file in self.files:
             number = 0
             with self.opened(file) as data:
-                for line in lines_of(data, file, LONGEST_LINE):
+                for line in _named(lines_of(data, file, LONGEST_LINE), file):
                     number = line.number
                     yield line._replace(number=before + number)
             before += number
@@ -87,6 +87,14 @@ class Source:
                 out.write(block)
                 left -= len(block)
         return hasher.hexdigest()
+
+
+def _named(lines: Iterator[Line], file: Path) -> Iterator[Line]:
+    """The lines; what is wrong with the file is said of its name as it may be shown."""
+    try:
+        yield from lines
+    except DataError as error:
+        raise DataError(str(error).replace(str(file), shown_name(file.name))) from error.__cause__
 
 
 def open_regular(file: Path, device: int | None = None) -> IO[bytes]:
