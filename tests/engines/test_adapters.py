@@ -149,7 +149,10 @@ def with_settings(**changed: Any) -> Callable[[Path, Path], None]:
 
 
 def of_text(name: str, data: bytes) -> Callable[[Path, Path], None]:
-    return lambda folder, base: (folder / name).write_bytes(data) and None
+    def change(folder: Path, base: Path) -> None:
+        (folder / name).write_bytes(data)
+
+    return change
 
 
 def pointer(folder: Path, base: Path) -> None:

@@ -143,7 +143,7 @@ def pipe(folder: Path) -> None:
     os.mkfifo(folder / "model.safetensors")
 
 
-REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
+REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "index outward": (outward, "lists weights that are no"),
     "index to an absolute place": (absolute, "lists weights that are no"),
     "a pickle beside a decoy": (decoy, "would not be read from its"),

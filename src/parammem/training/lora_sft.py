@@ -66,7 +66,7 @@ def train_lora(
         prompts: what `messages` words, where it is not the pocket world; `ParamMem.load` words them alike.
         team: the processes that train together; this one leads, the others are in `follow`.
         start: an adapter to go on from, in place of fresh weights. Its rows count as this adapter's too.
-        max_advice_tokens: where advice ends in this run; the card has it, for whoever samples the adapter later.
+        max_advice_tokens: where advice ends in this run, for the card.
 
     Raises:
         ConfigError: params want another number of processes than there are.
@@ -80,8 +80,7 @@ def train_lora(
     ran: dict[str, Any] = {"dtype": weights_dtype(params, dtype), "threads": threads, "device": kind.split(":")[0]}
     ran |= {"prompts": prompts} if prompts else {}
     with own_settings(where, params.seed, threads), one_bar():
-        model, job, result = _open(learned, held, messages, base_model, params, ran, lean, start)
-        result = replace(result, max_advice_tokens=max_advice_tokens)
+        model, job, result = _open(learned, held, messages, base_model, params, ran, lean, start, max_advice_tokens)
         key = _name_of(job, result)
         kept = None if finished is None else Path(finished) / key
         if kept and (adapter := whole(kept)):
@@ -106,6 +105,7 @@ def _open(
     ran: dict[str, Any],
     lean: bool,
     start: Path | None,
+    max_advice_tokens: int | None,
 ) -> tuple[Any, Job, Result]:
     """The base model with an adapter to train, what is to be done, and what is known of the result before it is."""
     tokenizer, base, vetted = load_base(base_model, ran["dtype"])
@@ -118,7 +118,8 @@ def _open(
     pad, dtype, threads = pad_id(tokenizer), ran["dtype"], ran["threads"]
     job = Job(train, aside, params, pad, str(base_model), base_digest, dtype, threads, lean)
     domain, name = learned[0].domain, written_name(base_model)
-    result = Result(domain, learned, len(held), name, base_digest, recipe, Progress(), base_extra=vetted.extra)
+    more: dict[str, Any] = {"base_extra": vetted.extra, "max_advice_tokens": max_advice_tokens}
+    result = Result(domain, learned, len(held), name, base_digest, recipe, Progress(), **more)
     return model, job, replace(result, before=before.rows) if before else result
 
 

@@ -67,7 +67,10 @@ def _problems(one: Generation, validated: str, known_only: bool = False) -> list
     md5 = one.snapshot.hash(validated)
     kept = row_hashes(one.snapshot, validated, md5) if md5 else None
     report = _report(one)
+    there = SETTINGS in (one.snapshot.files(one.place) or ())
     if known_only and (rows is None or weights is None or kept is None or report is None):
+        return None
+    if known_only and there and one.read(SETTINGS) is None:
         return None
     found: list[tuple[str, bool | None, str]] = []
     if weights is not None:
