@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from parammem.engines import template_worker
 from parammem.engines.base import Message
 from parammem.errors import EngineError
 
@@ -162,8 +163,7 @@ class _Worker:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             bounds = [CPU_SECONDS, MEMORY_MB, LARGEST_TEXT]
-            script = Path(__file__).with_name("template_worker.py")
-            command = [sys.executable, "-I", "-S", str(script), json.dumps([_libraries(), bounds])]
+            command = [sys.executable, "-I", "-S", str(template_worker.__file__), json.dumps([_libraries(), bounds])]
             pipe = subprocess.PIPE
             self._process = subprocess.Popen(
                 command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd="/", env={}, start_new_session=True

@@ -59,9 +59,8 @@ def train_lora(
         base_model: a Hugging Face folder, or a hub name.
         checkpoints: a folder outside every stage's outs, for runs that were killed.
         dtype: of the base weights, unless `params.precision` is bf16; the adapter is always trained in float32.
-        threads: CPU threads. Sums are split by thread, so another number gives other bits.
-        finished: a folder outside every stage's outs that keeps the adapter once more: a later call that would make
-            this very adapter takes it from there. Whoever trained several removes it when all are there.
+        threads: of the CPU; another number sums in another order and gives other bits.
+        finished: a folder outside every stage's outs that keeps the adapter for a later call that would make the same.
         lean: allow the lean forward for models it fits. False: always PEFT's own.
         prompts: what `messages` words, where it is not the pocket world; `ParamMem.load` words them alike.
         team: the processes that train together; this one leads, the others are in `follow`.
@@ -71,14 +70,13 @@ def train_lora(
     Raises:
         ConfigError: params want another number of processes than there are.
         DataError: no rows, rows of several domains, or a row that cannot be encoded.
-        ModelMissingError: no such base model.
+        EngineError: no such base model, or one that is not read.
         AdapterError: the loss or its gradient is not finite; or `start` does not fit the recipe.
     """
     learned, held = _parts(rows, params, team)
     kind = chosen_device(device)
     where, lean = team.device(kind), lean and team.size == 1
-    ran: dict[str, Any] = {"dtype": weights_dtype(params, dtype), "threads": threads, "device": kind.split(":")[0]}
-    ran |= {"prompts": prompts} if prompts else {}
+    ran = _ran(weights_dtype(params, dtype), threads, kind, prompts)
     with own_settings(where, params.seed, threads), one_bar():
         model, job, result = _open(learned, held, messages, base_model, params, ran, lean, start, max_advice_tokens)
         key = _name_of(job, result)
@@ -94,6 +92,12 @@ def train_lora(
         place(kept, Path(out))
     checkpoint.unlink(missing_ok=True)
     return adapter
+
+
+def _ran(dtype: str, threads: int, kind: str, prompts: str) -> dict[str, Any]:
+    """What a recipe says beside the params."""
+    ran: dict[str, Any] = {"dtype": dtype, "threads": threads, "device": kind.split(":")[0]}
+    return ran | ({"prompts": prompts} if prompts else {})
 
 
 def _open(
