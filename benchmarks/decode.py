@@ -41,7 +41,7 @@ def random_pocket(folder: Path) -> Path:
     texts = [*TEXTS, *(" ".join(chance.choices(syllables, k=12)) for _ in range(2000))]
     make_tiny_model(folder, texts, hidden=128, layers=4, heads=4, kv_heads=4, vocab_size=1500, max_positions=1024)
     # Evenly likely next tokens, a fiftieth of which end the text.
-    config = GenerationConfig.from_pretrained(folder)
+    config = GenerationConfig.from_pretrained(folder, trust_remote_code=False)
     config.eos_token_id = [1, *chance.sample(range(5, 1500), 29)]
     config.save_pretrained(folder)
     return folder

@@ -76,6 +76,6 @@ def _load() -> tuple[Any, Any]:
     from transformers import AutoModel, AutoTokenizer
 
     folder = str(Path(found.origin).parent / "model")
-    safe: Any = {"local_files_only": True, "trust_remote_code": False}
-    tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
-    return tokenizer, AutoModel.from_pretrained(folder, **safe, use_safetensors=True).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    model = AutoModel.from_pretrained(folder, local_files_only=True, trust_remote_code=False, use_safetensors=True)
+    return tokenizer, model.eval()

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from parammem.engines.adapters import settings_digest
 from parammem.errors import DataError
 from parammem.lineage import check_bundle, export, render_checked
 from parammem.lineage.bundle.standalone import script
@@ -160,6 +161,20 @@ def write(name: str | bytes, data: bytes) -> Callable[[Path, Notary], None]:
     return tamper
 
 
+def other_settings(folder: Path, notary: Notary) -> None:
+    """Settings that the card does not vouch for, signed all the same."""
+    card = json.loads((folder / "adapter/adapter.json").read_text())
+    card |= {"form": 2, "settings_digest": settings_digest({"r": 4, "target_modules": ["v", "q"]})}
+    (folder / "adapter/adapter.json").write_text(json.dumps(card))
+    settings_of = {"r": 4, "target_modules": ["q", "v"], "lora_alpha": -640, "peft_version": "1"}
+    (folder / "adapter/adapter_config.json").write_text(json.dumps(settings_of))
+    resign(PROVENANCE, add="adapter/adapter_config.json")(folder, notary)
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {LIST}
+    files = {name: (folder / name).read_bytes() for name in names}
+    said = {"adapter": card["digest"], "files": len(files)}
+    (folder / LIST).write_bytes(notary.envelope(files, KINDS[LIST][0], said))
+
+
 FOLDERS: dict[str, Callable[[Path, Notary], None]] = {
     "list replaced by provenance": swap_list,
     "list replaced by provenance, which is gone": swap_list_alone,
@@ -182,6 +197,7 @@ FOLDERS: dict[str, Callable[[Path, Notary], None]] = {
     "evaluation of another adapter": resign(
         "statements/evaluation.dsse.json", predicate={"result": "PASSED", "facts": {"adapter": "f" * 64}}
     ),
+    "settings of another adapter": other_settings,
     "another payload type": edit_envelope(lambda one: one.update(payloadType="text/plain")),
     "a key id of another": edit_envelope(lambda one: one["signatures"][0].update(keyid="0" * 64)),
     "more in the envelope": edit_envelope(lambda one: one.update(more=1)),
@@ -217,6 +233,17 @@ def cut(path: Path) -> None:
 
 def returned(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n", 1))
+
+
+def test_settings_are_the_only_fault_where_only_they_are_wrong(original_bundle, bundle):
+    _, key, notary = original_bundle
+    other_settings(bundle, notary)
+    (fault,) = check_bundle(bundle, key).faults
+    assert fault.file == "adapter/adapter_config.json"
+    settings_of = {"r": 4, "target_modules": ["q", "v"], "peft_version": "1"}
+    (bundle / "adapter/adapter_config.json").write_text(json.dumps(settings_of))
+    resign(PROVENANCE)(bundle, notary)
+    assert check_bundle(bundle, key).faults == ()
 
 
 @pytest.mark.parametrize("case", FOLDERS)

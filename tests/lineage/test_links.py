@@ -14,10 +14,13 @@ import pytest
 import yaml
 
 from parammem.core import Adapter, ReflectionExample, digest_of, write_jsonl
+from parammem.engines.adapters import settings_digest
 from parammem.engines.digests import model_digest
 from parammem.errors import AdapterMissingError, LineageError
-from parammem.lineage import Page, audit_page, trace_rows
+from parammem.lineage import Finding, Page, audit_page, trace_rows
+from parammem.lineage.checks.manifest import manifest_checks
 from parammem.lineage.past.files import dvc_hash
+from parammem.lineage.past.history import Generation, History
 
 ADAPTER = Path("models/reflectors/code")
 RECIPE = {"rank": 4, "learning_rate": 0.002, "target_modules": ["q_proj"]}
@@ -308,3 +311,47 @@ def test_hashes_are_those_that_dvc_records(tmp_path):
     lock = yaml.safe_load((tmp_path / "dvc.lock").read_text())["stages"]["make"]
     recorded = {item["path"]: item["md5"] for item in [*lock["deps"], *lock["outs"]]}
     assert recorded == {path: dvc_hash(tmp_path / path) for path in ("make.py", "out", "one.txt")}
+
+
+SETTINGS = {"peft_type": "LORA", "r": 4, "lora_alpha": 16, "lora_dropout": 0.0, "target_modules": ["q_proj"]}
+
+
+def with_settings(root: Path, form: int, recipe: dict | None = None, **changed: object) -> None:
+    """The adapter's settings beside its weights, as its card says them, and then changed."""
+    path = root / ADAPTER / "adapter.json"
+    card = json.loads(path.read_text()) | ({"recipe": recipe} if recipe is not None else {})
+    card |= {"form": 2, "settings_digest": settings_digest(SETTINGS)} if form == 2 else {}
+    path.write_text(json.dumps(card))
+    (root / ADAPTER / "adapter_config.json").write_text(json.dumps(SETTINGS | changed))
+    write_lock(root)
+
+
+def settings_found(root: Path) -> Finding:
+    with History.open(root) as history:
+        found = list(manifest_checks(Generation("code", 0, str(ADAPTER), "", None, history.here(), card_of(root))))
+    (one,) = [one for one in found if one.path == f"{ADAPTER}/adapter_config.json"]
+    return one
+
+
+def card_of(root: Path) -> Adapter:
+    return Adapter.model_validate_json((root / ADAPTER / "adapter.json").read_text())
+
+
+def test_changed_settings_of_an_adapter_are_named(repo):
+    with_settings(repo, 2)
+    assert settings_found(repo).holds is True
+    with_settings(repo, 2, lora_alpha=-640)
+    assert settings_found(repo).holds is False
+    assert f"{ADAPTER}/adapter_config.json [train@code]" in broken(repo)
+
+
+def test_settings_that_an_older_card_does_not_cover_are_said_to_be_so(repo):
+    with_settings(repo, 1, {})
+    assert settings_found(repo).holds is None
+    assert "settings not covered" in settings_found(repo).detail
+    recipe = {"rank": 4, "alpha": 16, "dropout": 0.0, "target_modules": ["q_proj"]}
+    with_settings(repo, 1, recipe)
+    assert settings_found(repo).holds is None
+    assert "it agrees with the recipe" in settings_found(repo).detail
+    with_settings(repo, 1, recipe, target_modules=["v_proj"])
+    assert settings_found(repo).holds is False

@@ -70,6 +70,29 @@ def test_front_door_gives_n_pieces_of_advice_with_their_author(checkout: Path) -
     assert memory.reflect("Return the sum.", n=5, temperature=1.0, seed=4) != advice
 
 
+def recorded(folder: Path, **said) -> Path:
+    path = folder / "adapter.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | said))
+    return folder
+
+
+def test_advice_ends_where_it_did_in_the_run_and_in_its_dtype_unless_told_otherwise(copy: Path) -> None:
+    old = ParamMem.load(copy, device="cpu", domain=Asks())
+    assert (old.max_tokens, old.engine.source.dtype) == (128, "float32")  # pyright: ignore
+    recorded(copy, max_advice_tokens=7, recipe={"dtype": "bfloat16"})
+    memory = ParamMem.load(copy, device="cpu", domain=Asks())
+    assert (memory.max_tokens, memory.engine.source.dtype) == (7, "bfloat16")  # pyright: ignore
+    told = ParamMem.load(copy, device="cpu", domain=Asks(), max_tokens=9, dtype="float32")
+    assert (told.max_tokens, told.engine.source.dtype) == (9, "float32")  # pyright: ignore
+
+
+@pytest.mark.parametrize("dtype", ["float8", "", 3, None])
+def test_a_dtype_that_is_none_is_refused_or_not_recorded(copy: Path, dtype) -> None:
+    recorded(copy, recipe={"dtype": dtype})
+    with pytest.raises(AdapterError, match="dtype"):
+        ParamMem.load(copy, device="cpu", domain=Asks())
+
+
 def test_the_adapter_changes_what_the_base_says(checkout: Path) -> None:
     from parammem.engines.hf import HfEngine
 

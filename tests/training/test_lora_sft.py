@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 
 from parammem.core import Adapter, ReflectionExample, digest_of
+from parammem.engines.adapters import check_adapter, settings_digest
 from parammem.engines.base import Request, chat
 from parammem.engines.digests import adapter_digest, model_digest
 from parammem.engines.hf import HfEngine
-from parammem.errors import AdapterError, DataError, ModelMissingError
+from parammem.errors import AdapterError, AdapterMismatchError, DataError, ModelMissingError
 from parammem.training.fit import OnStep
 from parammem.training.lora_sft import train_lora
 from parammem.training.order import split_held_out
@@ -90,6 +91,30 @@ def test_the_folder_is_whole_and_its_card_tells_the_truth(trained: Path, tiny_ba
     assert adapter.held_out_loss is not None
     assert f"{adapter.held_out_loss:.4f}" in (out / "README.md").read_text()
     assert adapter.recipe["learning_rate"] == 0.01
+
+
+def test_the_card_vouches_for_the_settings_too(trained: Path, tiny_base: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(trained / "out", tmp_path / "out")
+    card = Adapter.model_validate_json((out / "adapter.json").read_text())
+    assert (card.form, card.base_extra_digest, card.max_advice_tokens) == (2, "", None)
+    settings = json.loads((out / "adapter_config.json").read_text())
+    assert card.settings_digest == settings_digest(settings)
+    assert check_adapter(out, card.base_digest, "tiny").digest == card.digest
+    (out / "adapter_config.json").write_text(json.dumps(settings | {"lora_alpha": -640}))
+    with pytest.raises(AdapterMismatchError, match="not what the adapter was trained with"):
+        check_adapter(out, card.base_digest, "tiny")
+
+
+def test_a_card_of_the_first_form_is_held_to_its_recipe(trained: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(trained / "out", tmp_path / "out")
+    young = {"form", "settings_digest", "base_extra_digest", "max_advice_tokens"}
+    card = json.loads((out / "adapter.json").read_text())
+    (out / "adapter.json").write_text(json.dumps({key: value for key, value in card.items() if key not in young}))
+    assert check_adapter(out, None, "").card.form == 1
+    settings = json.loads((out / "adapter_config.json").read_text())
+    (out / "adapter_config.json").write_text(json.dumps(settings | {"target_modules": settings["target_modules"][:1]}))
+    with pytest.raises(AdapterMismatchError, match="not what the adapter was trained with"):
+        check_adapter(out, None, "")
 
 
 def test_equal_input_gives_equal_bytes(trained: Path, tiny_base: Path, tmp_path: Path) -> None:

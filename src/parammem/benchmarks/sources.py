@@ -61,9 +61,11 @@ def hub_rows(hub: str, config: str, split: str, revision: str, files: str) -> tu
         if files:
             place = hub if Path(hub).exists() else f"hf://datasets/{hub}@{commit or revision or 'main'}"
             kind = "parquet" if files.endswith(".parquet") else "json"
-            found: Any = load_dataset(kind, data_files={split: f"{place}/{files}"}, split=split)
+            found: Any = load_dataset(
+                kind, data_files={split: f"{place}/{files}"}, split=split, trust_remote_code=False
+            )
         else:
-            found = load_dataset(hub, **named)  # pyright: ignore[reportArgumentType]
+            found = load_dataset(hub, **named, trust_remote_code=False)  # pyright: ignore[reportArgumentType]
         return [dict(row) for row in found], commit
     except Exception as error:  # datasets raises whatever its readers and the network raise
         raise DataError(

@@ -25,7 +25,7 @@ from parammem.engines.loading import first_line, load_causal_model, load_tokeniz
 from parammem.engines.sampling import messages_digest, uniforms
 from parammem.engines.templates import render
 from parammem.engines.vetting import Vetted, vet_model
-from parammem.errors import AdapterMismatchError, EngineError, ParamMemError, RequestFailed
+from parammem.errors import AdapterError, AdapterMismatchError, EngineError, ParamMemError, RequestFailed
 
 LOOP = "decode-1"
 """Part of the digest. Raise it when the same request gets another text, so that no cache serves the old one."""
@@ -232,6 +232,13 @@ def _merged(model: Any, folder: Path, trained: Trained) -> Any:
     """
     from peft import PeftModel, get_peft_model_state_dict
 
+    tied = _tied(model)
+    shared = sorted(name for name in trained.tensors if any(f".{module}." in name for module in tied))
+    if shared:
+        raise AdapterError(
+            f"the adapter in {str(folder)!r} changes {shared[0]!r}, which its base uses for both input and output; "
+            "merged into the weights it would be another adapter: train it without that module"
+        )
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Found missing adapter keys")  # they are compared below
@@ -252,6 +259,14 @@ def _merged(model: Any, folder: Path, trained: Trained) -> Any:
             f"({len(strange)} tensors differ: {', '.join(strange[:2])}); restore the folder (`dvc checkout`)"
         )
     return tuned.merge_and_unload()
+
+
+def _tied(model: Any) -> set[str]:
+    """Names of the modules at the two ends of the model, where they have one matrix."""
+    first, last = model.get_input_embeddings(), model.get_output_embeddings()
+    if first is None or last is None or first.weight is not last.weight:
+        return set()
+    return {name for name, module in model.named_modules() if module is first or module is last}
 
 
 def _session(model: Any, lean: bool) -> OpenSession:

@@ -61,7 +61,7 @@ def load_causal_model(vetted: Vetted, dtype: str) -> Any:
 
     step = "check that the folder is whole (all weights and config.json of one model), or fetch it again"
     with opened(vetted, "the model", step) as place:
-        model, said = AutoModelForCausalLM.from_pretrained(
+        found: Any = AutoModelForCausalLM.from_pretrained(
             str(place),
             dtype=getattr(torch, dtype),
             local_files_only=True,
@@ -69,6 +69,7 @@ def load_causal_model(vetted: Vetted, dtype: str) -> Any:
             use_safetensors=True,
             output_loading_info=True,
         )
+    model, said = found
     missing = sorted(said["missing_keys"])
     if missing:
         raise EngineError(

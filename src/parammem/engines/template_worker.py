@@ -18,6 +18,7 @@ from typing import Any
 def environment() -> Any:
     """Jinja as transformers sets it up for chat templates."""
     import jinja2
+    from jinja2 import nodes
     from jinja2.ext import Extension, loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -29,7 +30,7 @@ def environment() -> Any:
         def parse(self, parser: Any) -> Any:
             line = next(parser.stream).lineno
             body = parser.parse_statements(["name:endgeneration"], drop_needle=True)
-            return jinja2.nodes.CallBlock(self.call_method("_through"), [], [], body).set_lineno(line)
+            return nodes.CallBlock(self.call_method("_through"), [], [], body).set_lineno(line)
 
         def _through(self, caller: Any) -> str:
             return caller()

@@ -10,14 +10,17 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from parammem.engines import template_worker
 from parammem.engines.base import Message
 from parammem.errors import EngineError
 
@@ -30,6 +33,8 @@ CHATS_AT_ONCE = 32
 WALL_SECONDS = 120.0
 """For the chats of one call, on however busy a machine."""
 SYSTEM, USER = "Words of the system's turn.", "Words of the user's turn."
+BROKE_A_BOUND = (0, -signal.SIGPROF, -signal.SIGSEGV, -signal.SIGABRT)
+"""How the process ends: by itself where memory ran out, by the kernel where time did."""
 _Chat = list[dict[str, str]]
 
 
@@ -129,44 +134,61 @@ class _Worker:
     def ask(self, question: dict[str, Any]) -> dict[str, Any] | None:
         """The answer; None: the process was stopped for breaking a bound."""
         with self._lock:
-            process = self._running()
-            timer = threading.Timer(WALL_SECONDS, process.kill)
-            timer.start()
-            try:
-                assert process.stdin is not None
-                assert process.stdout is not None
-                process.stdin.write(json.dumps(question).encode() + b"\n")
-                process.stdin.flush()
-                line = process.stdout.readline()
-                return json.loads(line) if line.endswith(b"\n") else self._dead()
-            except (BrokenPipeError, ValueError):
-                return self._dead()
-            except BaseException:  # an interrupt: its answer must not be taken for the next one's
-                self._dead()
-                raise
-            finally:
-                timer.cancel()
+            for _ in range(2):  # one that somebody else ended is no fault of the template's
+                line = self._answer(json.dumps(question).encode() + b"\n")
+                if line.endswith(b"\n"):
+                    return json.loads(line)
+                if self.end() in BROKE_A_BOUND:
+                    return None
+        return None
+
+    def _answer(self, question: bytes) -> bytes:
+        process = self._running()
+        timer = threading.Timer(WALL_SECONDS, process.send_signal, [signal.SIGPROF])
+        timer.start()
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(question)
+            process.stdin.flush()
+            return process.stdout.readline()
+        except BrokenPipeError:
+            return b""
+        except BaseException:  # an interrupt: its answer must not be taken for the next one's
+            self.stop()
+            raise
+        finally:
+            timer.cancel()
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             bounds = [CPU_SECONDS, MEMORY_MB, LARGEST_TEXT]
-            script = Path(__file__).with_name("template_worker.py")
-            command = [sys.executable, "-I", "-S", str(script), json.dumps([_libraries(), bounds])]
+            command = [sys.executable, "-I", "-S", str(template_worker.__file__), json.dumps([_libraries(), bounds])]
             pipe = subprocess.PIPE
             self._process = subprocess.Popen(
                 command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd="/", env={}, start_new_session=True
             )
         return self._process
 
-    def _dead(self) -> None:
-        self.end()
-
-    def end(self) -> None:
-        """Stop the process."""
+    def stop(self) -> None:
+        """End the process at once."""
         if self._process is not None:
             self._process.kill()
-            self._process.communicate()
-            self._process = None
+            self.end()
+
+    def end(self) -> int | None:
+        """Stop the process. Returns its exit code, if it had ended by itself."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        try:
+            code = process.wait(1)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = None
+        with suppress(OSError):
+            process.communicate()
+        return code
 
 
 _workers: dict[int, _Worker] = {}
@@ -176,7 +198,7 @@ def _worker() -> _Worker:
     """This process's own: a forked process must not read its parent's answers."""
     if os.getpid() not in _workers:
         worker = _workers[os.getpid()] = _Worker()
-        atexit.register(worker.end)
+        atexit.register(worker.stop)
     return _workers[os.getpid()]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from parammem.core.jsonl import write_text
+from parammem.errors import EngineError
 from parammem.pocket.corpus import FORM_NAMES, Corpus, batches, build_corpus, cue_words, make_tokenizer
 from parammem.pocket.recipe import Recipe, recipe_digest
 
@@ -169,7 +170,12 @@ class _State:
     def _load(self) -> None:
         import torch
 
-        held = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        try:
+            held = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        except Exception as error:  # torch.load raises whatever the broken bytes lead it to
+            raise EngineError(
+                f"{self.checkpoint} cannot be read ({type(error).__name__}); delete it, and pretraining starts over"
+            ) from error
         if held["recipe"] != self.recipe.model_dump():
             raise ValueError(f"{self.checkpoint} is of another recipe; delete its folder or choose another")
         self.model.load_state_dict(held["model"])

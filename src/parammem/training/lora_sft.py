@@ -59,29 +59,26 @@ def train_lora(
         base_model: a Hugging Face folder, or a hub name.
         checkpoints: a folder outside every stage's outs, for runs that were killed.
         dtype: of the base weights, unless `params.precision` is bf16; the adapter is always trained in float32.
-        threads: CPU threads. Sums are split by thread, so another number gives other bits.
-        finished: a folder outside every stage's outs that keeps the adapter once more: a later call that would make
-            this very adapter takes it from there. Whoever trained several removes it when all are there.
+        threads: of the CPU; another number sums in another order and gives other bits.
+        finished: a folder outside every stage's outs that keeps the adapter for a later call that would make the same.
         lean: allow the lean forward for models it fits. False: always PEFT's own.
         prompts: what `messages` words, where it is not the pocket world; `ParamMem.load` words them alike.
         team: the processes that train together; this one leads, the others are in `follow`.
         start: an adapter to go on from, in place of fresh weights. Its rows count as this adapter's too.
-        max_advice_tokens: where advice ends in this run; the card has it, for whoever samples the adapter later.
+        max_advice_tokens: where advice ends in this run, for the card.
 
     Raises:
         ConfigError: params want another number of processes than there are.
         DataError: no rows, rows of several domains, or a row that cannot be encoded.
-        ModelMissingError: no such base model.
+        EngineError: no such base model, or one that is not read.
         AdapterError: the loss or its gradient is not finite; or `start` does not fit the recipe.
     """
     learned, held = _parts(rows, params, team)
     kind = chosen_device(device)
     where, lean = team.device(kind), lean and team.size == 1
-    ran: dict[str, Any] = {"dtype": weights_dtype(params, dtype), "threads": threads, "device": kind.split(":")[0]}
-    ran |= {"prompts": prompts} if prompts else {}
+    ran = _ran(weights_dtype(params, dtype), threads, kind, prompts)
     with own_settings(where, params.seed, threads), one_bar():
-        model, job, result = _open(learned, held, messages, base_model, params, ran, lean, start)
-        result = replace(result, max_advice_tokens=max_advice_tokens)
+        model, job, result = _open(learned, held, messages, base_model, params, ran, lean, start, max_advice_tokens)
         key = _name_of(job, result)
         kept = None if finished is None else Path(finished) / key
         if kept and (adapter := whole(kept)):
@@ -97,6 +94,12 @@ def train_lora(
     return adapter
 
 
+def _ran(dtype: str, threads: int, kind: str, prompts: str) -> dict[str, Any]:
+    """What a recipe says beside the params."""
+    ran: dict[str, Any] = {"dtype": dtype, "threads": threads, "device": kind.split(":")[0]}
+    return ran | ({"prompts": prompts} if prompts else {})
+
+
 def _open(
     learned: list[ReflectionExample],
     held: list[ReflectionExample],
@@ -106,6 +109,7 @@ def _open(
     ran: dict[str, Any],
     lean: bool,
     start: Path | None,
+    max_advice_tokens: int | None,
 ) -> tuple[Any, Job, Result]:
     """The base model with an adapter to train, what is to be done, and what is known of the result before it is."""
     tokenizer, base, vetted = load_base(base_model, ran["dtype"])
@@ -118,7 +122,8 @@ def _open(
     pad, dtype, threads = pad_id(tokenizer), ran["dtype"], ran["threads"]
     job = Job(train, aside, params, pad, str(base_model), base_digest, dtype, threads, lean)
     domain, name = learned[0].domain, written_name(base_model)
-    result = Result(domain, learned, len(held), name, base_digest, recipe, Progress(), base_extra=vetted.extra)
+    more: dict[str, Any] = {"base_extra": vetted.extra, "max_advice_tokens": max_advice_tokens}
+    result = Result(domain, learned, len(held), name, base_digest, recipe, Progress(), **more)
     return model, job, replace(result, before=before.rows) if before else result
 
 

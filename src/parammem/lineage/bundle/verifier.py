@@ -31,6 +31,8 @@ KINDS = {
     "statements/decision.dsse.json": ("urn:parammem:decision:v1", ("decision/", "evidence/", "ledger/")),
 }
 """Statement: the type of its predicate, and the folders whose files it is about."""
+ADDRESS = ("base_model_name_or_path", "revision", "peft_version", "inference_mode")
+"""Settings of an adapter that say where it lies and what wrote it."""
 MOST_ROWS, MOST_SHOWN = 32 << 20, 200
 """Bytes of a list of hashes or events; faults that are printed."""
 ROWS = re.compile(rb"(?:[0-9a-f]{64}\n)*")
@@ -138,6 +140,14 @@ def _adapter(bundle):
     found, card = [], bundle.json("adapter/adapter.json")
     if bundle.sha256("adapter/adapter_model.safetensors") != card["digest"]:
         found.append(("adapter/adapter_model.safetensors", "its SHA-256 is not the one in adapter.json"))
+    if card.get("form", 1) >= 2:  # older cards lack it
+        settings = {
+            key: value for key, value in bundle.json("adapter/adapter_config.json").items() if key not in ADDRESS
+        }
+        if isinstance(settings.get("target_modules"), list):
+            settings["target_modules"].sort(key=str)
+        if digest_of(settings) != card["settings_digest"]:
+            found.append(("adapter/adapter_config.json", "its settings are not those that adapter.json vouches for"))
     rows = _rows(bundle, "adapter/rows.txt")
     if digest_of(rows) != card["data_digest"] or len(rows) != card["rows"]:
         found.append(("adapter/rows.txt", "its digest is not the one in adapter.json"))

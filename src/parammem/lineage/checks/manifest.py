@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from parammem.core import digest_of
+from parammem.engines.adapters import SETTINGS, settings_digest, settings_fit
 from parammem.lineage.checks.findings import Finding
 from parammem.lineage.past.files import WEIGHTS
 from parammem.lineage.past.history import REFLECTORS, Generation
@@ -42,7 +43,7 @@ def manifest_checks(one: Generation) -> Iterator[Finding]:
     hashes = one.snapshot.store.hashes
     if one.commit is not None and all(keys):
         problems = hashes.fact(
-            "manifest, bound", ":".join(map(str, keys)), lambda: _problems(one, validated, known_only=True)
+            "manifest, bound, settings", ":".join(map(str, keys)), lambda: _problems(one, validated, known_only=True)
         )
     else:
         problems = None
@@ -66,13 +67,17 @@ def _problems(one: Generation, validated: str, known_only: bool = False) -> list
     md5 = one.snapshot.hash(validated)
     kept = row_hashes(one.snapshot, validated, md5) if md5 else None
     report = _report(one)
+    there = SETTINGS in (one.snapshot.files(one.place) or ())
     if known_only and (rows is None or weights is None or kept is None or report is None):
+        return None
+    if known_only and there and one.read(SETTINGS) is None:
         return None
     found: list[tuple[str, bool | None, str]] = []
     if weights is not None:
         digest = hashlib.sha256(weights).hexdigest()
         detail = f"its SHA-256 is {digest[:16]}, adapter.json says {adapter.digest[:16]}"
         found.append((f"{one.place}/{WEIGHTS}", digest == adapter.digest, detail))
+    found += _settings(one)
     if rows is not None:
         same = len(rows) == adapter.rows and digest_of(rows) == adapter.data_digest
         detail = f"{len(rows)} rows with digest {digest_of(rows)[:16]}, adapter.json says {adapter.data_digest[:16]}"
@@ -94,6 +99,25 @@ def _problems(one: Generation, validated: str, known_only: bool = False) -> list
         detail = f"it vouches for rows {recorded[:16]}, {validated} holds {digest_of(kept)[:16]}"
         found.append((path, recorded == digest_of(kept), detail))
     return found
+
+
+def _settings(one: Generation) -> list[tuple[str, bool | None, str]]:
+    """What decides what the weights do. Cards of the first form say nothing of it but the recipe."""
+    data, card = one.read(SETTINGS), one.adapter
+    assert card is not None
+    if data is None:
+        return []
+    try:
+        settings = json.loads(data)
+        fit, digest = settings_fit(card, settings), settings_digest(settings)
+    except (ValueError, AttributeError, RecursionError):
+        return [(f"{one.place}/{SETTINGS}", False, "it is no JSON object")]
+    if card.form >= 2:
+        detail = f"the digest of its settings is {digest[:16]}, adapter.json says {card.settings_digest[:16]}"
+        return [(f"{one.place}/{SETTINGS}", fit, detail)]
+    said = {True: "it agrees with the recipe", False: "it is not what the recipe says", None: "the recipe has none"}
+    detail = f"settings not covered: adapter.json is of the first form; {said[fit]}"
+    return [(f"{one.place}/{SETTINGS}", False if fit is False else None, detail)]
 
 
 def _report(one: Generation) -> dict[str, Any] | None:
