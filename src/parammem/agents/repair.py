@@ -25,7 +25,7 @@ _SPECIAL = re.compile(
     r"</?s>|<\|[^|>\n]{1,40}\|>|\[/?INST\]|<</?SYS>>|<(?:pad|unk|bos|eos|mask)>|<(?:start|end)_of_turn>|</think>|\ufffd",
     re.IGNORECASE,
 )
-_WRAPPED = re.compile(r"\s*```[ \t]*(?:text|markdown|md|plaintext)?[ \t]*\n(.*?)\n?```\s*", re.DOTALL)
+_WRAPPED = re.compile(r"\s*```[ \t]*+(?:text|markdown|md|plaintext)?[ \t]*+\n(.*?)\n?```\s*", re.DOTALL)
 _ITEM = re.compile(
     r"^(?:#{1,4}\s*)?(?:\*\*)?(?:(?:Pitfall|Mistake|Error)\s*)?(\d{1,2})[.):](?:\*\*)?\s+", re.IGNORECASE
 )
