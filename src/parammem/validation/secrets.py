@@ -20,7 +20,7 @@ NAMED = "something like a secret"
 MAIL = "mail address"
 TOO_MANY = "more than can be checked"
 MOST = 50_000
-"""Candidates of one pattern that are judged in a text: about half a second. What is not looked at is not called clean."""
+"""Candidates of one pattern that are judged in a text, in about half a second; the rest is not called clean."""
 
 _PASSWORD = r"password|passwort|passwd|passphrase|passcode|pwd|(?:\b|_)pass|(?:\b|_)pw"
 _KEY = (
