@@ -10,7 +10,7 @@ from benchmarks.secret_samples import FORMS, sample
 from benchmarks.secrets import real_rows, recall
 from parammem.experience.private import find_private
 from parammem.validation.secret_forms import FORMS as OURS
-from parammem.validation.secrets import MAIL, NAMED, find_secrets, holds_secret
+from parammem.validation.secrets import MAIL, NAMED, TOO_MANY, find_secrets, holds_secret
 
 DICE = random.Random(5)
 HEX = "".join(DICE.choices("0123456789abcdef", k=40))
@@ -227,9 +227,14 @@ def test_a_secret_behind_megabytes_of_anything_is_found():
 
 def test_more_numbers_than_are_checked_are_said_and_not_passed_over():
     numbers = "\n".join(f"+9990000{n:06d}" for n in range(5000))
-    assert find_private(numbers) == ("more numbers than can be checked",)
+    assert find_private(numbers) == ("more than can be checked",)
     assert find_private("\n".join(["+44 20 7946 " + "0958", numbers])) == ("telephone number",)
     assert find_private("\n".join(["+9990000000001"] * 5000)) == ()
+
+
+def test_more_candidates_than_are_judged_are_said_and_not_passed_over():
+    assert find_secrets("token=abcdefg " * 60_000) == (TOO_MANY,)
+    assert find_secrets("token=abcdefg " * 100) == ()
 
 
 def test_digits_of_a_fraction_are_no_card_number():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -143,6 +144,22 @@ def test_control_characters_are_seen_and_newlines_are_not():
     assert look.holds_control("a\u200bb")
     assert look.holds_control("a\x07b")
     assert not look.holds_control("a\n\tb é 日")
+
+
+@settings(max_examples=200, deadline=None)
+@given(WORDS, WORDS)
+def test_copied_run_is_that_of_brute_force(advice, task):
+    left, right = advice.split(), task.split()
+    spans = {tuple(right[a:b]) for a in range(len(right)) for b in range(a + 1, len(right) + 1)}
+    ours = [b - a for a in range(len(left)) for b in range(a + 1, len(left) + 1) if tuple(left[a:b]) in spans]
+    assert look.copied_run(advice, task) == max(ours, default=0)
+
+
+def test_copied_run_of_long_texts_takes_linear_time():
+    text = "alpha beta gamma delta " * 20_000
+    start = time.process_time()
+    assert look.copied_run(text, "x " + text) == 80_000
+    assert time.process_time() - start < 20
 
 
 def test_copied_run_is_the_longest_common_span():

@@ -27,7 +27,7 @@ _SPECIAL = re.compile(
     re.IGNORECASE,
 )
 _WRAPPED = re.compile(
-    r"\s*(`{3,}|~{3,})[ \t]*(?:text|markdown|md|plaintext)?[ \t]*\n(?P<inner>.*?)\n?\1\s*", re.DOTALL | re.IGNORECASE
+    r"\s*(`{3,}|~{3,})[ \t]*+(?:text|markdown|md|plaintext)?[ \t]*+\n(?P<inner>.*?)\n?\1\s*", re.DOTALL | re.IGNORECASE
 )
 _ITEM = re.compile(
     r"^(?:#{1,4}\s*)?(?:\*\*)?(?:(?:Pitfall|Mistake|Error)\s*)?(\d{1,2})[.):](?:\*\*)?\s+", re.IGNORECASE

@@ -15,7 +15,7 @@ _STATES = re.compile(
     r"|(?:will |should |must )?(?:returns?|be|equals?|give)s?\b|is\b|:)[\s`:]*"
 )
 _WORDED = re.compile(
-    r"(?:\bFor|\bInput:)\s*(.{1,300}?)(?:,?\s*the (?:output|result) should be|\n\s*Output:)\s*", re.DOTALL
+    r"(?:\bFor|\bInput:)\s{0,9}(.{1,300}?)(?:,?\s{0,9}the (?:output|result) should be|\n\s{0,9}Output:)\s*", re.DOTALL
 )
 _PLAIN = re.compile(r"[-+]?\d[\d_]*(?:\.\d+)?(?:[eE][-+]?\d+)?|True\b|False\b|None\b|true\b|false\b")
 _GOES_ON = re.compile(r"[\w\"'\[(]|[ \t]*[-+*/%^]")

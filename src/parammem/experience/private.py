@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from parammem.validation.secrets import find_secrets
+from parammem.validation.secrets import TOO_MANY, find_secrets
 
 # Each pattern takes at most a few dozen characters, so that a search is linear in the text.
 _PHONE = re.compile(r"\+\d[\d ().-]{6,18}\d")
@@ -21,7 +21,6 @@ _ISSUERS = re.compile(r"4\d{15}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|6(?:011|5\
 
 MOST_NUMBERS = 2000
 """Different numbers of one form that are checked in a text; a check takes tens of microseconds."""
-TOO_MANY = "more numbers than can be checked"
 
 
 def find_private(text: str) -> tuple[str, ...]:

@@ -18,6 +18,9 @@ from parammem.validation.secret_forms import FORMS
 
 NAMED = "something like a secret"
 MAIL = "mail address"
+TOO_MANY = "more than can be checked"
+MOST = 50_000
+"""Candidates of one pattern that are judged in a text, in about half a second; the rest is not called clean."""
 
 _PASSWORD = r"password|passwort|passwd|passphrase|passcode|pwd|(?:\b|_)pass|(?:\b|_)pw"
 _KEY = (
@@ -79,8 +82,8 @@ def find_secrets(text: str) -> tuple[str, ...]:
     """Kinds of secrets in the text, sorted; empty if none."""
     data = _plain(text)
     found = {_kinds()[place] for place in _forms().Match(data) or ()}
-    if not found and any(_judged(name, data) for name in _PATTERNS):
-        found.add(NAMED)
+    if not found:
+        found |= next((kinds for name in _PATTERNS if (kinds := _judged(name, data))), set())
     if b"@" in data and any(values.is_mail(*_around(match, data)) for match in _compiled(_ADDRESS).finditer(data)):
         found.add(MAIL)
     return tuple(sorted(found))
@@ -108,9 +111,14 @@ def _plain(text: str) -> bytes:
     return data
 
 
-def _judged(name: str, data: bytes) -> bool:
+def _judged(name: str, data: bytes) -> set[str]:
     judge = _JUDGES[name]
-    return any(judge(match, data) for match in _compiled(_PATTERNS[name]).finditer(data))
+    for count, match in enumerate(_compiled(_PATTERNS[name]).finditer(data)):
+        if judge(match, data):
+            return {NAMED}
+        if count == MOST:
+            return {TOO_MANY}
+    return set()
 
 
 def _around(match: Any, data: bytes) -> tuple[str, str, str]:

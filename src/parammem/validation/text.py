@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
+from functools import lru_cache
 
 _WORD = re.compile(r"\w+|[<>=+*/%^]")
 _ROUND = re.compile(r"\w+")
 
+# What may be long has a bound: from each place where a pattern begins it reads a few hundred characters at most, so
+# that a search is linear in the text (tests/test_patterns.py).
 # One of these is code wherever it stands.
 _CODE_STRONG = re.compile(
-    r"```|~~~|\bdef\s+\w+\s*\(|\blambda\s*[\w ,]*:|^\s*(?:from\s+\w+\s+)?import\s+\w+|\bclass\s+\w+\s*[:(]"
-    r"|\bfor\s+\w+\s+in\s+[^.;]*:|^\s*(?:if|while|elif)\b[^.;]*:\s*(?:$|\w+\s*=|return\b)"
-    r"|^\s*return\s+\w+\s*[\[(+*/=<>]",
+    r"```|~~~|\bdef\s+\w+\s*\(|\blambda\s*+[\w ,]{0,300}+:|^[^\S\n]*(?:from\s+\w+\s+)?import\s+\w+|\bclass\s+\w+\s*[:(]"
+    r"|\bfor\s+\w+\s+in\s[^.;]{0,300}:|^[^\S\n]*(?:if|while|elif)\b[^.;]{0,300}:\s*(?:$|\w+\s*=|return\b)"
+    r"|^[^\S\n]*return\s+\w+\s*[\[(+*/=<>]",
     re.MULTILINE,
 )
 # These also occur in prose about code ("call sorted(xs)"), so prose may hold one or two of them.
 _CODE_WEAK = re.compile(
-    r"\b[A-Za-z_]\w*\s*[+*/-]?=(?!=)\s*\S|\b\w+\s?\([^)]*\w[^)]*\)|\w\[[^\]]*\]"
+    r"\b[A-Za-z_]\w*\s*[+*/-]?=(?!=)\s*\S|\b\w+\s?\([^)\w]{0,300}\w[^)]{0,300}\)|\w\[[^\]]{0,300}\]"
     r"|\w\s[*/+%]\s\(?\w|\w\s-\s\(?\w|[<>=]=|\breturn\s+\w+\s*$",
     re.MULTILINE,
 )
@@ -45,6 +49,8 @@ _ENGLISH_TEXT = (
     "before after only into use make sure do"
 )
 _ENGLISH = frozenset(_ENGLISH_TEXT.split())
+_PRIME = 2**127 - 1
+_BASE = int.from_bytes(hashlib.blake2b(b"runs of words", digest_size=15).digest(), "big")
 
 
 def words(text: str) -> list[str]:
@@ -105,16 +111,35 @@ def is_foreign(text: str) -> bool:
 def copied_run(advice: str, task: str) -> int:
     """Words in the longest run of the advice that stands word for word in the task."""
     left, right = words(advice), words(task)
-    best = 0
-    row = [0] * (len(right) + 1)
-    for word in left:
-        fresh = [0] * (len(right) + 1)
-        for place, other in enumerate(right, 1):
-            if word == other:
-                fresh[place] = row[place - 1] + 1
-        best = max(best, *fresh)
-        row = fresh
-    return best
+    low, high = 0, min(len(left), len(right))
+    while low < high:  # a shared run of n words holds shared runs of all smaller lengths
+        size = (low + high + 1) // 2
+        if _runs(left, size).isdisjoint(_runs(right, size)):
+            high = size - 1
+        else:
+            low = size
+    return low
+
+
+def _runs(said: list[str], size: int) -> set[int]:
+    """Hashes of all runs of so many words, each made from the one before it: linear, whatever the size.
+
+    Two different runs get the same 122-bit number with a chance below 1e-20, so that equal numbers are equal runs.
+    """
+    value, top = 0, pow(_BASE, size - 1, _PRIME)
+    found = set()
+    for place, word in enumerate(said):
+        if place >= size:
+            value -= _number(said[place - size]) * top
+        value = (value * _BASE + _number(word)) % _PRIME
+        if place >= size - 1:
+            found.add(value)
+    return found
+
+
+@lru_cache(maxsize=100_000)
+def _number(word: str) -> int:
+    return int.from_bytes(hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=15).digest(), "big")
 
 
 def ends_sentence(text: str) -> bool:
