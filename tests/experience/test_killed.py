@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from parammem.experience.inbox import DONE, TAKEN
+from parammem.experience.inbox import DONE
 from parammem.experience.ingest import ingested
 from parammem.experience.store import BATCHES, FRESH, KEYS, QUARANTINE, WORK
 from parammem.registry import Ledger
@@ -98,8 +98,7 @@ def is_as_if_nothing_had_happened(root: Path) -> None:
     assert stems <= named, "no batch that the ledger does not name"
     assert len(list((root / QUARANTINE).glob("*.jsonl"))) == 1
     assert sorted(os.listdir(root / "inbox" / DONE)) == ["a.jsonl", "b.jsonl", "c.jsonl"]
-    assert sorted(os.listdir(root / "inbox")) == sorted([DONE, TAKEN])
-    assert not os.listdir(root / "inbox" / TAKEN)
+    assert os.listdir(root / "inbox") == [DONE]
     assert not (root / WORK).exists()
     assert not any(file.name.startswith(".") and file.is_file() for file in (root / "data").rglob("*"))
 

@@ -226,6 +226,7 @@ def clear(inbox: Path, source: Source, digest: str) -> bool:
             _put_away(place, done / file.name)
         else:
             _renamed(place, _free(file))
+    _remove_empty(hidden)
     return whole
 
 
@@ -234,6 +235,12 @@ def _restore(inbox: Path) -> None:
     hidden = inbox / TAKEN
     for name in os.listdir(hidden) if hidden.is_dir() else ():
         _renamed(hidden / name, _free(inbox / name))
+    _remove_empty(hidden)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # it is not there, or another sweep is at work in it
+        folder.rmdir()
 
 
 def _renamed(file: Path, place: Path) -> bool:
