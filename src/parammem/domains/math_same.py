@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from parammem.domains.math_shape import Shape, is_name, plain_words, shape_of
 from parammem.domains.math_tidy import tidy
-from parammem.domains.math_units import is_improper, number, split_unit, units_agree
+from parammem.domains.math_units import is_improper, number, split_unit, units_agree, without_letter
 
 Ask = Callable[[str, str, str], "bool | int | None"]
 """(question, left, right) → the answer; None if it could not be told. Questions: value, proportional."""
@@ -110,6 +110,8 @@ class Comparison:
         right, unit_there, factor_there = split_unit(answer)
         if not units_agree(unit, unit_there):
             return self._said(f"{unit} is not {unit_there}", False)
+        left = left if unit else without_letter(left, unit_there)
+        right = right if unit_there else without_letter(right, unit)
         numbers = number(left), number(right)
         if numbers[0] is not None and numbers[1] is not None:
             here, there = numbers[0] * factor, numbers[1] * factor_there

@@ -223,6 +223,13 @@ def named_unit(words: list[str]) -> str:
     return "other" if words else ""
 
 
+def without_letter(text: str, unit: str) -> str:
+    """A value without a bare letter behind it that is this unit: `144 m^3` where metres are meant. Elsewhere m is a
+    variable."""
+    found = re.fullmatch(r"(.*[\d}])\s*([a-zA-Z])(?:\s*\^\s?\{?[23]\}?)?", text, re.DOTALL)
+    return found.group(1) if found and _KNOWN.get(found.group(2)) == unit else text
+
+
 def units_agree(left: str, right: str) -> bool:
     """Whether two units may be the same: an unnamed one agrees with any, as the official rule has it."""
     return left == right or "" in (left, right) or "other" in (left, right)
