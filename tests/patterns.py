@@ -21,6 +21,7 @@ with warnings.catch_warnings():
     import re._parser as sre  # pyright: ignore[reportMissingImports]
 
 ROOT = Path(__file__).parents[1]
+FLAGS = re.compile(r"re\.[A-Z]+(?: \| re\.[A-Z]+)*")
 METHODS = {"search", "match", "fullmatch", "findall", "finditer", "sub", "subn", "split"}
 MANY = 20
 """A part that may come more often than this counts as unbounded."""
@@ -82,7 +83,7 @@ def _pattern(file: Path, node: ast.Call, name: str) -> tuple[str, int]:
     if name and (module := _module(file)) is not None and isinstance(getattr(module, name, None), re.Pattern):
         compiled = getattr(module, name)
         return compiled.pattern, compiled.flags & ~re.UNICODE
-    flags = [arg for arg in node.args[1:] if "re." in ast.unparse(arg)] + [
+    flags = [arg for arg in node.args[1:] if FLAGS.fullmatch(ast.unparse(arg))] + [
         k.value for k in node.keywords if k.arg == "flags"
     ]
     value = 0
