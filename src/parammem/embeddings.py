@@ -19,6 +19,7 @@ from parammem.errors import ModelMissingError
 Vectors = NDArray[np.float32]
 DIMENSIONS = 384
 _BATCH = 64
+_BLOCK = 16_000_000
 _MAX_TOKENS = 256
 
 
@@ -41,10 +42,25 @@ def embed(texts: Sequence[str]) -> Vectors:
 def nearest(query: Vectors, keys: Vectors, k: int) -> NDArray[np.int64]:
     """Numbers of the k most similar keys for each query, best first; equal similarities keep the order of the keys.
 
-    query (Q, D) and keys (N, D) hold unit vectors; the answer is (Q, min(k, N)).
+    query (Q, D) and keys (N, D) hold unit vectors; the answer is (Q, min(k, N)). Queries are taken in blocks, so that
+    no more than about _BLOCK similarities are held at a time.
     """
-    similarity = query @ keys.T
-    return np.argsort(-similarity, axis=1, kind="stable")[:, : max(k, 0)]
+    k = min(max(k, 0), len(keys))
+    size = max(1, _BLOCK // max(1, len(keys)))
+    parts = [_best(query[start : start + size] @ keys.T, k) for start in range(0, len(query), size)]
+    return np.concatenate(parts) if parts else np.zeros((0, k), dtype=np.int64)
+
+
+def _best(similarity: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Places of the k largest of each row, largest first, equal ones in their order."""
+    if k == 0 or k * 4 > similarity.shape[1]:
+        return np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+    least = -np.partition(-similarity, k - 1, axis=1)[:, k - 1]  # the k-th largest; all that are equal to it may be in
+    found = np.empty((len(similarity), k), dtype=np.int64)
+    for row, (values, bound) in enumerate(zip(similarity, least, strict=True)):
+        places = np.flatnonzero(values >= bound)
+        found[row] = places[np.argsort(-values[places], kind="stable")[:k]]
+    return found
 
 
 def _encode(texts: Sequence[str]) -> Vectors:

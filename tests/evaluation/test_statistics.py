@@ -161,3 +161,20 @@ def test_comparison_with_itself_finds_nothing() -> None:
     assert found is not None
     assert (found.difference, found.p, found.low, found.high, found.discordant) == (0.0, 1.0, 0.0, 0.0, 0)
     assert with_holm([found])[0].p_holm == 1.0
+
+
+def test_resamples_in_blocks_are_those_drawn_all_at_once(monkeypatch):
+    from parammem.evaluation import statistics
+
+    whole = np.random.default_rng(4).integers(0, 70, size=(50, 70))
+    monkeypatch.setattr(statistics, "BLOCK", 300)
+    assert np.array_equal(np.concatenate(list(statistics.resamples(70, 50, 4))), whole)
+    assert sum(statistics.blocks(50, 70)) == 50
+
+
+def test_exact_test_of_twenty_thousand_pairs_takes_no_time():
+    import time
+
+    start = time.process_time()
+    assert 0 < mcnemar(9_800, 10_200) < 0.05
+    assert time.process_time() - start < 5  # summing binomial coefficients took 19 s

@@ -77,3 +77,26 @@ def test_constant_advice_is_the_same_for_all() -> None:
 def test_no_rows_is_an_error_at_once() -> None:
     with pytest.raises(DataError, match="no rows"):
         Retrieved([], Counted())
+
+
+def test_ranking_keeps_few_neighbours_and_is_that_of_a_full_sort(monkeypatch) -> None:
+    from parammem import embeddings
+
+    dice = np.random.default_rng(3)
+    keys = dice.normal(size=(500, 8)).astype(np.float32)
+    keys[100:200] = keys[:100]  # equal similarities keep the order of the keys
+    query = dice.normal(size=(40, 8)).astype(np.float32)
+    full = np.argsort(-(query @ keys.T), axis=1, kind="stable")
+    assert np.array_equal(embeddings.nearest(query, keys, 64), full[:, :64])
+    monkeypatch.setattr(embeddings, "_BLOCK", 40 * 500)
+    assert embeddings.nearest(query, keys, 9).shape == (40, 9)
+
+
+def test_iterations_beyond_the_kept_neighbours_go_on_with_the_next_task(monkeypatch) -> None:
+    from parammem.reflectors import retrieved as room
+
+    expected = [Retrieved(ROWS, Counted()).text(task("bbbbbb"), k) for k in range(1, 8)]
+    monkeypatch.setattr(room, "RANKED", 1)
+    short = Retrieved(ROWS, Counted())
+    assert [short.text(task("bbbbbb"), k) for k in range(1, 8)] == expected
+    assert short._order["bbbbbb"].shape == (1,)

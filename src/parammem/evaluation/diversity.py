@@ -14,9 +14,12 @@ import numpy as np
 
 from parammem.core.record import Record
 from parammem.evaluation.records import AdviceDraws, Slice
+from parammem.evaluation.statistics import resamples
 
 TIES = 5
 """Decimals of a value beyond which ranks take it for noise."""
+CLUSTERED = 4000
+"""Draws that are clustered; of more, so many are taken by the seed: distances of all pairs grow with the square."""
 
 
 class TaskDiversity(Record):
@@ -127,14 +130,18 @@ def cosine_distance(embeddings: np.ndarray) -> float:
 def clusters(embeddings: np.ndarray, k_max: int = 60, seed: int = 0) -> Clusters:
     """K* by the elbow: the k whose inertia lies farthest below the straight line from k = 1 to the largest k tried.
 
-    Rows of shape (n, dimensions) are scaled to unit length. Tries about fifteen values of k up to min(k_max, distinct
-    rows); seconds for a thousand rows. Deterministic for a seed. Small and degenerate inputs give one cluster.
+    Rows of shape (n, dimensions) are scaled to unit length; of more than CLUSTERED, so many are drawn. Tries about
+    fifteen values of k up to min(k_max, distinct rows); seconds for a thousand rows. Deterministic for a seed. Small
+    and degenerate inputs give one cluster.
 
     Raises:
         ValueError: no rows.
     """
     if len(embeddings) == 0:
         raise ValueError("no embeddings to cluster; draw some advice first")
+    if len(embeddings) > CLUSTERED:
+        places = np.random.default_rng(seed).choice(len(embeddings), size=CLUSTERED, replace=False)
+        embeddings = np.asarray(embeddings)[np.sort(places)]
     points = _unit(embeddings)
     top = min(k_max, len(np.unique(points.round(6), axis=0)))
     if top < 3:
@@ -171,12 +178,15 @@ def correlate(x: Sequence[float], y: Sequence[float], draws: int = 2000, seed: i
         return _no_correlation(len(a))
     from scipy.stats import rankdata
 
-    picks = np.random.default_rng(seed).integers(0, len(a), size=(draws, len(a)))
     pearson = _pearson(a[None], b[None])[0]
     plain_a, plain_b = a.round(TIES), b.round(TIES)
     spearman = _pearson(rankdata(plain_a)[None], rankdata(plain_b)[None])[0]
-    p_low, p_high = _quantiles(_pearson(a[picks], b[picks]))
-    s_low, s_high = _quantiles(_pearson(rankdata(plain_a[picks], axis=1), rankdata(plain_b[picks], axis=1)))
+    drawn = [
+        (_pearson(a[picks], b[picks]), _pearson(rankdata(plain_a[picks], axis=1), rankdata(plain_b[picks], axis=1)))
+        for picks in resamples(len(a), draws, seed)
+    ]
+    p_low, p_high = _quantiles(np.concatenate([part for part, _ in drawn]))
+    s_low, s_high = _quantiles(np.concatenate([part for _, part in drawn]))
     return Correlation(
         pearson=float(pearson),
         pearson_low=p_low,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -13,6 +13,8 @@ from parammem.evaluation.records import Run
 
 EXACT_FLIPS = 14
 """Up to this many clusters every pattern of signs is tried; beyond, patterns are drawn."""
+BLOCK = 1_000_000
+"""Numbers that a bootstrap holds at a time."""
 
 
 class Rate(Record):
@@ -86,8 +88,9 @@ def mcnemar(left_only: int, right_only: int) -> float:
     n = left_only + right_only
     if n == 0:
         return 1.0
-    tail = sum(math.comb(n, k) for k in range(min(left_only, right_only) + 1))
-    return min(1.0, 2 * tail / 2**n)
+    from scipy import stats
+
+    return min(1.0, 2 * float(stats.binom.cdf(min(left_only, right_only), n, 0.5)))
 
 
 def cluster_bootstrap(
@@ -106,8 +109,8 @@ def cluster_bootstrap(
     sums, counts = _per_cluster(values, clusters)
     if len(sums) == 1:
         return -math.inf, math.inf
-    picks = np.random.default_rng(seed).integers(0, len(sums), size=(draws, len(sums)))
-    means = sums[picks].sum(axis=1) / counts[picks].sum(axis=1)
+    parts = resamples(len(sums), draws, seed)
+    means = np.concatenate([sums[picks].sum(axis=1) / counts[picks].sum(axis=1) for picks in parts])
     tail = _expanded_tail(len(sums))
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
@@ -127,8 +130,24 @@ def sign_flip(values: Sequence[float], clusters: Sequence[Hashable], draws: int 
     if len(sums) <= EXACT_FLIPS:
         signs = np.array(list(product((-1.0, 1.0), repeat=len(sums))))
         return float(np.mean(np.abs(signs @ sums) >= edge))
-    signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(draws, len(sums)))
-    return (int(np.sum(np.abs(signs @ sums) >= edge)) + 1) / (draws + 1)
+    dice, beyond = np.random.default_rng(seed), 0
+    for rows in blocks(draws, len(sums)):
+        signs = dice.choice((-1.0, 1.0), size=(rows, len(sums)))
+        beyond += int(np.sum(np.abs(signs @ sums) >= edge))
+    return (beyond + 1) / (draws + 1)
+
+
+def blocks(rows: int, columns: int) -> list[int]:
+    """Sizes of blocks of whole rows, together `rows`, of at most about BLOCK numbers each."""
+    size = max(1, BLOCK // max(1, columns))
+    return [min(size, rows - start) for start in range(0, rows, size)]
+
+
+def resamples(n: int, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """Bootstrap resamples of n places, block by block so that memory stays flat; the same as drawn all at once."""
+    dice = np.random.default_rng(seed)
+    for rows in blocks(draws, n):
+        yield dice.integers(0, n, size=(rows, n))
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -15,6 +15,9 @@ from parammem.core import ReflectionExample, Task, digest_of
 from parammem.embeddings import embed, nearest
 from parammem.errors import DataError
 
+RANKED = 64
+"""Nearest tasks that are kept for each task: more than a run has iterations. 100,000 for each of a thousand is 6 GB."""
+
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
@@ -32,7 +35,7 @@ class Retrieved:
     embed: Embed = embed
     kind: Literal["text"] = "text"
     source: Literal["retrieved"] = "retrieved"
-    _order: dict[str, list[int]] = field(default_factory=dict, repr=False, compare=False)
+    _order: dict[str, NDArray[np.int64]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -52,14 +55,18 @@ class Retrieved:
         texts = [text for text in dict.fromkeys(task.text for task in tasks) if text not in self._order]
         if not texts:
             return
-        ranked = nearest(self.embed(texts), self._vectors, len(self._advice))
-        self._order.update({text: [int(place) for place in line] for text, line in zip(texts, ranked, strict=True)})
+        ranked = nearest(self.embed(texts), self._vectors, RANKED)
+        self._order.update(zip(texts, ranked, strict=True))
 
     def text(self, task: Task, iteration: int) -> str:
         """The advice for this iteration (1 is the first)."""
         self.prepare([task])
-        order = self._order[task.text]
-        return self._advice[order[(iteration - 1) % len(order)]][1]
+        place = (iteration - 1) % len(self._advice)
+        if place >= RANKED:  # farther than any run goes: ranked anew, and not kept
+            order = nearest(self.embed([task.text]), self._vectors, len(self._advice))[0]
+        else:
+            order = self._order[task.text]
+        return self._advice[order[place]][1]
 
     @cached_property
     def _advice(self) -> list[tuple[str, str]]:
