@@ -21,6 +21,7 @@ from parammem.cli import (
     guard,
     improve,
     ingest,
+    model,
     pocket,
     profile,
     reflect,
@@ -67,6 +68,7 @@ app.add_typer(stage.app, name="stage")
 app.command("track")(track.track)
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(pocket.app, name="pocket")
+app.add_typer(model.app, name="model")
 app.add_typer(profile.app, name="profile")
 app.command("synthesise")(profile.synthesise)
 app.add_typer(serve.app, name="serve")
