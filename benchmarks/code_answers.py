@@ -15,8 +15,8 @@ from parammem.benchmarks.table import items_of
 from parammem.domains import get_domain
 
 BEHIND = (
-    "Some tests:\n\n```python\nassert callable({entry})\nprint({entry})\n```\n\nRun it:\n\n```bash\npython solution.py\n"
-    "```\n\nIt is linear in the length of its input."
+    "Some tests:\n\n```python\nassert callable({entry})\nprint({entry})\n```\n\nRun it:\n\n```bash\npython solution.py"
+    "\n```\n\nIt is linear in the length of its input."
 )
 
 
