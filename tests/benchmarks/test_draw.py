@@ -11,6 +11,7 @@ import yaml
 
 from parammem.benchmarks.contamination import contacts, judge
 from parammem.benchmarks.draw import draw
+from parammem.benchmarks.math import _name
 from parammem.benchmarks.sampling import chosen
 from parammem.benchmarks.sources import hub_rows, local_rows
 from parammem.benchmarks.table import items_of
@@ -127,8 +128,10 @@ def test_a_copy_of_an_evaluation_task_never_becomes_a_train_task(tmp_path):
         SourceParams(domain="math", split="train", benchmark="math", path="train.jsonl"),
     ]
     drawn = draw(sources, tmp_path, seed=0, ngram=13, near_duplicate=0.8)
-    assert [item.task.task_id for item in drawn.splits["train"]] == ["math/other"]
-    assert [(contact.train_id, contact.kind) for contact in drawn.left_out] == [("math/copy", "ngram")]
+    assert [item.task.task_id for item in drawn.splits["train"]] == [f"math/{_name(other['problem'])}"]
+    assert [(contact.train_id, contact.kind) for contact in drawn.left_out] == [
+        (f"math/{_name(copied['problem'])}", "ngram")
+    ]
 
 
 def test_a_domain_without_evaluation_tasks_is_an_error(tmp_path):
@@ -161,7 +164,7 @@ def test_folders_of_problems_are_read_as_apps_and_math_keep_them(tmp_path):
     subject.mkdir(parents=True)
     (subject / "7.json").write_text(json.dumps({k: v for k, v in rows.math_row(7).items() if k != "idx"}), "utf-8")
     (item,), _ = items_of("math", local_rows(tmp_path / "MATH"))
-    assert item.task.task_id == "math/algebra/7"
+    assert item.task.task_id == f"math/{_name(rows.math_row(7)['problem'])}"
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path):
@@ -187,3 +190,54 @@ def test_a_data_set_is_read_as_the_hub_keeps_it(tmp_path):
     assert len(named) == 1
     with pytest.raises(DataError, match="cannot be had"):
         hub_rows(str(tmp_path / "nowhere"), "", "test", "main", "")
+
+
+@pytest.mark.parametrize("split", ["eval", "train"])
+def test_an_id_never_stands_for_two_problems(tmp_path, split):
+    """Ids that a file gives by itself may be another file's too."""
+    for name, said in (("a", "Add."), ("b", "Multiply.")):
+        rows.write_jsonl(tmp_path / f"{name}.jsonl", [{"problem_id": 1, "question": said}])
+    sources = [
+        SourceParams(domain="code", split="eval", benchmark="problems", path="a.jsonl"),
+        SourceParams(domain="code", split=split, benchmark="problems", path="b.jsonl"),
+    ]
+    with pytest.raises(DataError, match=r"'problems/1' of source 'b.jsonl'.* stands for another problem"):
+        draw(sources, tmp_path, 0, 13, 0.8)
+
+
+def test_rows_of_two_gsm8k_files_all_stay_and_train_shares_no_id_with_eval(tmp_path):
+    asked = {"a": ["How many apples are 2 and 3?"], "b": ["How old is Ann in 4 years?"], "c": ["What do 7 pens cost?"]}
+    for name, questions in asked.items():
+        lines = [{"question": question, "answer": "So it is\n#### 5"} for question in questions]
+        rows.write_jsonl(tmp_path / f"{name}.jsonl", lines)
+    sources = [
+        SourceParams(domain="math", split=split, benchmark="gsm8k", path=f"{name}.jsonl")
+        for name, split in (("a", "eval"), ("b", "eval"), ("c", "train"))
+    ]
+    drawn = draw(sources, tmp_path, 0, 13, 0.8)
+    ids = {split: {item.task.task_id for item in items} for split, items in drawn.splits.items()}
+    assert (len(ids["eval"]), len(ids["train"])) == (2, 1)
+    assert not ids["eval"] & ids["train"]
+
+
+FORMS = {
+    "mark.jsonl": lambda lines: b"\xef\xbb\xbf" + b"\n".join(lines),
+    "crlf.jsonl": lambda lines: b"\r\n".join(lines) + b"\r\n",
+    "packed.jsonl.gz": lambda lines: gzip.compress(b"\xef\xbb\xbf" + b"\r\n".join(lines)),
+    "array.jsonl": lambda lines: b"[" + b",\n".join(lines) + b"]",
+    "array.json.gz": lambda lines: gzip.compress(b"[" + b",\r\n".join(lines) + b"]"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_marks_line_ends_gz_and_arrays_are_read_alike(tmp_path, form):
+    found = [rows.math_row(1), rows.math_row(2) | {"problem": "A line\u2028and\u0085another?"}]
+    lines = [json.dumps(row, ensure_ascii=False).encode() for row in found]
+    (tmp_path / form).write_bytes(FORMS[form](lines))
+    assert local_rows(tmp_path / form) == found
+
+
+def test_the_files_of_a_folder_may_begin_with_a_mark(tmp_path):
+    (tmp_path / "MATH").mkdir()
+    (tmp_path / "MATH/7.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(rows.math_row(7)).encode())
+    assert len(local_rows(tmp_path / "MATH")) == 1

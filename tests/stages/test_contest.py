@@ -268,3 +268,14 @@ def test_the_ledger_takes_the_decision(met, project):
     decision = rule_on(met(), Rule(), Ledger(project), "flow improve")
     assert decision.inputs["base model"]
     assert [event.fact.kind for event in Ledger(project).read()] == ["ingest", "evaluate", "decide"]
+
+
+def test_a_key_that_judges_nothing_costs_its_task_alone(met, project):
+    places = Places(project, DOMAIN)
+    sound = met().slices[0]
+    keys = read_jsonl(places.keys("eval"), AnswerKey)
+    write_jsonl(places.keys("eval"), [keys[0].model_copy(update={"hidden": {"checks": "?"}}), *keys[1:]])
+    found = met().slices[0]
+    assert found.tasks == sound.tasks
+    assert found.challenger[0] == 0
+    assert found.challenger[1:] == sound.challenger[1:]

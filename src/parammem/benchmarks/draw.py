@@ -58,6 +58,7 @@ def draw(sources: Sequence[SourceParams], folder: Path, seed: int, ngram: int, n
     read: list[Read] = []
     left_out: list[Contact] = []
     taken: set[str] = set()
+    known: dict[str, str] = {}
     for split in order:
         items: dict[str, Item] = {}
         for source in (s for s in sources if s.split == split):
@@ -68,6 +69,7 @@ def draw(sources: Sequence[SourceParams], folder: Path, seed: int, ngram: int, n
                 free, touching = _apart(free, splits["eval"], ngram, near_duplicate)
                 left_out += touching
             some = chosen(free, source.where, source.take, source.balance, seed)
+            _add(known, some, f"source {source.path or source.hub!r} of {source.benchmark}")
             items |= {item.task.task_id: item for item in some}
             counts = {"rows": len(rows), "taken": len(some)}
             read.append(Read(source=source, commit=commit, digest=digest, wrong=tuple(wrong), **counts))
@@ -77,6 +79,17 @@ def draw(sources: Sequence[SourceParams], folder: Path, seed: int, ngram: int, n
         raise DataError("benchmarks.sources gives no train or no eval tasks for this domain; name a source for each")
     verdict = judge(_named([*splits["train"], *splits["bank"]]), _named(splits["eval"]), ngram, near_duplicate)
     return Drawn(splits=splits, read=tuple(read), left_out=tuple(left_out), contamination=verdict)
+
+
+def _add(known: dict[str, str], items: Sequence[Item], source: str) -> None:
+    """Note the content that each id stands for. Raises DataError: one would stand for two problems."""
+    for item in items:
+        name, content = item.task.task_id, item.task.content
+        if known.setdefault(name, content) != content:
+            raise DataError(
+                f"task id {name!r} of {source} stands for another problem in a source before it; an id means one "
+                "problem in all splits: give the rows other ids, or leave one of the sources out"
+            )
 
 
 def draw_source(source: SourceParams, folder: Path, seed: int) -> list[Item]:

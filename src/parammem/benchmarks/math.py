@@ -21,11 +21,12 @@ def math(row: Mapping[str, Any], number: int) -> Item:
     answer = boxed(solution)
     if answer is None:
         raise Missing("its solution boxes no answer")
-    name = str(row.get("unique_id") or row.get("idx", digest_of(problem)[:12])).removesuffix(".json")
     tags = {"benchmark": "math", "type": str(row.get("type") or row.get("subject", "")),
             "level": str(row.get("level", "")).removeprefix("Level ")}  # fmt: skip
     together = read_answer(solution).answer
-    return _item(f"math/{name}", problem, answer, solution, tags, together if together.endswith(f", {answer}") else "")
+    return _item(
+        f"math/{_name(problem)}", problem, answer, solution, tags, together if together.endswith(f", {answer}") else ""
+    )
 
 
 def gsm8k(row: Mapping[str, Any], number: int) -> Item:
@@ -34,7 +35,12 @@ def gsm8k(row: Mapping[str, Any], number: int) -> Item:
     if "####" not in worked:
         raise Missing("its answer has no ####")
     answer = worked.split("####")[-1].strip().replace(",", "")
-    return _item(f"gsm8k/{number}", question, answer, worked, {"benchmark": "gsm8k"})
+    return _item(f"gsm8k/{_name(question)}", question, answer, worked, {"benchmark": "gsm8k"})
+
+
+def _name(problem: str) -> str:
+    """A name by content: numbers of rows, and of files in folders, are the same in every split and file."""
+    return digest_of(" ".join(problem.split()))[:16]
 
 
 def _item(task_id: str, problem: str, answer: str, solution: str, tags: dict[str, str], together: str = "") -> Item:

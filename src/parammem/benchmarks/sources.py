@@ -97,21 +97,21 @@ def _folder_rows(folder: Path) -> Iterator[Row]:
     if not files:
         raise DataError(f"folder {str(folder)!r} holds neither question.txt (APPS) nor .json files (MATH)")
     for file in files:
-        row = _parsed(file, 0, file.read_text(encoding="utf-8"))
+        row = _parsed(file, 0, file.read_text(encoding="utf-8-sig"))
         yield row | {"idx": row.get("idx", f"{file.parent.name}/{file.stem}")}
 
 
 def _apps_problem(folder: Path) -> Row:
-    row: Row = {"problem_id": folder.name, "question": (folder / "question.txt").read_text(encoding="utf-8")}
+    row: Row = {"problem_id": folder.name, "question": (folder / "question.txt").read_text(encoding="utf-8-sig")}
     for name, field in (("input_output.json", "input_output"), ("solutions.json", "solutions")):
         file = folder / name
-        row[field] = file.read_text(encoding="utf-8") if file.is_file() else ""
+        row[field] = file.read_text(encoding="utf-8-sig") if file.is_file() else ""
     about = folder / "metadata.json"
     row["difficulty"] = (
-        _parsed(about, 0, about.read_text(encoding="utf-8")).get("difficulty", "") if about.is_file() else ""
+        _parsed(about, 0, about.read_text(encoding="utf-8-sig")).get("difficulty", "") if about.is_file() else ""
     )
     starters = [file for file in (folder / "starter_code.py", folder / "starter_code.txt") if file.is_file()]
-    row["starter_code"] = starters[0].read_text(encoding="utf-8") if starters else ""
+    row["starter_code"] = starters[0].read_text(encoding="utf-8-sig") if starters else ""
     return row
 
 

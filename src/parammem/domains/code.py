@@ -13,6 +13,7 @@ from parammem.core import AnswerKey, Feedback, Score, Task
 from parammem.domains.code_text import program_in
 from parammem.domains.conventions import parse_claims
 from parammem.domains.wording import Checked, Wording, each, feedback_of, score_of, short
+from parammem.sandbox.asks import sendable
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ class CodeDomain(Wording):
 
     def _run(self, items: Sequence[tuple[dict[str, Any], str]]) -> list[list[Checked] | Exception]:
         """Run each candidate on its checks; equal (candidate, calls) pairs run once."""
-        jobs = each(_job, items)
+        jobs = each(lambda item: _job(item, self._limits), items)
         distinct = dict(job for job in jobs if not isinstance(job, Exception))
         ran = sandbox.run_many(list(distinct.values()), self._limits, workers=self._workers, level=self._level)
         outcomes = dict(zip(distinct, ran, strict=True))
@@ -70,11 +71,12 @@ def _or_raise(made: T | Exception) -> T:
     return made
 
 
-def _job(item: tuple[dict[str, Any], str]) -> tuple[str, sandbox.Job]:
+def _job(item: tuple[dict[str, Any], str], limits: sandbox.Limits) -> tuple[str, sandbox.Job]:
     """A key under which equal jobs are one, and the job."""
     spec, candidate = item
     calls = [sandbox.Call(args=check["args"]) for check in spec.get("checks", [])]
     job = sandbox.Job(source=candidate, entry=spec["entry"] if calls else None, calls=calls)
+    sendable(job, limits)
     return job.model_dump_json(), job
 
 

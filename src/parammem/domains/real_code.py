@@ -28,6 +28,7 @@ from parammem.domains.contest_rules import APPS, APPS_NUMPY, RULES, ContestRule
 from parammem.domains.prose import Prose
 from parammem.domains.wording import Checked, each, short
 from parammem.engines.base import Message
+from parammem.sandbox.asks import sendable
 from parammem.sandbox.problems import Problem
 
 IMPORTS = (
@@ -84,7 +85,7 @@ class _Runner:
 
     def results(self, items: Sequence[tuple[Mapping[str, Any], str]]) -> list[list[Checked] | Exception]:
         """Per item its checks in order, or why it cannot be judged. Equal runs are made once."""
-        plans = each(lambda item: _plan(*item), items)
+        plans = each(lambda item: self._sendable(_plan(*item)), items)
         jobs, programs = {}, {}
         for plan in plans:
             if not isinstance(plan, Exception):
@@ -94,6 +95,14 @@ class _Runner:
         said = self._said(list(programs.values()))
         outcomes, verdicts = dict(zip(jobs, ran, strict=True)), dict(zip(programs, said, strict=True))
         return each(lambda place: _read(plans[place], outcomes, verdicts), range(len(items)))
+
+    def _sendable(self, plan: _Plan) -> _Plan:
+        """The plan. Raises ValueError: a run of it cannot be sent to the sandbox, which concerns this item alone."""
+        for run in (*plan.jobs(), *plan.programs):
+            run.model_dump_json()
+            if isinstance(run, sandbox.Job):
+                sendable(run, self.limits)
+        return plan
 
     def _said(self, programs: Sequence[_Tests]) -> list[sandbox.Verdict]:
         """What each test program says: a verdict of trusted tests, advice of all others."""

@@ -55,6 +55,16 @@ def of_job(job: Job, limits: Limits) -> Ask:
     return Ask(message, seconds, lambda answer: _outcomes(job, answer, limits))
 
 
+def sendable(job: Job, limits: Limits) -> None:
+    """See that a job can be sent, where its parts come from outside. Raises ValueError: it cannot."""
+    if not job.calls:
+        return
+    try:
+        of_job(job, limits)
+    except SandboxError as error:
+        raise ValueError(str(error)) from None
+
+
 def of_check(check: Check, limits: Limits) -> Ask:
     for text in (check.tests, check.preamble):  # a record can be made around its validation
         if not isinstance(text, TrustedTests | None):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from parammem.agents.batch import Job
+from parammem.agents.concurrent import MOST_FAILED, call
 from parammem.agents.labels import Labelling, label
 from parammem.agents.loop import Agent
 from parammem.agents.methods import get_method
@@ -21,6 +23,8 @@ from parammem.stages.opening import open_domain
 from parammem.stages.places import Places
 from parammem.stages.spread.workplace import HERE, Workplace, working
 from parammem.stages.trusted import stage_keys, stage_tasks
+
+log = logging.getLogger(__name__)
 
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
@@ -81,21 +85,40 @@ def outcomes(
 
 
 def final_verdicts(
-    judge: Domain, tasks: Mapping[str, Task], keys: Mapping[str, AnswerKey], trajectories: Sequence[Trajectory]
+    judge: Domain,
+    tasks: Mapping[str, Task],
+    keys: Mapping[str, AnswerKey],
+    trajectories: Sequence[Trajectory],
+    allowed: float = MOST_FAILED,
 ) -> dict[str, bool]:
     """Trajectory id → the hidden verdict on its submission, asked once and after the loop.
 
+    A submission that cannot be judged has failed: the log names its task, and the others go on.
+
+    Args:
+        allowed: share of the tasks that may be so.
+
     Raises:
-        DataError: a submission could not be judged, which is a fault of its answer key.
+        DataError: more tasks cannot be judged, which is a fault of the answer keys.
     """
     done = [(t, t.submitted) for t in trajectories]
-    asked = [(t, attempt) for t, attempt in done if attempt is not None]
-    scores = judge.score([(tasks[t.task_id], keys[t.task_id], attempt.candidate) for t, attempt in asked])
+    asked = [(t, attempt) for t, attempt in done if attempt is not None and t.task_id in keys]
+    scores = call(judge.score, [(tasks[t.task_id], keys[t.task_id], attempt.candidate) for t, attempt in asked])
     verdicts = {t.trajectory_id: False for t in trajectories}
+    unjudged = {t.task_id: "it has no answer key" for t, attempt in done if attempt and t.task_id not in keys}
     for (trajectory, _), score in zip(asked, scores, strict=True):
         if isinstance(score, Exception):
-            raise DataError(f"task {trajectory.task_id!r} cannot be judged: {score}; mend its answer key") from score
-        verdicts[trajectory.trajectory_id] = score.passed
+            unjudged[trajectory.task_id] = f"{type(score).__name__}: {score}"
+        else:
+            verdicts[trajectory.trajectory_id] = score.passed
+    for name, why in unjudged.items():
+        log.warning("task %r cannot be judged and counts as not solved: %s", name, why)
+    if len(unjudged) > allowed * len({t.task_id for t in trajectories}):
+        name, why = next(iter(unjudged.items()))
+        raise DataError(
+            f"{len(unjudged)} tasks cannot be judged, more than the {allowed:.0%} that may be so; the first: task "
+            f"{name!r} cannot be judged: {why}; mend its answer key"
+        )
     return verdicts
 
 

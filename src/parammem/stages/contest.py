@@ -188,13 +188,14 @@ def _outcomes(contest: Contest, name: str) -> SliceOutcomes:
 
 
 def _verdicts(contest: Contest, tasks: Sequence[Task]) -> dict[tuple[str, str, int], bool]:
-    """The hidden verdict on every run of these tasks, or the visible one where there is no key."""
+    """The hidden verdict on every run of these tasks, or the visible one where there is no key. Keys may be strangers':
+    however many of them judge nothing, the gate goes on, and their tasks count as not solved by any arm."""
     wanted = {task.task_id: task for task in tasks}
     runs = {place: t for place, t in contest.ended.items() if place[1] in wanted}
     keyed = {place: t for place, t in runs.items() if place[1] in contest.keys}
     # Numbered anew, since the verdicts are handed back by trajectory id, and arms may share one.
     numbered = [t.model_copy(update={"seed": number}) for number, t in enumerate(keyed.values())]
-    passed = final_verdicts(contest.judge, wanted, contest.keys, numbered)
+    passed = final_verdicts(contest.judge, wanted, contest.keys, numbered, allowed=1.0)
     hidden = {place: passed[t.trajectory_id] for place, t in zip(keyed, numbered, strict=True)}
     visible = {place: t.stop == "visible-pass" for place, t in runs.items() if place not in keyed}
     return hidden | visible
