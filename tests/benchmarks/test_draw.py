@@ -199,7 +199,7 @@ def test_an_id_never_stands_for_two_problems(tmp_path, split):
         rows.write_jsonl(tmp_path / f"{name}.jsonl", [{"problem_id": 1, "question": said}])
     sources = [
         SourceParams(domain="code", split="eval", benchmark="problems", path="a.jsonl"),
-        SourceParams(domain="code", split=split, benchmark="problems", path="b.jsonl"),
+        SourceParams.model_validate({"domain": "code", "split": split, "benchmark": "problems", "path": "b.jsonl"}),
     ]
     with pytest.raises(DataError, match=r"'problems/1' of source 'b.jsonl'.* stands for another problem"):
         draw(sources, tmp_path, 0, 13, 0.8)
@@ -211,7 +211,7 @@ def test_rows_of_two_gsm8k_files_all_stay_and_train_shares_no_id_with_eval(tmp_p
         lines = [{"question": question, "answer": "So it is\n#### 5"} for question in questions]
         rows.write_jsonl(tmp_path / f"{name}.jsonl", lines)
     sources = [
-        SourceParams(domain="math", split=split, benchmark="gsm8k", path=f"{name}.jsonl")
+        SourceParams.model_validate({"domain": "math", "split": split, "benchmark": "gsm8k", "path": f"{name}.jsonl"})
         for name, split in (("a", "eval"), ("b", "eval"), ("c", "train"))
     ]
     drawn = draw(sources, tmp_path, 0, 13, 0.8)
