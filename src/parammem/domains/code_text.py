@@ -26,7 +26,7 @@ from parammem.domains.code_blocks import (
 )
 from parammem.domains.code_parts import Part, needed, part_of, plain_parts
 from parammem.domains.thoughts import without_thoughts
-from parammem.sandbox.problems import completed
+from parammem.sandbox.problems import body_in
 
 LONGEST = 300_000
 """Characters of an answer that are looked into; the last ones. Token limits of today's models come to less."""
@@ -76,8 +76,9 @@ def _solution(text: str, need: Need) -> str | None:
     """The program that does what the task needs; None if there is none."""
     whole = text.strip("\n")
     if not FENCE.search(text):
-        if need.stub and completed(need.stub, whole) is not None and not _defines_by_words(whole, need.entry or ""):
-            return whole
+        body = body_in(need.stub, whole) if need.stub else None
+        if body is not None and not _defines_by_words(whole, need.entry or ""):
+            return body
         part = part_of(whole)
         if part and (need.entry is None or _chosen([part], need)):
             return whole
@@ -231,7 +232,7 @@ def _defines_by_words(code: str, entry: str) -> bool:
 
 def _body(blocks: Sequence[Block], text: str, stub: str) -> str | None:
     """The body of the stub's function: the last block that completes it, or the lines that the text begins with."""
-    bodies = [block.code for block in blocks if completed(stub, block.code) is not None]
+    bodies = [body for block in blocks if (body := body_in(stub, block.code)) is not None]
     ending = [body for body in bodies if re.search(r"\b(?:return|yield|raise)\b", body)]
     if ending or bodies:
         return (ending or bodies)[-1]
@@ -239,8 +240,8 @@ def _body(blocks: Sequence[Block], text: str, stub: str) -> str | None:
     margins = [n for n in range(1, len(lines)) if _at_margin(lines[n])]
     for end in (len(lines), *reversed(margins[:_CUT])):
         body = "\n".join(lines[:end]).rstrip()
-        if body and completed(stub, body) is not None:
-            return body
+        if body and (moved := body_in(stub, body)) is not None:
+            return moved
     return None
 
 

@@ -30,10 +30,13 @@ class Problem(Record):
     def program(self, completion: str) -> str:
         """Prompt and completion as one source text.
 
-        Where the completion is indented unlike the prompt's docstring (MBPP's is), the docstring is left out; where its
-        first line or all of it lost its indentation (chats do that), it gets it back.
+        Where the completion is indented unlike the prompt's docstring (MBPP's is), the docstring is left out. Nothing
+        else is mended: a body at the left margin is no body, as in the official harness.
         """
-        return completed(self.prompt, completion) or self.prompt + completion
+        for head in (self.prompt, _without_docstring(self.prompt)):
+            if _compiles(head + completion):
+                return head + completion
+        return self.prompt + completion
 
     def check(self, completion: str, origin: str) -> Check:
         """The test program for a completion of the prompt. The prompt's helpers are known to the tests.
@@ -70,13 +73,16 @@ def read_problems(path: Path | str) -> list[Problem]:
     return problems
 
 
-def completed(prompt: str, completion: str) -> str | None:
-    """The source of the prompt's function with this body; None if it is no body of it."""
+def body_in(prompt: str, text: str) -> str | None:
+    """Return the text as a body of the prompt's function; None if it is none.
+
+    A body whose first line or all of it lost its indentation gets it back: chats do that to what a model wrote.
+    """
     depth = _depth(prompt)
     for head in dict.fromkeys((prompt, _without_docstring(prompt))):
-        for moved in (completion, depth + completion, textwrap.indent(completion, depth)):
+        for moved in (text, depth + text, textwrap.indent(text, depth)):
             if _is_whole(head, moved):
-                return head + moved
+                return moved
     return None
 
 

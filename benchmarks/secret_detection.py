@@ -1,7 +1,7 @@
 """How many secrets does admission find, and how many real rows does it take for secrets?
 
-    python -m benchmarks.secrets ../shared/data             # recall by form, false alarms by file
-    python -m benchmarks.secrets ../shared/data --show      # and every row that was refused, with its kind
+    python -m benchmarks.secret_detection ../shared/data             # recall by form, false alarms by file
+    python -m benchmarks.secret_detection ../shared/data --show      # and every row that was refused, with its kind
 
 Recall: each form of `benchmarks/secret_samples.py`, 20 values of it, each alone and in the middle of a long row.
 False alarms: every row of MBPP, HumanEval, APPS, MATH, GSM8K, HotpotQA and 2Wiki in the folder, whole, as admission
