@@ -87,8 +87,9 @@ def _pattern(file: Path, node: ast.Call, name: str) -> tuple[str, int]:
         k.value for k in node.keywords if k.arg == "flags"
     ]
     value = 0
-    for flag in flags:
-        value |= int(eval(ast.unparse(flag), {"re": re}))
+    for flag in map(ast.unparse, flags):
+        if re.fullmatch(r"re\.[A-Z]+(?: \| re\.[A-Z]+)*", flag):  # not an argument such as re.escape(name)
+            value |= int(eval(flag, {"re": re}))
     return _text(node.args[0]), value
 
 
