@@ -34,7 +34,7 @@ def turn(tmp_path, monkeypatch):
     monkeypatch.setattr(steps.pool, "clear_ingested", lambda *_: 0)
     monkeypatch.delenv("WANDB_MODE", raising=False)
     settings = SimpleNamespace(
-        tracking=SimpleNamespace(mode="auto"), domains=["code"], experience=SimpleNamespace(inbox="inbox")
+        tracking=SimpleNamespace(mode="auto"), domains=["code"], experience=SimpleNamespace(inbox="inbox", domain="")
     )
     tools = SimpleNamespace(say=lambda _: None)
     return SimpleNamespace(

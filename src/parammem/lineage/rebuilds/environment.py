@@ -129,7 +129,7 @@ def recreate(repo: Path, tree: Path, event: Trained | None, say: Callable[[str],
 
 def _interpreter(event: Trained | None) -> Path:
     """Of the recorded Python's minor version; this one where none was recorded."""
-    recorded = re.match(r"(\d{1,4})\.(\d{1,4})(?!\d)", (event.environment if event else {}).get("python", ""))
+    recorded = re.search(r"(?<!\d)(\d{1,4})\.(\d{1,4})(?!\d)", (event.environment if event else {}).get("python", ""))
     if recorded is None or tuple(map(int, recorded.groups())) == sys.version_info[:2]:
         return Path(sys.executable)
     name = f"python{recorded[0]}"
