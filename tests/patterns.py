@@ -82,7 +82,8 @@ def _pattern(file: Path, node: ast.Call, name: str) -> tuple[str, int]:
     """The pattern's text: a compiled one of a module by importing it; what a function puts in is `name`."""
     if name and (module := _module(file)) is not None and isinstance(getattr(module, name, None), re.Pattern):
         compiled = getattr(module, name)
-        return compiled.pattern, compiled.flags & ~re.UNICODE
+        text = compiled.pattern  # of bytes: the same characters as text
+        return text if isinstance(text, str) else text.decode("latin-1"), compiled.flags & ~re.UNICODE
     flags = [arg for arg in node.args[1:] if FLAGS.fullmatch(ast.unparse(arg))] + [
         k.value for k in node.keywords if k.arg == "flags"
     ]

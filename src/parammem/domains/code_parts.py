@@ -25,7 +25,7 @@ _STARTS = re.compile(
     r"|del\s|raise\b|global\s|(?:[rRbBuUfF]{0,2}(?:\"\"\"|'''|\"|'))|[A-Za-z_][\w.]*(?:\[[^\]]*\])*\s*(?:,.*)?(?::[^=]+)?"
     r"(?:[-+*/%&|^]|//|\*\*|<<|>>)?=(?!=)|[A-Za-z_][\w.]*\(|\(|\*"
 )
-_GOES_ON = re.compile(r"(?:else|finally|(?:elif|except|case)\b.*)\s*:|[)\]}]")
+_GOES_ON = re.compile(r"(?:else|finally)\s*+:|(?:elif|except|case)\b.*:|[)\]}]")
 _LONGEST_UNIT = 400
 """Lines of one statement that are read together at most."""
 _EFFORT = 3_000_000

@@ -219,15 +219,14 @@ def _unreadable(blocks: Sequence[Block], need: Need) -> str | None:
 def _looks_right(code: str, need: Need) -> bool:
     if need.entry:
         return _defines_by_words(code, need.entry)
-    pattern = r"input\(|sys\.stdin|open\(0" if need.entry == "" else r"^\s*(?:def|class)\s|input\(|sys\.stdin|open\(0"
+    reads = r"input\(|sys\.stdin|open\(0"
+    pattern = reads if need.entry == "" else rf"^[ \t]*+(?:def|class)\s|{reads}"
     return re.search(pattern, code, re.MULTILINE) is not None
 
 
 def _defines_by_words(code: str, entry: str) -> bool:
-    return (
-        bool(entry)
-        and re.search(rf"^\s*(?:async\s+)?(?:def|class)\s+{re.escape(entry)}\b", code, re.MULTILINE) is not None
-    )
+    line = rf"^[ \t]*+(?:async[ \t]+)?(?:def|class)[ \t]+{re.escape(entry)}\b"
+    return bool(entry) and re.search(line, code, re.MULTILINE) is not None
 
 
 def _body(blocks: Sequence[Block], text: str, stub: str) -> str | None:

@@ -30,6 +30,8 @@ _BETWEEN = re.compile(
     r"(?:\s|\$|\\[()\[\],;: ]|[,;&]|\\q?quad|(?:\\text\{)?\s*\b(?:and|or)\b\s*\}?|"
     r"\*)*(?P<name>[a-zA-Z](?:_\{?\w\}?)?\s*=\s*)?"
 )
+_JOINER = re.compile(r"\s*+(?:[,;]|(?:,\s*+)?(?:and|or))\s*+")
+"""What stands between parts of one answer."""
 _WORDS_IN = re.compile(r"(?<![\\a-zA-Z{])[A-Za-z]{2,}(?![a-zA-Z]*\})")
 _MARKS = re.compile(
     r"\$\$|\\\[|\\\]|\\\(|\\\)|(?<!\\)\$|\\begin\{(?:equation|align|gather|multline)\*?\}|\\end\{(?:equation|"
@@ -44,11 +46,11 @@ _BARE = re.compile(
     r"[-−]?\d*√\d+"
 )
 _STOP = re.compile(
-    r"(?:,\s*|\s+[–—-]\s+|\s+\(?|\s*;\s*)\b(?:since|because|as|so|which|where|when|given|due|that|if|but|"
+    r"(?:,\s*+|(?<!\s)\s++[–—-]\s++|(?<!\s)\s++\(?|(?<!\s)\s*+;\s*+)\b(?:since|because|as|so|which|where|when|given|due|that|if|but|"
     r"hence|thus|therefore|"
     r"with|after|by|for|from|this|these|it|we|i|he|she|they|who|meaning|making|using|rounded|assuming|i\.e|"
     r"e\.g|namely)\b"
-    r"|\.(?:\s+(?=[A-Z\\$(*])|\s*$)|\.?\*\*(?=\s|$)|\s+\((?=[a-z]{2})|[!?](?=\s|$)|\s+//|\s+#",
+    r"|\.(?:\s++(?=[A-Z\\$(*])|\s*+$)|\.?\*\*(?=\s|$)|(?<!\s)\s++(?:\((?=[a-z]{2})|//|#)|[!?](?=\s|$)",
 )
 _NO_ANSWER = frozenset(
     "correct right wrong incorrect verified checked confirmed supported consistent reasonable not unique unclear based "
@@ -60,7 +62,7 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _JOINING = re.compile(r"\\text\{[^{}]*\}|\b(?:and|or)\b")
-_HASHES = re.compile(r"^\s*####\s*(?P<rest>\S.*)$", re.MULTILINE)
+_HASHES = re.compile(r"^[^\S\n]*+####\s*+(?P<rest>\S.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ def _joined(text: str, spans: list[Span]) -> str:
     """The first stretch of mathematics, with those that `,`, `and` or `or` joins to it."""
     found = [spans[0]]
     for span in spans[1:]:
-        if not re.fullmatch(r"\s*(?:,|;|,?\s*(?:and|or))\s*", text[found[-1].end : span.start]):
+        if not _JOINER.fullmatch(text[found[-1].end : span.start]):
             break
         found.append(span)
     unit = re.match(r"\s?(?:%|percent\b|degrees?\b)", text[found[-1].end :]) if len(found) == 1 else None
@@ -230,7 +232,7 @@ def _last(text: str) -> Reading | None:
         return None
     chain = [every[-1]]
     for span in every[-2::-1]:
-        if not re.fullmatch(r"\s*(?:,|;|,?\s*(?:and|or))\s*", text[span.end : chain[0].start]):
+        if not _JOINER.fullmatch(text[span.end : chain[0].start]):
             break
         chain.insert(0, span)
     return Reading(answer=", ".join(_last_line(span.inner) for span in chain), rule="the last expression")

@@ -25,9 +25,9 @@ _MATRIX = re.compile(
     r"\\begin\{(?P<kind>[pbB]?matrix|smallmatrix|array)\}(?:\{[lcr|\s]*\})?(?P<body>.*)\\end\{(?P=kind)\}", re.S
 )
 _BASE = re.compile(
-    r"(?P<digits>-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*(?:_\s*\{?\s*(?:\\text\{)?\s*\(?(?P<base>\d+|"
-    r"[a-z]+)\)?\s*\}?\s*\}?"
-    r"|\(?\s*(?:\\text\{)?\s*\(?\s*(?:in )?base[ -]?(?P<said>\d+|[a-z]+)\s*\)?\s*\}?\s*\)?)"
+    r"(?P<digits>-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*+(?:_\s*+\{?\s*+(?:\\text\{)?\s*+\(?(?P<base>\d+|"
+    r"[a-z]+)\)?\s*+\}?\s*+\}?"
+    r"|\(?\s*+(?:\\text\{)?\s*+\(?\s*+(?:in )?base[ -]?(?P<said>\d+|[a-z]+)\s*+\)?\s*+\}?\s*+\)?)"
 )
 _BASES = {
     name: number for number, name in enumerate("two three four five six seven eight nine ten eleven "
