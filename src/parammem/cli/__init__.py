@@ -31,6 +31,7 @@ from parammem.cli import (
     stage,
     track,
 )
+from parammem.cli.say import say
 
 INTERRUPTED = 130
 DEBUG = "PARAMMEM_DEBUG"
@@ -89,13 +90,13 @@ def main() -> None:
         app()
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            typer.secho(resume_hint(sys.argv[1:]), err=True)
+            say(resume_hint(sys.argv[1:]), err=True)
         raise
     except Exception as error:
         if os.environ.get(DEBUG):
             traceback.print_exception(error)
         message, code = guard.ending(error)
-        typer.secho(f"error: {message}", fg=typer.colors.RED, err=True)
+        say(f"error: {message}", fg=typer.colors.RED, err=True)
         raise SystemExit(code) from None
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from parammem.cli.options import PARAMS, ParamsFile
+from parammem.cli.say import say
 from parammem.config import Params, load_params
 from parammem.errors import ConfigError, ParamMemError
 from parammem.sections import ServerParams
@@ -53,14 +54,14 @@ def doctor(
     """
     if server:
         report, usable = server_report(server, model, key_env or key_for(server, params), as_json)
-        typer.echo(report)
+        say(report)
         if not usable:
             raise typer.Exit(1)
         return
     if model or key_env:
         raise typer.BadParameter("--model and --key-env need --server")
     found = list(look(params))
-    typer.echo(as_json_text(found) if as_json else "\n".join(map(line, found)))
+    say(as_json_text(found) if as_json else "\n".join(map(line, found)))
     if not all(finding.ready for finding in found):
         raise typer.Exit(1)
 

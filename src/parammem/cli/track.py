@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from parammem.cli.options import PARAMS, ParamsFile
+from parammem.cli.say import say
 from parammem.config import load_params
 
 
@@ -23,4 +24,4 @@ def track(
     from parammem.tracking import track_all
 
     logged = track_all(Path(), load_params(params).tracking, folder, aliases_of(Ledger().read()))
-    typer.echo(f"tracking: {len(logged)} new run(s) in {folder}" if logged else "tracking: nothing new")
+    say(f"tracking: {len(logged)} new run(s) in {folder}" if logged else "tracking: nothing new")

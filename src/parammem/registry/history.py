@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from parammem.core.escape import shown
 from parammem.core.event import Checked, Decided, Event, Published, RolledBack, SetAside
 from parammem.errors import LedgerError, LineageError
 from parammem.registry.branch import BranchLedger, decision_in, ledgers_of
@@ -33,13 +34,20 @@ def _line(event: Event, domain: str, numbers: dict[str, str]) -> str:
         who, against = numbers.get(fact.challenger, fact.challenger[:16]), numbers.get(fact.champion, "no reflector")
         said = f"{fact.answer}: {who} against {against} (decision {fact.decision[:12]})"
     elif isinstance(fact, RolledBack):
-        said = f"rolled back from v{fact.left} to {f'v{fact.version}' if fact.version else 'none'}: {fact.reason}"
+        said = f"{_rolled_back(fact)}: {shown(fact.reason)}"
     elif isinstance(fact, SetAside):
         said = f"{len(fact.batches)} batch(es) set aside, {len(fact.suspects)} under suspicion"
     elif isinstance(fact, Checked):
         held = {True: "holds", False: "FAILED", None: "too few tasks to say"}[fact.holds]
         said = f"check of v{fact.version}: {held} ({fact.solved:.1%} against {fact.expected:.1%}, p = {fact.p:.2g})"
-    return f"{event.number:5}  {event.time}  {event.actor:24.24}  {said}" if said else ""
+    return f"{event.number:5}  {event.time}  {shown(event.actor):24.24}  {said}" if said else ""
+
+
+def _rolled_back(fact: RolledBack) -> str:
+    """From where to where; version 0 is no reflector."""
+    if not fact.left:
+        return f"v{fact.version} is champion again; there was none"
+    return f"rolled back from v{fact.left} to {f'v{fact.version}' if fact.version else 'no reflector'}"
 
 
 def check(root: Path) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from parammem.core.escape import shown
 from parammem.core.record import Record
+
+LONGEST = 1000
+"""Characters of a line."""
 
 
 class BatchSeen(Record):
@@ -76,7 +80,7 @@ def render_trace(trace: RowTrace) -> str:
     """What one row touched, for people."""
     lines = [
         f"Row {trace.row_hash}",
-        f"  {trace.domain or 'domain not recorded'}, task {trace.task_id or 'not recorded'}",
+        f"  {shown(trace.domain or 'domain not recorded')}, task {shown(trace.task_id or 'not recorded')}",
     ]
     if trace.recalled:
         lines.append(f"  RECALLED by event {trace.recalled}")
@@ -93,5 +97,5 @@ def render_trace(trace: RowTrace) -> str:
     }
     for name, said in parts.items():
         lines.append(f"  {name}: {'none' if not said else ''}".rstrip())
-        lines += [f"    {line}" for line in said]
+        lines += [f"    {shown(line, LONGEST)}" for line in said]
     return "\n".join(lines)
