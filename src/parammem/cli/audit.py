@@ -12,6 +12,7 @@ import typer
 from parammem.cli.options import Domain
 from parammem.cli.say import say
 from parammem.core.escape import shown
+from parammem.core.words import count
 from parammem.errors import LineageError
 
 app = typer.Typer(help="What made a model, checked link by link, offline.", no_args_is_help=True)
@@ -80,7 +81,7 @@ def verify(
     say(done.model_dump_json(indent=2) if as_json else render_verification(done))
     if done.broken:
         names = ", ".join(f"{found.path} [{found.stage}]" for found in done.broken[:10])
-        raise LineageError(f"{len(done.broken)} link(s) do not hold: {names}; {BROKEN}")
+        raise LineageError(f"{count(len(done.broken), 'link')} broken: {names}; {BROKEN}")
 
 
 @app.command()
@@ -101,7 +102,7 @@ def answer(
         raise typer.BadParameter("name a trajectory, or an adapter with --by")
     if by:
         pieces = answers_of(Path(), by, domain)
-        listed = "\n".join(f"{shown(name)}  {count} pieces of advice" for name, count in pieces.items())
+        listed = "\n".join(f"{shown(name)}  {count(number, 'piece')} of advice" for name, number in pieces.items())
         say(json.dumps(pieces, indent=2) if as_json else listed or "no trajectory here carries its digest")
         return
     found = answered_by(Path(), trajectory)
@@ -113,7 +114,7 @@ def answer(
         for said in one.advised:
             known = f"v{said.version}" if said.version else said.generation or "no adapter of this history"
             commit = f", commit {said.commit[:12]}" if said.commit else ""
-            say(f"  {said.pieces} pieces of advice from {said.author[:16]}: {known}{commit}")
+            say(f"  {count(said.pieces, 'piece')} of advice from {said.author[:16]}: {known}{commit}")
         if not one.advised:
             say("  no trained reflector took part")
 
@@ -246,4 +247,6 @@ def check(
     checked = check_bundle(bundle, key)
     say(checked.model_dump_json(indent=2) if as_json else render_checked(checked))
     if checked.faults:
-        raise LineageError(f"{bundle}: {len(checked.faults)} faults; do not use it, and ask the sender for another")
+        raise LineageError(
+            f"{bundle}: {count(len(checked.faults), 'fault')}; do not use it, and ask the sender for another"
+        )

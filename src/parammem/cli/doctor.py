@@ -16,6 +16,7 @@ import typer
 from parammem.cli.options import PARAMS, ParamsFile
 from parammem.cli.say import say
 from parammem.config import Params, load_params
+from parammem.core.words import count
 from parammem.errors import ConfigError, ParamMemError
 from parammem.sections import ServerParams
 
@@ -194,7 +195,11 @@ def server_report(url: str, model: str, key_env: str, as_json: bool) -> tuple[st
 def torch_device() -> Finding:
     import torch
 
-    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} thread(s)"
+    device = (
+        torch.cuda.get_device_name(0)
+        if torch.cuda.is_available()
+        else f"cpu, {count(torch.get_num_threads(), 'thread')}"
+    )
     return Finding("torch", True, f"{torch.__version__} on {device}")
 
 

@@ -12,6 +12,7 @@ from parammem.cli.options import PARAMS, ParamsFile
 from parammem.cli.say import say
 from parammem.config import DomainName, Params, load_params
 from parammem.core.escape import shown
+from parammem.core.words import count
 from parammem.errors import DataError, LedgerError
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _take_files(files: list[Path], store: Store, form: Format | None, dvc: bool)
         except Exception as error:  # one bad file must not stop the others
             failed.append(_refusal(file.name, error))
     if failed:
-        raise DataError(f"{len(failed)} of {len(files)} files could not be ingested: {', '.join(failed)}")
+        raise DataError(f"{len(failed)} of {count(len(files), 'file')} could not be ingested: {', '.join(failed)}")
     if not any(t.event.kept + t.event.held + t.event.duplicates for t in taken):
         raise DataError("no row was fit to come in; the reasons stand above, the rows lie in data/quarantine")
 
@@ -206,8 +207,8 @@ def as_text(outcome: Outcome) -> str:
             f"{event.name}: ingested before as batch {(event.batch or event.fresh)[:12] or '(no rows)'}; nothing to do"
         )
     lines = [
-        f"{event.name} ({event.format}): {event.rows} rows, {event.kept} to learn from, {event.held} kept for judging, "
-        f"{event.duplicates} duplicates, {event.quarantined} quarantined"
+        f"{event.name} ({event.format}): {count(event.rows, 'row')}, {event.kept} to learn from, "
+        f"{event.held} kept for judging, {count(event.duplicates, 'duplicate')}, {event.quarantined} quarantined"
     ]
     lines += [f"  {count:>6} {reason}" for reason, count in event.reasons.items()]
     lines += [f"  {example}" for example in outcome.examples]

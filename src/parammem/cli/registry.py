@@ -10,6 +10,7 @@ import typer
 from parammem.cli.options import PARAMS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.config import load_params
+from parammem.core.words import count
 
 app = typer.Typer(help="Versions of the reflectors, read from the ledger.", no_args_is_help=True)
 
@@ -140,7 +141,7 @@ def sync(
     say(f"tags: {len(tags.made)} made, {len(tags.mended)} mended, {len(tags.waiting)} wait for a commit")
     events, server = Ledger().read(), open_server(load_params(params).tracking, folder)
     if server is None:
-        say(f"W&B: offline; {len(operations(events))} operation(s) will be replayed when a server is there")
+        say(f"W&B: offline; {count(len(operations(events)), 'operation')} will be replayed when a server is there")
         return
     sent = send_offline_runs(folder)
-    say(f"W&B: {sent} run(s) sent, {len(replay(events, server, folder))} operation(s) replayed")
+    say(f"W&B: {count(sent, 'run')} sent, {count(len(replay(events, server, folder)), 'operation')} replayed")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from parammem.core.escape import shown
 from parammem.core.event import Checked, Decided, Event, Published, RolledBack, SetAside
+from parammem.core.words import count
 from parammem.errors import LedgerError, LineageError
 from parammem.registry.branch import BranchLedger, decision_in, ledgers_of
 from parammem.registry.growth import check_growth
@@ -36,7 +37,7 @@ def _line(event: Event, domain: str, numbers: dict[str, str]) -> str:
     elif isinstance(fact, RolledBack):
         said = f"{_rolled_back(fact)}: {shown(fact.reason)}"
     elif isinstance(fact, SetAside):
-        said = f"{len(fact.batches)} batch(es) set aside, {len(fact.suspects)} under suspicion"
+        said = f"{count(len(fact.batches), 'batch', 'batches')} set aside, {len(fact.suspects)} under suspicion"
     elif isinstance(fact, Checked):
         held = {True: "holds", False: "FAILED", None: "too few tasks to say"}[fact.holds]
         said = f"check of v{fact.version}: {held} ({fact.solved:.1%} against {fact.expected:.1%}, p = {fact.p:.2g})"
@@ -68,7 +69,7 @@ def check(root: Path) -> str:
     lost = [loss.what for loss in growth.losses if loss.certain]
     if lost:
         raise LineageError("events were taken out of the ledger:\n" + "\n".join(f"  {what}" for what in lost))
-    lines.append(f"git: {growth.commits} commits touched the ledger, and none of them took an event away")
+    lines.append(f"git: {count(growth.commits, 'commit')} touched the ledger, and none of them took an event away")
     lines += [f"not certain: {loss.what}" for loss in growth.losses]
     lines += [f"not checked: {what}" for what in growth.unchecked]
     return "\n".join(lines)
@@ -79,7 +80,7 @@ def _summary(root: Path, one: BranchLedger) -> str:
     digests = [event.fact.decision for event in events if isinstance(event.fact, Decided)]
     for digest in digests:
         decision_in(root, digest, one.ref)
-    said = f"{_place(one)}: {len(events)} events, {len(digests)} decisions: the chain is unbroken"
+    said = f"{_place(one)}: {count(len(events), 'event')}, {count(len(digests), 'decision')}: the chain is unbroken"
     return f"{said}; {unfinished}" if unfinished else said
 
 

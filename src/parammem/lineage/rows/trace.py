@@ -198,8 +198,12 @@ def _evaluations(
                 arms = [arm for arm, adapter in fact.arms.items() if adapter == digest]
                 if arms:
                     yield EvaluationSeen(
-                        adapter=digest, what=f"event {event.number}: {', '.join(arms)} of {fact.solved}"
+                        adapter=digest, what=f"event {event.number}: {', '.join(arms)} of {_shares(fact.solved)}"
                     )
+
+
+def _shares(solved: dict[str, float]) -> str:
+    return ", ".join(f"{name} {share:.1%}" for name, share in sorted(solved.items()))
 
 
 def pass_rates(one: Generation) -> str:
