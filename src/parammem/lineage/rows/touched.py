@@ -65,6 +65,9 @@ class RowTrace(Record):
     row_hash: str
     domain: str | None
     task_id: str | None
+    task_text: str | None = None
+    """None: only its hash is known here."""
+    reflection: str | None = None
     batches: tuple[BatchSeen, ...]
     datasets: tuple[DatasetSeen, ...]
     quarantined: tuple[str, ...]
@@ -82,6 +85,10 @@ def render_trace(trace: RowTrace) -> str:
         f"Row {trace.row_hash}",
         f"  {shown(trace.domain or 'domain not recorded')}, task {shown(trace.task_id or 'not recorded')}",
     ]
+    for name, text in (("task", trace.task_text), ("advice", trace.reflection)):
+        if text is not None:
+            lines.append(f"  {name}:")
+            lines += [f"    {shown(line, LONGEST)}" for line in text.split("\n")]
     if trace.recalled:
         lines.append(f"  RECALLED by event {trace.recalled}")
     parts: dict[str, list[str]] = {

@@ -118,6 +118,8 @@ def _trace(repo: Path, row: str, records: Records, states: list, generations: li
         row_hash=row,
         domain=record.get("domain"),
         task_id=record.get("task_id"),
+        task_text=_without_secrets(record.get("task_text")),
+        reflection=_without_secrets(record.get("reflection")),
         batches=tuple(_batch(origin, life) for origin in sorted(records)),
         datasets=tuple(datasets),
         quarantined=tuple(dict.fromkeys(quarantined)),
@@ -126,6 +128,16 @@ def _trace(repo: Path, row: str, records: Records, states: list, generations: li
         evaluations=tuple(_evaluations(named, adapters, generations, life)),
         promotions=tuple(promotions_of(named, life)),
     )
+
+
+def _without_secrets(text: Any) -> str | None:
+    """A text of a row; where it seems to hold a secret, what kind it is instead."""
+    from parammem.validation.secrets import find_secrets
+
+    if not isinstance(text, str):
+        return None
+    kinds = find_secrets(text)
+    return f"(not shown: it holds {', '.join(kinds)})" if kinds else text
 
 
 def _batch(origin: str, life: Life) -> BatchSeen:
