@@ -14,6 +14,7 @@ from pathlib import Path
 
 from flows import ROOT, configured_server
 from flows.server import answers
+from parammem.core.words import count
 from parammem.errors import ParamMemError
 
 ARRIVED = "parammem.inbox.arrived"
@@ -66,8 +67,8 @@ def reachable(files: int) -> bool:
     if not api or answers(f"{api.rstrip('/')}/health"):
         return True
     print(
-        f"the Prefect server at {api} does not answer, so no run can start; {files} file(s) wait in the inbox and are "
-        "told of when it is back",
+        f"the Prefect server at {api} does not answer, so no run can start; Prefect is told of "
+        f"{count(files, 'file')} in the inbox when it is back",
         file=sys.stderr,
         flush=True,
     )
@@ -78,9 +79,9 @@ def warn_of_old(files: int) -> None:
     """Say that files still lie in the inbox although they were told of: nothing runs what the event starts."""
     if files:
         print(
-            f"{files} file(s) have waited for {AGAIN / 60:.0f} minutes since Prefect was told of them: no run took "
-            "them. Does a worker run (`prefect worker start --pool parammem`, or `python -m flows.serve`), and what "
-            "does the last run of `improve` say?",
+            f"{count(files, 'file')} still in the inbox {AGAIN / 60:.0f} minutes after Prefect was told: no run took "
+            f"{'it' if files == 1 else 'them'}. Does a worker run (`prefect worker start --pool parammem`, or "
+            "`python -m flows.serve`), and what does the last run of `improve` say?",
             file=sys.stderr,
             flush=True,
         )
@@ -101,7 +102,7 @@ def tell(root: Path, new: list[str]) -> None:
 
     resource = {"prefect.resource.id": f"{RESOURCE}.{root.resolve().name}", "prefect.resource.name": str(root)}
     emit_event(event=ARRIVED, resource=resource, payload={"files": len(new)})
-    print(f"{len(new)} new file(s) in the inbox", flush=True)
+    print(f"{count(len(new), 'new file')} in the inbox", flush=True)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def mistakes(raw: Any) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         parse_params(raw)
     head, *lines = str(caught.value).splitlines()
-    assert head == f"params.yaml has {len(lines)} mistake(s):"
+    assert head == f"params.yaml has {len(lines)} {'mistake' if len(lines) == 1 else 'mistakes'}:"
     return [line.removeprefix("  - ") for line in lines]
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from parammem.core.plain_yaml import plain_yaml
+from parammem.core.words import count
 from parammem.errors import ConfigError
 from parammem.sections import UNSHOWN, RayParams, Section, ServerParams, TrainParams
 
@@ -338,7 +339,7 @@ def parse_params(raw: Any, name: str = "params.yaml") -> Params:
     except ValidationError as error:
         lines = [_explain(item, raw) for item in error.errors(include_url=False)]
         listing = "\n".join(f"  - {line}" for line in lines)
-        raise ConfigError(f"{name} has {len(lines)} mistake(s):\n{listing}") from None
+        raise ConfigError(f"{name} has {count(len(lines), 'mistake')}:\n{listing}") from None
 
 
 def _explain(item: Any, raw: Any) -> str:

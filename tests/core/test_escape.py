@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import unicodedata
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from parammem.core.escape import UNSEEN, markdown, shown
+from parammem.core.escape import UNSEEN, markdown, printable, shown
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,20 @@ def test_markdown_shows_the_characters_and_nothing_else(hostile):
     inline = [token for token in tokens if token.type == "inline"]
     assert {child.type for token in inline for child in token.children or ()} <= {"text", "text_special"}
     assert [token.content for token in inline] == [markdown(hostile)]
+
+
+HOSTILE = "a\x1b[2J\x9b31m\r\u202egnp\u2028b\x7f\ud83d\U000e0041.jsonl"
+
+
+def test_whole_texts_keep_their_lines_and_lose_what_steers():
+    assert printable("one\n\ttwo é 日本 👩\u200d🔬") == "one\n\ttwo é 日本 👩\u200d🔬"
+    assert printable(HOSTILE) == r"a\u001b[2J\u009b31m\u000d\u202egnp\u2028b\u007f\ud83d\udb40\udc41.jsonl"
+
+
+@given(st.text())
+def test_what_is_printed_of_json_means_the_same(text):
+    assert json.loads(printable(json.dumps([text], ensure_ascii=False))) == [text]
+
+
+def test_bytes_of_a_name_that_are_no_utf8_are_shown_as_bytes():
+    assert shown(os.fsdecode(b"a\xff\x80.jsonl")) == "a\\xff\\x80.jsonl"

@@ -16,13 +16,14 @@ from typer.testing import CliRunner
 
 from parammem import cli
 from parammem.core import write_jsonl
+from parammem.core.escape import shown
 from parammem.errors import DataError
 from parammem.experience import ingest as room
 from parammem.experience import sorter
 from parammem.experience.inbox import DONE, TAKEN, UNFINISHED, clear, look, report, waiting
 from parammem.experience.ingest import ingest, ingested
 from parammem.experience.known import INDEX
-from parammem.experience.sources import Source, shown_name
+from parammem.experience.sources import Source
 from parammem.experience.store import BATCHES, PRIVATE_ROWS, QUARANTINE
 from parammem.registry import Ledger
 from tests.experience.rows import line, row, rows_in, store, task, write
@@ -426,10 +427,10 @@ def test_a_dry_run_shows_what_rows_would_become_and_writes_nothing(repository):
 
 
 def test_names_are_shown_in_one_printable_line():
-    assert shown_name("plain é 日本.jsonl") == "plain é 日本.jsonl"
-    assert shown_name("a\nb\u2028c\u202e") == "a\\nb\\u2028c\\u202e"
-    assert shown_name(os.fsdecode(b"\xff")) == "\\xff"
-    assert len(shown_name("x" * 255)) == 200
+    assert shown("plain é 日本.jsonl") == "plain é 日本.jsonl"
+    assert shown("a\nb\u2028c\u202e") == "a\\x0ab\\u2028c\\u202e"
+    assert shown(os.fsdecode(b"\xff")) == "\\xff"
+    assert len(shown("x" * 255)) == 200
 
 
 def test_what_is_wrong_with_a_file_is_said_of_its_name_as_it_may_be_shown(tmp_path):
@@ -437,4 +438,4 @@ def test_what_is_wrong_with_a_file_is_said_of_its_name_as_it_may_be_shown(tmp_pa
     file.write_bytes(gzip.compress(line(row(1)).encode() * 50)[:-9])
     with pytest.raises(DataError) as raised:
         ingest(Source.of(file), store(tmp_path), "person ada")
-    assert str(raised.value).startswith("a\\nb.jsonl: its gzip data is broken")
+    assert str(raised.value).startswith("a\\x0ab.jsonl: its gzip data is broken")

@@ -60,9 +60,9 @@ def test_files_wait_in_words_while_the_server_is_away_and_are_told_of_when_it_is
     assert Looks(monkeypatch, [{"a"}, {"a"}, {"a", "b"}, {"a", "b"}], 1).run() == [["a", "b"]]
     said = capsys.readouterr().err
     assert said.count("does not answer") == 2
-    assert "1 file(s) wait in the inbox" in said
+    assert "1 file in the inbox" in said
 
 
 def test_files_that_no_run_takes_are_named_with_what_to_look_at(monkeypatch, capsys):
     Looks(monkeypatch, [{"a"}] * 4, watching.AGAIN / 2).run()
-    assert "1 file(s) have waited for 10 minutes" in capsys.readouterr().err
+    assert "1 file still in the inbox 10 minutes after Prefect was told: no run took it" in capsys.readouterr().err

@@ -99,7 +99,7 @@ def test_registry_gate_and_audit_name_one_champion_before_and_after_a_merge(live
     done = verify(root)
     assert done.broken == ()
     [fork] = [one.detail for one in done.findings if one.path == PLACE]
-    assert "it goes on here (1 events) and on the branch improve (6)" in fork
+    assert "it goes on here (1 event) and on the branch improve (6)" in fork
     here, there = Ledger(root).read(), walk((tmp_path / "ahead" / PLACE).read_bytes())[0]
     chain = merged(here, there)
     assert chain == merged(there, here)

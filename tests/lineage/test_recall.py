@@ -49,7 +49,7 @@ def test_the_plan_names_exactly_the_adapters_that_saw_a_row_of_batch_three(eight
 def test_a_row_of_the_first_batch_leaves_no_champion(eight):
     plan = plan_recall(eight.root, eight.truth.rows_of_batch[0][0])
     assert [(one.champion, one.version) for one in plan.fallbacks] == [(8, 0)]
-    assert "nobody" in render_plan(plan)
+    assert "to no reflector: all were trained on it" in render_plan(plan)
 
 
 def test_several_rows_cannot_be_recalled_by_one_word(eight):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parammem.errors import LineageError
-from parammem.lineage import trace_rows
+from parammem.lineage import render_trace, trace_rows
 
 
 @pytest.mark.parametrize("batch", [0, 1, 2])
@@ -51,3 +51,12 @@ def test_an_unknown_row_is_an_error_that_says_what_to_do(lived):
         trace_rows(lived[0], "0" * 64)
     with pytest.raises(LineageError, match="no row is or holds"):
         trace_rows(lived[0], "nothing like it")
+
+
+def test_the_text_of_a_row_is_shown(lived):
+    root, truth = lived
+    [trace] = trace_rows(root, truth.rows_of_batch[0][1])
+    assert trace.task_text
+    assert trace.reflection
+    said = render_trace(trace)
+    assert all(line in said for line in (*trace.task_text.splitlines(), *trace.reflection.splitlines()))

@@ -105,7 +105,7 @@ def test_rollback_is_committed_and_tagged_on_the_branch_of_automation_and_leaves
     assert "code-reflector#champion!#4" in existing_tags(automated)
     assert git(automated, "rev-parse", "HEAD") == head
     assert git(automated, "status", "--porcelain") == ""
-    assert "rolled back from v1 to none: harmful" in run("registry", "history").output
+    assert "rolled back from v1 to no reflector: harmful" in run("registry", "history").output
     assert "rolled back to v1" in run("rollback", "--to", "v1").output
     assert isinstance(run("rollback", "--to", "v2").exception, LedgerError)
     assert run("registry", "history").output.splitlines()[-1].startswith("champion: v1")

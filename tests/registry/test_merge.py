@@ -155,7 +155,7 @@ def test_what_both_sides_have_cut_away_is_a_conflict(root, tmp_path):
 def test_a_person_who_ingests_is_told_that_automation_is_ahead(root):
     assert warning_behind(root) == ""
     both_ingest(root)
-    assert "branch improve has 3 event(s) that yours lacks" in warning_behind(root)
+    assert "branch improve has 3 events that yours lacks" in warning_behind(root)
     install(root)
     call(root, "git", "merge", "-q", "improve", "-m", "merge")
     assert warning_behind(root) == ""

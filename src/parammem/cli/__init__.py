@@ -24,13 +24,16 @@ from parammem.cli import (
     model,
     pocket,
     profile,
+    quiet,
     reflect,
     registry,
     sandbox,
+    schema,
     serve,
     stage,
     track,
 )
+from parammem.cli.say import say
 
 INTERRUPTED = 130
 DEBUG = "PARAMMEM_DEBUG"
@@ -73,29 +76,46 @@ app.add_typer(profile.app, name="profile")
 app.command("synthesise")(profile.synthesise)
 app.add_typer(serve.app, name="serve")
 app.command("doctor")(doctor.doctor)
+app.command("schema")(schema.schema)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        say(f"parammem {version('parammem')}")
+        raise typer.Exit
 
 
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the whole traceback of an error, and warnings of libraries.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
 ) -> None:
+    assert not version  # _version has ended the command
     if debug:
         os.environ[DEBUG] = "1"
 
 
 def main() -> None:
     """The console script. Exits with the error's own code; see EPILOG."""
+    if not os.environ.get(DEBUG) and "--debug" not in sys.argv:
+        quiet.quiet_libraries()
     try:
         app()
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            typer.secho(resume_hint(sys.argv[1:]), err=True)
+            say(resume_hint(sys.argv[1:]), err=True)
         raise
     except Exception as error:
         if os.environ.get(DEBUG):
             traceback.print_exception(error)
         message, code = guard.ending(error)
-        typer.secho(f"error: {message}", fg=typer.colors.RED, err=True)
+        say(f"error: {message}", fg=typer.colors.RED, err=True)
         raise SystemExit(code) from None
 
 

@@ -10,6 +10,9 @@ from typing import Annotated
 import typer
 
 from parammem.cli.options import Domain
+from parammem.cli.say import say
+from parammem.core.escape import shown
+from parammem.core.words import count
 from parammem.errors import LineageError
 
 app = typer.Typer(help="What made a model, checked link by link, offline.", no_args_is_help=True)
@@ -23,6 +26,8 @@ Adapter = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+LONGEST = 1000
+"""Characters of a line with ids."""
 BROKEN = "`dvc checkout` restores the recorded files, `git checkout` those in git, `dvc repro` makes new ones"
 
 
@@ -40,7 +45,7 @@ def show(adapter: Adapter = None, domain: Domain = "code", as_json: AsJson = Fal
     from parammem.lineage import audit_page, render_page
 
     page = audit_page(Path(), adapter, domain)
-    typer.echo(page.model_dump_json(indent=2) if as_json else render_page(page))
+    say(page.model_dump_json(indent=2) if as_json else render_page(page))
     if page.broken:
         names = ", ".join(dict.fromkeys(found.path for found in page.broken))
         raise LineageError(f"{page.title}: what is recorded does not hold: {names}; {BROKEN}")
@@ -54,9 +59,9 @@ def row(row: Annotated[str, typer.Argument(help="A row hash (8 digits or more), 
 
     found = trace_rows(Path(), row)
     if as_json:
-        typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
+        say(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
     else:
-        typer.echo("\n\n".join(render_trace(one) for one in found))
+        say("\n\n".join(render_trace(one) for one in found))
 
 
 @app.command()
@@ -73,10 +78,10 @@ def verify(
     from parammem.lineage import render_verification, verify
 
     done = verify(Path(), adapter, full, domain)
-    typer.echo(done.model_dump_json(indent=2) if as_json else render_verification(done))
+    say(done.model_dump_json(indent=2) if as_json else render_verification(done))
     if done.broken:
         names = ", ".join(f"{found.path} [{found.stage}]" for found in done.broken[:10])
-        raise LineageError(f"{len(done.broken)} link(s) do not hold: {names}; {BROKEN}")
+        raise LineageError(f"{count(len(done.broken), 'link')} broken: {names}; {BROKEN}")
 
 
 @app.command()
@@ -97,21 +102,21 @@ def answer(
         raise typer.BadParameter("name a trajectory, or an adapter with --by")
     if by:
         pieces = answers_of(Path(), by, domain)
-        listed = "\n".join(f"{name}  {count} pieces of advice" for name, count in pieces.items())
-        typer.echo(json.dumps(pieces, indent=2) if as_json else listed or "no trajectory here carries its digest")
+        listed = "\n".join(f"{shown(name)}  {count(number, 'piece')} of advice" for name, number in pieces.items())
+        say(json.dumps(pieces, indent=2) if as_json else listed or "no trajectory here carries its digest")
         return
     found = answered_by(Path(), trajectory)
     if as_json:
-        typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
+        say(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
         return
     for one in found:
-        typer.echo(f"{one.trajectory_id} (task {one.task_id}, {one.file})")
+        say(shown(f"{one.trajectory_id} (task {one.task_id}, {one.file})", LONGEST))
         for said in one.advised:
             known = f"v{said.version}" if said.version else said.generation or "no adapter of this history"
             commit = f", commit {said.commit[:12]}" if said.commit else ""
-            typer.echo(f"  {said.pieces} pieces of advice from {said.author[:16]}: {known}{commit}")
+            say(f"  {count(said.pieces, 'piece')} of advice from {said.author[:16]}: {known}{commit}")
         if not one.advised:
-            typer.echo("  no trained reflector took part")
+            say("  no trained reflector took part")
 
 
 @app.command()
@@ -125,7 +130,7 @@ def graph(
     from parammem.lineage import graph_svg
 
     write_text(out, graph_svg(Path(), adapter, domain))
-    typer.echo(f"wrote {out}")
+    say(f"wrote {out}")
 
 
 @app.command()
@@ -151,8 +156,8 @@ def rebuild(
     from parammem.lineage import rebuild, render_rebuilt
 
     changes = {key: yaml.safe_load(value) for key, _, value in (one.partition("=") for one in change or ())}
-    done = rebuild(Path(), adapter, domain, changes, recreate, say=lambda line: typer.echo(line, err=True))
-    typer.echo(done.model_dump_json(indent=2) if as_json else render_rebuilt(done))
+    done = rebuild(Path(), adapter, domain, changes, recreate, say=lambda line: say(line, err=True))
+    say(done.model_dump_json(indent=2) if as_json else render_rebuilt(done))
     if not done.identical and not changes:
         raise LineageError(f"{done.adapter[:16]} is {done.verdict}")
 
@@ -172,18 +177,18 @@ def recall(
 
     if not execute:
         plan = plan_recall(Path(), row)
-        typer.echo(plan.model_dump_json(indent=2) if as_json else render_plan(plan))
-        typer.echo("nothing was changed; --execute does it", err=True)
+        say(plan.model_dump_json(indent=2) if as_json else render_plan(plan))
+        say("nothing was changed; --execute does it", err=True)
         return
     root = Path().resolve()
     with locked(root, person(root), settings(root).wait_seconds, _aside):
         plan = plan_recall(root, row)
         done = execute_recall(root, plan, reason, _aside, partial(_push, root))
-    typer.echo(done.model_dump_json(indent=2) if as_json else f"{render_plan(plan)}\n{render_done(done)}")
+    say(done.model_dump_json(indent=2) if as_json else f"{render_plan(plan)}\n{render_done(done)}")
 
 
 def _aside(line: str) -> None:
-    typer.echo(line, err=True)
+    say(line, err=True)
 
 
 def _push(root: Path, tree: Path) -> None:
@@ -207,8 +212,8 @@ def blame(
     from parammem.lineage import blame_batches, render_blame
 
     assert batch
-    done = blame_batches(Path(), domain, arm, say=lambda line: typer.echo(line, err=True))
-    typer.echo(done.model_dump_json(indent=2) if as_json else render_blame(done))
+    done = blame_batches(Path(), domain, arm, say=lambda line: say(line, err=True))
+    say(done.model_dump_json(indent=2) if as_json else render_blame(done))
 
 
 @app.command()
@@ -224,8 +229,8 @@ def export(
     from parammem.lineage import export
 
     done = export(Path(), adapter, out, domain, key)
-    typer.echo(f"wrote {len(done.files)} files to {done.place}")
-    typer.echo(f"public key, to be given by another way than the bundle: {done.key}")
+    say(f"wrote {len(done.files)} files to {done.place}")
+    say(f"public key, to be given by another way than the bundle: {done.key}")
 
 
 @app.command()
@@ -240,6 +245,8 @@ def check(
     from parammem.lineage import check_bundle, render_checked
 
     checked = check_bundle(bundle, key)
-    typer.echo(checked.model_dump_json(indent=2) if as_json else render_checked(checked))
+    say(checked.model_dump_json(indent=2) if as_json else render_checked(checked))
     if checked.faults:
-        raise LineageError(f"{bundle}: {len(checked.faults)} faults; do not use it, and ask the sender for another")
+        raise LineageError(
+            f"{bundle}: {count(len(checked.faults), 'fault')}; do not use it, and ask the sender for another"
+        )

@@ -14,7 +14,9 @@ from typing import Annotated, NamedTuple
 import typer
 
 from parammem.cli.options import PARAMS, ParamsFile
+from parammem.cli.say import say
 from parammem.config import Params, load_params
+from parammem.core.words import count
 from parammem.errors import ConfigError, ParamMemError
 from parammem.sections import ServerParams
 
@@ -53,14 +55,14 @@ def doctor(
     """
     if server:
         report, usable = server_report(server, model, key_env or key_for(server, params), as_json)
-        typer.echo(report)
+        say(report)
         if not usable:
             raise typer.Exit(1)
         return
     if model or key_env:
         raise typer.BadParameter("--model and --key-env need --server")
     found = list(look(params))
-    typer.echo(as_json_text(found) if as_json else "\n".join(map(line, found)))
+    say(as_json_text(found) if as_json else "\n".join(map(line, found)))
     if not all(finding.ready for finding in found):
         raise typer.Exit(1)
 
@@ -193,7 +195,11 @@ def server_report(url: str, model: str, key_env: str, as_json: bool) -> tuple[st
 def torch_device() -> Finding:
     import torch
 
-    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} thread(s)"
+    device = (
+        torch.cuda.get_device_name(0)
+        if torch.cuda.is_available()
+        else f"cpu, {count(torch.get_num_threads(), 'thread')}"
+    )
     return Finding("torch", True, f"{torch.__version__} on {device}")
 
 

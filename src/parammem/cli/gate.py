@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parammem.cli.options import PARAMS, REFLECTORS, Domain, ParamsFile
+from parammem.cli.say import say
 from parammem.config import Params, load_params
 from parammem.errors import LedgerError
 
@@ -44,7 +45,7 @@ def gate(
     from parammem.gate import explain
 
     decision = _show(shown) if shown else _meet(load_params(params), domain, champion, challenger, enter)
-    typer.echo(decision.model_dump_json(indent=2) if as_json else explain(decision))
+    say(decision.model_dump_json(indent=2) if as_json else explain(decision))
 
 
 def _show(digest: str) -> Decision:

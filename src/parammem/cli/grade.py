@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parammem.cli.options import Domain
+from parammem.cli.say import say
 from parammem.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,11 +39,11 @@ def grade(
     found = judge(file, get_domain(domain, real=True, workers=workers, **limits), benchmark)
     counts = {name: sum(one.verdict == name for one in found) for name in ("right", "wrong", "refused")}
     if as_json:
-        typer.echo(json.dumps({"rows": [one.model_dump() for one in found], **counts}, indent=2))
+        say(json.dumps({"rows": [one.model_dump() for one in found], **counts}, indent=2))
     else:
         for one in found:
-            typer.echo(_printable(as_text(one)))
-        typer.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
+            say(as_text(one))
+        say(", ".join(f"{count} {name}" for name, count in counts.items()))
     if counts["refused"]:
         raise DataError(f"{counts['refused']} of {len(found)} rows were refused; their reasons stand above")
 
@@ -60,9 +61,3 @@ def as_text(one: Graded) -> str:
 def _shown(text: str) -> str:
     line = text.replace("\n", "⏎")
     return line if len(line) <= SHOWN else line[:SHOWN] + "…"
-
-
-def _printable(text: str) -> str:
-    """Text that any terminal takes: half surrogate pairs and control characters as escapes."""
-    safe = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in safe)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from parammem.cli.options import Domain
+from parammem.cli.say import say
 
 
 def improve(
@@ -21,8 +22,8 @@ def improve(
     from parammem.improve.run import plain_tools
     from parammem.registry.git import person
 
-    report = turn(Path(), plain_tools(person(Path()), typer.echo), force=force)
-    typer.secho(report.headline, bold=True)
+    report = turn(Path(), plain_tools(person(Path()), say), force=force)
+    say(report.headline, bold=True)
 
 
 def check_champion(
@@ -33,8 +34,8 @@ def check_champion(
     from parammem.improve.run import plain_tools
     from parammem.registry.git import person
 
-    report = evaluate_champion(Path(), plain_tools(person(Path()), typer.echo), night)
-    typer.secho(report.headline, bold=True)
+    report = evaluate_champion(Path(), plain_tools(person(Path()), say), night)
+    say(report.headline, bold=True)
 
 
 def generations(
@@ -47,7 +48,7 @@ def generations(
     from parammem.improve import generations as room
 
     found = room.generations(room.known(Path()), partial(room.decision_of, Path()), domain)
-    typer.echo(room.as_text(found))
+    say(room.as_text(found))
     if chart:
         room.chart(found, chart)
-        typer.echo(f"chart: {chart}")
+        say(f"chart: {chart}")

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parammem.cli.options import PARAMS, ParamsFile
+from parammem.cli.say import say
 from parammem.config import DomainName, Params, load_params
+from parammem.core.escape import shown
+from parammem.core.words import count
 from parammem.errors import DataError, LedgerError
 
 if TYPE_CHECKING:
@@ -62,7 +65,7 @@ def _warn() -> None:
     from parammem.registry.branch import warning_behind
 
     if note := warning_behind(Path()):
-        typer.secho(f"note: {note}", fg=typer.colors.YELLOW, err=True)
+        say(f"note: {note}", fg=typer.colors.YELLOW, err=True)
 
 
 def _format(form: str) -> Format | None:
@@ -85,7 +88,7 @@ def _store(params: Params, domain: DomainName | None, must: bool = True) -> Stor
     except DataError as error:
         if must:
             raise
-        typer.secho(f"not searched for evaluation tasks: {error}", fg=typer.colors.YELLOW, err=True)
+        say(f"not searched for evaluation tasks: {error}", fg=typer.colors.YELLOW, err=True)
         return open_store(Path(), [], share, near, given)
 
 
@@ -99,7 +102,7 @@ def _take_files(files: list[Path], store: Store, form: Format | None, dvc: bool)
         except Exception as error:  # one bad file must not stop the others
             failed.append(_refusal(file.name, error))
     if failed:
-        raise DataError(f"{len(failed)} of {len(files)} files could not be ingested: {', '.join(failed)}")
+        raise DataError(f"{len(failed)} of {count(len(files), 'file')} could not be ingested: {', '.join(failed)}")
     if not any(t.event.kept + t.event.held + t.event.duplicates for t in taken):
         raise DataError("no row was fit to come in; the reasons stand above, the rows lie in data/quarantine")
 
@@ -108,12 +111,12 @@ def _sweep(inbox: Path, store: Store, form: Format | None, dvc: bool, every: flo
     from parammem.experience.inbox import looks
 
     if every is not None:
-        typer.echo(f"watching {inbox}; Ctrl-C ends it")
+        say(f"watching {inbox}; Ctrl-C ends it")
     found, failed, told = 0, [], dict[str, str]()
     for look in looks(inbox, every):
         for name, why in look.left.items():
             if told.get(name) != why:
-                typer.secho(f"{name}: left in {inbox}: {why}", fg=typer.colors.YELLOW, err=True)
+                say(f"{name}: left in {inbox}: {why}", fg=typer.colors.YELLOW, err=True)
         told = look.left
         for source in look.sources:
             found += 1
@@ -121,7 +124,7 @@ def _sweep(inbox: Path, store: Store, form: Format | None, dvc: bool, every: flo
     if failed:
         raise DataError(f"{len(failed)} of {found} could not be ingested and stay in {inbox}: {', '.join(failed)}")
     if not found:
-        typer.echo(f"nothing waits in {inbox}" if not told else f"nothing in {inbox} can be taken")
+        say(f"nothing waits in {inbox}" if not told else f"nothing in {inbox} can be taken")
 
 
 def _take_and_clear(inbox: Path, source: Source, store: Store, form: Format | None, dvc: bool) -> list[str]:
@@ -131,7 +134,7 @@ def _take_and_clear(inbox: Path, source: Source, store: Store, form: Format | No
     try:
         outcome = _take(source, store, form, dvc)
         if not clear(inbox, source, outcome.digest):
-            typer.echo(f"{source.name}: it has grown meanwhile and stays in {inbox} for the next sweep")
+            say(f"{source.name}: it has grown meanwhile and stays in {inbox} for the next sweep")
     except Exception as error:
         return [_refusal(source.name, error)]
     return []
@@ -139,13 +142,12 @@ def _take_and_clear(inbox: Path, source: Source, store: Store, form: Format | No
 
 def _refusal(name: str, error: Exception) -> str:
     """The name of a source, once its error is told. Raises the error where it concerns more than this source."""
-    from parammem.experience.sources import concerns_all, shown_name, words_of
+    from parammem.experience.sources import concerns_all, words_of
 
     if isinstance(error, LedgerError | typer.Exit) or concerns_all(error):
         raise error
-    shown = shown_name(name)
-    typer.secho(f"{shown}: {words_of(error)}", fg=typer.colors.RED, err=True)
-    return shown
+    say(f"{shown(name)}: {words_of(error)}", fg=typer.colors.RED, err=True)
+    return shown(name)
 
 
 def _take(source: Source, store: Store, form: Format | None, dvc: bool) -> Outcome:
@@ -156,7 +158,7 @@ def _take(source: Source, store: Store, form: Format | None, dvc: bool) -> Outco
     outcome = take(source, store, person(store.root), form)
     if dvc and (store.root / ".dvc").is_dir():
         track(store.root, outcome.files)
-    typer.echo(as_text(outcome))
+    say(as_text(outcome))
     return outcome
 
 
@@ -171,13 +173,13 @@ def _show(files: list[Path], inbox: Path, store: Store, form: Format | None, as_
         try:
             source = Source.of(given) if isinstance(given, Path) else given
             for one in preview(source, store, form):
-                typer.echo(json.dumps(one.model_dump(mode="json"), ensure_ascii=False) if as_json else row_as_text(one))
+                say(json.dumps(one.model_dump(mode="json"), ensure_ascii=False) if as_json else row_as_text(one))
         except Exception as error:
             failed.append(_refusal(given.name, error))
     if failed:
         raise DataError(f"{len(failed)} of {len(found)} cannot be read: {', '.join(failed)}")
     if not found:
-        typer.echo(f"nothing waits in {inbox}", err=True)
+        say(f"nothing waits in {inbox}", err=True)
 
 
 def row_as_text(row: Preview) -> str:
@@ -185,15 +187,15 @@ def row_as_text(row: Preview) -> str:
     where = f"{row.source}:{row.number}:"
     if row.becomes == "refused":
         rules = zip(row.reasons, row.details, strict=False)
-        return "\n".join([f"{where} refused", *(f"    {rule}: {detail}" for rule, detail in rules)])
+        return "\n".join([f"{where} refused", *(f"    {rule}: {shown(detail, 500)}" for rule, detail in rules)])
     outcome = {True: "right", False: "wrong", None: "nobody knows"}[row.outcome]
-    task = " ".join(row.task.split())
-    lines = [f"{where} {row.becomes} ({row.form}, {row.domain}, {row.task_id}), outcome: {outcome}"]
-    lines += [f"    task: {task if len(task) <= 100 else task[:99] + '…'}"]
+    task = shown(" ".join(row.task.split()), 100)
+    lines = [f"{where} {row.becomes} ({row.form}, {row.domain}, {shown(row.task_id)}), outcome: {outcome}"]
+    lines += [f"    task: {task}"]
     for attempt in row.attempts:
-        text = " ".join(attempt.candidate.split())
+        text = shown(" ".join(attempt.candidate.split()), 90)
         mark = " (submitted)" if attempt.number == row.submission else ""
-        lines.append(f"    attempt {attempt.number}{mark}: {text if len(text) <= 90 else text[:89] + '…'}")
+        lines.append(f"    attempt {attempt.number}{mark}: {text}")
     return "\n".join(lines)
 
 
@@ -205,8 +207,8 @@ def as_text(outcome: Outcome) -> str:
             f"{event.name}: ingested before as batch {(event.batch or event.fresh)[:12] or '(no rows)'}; nothing to do"
         )
     lines = [
-        f"{event.name} ({event.format}): {event.rows} rows, {event.kept} to learn from, {event.held} kept for judging, "
-        f"{event.duplicates} duplicates, {event.quarantined} quarantined"
+        f"{event.name} ({event.format}): {count(event.rows, 'row')}, {event.kept} to learn from, "
+        f"{event.held} kept for judging, {count(event.duplicates, 'duplicate')}, {event.quarantined} quarantined"
     ]
     lines += [f"  {count:>6} {reason}" for reason, count in event.reasons.items()]
     lines += [f"  {example}" for example in outcome.examples]

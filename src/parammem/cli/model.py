@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from parammem.cli.say import say
+
 app = typer.Typer(help="Model folders from other forms.", no_args_is_help=True)
 
 
@@ -25,4 +27,4 @@ def from_gguf(
     """Turn a GGUF file into an ordinary Hugging Face folder, for engine.model; prints its digest."""
     from parammem.engines.gguf import from_gguf
 
-    typer.echo(from_gguf(file, out, dtype, digest))
+    say(from_gguf(file, out, dtype, digest))

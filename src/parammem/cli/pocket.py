@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from parammem.cli.say import say
 from parammem.config import DomainName
 from parammem.errors import ConfigError, DataError, EngineError, ModelMissingError
 
@@ -43,12 +44,12 @@ def train(
 
         finished = pretrain(recipe, out, cache or Path(".cache/pocket") / name, device, seconds)
         if not finished:
-            typer.secho(f"{name}: time ran out, nothing is lost. To go on, run: parammem pocket train {name}", err=True)
+            say(f"{name}: time ran out, nothing is lost. To go on, run: parammem pocket train {name}", err=True)
             raise typer.Exit(NOT_FINISHED)
         (out / "scores.json").unlink(missing_ok=True)
     if not (out / "scores.json").is_file():
         write_scores(out, device, tasks)
-    typer.echo(f"{out}: trained by the recipe {name} as it is now; scores in {out / 'scores.json'}")
+    say(f"{out}: trained by the recipe {name} as it is now; scores in {out / 'scores.json'}")
 
 
 @app.command()
@@ -56,7 +57,7 @@ def score(
     folder: Annotated[Path, typer.Argument(help="A model folder.")], device: Device = "auto", tasks: Tasks = 200
 ) -> None:
     """What a model solves with all the right advice and with none; written to scores.json in its folder."""
-    typer.echo(json.dumps(write_scores(folder, device, tasks), indent=2, sort_keys=True))
+    say(json.dumps(write_scores(folder, device, tasks), indent=2, sort_keys=True))
 
 
 @app.command()
@@ -70,7 +71,7 @@ def show(
     from parammem.pocket.world import World, draw_splits
 
     for drawn in draw_splits(domain, World(world, rho), {"eval": n})["eval"]:
-        typer.echo(as_text(drawn))
+        say(as_text(drawn))
 
 
 def find_recipe(name: str) -> Recipe:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from parammem.cli.options import PARAMS, Domain, ParamsFile
+from parammem.cli.say import say
 from parammem.config import load_params
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError
@@ -30,13 +31,13 @@ Name = Annotated[str, typer.Argument(help="Name of a profile; `parammem profile 
 def list_profiles() -> None:
     """The profiles there are, each with its first line."""
     for path in sorted(FOLDER.glob("*.yaml")):
-        typer.echo(f"{path.stem:26} {first_line(path)}")
+        say(f"{path.stem:26} {first_line(path)}")
 
 
 @app.command("show")
 def show(name: Name) -> None:
     """What `apply` would change in params.yaml."""
-    typer.echo(difference(find(name)) or "params.yaml is this profile already")
+    say(difference(find(name)) or "params.yaml is this profile already")
 
 
 @app.command("apply")
@@ -46,15 +47,13 @@ def apply(name: Name) -> None:
     load_params(path)  # every mistake shows before anything is changed
     changes = difference(path)
     if not changes:
-        typer.echo("params.yaml is this profile already")
+        say("params.yaml is this profile already")
         return
-    typer.echo(changes)
+    say(changes)
     if PARAMS.is_file():
         write_text(KEPT, PARAMS.read_text(encoding="utf-8"))
     write_text(PARAMS, path.read_text(encoding="utf-8"))
-    typer.echo(
-        f"params.yaml is now {path}; the one before is {KEPT}. Its first lines say what it needs. Next: dvc repro"
-    )
+    say(f"params.yaml is now {path}; the one before is {KEPT}. Its first lines say what it needs. Next: dvc repro")
 
 
 @app.command("pin")
@@ -74,7 +73,7 @@ def pin(
     path = PINS / f"{model.split('/')[-1].lower()}.json"
     write_text(path, Pin(hub=model, revision=commit).line() + "\n")
     at = f"at {commit}" if commit else "as a server has it"
-    typer.echo(f"{path} names {model} {at}; put this path into engine.model or reflector.base")
+    say(f"{path} names {model} {at}; put this path into engine.model or reflector.base")
 
 
 def _commit(model: str, revision: str) -> str:
@@ -123,4 +122,4 @@ def synthesise(
     from parammem.stages import synthesise as room
 
     made = room.run(loaded, domain, count, out)
-    typer.echo(f"{made} different problems of {count} asked for, in data/benchmarks/{out}")
+    say(f"{made} different problems of {count} asked for, in data/benchmarks/{out}")

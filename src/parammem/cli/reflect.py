@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from parammem.cli.options import REFLECTORS, Domain
+from parammem.cli.say import say
 from parammem.core import Reflection
 from parammem.errors import DataError
 
@@ -38,7 +39,7 @@ def reflect(
 
     memory = ParamMem.load(adapter or REFLECTORS / domain, base_model=base_model, dtype=dtype, max_tokens=max_tokens)
     advice = memory.reflect(text, n=n, temperature=temperature, seed=seed)
-    typer.echo(as_json_text(text, advice, seed) if as_json else numbered(advice))
+    say(as_json_text(text, advice, seed) if as_json else numbered(advice))
 
 
 def read_task(name: str) -> str:

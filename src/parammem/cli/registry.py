@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from parammem.cli.options import PARAMS, Domain, ParamsFile
+from parammem.cli.say import say
 from parammem.config import load_params
+from parammem.core.words import count
 
 app = typer.Typer(help="Versions of the reflectors, read from the ledger.", no_args_is_help=True)
 
@@ -19,7 +21,7 @@ def history(domain: Domain = "code") -> None:
     from parammem.improve.generations import known
     from parammem.registry.history import as_text
 
-    typer.echo(as_text(known(Path()), domain))
+    say(as_text(known(Path()), domain))
 
 
 @app.command()
@@ -28,7 +30,7 @@ def verify() -> None:
     not), and that no commit, merge or reset took an event away (exit code 10 if one did)."""
     from parammem.registry.history import check
 
-    typer.echo(check(Path()))
+    say(check(Path()))
 
 
 @app.command("merge-driver")
@@ -49,7 +51,7 @@ def setup() -> None:
     from parammem.registry.merge import DRIVER, install
 
     done = install(Path())
-    typer.echo(f"git merges ledgers by the driver {DRIVER}" if done else "no git repository: there is nothing to merge")
+    say(f"git merges ledgers by the driver {DRIVER}" if done else "no git repository: there is nothing to merge")
 
 
 @app.command()
@@ -57,7 +59,7 @@ def merge() -> None:
     """Settle the ledger of a `git merge` that has stopped in it, in a clone that `registry setup` was not run in."""
     from parammem.registry.merge import settle
 
-    typer.echo(f"{settle(Path())} events in one unbroken chain; `git status` says what is left, then `git commit`")
+    say(f"{settle(Path())} events in one unbroken chain; `git status` says what is left, then `git commit`")
 
 
 @app.command()
@@ -72,7 +74,7 @@ def register(
     from parammem.registry.enter import enter
 
     refuse_behind(Path())
-    typer.echo(enter(Path(), domain, folder))
+    say(enter(Path(), domain, folder))
 
 
 @app.command()
@@ -88,7 +90,7 @@ def fetch(
 
     found = find_version(known(Path()), domain, version)
     get(Path(), domain, found, to)
-    typer.echo(f"{domain} {found.name} ({found.adapter[:16]}) in {to}")
+    say(f"{domain} {found.name} ({found.adapter[:16]}) in {to}")
 
 
 @app.command()
@@ -100,8 +102,8 @@ def gc(dry: Annotated[bool, typer.Option("--dry", help="Only say what would go."
     from parammem.registry.keep import collect_garbage
 
     root = Path()
-    with locked(root, person(root), settings(root).wait_seconds, typer.echo):
-        typer.echo(collect_garbage(root, dry, known(root)).strip())
+    with locked(root, person(root), settings(root).wait_seconds, say):
+        say(collect_garbage(root, dry, known(root)).strip())
 
 
 def rollback(
@@ -118,11 +120,11 @@ def rollback(
     from parammem.improve.run import plain_tools
     from parammem.registry.git import person
 
-    report = roll_back(Path(), plain_tools(person(Path()), typer.echo), domain, to, reason)
-    typer.secho(report.headline, bold=True)
+    report = roll_back(Path(), plain_tools(person(Path()), say), domain, to, reason)
+    say(report.headline, bold=True)
     if report.commit:
         branch = settings(Path()).branch
-        typer.echo(f"committed to {branch} as {report.commit[:12]}; `git merge {branch}` brings it into your branch")
+        say(f"committed to {branch} as {report.commit[:12]}; `git merge {branch}` brings it into your branch")
 
 
 def sync(
@@ -136,10 +138,10 @@ def sync(
     from parammem.tracking.server import open_server, send_offline_runs
 
     tags = sync_tags(Path())
-    typer.echo(f"tags: {len(tags.made)} made, {len(tags.mended)} mended, {len(tags.waiting)} wait for a commit")
+    say(f"tags: {len(tags.made)} made, {len(tags.mended)} mended, {len(tags.waiting)} wait for a commit")
     events, server = Ledger().read(), open_server(load_params(params).tracking, folder)
     if server is None:
-        typer.echo(f"W&B: offline; {len(operations(events))} operation(s) will be replayed when a server is there")
+        say(f"W&B: offline; {count(len(operations(events)), 'operation')} will be replayed when a server is there")
         return
     sent = send_offline_runs(folder)
-    typer.echo(f"W&B: {sent} run(s) sent, {len(replay(events, server, folder))} operation(s) replayed")
+    say(f"W&B: {count(sent, 'run')} sent, {count(len(replay(events, server, folder)), 'operation')} replayed")

@@ -11,6 +11,7 @@ import typer
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from parammem import sandbox
+from parammem.cli.say import say
 from parammem.core.record import Record
 from parammem.errors import DataError, ParamMemError
 from parammem.sandbox import problems, selftest
@@ -39,7 +40,7 @@ def doctor(level: LevelOption = "strict", as_json: JsonOption = False) -> None:
     """Try forbidden acts in a real child and show what is denied. Exit 0: all were; 2: not."""
     report = selftest.self_test(_level(level))
     if as_json:
-        typer.echo(json.dumps(report.model_dump(mode="json"), indent=2, sort_keys=True))
+        say(json.dumps(report.model_dump(mode="json"), indent=2, sort_keys=True))
     else:
         _print_report(report)
     raise typer.Exit(0 if report.safe else _NOT_SAFE)
@@ -69,7 +70,7 @@ def check(
     results = [_result(outcome, row, tolerance) for outcome, row in zip(outcomes, rows, strict=True)]
     passed = all(result["passed"] for result in results)
     if as_json:
-        typer.echo(json.dumps({"passed": passed, "level": level, "calls": results}, indent=2))
+        say(json.dumps({"passed": passed, "level": level, "calls": results}, indent=2))
     else:
         _print_results(results, level)
     raise typer.Exit(0 if passed else 1)
@@ -106,9 +107,9 @@ def bench(
         "workers": workers,
     }
     if as_json:
-        typer.echo(json.dumps(summary, indent=2))
+        say(json.dumps(summary, indent=2))
     else:
-        typer.echo("\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in summary.items()))
+        say("\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in summary.items()))
     raise typer.Exit(1 if failed else 0)
 
 
@@ -119,7 +120,7 @@ def _level(name: str) -> sandbox.Level:
 
 
 def _fail(message: str, as_json: bool) -> Any:
-    typer.echo(json.dumps({"passed": False, "error": message}) if as_json else message, err=not as_json)
+    say(json.dumps({"passed": False, "error": message}) if as_json else message, err=not as_json)
     raise typer.Exit(_NOT_SAFE)
 
 
@@ -166,19 +167,17 @@ def _shown(value: Any) -> str:
 def _print_results(results: list[dict[str, Any]], level: str) -> None:
     for number, result in enumerate(results, 1):
         said = result["error"] or f"got {result['got']}"
-        typer.echo(f"{number}: {'passed' if result['passed'] else 'FAILED'}  {result['kind']}: {said}")
-    typer.echo(f"{sum(r['passed'] for r in results)} of {len(results)} passed" + _warning(level))
+        say(f"{number}: {'passed' if result['passed'] else 'FAILED'}  {result['kind']}: {said}")
+    say(f"{sum(r['passed'] for r in results)} of {len(results)} passed" + _warning(level))
 
 
 def _print_report(report: selftest.Report) -> None:
     for finding in report.findings:
-        typer.echo(
-            f"{'denied' if finding.denied else 'ALLOWED':8} {finding.act:36} {finding.guard:20} {finding.detail[:60]}"
-        )
+        say(f"{'denied' if finding.denied else 'ALLOWED':8} {finding.act:36} {finding.guard:20} {finding.detail[:60]}")
     for name, value in report.layers.items():
-        typer.echo(f"{name}: {value}")
-    typer.echo("safe" if report.safe else f"NOT SAFE: {report.missing}")
-    typer.echo(f"level {report.level}" + _warning(report.level))
+        say(f"{name}: {value}")
+    say("safe" if report.safe else f"NOT SAFE: {report.missing}")
+    say(f"level {report.level}" + _warning(report.level))
 
 
 def _warning(level: str) -> str:

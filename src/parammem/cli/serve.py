@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from parammem.cli.options import PARAMS, ParamsFile
+from parammem.cli.say import say
 from parammem.config import load_params
 from parammem.errors import EngineError
 
@@ -49,7 +50,7 @@ def reflector(
     command = vllm.serve_command(base.resolve(), served, adapter, length, base_url, dtype, further or ())
     program = find_vllm()
     if not run:
-        typer.echo(command.shell(program or ("vllm", "serve")))
+        say(command.shell(program or ("vllm", "serve")))
         return
     if program is None:
         raise EngineError(
@@ -66,7 +67,7 @@ def spent(params: ParamsFile = PARAMS) -> None:
     from parammem.engines.store import FILE, Store
 
     cache = Path(load_params(params).engine.cache)
-    typer.echo(spent_table(Store(cache).spent() if (cache / FILE).is_file() else []))
+    say(spent_table(Store(cache).spent() if (cache / FILE).is_file() else []))
 
 
 def find_vllm() -> tuple[str, ...] | None:

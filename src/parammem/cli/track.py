@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from parammem.cli.options import PARAMS, ParamsFile
+from parammem.cli.say import say
 from parammem.config import load_params
+from parammem.core.words import count
 
 
 def track(
@@ -23,4 +25,4 @@ def track(
     from parammem.tracking import track_all
 
     logged = track_all(Path(), load_params(params).tracking, folder, aliases_of(Ledger().read()))
-    typer.echo(f"tracking: {len(logged)} new run(s) in {folder}" if logged else "tracking: nothing new")
+    say(f"tracking: {count(len(logged), 'new run')} in {folder}" if logged else "tracking: nothing new")

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
+from parammem.core.escape import MOST, shown
+
 WIDTH, HEIGHT, GAP_X, GAP_Y, EDGE = 176, 46, 44, 14, 16
 COLUMNS = ("experience", "rows", "rules", "adapter", "evaluation", "decision")
 FILLS = {"experience": "#e8f1fa", "rows": "#eaf6ea", "rules": "#f6f2e2", "adapter": "#efe6f7", "evaluation": "#fdeee3",
@@ -35,7 +37,7 @@ def draw(boxes: Sequence[Box], edges: Sequence[tuple[str, str]], title: str) -> 
             places[box.key] = (EDGE + number * (WIDTH + GAP_X), top + row * (HEIGHT + GAP_Y))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" width="{width}" role="img" '
-        f'font-family="system-ui, sans-serif" font-size="12"><title>{escape(title)}</title>',
+        f'font-family="system-ui, sans-serif" font-size="12"><title>{_text(title)}</title>',
     ]
     for number, name in enumerate(COLUMNS):
         x = EDGE + number * (WIDTH + GAP_X) + WIDTH / 2
@@ -65,10 +67,11 @@ def _box(box: Box, x: float, y: float) -> str:
     return (
         f'<rect x="{x:g}" y="{y:g}" width="{WIDTH}" height="{HEIGHT}" rx="6" fill="{FILLS[COLUMNS[box.column]]}" '
         f'stroke="{stroke}" stroke-width="{wide}"/>'
-        f'<text x="{middle:g}" y="{y + 19:g}" text-anchor="middle" fill="#223">{escape(_short(box.title))}</text>'
-        f'<text x="{middle:g}" y="{y + 36:g}" text-anchor="middle" fill="#667" font-size="11">{escape(said)}</text>'
+        f'<text x="{middle:g}" y="{y + 19:g}" text-anchor="middle" fill="#223">{_text(box.title, 26)}</text>'
+        f'<text x="{middle:g}" y="{y + 36:g}" text-anchor="middle" fill="#667" font-size="11">{_text(said)}</text>'
     )
 
 
-def _short(text: str, most: int = 26) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _text(text: str, most: int = MOST) -> str:
+    """Text for an element: one line of signs that XML may hold, since titles are names from outside."""
+    return escape(shown(text, most))

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import IO
 
 from parammem.core import AnswerKey, Task, Trajectory, digest_of
+from parammem.core.escape import shown
 from parammem.core.experience import Experience
 from parammem.core.jsonl import lines_of, write_text
 from parammem.errors import DataError
-from parammem.experience.sources import LONGEST_LINE, SUFFIXES, Source, fault_of_file, open_regular, shown_name
+from parammem.experience.sources import LONGEST_LINE, SUFFIXES, Source, fault_of_file, open_regular
 
 INBOX = Path("data") / "inbox"
 REPORT = "report-"
@@ -120,13 +121,13 @@ def look(inbox: Path, settled: float = SETTLED, restore: bool = True) -> Look:
         file = inbox / name
         why = _why_left(file, device, settled)
         if why:
-            left[shown_name(name)] = why
+            left[shown(name)] = why
         elif why is None:
             continue
         elif name.startswith(REPORT):  # written in one step: whole
             reports.append(file)
         else:
-            found.append(Source(shown_name(name), (file,), device))
+            found.append(Source(shown(name), (file,), device))
     if reports:
         found.append(Source(f"{len(reports)} reports", tuple(reports), device))
     return Look(found, left)

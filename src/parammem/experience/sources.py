@@ -6,20 +6,18 @@ import errno
 import hashlib
 import os
 import stat
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from parammem.core.escape import shown
 from parammem.core.jsonl import BLOCK, Line, lines_of, unpacked
 from parammem.errors import DataError, ParamMemError
 
 LONGEST_LINE = 4 << 20
 """Bytes. A trajectory is some kilobytes; beyond this a line is something else, and is set aside unread."""
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
-LONGEST_NAME = 200
-"""Characters of a file's name that are shown."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of a disk that concern every source, and not the one at hand."""
 
@@ -39,7 +37,7 @@ class Source:
         """A file that a person names; links are followed. Raises DataError when it is no regular file."""
         if not file.exists():
             raise DataError(f"no file {str(file)!r}; give a .jsonl file of trajectories or transcripts")
-        source = cls(shown_name(file.name), (file,))
+        source = cls(shown(file.name), (file,))
         source.opened(file).close()
         return source
 
@@ -94,7 +92,7 @@ def _named(lines: Iterator[Line], file: Path) -> Iterator[Line]:
     try:
         yield from lines
     except DataError as error:
-        raise DataError(str(error).replace(str(file), shown_name(file.name))) from error.__cause__
+        raise DataError(str(error).replace(str(file), shown(file.name))) from error.__cause__
 
 
 def open_regular(file: Path, device: int | None = None) -> IO[bytes]:
@@ -111,11 +109,11 @@ def open_regular(file: Path, device: int | None = None) -> IO[bytes]:
         handle = os.open(file, flags)
     except OSError as error:
         link = " (a link is not followed)" if error.errno == errno.ELOOP else ""
-        raise DataError(f"{shown_name(file.name)} cannot be read: {error.strerror}{link}") from error
+        raise DataError(f"{shown(file.name)} cannot be read: {error.strerror}{link}") from error
     try:
         why = fault_of_file(os.fstat(handle), device)
         if why:
-            raise DataError(f"{shown_name(file.name)} is {why}")
+            raise DataError(f"{shown(file.name)} is {why}")
         return os.fdopen(handle, "rb")
     except BaseException:
         os.close(handle)
@@ -133,17 +131,6 @@ def fault_of_file(found: os.stat_result, device: int | None) -> str:
     if device is not None and found.st_nlink > 1:
         return "a hard link to a file that has another name too; copy it into the inbox"
     return ""
-
-
-def shown_name(name: str) -> str:
-    """A file's name as people may see it: one printable line. Bytes that are no UTF-8, control characters, line ends
-    and marks that nobody sees become escapes."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    hidden = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
-    plain = "".join(
-        mark.encode("unicode_escape").decode() if unicodedata.category(mark) in hidden else mark for mark in text
-    )
-    return plain if len(plain) <= LONGEST_NAME else f"{plain[: LONGEST_NAME - 1]}…"
 
 
 def words_of(error: Exception) -> str:

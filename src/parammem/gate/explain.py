@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from parammem.core.decision import Decision, PairedTest, SliceResult
+from parammem.core.escape import shown
 
+LONGEST = 2000
+"""Characters of a reason."""
 ANSWERS = {
     "promote": "PROMOTE: the challenger takes the champion's place",
     "refuse": "REFUSE: the champion stays",
@@ -16,14 +19,14 @@ def explain(decision: Decision) -> str:
     champion = decision.champion[:16] or "none yet (no reflector stands in its place)"
     lines = [
         ANSWERS[decision.answer],
-        *(f"  {reason}" for reason in decision.reasons),
+        *(f"  {shown(reason, LONGEST)}" for reason in decision.reasons),
         "",
         f"domain      {decision.domain}",
         f"champion    {champion}",
         f"challenger  {decision.challenger[:16]}",
         "",
         "guards",
-        *(f"  {_mark(g.passed)} {g.name:20} {g.detail}" for g in decision.guards),
+        *(f"  {_mark(g.passed)} {g.name:20} {shown(g.detail, LONGEST)}" for g in decision.guards),
         "",
         "slice    tasks  no reflector  champion  challenger  difference  95% one-sided bounds  tolerated",
         *(_slice_line(one) for one in decision.slices),

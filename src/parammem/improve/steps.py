@@ -20,6 +20,7 @@ from parammem.config import load_params
 from parammem.core.decision import Decision
 from parammem.core.event import Published, SetAside, Trained
 from parammem.core.jsonl import write_text
+from parammem.core.words import count
 from parammem.errors import DataError
 from parammem.improve import pool, storage
 from parammem.improve.blame import blame
@@ -59,7 +60,7 @@ def clean(turn: Turn) -> None:
     left = remove_trees(turn.root)
     release_refs(turn.root, turn.branch)
     if left:
-        turn.note(f"an earlier run was cut short: {left} worktree(s) of it removed, its work begins anew")
+        turn.note(f"an earlier run was cut short: {count(left, 'worktree')} of it removed, its work begins anew")
 
 
 def open_tree(turn: Turn) -> None:
@@ -79,7 +80,7 @@ def finish(turn: Turn) -> None:
             _tell_wandb(turn, ("track", "sync"))
     done = pool.clear_ingested(*_inbox(turn))
     if done:
-        turn.note(f"{done} file(s) in the inbox had been ingested before")
+        turn.note(f"{count(done, 'file')} in the inbox had been ingested before")
 
 
 def take_in(turn: Turn) -> None:
@@ -176,7 +177,7 @@ def _accuse(turn: Turn, decisions: list[Decision]) -> None:
     if any(found) and all(one.answer != "promote" for one in decisions):
         turn.record(SetAside(domain=first.domain, decision=first.digest, batches=found.aside, suspects=found.suspects))
         kept = f", {len(found.suspects)} under suspicion" if found.suspects else ""
-        turn.note(f"{first.domain}: {len(found.aside)} batch(es) set aside in {pool.ASIDE}{kept}")
+        turn.note(f"{first.domain}: {count(len(found.aside), 'batch', 'batches')} set aside in {pool.ASIDE}{kept}")
         turn.aside += [name for name in found.aside if name not in turn.aside]
 
 
@@ -310,7 +311,7 @@ def _nothing(turn: Turn) -> str:
 
 def _message(turn: Turn) -> str:
     """The commit's message: what came in and what was decided."""
-    parts = [f"{len(turn.sources)} new source(s)"] if turn.sources else []
+    parts = [f"{count(len(turn.sources), 'new source')}"] if turn.sources else []
     parts += [f"{one.domain} {one.answer}" for one in turn.decisions]
     lines = [f"Improve: {', '.join(parts) or 'records'}", "", *(f"- {note}" for note in turn.notes)]
     return "\n".join(lines)

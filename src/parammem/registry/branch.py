@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from parammem.config import ImproveParams
 from parammem.core.decision import Decision
 from parammem.core.event import Event
+from parammem.core.words import count
 from parammem.errors import LedgerError
 from parammem.registry.git import file_at, git
 from parammem.registry.join import join, missing
@@ -149,7 +150,10 @@ def refuse_behind(root: Path) -> None:
     """
     name, lacking = ahead(root)
     if lacking:
-        raise LedgerError(f"the ledger goes on on the branch {name}; `git merge {name}` and run again")
+        raise LedgerError(
+            f"the branch {name} has {count(len(lacking), 'event')} that your ledger lacks; `git merge {name}`, "
+            "then run again"
+        )
 
 
 def warning_behind(root: Path) -> str:
@@ -161,6 +165,6 @@ def warning_behind(root: Path) -> str:
     if not lacking:
         return ""
     return (
-        f"the ledger of the branch {name} has {len(lacking)} event(s) that yours lacks; both will be joined when you "
-        f"`git merge {name}`"
+        f"the ledger of the branch {name} has {count(len(lacking), 'event')} that yours lacks; both will be joined "
+        f"when you `git merge {name}`"
     )

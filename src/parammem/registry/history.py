@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from parammem.core.escape import shown
 from parammem.core.event import Checked, Decided, Event, Published, RolledBack, SetAside
+from parammem.core.words import count
 from parammem.errors import LedgerError, LineageError
 from parammem.registry.branch import BranchLedger, decision_in, ledgers_of
 from parammem.registry.growth import check_growth
@@ -33,13 +35,20 @@ def _line(event: Event, domain: str, numbers: dict[str, str]) -> str:
         who, against = numbers.get(fact.challenger, fact.challenger[:16]), numbers.get(fact.champion, "no reflector")
         said = f"{fact.answer}: {who} against {against} (decision {fact.decision[:12]})"
     elif isinstance(fact, RolledBack):
-        said = f"rolled back from v{fact.left} to {f'v{fact.version}' if fact.version else 'none'}: {fact.reason}"
+        said = f"{_rolled_back(fact)}: {shown(fact.reason)}"
     elif isinstance(fact, SetAside):
-        said = f"{len(fact.batches)} batch(es) set aside, {len(fact.suspects)} under suspicion"
+        said = f"{count(len(fact.batches), 'batch', 'batches')} set aside, {len(fact.suspects)} under suspicion"
     elif isinstance(fact, Checked):
         held = {True: "holds", False: "FAILED", None: "too few tasks to say"}[fact.holds]
         said = f"check of v{fact.version}: {held} ({fact.solved:.1%} against {fact.expected:.1%}, p = {fact.p:.2g})"
-    return f"{event.number:5}  {event.time}  {event.actor:24.24}  {said}" if said else ""
+    return f"{event.number:5}  {event.time}  {shown(event.actor):24.24}  {said}" if said else ""
+
+
+def _rolled_back(fact: RolledBack) -> str:
+    """From where to where; version 0 is no reflector."""
+    if not fact.left:
+        return f"v{fact.version} is champion again; there was none"
+    return f"rolled back from v{fact.left} to {f'v{fact.version}' if fact.version else 'no reflector'}"
 
 
 def check(root: Path) -> str:
@@ -60,7 +69,7 @@ def check(root: Path) -> str:
     lost = [loss.what for loss in growth.losses if loss.certain]
     if lost:
         raise LineageError("events were taken out of the ledger:\n" + "\n".join(f"  {what}" for what in lost))
-    lines.append(f"git: {growth.commits} commits touched the ledger, and none of them took an event away")
+    lines.append(f"git: {count(growth.commits, 'commit')} touched the ledger, and none of them took an event away")
     lines += [f"not certain: {loss.what}" for loss in growth.losses]
     lines += [f"not checked: {what}" for what in growth.unchecked]
     return "\n".join(lines)
@@ -71,7 +80,7 @@ def _summary(root: Path, one: BranchLedger) -> str:
     digests = [event.fact.decision for event in events if isinstance(event.fact, Decided)]
     for digest in digests:
         decision_in(root, digest, one.ref)
-    said = f"{_place(one)}: {len(events)} events, {len(digests)} decisions: the chain is unbroken"
+    said = f"{_place(one)}: {count(len(events), 'event')}, {count(len(digests), 'decision')}: the chain is unbroken"
     return f"{said}; {unfinished}" if unfinished else said
 
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from parammem.core import Record, digest_of, read_jsonl
 from parammem.core.event import Event, Published, RolledBack, Trained
 from parammem.core.jsonl import write_text
+from parammem.core.words import count
 from parammem.errors import AdapterError, DataError, LedgerError
 from parammem.registry.git import git
 from parammem.registry.keep import fetch
@@ -161,9 +162,9 @@ def replay(events: Sequence[Event], server: Server, folder: Path, root: Path = P
     if lost:
         said = "\n".join(f"  {version}: {why}" for version, why in lost.items())
         raise DataError(
-            f"W&B has no artifact of {len(lost)} version(s), and they could not be logged:\n{said}\n"
-            f"{len(late)} operation(s) wait for them; all others are done ({len(new)} now). Bring the adapters back "
-            "(`dvc fetch --all-tags`), then run `parammem sync` again"
+            f"W&B has no artifact of {count(len(lost), 'version')}, and they could not be logged:\n{said}\n"
+            f"{count(len(late), 'operation')} still to do for them; all others are done ({len(new)} now). Bring the "
+            "adapters back (`dvc fetch --all-tags`), then run `parammem sync` again"
         )
     return new
 

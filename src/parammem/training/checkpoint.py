@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from parammem.errors import ParamMemWarning
 from parammem.training.team import ALONE, Team
 
 
@@ -84,7 +85,11 @@ def _read(path: Path, weights: dict[str, Any]) -> dict[str, Any] | None:
     except Exception as error:  # torch.load raises whatever the broken bytes lead it to
         aside = path.with_suffix(".corrupt")
         path.replace(aside)
-        warnings.warn(f"checkpoint {path} cannot be read ({error}); moved to {aside}, starting over", stacklevel=3)
+        warnings.warn(
+            f"checkpoint {path} cannot be read ({error}); moved to {aside}, starting over",
+            ParamMemWarning,
+            stacklevel=3,
+        )
         return None
     return state
 

@@ -16,7 +16,7 @@ from parammem.core import Adapter, digest_of
 from parammem.engines import llama
 from parammem.engines.adapters import read_lora_settings, settings_fit
 from parammem.engines.digests import adapter_digest
-from parammem.errors import ParamMemError
+from parammem.errors import ParamMemError, ParamMemWarning
 from parammem.training.publish import replace_folder
 
 
@@ -37,7 +37,11 @@ def whole(folder: Path) -> Adapter | None:
         if adapter.digest != adapter_digest(folder) or settings_fit(adapter, read_lora_settings(folder)) is False:
             raise ValueError("its weights or settings are not those that it names")
     except (OSError, ValueError, ParamMemError) as error:
-        warnings.warn(f"the finished adapter kept in {folder} is broken ({error}); training it again", stacklevel=2)
+        warnings.warn(
+            f"the finished adapter kept in {folder} is broken ({error}); training it again",
+            ParamMemWarning,
+            stacklevel=2,
+        )
         shutil.rmtree(folder, ignore_errors=True)
         return None
     return adapter

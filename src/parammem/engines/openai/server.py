@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from parammem.core.words import count
 from parammem.engines.openai.account import Account, Most, Price
 from parammem.engines.openai.background import background_loop
 from parammem.engines.openai.capabilities import Capabilities, FieldRefused
@@ -223,7 +224,7 @@ class Server:
                 failures.append(failed)
             if len(failures) > self.settings.retries or _enough(failures):
                 raise RequestFailed(
-                    f"{what} at {self.base_url} failed {len(failures)} time(s); the last time: {failures[-1]}"
+                    f"{what} at {self.base_url} failed {count(len(failures), 'time')}; the last time: {failures[-1]}"
                 )
             await asyncio.sleep(max(failures[-1].wait, self._jitter(len(failures) - 1)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from parammem.core.record import Record
+from parammem.core.words import count
 from parammem.errors import DataError
 from parammem.lineage.bundle.verifier import MOST_SHOWN, Nothing, shown, verify
 
@@ -52,5 +53,5 @@ def render_checked(checked: Checked) -> str:
     lines.append(f"{checked.files} files, key {checked.key or 'unknown'}")
     if not checked.given:
         lines.append("this key came with the bundle: compare it with the one that the sender gave you by another way")
-    lines.append(f"{len(checked.faults)} faults" if checked.faults else "all signatures, files and links hold")
+    lines.append(count(len(checked.faults), "fault") if checked.faults else "all signatures, files and links hold")
     return "\n".join(lines)

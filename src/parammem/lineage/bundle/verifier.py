@@ -282,7 +282,11 @@ def main(arguments):
     print(f"{len(bundle.names)} files, key {key or 'unknown'}")
     if asked.key is None:
         print("this key came with the bundle: compare it with the one that the sender gave you by another way")
-    print(f"{len(faults)} faults" if faults else "all signatures, files and links hold")
+    print(
+        f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}"
+        if faults
+        else "all signatures, files and links hold"
+    )
     return 1 if faults else 0
 
 

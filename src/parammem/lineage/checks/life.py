@@ -8,6 +8,7 @@ from typing import Any
 
 from parammem.core import Adapter
 from parammem.core.event import Decided, Published, Trained
+from parammem.core.words import count
 from parammem.engines.digests import model_digest
 from parammem.errors import ModelMissingError
 from parammem.lineage.checks.findings import Finding
@@ -40,7 +41,8 @@ def ledger_checks(history: History, life: Life) -> Iterator[Finding]:
         yield _of_ledger(None, f"line {fault.line}: {fault.what}")
     for fork in life.forks:
         there, here = len(fork.only_there), len(fork.only_here)
-        detail = f"after event {fork.shared} it goes on here ({here} events) and on the branch {fork.branch} ({there})"
+        ours, theirs = f"here ({count(here, 'event')})", f"on the branch {fork.branch} ({there})"
+        detail = f"after event {fork.shared} it goes on {ours} and {theirs}"
         yield _of_ledger(None, f"{detail}; both are read as `git merge {fork.branch}` will join them")
     if not life.events and git(history.repo, "rev-parse", "--verify", "--quiet", "HEAD") is None:
         return

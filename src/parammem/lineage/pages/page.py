@@ -80,11 +80,11 @@ def audit_page(repo: Path, adapter: str | None = None, domain: str = "code") -> 
 
 def render_page(page: Page) -> str:
     """The page for people."""
-    signs = {True: "In order", False: "NOT IN ORDER", None: ""}
+    signs = {True: "[ok]", False: "[FAILED]"}
     lines = [f"Reflector {page.title}", f"  digest {page.digest}", f"  folder {page.folder}"]
     lines.append(f"  commit {page.commit or 'not committed'}")
     for one in page.answers:
-        sign = f" {signs[one.holds]}." if one.holds is not None else ""
+        sign = f" {signs[one.holds]}" if one.holds is not None else ""
         lines += ["", f"{one.number:2}. {one.question}{sign}"]
         lines += [f"    {line}" for line in one.says.splitlines()]
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from parammem.core.escape import shown
 from parammem.core.event import Checked, Decided, Evaluated, RolledBack
 from parammem.core.jsonl import byte_lines
 from parammem.core.record import Record, digest_of
@@ -25,6 +26,8 @@ from parammem.tracking import flat_numbers
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "numpy", "dvc", "great-expectations")
 FRESH = "data/fresh/"
+LONGEST = 2000
+"""Characters of a text that is shown: a reason, a recipe."""
 SHOWN = 5
 """Trajectories that a page names."""
 HEADLINE = ("base.pass_rate", "reflexion.pass_rate", "paramagent.pass_rate", "paramagent_plus.pass_rate")
@@ -92,7 +95,7 @@ def data(case: Case) -> Said:
     tasks = len({records[row]["task_id"] for row in rows or () if row in records})
     lines = [f"{adapter.rows} rows in the order of {case.subject.place}/rows.txt, digest {adapter.data_digest[:16]}"]
     if origins:
-        named = ", ".join(f"{one['rows']} from {one['source'] or one['batch'][:16]}" for one in batches)
+        named = ", ".join(f"{one['rows']} from {shown(one['source'] or one['batch'][:16])}" for one in batches)
         lines.append(f"over {tasks} tasks: {named}")
     lines += [f"{path} {md5}" for path, md5 in files.items()]
     facts = {"rows": adapter.rows, "data_digest": adapter.data_digest, "batches": batches, "datasets": files,
@@ -174,7 +177,7 @@ def promotion(case: Case) -> Said:
         fact = event.fact
         if isinstance(fact, Decided) and fact.challenger == digest:
             record = read_decision(case.history.repo, fact.decision)
-            why = "; ".join(record.reasons) if record else "its record is missing"
+            why = shown("; ".join(record.reasons), LONGEST) if record else "its record is missing"
             lines.append(f"event {event.number}, {event.time}, {event.actor}: {fact.answer}: {why}")
             lines.append(
                 f"  evidence: ledger/decisions/{fact.decision[:16]}….json, look {fact.look} at alpha {fact.alpha:g}"
@@ -206,9 +209,9 @@ def promotion(case: Case) -> Said:
     else:
         lines.append("nobody: the ledger has no decision about it")
     facts["measured"] = measured = _measured(case)
-    shown = [f"{name.partition('.')[0]} {measured[name]:.3f}" for name in HEADLINE if name in measured]
-    if shown:
-        lines.append(f"solved of the pipeline's own evaluation tasks: {', '.join(shown)}")
+    rates = [f"{name.partition('.')[0]} {measured[name]:.3f}" for name in HEADLINE if name in measured]
+    if rates:
+        lines.append(f"solved of the pipeline's own evaluation tasks: {', '.join(rates)}")
     return "\n".join(lines), None, facts
 
 
@@ -218,7 +221,8 @@ def _rolled_back(case: Case, lines: list[str]) -> list[dict[str, Any]]:
     for event in case.life.rollbacks_from(case.subject.domain, case.subject.version or -1):
         assert isinstance(event.fact, RolledBack)
         to = f"v{event.fact.version}" if event.fact.version else "none"
-        lines.append(f"event {event.number}, {event.time}, {event.actor}: rolled back to {to}: {event.fact.reason}")
+        why = shown(event.fact.reason, LONGEST)
+        lines.append(f"event {event.number}, {event.time}, {event.actor}: rolled back to {to}: {why}")
         found.append({"event": event.number, "actor": event.actor, "to": to, "reason": event.fact.reason})
     return found
 
@@ -235,10 +239,10 @@ def _measured(case: Case) -> dict[str, float]:
 
 def advice(case: Case) -> Said:
     found = advised_by(case.history, case.subject.adapter.digest)
-    pieces, shown = sum(found.values()), list(found)[:SHOWN]
+    pieces, named = sum(found.values()), list(found)[:SHOWN]
     lines = [f"{pieces} pieces of advice in {len(found)} trajectories of this repository carry its digest"]
-    if shown:
-        lines.append(f"trajectories: {', '.join(shown)}{', …' if len(found) > SHOWN else ''}")
+    if named:
+        lines.append(f"trajectories: {', '.join(map(shown, named))}{', …' if len(found) > SHOWN else ''}")
     name = f"v{case.subject.version}" if case.subject.version else case.subject.adapter.digest[:12]
     lines.append(f"all of them: parammem audit answer --by {name} --domain {case.subject.domain}")
     lines.append("for one answer: parammem audit answer TRAJECTORY_ID")
@@ -254,17 +258,17 @@ def code(case: Case) -> Said:
     commit = made.commit if made else None
     lines = [f"commit {commit.sha} of {commit.date}" if commit else "not committed"]
     lines.append(f"{len(deps)} code paths hashed in its dvc.lock" if deps else "code: not recorded")
-    shown = ", ".join(f"{name} {pins[name]}" for name in PACKAGES if name in pins)
-    lines.append(f"environment: {len(pins)} pinned packages, {shown}" if pins else "environment: not recorded")
+    listed = ", ".join(f"{name} {pins[name]}" for name in PACKAGES if name in pins)
+    lines.append(f"environment: {len(pins)} pinned packages, {listed}" if pins else "environment: not recorded")
     event = trained(case.life, adapter.digest)
     machine = event.environment if event else {}
     if machine:
         lines.append(f"trained with {', '.join(f'{name} {value}' for name, value in sorted(machine.items()))}")
-    lines.append(f"base model {adapter.base_model}, digest {adapter.base_digest[:16]}")
+    lines.append(f"base model {shown(adapter.base_model)}, digest {adapter.base_digest[:16]}")
     ran = {key: adapter.recipe[key] for key in ("dtype", "device", "threads") if key in adapter.recipe}
     loss = "not recorded" if adapter.held_out_loss is None else f"{adapter.held_out_loss:.4f}"
     lines.append(f"{adapter.steps} steps, held-out loss {loss}")
-    recipe = ", ".join(f"{key} {value}" for key, value in sorted(adapter.recipe.items()))
+    recipe = shown(", ".join(f"{key} {value}" for key, value in sorted(adapter.recipe.items())), LONGEST)
     lines.append(f"recipe: {recipe}")
     base = _json(case.text(f"{adapter.base_model}/recipe.json")) or {}
     facts = {"commit": commit.sha if commit else None, "code": deps, "environment": pins, "machine": machine,
@@ -305,7 +309,7 @@ def leakage(case: Case) -> Said:
     if not looked or not questions:
         return "cannot be said here: evaluation tasks or training rows are not here; `dvc pull`", None, facts
     says = f"{shared} of {sum(looked.values())} evaluation questions are among its {len(questions)} training questions"
-    named = [f"{path}: {', '.join(ids[:5])}" for path, ids in found.items() if ids]
+    named = [f"{path}: {', '.join(map(shown, ids[:5]))}" for path, ids in found.items() if ids]
     return "\n".join(["no: " + says if not shared else "LEAKED: " + says, *named]), shared == 0, facts
 
 

@@ -39,7 +39,7 @@ class Generation:
 
     @property
     def name(self) -> str:
-        return f"{self.domain} #{self.number}"
+        return f"generation {self.number} of {self.domain}"
 
     @property
     def digest(self) -> str | None:

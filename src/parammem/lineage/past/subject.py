@@ -43,8 +43,9 @@ class Subject:
 
     @property
     def title(self) -> str:
-        named = f"v{self.version}" if self.version else self.generation.name if self.generation else self.place
-        return f"{named} of {self.domain} ({self.adapter.digest[:16]})"
+        known = self.generation.name if self.generation else f"{self.place} of {self.domain}"
+        named = f"v{self.version} of {self.domain}" if self.version else known
+        return f"{named} ({self.adapter.digest[:16]})"
 
     def rows(self) -> list[str] | None:
         data = self.snapshot.read(f"{self.place}/rows.txt")

@@ -10,6 +10,7 @@ from parammem.core import Adapter
 from parammem.core.event import Recalled
 from parammem.core.jsonl import text_lines, write_text
 from parammem.core.record import Record, digest_of
+from parammem.core.words import count
 from parammem.errors import LineageError, LineageMissingError
 from parammem.lineage.past.events import LEDGER, Life, read_life
 from parammem.lineage.past.git import blob, git
@@ -182,7 +183,11 @@ def _refuse_a_fork(repo: Path) -> None:
     branch, lacking = ahead(repo)
     if here == (blob(repo, "HEAD", LEDGER) or b"") and not lacking:
         return
-    todo = f"goes on on the branch {branch}; `git merge {branch}`" if lacking else "is not committed; commit ledger/"
+    todo = (
+        f"has more events on the branch {branch}; `git merge {branch}`"
+        if lacking
+        else "is not committed; commit ledger/"
+    )
     raise LineageMissingError(f"the ledger {todo}, then recall the row; nothing was changed")
 
 
@@ -244,15 +249,19 @@ def render_plan(plan: RecallPlan) -> str:
     """What would happen, for people."""
     lines = [f"Row {plan.row_hash}" + (" was recalled before" if plan.known else "")]
     lines += [f"  came with batch {one.batch[:16]} {one.source or ''}".rstrip() for one in plan.trace.batches]
-    lines.append(f"  {len(plan.trace.adapters)} adapters saw it:")
+    lines.append(f"  {count(len(plan.trace.adapters), 'adapter')} trained on it:")
     for one in plan.trace.adapters:
         named = f"v{one.version}" if one.version else one.folder
         lines.append(f"    {named} {one.digest[:16]}, {one.folder}/rows.txt:{','.join(map(str, one.lines))}")
     for back in plan.fallbacks:
-        to = f"v{back.version}, the newest champion that never saw it" if back.version else "nobody: all saw it"
+        to = (
+            f"v{back.version}, the newest champion that was not trained on it"
+            if back.version
+            else "no reflector: all were trained on it"
+        )
         lines.append(f"  champion of {back.domain}: from v{back.champion} to {to}")
     if not plan.fallbacks:
-        lines.append("  who is champion now never saw it")
+        lines.append("  no champion was trained on it, so none changes")
     lines.append(f"  then again: {', '.join(plan.retrain)}")
     return "\n".join(lines)
 

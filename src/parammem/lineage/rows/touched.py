@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from parammem.core.escape import shown
 from parammem.core.record import Record
+
+LONGEST = 1000
+"""Characters of a line."""
 
 
 class BatchSeen(Record):
@@ -61,6 +65,9 @@ class RowTrace(Record):
     row_hash: str
     domain: str | None
     task_id: str | None
+    task_text: str | None = None
+    """None: only its hash is known here."""
+    reflection: str | None = None
     batches: tuple[BatchSeen, ...]
     datasets: tuple[DatasetSeen, ...]
     quarantined: tuple[str, ...]
@@ -76,8 +83,12 @@ def render_trace(trace: RowTrace) -> str:
     """What one row touched, for people."""
     lines = [
         f"Row {trace.row_hash}",
-        f"  {trace.domain or 'domain not recorded'}, task {trace.task_id or 'not recorded'}",
+        f"  {shown(trace.domain or 'domain not recorded')}, task {shown(trace.task_id or 'not recorded')}",
     ]
+    for name, text in (("task", trace.task_text), ("advice", trace.reflection)):
+        if text is not None:
+            lines.append(f"  {name}:")
+            lines += [f"    {shown(line, LONGEST)}" for line in text.split("\n")]
     if trace.recalled:
         lines.append(f"  RECALLED by event {trace.recalled}")
     parts: dict[str, list[str]] = {
@@ -93,5 +104,5 @@ def render_trace(trace: RowTrace) -> str:
     }
     for name, said in parts.items():
         lines.append(f"  {name}: {'none' if not said else ''}".rstrip())
-        lines += [f"    {line}" for line in said]
+        lines += [f"    {shown(line, LONGEST)}" for line in said]
     return "\n".join(lines)

@@ -118,6 +118,8 @@ def _trace(repo: Path, row: str, records: Records, states: list, generations: li
         row_hash=row,
         domain=record.get("domain"),
         task_id=record.get("task_id"),
+        task_text=_without_secrets(record.get("task_text")),
+        reflection=_without_secrets(record.get("reflection")),
         batches=tuple(_batch(origin, life) for origin in sorted(records)),
         datasets=tuple(datasets),
         quarantined=tuple(dict.fromkeys(quarantined)),
@@ -126,6 +128,16 @@ def _trace(repo: Path, row: str, records: Records, states: list, generations: li
         evaluations=tuple(_evaluations(named, adapters, generations, life)),
         promotions=tuple(promotions_of(named, life)),
     )
+
+
+def _without_secrets(text: Any) -> str | None:
+    """A text of a row; where it seems to hold a secret, what kind it is instead."""
+    from parammem.validation.secrets import find_secrets
+
+    if not isinstance(text, str):
+        return None
+    kinds = find_secrets(text)
+    return f"(not shown: it holds {', '.join(kinds)})" if kinds else text
 
 
 def _batch(origin: str, life: Life) -> BatchSeen:
@@ -198,8 +210,12 @@ def _evaluations(
                 arms = [arm for arm, adapter in fact.arms.items() if adapter == digest]
                 if arms:
                     yield EvaluationSeen(
-                        adapter=digest, what=f"event {event.number}: {', '.join(arms)} of {fact.solved}"
+                        adapter=digest, what=f"event {event.number}: {', '.join(arms)} of {_shares(fact.solved)}"
                     )
+
+
+def _shares(solved: dict[str, float]) -> str:
+    return ", ".join(f"{name} {share:.1%}" for name, share in sorted(solved.items()))
 
 
 def pass_rates(one: Generation) -> str:

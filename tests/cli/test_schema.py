@@ -1,0 +1,105 @@
+"""Facts about `parammem schema`, `--version`, the text of a row, and warnings of libraries."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from parammem import cli
+from parammem.cli import quiet
+from parammem.cli.schema import described, examples, records
+from parammem.errors import ParamMemWarning
+from parammem.experience.convert import read_line
+from parammem.experience.preview import preview
+from parammem.experience.sources import Source
+from parammem.lineage.rows import trace
+from tests.experience.rows import store
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(cli.app, list(arguments))
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.mark.parametrize("name", examples())
+def test_an_example_is_a_valid_record(name):
+    (line,) = run("schema", name, "--example").splitlines()
+    records()[name].model_validate_json(line)
+    assert set(json.loads(line)) <= set(described(records()[name])["properties"])
+
+
+def test_the_example_of_a_row_is_taken_in(tmp_path):
+    line = run("schema", "experience", "--example")
+    (tmp_path / "row.jsonl").write_text(line)
+    (one,) = preview(Source.of(tmp_path / "row.jsonl"), store(tmp_path), None)
+    assert one.becomes != "refused", one.details
+    keyed = json.loads(line) | {"key": examples()["answer-key"]}
+    assert read_line(json.dumps(keyed).encode())[1] is not None
+
+
+@pytest.mark.parametrize("name", records())
+def test_a_schema_says_what_each_record_and_field_is(name):
+    shown = json.loads(run("schema", name))
+    assert shown["properties"]
+    assert shown["description"]
+    if name == "experience":
+        assert shown["properties"]["outcome"]["description"].startswith("Whether it turned out right")
+        assert shown["$defs"]["Task"]["properties"]["text"]["description"] == "The question, as it is put to the actor."
+
+
+def test_records_are_listed_and_a_wrong_name_is_a_usage_error():
+    assert [line.split()[0] for line in run("schema").splitlines()] == list(records())
+    assert CliRunner().invoke(cli.app, ["schema", "nothing"]).exit_code == 2
+    assert CliRunner().invoke(cli.app, ["schema", "event", "--example"]).exit_code == 2
+
+
+def test_the_version_is_that_of_the_package():
+    from importlib.metadata import version
+
+    assert run("--version") == f"parammem {version('parammem')}\n"
+
+
+def test_a_text_with_a_secret_is_not_shown():
+    key = "AKIA" + "Q3EGRIT5Q7WXZ2LM"
+    assert trace._without_secrets("multiply, do not add") == "multiply, do not add"
+    said = trace._without_secrets(f"log in with {key}")
+    assert said
+    assert key not in said
+    assert "not shown" in said
+
+
+PROGRAM = """
+import logging, sys, warnings
+from parammem import cli
+from parammem.errors import ParamMemWarning
+def app():
+    warnings.warn("of a library", FutureWarning)
+    logging.getLogger("transformers.modeling").warning("of a library")
+    warnings.warn("of ours", ParamMemWarning)
+cli.app = app
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "library"), [([], False), (["--debug"], True)])
+def test_warnings_of_libraries_are_shown_with_debug_alone(arguments, library):
+    command = [sys.executable, "-c", PROGRAM, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
+    assert ("of a library" in done.stderr) is library
+    assert "of ours" in done.stderr
+
+
+def test_our_own_warnings_are_one_line_for_people(capsys, monkeypatch):
+    monkeypatch.setattr(quiet, "LIBRARIES", ())
+    monkeypatch.setattr(quiet, "VERBOSITY", {})
+    with warnings.catch_warnings():
+        quiet.quiet_libraries()
+        warnings.warn("checkpoint a\x1b[2J", ParamMemWarning, stacklevel=1)
+    assert capsys.readouterr().err == "note: checkpoint a\\u001b[2J\n"
