@@ -34,6 +34,7 @@ KINDS: dict[str, list[tuple[str, str, str]]] = {
         ("Answer: Lyon\nNo, wait.\nAnswer: Paris", "Paris", LABEL),
     ],
     "thinking": [
+        ("```\nParis\n```", "Paris", LAST), ("So:\n~~~text\nParis\n~~~", "Paris", LAST),
         ("<think>Answer: Lyon</think>\nParis", "Paris", LAST), ("<think>\nAnswer: Lyon", "",
         "no answer after the thinking"),
         ("Answer: Lyon</think>\n\nParis", "Paris", LAST), ("[THINK]Answer: Lyon[/THINK]Answer: Paris", "Paris", LABEL),

@@ -34,6 +34,8 @@ _ABOUT_COLON = re.compile(rf"{MARKUP}\s(?:to|of|for|in)\b[^:=\n]{{1,200}}?{MARKU
 _PLACEHOLDER = re.compile(
     r"[\s.…_*<>\[\](){}?\\$]*|<[^<>]*>|\[[^\[\]]*answer[^\[\]]*\]|(?:your|the|final) answer.?", re.IGNORECASE
 )
+_UNDERLINE = re.compile(r"\s*(?:-{3,}|={3,})\s*")
+"""Makes the line above it a heading."""
 
 
 class Reading(Record):
@@ -103,6 +105,8 @@ def _below(lines: list[str], number: int) -> str:
     """The next lines that are not empty, up to an empty one; a formula on lines of its own as a whole."""
     found: list[str] = []
     for line in lines[number + 1 : number + 12]:
+        if not found and _UNDERLINE.fullmatch(line):
+            continue
         if line.strip():
             found.append(line)
         elif found and "\n".join(found).count("\\[") <= "\n".join(found).count("\\]"):

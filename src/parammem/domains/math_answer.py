@@ -49,7 +49,9 @@ _STOP = re.compile(
     r"(?:,\s*+|(?<!\s)\s++[–—-]\s++|(?<!\s)\s++\(?|(?<!\s)\s*+;\s*+)\b(?:since|because|as|so|which|where|when|given|due|that|if|but|"
     r"hence|thus|therefore|"
     r"with|after|by|for|from|this|these|it|we|i|he|she|they|who|meaning|making|using|rounded|assuming|i\.e|"
-    r"e\.g|namely)\b"
+    r"e\.g|namely|rather|instead)\b"
+    r"|;\s++(?!and\b|or\b)(?=[a-z]{2,}\b[^;]*:|check|note|see)"
+    r"|(?<=\s)\((?=\d[^()]*\s(?!and\b|or\b|sin\b|cos\b|tan\b|log\b|ln\b)[a-z]{2,}\b)"
     r"|\.(?:\s++(?=[A-Z\\$(*])|\s*+$)|\.?\*\*(?=\s|$)|(?<!\s)\s++(?:\((?=[a-z]{2})|//|#)|[!?](?=\s|$)",
 )
 _NO_ANSWER = frozenset(
@@ -62,6 +64,7 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _JOINING = re.compile(r"\\text\{[^{}]*\}|\b(?:and|or)\b")
+_LAYOUT = re.compile(r"\\(?:begin|end)\{(?:aligned|split|gathered|alignedat)\}(?:\[\w\])?")
 _HASHES = re.compile(r"^[^\S\n]*+####\s*+(?P<rest>\S.*)$", re.MULTILINE)
 
 
@@ -207,6 +210,7 @@ def _joined(text: str, spans: list[Span]) -> str:
 
 def _last_line(inner: str) -> str:
     """Of several equations below one another the last one's right side."""
+    inner = _LAYOUT.sub("", inner)
     if "&" in inner and "\\\\" in inner and "matrix" not in inner and "cases" not in inner and "array" not in inner:
         rows = [row for row in inner.split("\\\\") if row.strip()]
         return rows[-1].split("&")[-1].strip().lstrip("=").strip()
@@ -219,6 +223,7 @@ def _last(text: str) -> Reading | None:
     bare = line.strip("*_`> ")
     spans = [span for span in spans_of(text) if re.search(r"[\dA-Za-z]", span.inner)]
     alone = not spans_of(line) and 0 < len(bare) < 200 and not _WORDS_IN.search(_JOINING.sub("", bare))
+    alone = alone and not bare.startswith("\\end{")
     if alone and re.search(r"\d|^[A-Za-z]$|\\[a-z]", bare) and not re.match(r"[-+*]\s", line):
         return Reading(answer=bare.rstrip(".,;"), rule="the last line")
     covered = _masked(text, spans)

@@ -63,6 +63,8 @@ _SPELLINGS = (
 _THOUSANDS = re.compile(
     r"(?<![\d.,_^/])(?P<whole>\d{1,3}(?:(?P<mark>[ ,])\d{3})(?:(?P=mark)\d{3})*)(?P<rest>\.\d+)?(?![\d/]|,\d)"
 )
+_COLOURS = re.compile(r"\\(?:text)?colou?r\s*(?:\[\w+\])?\{[\w!.#, -]*\}")
+_ROOTS = {"∛": 3, "∜": 4}
 _FRACTION = re.compile(r"\\frac\s*(?!\s*\{)")
 
 
@@ -76,6 +78,7 @@ def tidy(answer: str) -> str:
 
 
 def _cleaned(text: str) -> str:
+    text = _COLOURS.sub("", text)
     text = _SPACE.sub(" ", _COMMA.sub(",", _SURE_THOUSANDS.sub("", text)))
     text = _EMPTY.sub("", text)
     for pattern, said in _SPELLINGS:
@@ -83,6 +86,7 @@ def _cleaned(text: str) -> str:
     text = _TEXTS.sub(r"\\text{", text)
     text = re.sub(r"\\text\{\s*([eixyznk])\s*\}(?=\s*(?:[\^_+*/=)}\]-]|$))", _single, text)
     text = re.sub(r"\\text\{\s*(-?[\d.,/]+)\s*\}", r"\1", text)
+    text = re.sub(r"\\text\{\s*\}", " ", text)
     return _arguments(" ".join(text.split()))
 
 
@@ -101,7 +105,7 @@ def _characters(text: str) -> str:
             lambda found, marks=marks, opened=opened: opened + "".join(marks[c] for c in found.group()) + "}",
             text,
         )
-    text = re.sub(r"√\s*(?:\(([^()]*)\)|\{([^{}]*)\}|([a-zA-Z]|\d+(?:\.\d+)?))", _root, text)
+    text = re.sub(r"([√∛∜])\s*(?:\(([^()]*)\)|\{([^{}]*)\}|([a-zA-Z]|\d+(?:\.\d+)?))", _root, text)
     return text.translate(_SIGNS).translate(_WIDE)
 
 
@@ -111,7 +115,8 @@ def _half(found: re.Match[str]) -> str:
 
 
 def _root(found: re.Match[str]) -> str:
-    return f"\\sqrt{{{found.group(1) or found.group(2) or found.group(3) or ''}}}"
+    index = f"[{_ROOTS[found.group(1)]}]" if found.group(1) in _ROOTS else ""
+    return f"\\sqrt{index}{{{found.group(2) or found.group(3) or found.group(4) or ''}}}"
 
 
 def _unquoted(text: str) -> str:

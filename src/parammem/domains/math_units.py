@@ -206,7 +206,7 @@ def _is_unit(word: str, apart: bool, as_text: bool) -> bool:
         return as_text or len(word) > 1 or not word.isalpha()
     if plain in _NO_UNIT or not re.fullmatch(r"[a-z.'/-]+", plain):
         return False
-    if as_text or (apart and len(plain) >= 4):
+    if as_text or (apart and (len(plain) >= 4 or plain == "per")):
         return True
     return len(plain) > 1 and (plain in _KNOWN or plain.removesuffix("s") in _KNOWN)
 

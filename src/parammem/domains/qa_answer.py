@@ -131,7 +131,7 @@ def short_form(answer: str) -> str:
         text = _TEXT.sub(r"\1", _LEAD.sub("", text))
         text = _EMPHASIS.sub(r"\2", text)
         text = _unwrapped(text.strip().strip("*_").strip())
-    return "" if text in {"…", "...", "?", "-"} else text
+    return "" if text in {"…", "...", "?", "-"} or not text.strip("`~") else text
 
 
 def _without_explanation(text: str) -> str:
