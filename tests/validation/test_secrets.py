@@ -247,3 +247,9 @@ def test_of_two_thousand_real_rows_at_most_one_is_taken_for_a_secret(shared_data
     flagged = [text for _, text in rows if find_private(text)]
     assert len(rows) > 20_000
     assert len(flagged) <= len(rows) / 2000
+
+
+@pytest.mark.parametrize("digits", ["10" * 20, "1100101011110000110010101111000011001010", "3141592653" * 4])
+def test_forty_digits_are_bits_or_a_number_and_no_key(digits):
+    assert find_secrets(f"x='{digits}'") == ()
+    assert find_secrets(f"n = {digits}") == ()

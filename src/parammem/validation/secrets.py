@@ -231,7 +231,8 @@ def _is_command(match: Any, data: bytes) -> bool:
 
 
 def _is_hex(match: Any, data: bytes) -> bool:
-    return values.is_wandb(*_around(match, data)[1:])
+    run, before, after = _around(match, data)
+    return not run.isdecimal() and values.is_wandb(before, after)  # 40 random hex digits hold a letter
 
 
 def _is_long(match: Any, data: bytes) -> bool:
