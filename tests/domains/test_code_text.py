@@ -92,3 +92,10 @@ def test_no_text_raises_or_takes_long(name):
         started = time.process_time()
         assert isinstance(program_in(text, spec), str)
         assert time.process_time() - started < 20
+
+
+@pytest.mark.parametrize("word", ["python", "Python3", "\npy"])
+def test_a_lost_fences_language_is_no_line_of_the_program(word):
+    program = "def total(xs):\n    return sum(xs)"
+    assert program_in(f"{word}\n{program}", {"entry": "total"}) == program
+    assert program_in("python = 3\nprint(python)", {"entry": ""}) == "python = 3\nprint(python)"

@@ -173,7 +173,7 @@ def _show(files: list[Path], inbox: Path, store: Store, form: Format | None, as_
         try:
             source = Source.of(given) if isinstance(given, Path) else given
             for one in preview(source, store, form):
-                say(json.dumps(one.model_dump(mode="json"), ensure_ascii=False) if as_json else row_as_text(one))
+                say(json.dumps(one.model_dump(mode="json")) if as_json else row_as_text(one))
         except Exception as error:
             failed.append(_refusal(given.name, error))
     if failed:

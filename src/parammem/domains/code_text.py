@@ -55,6 +55,10 @@ class Need:
         return cls(entry if isinstance(entry, str) else None, stub if isinstance(stub, str) else "")
 
 
+_LANGUAGE_LINE = re.compile(r"\A\s*+(?:python3?|py3?)[ \t]*\n", re.IGNORECASE)
+"""The name of the language as a line of its own, where a chat lost the fence that it stood behind."""
+
+
 def program_in(text: str, spec: Mapping[str, Any] | None = None) -> str:
     """The program in what a model wrote. Never raises: what cannot be read so becomes a program that fails.
 
@@ -63,6 +67,8 @@ def program_in(text: str, spec: Mapping[str, Any] | None = None) -> str:
     """
     need = Need.of(spec)
     said, unfinished = without_thoughts(text[-LONGEST:].replace("\r\n", "\n").replace("\r", "\n"))
+    if not FENCE.search(said):
+        said = _LANGUAGE_LINE.sub("", said)
     for place in (*reversed([found[2] for found in _ANSWER.finditer(said)]), said):
         found = _solution(place, need)
         if found is not None:
