@@ -98,7 +98,3 @@ class LedgerError(ParamMemError):
 
 class ClusterError(ParamMemError):
     exit_code = 12
-
-
-class ParamMemWarning(UserWarning):
-    """Something that people should read, and that stops nothing. Warnings of libraries are not shown."""

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from parammem import cli
 from parammem.cli import quiet
 from parammem.cli.schema import described, examples, records
-from parammem.errors import ParamMemWarning
+from parammem.core.notice import Notice
 from parammem.experience.convert import read_line
 from parammem.experience.preview import preview
 from parammem.experience.sources import Source
@@ -78,11 +78,11 @@ def test_a_text_with_a_secret_is_not_shown():
 PROGRAM = """
 import logging, sys, warnings
 from parammem import cli
-from parammem.errors import ParamMemWarning
+from parammem.core.notice import Notice
 def app():
     warnings.warn("of a library", FutureWarning)
     logging.getLogger("transformers.modeling").warning("of a library")
-    warnings.warn("of ours", ParamMemWarning)
+    warnings.warn("of ours", Notice)
 cli.app = app
 cli.main()
 """
@@ -101,5 +101,5 @@ def test_our_own_warnings_are_one_line_for_people(capsys, monkeypatch):
     monkeypatch.setattr(quiet, "VERBOSITY", {})
     with warnings.catch_warnings():
         quiet.quiet_libraries()
-        warnings.warn("checkpoint a\x1b[2J", ParamMemWarning, stacklevel=1)
+        warnings.warn("checkpoint a\x1b[2J", Notice, stacklevel=1)
     assert capsys.readouterr().err == "note: checkpoint a\\u001b[2J\n"

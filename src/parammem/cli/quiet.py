@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from parammem.cli.say import say
-from parammem.errors import ParamMemWarning
+from parammem.core.notice import Notice
 
 LIBRARIES = ("transformers", "peft", "torch", "huggingface_hub", "datasets", "accelerate", "great_expectations")
 VERBOSITY = {"TRANSFORMERS_VERBOSITY": "error", "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1", "HF_HUB_VERBOSITY": "error"}
@@ -24,7 +24,7 @@ def quiet_libraries() -> None:
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
-    warnings.simplefilter("always", ParamMemWarning)
+    warnings.simplefilter("always", Notice)
     warnings.showwarning = _show
 
 

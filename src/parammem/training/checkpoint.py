@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from parammem.errors import ParamMemWarning
+from parammem.core.notice import Notice
 from parammem.training.team import ALONE, Team
 
 
@@ -87,7 +87,7 @@ def _read(path: Path, weights: dict[str, Any]) -> dict[str, Any] | None:
         path.replace(aside)
         warnings.warn(
             f"checkpoint {path} cannot be read ({error}); moved to {aside}, starting over",
-            ParamMemWarning,
+            Notice,
             stacklevel=3,
         )
         return None

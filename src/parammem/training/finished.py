@@ -13,10 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from parammem.core import Adapter, digest_of
+from parammem.core.notice import Notice
 from parammem.engines import llama
 from parammem.engines.adapters import read_lora_settings, settings_fit
 from parammem.engines.digests import adapter_digest
-from parammem.errors import ParamMemError, ParamMemWarning
+from parammem.errors import ParamMemError
 from parammem.training.publish import replace_folder
 
 
@@ -39,7 +40,7 @@ def whole(folder: Path) -> Adapter | None:
     except (OSError, ValueError, ParamMemError) as error:
         warnings.warn(
             f"the finished adapter kept in {folder} is broken ({error}); training it again",
-            ParamMemWarning,
+            Notice,
             stacklevel=2,
         )
         shutil.rmtree(folder, ignore_errors=True)
