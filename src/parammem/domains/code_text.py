@@ -28,7 +28,7 @@ from parammem.domains.code_parts import Part, needed, part_of, plain_parts
 from parammem.domains.thoughts import without_thoughts
 from parammem.sandbox.problems import body_in
 
-LONGEST = 300_000
+LONGEST = 120_000
 """Characters of an answer that are looked into; the last ones. Token limits of today's models come to less."""
 _CUT = 6
 """Statements at the end of a block that was cut off that are left out at most, to find what is whole."""

@@ -96,6 +96,8 @@ def fit(run: Run, checkpoint: Path, show: bool, on_step: OnStep | None) -> Progr
     measure_every = max(1, plan.steps // CURVE_POINTS)
     PROGRESS.begin("train", plan.steps - done.step)
     hidden = not (show and sys.stderr.isatty())
+    if show and hidden:
+        print(f"train: step {done.step} of {plan.steps}", file=sys.stderr, flush=True)
     with tqdm(total=plan.steps, initial=done.step, desc="train", unit="step", disable=hidden) as bar:
         for step, batch in plan.batches(done.step):
             rate = plan.learning_rate(step)
