@@ -134,7 +134,7 @@ def test_each_failure_is_on_its_own_trajectory_and_no_task_is_lost():
     assert {t.failure.kind for t in found if t.failure} == {"RequestFailed"}
     for place, word in enumerate(["status 500", "not JSON", "empty", "'another'"], 1):
         assert word in said[place]
-        assert re.search(r"failed [23] time\(s\)", said[place]), said[place]  # the same unusable answer ends it early
+        assert re.search(r"failed [23] times", said[place]), said[place]  # the same unusable answer ends it early
     assert [len(t.attempts) for t in found] == [5, 0, 0, 0, 0, 5]
 
 

@@ -59,7 +59,7 @@ def test_a_request_that_never_succeeds_fails_alone(trouble):
         engine = engine_of(local, retries=1, timeout_seconds=patience(trouble))
         one, bad, other = [engine.submit(ask(name)) for name in ("Anna", "Ben", "Carl")]
         assert [future.result()[0].finish for future in (one, other)] == ["length", "length"]
-        with pytest.raises(RequestFailed, match=r"failed 2 time\(s\)"):
+        with pytest.raises(RequestFailed, match=r"failed 2 times"):
             bad.result()
         assert len(local.chats) == 4
         with pytest.raises(RequestFailed):
