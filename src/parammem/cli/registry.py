@@ -17,7 +17,7 @@ app = typer.Typer(help="Versions of the reflectors, read from the ledger.", no_a
 
 @app.command()
 def history(domain: Domain = "code") -> None:
-    """Every version of a domain, what became of it, and who reigns."""
+    """Every version of a domain, what became of it, and the champion."""
     from parammem.improve.generations import known
     from parammem.registry.history import as_text
 

@@ -138,8 +138,8 @@ def _said(event: Event) -> str:
 
 
 def _was_cut_short(root: Path, events: Sequence[Event], meant: Meant) -> bool:
-    """Whether an earlier "before" was killed, or failed, after its rollback was committed. Whoever asks for the same
-    once more means that one, and not the champion before that."""
+    """Whether an earlier "before" was killed, or failed, after its rollback was committed. A second request
+    for the same means that one, and not the champion before that."""
     note = _note(root, meant.domain)
     try:
         asked = json.loads(note.read_bytes())

@@ -151,7 +151,7 @@ def meet(turn: Turn) -> None:
 
 
 def decide(turn: Turn) -> None:
-    """The gate answers; whoever it promotes is champion in the worktree's ledger."""
+    """Let the gate decide; the version that it promotes becomes champion in the worktree's ledger."""
     from parammem.gate.office import rule_of, rule_on_all
 
     for domain, meetings in turn.evidence.items():

@@ -28,7 +28,7 @@ class Ended(Exception):
 
 @dataclass(frozen=True)
 class Tools:
-    """What a turn does by other hands."""
+    """The functions that differ between a flow and a person: rebuild, compare, report."""
 
     rebuild: Rebuild
     meet: Meet

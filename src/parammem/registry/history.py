@@ -16,7 +16,7 @@ from parammem.registry.state import champion, versions
 
 
 def as_text(events: Sequence[Event], domain: str) -> str:
-    """One line per event that concerns the domain's versions, oldest first, and who reigns."""
+    """One line per event that concerns the domain's versions, oldest first, and the champion."""
     numbers = {v.adapter: v.name for v in versions(events, domain)}
     lines = [line for event in events if (line := _line(event, domain, numbers))]
     reigning = champion(events, domain)

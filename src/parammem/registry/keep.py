@@ -54,7 +54,7 @@ def collect_garbage(root: Path, dry: bool = False, events: Sequence[Event] = ())
 
 
 def missing_champions(root: Path, events: Sequence[Event] = ()) -> list[str]:
-    """Champions who reign by the checked-out ledger, or by `events`, and of whose folder a file is not in the local DVC
+    """The champions by the checked-out ledger, or by `events`, and of whose folder a file is not in the local DVC
     cache."""
     reigning: dict[str, Version] = {}
     for ledger in (Ledger(root).read(), events):

@@ -198,7 +198,7 @@ def walk(data: bytes) -> tuple[list[Event], list[Fault], str]:
 
 
 def _once(fact: Fact) -> bool:
-    """Rollbacks may repeat in a life: back to v1, on to v2, back to v1. Whoever asks for one looks first."""
+    """Rollbacks may repeat in a life: back to v1, on to v2, back to v1. Callers check for a repeat themselves."""
     return fact.kind != "rollback"
 
 

@@ -46,7 +46,7 @@ def versions(events: Sequence[Event], domain: str) -> list[Version]:
 
 
 def champion(events: Sequence[Event], domain: str) -> Version | None:
-    """The reigning version; None: there never was one, or it was rolled back to none."""
+    """Return the champion's version; None: there never was one, or it was rolled back to none."""
     reigning = 0
     for event in events:
         fact = event.fact
@@ -118,10 +118,10 @@ def crown(ledger: Ledger, version: Version, decision: str, actor: str) -> Versio
 
 
 def roll_back(ledger: Ledger, domain: str, to: str, reason: str, actor: str) -> Version | None:
-    """Make an earlier champion champion again; `to` as for `find_version`, or "none". A no-op if it reigns already.
+    """Make an earlier champion champion again; `to` as for `find_version`, or "none". No change if it is that.
 
     Returns:
-        The version that reigns from now on; None for "none".
+        The version that is champion from now on; None for "none".
 
     Raises:
         LedgerError: there is no such version, or it never was champion.
