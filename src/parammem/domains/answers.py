@@ -109,6 +109,15 @@ def _below(lines: list[str], number: int) -> str:
             continue
         if line.strip():
             found.append(line)
-        elif found and "\n".join(found).count("\\[") <= "\n".join(found).count("\\]"):
+        elif found and not _open("\n".join(found)):
             break
     return "\n".join(found)[:LONG]
+
+
+def _open(text: str) -> bool:
+    """Whether a formula or an environment that begins in a text does not end in it."""
+    return (
+        text.count("\\[") > text.count("\\]")
+        or text.count("\\begin{") > text.count("\\end{")
+        or text.count("$$") % 2 == 1
+    )

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 
 from parammem.domains.answers import Reading, said_answers
+from parammem.domains.math_layout import DISPLAYS, blocks, on_one_line
 from parammem.domains.math_tidy import closing
 from parammem.domains.thinking import tagged, without_thinking
 
@@ -34,8 +35,7 @@ _JOINER = re.compile(r"\s*+(?:[,;]|(?:,\s*+)?(?:and|or))\s*+")
 """What stands between parts of one answer."""
 _WORDS_IN = re.compile(r"(?<![\\a-zA-Z{])[A-Za-z]{2,}(?![a-zA-Z]*\})")
 _MARKS = re.compile(
-    r"\$\$|\\\[|\\\]|\\\(|\\\)|(?<!\\)\$|\\begin\{(?:equation|align|gather|multline)\*?\}|\\end\{(?:equation|"
-    r"align|gather|multline)\*?\}"
+    rf"\$\$|\\\[|\\\]|\\\(|\\\)|(?<!\\)\$|\\begin\{{(?:{DISPLAYS})\*?\}}(?:\{{\d+\}})?|\\end\{{(?:{DISPLAYS})\*?\}}"
 )
 _BARE = re.compile(
     r"(?<![\w.,])(?:[-+−]\s?)?(?:[$€£¥]\s?)?"
@@ -64,7 +64,6 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _JOINING = re.compile(r"\\text\{[^{}]*\}|\b(?:and|or)\b")
-_LAYOUT = re.compile(r"\\(?:begin|end)\{(?:aligned|split|gathered|alignedat)\}(?:\[\w\])?")
 _HASHES = re.compile(r"^[^\S\n]*+####\s*+(?P<rest>\S.*)$", re.MULTILINE)
 
 
@@ -109,7 +108,7 @@ def _boxes(text: str) -> Reading | None:
         if len(between) > 40 or not _BETWEEN.fullmatch(between):
             break
         chain.insert(0, box)
-    inners = list(dict.fromkeys(box.inner for box in chain))
+    inners = list(dict.fromkeys(on_one_line(box.inner) for box in chain))
     rule = "the last box" if len(inners) == 1 else "the last boxes, which belong together"
     return Reading(answer=", ".join(inners), rule=rule)
 
@@ -205,16 +204,7 @@ def _joined(text: str, spans: list[Span]) -> str:
             break
         found.append(span)
     unit = re.match(r"\s?(?:%|percent\b|degrees?\b)", text[found[-1].end :]) if len(found) == 1 else None
-    return ", ".join(_last_line(span.inner) for span in found) + (unit.group() if unit else "")
-
-
-def _last_line(inner: str) -> str:
-    """Of several equations below one another the last one's right side."""
-    inner = _LAYOUT.sub("", inner)
-    if "&" in inner and "\\\\" in inner and "matrix" not in inner and "cases" not in inner and "array" not in inner:
-        rows = [row for row in inner.split("\\\\") if row.strip()]
-        return rows[-1].split("&")[-1].strip().lstrip("=").strip()
-    return inner.strip()
+    return ", ".join(on_one_line(span.inner) for span in found) + (unit.group() if unit else "")
 
 
 def _last(text: str) -> Reading | None:
@@ -240,7 +230,7 @@ def _last(text: str) -> Reading | None:
         if not _JOINER.fullmatch(text[span.end : chain[0].start]):
             break
         chain.insert(0, span)
-    return Reading(answer=", ".join(_last_line(span.inner) for span in chain), rule="the last expression")
+    return Reading(answer=", ".join(on_one_line(span.inner) for span in chain), rule="the last expression")
 
 
 def _masked(text: str, spans: list[Span]) -> str:
@@ -254,6 +244,8 @@ def _masked(text: str, spans: list[Span]) -> str:
 
 def spans_of(text: str) -> list[Span]:
     """The stretches of mathematics in a text: $…$, $$…$$, \\(…\\), \\[…\\], equation environments.
+
+    Environments such as aligned or pmatrix count too where they stand in none of these.
 
     Dollars that are money open none: a closing one has no space before it and no digit behind it, and prose is no
     mathematics.
@@ -271,12 +263,15 @@ def spans_of(text: str) -> list[Span]:
             opened = None
         elif opened.group() == "$":
             opened = mark if sign not in {"\\]", "\\)"} and not sign.startswith("\\end") else None
-    return found
+    bare = _masked(text, found)
+    found += [Span(start, end, bare[start:end]) for start, end in blocks(bare)]
+    return sorted(found, key=lambda span: span.start)
 
 
 def _pairs(left: str, right: str) -> bool:
     ends = {"$": "$", "$$": "$$", "\\[": "\\]", "\\(": "\\)"}
-    return ends.get(left) == right or (left.startswith("\\begin") and right == left.replace("\\begin", "\\end"))
+    begun = re.match(r"\\begin(\{[^{}]*\})", left)
+    return ends.get(left) == right or (begun is not None and right == "\\end" + begun.group(1))
 
 
 def _closes(text: str, opened: re.Match[str], mark: re.Match[str]) -> bool:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from parammem.domains.math_layout import on_one_line
 from parammem.domains.math_shape import Shape, is_name, plain_words, shape_of
 from parammem.domains.math_tidy import tidy
 from parammem.domains.math_units import is_improper, number, split_unit, units_agree, without_letter
@@ -32,7 +33,7 @@ class Comparison:
 
     def same(self, gold: str, answer: str) -> Told:
         """Compare two answers as they were written."""
-        return self._shapes(shape_of(tidy(gold)), shape_of(tidy(answer)))
+        return self._shapes(shape_of(tidy(on_one_line(gold))), shape_of(tidy(on_one_line(answer))))
 
     def _shapes(self, gold: Shape, answer: Shape) -> Told:
         if "relation" in (gold.kind, answer.kind):
@@ -54,7 +55,7 @@ class Comparison:
             return self._said(f"a {gold.kind} is no {answer.kind}", False)
         if gold.kind == "value":
             return self._values(gold.text, answer.text)
-        if gold.kind == "union":
+        if gold.kind in ("union", "cases"):
             return self._unordered(gold.items, answer.items)
         if gold.marks != answer.marks or len(gold.items) != len(answer.items):
             return self._said(f"another form of {gold.kind}", False)

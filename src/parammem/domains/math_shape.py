@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from parammem.domains.math_layout import rows_with_conditions
 from parammem.domains.math_tidy import closing, joined_thousands
 from parammem.domains.math_units import split_unit, undecorated
 
@@ -18,7 +19,7 @@ DEPTH = 12
 MOST = 60
 """Members of a list that are taken apart."""
 _AND = re.compile(
-    r",?\s*(?:\\text\{\s*,?\s*(?:and|or)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*,?|"
+    r",?\s*(?:\\(?:lor|vee)(?![a-zA-Z])|\\text\{\s*,?\s*(?:and|or)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*,?|"
     r"\s*\\text\{\s*[,;]\s*\}"
 )
 _MATRIX = re.compile(
@@ -42,12 +43,17 @@ _NAME = re.compile(
 )
 
 
+_OUTWARD = re.compile(r"(?=\]|.*\[$)(?P<left>[\[\]])(?P<inner>[^\[\]]+[,;][^\[\]]+)(?P<right>[\[\]])")
+"""Intervals whose open ends have their brackets turned outward."""
+_SUCH_THAT = re.compile(r"\||\\mid(?![a-z])|\\vert(?![a-z])|:|\\colon(?![a-z])")
+
+
 @dataclass(frozen=True)
 class Shape:
     """One answer, taken apart."""
 
     kind: str
-    """value, text, base, list, set, tuple, union, matrix, ratio, relation."""
+    """value, text, base, list, set, tuple, union, matrix, cases (of rows), ratio, relation."""
     text: str
     items: tuple[Shape, ...] = ()
     marks: tuple[str, ...] = ()
@@ -64,6 +70,7 @@ def shape_of(text: str, depth: int = 0) -> Shape:
         return Shape("value", text)
     for read in (
         _decorated,
+        _cases,
         _matrix,
         _base,
         _thousands,
@@ -96,6 +103,15 @@ def _bare(text: str) -> str:
     while text.startswith("{") and closing(text, 0) == len(text) - 1:
         text = text[1:-1].strip()
     return text
+
+
+def _cases(text: str, depth: int) -> Shape | None:
+    """A function defined by cases: a set of (value, condition), in any order."""
+    rows = rows_with_conditions(text)
+    if rows is None:
+        return None
+    shapes = (Shape("row", text, (shape_of(value, depth), shape_of(when, depth))) for value, when in rows)
+    return Shape("cases", text, tuple(shapes))
 
 
 def _matrix(text: str, depth: int) -> Shape | None:
@@ -211,6 +227,9 @@ def _united(text: str, depth: int) -> Shape | None:
 
 
 def _bracketed(text: str, depth: int) -> Shape | None:
+    if apart := _OUTWARD.fullmatch(text):  # ]2, 3[
+        left, right = "(" if apart["left"] == "]" else "[", ")" if apart["right"] == "[" else "]"
+        return shape_of(left + apart["inner"] + right, depth)
     opened = re.match(r"\\\{|\\langle(?![a-z])|[(\[]", text)
     closed = re.search(r"(?:\\\}|\\rangle|[)\]])$", text)
     if not opened or not closed or not _encloses(text, closed.start()):
@@ -220,14 +239,24 @@ def _bracketed(text: str, depth: int) -> Shape | None:
     if not inner:
         return Shape("set", text) if marks == ("\\{", "\\}") else None
     if marks == ("\\{", "\\}"):
-        if _top(inner, re.compile(r"\||\\mid|:")):
-            return None  # {x | x > 2}: a text to compare as it stands
+        if _top(inner, _SUCH_THAT):
+            return _such_that(inner, depth)
         members = shape_of(inner, depth)
         return Shape("set", text, members.items if members.kind == "list" else (members.also or members,))
     parts = [part for part in split_top(inner) if part]
     if len(parts) == 1:
         return shape_of(inner, depth) if marks == ("(", ")") else None
     return Shape("tuple", text, tuple(shape_of(part, depth) for part in parts), marks)
+
+
+def _such_that(inner: str, depth: int) -> Shape | None:
+    """`{x | x > 2}` and `{x \\in R : x > 2}` as the relation; None for other ones, which are texts to compare."""
+    place = _top(inner, _SUCH_THAT)[0]
+    head, condition = inner[: place.start()].strip(), inner[place.end() :].strip()
+    element = re.fullmatch(r"([a-zA-Z])(?:\s*\\in\s*(?:\\mathbb\s*\{?\s*R\s*\}?|R))?", head)
+    found = shape_of(condition, depth)
+    known = element and found.kind == "relation" and any(side.text == element.group(1) for side in found.items)
+    return found if known else None
 
 
 def _signed(text: str, depth: int) -> Shape | None:
