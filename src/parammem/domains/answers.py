@@ -15,7 +15,7 @@ LONG = 2000
 """Characters of a line that are read after the word `answer`."""
 MANY = 20
 """Places of one line where `answer` stands that are looked at, from its head and from its end."""
-_WORD = re.compile(r"\b(?:answers?|ans)\b", re.IGNORECASE)
+_WORD = re.compile(r"\b(?:answers?|ans|(?<=correct )(?:option|choice))\b", re.IGNORECASE)
 _BEFORE = re.compile(
     r"(?:\d{1,2}[.)]\s*)?(?:(?:so|thus|therefore|hence|and|finally|then)[,:]?\s+)?(?:(?:the|my|our|your)\s+)?"
     r"(?:(?:final|correct|short|shortest|exact|best|overall|numerical|right|complete|full)\s+)*",

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from parammem.domains.math_layout import rows_with_conditions
 from parammem.domains.math_tidy import closing, joined_thousands
-from parammem.domains.math_units import split_unit, undecorated
+from parammem.domains.math_units import spelled_number, split_unit, undecorated
 
 DEPTH = 12
 """Brackets in brackets that are taken apart; deeper ones stay one value."""
@@ -43,6 +43,14 @@ _NAME = re.compile(
 )
 
 
+_PARTS = {"half": 2, "halve": 2, "quarter": 4} | {
+    word: below for below, word in enumerate("third fourth fifth sixth seventh eighth ninth tenth".split(), 3)
+}
+_PART = re.compile(rf"(?P<above>[a-z]+)[\s-]+(?P<below>{'|'.join(_PARTS)})s?", re.IGNORECASE)
+_TWICE = re.compile(
+    r"(?P<first>[A-Za-z][A-Za-z -]{2,60}|-?[\d,]+)\s*\(\s*(?P<second>[A-Za-z][A-Za-z -]{2,60}|-?[\d,]+)\s*\)"
+)
+"""A number with itself in brackets."""
 _OUTWARD = re.compile(r"(?=\]|.*\[$)(?P<left>[\[\]])(?P<inner>[^\[\]]+[,;][^\[\]]+)(?P<right>[\[\]])")
 """Intervals whose open ends have their brackets turned outward."""
 _SUCH_THAT = re.compile(r"\||\\mid(?![a-z])|\\vert(?![a-z])|:|\\colon(?![a-z])")
@@ -68,6 +76,9 @@ def shape_of(text: str, depth: int = 0) -> Shape:
     text = _bare(text.strip())
     if depth > DEPTH:
         return Shape("value", text)
+    if text in ("\\emptyset", "\\{ \\}", "\\{\\}"):
+        return Shape("set", text)
+    text = _in_digits(text)
     for read in (
         _decorated,
         _cases,
@@ -86,6 +97,26 @@ def shape_of(text: str, depth: int = 0) -> Shape:
         if found is not None:
             return found
     return Shape("value", text)
+
+
+def _in_digits(text: str) -> str:
+    """`seventeen` and `\\text{two}` in digits, `17 (seventeen)` and `twelve (12)` without their repetition."""
+    found = _TWICE.fullmatch(re.sub(r"\\text\{([^{}]*)\}", r"\1", text)) if "(" in text else None
+    if found:
+        first, second = found["first"].strip(), found["second"].strip()
+        values = [str(spelled_number(one)) if one[:1].isalpha() else joined_thousands(one) for one in (first, second)]
+        if values[0] == values[1] and first[:1].isalpha() != second[:1].isalpha():
+            return values[0]
+    word = re.sub(r"^\\text\{([^{}]*)\}$", r"\1", text)
+    if not word[:1].isalpha() or len(word) > 80:
+        return text
+    sign = "-" if re.match(r"(?:minus|negative)\s", word) else ""
+    word = word.split(" ", 1)[1] if sign else word
+    value = spelled_number(word)
+    if value is None and (part := _PART.fullmatch(word)):
+        above = {"a": 1, "an": 1}.get(part["above"]) or spelled_number(part["above"])
+        return text if above is None else f"{sign}\\frac{{{above}}}{{{_PARTS[part['below']]}}}"
+    return text if value is None else f"{sign}{value}"
 
 
 def _decorated(text: str, depth: int) -> Shape | None:
@@ -157,7 +188,8 @@ def plain_words(text: str) -> str:
     plain = re.sub(r"\\text\{([^{}]*)\}|\\[ ]", r"\1", undecorated(text))
     plain = " ".join(re.sub(r"^(?:option|choice)\s+", "", plain.strip(), flags=re.IGNORECASE).split())
     plain = re.sub(r"^\(?([A-Za-z])[.):]$|^\(([A-Za-z])\)$", lambda found: found.group(1) or found.group(2), plain)
-    return plain.rstrip(".").lower()
+    plain = plain.rstrip(".").lower()
+    return re.sub(r"\bsolutions$", "solution", {"dne": "does not exist"}.get(plain, plain))
 
 
 def _words(text: str, depth: int) -> Shape | None:
@@ -230,6 +262,8 @@ def _bracketed(text: str, depth: int) -> Shape | None:
     if apart := _OUTWARD.fullmatch(text):  # ]2, 3[
         left, right = "(" if apart["left"] == "]" else "[", ")" if apart["right"] == "[" else "]"
         return shape_of(left + apart["inner"] + right, depth)
+    if point := re.fullmatch(r"[A-Z](?:_\w|')?\s*(?P<pair>\(.*,.*\))", text):
+        text = point["pair"]  # P(1, 2)
     opened = re.match(r"\\\{|\\langle(?![a-z])|[(\[]", text)
     closed = re.search(r"(?:\\\}|\\rangle|[)\]])$", text)
     if not opened or not closed or not _encloses(text, closed.start()):
@@ -276,7 +310,7 @@ def _signed(text: str, depth: int) -> Shape | None:
 
 
 def _ratio(text: str, depth: int) -> Shape | None:
-    places = _top(text, re.compile(r":|\\colon(?![a-z])"))
+    places = _top(text, re.compile(r":|\\colon(?![a-z])|\\text\{\s*(?:to|:)\s*\}|(?<=\d)\s+to\s+(?=\d)"))
     if not places or len(places) > 8:
         return None
     cuts = [0, *(edge for place in places for edge in (place.start(), place.end())), len(text)]
