@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.git import prune_worktrees
 from parammem.checkout.leftovers import (
     NOTES,
     REGISTER,
@@ -26,7 +27,6 @@ from parammem.checkout.leftovers import (
 )
 from parammem.checkout.lock import locked
 from parammem.checkout.processes import run_guarded
-from parammem.registry.git import prune_worktrees
 from tests.registry.repository import call, dvc, make_repository
 
 KILLED = """

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.dvc import cache_folder, has_remote, settings
 from parammem.core.event import Recalled
 from parammem.errors import DataError, LineageError
 from parammem.improve.branch import TREES, commit, make_tree, move_branch, refuse_if_checked_out, remove_trees, tip
 from parammem.improve.pool import ledger_at
-from parammem.improve.storage import cache_folder, has_remote, settings
 from parammem.registry.ledger import Ledger
 from tests.improve.lab import git, make_lab
 

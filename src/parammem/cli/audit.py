@@ -170,10 +170,10 @@ def recall(
     as_json: AsJson = False,
 ) -> None:
     """Withdraw a row: who saw it and what follows; with --execute, roll back, rebuild without it, and prove it gone."""
+    from parammem.checkout.git import person
     from parammem.improve.generations import settings
     from parammem.improve.lock import locked
     from parammem.lineage import execute_recall, plan_recall, render_done, render_plan
-    from parammem.registry.git import person
 
     if not execute:
         plan = plan_recall(Path(), row)
@@ -193,12 +193,13 @@ def _aside(line: str) -> None:
 
 def _push(root: Path, tree: Path) -> None:
     """The data of a worktree to the DVC remote, if there is one."""
+    from parammem.checkout import dvc
     from parammem.core.jsonl import write_text
-    from parammem.improve import branch, storage
+    from parammem.improve import branch
 
     # A remote's relative path would mean another place in the worktree.
     write_text(tree / ".dvc" / "config.local", branch.local_config(root))
-    _aside(storage.push(tree, _aside))
+    _aside(dvc.push(tree, _aside))
 
 
 @app.command()

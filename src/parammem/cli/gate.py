@@ -60,11 +60,11 @@ def _show(digest: str) -> Decision:
 
 
 def _meet(params: Params, domain: str, champion: str, challenger: str, enter: bool) -> Decision:
+    from parammem.checkout.git import person
     from parammem.gate import decide, rule_on
     from parammem.gate.office import looks_paid, rule_of
     from parammem.improve.generations import known, refuse_behind
     from parammem.registry import Ledger
-    from parammem.registry.git import person
     from parammem.registry.growth import refuse_losses
     from parammem.stages.contest import meet
 

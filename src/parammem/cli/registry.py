@@ -96,9 +96,9 @@ def fetch(
 @app.command()
 def gc(dry: Annotated[bool, typer.Option("--dry", help="Only say what would go.")] = False) -> None:
     """`dvc gc` that keeps every version, and what it was made from. Waits for a turn of `improve` to end."""
+    from parammem.checkout.git import person
     from parammem.improve.generations import known, settings
     from parammem.improve.lock import locked
-    from parammem.registry.git import person
     from parammem.registry.keep import collect_garbage
 
     root = Path()
@@ -115,10 +115,10 @@ def rollback(
 
     Works in a worktree of its own, commits to the branch of `improve.branch`, and tags it; your files are not touched.
     """
+    from parammem.checkout.git import person
     from parammem.improve.champion import rollback as roll_back
     from parammem.improve.generations import settings
     from parammem.improve.run import plain_tools
-    from parammem.registry.git import person
 
     report = roll_back(Path(), plain_tools(person(Path()), say), domain, to, reason)
     say(report.headline, bold=True)

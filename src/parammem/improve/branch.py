@@ -12,12 +12,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from parammem.checkout.dvc import cache_folder, settings
+from parammem.checkout.git import file_at, prune_worktrees
 from parammem.checkout.leftovers import git_folder, ref_lock, take_away
 from parammem.core.jsonl import text_lines, write_text
 from parammem.errors import DataError, LineageError
 from parammem.improve.processes import ask, quick
-from parammem.improve.storage import cache_folder, settings
-from parammem.registry.git import file_at, prune_worktrees
 from parammem.registry.growth import taken_away
 from parammem.registry.ledger import PLACE as LEDGER
 from parammem.registry.merge import DRIVER, merge_bytes

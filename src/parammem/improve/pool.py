@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parammem.checkout.git import file_at
 from parammem.core.decision import Decision
 from parammem.core.event import Event, Ingested
 from parammem.core.experience import Experience
@@ -20,7 +21,6 @@ from parammem.improve.branch import TREES
 from parammem.improve.processes import quick
 from parammem.improve.triggers import Outcomes
 from parammem.registry import branch as ledgers
-from parammem.registry.git import file_at
 from parammem.registry.ledger import DECISIONS, PLACE, Ledger, walk
 
 if TYPE_CHECKING:

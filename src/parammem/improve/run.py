@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
+from parammem.checkout.dvc import Say
 from parammem.config import load_params
 from parammem.errors import DataError, ParamMemError
 from parammem.improve.branch import remove_trees
@@ -13,7 +14,6 @@ from parammem.improve.lock import locked
 from parammem.improve.meeting import meet_in_process
 from parammem.improve.processes import DVC, run_guarded
 from parammem.improve.steps import STEPS, Step, nothing_to_do
-from parammem.improve.storage import Say
 from parammem.improve.turn import Ended, Report, Tools, Turn, headline
 
 Around = Callable[[Step, Turn], None]

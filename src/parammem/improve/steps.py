@@ -16,13 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from parammem.checkout import dvc
+from parammem.checkout.git import require_identity
 from parammem.config import load_params
 from parammem.core.decision import Decision
 from parammem.core.event import Published, SetAside, Trained
 from parammem.core.jsonl import write_text
 from parammem.core.words import count
 from parammem.errors import DataError
-from parammem.improve import pool, storage
+from parammem.improve import pool
 from parammem.improve.blame import blame
 from parammem.improve.branch import commit as commit_paths
 from parammem.improve.branch import make_tree, move_branch, refuse_if_checked_out, release_refs, remove_trees
@@ -31,7 +33,6 @@ from parammem.improve.triggers import Reason, Triggers, judge, last_training, ne
 from parammem.improve.turn import Ended, Turn
 from parammem.improve.warm import add_challengers, back_to_retrained, champion_folder, show_state
 from parammem.registry.enter import enter_adapter
-from parammem.registry.git import require_identity
 from parammem.registry.state import champion, crown, versions
 from parammem.registry.tags import sync_tags
 
@@ -67,7 +68,7 @@ def open_tree(turn: Turn) -> None:
     """A worktree with the branch's state, what the person has committed since, and its data."""
     turn.tree, turn.before = make_tree(turn.root, turn.branch, uuid.uuid4().hex[:8])
     turn.params = load_params(turn.tree / "params.yaml")
-    storage.fetch(turn.tree, turn.tools.say)
+    dvc.fetch(turn.tree, turn.tools.say)
 
 
 def finish(turn: Turn) -> None:
@@ -183,7 +184,7 @@ def _accuse(turn: Turn, decisions: list[Decision]) -> None:
 
 def push(turn: Turn) -> None:
     """The data goes to the remote before anything in git refers to it."""
-    turn.note(storage.push(turn.tree, turn.tools.say))
+    turn.note(dvc.push(turn.tree, turn.tools.say))
 
 
 def commit(turn: Turn) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parammem.checkout import dvc
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError
-from parammem.improve import storage
 from parammem.improve.branch import commit, git, tip
 from parammem.registry.enter import enter_adapter
 from parammem.registry.keep import fetch
@@ -57,7 +57,7 @@ def add_challengers(turn: Turn, message: str, paths: tuple[str, ...]) -> None:
     for domain, version in reigning.items():
         if version:
             champion_folder(turn, domain, version)
-    turn.note(storage.push(turn.tree, turn.tools.say))  # data first, then the commit that refers to it
+    turn.note(dvc.push(turn.tree, turn.tools.say))  # data first, then the commit that refers to it
     turn.retrained = commit(turn.tree, paths, message) or tip(turn.tree, "HEAD")
     turn.commits.append(turn.retrained)
     params = turn.tree / "params.yaml"
@@ -86,7 +86,7 @@ def back_to_retrained(turn: Turn) -> None:
 def show_state(turn: Turn, commit_: str) -> None:
     """Let the worktree hold the adapters of one of the two states."""
     git(turn.tree, "checkout", commit_, "--", *STATE)
-    storage.check_out(turn.tree, "models", turn.tools.say)
+    dvc.check_out(turn.tree, "models", turn.tools.say)
 
 
 def with_starts(text: str, starts: Mapping[str, str]) -> str:

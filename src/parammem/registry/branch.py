@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
+from parammem.checkout.git import file_at, git
 from parammem.config import ImproveParams
 from parammem.core.decision import Decision
 from parammem.core.event import Event
 from parammem.core.words import count
 from parammem.errors import LedgerError
-from parammem.registry.git import file_at, git
 from parammem.registry.join import join, missing
 from parammem.registry.ledger import DECISIONS, PLACE, Fault, Ledger, walk
 

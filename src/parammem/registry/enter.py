@@ -6,11 +6,11 @@ from pathlib import Path
 
 import yaml
 
+from parammem.checkout.git import person
 from parammem.core import Adapter, digest_of
 from parammem.core.event import Trained
 from parammem.errors import AdapterMissingError
 from parammem.registry import environment
-from parammem.registry.git import person
 from parammem.registry.ledger import Ledger
 from parammem.registry.state import Version, register
 from parammem.tracking import lock_digests

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from parammem.checkout.git import Objects, file_at, git
 from parammem.core.event import Event
 from parammem.core.ledger_format import identity, split_lines
 from parammem.errors import LedgerError, LineageError
 from parammem.registry.branch import ledgers_of
-from parammem.registry.git import Objects, file_at, git
 from parammem.registry.join import common, missing
 from parammem.registry.ledger import PLACE, walk
 

@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from parammem.checkout.git import git
 from parammem.checkout.processes import DVC, run_guarded
 from parammem.core import Adapter
 from parammem.core.event import Event
 from parammem.core.jsonl import text_lines
 from parammem.errors import LedgerError
-from parammem.registry.git import git
 from parammem.registry.ledger import Ledger
 from parammem.registry.state import Version, champion
 from parammem.registry.tags import artifact, existing_tags, sync_tags, wanted_tags

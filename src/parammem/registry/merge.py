@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from parammem.checkout.git import file_at, git
 from parammem.core.event import Event
 from parammem.core.jsonl import write_text
 from parammem.errors import LedgerError
-from parammem.registry.git import file_at, git
 from parammem.registry.growth import taken_away
 from parammem.registry.join import merged
 from parammem.registry.ledger import PLACE, walk

@@ -15,12 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from parammem.checkout.git import git
 from parammem.core import Record, digest_of, read_jsonl
 from parammem.core.event import Event, Published, RolledBack, Trained
 from parammem.core.jsonl import write_text
 from parammem.core.words import count
 from parammem.errors import AdapterError, DataError, LedgerError
-from parammem.registry.git import git
 from parammem.registry.keep import fetch
 from parammem.registry.state import Version, versions
 from parammem.registry.tags import artifact as artifact_name

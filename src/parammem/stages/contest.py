@@ -14,6 +14,7 @@ from typing import Any, Literal
 from parammem.agents import batch
 from parammem.agents.loop import Agent, solve
 from parammem.agents.methods import METHODS
+from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import Adapter, AnswerKey, ReflectionExample, Task, Trajectory, digest_of, read_jsonl
 from parammem.core.decision import Guard
@@ -34,7 +35,6 @@ from parammem.registry.ledger import Ledger
 from parammem.stages.collect import final_verdicts
 from parammem.stages.common import Engines, budget, check_failures, most_tokens
 from parammem.stages.opening import open_domain
-from parammem.stages.places import Places
 from parammem.stages.trusted import stage_keys, stage_tasks
 
 CANARIES = 8

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import Record, read_jsonl
 from parammem.core.jsonl import iter_jsonl
@@ -20,7 +21,6 @@ from parammem.evaluation.benchmarks import Benchmarks, read_benchmarks
 from parammem.evaluation.inputs import LossPoint, Made, ReportInputs, Work
 from parammem.evaluation.records import AdviceDraws, OpenTask, Point, Run
 from parammem.evaluation.report import build_report, write_report
-from parammem.stages.places import Places
 
 R = TypeVar("R", bound=Record)
 

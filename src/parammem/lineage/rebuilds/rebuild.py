@@ -23,7 +23,7 @@ from parammem.lineage.rebuilds.records import keep_rebuild
 from parammem.lineage.rebuilds.worktree import repro, set_params, worktree
 
 STARTS = Path(".cache") / "champions"
-"""Where `train` finds the adapter that it goes on from (stages/places.py)."""
+"""Where `train` finds the adapter that it goes on from (checkout/places.py)."""
 
 
 class Rebuilt(Record):

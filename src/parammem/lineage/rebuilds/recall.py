@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from parammem.checkout.git import person, require_identity
 from parammem.checkout.leftovers import at_work, clear_leftovers, git_folder, ref_lock
 from parammem.core import Adapter
 from parammem.core.event import Recalled
@@ -22,7 +23,6 @@ from parammem.lineage.rows.trace import RowTrace, trace_rows
 from parammem.registry import Ledger
 from parammem.registry.branch import ahead
 from parammem.registry.enter import enter_adapter
-from parammem.registry.git import person, require_identity
 from parammem.registry.growth import refuse_losses
 from parammem.registry.state import roll_back
 from parammem.registry.tags import sync_tags

@@ -16,13 +16,13 @@ from typing import Any
 
 import yaml
 
+from parammem.checkout.git import prune_worktrees
 from parammem.checkout.lock import hold, is_held
 from parammem.checkout.processes import run_guarded
 from parammem.errors import LineageMissingError
 from parammem.lineage.past.git import git
 from parammem.lineage.past.hashes import Hashes
 from parammem.lineage.past.store import Store, cache_folders
-from parammem.registry.git import prune_worktrees
 
 TREES = Path(".cache") / "audit" / "trees"
 NAMED, HELD = "audit-", ".held"

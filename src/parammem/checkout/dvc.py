@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.processes import DVC, run_guarded
 from parammem.errors import DataError
-from parammem.improve.processes import DVC, run_guarded
 
 Say = Callable[[str], None]
 TRACKED = ("data/experience", "data/fresh", "data/keys/fresh", "data/quarantine")
