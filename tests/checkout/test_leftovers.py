@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from parammem.checkout.git import prune_worktrees
+from parammem.checkout.git import git_folder, prune_worktrees
 from parammem.checkout.leftovers import (
     NOTES,
     REGISTER,
     at_work,
     clear_leftovers,
-    git_folder,
     in_use,
     mend_register,
     ref_lock,

@@ -11,10 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from parammem import cli
+from parammem.checkout.git import commit, move_branch
 from parammem.core.event import Decided, Recalled, RolledBack
 from parammem.errors import DataError, LedgerError
 from parammem.gate import Rule, rule_on
-from parammem.improve.branch import commit, make_tree, move_branch, remove_trees
+from parammem.improve.branch import make_tree, remove_trees
 from parammem.improve.generations import known, refuse_behind
 from parammem.improve.lock import locked
 from parammem.improve.pool import ledger_at

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from parammem.checkout.leftovers import mend_register
 from parammem.checkout.lock import held
-from parammem.errors import DataError
 
 GUARD = Path(__file__).with_name("guard.py")
 DVC = (sys.executable, "-m", "dvc")
@@ -93,32 +92,3 @@ def environment(root: Path | None = None) -> dict[str, str]:
     if sources and (sources / "parammem").is_dir():
         found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(sources.resolve()), os.environ.get("PYTHONPATH")]))
     return found
-
-
-def ask(command: list[str], root: Path) -> str:
-    """The output of a quick command.
-
-    Raises:
-        DataError: it failed; the text has its own words.
-    """
-    done = quick(command, root)
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip())[-2000:]
-        raise DataError(f"`{_shown(command)}` failed in {root}: {said or done.returncode}")
-    return done.stdout
-
-
-def quick(command: list[str], root: Path) -> subprocess.CompletedProcess[str]:
-    """A command of less than a second. If this process dies it comes to its end by itself, and holds the lock till
-    then."""
-    return subprocess.run(
-        command, cwd=root, env=environment(root), capture_output=True, text=True, errors="replace", pass_fds=held()
-    )
-
-
-def _shown(command: list[str]) -> str:
-    """A command as a person would type it: its first words, without the interpreter and git's settings."""
-    words = command[1:] if command[0] == sys.executable else command
-    settings = {place for place, word in enumerate(words) if word == "-c"}
-    shown = [word for place, word in enumerate(words) if not {place, place - 1} & settings]
-    return " ".join(shown[:5])

@@ -9,15 +9,23 @@ from __future__ import annotations
 import configparser
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from parammem.checkout.dvc import cache_folder, settings
-from parammem.checkout.git import file_at, prune_worktrees
-from parammem.checkout.leftovers import git_folder, ref_lock, take_away
-from parammem.core.jsonl import text_lines, write_text
+from parammem.checkout.git import (
+    UNATTENDED,
+    file_at,
+    git,
+    git_folder,
+    is_ancestor,
+    prune_worktrees,
+    run,
+    tip,
+    worktrees,
+)
+from parammem.checkout.leftovers import ref_lock, take_away
+from parammem.core.jsonl import write_text
 from parammem.errors import DataError, LineageError
-from parammem.improve.processes import ask, quick
 from parammem.registry.growth import taken_away
 from parammem.registry.ledger import PLACE as LEDGER
 from parammem.registry.merge import DRIVER, merge_bytes
@@ -26,23 +34,10 @@ TREES = Path(".cache") / "improve" / "trees"
 GENERATED = ("dvc.lock", "reports/", "pocket/dvc.lock", "data/experience/order.txt", "data/quarantine/experience/")
 """Where both sides changed these, the branch's own stand until the next rebuild; of a source that both refused, its
 pointer."""
-SETTINGS = ("-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "commit.gpgsign=false")
-"""Nobody is there to answer a hook or to type a passphrase."""
 OWN_MERGE = ("-c", f"merge.{DRIVER}.driver=false")
 """Automation joins ledgers by itself, whatever this clone was told of the driver."""
 KEPT = ("checkpoints", "experience", "dvc-site")
 """Folders of .cache that outlive a worktree: each only saves work."""
-
-
-def git(root: Path, *words: str) -> str:
-    """What git printed. Raises DataError with git's own words."""
-    return ask(["git", *SETTINGS, *words], root).strip("\n")
-
-
-def tip(root: Path, revision: str) -> str:
-    """The commit that a revision names; empty if there is none."""
-    done = quick(["git", "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"], root)
-    return done.stdout.strip()
 
 
 def make_tree(root: Path, branch: str, name: str) -> tuple[Path, str]:
@@ -56,7 +51,7 @@ def make_tree(root: Path, branch: str, name: str) -> tuple[Path, str]:
     """
     before = tip(root, f"refs/heads/{branch}")
     tree = (root / TREES / name).resolve()
-    git(root, "worktree", "add", "--detach", "--force", str(tree), before or "HEAD")
+    git(root, *UNATTENDED, "worktree", "add", "--detach", "--force", str(tree), before or "HEAD")
     if before:
         _follow(root, tree, tip(root, "HEAD"))
     _equip(root, tree)
@@ -65,12 +60,10 @@ def make_tree(root: Path, branch: str, name: str) -> tuple[Path, str]:
 
 def refuse_if_checked_out(root: Path, branch: str) -> None:
     """Raises DataError when somebody works on the branch itself: moving it would change what their files are."""
-    place = ""
-    for line in text_lines(git(root, "worktree", "list", "--porcelain")):
-        place = line.removeprefix("worktree ") if line.startswith("worktree ") else place
-        if line == f"branch refs/heads/{branch}":
+    for tree in worktrees(root):
+        if tree.branch == f"refs/heads/{branch}":
             raise DataError(
-                f"the branch {branch!r} is checked out in {place}, and automation would move it under your feet; "
+                f"the branch {branch!r} is checked out in {tree.path}, and automation would move it under your feet; "
                 "switch to another one there (`git switch -`) and merge it instead"
             )
 
@@ -97,34 +90,15 @@ def release_refs(root: Path, branch: str) -> None:
         take_away(root, lock)
 
 
-def commit(tree: Path, paths: Sequence[str], message: str) -> str:
-    """Commit these paths of the worktree; the commit's name, or an empty text if nothing of them changed."""
-    there = [path for path in paths if (tree / path).exists() or git(tree, "ls-files", "--", path)]
-    if there:
-        git(tree, "add", "--all", "--", *there)
-    if not quick(["git", "diff", "--cached", "--quiet"], tree).returncode:
-        return ""
-    git(tree, "commit", "--quiet", "--no-verify", "-m", message)
-    return tip(tree, "HEAD")
-
-
-def move_branch(root: Path, branch: str, to: str, before: str) -> None:
-    """Let the branch point to a commit: the one moment from which on a run counts.
-
-    Raises:
-        DataError: the branch was moved meanwhile by somebody else.
-    """
-    git(root, "update-ref", "-m", "improve", f"refs/heads/{branch}", to, before or "0" * 40)
-
-
 def _follow(root: Path, tree: Path, person: str) -> None:
     """Bring what the person has committed into the worktree."""
-    if not quick(["git", "merge-base", "--is-ancestor", person, "HEAD"], tree).returncode:
+    if is_ancestor(tree, person, "HEAD"):
         return
-    done = quick(["git", *SETTINGS, *OWN_MERGE, "merge", "--quiet", "--no-verify", "--no-commit", person], tree)
+    done = run(tree, *UNATTENDED, *OWN_MERGE, "merge", "--quiet", "--no-verify", "--no-commit", person)
     conflicts = [name for name in git(tree, "diff", "-z", "--name-only", "--diff-filter=U").split("\0") if name]
-    if done.returncode and not conflicts:
-        raise DataError(f"`git merge {person[:12]}` failed: {done.stderr.strip() or done.stdout.strip()}")
+    if done and done.returncode and not conflicts:
+        said = (done.stderr.strip() or done.stdout.strip()).decode(errors="replace")
+        raise DataError(f"`git merge {person[:12]}` failed: {said}")
     ledger = LEDGER.as_posix()
     foreign = [name for name in conflicts if name != ledger and not name.startswith(GENERATED)]
     if foreign:
@@ -139,7 +113,7 @@ def _follow(root: Path, tree: Path, person: str) -> None:
         git(tree, "add", "--", name)
     _refuse_a_shorter_ledger(tree, person)
     if tip(tree, "MERGE_HEAD"):
-        git(tree, "commit", "--quiet", "--no-verify", "--no-edit")
+        git(tree, *UNATTENDED, "commit", "--quiet", "--no-verify", "--no-edit")
 
 
 def settle_ledger(tree: Path, person: str) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parammem.checkout import dvc
+from parammem.checkout.git import UNATTENDED, commit, git, tip
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError
-from parammem.improve.branch import commit, git, tip
 from parammem.registry.enter import enter_adapter
 from parammem.registry.keep import fetch
 from parammem.registry.state import Version, champion
@@ -79,13 +79,13 @@ def back_to_retrained(turn: Turn) -> None:
     """One more commit, with the pipeline's own state. The second challenger's is in the commit before it."""
     if turn.retrained:
         turn.warm = turn.commits[-1]
-        git(turn.tree, "checkout", turn.retrained, "--", *STATE)
+        git(turn.tree, *UNATTENDED, "checkout", turn.retrained, "--", *STATE)
         turn.commits.append(commit(turn.tree, STATE, "Back to the state that is retrained from the base"))
 
 
 def show_state(turn: Turn, commit_: str) -> None:
     """Let the worktree hold the adapters of one of the two states."""
-    git(turn.tree, "checkout", commit_, "--", *STATE)
+    git(turn.tree, *UNATTENDED, "checkout", commit_, "--", *STATE)
     dvc.check_out(turn.tree, "models", turn.tools.say)
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
-from parammem.checkout.git import file_at, git
+from parammem.checkout.git import ask, branches, file_at
 from parammem.config import ImproveParams
 from parammem.core.decision import Decision
 from parammem.core.event import Event
@@ -68,12 +68,8 @@ def ledgers_of(root: Path, committed: bool = False) -> list[BranchLedger]:
 
 
 def _refs(root: Path) -> list[str]:
-    try:
-        names = git(root, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes").split()
-        present = git(root, "branch", "--show-current").strip()
-    except LedgerError:  # no repository, or no git: the file is all there is
-        return []
-    branch = automation(root)
+    names = branches(root)  # none without a repository, or without git: the file is all there is
+    present, branch = ask(root, "branch", "--show-current"), automation(root)
 
     def place(ref: str) -> int | None:
         _, kind, name = ref.split("/", 2)

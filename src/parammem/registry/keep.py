@@ -7,11 +7,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from parammem.checkout.git import git
+from parammem.checkout.git import worktrees
 from parammem.checkout.processes import DVC, run_guarded
 from parammem.core import Adapter
 from parammem.core.event import Event
-from parammem.core.jsonl import text_lines
 from parammem.errors import LedgerError
 from parammem.registry.ledger import Ledger
 from parammem.registry.state import Version, champion
@@ -43,7 +42,7 @@ def collect_garbage(root: Path, dry: bool = False, events: Sequence[Event] = ())
             f"{len(lacking)} tags of automation's ledger are missing or say something else ({lacking[0]}); "
             "run `parammem improve`, which makes them, or merge its branch and run `parammem sync`, then collect"
         )
-    others = [path for path in worktrees(root) if path != root.resolve() and (path / ".dvc").is_dir()]
+    others = [one.path for one in worktrees(root) if one.path != root.resolve() and (one.path / ".dvc").is_dir()]
     command = ["gc", "--force", "--workspace", "--all-tags", "--all-branches", *(["--dry"] if dry else [])]
     projects = ["--projects", *map(str, others)] if others else []
     said = _dvc(root, *command, *projects)
@@ -82,11 +81,6 @@ def cache_folder(root: Path) -> Path:
 
     place = Config(str(root / ".dvc"))["cache"].get("dir")
     return Path(place) if place else (root / ".dvc" / "cache").resolve()
-
-
-def worktrees(root: Path) -> list[Path]:
-    lines = text_lines(git(root, "worktree", "list", "--porcelain"))
-    return [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
 
 
 def fetch(root: Path, domain: str, version: Version, to: Path) -> Path:

@@ -11,11 +11,10 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from parammem.checkout.git import git
+from parammem.checkout.git import file_at
 from parammem.core import Record, digest_of, read_jsonl
 from parammem.core.event import Event, Published, RolledBack, Trained
 from parammem.core.jsonl import write_text
@@ -223,8 +222,9 @@ def _log(server: Server, version: Version, root: Path) -> None:
         fetch(root, version.domain, version, state / "models" / "reflectors" / version.domain)
         for name in STATE:
             path = name.format(domain=version.domain)
-            with suppress(LedgerError):  # a commit need not hold it
-                write_text(state / path, git(root, "show", f"{tag}:{path}"))
+            data = file_at(root, tag, path)
+            if data is not None:  # a commit need not hold it
+                write_text(state / path, data.decode(errors="replace"))
         server.log(state)
 
 

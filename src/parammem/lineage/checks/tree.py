@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from parammem.checkout.git import ask, file_at
 from parammem.errors import LineageError
 from parammem.lineage.checks.findings import Finding
 from parammem.lineage.past.events import LEDGER
 from parammem.lineage.past.files import read_mapping
-from parammem.lineage.past.git import blob, git
 from parammem.lineage.past.hashes import Hashes, files_below
 from parammem.lineage.past.history import LOCK, History
 from parammem.lineage.past.store import Snapshot, parse_lock
@@ -60,7 +60,7 @@ def _committed(history: History) -> Iterator[Finding]:
     Blobs are hashed here: `git diff` believes times to the second, which a forger can set.
     """
     repo = history.repo
-    listing = git(repo, "ls-tree", "-r", "-z", "HEAD", "--", *RECORDED) or ""
+    listing = ask(repo, "ls-tree", "-r", "-z", "HEAD", "--", *RECORDED) or ""
     for entry in filter(None, listing.split("\0")):
         about, _, path = entry.partition("\t")
         kind = "lock" if path == LOCK else "decision" if path.startswith("ledger/decisions/") else kind_of(path)
@@ -75,7 +75,7 @@ def _committed(history: History) -> Iterator[Finding]:
 
 def _difference(repo: Path, path: str) -> str:
     """How a file differs from HEAD's; empty for a ledger that only grew."""
-    committed, there = blob(repo, "HEAD", path) or b"", repo / path
+    committed, there = file_at(repo, "HEAD", path) or b"", repo / path
     if not there.is_file():
         return f"it is missing; `git checkout -- {path}` restores it"
     data = there.read_bytes()
@@ -161,7 +161,7 @@ def _waiting(here: Snapshot, path: str) -> bool:
 
 def as_committed(hashes: Hashes, repo: Path, path: str) -> bool:
     """Are all files that git has at this path as in HEAD? False where it has none."""
-    listing = git(repo, "ls-tree", "-r", "-z", "HEAD", "--", path) or ""
+    listing = ask(repo, "ls-tree", "-r", "-z", "HEAD", "--", path) or ""
     entries = [entry.partition("\t") for entry in listing.split("\0") if entry]
     files = [(repo / name, about.split()[2]) for about, _, name in entries]
     return bool(files) and all(file.is_file() and hashes.file(file, "git") == blob_id for file, blob_id in files)

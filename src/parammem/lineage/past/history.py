@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from parammem.checkout.git import Blobs, GitCommit, blob_ids, commits_of
 from parammem.core import Adapter
 from parammem.errors import LineageError
-from parammem.lineage.past.git import Blobs, GitCommit, blob_ids, commits_of
 from parammem.lineage.past.hashes import Hashes
 from parammem.lineage.past.store import Lock, Snapshot, Store, parse_lock
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from parammem.checkout.git import Blobs
 from parammem.errors import LineageError, LineageMissingError
-from parammem.lineage.past.git import Blobs
 from parammem.lineage.past.hashes import Hashes, files_below
 
 Lock = dict[str, dict[str, Any]]

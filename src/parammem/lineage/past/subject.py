@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from parammem.checkout.git import tip
 from parammem.core import Adapter
 from parammem.errors import AdapterMissingError
 from parammem.lineage.past.events import Life
 from parammem.lineage.past.files import read_adapter
-from parammem.lineage.past.git import git
 from parammem.lineage.past.history import REFLECTORS, Generation, History
 from parammem.lineage.past.store import Snapshot
 
@@ -101,7 +101,7 @@ def _known(life: Life, domain: str) -> str:
 
 
 def _head(history: History, life: Life, domain: str) -> Subject:
-    commit = git(history.repo, "rev-parse", "--verify", "--quiet", "HEAD")
+    commit = tip(history.repo, "HEAD")
     place = f"{REFLECTORS}{domain}"
     state = history.at(commit) if commit else history.here()
     out = state.outs.get(place, ("", ""))[0]

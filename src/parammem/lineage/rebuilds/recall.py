@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from parammem.checkout.git import person, require_identity
-from parammem.checkout.leftovers import at_work, clear_leftovers, git_folder, ref_lock
+from parammem.checkout.git import ask, file_at, git_folder, is_ancestor, person, require_identity, tip
+from parammem.checkout.leftovers import at_work, clear_leftovers, ref_lock
 from parammem.core import Adapter
 from parammem.core.event import Recalled
 from parammem.core.jsonl import text_lines, write_text
@@ -14,7 +14,6 @@ from parammem.core.record import Record, digest_of
 from parammem.core.words import count
 from parammem.errors import LineageError, LineageMissingError
 from parammem.lineage.past.events import LEDGER, Life, read_life
-from parammem.lineage.past.git import blob, git
 from parammem.lineage.past.history import LOCK, REFLECTORS, History
 from parammem.lineage.past.store import Snapshot, parse_lock
 from parammem.lineage.rebuilds.worktree import remove_dead, repro, worktree
@@ -131,7 +130,7 @@ def execute_recall(
     clear_leftovers(repo)
     remove_dead(repo)
     refuse_losses(repo)
-    head = git(repo, "rev-parse", "HEAD") or ""
+    head = tip(repo, "HEAD")
     branch = f"recall/{plan.row_hash[:12]}"
     if done := _finished_before(repo, plan, branch, head):
         return done
@@ -162,8 +161,8 @@ def execute_recall(
 def _finished_before(repo: Path, plan: RecallPlan, branch: str, head: str) -> RecallDone | None:
     """What an earlier recall of the row had committed when it was killed: only the person's branch has still to follow.
     None: there is nothing of that kind."""
-    commit = git(repo, "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}")
-    if not commit or git(repo, "merge-base", "--is-ancestor", head, commit) is None:
+    commit = tip(repo, f"refs/heads/{branch}")
+    if not commit or not is_ancestor(repo, head, commit):
         return None
     with History.open(repo) as history:
         state = history.at(commit)
@@ -181,7 +180,7 @@ def _refuse_a_fork(repo: Path) -> None:
     """A recall adds to HEAD's ledger; where that is not the newest, there would be two."""
     here = (repo / LEDGER).read_bytes() if (repo / LEDGER).is_file() else b""
     branch, lacking = ahead(repo)
-    if here == (blob(repo, "HEAD", LEDGER) or b"") and not lacking:
+    if here == (file_at(repo, "HEAD", LEDGER) or b"") and not lacking:
         return
     todo = (
         f"has more events on the branch {branch}; `git merge {branch}`"
@@ -226,23 +225,23 @@ def _commit(repo: Path, tree: Path, branch: str, message: str) -> str:
     there = [path for path in COMMITTED if (tree / path).exists()]
     folder = git_folder(tree) or tree
     with at_work(repo, [ref_lock(folder, f"refs/heads/{branch}")]):
-        done = [git(tree, "add", "--all", "--", *there)]
-        if git(tree, "diff", "--cached", "--quiet") is None:  # else it was all recalled before
-            done.append(git(tree, *hooks, "commit", "--quiet", "--no-verify", "-m", message))
-        done.append(git(tree, "branch", "--force", branch, "HEAD"))
+        done = [ask(tree, "add", "--all", "--", *there)]
+        if ask(tree, "diff", "--cached", "--quiet") is None:  # else it was all recalled before
+            done.append(ask(tree, *hooks, "commit", "--quiet", "--no-verify", "-m", message))
+        done.append(ask(tree, "branch", "--force", branch, "HEAD"))
     if None in done:
         raise LineageMissingError(f"git could not commit the recall to the branch {branch}; see `git worktree list`")
-    return git(tree, "rev-parse", "HEAD") or ""
+    return tip(tree, "HEAD")
 
 
 def _follow(repo: Path, branch: str) -> bool:
     """Move the person's branch on, if nothing of theirs is in the way."""
-    if git(repo, "diff", "--quiet", "HEAD") is None:
+    if ask(repo, "diff", "--quiet", "HEAD") is None:
         return False
-    own, folder = Path(git(repo, "rev-parse", "--absolute-git-dir") or ""), git_folder(repo) or repo
-    here = git(repo, "symbolic-ref", "--quiet", "HEAD") or "HEAD"
+    own, folder = Path(ask(repo, "rev-parse", "--absolute-git-dir") or ""), git_folder(repo) or repo
+    here = ask(repo, "symbolic-ref", "--quiet", "HEAD") or "HEAD"
     with at_work(repo, [*(own / name for name in TAKEN), ref_lock(folder, here)]):
-        return git(repo, "-c", "core.hooksPath=/dev/null", "merge", "--ff-only", "--quiet", branch) is not None
+        return ask(repo, "-c", "core.hooksPath=/dev/null", "merge", "--ff-only", "--quiet", branch) is not None
 
 
 def render_plan(plan: RecallPlan) -> str:

@@ -16,11 +16,10 @@ from typing import Any
 
 import yaml
 
-from parammem.checkout.git import prune_worktrees
+from parammem.checkout.git import ask, prune_worktrees
 from parammem.checkout.lock import hold, is_held
 from parammem.checkout.processes import run_guarded
 from parammem.errors import LineageMissingError
-from parammem.lineage.past.git import git
 from parammem.lineage.past.hashes import Hashes
 from parammem.lineage.past.store import Store, cache_folders
 
@@ -68,7 +67,7 @@ def remove_dead(repo: Path) -> int:
 def _tree(repo: Path, tree: Path, commit: str, shared_cache: bool, skip: Iterable[str]) -> Iterator[Path]:
     try:
         if (
-            git(repo, "-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", "--quiet", str(tree), commit)
+            ask(repo, "-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", "--quiet", str(tree), commit)
             is None
         ):
             raise LineageMissingError(
@@ -87,7 +86,7 @@ def _tree(repo: Path, tree: Path, commit: str, shared_cache: bool, skip: Iterabl
         bring_inputs(repo, tree)
         yield tree
     finally:
-        git(repo, "worktree", "remove", "--force", str(tree))
+        ask(repo, "worktree", "remove", "--force", str(tree))
         shutil.rmtree(tree.parent, ignore_errors=True)
         prune_worktrees(repo, [tree.name])
 
