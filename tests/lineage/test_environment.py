@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.files import read_adapter
 from parammem.errors import LineageError
 from parammem.lineage import rebuild, render_rebuilt
 from parammem.lineage.past.events import read_life, trained
-from parammem.lineage.past.files import read_adapter
 from parammem.lineage.rebuilds.environment import differences, package_differences, recreate, still_different
 from tests.lineage.life import FOLDER
 from tests.lineage.test_verify import git

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from parammem.checkout.git import GitTag, ask, file_at, has_commits, tags
+from parammem.checkout.snapshot import Snapshot
 from parammem.core import Adapter
 from parammem.core.event import Decided, Published, Trained
 from parammem.core.words import count
@@ -18,7 +19,6 @@ from parammem.lineage.checks.tree import NOT_HERE, kind_of, lock_checks
 from parammem.lineage.past.events import DECISIONS, LEDGER, Life, branch_ledgers, read_decision, walk
 from parammem.lineage.past.history import LOCK, REFLECTORS, Generation, History
 from parammem.lineage.past.raw import every_raw_input, raw_inputs
-from parammem.lineage.past.store import Snapshot
 from parammem.registry.growth import check_growth
 from parammem.registry.tags import artifact, commits_of_events, wanted_tags
 

@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from parammem.checkout.files import WEIGHTS
 from parammem.core import digest_of
 from parammem.engines.adapters import SETTINGS, settings_digest, settings_fit
 from parammem.lineage.checks.findings import Finding
-from parammem.lineage.past.files import WEIGHTS
 from parammem.lineage.past.history import REFLECTORS, Generation
 from parammem.lineage.rows.datasets import row_hashes
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from parammem.checkout.git import Blobs, GitCommit, blob_ids, commits_of
+from parammem.checkout.hashes import Hashes
+from parammem.checkout.snapshot import Lock, Snapshot, Store, parse_lock
 from parammem.core import Adapter
 from parammem.errors import LineageError
-from parammem.lineage.past.hashes import Hashes
-from parammem.lineage.past.store import Lock, Snapshot, Store, parse_lock
 
 REFLECTORS = "models/reflectors/"
 LOCK = "dvc.lock"

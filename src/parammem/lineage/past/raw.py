@@ -11,8 +11,8 @@ from pathlib import Path
 import yaml
 
 from parammem.checkout.git import HISTORY, Blobs, ask, branches
+from parammem.checkout.snapshot import Snapshot, Store
 from parammem.lineage.past.history import History
-from parammem.lineage.past.store import Snapshot, Store
 
 BELOW = "data"
 EXPERIENCE = ("experience", "fresh", "trajectories")

@@ -7,13 +7,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from parammem.checkout.files import read_adapter
 from parammem.checkout.git import tip
+from parammem.checkout.snapshot import Snapshot
 from parammem.core import Adapter
 from parammem.errors import AdapterMissingError
 from parammem.lineage.past.events import Life
-from parammem.lineage.past.files import read_adapter
 from parammem.lineage.past.history import REFLECTORS, Generation, History
-from parammem.lineage.past.store import Snapshot
 
 VERSION = re.compile(r"v?(\d+)")
 DIGEST = re.compile(r"[0-9a-f]{8,64}")

@@ -17,11 +17,11 @@ from typing import Any
 import yaml
 
 from parammem.checkout.git import ask, prune_worktrees
+from parammem.checkout.hashes import Hashes
 from parammem.checkout.lock import hold, is_held
 from parammem.checkout.processes import run_guarded
+from parammem.checkout.snapshot import Store, cache_folders
 from parammem.errors import LineageMissingError
-from parammem.lineage.past.hashes import Hashes
-from parammem.lineage.past.store import Store, cache_folders
 
 TREES = Path(".cache") / "audit" / "trees"
 NAMED, HELD = "audit-", ".held"

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.files import read_adapter, read_row_hashes
+from parammem.checkout.snapshot import Snapshot
 from parammem.core.event import Decided, Evaluated
 from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import Life, read_life
-from parammem.lineage.past.files import read_adapter, read_row_hashes
 from parammem.lineage.past.history import Generation, History
-from parammem.lineage.past.store import Snapshot
 from parammem.lineage.rows.datasets import (
     QUARANTINE,
     datasets_of,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from parammem.lineage.past.files import file_hash
+from parammem.checkout.files import file_hash
 
 PLACE = Path(".cache") / "audit" / "hashes.sqlite"
 SETTLED_NS = 2_000_000_000

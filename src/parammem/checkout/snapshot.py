@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from parammem.checkout.git import Blobs
+from parammem.checkout.hashes import Hashes, files_below
 from parammem.errors import LineageError, LineageMissingError
-from parammem.lineage.past.hashes import Hashes, files_below
 
 Lock = dict[str, dict[str, Any]]
 """Stage → {"cmd", "deps": {path: hash}, "outs": {path: hash}, "params": {key: value}}."""
