@@ -23,7 +23,7 @@ from parammem.checkout.git import (
     tip,
     worktrees,
 )
-from parammem.errors import LedgerError
+from parammem.errors import DataError
 
 
 def make(root: Path) -> Path:
@@ -72,7 +72,7 @@ def test_a_branch_that_somebody_moved_meanwhile_is_not_moved(root):
     first = commit(root, ["file"], "one")
     move_branch(root, "auto", first, "")
     assert branches(root) == ["refs/heads/auto", "refs/heads/main"]
-    with pytest.raises(LedgerError, match=r"`git update-ref -m improve refs/heads/auto` failed in .*/repo"):
+    with pytest.raises(DataError, match=r"`git update-ref -m improve refs/heads/auto` failed in .*/repo"):
         move_branch(root, "auto", first, "")
 
 
@@ -86,9 +86,9 @@ def test_worktrees_say_commit_and_branch(root, tmp_path):
 def test_outside_of_git_a_question_is_none_and_an_order_fails(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert (ask(tmp_path, "rev-parse", "HEAD"), git_folder(tmp_path), worktrees(tmp_path)) == (None, None, [])
-    with pytest.raises(LedgerError, match="not a git repository"):
+    with pytest.raises(DataError, match="not a git repository"):
         git(tmp_path, "rev-parse", "HEAD")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert (ask(tmp_path, "version"), file_at(tmp_path, "HEAD", "file"), branches(tmp_path)) == (None, None, [])
-    with pytest.raises(LedgerError, match="git is not installed"):
+    with pytest.raises(DataError, match="git is not installed"):
         git(tmp_path, "version")

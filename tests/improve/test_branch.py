@@ -9,7 +9,7 @@ import pytest
 from parammem.checkout.dvc import cache_folder, has_remote, settings
 from parammem.checkout.git import commit, move_branch, tip
 from parammem.core.event import Recalled
-from parammem.errors import DataError, LedgerError, LineageError
+from parammem.errors import DataError, LineageError
 from parammem.improve.branch import TREES, make_tree, refuse_if_checked_out, remove_trees
 from parammem.improve.pool import ledger_at
 from parammem.registry.ledger import Ledger
@@ -86,7 +86,7 @@ def test_branch_that_somebody_else_moved_is_not_overwritten(root):
     other = git(root, "rev-parse", "HEAD")
     git(root, "update-ref", "refs/heads/improve", other)
     (tree / "b.txt").write_text("b")
-    with pytest.raises(LedgerError, match=r"`git update-ref .* failed"):
+    with pytest.raises(DataError, match=r"`git update-ref .* failed"):
         move_branch(root, "improve", commit(tree, ["b.txt"], "automatic"), before)
     assert tip(root, "refs/heads/improve") == other
 

@@ -57,7 +57,8 @@ def life(tmp_path_factory) -> Life:
 def environment(tmp_path) -> dict[str, str]:
     place = tmp_path / "stand-in" / "dvc"
     place.mkdir(parents=True)
-    (place / "__init__.py").touch()
+    # Only the command is a stand-in: the settings are read by the real DVC.
+    (place / "__init__.py").write_text("import pkgutil; __path__ = pkgutil.extend_path(__path__, __name__)")
     (place / "__main__.py").write_text(SLEEPS)
     inherited = os.environ.get("PYTHONPATH", "")
     src = str(Path(__file__).resolve().parents[2] / "src")

@@ -14,8 +14,7 @@ from typing import Any
 
 import yaml
 
-from parammem.checkout.files import dvc_hash
-from parammem.checkout.hashes import files_below
+from parammem.checkout.hashes import dvc_hash, files_below
 from parammem.core import Adapter, Reflection, Task, Trajectory
 from parammem.core.decision import Decision, ErrorBudget
 from parammem.core.event import Decided, Evaluated, Ingested, Published, Trained

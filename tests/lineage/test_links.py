@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from parammem.checkout.files import dvc_hash
+from parammem.checkout.hashes import dvc_hash
 from parammem.core import Adapter, ReflectionExample, digest_of, write_jsonl
 from parammem.engines.adapters import settings_digest
 from parammem.engines.digests import model_digest

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from parammem.checkout.files import dvc_hash
+from parammem.checkout.hashes import dvc_hash
 from parammem.core import digest_of
 from parammem.core.decision import Decision, ErrorBudget, Guard
 from parammem.core.event import Decided

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -54,30 +53,3 @@ def read_row_hashes(folder: Path) -> list[str] | None:
     """rows.txt in its order, or None."""
     path = folder / "rows.txt"
     return path.read_text(encoding="utf-8").split() if path.is_file() else None
-
-
-def file_hash(path: Path, kind: str) -> str:
-    """Hex digest of a file, read in blocks. The kind `git` is a blob's name: SHA-1 with its length before it."""
-    with path.open("rb") as data:
-        if kind == "git":
-            named = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
-            for block in iter(lambda: data.read(1 << 20), b""):
-                named.update(block)
-            return named.hexdigest()
-        return hashlib.file_digest(data, kind).hexdigest()
-
-
-def dvc_hash(path: Path) -> str | None:
-    """The hash that DVC 3 records for a file or folder; None if there is nothing.
-
-    A folder's is the MD5 of the JSON list of its files' paths and MD5s, sorted by path, with `.dir` behind it
-    (dvc-data, `Tree.as_bytes`). Files that .dvcignore leaves out are not known here.
-    """
-    if path.is_file():
-        return file_hash(path, "md5")
-    if not path.is_dir():
-        return None
-    files = [(file.relative_to(path), file) for file in path.rglob("*") if file.is_file()]
-    kept = sorted((name.as_posix(), file) for name, file in files if "__pycache__" not in name.parts)
-    listing = [{"md5": file_hash(file, "md5"), "relpath": name} for name, file in kept]
-    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"

@@ -1,4 +1,4 @@
-"""git, called by one way. A question that git cannot answer is None; an order that it refuses is a LedgerError.
+"""git, called by one way. A question that git cannot answer is None; an order that it refuses is a DataError.
 
 The repository is the one that holds `root`, whatever GIT_DIR says. A question takes no lock, which a kill would leave
 behind, and every git that we start holds the run's lock until it ends.
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from parammem.checkout.lock import held
 from parammem.core.jsonl import text_lines
 from parammem.core.record import Record
-from parammem.errors import LedgerError
+from parammem.errors import DataError, LedgerError
 
 QUIET = {"GIT_OPTIONAL_LOCKS": "0"}
 ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
@@ -86,13 +86,13 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
-    """What git printed, without the last newline. Raises LedgerError with git's own words when it failed."""
+    """What git printed, without the last newline. Raises DataError with git's own words when it failed."""
     done = run(root, *words, env=env)
     if done is None:
-        raise LedgerError("git is not installed; install it, the ledger's tags live in it")
+        raise DataError("git is not installed; install it, the ledger's tags live in it")
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip())[-2000:].decode(errors="replace")
-        raise LedgerError(f"`git {_shown(words)}` failed in {root}: {said or done.returncode}")
+        raise DataError(f"`git {_shown(words)}` failed in {root}: {said or done.returncode}")
     return _text(done.stdout)
 
 
@@ -238,7 +238,7 @@ def move_branch(root: Path, branch: str, to: str, before: str) -> None:
         before: the commit that it points to now; empty: it is not there.
 
     Raises:
-        LedgerError: the branch was moved meanwhile by somebody else.
+        DataError: the branch was moved meanwhile by somebody else.
     """
     git(root, *UNATTENDED, "update-ref", "-m", "improve", f"refs/heads/{branch}", to, before or "0" * 40)
 
@@ -273,7 +273,7 @@ def require_identity(root: Path) -> str:
     """
     try:
         found = git(root, "var", "GIT_COMMITTER_IDENT")
-    except LedgerError as error:
+    except DataError as error:
         raise LedgerError(
             "git does not know who you are, and commits and tags are signed off by name; run "
             "`git config user.name NAME` and `git config user.email MAIL`"

@@ -17,7 +17,6 @@ from parammem.checkout.leftovers import mend_register
 from parammem.checkout.lock import held
 
 GUARD = Path(__file__).with_name("guard.py")
-DVC = (sys.executable, "-m", "dvc")
 TAIL_LINES = 40
 BAR = re.compile(r"\d{1,3}%\|[^|]{0,200}\||\d{1,3}% ?\[[-=>#. ]{3,200}\]|[━╸╺]{5}")
 """The state of a progress bar, as tqdm and rich draw it. What the project itself says of progress is plain lines."""

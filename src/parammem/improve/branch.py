@@ -168,7 +168,7 @@ def local_config(root: Path) -> str:
         config[f"'{section}'"]["url"] = str(remote["url"])
     if "cache" not in config:
         config["cache"] = {}
-    config["cache"]["dir"] = cache_folder(root)
+    config["cache"]["dir"] = str(cache_folder(root))
     lines = []
     for section in config.sections():
         lines += [f"[{section}]", *(f"    {key} = {value}" for key, value in config[section].items())]

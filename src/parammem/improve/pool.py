@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parammem.checkout.dvc import track
 from parammem.checkout.git import file_at, worktrees
 from parammem.core.decision import Decision
 from parammem.core.event import Event, Ingested
@@ -15,7 +16,7 @@ from parammem.errors import DataError, LedgerError
 from parammem.experience.inbox import clear, look, waiting
 from parammem.experience.ingest import already, ingest, ingested
 from parammem.experience.sources import concerns_all, words_of
-from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, open_store, track
+from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, open_store
 from parammem.improve.branch import TREES
 from parammem.improve.triggers import Outcomes
 from parammem.registry import branch as ledgers

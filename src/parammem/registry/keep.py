@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from parammem.checkout import dvc
 from parammem.checkout.git import worktrees
-from parammem.checkout.processes import DVC, run_guarded
 from parammem.core import Adapter
 from parammem.core.event import Event
 from parammem.errors import LedgerError
@@ -60,27 +60,19 @@ def missing_champions(root: Path, events: Sequence[Event] = ()) -> list[str]:
         for domain in sorted({e.fact.domain for e in ledger if e.fact.kind == "publish"}):
             if found := champion(ledger, domain):
                 reigning[f"{domain} {found.name} {found.dvc}"] = found
-    cache = cache_folder(root) / "files" / "md5"
+    cache = dvc.cache_folder(root)
     return [f"{v.domain} {v.name}" for v in reigning.values() if v.dvc and not _is_whole(cache, v.dvc)]
 
 
 def _is_whole(cache: Path, md5: str) -> bool:
     """Whether an object is there and, if it lists a folder, all that it lists."""
-    place = cache / md5[:2] / md5[2:]
+    place = dvc.cached(cache, md5)
     if not place.is_file() or not md5.endswith(".dir"):
         return place.is_file()
     try:
         return all(_is_whole(cache, one["md5"]) for one in json.loads(place.read_bytes()))
     except (ValueError, KeyError, TypeError):
         return False
-
-
-def cache_folder(root: Path) -> Path:
-    """Where DVC keeps the data of this tree."""
-    from dvc.config import Config
-
-    place = Config(str(root / ".dvc"))["cache"].get("dir")
-    return Path(place) if place else (root / ".dvc" / "cache").resolve()
 
 
 def fetch(root: Path, domain: str, version: Version, to: Path) -> Path:
@@ -113,7 +105,7 @@ def fetch(root: Path, domain: str, version: Version, to: Path) -> Path:
 
 
 def _dvc(root: Path, *words: str) -> str:
-    code, tail = run_guarded([*DVC, *words], root, lambda _: None)
+    code, tail = dvc.run(root, *words)
     said = "\n".join(tail)
     if code:
         raise LedgerError(f"`dvc {' '.join(words[:2])}` failed in {root}: {said}")

@@ -19,7 +19,7 @@ from parammem.core import Record, digest_of, read_jsonl
 from parammem.core.event import Event, Published, RolledBack, Trained
 from parammem.core.jsonl import write_text
 from parammem.core.words import count
-from parammem.errors import AdapterError, DataError, LedgerError
+from parammem.errors import AdapterError, DataError, LedgerError, LineageError
 from parammem.registry.keep import fetch
 from parammem.registry.state import Version, versions
 from parammem.registry.tags import artifact as artifact_name
@@ -185,7 +185,7 @@ def _tell_or_log(
         try:
             _log(server, version, root)
             _tell(server, operation)
-        except (AdapterError, DataError, LedgerError) as error:
+        except (AdapterError, DataError, LedgerError, LineageError) as error:
             lost[name] = str(error).strip().splitlines()[-1]
             return False
     return True
@@ -214,7 +214,7 @@ def _log(server: Server, version: Version, root: Path) -> None:
 
     Raises:
         LedgerError: it has no tag, or its data is nowhere.
-        AdapterError, DataError: what lies there cannot be believed, or the server went away.
+        AdapterError, DataError, LineageError: what lies there cannot be believed, or the server went away.
     """
     tag = f"{artifact_name(version.domain)}@{version.name}.0.0"
     with tempfile.TemporaryDirectory(prefix="parammem-sync-") as place:

@@ -21,6 +21,7 @@ import yaml
 from filelock import FileLock
 from pydantic import ValidationError
 
+from parammem.checkout.dvc import lock_digests, read_lock
 from parammem.config import TrackingParams
 from parammem.core import Adapter, Record, digest_of, read_jsonl
 from parammem.errors import AdapterError, DataError
@@ -293,11 +294,11 @@ def track_all(
         again: as if nothing was logged yet, for a server that has lost it.
 
     Raises:
-        AdapterError, DataError: a file is there and cannot be believed.
+        AdapterError, DataError, LineageError: a file is there and cannot be believed.
     """
     if choose_mode(params.mode) == "off":
         return []
-    lock = _read_plain(repo / "dvc.lock")
+    lock = read_lock(repo)
     config = _read_plain(repo / "params.yaml")
     metrics = _read_plain(repo / "reports" / "metrics.json")
     logged = []
@@ -329,19 +330,6 @@ def _validation(repo: Path, domain: str) -> dict[str, Any]:
     """The validation summary without its long lists; empty if there is none."""
     report = _read_plain(repo / "reports" / "validation" / f"{domain}.json")
     return {name: value for name, value in report.items() if not isinstance(value, list)}
-
-
-def lock_digests(lock: Mapping[str, Any], domain: str) -> dict[str, str]:
-    """Path → hash of all deps and outs of a domain's stages in dvc.lock, and of the stages that have no domain."""
-    found = {}
-    for name, stage in sorted(lock.get("stages", {}).items()):
-        if "@" in name and not name.endswith(f"@{domain}"):
-            continue
-        for entry in [*stage.get("deps", []), *stage.get("outs", [])]:
-            value = entry.get("md5") or entry.get("hash")
-            if value:
-                found[entry["path"]] = value
-    return found
 
 
 def flat_numbers(tree: Mapping[str, Any], above: str = "") -> dict[str, float]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.dvc import LOCK
 from parammem.checkout.git import GitTag, ask, file_at, has_commits, tags
 from parammem.checkout.snapshot import Snapshot
 from parammem.core import Adapter
@@ -17,7 +18,7 @@ from parammem.lineage.checks.findings import Finding
 from parammem.lineage.checks.manifest import manifest_checks
 from parammem.lineage.checks.tree import NOT_HERE, kind_of, lock_checks
 from parammem.lineage.past.events import DECISIONS, LEDGER, Life, branch_ledgers, read_decision, walk
-from parammem.lineage.past.history import LOCK, REFLECTORS, Generation, History
+from parammem.lineage.past.history import REFLECTORS, Generation, History
 from parammem.lineage.past.raw import every_raw_input, raw_inputs
 from parammem.registry.growth import check_growth
 from parammem.registry.tags import artifact, commits_of_events, wanted_tags

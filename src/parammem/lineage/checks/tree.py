@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from parammem.checkout.dvc import LOCK, parse_lock
 from parammem.checkout.files import read_mapping
 from parammem.checkout.git import ask, file_at
 from parammem.checkout.hashes import Hashes, files_below
-from parammem.checkout.snapshot import Snapshot, parse_lock
+from parammem.checkout.snapshot import Snapshot
 from parammem.errors import LineageError
 from parammem.lineage.checks.findings import Finding
 from parammem.lineage.past.events import LEDGER
-from parammem.lineage.past.history import LOCK, History
+from parammem.lineage.past.history import History
 
 ARTEFACTS = {"data": "data", "models": "model", "reports": "report", "ledger": "ledger"}
 """First folder → kind. Anything else is code, which may change: then a stage is stale and no link is broken."""

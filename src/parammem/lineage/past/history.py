@@ -10,14 +10,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from parammem.checkout.dvc import LOCK, Lock, parse_lock, read_lock
 from parammem.checkout.git import Blobs, GitCommit, blob_ids, commits_of
 from parammem.checkout.hashes import Hashes
-from parammem.checkout.snapshot import Lock, Snapshot, Store, parse_lock
+from parammem.checkout.snapshot import Snapshot, Store
 from parammem.core import Adapter
 from parammem.errors import LineageError
 
 REFLECTORS = "models/reflectors/"
-LOCK = "dvc.lock"
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,7 @@ class History:
 
     def here(self) -> Snapshot:
         """The working tree."""
-        path = self.repo / LOCK
-        lock = parse_lock(path.read_bytes(), str(path)) if path.is_file() else {}
-        return Snapshot(self.store, lock, None, self.blobs)
+        return Snapshot(self.store, read_lock(self.repo), None, self.blobs)
 
     def at(self, commit: str) -> Snapshot:
         """The state of a commit. A commit without a readable dvc.lock has an empty one."""

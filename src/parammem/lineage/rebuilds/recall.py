@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from parammem.checkout.dvc import read_lock
 from parammem.checkout.git import ask, file_at, git_folder, is_ancestor, person, require_identity, tip
 from parammem.checkout.leftovers import at_work, clear_leftovers, ref_lock
-from parammem.checkout.snapshot import Snapshot, parse_lock
+from parammem.checkout.snapshot import Snapshot
 from parammem.core import Adapter
 from parammem.core.event import Recalled
 from parammem.core.jsonl import text_lines, write_text
@@ -15,7 +16,7 @@ from parammem.core.record import Record, digest_of
 from parammem.core.words import count
 from parammem.errors import LineageError, LineageMissingError
 from parammem.lineage.past.events import LEDGER, Life, read_life
-from parammem.lineage.past.history import LOCK, REFLECTORS, History
+from parammem.lineage.past.history import REFLECTORS, History
 from parammem.lineage.rebuilds.worktree import remove_dead, repro, worktree
 from parammem.lineage.rows.datasets import matching, row_hash
 from parammem.lineage.rows.trace import RowTrace, trace_rows
@@ -198,7 +199,7 @@ def _withdraw(tree: Path, row: str) -> None:
 
 
 def _stages(tree: Path) -> list[str]:
-    return list(parse_lock((tree / LOCK).read_bytes()))
+    return list(read_lock(tree))
 
 
 def _prove_absence(state: Snapshot, domain: str, row: str) -> list[str]:

@@ -16,11 +16,12 @@ from typing import Any
 
 import yaml
 
+from parammem.checkout.dvc import cache_folder
 from parammem.checkout.git import ask, prune_worktrees
 from parammem.checkout.hashes import Hashes
 from parammem.checkout.lock import hold, is_held
 from parammem.checkout.processes import run_guarded
-from parammem.checkout.snapshot import Store, cache_folders
+from parammem.checkout.snapshot import Store
 from parammem.errors import LineageMissingError
 
 TREES = Path(".cache") / "audit" / "trees"
@@ -76,7 +77,7 @@ def _tree(repo: Path, tree: Path, commit: str, shared_cache: bool, skip: Iterabl
         for path in skip:
             for name in (path, f"{path}.dvc"):
                 (tree / name).unlink(missing_ok=True)
-        cache = cache_folders(repo)[0] if shared_cache else tree / ".dvc" / "cache"
+        cache = cache_folder(repo) if shared_cache else tree / ".dvc" / "cache"
         local = repo / ".dvc" / "config.local"
         kept = local.read_text(encoding="utf-8") if local.is_file() else ""
         if shared_cache and "[cache]" not in kept:
