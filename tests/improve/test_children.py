@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.worktree import TREES, remove_dead
 from parammem.improve.lock import locked
-from parammem.lineage.rebuilds.worktree import TREES, remove_dead
 from tests.improve.lab import drop_batch, make_lab
 from tests.lineage.life import Life
 
@@ -27,12 +27,12 @@ LOCKED = """
 import sys
 from pathlib import Path
 from parammem.improve.lock import locked
-from parammem.lineage.rebuilds.worktree import TREES, remove_dead
+from parammem.checkout.worktree import TREES, remove_dead
 root = Path(sys.argv[1])
 with locked(root, "person Ada", 0):
     exec(sys.argv[2])
 """
-REPRO = "from parammem.lineage.rebuilds.worktree import repro; repro(root, ['train'], fresh=False, say=print)"
+REPRO = "from parammem.checkout.worktree import repro; repro(root, ['train'], fresh=False, say=print)"
 REBUILD = "from parammem.lineage import rebuild; rebuild(root, 'v1')"
 BLAME = "from parammem.lineage import blame_batches; blame_batches(root)"
 FETCH = """

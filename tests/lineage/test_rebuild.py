@@ -14,12 +14,12 @@ import pytest
 import yaml
 from safetensors.numpy import save
 
+from parammem.checkout.worktree import worktree
 from parammem.errors import LineageError
 from parammem.lineage import audit_page, rebuild
 from parammem.lineage.rebuilds.compare import compare_files
 from parammem.lineage.rebuilds.environment import package_differences, pins_of
 from parammem.lineage.rebuilds.rebuild import stages_before
-from parammem.lineage.rebuilds.worktree import worktree
 from tests.lineage.life import FOLDER
 from tests.lineage.test_verify import git
 

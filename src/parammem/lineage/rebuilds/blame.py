@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from parammem.checkout.git import ask, tip
+from parammem.checkout.worktree import repro, worktree
 from parammem.core.jsonl import iter_values
 from parammem.core.record import Record
 from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import read_life
-from parammem.lineage.rebuilds.worktree import repro, worktree
 
 EXPERIENCE = "data/experience"
 ALPHA = 0.01

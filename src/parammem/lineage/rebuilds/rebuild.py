@@ -12,6 +12,7 @@ from typing import Any
 from parammem.checkout.dvc import LOCK, Lock, read_lock
 from parammem.checkout.hashes import Hashes, files_below
 from parammem.checkout.snapshot import Snapshot
+from parammem.checkout.worktree import repro, set_params, worktree
 from parammem.core import Adapter
 from parammem.core.record import Record
 from parammem.errors import LineageMissingError
@@ -21,7 +22,6 @@ from parammem.lineage.past.subject import find_subject
 from parammem.lineage.rebuilds import environment as environments
 from parammem.lineage.rebuilds.compare import Difference, compare_files
 from parammem.lineage.rebuilds.records import keep_rebuild
-from parammem.lineage.rebuilds.worktree import repro, set_params, worktree
 
 STARTS = Path(".cache") / "champions"
 """Where `train` finds the adapter that it goes on from (checkout/places.py)."""

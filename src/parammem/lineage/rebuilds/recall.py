@@ -9,6 +9,7 @@ from parammem.checkout.dvc import read_lock
 from parammem.checkout.git import ask, file_at, git_folder, is_ancestor, person, require_identity, tip
 from parammem.checkout.leftovers import at_work, clear_leftovers, ref_lock
 from parammem.checkout.snapshot import Snapshot
+from parammem.checkout.worktree import remove_dead, repro, worktree
 from parammem.core import Adapter
 from parammem.core.event import Recalled
 from parammem.core.jsonl import text_lines, write_text
@@ -17,7 +18,6 @@ from parammem.core.words import count
 from parammem.errors import LineageError, LineageMissingError
 from parammem.lineage.past.events import LEDGER, Life, read_life
 from parammem.lineage.past.history import REFLECTORS, History
-from parammem.lineage.rebuilds.worktree import remove_dead, repro, worktree
 from parammem.lineage.rows.datasets import matching, row_hash
 from parammem.lineage.rows.trace import RowTrace, trace_rows
 from parammem.registry import Ledger
