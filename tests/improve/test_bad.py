@@ -7,8 +7,8 @@ import os
 import pytest
 
 from parammem.checkout.git import tip
+from parammem.checkout.worktree import TREES
 from parammem.errors import DataError, LedgerError
-from parammem.improve.branch import TREES
 from parammem.improve.pool import ledger_at
 from parammem.improve.run import improve
 from tests.improve.lab import drop_batch, git, lab_tools, make_lab

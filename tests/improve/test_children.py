@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from parammem.checkout.worktree import TREES, remove_dead
+from parammem.checkout.worktree import PAST_TREES, remove_dead
 from parammem.improve.lock import locked
 from tests.improve.lab import drop_batch, make_lab
 from tests.lineage.life import Life
@@ -27,7 +27,7 @@ LOCKED = """
 import sys
 from pathlib import Path
 from parammem.improve.lock import locked
-from parammem.checkout.worktree import TREES, remove_dead
+from parammem.checkout.worktree import PAST_TREES, remove_dead
 root = Path(sys.argv[1])
 with locked(root, "person Ada", 0):
     exec(sys.argv[2])
@@ -110,7 +110,7 @@ def test_a_killed_recall_takes_its_dvc_with_it_and_the_next_one_clears_its_workt
     child = kill_at_work([sys.executable, "-c", LOCKED, str(life.root), program], life.root, environment)
     assert_the_lock_is_free_only_without_the_child(life.root, child)
     assert remove_dead(life.root) >= 1
-    assert [one.name for one in (life.root / TREES).iterdir()] == []
+    assert [one.name for one in (life.root / PAST_TREES).iterdir()] == []
     listing = subprocess.run(["git", "worktree", "list"], cwd=life.root, capture_output=True, text=True).stdout
     assert listing.count("\n") == 1
 

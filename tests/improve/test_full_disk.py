@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from parammem.checkout.git import tip
-from parammem.improve.branch import TREES
+from parammem.checkout.worktree import TREES
 from tests.improve.lab import ROOT, drop_batch, git, make_lab
 from tests.improve.settled import BRANCH, assert_settled, crowned
 

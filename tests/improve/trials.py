@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from parammem.checkout.leftovers import clear_leftovers
 from parammem.checkout.lock import locked
-from parammem.checkout.worktree import TREES as AUDIT_TREES
+from parammem.checkout.worktree import PAST_TREES as AUDIT_TREES
 from parammem.core.event import Recalled, RolledBack
 from parammem.improve.champion import rollback
 from parammem.improve.run import plain_tools

@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 
 from parammem import cli
 from parammem.checkout.git import commit, move_branch
+from parammem.checkout.worktree import remove_trees
 from parammem.core.event import Decided, Recalled, RolledBack
 from parammem.errors import DataError, LedgerError
 from parammem.gate import Rule, rule_on
-from parammem.improve.branch import make_tree, remove_trees
+from parammem.improve.branch import make_tree
 from parammem.improve.generations import known, refuse_behind
 from parammem.improve.lock import locked
 from parammem.improve.pool import ledger_at

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from parammem.checkout.git import ELSEWHERE
 from parammem.checkout.leftovers import mend_register
 from parammem.checkout.lock import held
 
@@ -79,13 +80,17 @@ def _read_lines(process: subprocess.Popen[bytes], tail: deque[str], say: Callabl
             say(text)
 
 
-def environment(root: Path | None = None) -> dict[str, str]:
-    """This process's environment: this interpreter's programs first on PATH, the sources of the tree at `root` before
-    installed ones, no telemetry, and nothing that would point git or a flow's child at another place."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+def environment(root: Path | None = None, python: Path | None = None) -> dict[str, str]:
+    """This process's environment: the interpreter's programs first on PATH, the sources of the tree at `root` before
+    installed ones, no telemetry, and nothing that would point git or a flow's child at another place.
+
+    Args:
+        python: the interpreter; None: this one.
+    """
+    path = os.pathsep.join([str((python or Path(sys.executable)).parent), os.environ.get("PATH", os.defpath)])
     quiet = {"DVC_NO_ANALYTICS": "1", "GX_ANALYTICS_ENABLED": "false", "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
     found = {**os.environ, **quiet, "PATH": path}
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+    for name in ELSEWHERE:
         found.pop(name, None)
     sources = root / "src" if root else None
     if sources and (sources / "parammem").is_dir():

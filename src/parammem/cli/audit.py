@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -170,6 +169,7 @@ def recall(
     as_json: AsJson = False,
 ) -> None:
     """Withdraw a row: who saw it and what follows; with --execute, roll back, rebuild without it, and prove it gone."""
+    from parammem.checkout import dvc
     from parammem.checkout.git import person
     from parammem.improve.generations import settings
     from parammem.improve.lock import locked
@@ -183,23 +183,12 @@ def recall(
     root = Path().resolve()
     with locked(root, person(root), settings(root).wait_seconds, _aside):
         plan = plan_recall(root, row)
-        done = execute_recall(root, plan, reason, _aside, partial(_push, root))
+        done = execute_recall(root, plan, reason, _aside, lambda tree: _aside(dvc.push(tree, _aside)))
     say(done.model_dump_json(indent=2) if as_json else f"{render_plan(plan)}\n{render_done(done)}")
 
 
 def _aside(line: str) -> None:
     say(line, err=True)
-
-
-def _push(root: Path, tree: Path) -> None:
-    """The data of a worktree to the DVC remote, if there is one."""
-    from parammem.checkout import dvc
-    from parammem.core.jsonl import write_text
-    from parammem.improve import branch
-
-    # A remote's relative path would mean another place in the worktree.
-    write_text(tree / ".dvc" / "config.local", branch.local_config(root))
-    _aside(dvc.push(tree, _aside))
 
 
 @app.command()

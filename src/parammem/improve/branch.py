@@ -6,38 +6,31 @@ the run began with to the one it made. So a run that dies leaves a worktree that
 
 from __future__ import annotations
 
-import configparser
-import os
-import shutil
 from pathlib import Path
 
-from parammem.checkout.dvc import cache_folder, settings
 from parammem.checkout.git import (
     UNATTENDED,
     file_at,
     git,
     git_folder,
     is_ancestor,
-    prune_worktrees,
     run,
     tip,
     worktrees,
 )
 from parammem.checkout.leftovers import ref_lock, take_away
+from parammem.checkout.worktree import TREES, add_tree, equip
 from parammem.core.jsonl import write_text
 from parammem.errors import DataError, LineageError
 from parammem.registry.growth import taken_away
 from parammem.registry.ledger import PLACE as LEDGER
 from parammem.registry.merge import DRIVER, merge_bytes
 
-TREES = Path(".cache") / "improve" / "trees"
 GENERATED = ("dvc.lock", "reports/", "pocket/dvc.lock", "data/experience/order.txt", "data/quarantine/experience/")
 """Where both sides changed these, the branch's own stand until the next rebuild; of a source that both refused, its
 pointer."""
 OWN_MERGE = ("-c", f"merge.{DRIVER}.driver=false")
 """Automation joins ledgers by itself, whatever this clone was told of the driver."""
-KEPT = ("checkpoints", "experience", "dvc-site")
-"""Folders of .cache that outlive a worktree: each only saves work."""
 
 
 def make_tree(root: Path, branch: str, name: str) -> tuple[Path, str]:
@@ -51,10 +44,10 @@ def make_tree(root: Path, branch: str, name: str) -> tuple[Path, str]:
     """
     before = tip(root, f"refs/heads/{branch}")
     tree = (root / TREES / name).resolve()
-    git(root, *UNATTENDED, "worktree", "add", "--detach", "--force", str(tree), before or "HEAD")
+    add_tree(root, tree, before or "HEAD")
     if before:
         _follow(root, tree, tip(root, "HEAD"))
-    _equip(root, tree)
+    equip(root, tree)
     return tree, before
 
 
@@ -66,19 +59,6 @@ def refuse_if_checked_out(root: Path, branch: str) -> None:
                 f"the branch {branch!r} is checked out in {tree.path}, and automation would move it under your feet; "
                 "switch to another one there (`git switch -`) and merge it instead"
             )
-
-
-def remove_trees(root: Path) -> int:
-    """Take away every worktree of automation, whole or half made. Returns how many there were.
-
-    Call it with the lock held: then no run is at work in any of them.
-    """
-    folder = root / TREES
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    for tree in found:
-        shutil.rmtree(tree, ignore_errors=True)
-    prune_worktrees(root, [tree.name for tree in found])
-    return len(found)
 
 
 def release_refs(root: Path, branch: str) -> None:
@@ -133,43 +113,3 @@ def _refuse_a_shorter_ledger(tree: Path, person: str) -> None:
                 f"event {lost[0].number} ({lost[0].fact.kind}) was taken out of the ledger in your commits, and a merge"
                 " would take it out of automation's too; `parammem registry verify` names the commit: put it back first"
             )
-
-
-def _equip(root: Path, tree: Path) -> None:
-    """The shared DVC cache and the person's local settings, and caches that outlive the worktree."""
-    if (root / ".dvc").is_dir():
-        write_text(tree / ".dvc" / "config.local", local_config(root))
-    (tree / ".cache").mkdir(exist_ok=True)
-    for name in KEPT:
-        (root / ".cache" / "improve" / "kept" / name).mkdir(parents=True, exist_ok=True)
-        _link(tree / ".cache" / name, root / ".cache" / "improve" / "kept" / name)
-    (root / ".cache" / "completions").mkdir(parents=True, exist_ok=True)
-    _link(tree / ".cache" / "completions", root / ".cache" / "completions")
-
-
-def _link(place: Path, target: Path) -> None:
-    if not place.is_symlink() and not place.exists():
-        os.symlink(target.resolve(), place)
-
-
-def local_config(root: Path) -> str:
-    """DVC's settings as they hold for the person's tree, with whole paths: the worktree's .dvc/config.local.
-
-    A relative path in the committed config would mean another place there.
-    """
-    config = configparser.ConfigParser(interpolation=None)
-    mine = root / ".dvc" / "config.local"
-    if mine.is_file():
-        config.read_string(mine.read_text(encoding="utf-8"))
-    for name, remote in settings(root)["remote"].items():
-        section = f'remote "{name}"'
-        if f"'{section}'" not in config:
-            config[f"'{section}'"] = {}
-        config[f"'{section}'"]["url"] = str(remote["url"])
-    if "cache" not in config:
-        config["cache"] = {}
-    config["cache"]["dir"] = str(cache_folder(root))
-    lines = []
-    for section in config.sections():
-        lines += [f"[{section}]", *(f"    {key} = {value}" for key, value in config[section].items())]
-    return "\n".join(lines) + "\n"

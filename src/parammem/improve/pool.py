@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from parammem.checkout.dvc import track
 from parammem.checkout.git import file_at, worktrees
+from parammem.checkout.worktree import TREES
 from parammem.core.decision import Decision
 from parammem.core.event import Event, Ingested
 from parammem.core.experience import Experience
@@ -17,7 +18,6 @@ from parammem.experience.inbox import clear, look, waiting
 from parammem.experience.ingest import already, ingest, ingested
 from parammem.experience.sources import concerns_all, words_of
 from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, open_store
-from parammem.improve.branch import TREES
 from parammem.improve.triggers import Outcomes
 from parammem.registry import branch as ledgers
 from parammem.registry.ledger import DECISIONS, PLACE, Ledger, walk

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from parammem.checkout import dvc
 from parammem.checkout.dvc import Say
+from parammem.checkout.worktree import remove_trees
 from parammem.config import load_params
 from parammem.errors import ParamMemError
-from parammem.improve.branch import remove_trees
 from parammem.improve.lock import locked
 from parammem.improve.meeting import meet_in_process
 from parammem.improve.steps import STEPS, Step, nothing_to_do

@@ -19,6 +19,7 @@ from pathlib import Path
 from parammem.checkout import dvc
 from parammem.checkout.git import commit as commit_paths
 from parammem.checkout.git import move_branch, require_identity
+from parammem.checkout.worktree import remove_trees
 from parammem.config import load_params
 from parammem.core.decision import Decision
 from parammem.core.event import Published, SetAside, Trained
@@ -27,7 +28,7 @@ from parammem.core.words import count
 from parammem.errors import DataError
 from parammem.improve import pool
 from parammem.improve.blame import blame
-from parammem.improve.branch import make_tree, refuse_if_checked_out, release_refs, remove_trees
+from parammem.improve.branch import make_tree, refuse_if_checked_out, release_refs
 from parammem.improve.processes import run_guarded
 from parammem.improve.triggers import Reason, Triggers, judge, last_training, new_batches
 from parammem.improve.turn import Ended, Turn
