@@ -12,7 +12,7 @@ from parammem.checkout.worktree import TREES, remove_trees
 from parammem.core.event import Recalled
 from parammem.errors import DataError, LineageError
 from parammem.improve.branch import make_tree, refuse_if_checked_out
-from parammem.improve.pool import ledger_at
+from parammem.registry.branch import ledger_at
 from parammem.registry.ledger import Ledger
 from tests.improve.lab import git, make_lab
 

@@ -17,10 +17,9 @@ from parammem.core.event import Decided, Recalled, RolledBack
 from parammem.errors import DataError, LedgerError
 from parammem.gate import Rule, rule_on
 from parammem.improve.branch import make_tree
-from parammem.improve.generations import known, refuse_behind
 from parammem.improve.lock import locked
-from parammem.improve.pool import ledger_at
 from parammem.registry import Ledger
+from parammem.registry.branch import known, ledger_at, refuse_behind
 from parammem.registry.state import champion, crown, find_version, register
 from parammem.registry.tags import existing_tags, wanted_tags
 from tests.gate.meetings import CLEAR, meeting

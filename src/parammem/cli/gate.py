@@ -50,7 +50,7 @@ def gate(
 
 def _show(digest: str) -> Decision:
     from parammem.core.event import Decided
-    from parammem.improve.generations import decision_of, known
+    from parammem.registry.branch import decision_of, known
 
     found = [e.fact.decision for e in known(Path()) if isinstance(e.fact, Decided)]
     found = sorted({name for name in found if name.startswith(digest)})
@@ -63,8 +63,8 @@ def _meet(params: Params, domain: str, champion: str, challenger: str, enter: bo
     from parammem.checkout.git import person
     from parammem.gate import decide, rule_on
     from parammem.gate.office import looks_paid, rule_of
-    from parammem.improve.generations import known, refuse_behind
     from parammem.registry import Ledger
+    from parammem.registry.branch import known, refuse_behind
     from parammem.registry.growth import refuse_losses
     from parammem.stages.contest import meet
 

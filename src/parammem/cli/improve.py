@@ -46,8 +46,9 @@ def generations(
     from functools import partial
 
     from parammem.improve import generations as room
+    from parammem.registry.branch import decision_of, known
 
-    found = room.generations(room.known(Path()), partial(room.decision_of, Path()), domain)
+    found = room.generations(known(Path()), partial(decision_of, Path()), domain)
     say(room.as_text(found))
     if chart:
         room.chart(found, chart)

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parammem.checkout.dvc import track
-from parammem.checkout.git import file_at, worktrees
+from parammem.checkout.git import worktrees
 from parammem.checkout.worktree import TREES
-from parammem.core.decision import Decision
-from parammem.core.event import Event, Ingested
+from parammem.core.event import Ingested
 from parammem.core.experience import Experience
 from parammem.core.jsonl import iter_jsonl
 from parammem.errors import DataError, LedgerError
@@ -19,8 +18,7 @@ from parammem.experience.ingest import already, ingest, ingested
 from parammem.experience.sources import concerns_all, words_of
 from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, open_store
 from parammem.improve.triggers import Outcomes
-from parammem.registry import branch as ledgers
-from parammem.registry.ledger import DECISIONS, PLACE, Ledger, walk
+from parammem.registry.ledger import Ledger
 
 if TYPE_CHECKING:
     from parammem.experience.sources import Source
@@ -130,21 +128,3 @@ def leftovers(root: Path) -> bool:
     if folder.is_dir() and any(folder.iterdir()):
         return True
     return any(TREES.as_posix() in tree.path.as_posix() for tree in worktrees(root))
-
-
-def ledger_at(root: Path, revision: str) -> list[Event]:
-    """The events of a commit's ledger; none if there is no such commit, or no ledger in it. Raises LedgerError if its
-    chain does not hold."""
-    return ledgers.sound(ledgers.BranchLedger(revision, file_at(root, revision, PLACE.as_posix()) or b""), walk)
-
-
-def decision_at(root: Path, revision: str, digest: str) -> Decision:
-    """A decision's record in a commit. Raises LedgerError if it is not there, or is not what its name says."""
-    name = (DECISIONS / f"{digest}.json").as_posix()
-    data = file_at(root, revision, name)
-    if data is None:
-        raise LedgerError(f"no decision {digest[:16]} in {revision}; see `git log -- {DECISIONS}`")
-    found = Decision.model_validate_json(data)
-    if found.digest != digest:
-        raise LedgerError(f"{name} in {revision} was changed: its digest is {found.digest[:16]}")
-    return found

@@ -33,6 +33,7 @@ from parammem.improve.processes import run_guarded
 from parammem.improve.triggers import Reason, Triggers, judge, last_training, new_batches
 from parammem.improve.turn import Ended, Turn
 from parammem.improve.warm import add_challengers, back_to_retrained, champion_folder, show_state
+from parammem.registry.branch import ledger_at
 from parammem.registry.enter import enter_adapter
 from parammem.registry.state import champion, crown, versions
 from parammem.registry.tags import sync_tags
@@ -290,7 +291,7 @@ def nothing_to_do(root: Path, branch: str) -> str:
     if pool.leftovers(root) or waiting(root / params.experience.inbox):
         return ""
     for revision in (f"refs/heads/{branch}", "HEAD"):
-        events = pool.ledger_at(root, revision)
+        events = ledger_at(root, revision)
         if any(new_batches(events, domain) for domain in params.domains):
             return ""
     return "Nothing to do: the inbox is empty, and nothing came in since the last training"
