@@ -41,7 +41,11 @@ from parammem.registry.state import versions
 from parammem.registry.sync import _log
 _log(None, versions(Ledger(root).read(), "code")[0], root)
 """
-RECALL = "from parammem.lineage import execute_recall, plan_recall; execute_recall(root, plan_recall(root, 'ROW'), 'x')"
+RECALL = """
+from parammem.improve.recall import execute_recall
+from parammem.lineage import plan_recall
+execute_recall(root, plan_recall(root, 'ROW'), 'x')
+"""
 GC = "from parammem.registry.keep import collect_garbage; collect_garbage(root)"
 
 

@@ -169,21 +169,15 @@ def recall(
     as_json: AsJson = False,
 ) -> None:
     """Withdraw a row: who saw it and what follows; with --execute, roll back, rebuild without it, and prove it gone."""
-    from parammem.checkout import dvc
-    from parammem.checkout.git import person
-    from parammem.improve.generations import settings
-    from parammem.improve.lock import locked
-    from parammem.lineage import execute_recall, plan_recall, render_done, render_plan
+    from parammem.improve.recall import recall, render_done
+    from parammem.lineage import plan_recall, render_plan
 
     if not execute:
         plan = plan_recall(Path(), row)
         say(plan.model_dump_json(indent=2) if as_json else render_plan(plan))
         say("nothing was changed; --execute does it", err=True)
         return
-    root = Path().resolve()
-    with locked(root, person(root), settings(root).wait_seconds, _aside):
-        plan = plan_recall(root, row)
-        done = execute_recall(root, plan, reason, _aside, lambda tree: _aside(dvc.push(tree, _aside)))
+    plan, done = recall(Path(), row, reason, _aside)
     say(done.model_dump_json(indent=2) if as_json else f"{render_plan(plan)}\n{render_done(done)}")
 
 
