@@ -69,3 +69,14 @@ def test_a_call_elsewhere_is_seen(program):
 @pytest.mark.parametrize("name", ["git.py", "dvc.py"])
 def test_what_is_looked_for_is_what_checkout_writes(name):
     assert list(commands((HERE / name).read_text(encoding="utf-8")))
+
+
+def test_an_adapters_card_has_one_name_and_one_reader():
+    """The verifier that goes into a bundle stands alone, and reads the card of a bundle."""
+    named = [
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.glob("src/parammem/**/*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and str(node.value).rpartition("/")[2] == "adapter.json"
+    ]
+    assert sorted(set(named)) == ["src/parammem/core/adapter.py", "src/parammem/lineage/bundle/verifier.py"]

@@ -7,32 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
-from parammem.core import Adapter
-from parammem.errors import AdapterError, AdapterMissingError, LineageError
+from parammem.errors import LineageError
 
 WEIGHTS = "adapter_model.safetensors"
-
-
-def read_adapter(folder: Path) -> Adapter:
-    """The adapter's card.
-
-    Raises:
-        AdapterMissingError: there is no adapter.json.
-        AdapterError: it is no adapter card.
-    """
-    path = folder / "adapter.json"
-    if not path.is_file():
-        raise AdapterMissingError(
-            f"no adapter in {str(folder)!r}: adapter.json was expected; `dvc pull` or `dvc repro`"
-        )
-    try:
-        return Adapter.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise AdapterError(
-            f"{path} is no adapter card ({type(error).__name__}); `dvc checkout` or train again"
-        ) from error
 
 
 def read_mapping(path: Path) -> dict[str, Any] | None:

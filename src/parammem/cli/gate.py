@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from parammem.cli.options import PARAMS, REFLECTORS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.config import Params, load_params
+from parammem.core.adapter import CARD, read_card
 from parammem.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ def _refuse_itself(events: Sequence[Event], domain: str, ours: Path | None, thei
     """Raises LedgerError where both are one adapter, as they are once a promotion was merged."""
     from parammem.registry.state import versions
 
-    cards = [folder / "adapter.json" for folder in (ours, theirs) if folder]
-    digests = {json.loads(card.read_bytes()).get("digest") for card in cards if card.is_file()}
-    if len(cards) < 2 or len(digests) != 1:
+    folders = [folder for folder in (ours, theirs) if folder]
+    digests = {read_card(folder).digest for folder in folders if (folder / CARD).is_file()}
+    if len(folders) < 2 or len(digests) != 1:
         return
     known = versions(events, domain)
     name = next((v.name for v in known if v.adapter in digests), "one adapter")
@@ -105,6 +105,6 @@ def _folder(events: Sequence[Event], domain: str, name: str, to: Path) -> Path |
 
     if name in ("", NONE) or (name == "champion" and champion(events, domain) is None):
         return None
-    if (Path(name) / "adapter.json").is_file():
+    if (Path(name) / CARD).is_file():
         return Path(name)
     return fetch(Path(), domain, find_version(events, domain, name), to)

@@ -25,14 +25,13 @@ from parammem.checkout.git import (
 from parammem.checkout.leftovers import at_work, clear_leftovers, ref_lock
 from parammem.checkout.lock import locked
 from parammem.checkout.worktree import remove_dead, repro, worktree
-from parammem.core import Adapter
 from parammem.core.event import Recalled
 from parammem.core.jsonl import text_lines, write_text
 from parammem.core.record import Record
 from parammem.errors import LineageMissingError
 from parammem.improve.generations import settings
 from parammem.lineage.past.events import LEDGER
-from parammem.lineage.past.history import REFLECTORS, History
+from parammem.lineage.past.history import REFLECTORS, History, card_in
 from parammem.lineage.rebuilds.recall import WITHDRAWN, RecallPlan, plan_recall, prove_absence
 from parammem.registry import Ledger
 from parammem.registry.branch import ahead
@@ -127,8 +126,7 @@ def _finished_before(repo: Path, plan: RecallPlan, branch: str, head: str) -> Re
     with History.open(repo) as history:
         state = history.at(commit)
         proof = [line for domain in plan.domains for line in prove_absence(state, domain, plan.row_hash)]
-        cards = {d: state.read(f"{REFLECTORS}{d}/adapter.json") or b"" for d in plan.domains}
-    made = {domain: Adapter.model_validate_json(card).digest for domain, card in cards.items()}
+        made = {d: card_in(state, f"{REFLECTORS}{d}").digest for d in plan.domains}
     merged = _follow(repo, branch)
     if merged:
         sync_tags(repo)

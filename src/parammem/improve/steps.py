@@ -9,7 +9,6 @@ which are as they were. What it has to do again is in DVC's run-cache, the compl
 
 from __future__ import annotations
 
-import json
 import sys
 import uuid
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from parammem.checkout.git import commit as commit_paths
 from parammem.checkout.git import move_branch, require_identity
 from parammem.checkout.worktree import remove_trees
 from parammem.config import load_params
+from parammem.core.adapter import CARD, read_card
 from parammem.core.decision import Decision
 from parammem.core.event import Published, SetAside, Trained
 from parammem.core.jsonl import write_text
@@ -233,8 +233,8 @@ def _is_unlogged(turn: Turn) -> bool:
 
     if choose_mode(turn.settings.tracking.mode) == "off":
         return False
-    cards = (turn.tree / "models" / "reflectors" / domain / "adapter.json" for domain in turn.settings.domains)
-    shown = {json.loads(card.read_text(encoding="utf-8"))["digest"] for card in cards if card.is_file()}
+    folders = (turn.tree / "models" / "reflectors" / domain for domain in turn.settings.domains)
+    shown = {read_card(folder).digest for folder in folders if (folder / CARD).is_file()}
     entered = {e.fact.adapter for e in turn.ledger.read() if isinstance(e.fact, Published)}
     try:
         return bool(shown & entered - {line.adapter for line in logged_runs(_tracking(turn))})

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from parammem.checkout.dvc import lock_digests, read_lock
 from parammem.checkout.git import person
-from parammem.core import Adapter, digest_of
+from parammem.core import digest_of
+from parammem.core.adapter import read_card
 from parammem.core.event import Trained
-from parammem.errors import AdapterMissingError
 from parammem.registry import environment
 from parammem.registry.ledger import Ledger
 from parammem.registry.state import Version, register
@@ -25,13 +25,11 @@ def enter_adapter(root: Path, domain: str, folder: Path | None, actor: str) -> V
 
     Raises:
         AdapterMissingError: no adapter lies there.
+        AdapterError: its card cannot be read.
         LedgerError: the ledger is broken.
     """
     place = folder or root / "models" / "reflectors" / domain
-    card = place / "adapter.json"
-    if not card.is_file():
-        raise AdapterMissingError(f"no adapter in {str(place)!r}; run `dvc repro` or name another folder")
-    adapter = Adapter.model_validate_json(card.read_text(encoding="utf-8"))
+    adapter = read_card(place)
     digests = lock_digests(read_lock(root), domain)
     ledger = Ledger(root)
     trained = Trained(

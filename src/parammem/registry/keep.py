@@ -9,9 +9,9 @@ from pathlib import Path
 
 from parammem.checkout import dvc
 from parammem.checkout.git import worktrees
-from parammem.core import Adapter
+from parammem.core.adapter import read_card
 from parammem.core.event import Event
-from parammem.errors import LedgerError
+from parammem.errors import AdapterError, LedgerError
 from parammem.registry.ledger import Ledger
 from parammem.registry.state import Version, champion
 from parammem.registry.tags import artifact, existing_tags, sync_tags, wanted_tags
@@ -92,8 +92,8 @@ def fetch(root: Path, domain: str, version: Version, to: Path) -> Path:
     _dvc(root, "get", "--rev", tag, ".", f"models/reflectors/{domain}", "--out", str(to.resolve()))
     # A merge that signs a version anew may hold the other side's dvc.lock.
     try:
-        found = Adapter.model_validate_json((to / "adapter.json").read_bytes()).digest
-    except (OSError, ValueError):
+        found = read_card(to).digest
+    except AdapterError:
         found = "unknown"
     if found != version.adapter:
         shutil.rmtree(to)

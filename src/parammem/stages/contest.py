@@ -17,10 +17,10 @@ from parammem.agents.methods import METHODS
 from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import Adapter, AnswerKey, ReflectionExample, Task, Trajectory, digest_of, read_jsonl
+from parammem.core.adapter import read_card
 from parammem.core.decision import Guard
 from parammem.core.experience import Experience
 from parammem.domains import Domain
-from parammem.engines.adapters import read_card
 from parammem.engines.base import Engine, Request
 from parammem.engines.progress import progress_bar
 from parammem.errors import AdapterError

@@ -20,11 +20,11 @@ from parammem.agents.methods import METHODS, get_method
 from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, read_jsonl, write_jsonl
+from parammem.core.adapter import read_card
 from parammem.core.jsonl import write_text
 from parammem.domains import Domain, Example
 from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.embeddings import embed
-from parammem.engines.adapters import read_card
 from parammem.engines.base import Engine, Request
 from parammem.engines.progress import progress_bar
 from parammem.evaluation.records import AdviceDraws, OpenTask, Run

@@ -15,6 +15,7 @@ from parammem.checkout.git import Blobs, GitCommit, blob_ids, commits_of
 from parammem.checkout.hashes import Hashes
 from parammem.checkout.snapshot import Snapshot, Store
 from parammem.core import Adapter
+from parammem.core.adapter import CARD, parse_card
 from parammem.errors import LineageError
 
 REFLECTORS = "models/reflectors/"
@@ -116,7 +117,7 @@ class History:
         """The adapter's card in a state; None if it is not here or broken."""
 
         def read() -> dict | None:
-            data = snapshot.read(f"{place}/adapter.json")
+            data = snapshot.read(f"{place}/{CARD}")
             return None if data is None else json.loads(data)
 
         try:
@@ -124,3 +125,8 @@ class History:
             return None if plain is None else Adapter.model_validate(plain)
         except (ValueError, ValidationError):
             return None
+
+
+def card_in(state: Snapshot, place: str) -> Adapter:
+    """The adapter's card in a state that must have it. Raises AdapterError where it is not here or broken."""
+    return parse_card(state.read(f"{place}/{CARD}") or b"", f"{place}/{CARD}")

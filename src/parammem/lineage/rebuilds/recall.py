@@ -8,12 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from parammem.checkout.snapshot import Snapshot
-from parammem.core import Adapter
 from parammem.core.record import Record, digest_of
 from parammem.core.words import count
 from parammem.errors import LineageError, LineageMissingError
 from parammem.lineage.past.events import Life, read_life
-from parammem.lineage.past.history import REFLECTORS
+from parammem.lineage.past.history import REFLECTORS, card_in
 from parammem.lineage.rows.datasets import matching, row_hash
 from parammem.lineage.rows.trace import RowTrace, trace_rows
 
@@ -88,7 +87,7 @@ def prove_absence(state: Snapshot, domain: str, row: str) -> list[str]:
     if still or row in rows or not rows:
         where = validated if still else manifest
         raise LineageError(f"row {row[:16]} is still in {where} after the rebuild; nothing was committed")
-    card = Adapter.model_validate_json(state.read(f"{REFLECTORS}{domain}/adapter.json") or b"")
+    card = card_in(state, f"{REFLECTORS}{domain}")
     if digest_of(rows) != card.data_digest:
         raise LineageError(f"{manifest} is not the manifest of the rebuilt adapter; nothing was committed")
     lines = [f"{manifest}: {len(rows)} rows, it is none of them, and their digest is the adapter's {card.digest[:16]}"]
