@@ -1,4 +1,4 @@
-"""Digests of the source files that a module can reach: what a stage depends on instead of naming its sources one by one.
+"""Digests of the source files that a module can reach: what a stage depends on, instead of naming its sources.
 
 A digest is of the syntax tree without docstrings and comments, so that only an edit that can change what runs changes
 it. It says nothing of positions, nor of fields that some versions of Python leave out where they are empty.

@@ -1,4 +1,4 @@
-"""Write, per stage, the digests of the sources that it can reach: the one file by which the stage depends on its code."""
+"""Write, per stage, the digests of the sources that it can reach: by this file the stage depends on its code."""
 
 from __future__ import annotations
 
