@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.dvc_lock import read_stages
 from parammem.errors import DataError
 from parammem.improve.processes import DVC, run_guarded
 
@@ -86,11 +87,8 @@ def hash_of(tree: Path, folder: str) -> str:
 
 def outs(tree: Path, domain: str = "") -> dict[str, str]:
     """Path → hash of all deps and outs in dvc.lock; of one domain's stages where one is named."""
-    import yaml
-
-    file = tree / "dvc.lock"
     found: dict[str, str] = {}
-    stages = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("stages", {}) if file.is_file() else {}
+    stages = read_stages(tree)
     for name, stage in stages.items():
         if domain and not name.endswith(f"@{domain}"):
             continue

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
+from parammem.checkout.dvc_lock import read_stages
 from parammem.core import Adapter, digest_of
 from parammem.core.event import Trained
 from parammem.errors import AdapterMissingError
@@ -28,14 +27,14 @@ def enter_adapter(root: Path, domain: str, folder: Path | None, actor: str) -> V
     Raises:
         AdapterMissingError: no adapter lies there.
         LedgerError: the ledger is broken.
+        DataError: dvc.lock cannot be read.
     """
     place = folder or root / "models" / "reflectors" / domain
     card = place / "adapter.json"
     if not card.is_file():
         raise AdapterMissingError(f"no adapter in {str(place)!r}; run `dvc repro` or name another folder")
     adapter = Adapter.model_validate_json(card.read_text(encoding="utf-8"))
-    lock = root / "dvc.lock"
-    digests = lock_digests(yaml.safe_load(lock.read_text(encoding="utf-8")) or {}, domain) if lock.is_file() else {}
+    digests = lock_digests(read_stages(root), domain)
     ledger = Ledger(root)
     trained = Trained(
         domain=domain,

@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import yaml
 from filelock import FileLock
 from pydantic import ValidationError
 
+from parammem.checkout.dvc_lock import read_stages
 from parammem.config import TrackingParams
 from parammem.core import Adapter, Record, digest_of, read_jsonl
+from parammem.core.plain_yaml import plain_yaml
 from parammem.errors import AdapterError, DataError
 
 log = logging.getLogger(__name__)
@@ -297,7 +298,7 @@ def track_all(
     """
     if choose_mode(params.mode) == "off":
         return []
-    lock = _read_plain(repo / "dvc.lock")
+    stages = read_stages(repo)
     config = _read_plain(repo / "params.yaml")
     metrics = _read_plain(repo / "reports" / "metrics.json")
     logged = []
@@ -313,7 +314,7 @@ def track_all(
             config | {"recipe": adapter.recipe},
             numbers,
             card.parent,
-            lock_digests(lock, adapter.domain),
+            lock_digests(stages, adapter.domain),
             folder,
             project=params.project,
             mode=params.mode,
@@ -331,10 +332,10 @@ def _validation(repo: Path, domain: str) -> dict[str, Any]:
     return {name: value for name, value in report.items() if not isinstance(value, list)}
 
 
-def lock_digests(lock: Mapping[str, Any], domain: str) -> dict[str, str]:
+def lock_digests(stages: Mapping[str, Any], domain: str) -> dict[str, str]:
     """Path → hash of all deps and outs of a domain's stages in dvc.lock, and of the stages that have no domain."""
     found = {}
-    for name, stage in sorted(lock.get("stages", {}).items()):
+    for name, stage in sorted(stages.items()):
         if "@" in name and not name.endswith(f"@{domain}"):
             continue
         for entry in [*stage.get("deps", []), *stage.get("outs", [])]:
@@ -379,8 +380,8 @@ def _read_plain(path: Path) -> dict[str, Any]:
         return {}
     try:
         text = path.read_text(encoding="utf-8")
-        value = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
+        value = json.loads(text) if path.suffix == ".json" else plain_yaml(text)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read: {error}; run `dvc repro` or `dvc checkout`") from error
     if not isinstance(value, dict):
         raise DataError(f"{path} holds no mapping; run `dvc repro` or `dvc checkout`")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from parammem.checkout.dvc_lock import files_below
 from parammem.errors import LineageError
 from parammem.lineage.checks.findings import Finding
 from parammem.lineage.past.events import LEDGER
 from parammem.lineage.past.files import read_mapping
 from parammem.lineage.past.git import blob, git
-from parammem.lineage.past.hashes import Hashes, files_below
+from parammem.lineage.past.hashes import Hashes
 from parammem.lineage.past.history import LOCK, History
 from parammem.lineage.past.store import Snapshot, parse_lock
 

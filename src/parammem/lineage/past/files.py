@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from parammem.checkout.dvc_lock import folder_hash, listing_of
 from parammem.core import Adapter
+from parammem.core.plain_yaml import plain_yaml
 from parammem.errors import AdapterError, AdapterMissingError, LineageError
 
 WEIGHTS = "adapter_model.safetensors"
@@ -42,8 +43,8 @@ def read_mapping(path: Path) -> dict[str, Any] | None:
         return None
     try:
         text = path.read_text(encoding="utf-8")
-        value = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
+        value = json.loads(text) if path.suffix == ".json" else plain_yaml(text)
+    except (ValueError, RecursionError) as error:
         raise LineageError(f"{path} cannot be read: {error}; restore it with git or `dvc checkout`") from error
     if not isinstance(value, dict):
         raise LineageError(f"{path} holds no mapping; restore it with git or `dvc checkout`")
@@ -68,16 +69,7 @@ def file_hash(path: Path, kind: str) -> str:
 
 
 def dvc_hash(path: Path) -> str | None:
-    """The hash that DVC 3 records for a file or folder; None if there is nothing.
-
-    A folder's is the MD5 of the JSON list of its files' paths and MD5s, sorted by path, with `.dir` behind it
-    (dvc-data, `Tree.as_bytes`). Files that .dvcignore leaves out are not known here.
-    """
+    """The hash that DVC 3 records for a file or folder; None if there is nothing."""
     if path.is_file():
         return file_hash(path, "md5")
-    if not path.is_dir():
-        return None
-    files = [(file.relative_to(path), file) for file in path.rglob("*") if file.is_file()]
-    kept = sorted((name.as_posix(), file) for name, file in files if "__pycache__" not in name.parts)
-    listing = [{"md5": file_hash(file, "md5"), "relpath": name} for name, file in kept]
-    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+    return folder_hash(listing_of(path)) if path.is_dir() else None

@@ -6,7 +6,6 @@ change time (ctime) is part of the key, which a program cannot set back as it ca
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 import time
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.dvc_lock import files_below, folder_hash
 from parammem.lineage.past.files import file_hash
 
 PLACE = Path(".cache") / "audit" / "hashes.sqlite"
@@ -67,9 +67,7 @@ class Hashes:
 
     def folder(self, path: Path) -> str:
         """DVC's hash of a folder: see `files.dvc_hash`."""
-        entries = [{"md5": self.file(file), "relpath": name} for name, file in files_below(path)]
-        listing = json.dumps(entries, sort_keys=True).encode()
-        return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
+        return folder_hash({name: self.file(file) for name, file in files_below(path)})
 
     def any(self, path: Path) -> str | None:
         """DVC's hash of a file or folder; None if there is nothing."""
@@ -85,12 +83,6 @@ class Hashes:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def files_below(folder: Path) -> list[tuple[str, Path]]:
-    """(path inside, file) of the files that DVC counts, sorted."""
-    files = ((file.relative_to(folder), file) for file in folder.rglob("*") if file.is_file())
-    return sorted((name.as_posix(), file) for name, file in files if "__pycache__" not in name.parts)
 
 
 def _open(repo: Path | None) -> sqlite3.Connection:

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from parammem.checkout.dvc_lock import files_below
+from parammem.core.plain_yaml import plain_yaml
 from parammem.errors import LineageError, LineageMissingError
 from parammem.lineage.past.git import Blobs
-from parammem.lineage.past.hashes import Hashes, files_below
+from parammem.lineage.past.hashes import Hashes
 
 Lock = dict[str, dict[str, Any]]
 """Stage → {"cmd", "deps": {path: hash}, "outs": {path: hash}, "params": {key: value}}."""
@@ -19,11 +19,10 @@ Lock = dict[str, dict[str, Any]]
 
 def parse_lock(data: bytes | str, where: str = "dvc.lock") -> Lock:
     """dvc.lock in short. Raises LineageError if it cannot be read."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        stages = (yaml.load(data, Loader=loader) or {}).get("stages", {})
+        stages = (plain_yaml(data) or {}).get("stages", {})
         return {name: _stage(stage) for name, stage in stages.items()}
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise LineageError(f"{where} cannot be read: {error}; restore it with git") from error
 
 

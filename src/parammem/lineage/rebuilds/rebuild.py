@@ -9,11 +9,12 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.dvc_lock import files_below
 from parammem.core import Adapter
 from parammem.core.record import Record
 from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import read_life, trained
-from parammem.lineage.past.hashes import Hashes, files_below
+from parammem.lineage.past.hashes import Hashes
 from parammem.lineage.past.history import LOCK, History
 from parammem.lineage.past.store import Lock, Snapshot, parse_lock
 from parammem.lineage.past.subject import find_subject
