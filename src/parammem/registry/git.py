@@ -52,17 +52,24 @@ class Objects:
 
     def read(self, name: str) -> bytes | None:
         """The bytes of an object; None if it is not here."""
+        if "\n" in name:
+            return None  # git would give two answers
         source, sink = self._process.stdout, self._process.stdin
         assert source is not None
         assert sink is not None
-        sink.write(f"{name}\n".encode())
-        sink.flush()
-        head = source.readline().split()
-        if len(head) != 3 or not head[2].isdigit():
-            return None
-        data = source.read(int(head[2]))
-        source.read(1)
-        return data
+        try:
+            sink.write(f"{name}\n".encode())
+            sink.flush()
+            head = source.readline().split()
+            if len(head) != 3 or not head[2].isdigit():
+                return None
+            data = source.read(int(head[2]))
+            source.read(1)
+            return data
+        except BaseException:  # an interrupt: what git still has to say must not be taken for the next object
+            self._process.kill()
+            source.close()
+            raise
 
     def __enter__(self) -> Objects:
         return self
