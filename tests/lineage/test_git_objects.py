@@ -43,7 +43,7 @@ def test_after_an_interrupt_no_object_is_taken_for_another(reader, named, tmp_pa
                 objects.read(first)
         assert objects._process is not None
         assert objects._process.stdout is source
-        with pytest.raises((OSError, ValueError)):  # noqa: PT011
+        with pytest.raises((OSError, ValueError)):
             objects.read(second)
 
 
