@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from parammem.checkout.hashes import dvc_hash
+from parammem.checkout.places import Places
 from parammem.core import AnswerKey, Task, Trajectory, write_jsonl
 from parammem.core.experience import Experience
 from parammem.domains.real_code import RealCodeDomain
 from parammem.errors import UntrustedTests
-from parammem.lineage.past.files import dvc_hash
 from parammem.sandbox import TrustedTests, trust_spec, trust_tests
 from parammem.stages import contest, tasks
-from parammem.stages.places import Places
 from parammem.stages.trusted import note_written, stage_keys, stage_tasks
 from tests.stages.arena import parsed
 

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import AnswerKey, Attempt, Feedback, Task, Trajectory, read_jsonl, write_jsonl
 from parammem.domains import get_domain
@@ -16,7 +17,6 @@ from parammem.evaluation.records import Run
 from parammem.stages import collect, contest, evaluate, tasks
 from parammem.stages.collect import final_verdicts
 from parammem.stages.common import Engines
-from parammem.stages.places import Places
 from tests.stages.arena import Knowing, clone, knowing_everywhere, parsed
 
 RIGHT = "def f(x):\n    return 1"

@@ -15,13 +15,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from parammem.checkout.dvc_lock import folder_hash, listing_of, recorded_out
+from parammem.checkout.dvc import read_lock
+from parammem.checkout.hashes import dvc_hash, file_hash, files_below
+from parammem.checkout.places import Places
 from parammem.core import AnswerKey, Task, read_jsonl
 from parammem.core.escape import shown
 from parammem.core.jsonl import write_text
-from parammem.errors import DataError, UntrustedTests
+from parammem.errors import LineageError, UntrustedTests
 from parammem.sandbox.trusted import holds_tests, trust_spec
-from parammem.stages.places import Places
 
 NAMED = 5
 """Files that a message names."""
@@ -46,7 +47,7 @@ def stage_keys(places: Places, split: str) -> list[AnswerKey]:
 def note_written(places: Places) -> None:
     """Write down the digests of the folders that the stage `tasks` has just written."""
     folders = [places.tasks("eval").parent, places.keys("eval").parent]
-    found = {_seen_from(places, folder): listing_of(folder) for folder in folders}
+    found = {_seen_from(places, folder): _listing(folder) for folder in folders}
     write_text(places.written, json.dumps(found, indent=1, sort_keys=True) + "\n")
 
 
@@ -59,23 +60,30 @@ def _trusted(places: Places, file: Path, specs: list[dict[str, Any]]) -> list[di
 
 def _check_written(places: Places, folder: Path) -> None:
     """Raises UntrustedTests: the folder is not what the stage `tasks` wrote."""
-    name, here = _seen_from(places, folder), listing_of(folder)
+    name, here = _seen_from(places, folder), _listing(folder)
+    digest = dvc_hash(folder) or ""
     noted = _noted(places).get(name)
     if here == noted:
         return
     try:
-        recorded = recorded_out(places.root, name)
-    except DataError as error:
+        outs = [stage["outs"] for stage in read_lock(places.root).values()]
+        recorded = next((found[name] for found in outs if name in found), "")
+    except LineageError as error:
         recorded, why = "", str(error)
     else:
         why = f"dvc.lock says {recorded[:12]}" if recorded else "dvc.lock has no digest of it"
-    if recorded and recorded == folder_hash(here):
+    if recorded and recorded == digest:
         return
     raise UntrustedTests(
         f"{name} is not what the stage `tasks` wrote, so the tests in it are not run: its digest is "
-        f"{folder_hash(here)[:12]}, and {why}{_differing(here, noted)}; bring it back with `dvc checkout {name}`, or "
+        f"{digest[:12]}, and {why}{_differing(here, noted)}; bring it back with `dvc checkout {name}`, or "
         f"write it anew with `dvc repro tasks@{places.domain}` (`dvc data status --granular` names the files)"
     )
+
+
+def _listing(folder: Path) -> dict[str, str]:
+    """Path inside a folder → MD5, of the files that DVC counts."""
+    return {name: file_hash(file, "md5") for name, file in files_below(folder)}
 
 
 def _noted(places: Places) -> Mapping[str, Any]:

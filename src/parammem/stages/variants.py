@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.places import Places
 from parammem.config import Params, parse_params, read_mapping
 from parammem.core import read_jsonl
 from parammem.core.jsonl import write_text
@@ -20,7 +21,6 @@ from parammem.evaluation.metrics import advice_accuracy
 from parammem.evaluation.records import AdviceDraws, Point, Run
 from parammem.stages import collect, evaluate, train, validate
 from parammem.stages.kept import of_one_model
-from parammem.stages.places import Places
 
 PLAN = Path("variants.yaml")
 SHARED = (

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from parammem.checkout.dvc_lock import files_below
+from parammem.checkout.hashes import files_below
 from parammem.core.event import Decided
 from parammem.core.record import Record
 from parammem.errors import LineageError

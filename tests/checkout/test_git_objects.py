@@ -1,4 +1,4 @@
-"""Facts about the readers of many of git's objects through one process."""
+"""Facts about the reader of many of git's objects through one process."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from parammem.lineage.past.git import Blobs
-from parammem.registry.git import Objects
+from parammem.checkout.git import Blobs
 from tests.improve.lab import git
-
-READERS = {"registry": Objects, "lineage": Blobs.open}
 
 
 @pytest.fixture
@@ -23,10 +20,9 @@ def named(tmp_path: Path) -> tuple[str, str]:
     return found[0], found[1]
 
 
-@pytest.mark.parametrize("reader", READERS)
-def test_after_an_interrupt_no_object_is_taken_for_another(reader, named, tmp_path: Path, monkeypatch):
+def test_after_an_interrupt_no_object_is_taken_for_another(named, tmp_path: Path, monkeypatch):
     first, second = named
-    with READERS[reader](tmp_path) as objects:
+    with Blobs.open(tmp_path) as objects:
         assert objects.read(first) == b"one"
         source = objects._process.stdout  # pyright: ignore[reportOptionalMemberAccess]
 
@@ -35,7 +31,7 @@ def test_after_an_interrupt_no_object_is_taken_for_another(reader, named, tmp_pa
                 raise KeyboardInterrupt
 
             def close(self):
-                source.close()
+                source.close()  # pyright: ignore[reportOptionalMemberAccess]
 
         with monkeypatch.context() as patch:
             patch.setattr(objects._process, "stdout", Interrupted())
@@ -47,9 +43,8 @@ def test_after_an_interrupt_no_object_is_taken_for_another(reader, named, tmp_pa
             objects.read(second)
 
 
-@pytest.mark.parametrize("reader", READERS)
-def test_a_name_of_two_lines_is_no_object(reader, named, tmp_path: Path):
+def test_a_name_of_two_lines_is_no_object(named, tmp_path: Path):
     first, second = named
-    with READERS[reader](tmp_path) as objects:
+    with Blobs.open(tmp_path) as objects:
         assert objects.read(f"{first}\n{second}") is None
         assert objects.read(second) == b"two"

@@ -6,15 +6,13 @@ change time (ctime) is part of the key, which a program cannot set back as it ca
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from parammem.checkout.dvc_lock import files_below, folder_hash
-from parammem.lineage.past.files import file_hash
 
 PLACE = Path(".cache") / "audit" / "hashes.sqlite"
 SETTLED_NS = 2_000_000_000
@@ -66,8 +64,11 @@ class Hashes:
         return value
 
     def folder(self, path: Path) -> str:
-        """DVC's hash of a folder: see `files.dvc_hash`."""
-        return folder_hash({name: self.file(file) for name, file in files_below(path)})
+        """The hash that DVC 3 records for a folder: the MD5 of the JSON list of its files' paths and MD5s, sorted by
+        path, with `.dir` behind it (dvc-data, `Tree.as_bytes`). Files that .dvcignore leaves out are not known here."""
+        entries = [{"md5": self.file(file), "relpath": name} for name, file in files_below(path)]
+        listing = json.dumps(entries, sort_keys=True).encode()
+        return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
 
     def any(self, path: Path) -> str | None:
         """DVC's hash of a file or folder; None if there is nothing."""
@@ -83,6 +84,29 @@ class Hashes:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def file_hash(path: Path, kind: str) -> str:
+    """Hex digest of a file, read in blocks. The kind `git` is a blob's name: SHA-1 with its length before it."""
+    with path.open("rb") as data:
+        if kind == "git":
+            named = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+            for block in iter(lambda: data.read(1 << 20), b""):
+                named.update(block)
+            return named.hexdigest()
+        return hashlib.file_digest(data, kind).hexdigest()
+
+
+def dvc_hash(path: Path) -> str | None:
+    """The hash that DVC 3 records for a file or folder; None if there is nothing."""
+    with Hashes() as hashes:
+        return hashes.any(path)
+
+
+def files_below(folder: Path) -> list[tuple[str, Path]]:
+    """(path inside, file) of the files that DVC counts, sorted."""
+    files = ((file.relative_to(folder), file) for file in folder.rglob("*") if file.is_file())
+    return sorted((name.as_posix(), file) for name, file in files if "__pycache__" not in name.parts)
 
 
 def _open(repo: Path | None) -> sqlite3.Connection:
