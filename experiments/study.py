@@ -13,11 +13,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from experiments.kept_results import of_one_model
 from parammem.checkout.places import Places
-from parammem.config import Params, parse_params
+from parammem.config import Params, parse_params, read_mapping
 from parammem.core import read_jsonl
 from parammem.core.jsonl import write_text
 from parammem.evaluation.metrics import advice_accuracy
@@ -36,8 +34,8 @@ def run(plan_file: Path = Path("study.yaml"), root: Path = Path(".")) -> None:
     """
     from tqdm import tqdm
 
-    plan = yaml.safe_load(plan_file.read_text(encoding="utf-8"))
-    base = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    plan = read_mapping(plan_file)
+    base = read_mapping(root / "params.yaml")
     cells = [(w, rho, domain) for w in plan["worlds"] for rho in reversed(plan["rhos"]) for domain in base["domains"]]
     folder = (root / ".cache" / "study").resolve()
     jobs = [(cell, cell_params(base, plan, *cell), folder, root.resolve()) for cell in cells]
@@ -51,8 +49,8 @@ def run(plan_file: Path = Path("study.yaml"), root: Path = Path(".")) -> None:
 
 def summarise_finished(plan_file: Path = Path("study.yaml"), root: Path = Path(".")) -> int:
     """Write reports/study.json from the worlds of which every cell is finished; how many worlds these are."""
-    plan = yaml.safe_load(plan_file.read_text(encoding="utf-8"))
-    base = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    plan = read_mapping(plan_file)
+    base = read_mapping(root / "params.yaml")
     whole = []
     for world in plan["worlds"]:
         files = [cell_file(root, world, rho, domain) for rho in plan["rhos"] for domain in base["domains"]]

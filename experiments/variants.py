@@ -12,11 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from experiments.kept_results import of_one_model
 from parammem.checkout.places import Places
-from parammem.config import Params, parse_params
+from parammem.config import Params, parse_params, read_mapping
 from parammem.core import read_jsonl
 from parammem.core.jsonl import write_text
 from parammem.evaluation.diversity import measure, summarise
@@ -25,7 +23,10 @@ from parammem.evaluation.records import AdviceDraws, Point, Run
 from parammem.stages import collect, evaluate, train, validate
 
 PLAN = Path("variants.yaml")
-SHARED = ("data/tasks/{domain}", "data/keys/{domain}", "data/experience", "data/fresh", "data/recalled.txt")
+SHARED = (
+    *("data/tasks/{domain}", "data/keys/{domain}", "data/experience", "data/fresh", "data/recalled.txt"),
+    *("dvc.lock", ".cache/written/tasks-{domain}.json"),  # what vouches for the tests
+)
 """What every variant takes from the default run. Adapters it makes itself."""
 ROWS = "data/validated/{domain}.jsonl"
 """And this, unless it labels its own."""
@@ -38,8 +39,8 @@ def run(plan_file: Path = PLAN, root: Path = Path(".")) -> list[Point]:
     Raises:
         ConfigError: a variant does not fit params.yaml, or what is finished was made with another model.
     """
-    plan = yaml.safe_load(plan_file.read_text(encoding="utf-8"))
-    base = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    plan = read_mapping(plan_file)
+    base = read_mapping(root / "params.yaml")
     default = parse_params(base, "params.yaml")
     of_one_model(root / "reports" / "variants", root / default.engine.model)
     found: list[Point] = []

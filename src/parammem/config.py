@@ -320,16 +320,27 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     Raises:
         ConfigError: names every wrong key at once, with what it should be.
     """
-    path = Path(path)
+    return parse_params(_plain(Path(path)), str(path))
+
+
+def read_mapping(path: Path | str) -> dict[str, Any]:
+    """Return the mapping in a YAML file that people write, unchecked: params.yaml, a plan. Raises ConfigError: it
+    cannot be read, or holds something else."""
+    raw = _plain(Path(path))
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} holds no mapping of names to values; mend it and run again")
+    return raw
+
+
+def _plain(path: Path) -> Any:
     try:
-        raw = plain_yaml(path.read_text(encoding="utf-8"))
+        return plain_yaml(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"no {path}: run from the project's folder, or copy one from profiles/") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; give a params file") from error
     except ValueError as error:  # also of text that is no UTF-8
         raise ConfigError(f"{path} is not YAML: {error}; mend it and run again") from error
-    return parse_params(raw, str(path))
 
 
 def parse_params(raw: Any, name: str = "params.yaml") -> Params:

@@ -144,7 +144,8 @@ def _first(tests: str, entry: str) -> list[dict[str, Any]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name == "check":
             asserts = [ast.unparse(step) for step in node.body if isinstance(step, ast.Assert)]
-            return [_as_check(re.sub(r"\bcandidate\(", f"{entry}(", asserts[0]), entry, "")] if asserts else []
+            check = re.sub(r"\bcandidate\(", lambda _: f"{entry}(", asserts[0]) if asserts else ""
+            return [_as_check(check, entry, "")] if asserts else []
     return []
 
 
