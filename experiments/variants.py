@@ -1,6 +1,6 @@
 """variants: labels, sample efficiency, self-teaching and weak-to-strong in small, on the tasks of the default run.
 
-It stands beside the pipeline, as the study does: `python -m parammem.stages.variants` after `dvc repro`; it can be
+It stands beside the pipeline, as the study does: `python -m experiments.variants` after `dvc repro`; it can be
 stopped and goes on. The report shows reports/variants.json where it is.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from experiments.kept_results import of_one_model
 from parammem.checkout.places import Places
 from parammem.config import Params, parse_params, read_mapping
 from parammem.core import read_jsonl
@@ -20,7 +21,6 @@ from parammem.evaluation.diversity import measure, summarise
 from parammem.evaluation.metrics import advice_accuracy
 from parammem.evaluation.records import AdviceDraws, Point, Run
 from parammem.stages import collect, evaluate, train, validate
-from parammem.stages.kept import of_one_model
 
 PLAN = Path("variants.yaml")
 SHARED = (
