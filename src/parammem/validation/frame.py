@@ -89,13 +89,13 @@ def _signs(row: ReflectionExample, task: str, advice: str, claims: Claims | None
         "part_fits_label": row.part in PARTS.get(row.label_source, set()),
         "trajectory_named": bool(row.trajectory_id) != (row.label_source == "task-only"),
         "outcome_fits_label": row.label_source != "experience" or row.outcome != "none",
-    } | _claim_signs(advice, task, claims, kinds)
+    } | _claim_signs(advice, task, claims, kinds, row.cut is True)
 
 
-def _claim_signs(advice: str, task: str, claims: Claims | None, kinds: Kinds) -> dict[str, Any]:
+def _claim_signs(advice: str, task: str, claims: Claims | None, kinds: Kinds, cut: bool) -> dict[str, Any]:
+    """cut: the token limit ended the advice."""
     if claims is None:
-        cut = look.word_count(advice) >= 12 and not look.ends_sentence(advice) and "\n" not in advice.strip()
-        return {"advice_cut": cut}
+        return {"advice_cut": cut or look.is_cut(advice), "advice_loops": look.holds_loop(advice)}
     said = claims(advice)
     parts = look.clauses(advice)
     if len(parts) > 1 and look.word_count(parts[0]) == 1:  # the first word may say what the advice is about
@@ -104,7 +104,7 @@ def _claim_signs(advice: str, task: str, claims: Claims | None, kinds: Kinds) ->
     keys = Counter(claim.partition("=")[0] for claim in said.union(*map(claims, parts)))
     return {
         "claims": len(said),
-        "advice_cut": bool(said) and any(not claims(part) for part in parts),
+        "advice_cut": cut or (bool(said) and any(not claims(part) for part in parts)),
         "contradictions": sum(n > 1 for n in keys.values()),
         "other_label": of_another_kind(task, advice, kinds),
         "advice_answer": look.holds_answer(advice) or label_of(advice) in look.words(task),
