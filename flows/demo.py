@@ -171,7 +171,7 @@ def drop_batch(root: Path, number: int, kinds: tuple[str, ...], tasks: int, pois
     """An agent's season, as a file in the inbox. Returns what is in it, in words."""
     from parammem.config import load_params
     from parammem.demo.drift import draw, poison, work, write_batch
-    from parammem.improve.pool import ledger_at
+    from parammem.registry.branch import ledger_at
     from parammem.registry.state import champion
 
     params = load_params(root / "params.yaml")
@@ -201,7 +201,7 @@ def champion_folder(root: Path, version) -> Path:
 def report(root: Path, folder: Path) -> list[Event]:
     """The generations as a table and a chart. Returns the ledger."""
     from parammem.improve.generations import as_text, chart, generations
-    from parammem.improve.pool import decision_at, ledger_at
+    from parammem.registry.branch import decision_at, ledger_at
 
     branch = "refs/heads/improve"
     events = ledger_at(root, branch)

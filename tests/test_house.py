@@ -87,6 +87,19 @@ def test_files_and_functions_stay_short(path):
     assert not long, f"{name_of(path)}: longer than {LONGEST_FUNCTION} lines: {', '.join(long)}"
 
 
+def test_no_thread_keeps_a_process_that_was_interrupted():
+    """A thread that is no daemon is waited for at exit; one whose start was interrupted is stopped by nobody."""
+    for path in SOURCES:
+        tree = ast.parse(path.read_text())
+        made = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("Thread", "Timer")
+        ]
+        daemons = ast.unparse(tree).count("daemon=True") + ast.unparse(tree).count(".daemon = True")
+        assert daemons >= len(made), f"{name_of(path)} starts a thread that is no daemon"
+
+
 def test_importing_any_room_loads_no_heavy_library():
     program = f"""
 import importlib, pkgutil, sys

@@ -22,7 +22,7 @@ from flows import ROOT
 from flows.demo import DOMAIN, make_repository
 from flows.server import local_server
 from parammem.core.event import Ingested
-from parammem.improve.pool import ledger_at
+from parammem.registry.branch import ledger_at
 from tests.improve.lab import drop_batch, git, make_lab, write_params
 from tests.improve.settled import BRANCH, assert_ledger_and_tags, crowned
 

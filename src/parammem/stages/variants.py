@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from parammem.checkout.places import Places
 from parammem.config import Params, parse_params
 from parammem.core import read_jsonl
 from parammem.core.jsonl import write_text
@@ -22,7 +23,6 @@ from parammem.evaluation.metrics import advice_accuracy
 from parammem.evaluation.records import AdviceDraws, Point, Run
 from parammem.stages import collect, evaluate, train, validate
 from parammem.stages.kept import of_one_model
-from parammem.stages.places import Places
 
 PLAN = Path("variants.yaml")
 SHARED = ("data/tasks/{domain}", "data/keys/{domain}", "data/experience", "data/fresh", "data/recalled.txt")

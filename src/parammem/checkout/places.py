@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+def code_digests(root: Path, stage: str) -> Path:
+    """Digests of the sources that a stage can reach, written by the stage `code`."""
+    return root / "reports" / "code" / f"{stage}.json"
+
+
 @dataclass(frozen=True)
 class Places:
     """Files and folders of one domain."""
