@@ -20,6 +20,7 @@ from parammem.core import read_jsonl
 from parammem.core.jsonl import write_text
 from parammem.evaluation.metrics import advice_accuracy
 from parammem.evaluation.records import AdviceDraws, Run
+from parammem.overlays import laid_over
 from parammem.stages import collect, evaluate, tasks, train, validate
 
 STAGES = (tasks, collect, validate, train, evaluate)
@@ -70,12 +71,8 @@ def cell_params(
     base: Mapping[str, Any], plan: Mapping[str, Any], world: int, rho: float, domain: str
 ) -> dict[str, Any]:
     """params.yaml with the study's settings and the cell's world over it."""
-    params = {key: dict(value) if isinstance(value, dict) else value for key, value in base.items()}
-    for section, values in plan["params"].items():
-        params[section].update(values)
-    params["tasks"].update(world=world, rho=rho)
-    params["domains"] = [domain]
-    return params
+    whole = laid_over(base, plan["params"])
+    return laid_over(whole, {"tasks": {"world": world, "rho": rho}, "domains": [domain]})
 
 
 def run_cell(job: tuple[tuple[int, float, str], dict[str, Any], Path, Path]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ stopped and goes on. The report shows reports/variants.json where it is.
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from parammem.core.jsonl import write_text
 from parammem.evaluation.diversity import measure, summarise
 from parammem.evaluation.metrics import advice_accuracy
 from parammem.evaluation.records import AdviceDraws, Point, Run
+from parammem.overlays import laid_over
 from parammem.stages import collect, evaluate, train, validate
 
 PLAN = Path("variants.yaml")
@@ -70,10 +70,9 @@ def _jobs(plan: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[tuple[st
     for experiment, settings in plan["variants"].items():
         for domain in base["domains"]:
             for setting in settings:
-                raw: dict[str, Any] = copy.deepcopy(dict(base)) | {"domains": [domain]}
+                raw = laid_over(base, {"domains": [domain]})
                 for layer in (plan["shared"], {k: v for k, v in setting.items() if isinstance(v, dict)}):
-                    for section, values in layer.items():
-                        raw[section] = {**raw[section], **values}
+                    raw = laid_over(raw, layer)
                 yield experiment, domain, float(setting["x"]), setting.get("setting", ""), parse_params(raw, str(PLAN))
 
 

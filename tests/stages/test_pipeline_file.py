@@ -50,6 +50,7 @@ FREE = (
     "src/parammem/stages/__init__.py",  # empty
     "src/parammem/errors.py",  # words for people
     "src/parammem/config.py",  # checks params.yaml, which DVC watches key by key and which leaves no key to a default
+    "src/parammem/overlays.py",  # reads params.yaml for it
     "src/parammem/sections.py",  # part of config.py
     "src/parammem/checkout/__init__.py",  # empty
     "src/parammem/checkout/places.py",  # the same paths stand in dvc.yaml; a test below compares them
