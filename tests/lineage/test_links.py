@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from parammem.checkout.hashes import dvc_hash
 from parammem.core import Adapter, ReflectionExample, digest_of, write_jsonl
 from parammem.engines.adapters import settings_digest
 from parammem.engines.digests import model_digest
 from parammem.errors import AdapterMissingError, LineageError
 from parammem.lineage import Finding, Page, audit_page, trace_rows
 from parammem.lineage.checks.manifest import manifest_checks
-from parammem.lineage.past.files import dvc_hash
 from parammem.lineage.past.history import Generation, History
 
 ADAPTER = Path("models/reflectors/code")
@@ -139,6 +139,16 @@ def test_page_names_commit_rows_rules_params_base_and_metrics(repo):
     assert facts[7]["recipe"]["rank"] == 4
     assert facts[7]["base"]["recipe_digest"] == "c0ffee" * 8
     assert "9 steps, held-out loss 1.2500" in page.answers[6].says
+
+
+def test_scores_of_the_adapter_that_lay_there_before_are_not_credited(repo):
+    """After a training and before the next evaluation the evaluation's record names the bytes of the old adapter."""
+    lock = yaml.safe_load((repo / "dvc.lock").read_text())
+    lock["stages"]["evaluate@code"]["deps"][0]["md5"] = "1" * 32 + ".dir"
+    (repo / "dvc.lock").write_text(yaml.safe_dump(lock))
+    found = page_of(repo).answers[4]
+    assert found.facts["measured"] == {}
+    assert "0.400" not in found.says
 
 
 def change_weights(root: Path) -> None:

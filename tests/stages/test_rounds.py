@@ -6,12 +6,12 @@ from typing import Literal
 
 import pytest
 
+from parammem.checkout.places import Places
 from parammem.core import Adapter, ReflectionExample, read_jsonl
 from parammem.domains import get_domain
 from parammem.engines.base import Completion, Request
 from parammem.evaluation.records import Run
 from parammem.stages import evaluate, rounds, train
-from parammem.stages.places import Places
 from tests.stages.arena import MODEL, clone, knowing_everywhere, parsed
 from tests.tiny import make_tiny_model
 
@@ -65,6 +65,11 @@ def test_a_round_s_adapter_writes_the_next_rows_about_the_same_tasks(monkeypatch
 def test_what_cannot_be_read_keeps_what_it_had(monkeypatch, tmp_path):
     assert [r.reflection for r in taught_by(monkeypatch, Says(""), False, tmp_path)] == ["as it was"] * 2
     assert [r.reflection for r in taught_by(monkeypatch, Says("I'm sorry."), True, tmp_path)] == ["as it was"] * 2
+
+
+def test_what_the_token_limit_cut_keeps_what_it_had(monkeypatch, tmp_path):
+    made = taught_by(monkeypatch, Says("cut flat", finish="length"), False, tmp_path)
+    assert [r.reflection for r in made] == ["as it was"] * 2
 
 
 def test_on_real_benchmarks_it_is_mended_as_labels_are(monkeypatch, tmp_path):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -151,15 +150,24 @@ def rebuild(
 
     Exit code 10 when it is not bit-identical, unless --set changed it on purpose.
     """
-    import yaml
-
     from parammem.lineage import rebuild, render_rebuilt
 
-    changes = {key: yaml.safe_load(value) for key, _, value in (one.partition("=") for one in change or ())}
+    changes = dict(map(_change, change or ()))
     done = rebuild(Path(), adapter, domain, changes, recreate, say=lambda line: say(line, err=True))
     say(done.model_dump_json(indent=2) if as_json else render_rebuilt(done))
     if not done.identical and not changes:
         raise LineageError(f"{done.adapter[:16]} is {done.verdict}")
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """Key and value of one --set. Raises BadParameter: the value is no YAML."""
+    from parammem.core.plain_yaml import plain_yaml
+
+    key, _, value = text.partition("=")
+    try:
+        return key, plain_yaml(value)
+    except ValueError as error:
+        raise typer.BadParameter(f"--set {shown(key)}: its value cannot be read: {shown(str(error))}") from None
 
 
 @app.command()
@@ -170,35 +178,20 @@ def recall(
     as_json: AsJson = False,
 ) -> None:
     """Withdraw a row: who saw it and what follows; with --execute, roll back, rebuild without it, and prove it gone."""
-    from parammem.improve.generations import settings
-    from parammem.improve.lock import locked
-    from parammem.lineage import execute_recall, plan_recall, render_done, render_plan
-    from parammem.registry.git import person
+    from parammem.improve.recall import recall, render_done
+    from parammem.lineage import plan_recall, render_plan
 
     if not execute:
         plan = plan_recall(Path(), row)
         say(plan.model_dump_json(indent=2) if as_json else render_plan(plan))
         say("nothing was changed; --execute does it", err=True)
         return
-    root = Path().resolve()
-    with locked(root, person(root), settings(root).wait_seconds, _aside):
-        plan = plan_recall(root, row)
-        done = execute_recall(root, plan, reason, _aside, partial(_push, root))
+    plan, done = recall(Path(), row, reason, _aside)
     say(done.model_dump_json(indent=2) if as_json else f"{render_plan(plan)}\n{render_done(done)}")
 
 
 def _aside(line: str) -> None:
     say(line, err=True)
-
-
-def _push(root: Path, tree: Path) -> None:
-    """The data of a worktree to the DVC remote, if there is one."""
-    from parammem.core.jsonl import write_text
-    from parammem.improve import branch, storage
-
-    # A remote's relative path would mean another place in the worktree.
-    write_text(tree / ".dvc" / "config.local", branch.local_config(root))
-    _aside(storage.push(tree, _aside))
 
 
 @app.command()

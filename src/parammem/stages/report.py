@@ -10,17 +10,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import Record, read_jsonl
+from parammem.core.adapter import CARD, read_card
 from parammem.core.jsonl import iter_jsonl
 from parammem.embeddings import embed
 from parammem.engines.folders import named_model
 from parammem.evaluation import diversity
 from parammem.evaluation.benchmarks import Benchmarks, read_benchmarks
 from parammem.evaluation.inputs import LossPoint, Made, ReportInputs, Work
+from parammem.evaluation.methods import method_tasks, over_methods
 from parammem.evaluation.records import AdviceDraws, OpenTask, Point, Run
 from parammem.evaluation.report import build_report, write_report
-from parammem.stages.places import Places
 
 R = TypeVar("R", bound=Record)
 
@@ -39,6 +41,7 @@ def gather(params: Params, root: Path) -> ReportInputs:
     study, variants = (_json(root / "reports" / f"{name}.json") for name in ("study", "variants"))
     if params.benchmarks.sources:  # both are about worlds of pocket tasks
         study = variants = None
+    runs = _all(places, "runs.jsonl", Run)
     return ReportInputs(
         protocol=params.evaluate.protocol,
         sandbox_level=params.sandbox.level,
@@ -48,13 +51,14 @@ def gather(params: Params, root: Path) -> ReportInputs:
         iterations=params.agent.iterations,
         seeds={"collect": params.collect.seed, "train": params.train.seed, "evaluate": params.evaluate.seed},
         reflector_temperature=params.agent.reflector_temperature,
-        runs=tuple(_all(places, "runs.jsonl", Run)),
+        runs=tuple(runs),
         curve_runs=tuple(_all(places, "curve_runs.jsonl", Run)),
         protocol_runs=tuple(_all(places, "other_protocols.jsonl", Run)),
         draws=tuple(draws),
         open_tasks=tuple(_all(places, "open_tasks.jsonl", OpenTask)),
         diversity=tuple(measured),
         clusters=tuple(clusters),
+        over_methods=tuple(over_methods(method_tasks(runs, embed), params.evaluate.bootstrap, params.evaluate.seed)),
         losses=tuple(point for p in places for point in _losses(p, params)),
         work=tuple(_work(places)),
         sizes=_merged(fact["sizes"] for fact in facts),
@@ -128,13 +132,14 @@ def _benchmarks(places: Places, params: Params) -> Benchmarks | None:
 
 def _made(places: Places) -> Made | None:
     """What the domain's reflector was made of; None if its card or the validation report is not there."""
-    card, report = _json(places.reflector / "adapter.json"), _json(places.validation)
-    if card is None or report is None:
+    report = _json(places.validation)
+    if report is None or not (places.reflector / CARD).is_file():
         return None
-    named = {key: card[key] for key in ("domain", "data_digest", "rows", "base_model", "base_digest")}
+    card = read_card(places.reflector)
+    named = {key: getattr(card, key) for key in ("domain", "data_digest", "rows", "base_model", "base_digest")}
     kept, quarantined = len(report["kept"]), len(report["quarantined"])
     ruled = {"suite_digest": report["suite_digest"], "passed": report["passed"]}
-    return Made(**named, **ruled, adapter=card["digest"], kept=kept, quarantined=quarantined)
+    return Made(**named, **ruled, adapter=card.digest, kept=kept, quarantined=quarantined)
 
 
 def _json(path: Path) -> Any:

@@ -1,0 +1,94 @@
+"""Where the pipeline's files lie, seen from the repository's root. Every stage asks here, and so does lineage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def code_digests(root: Path, stage: str) -> Path:
+    """Digests of the sources that a stage can reach, written by the stage `code`."""
+    return root / "reports" / "code" / f"{stage}.json"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Files and folders of one domain."""
+
+    root: Path
+    domain: str
+
+    def tasks(self, split: str) -> Path:
+        return self.root / "data" / "tasks" / self.domain / f"{split}.jsonl"
+
+    def keys(self, split: str) -> Path:
+        """Answer keys. Agents and labellers have no business here."""
+        return self.root / "data" / "keys" / self.domain / f"{split}.jsonl"
+
+    @property
+    def trajectories(self) -> Path:
+        return self.root / "data" / "trajectories" / f"{self.domain}.jsonl"
+
+    @property
+    def reflections(self) -> Path:
+        return self.root / "data" / "reflections" / f"{self.domain}.jsonl"
+
+    @property
+    def validated(self) -> Path:
+        return self.root / "data" / "validated" / f"{self.domain}.jsonl"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.root / "data" / "quarantine" / f"{self.domain}.jsonl"
+
+    @property
+    def fresh(self) -> list[Path]:
+        """Experience that was kept for judging, of all domains: never trained on."""
+        return sorted((self.root / "data" / "fresh").glob("*.jsonl"))
+
+    @property
+    def recalled(self) -> Path:
+        """Hashes of rows that may never be trained on again, of all domains."""
+        return self.root / "data" / "recalled.txt"
+
+    @property
+    def validation(self) -> Path:
+        """The stable summary of what validation found."""
+        return self.root / "reports" / "validation" / f"{self.domain}.json"
+
+    @property
+    def data_docs(self) -> Path:
+        return self.root / "reports" / "data_docs" / self.domain
+
+    @property
+    def reflector(self) -> Path:
+        return self.root / "models" / "reflectors" / self.domain
+
+    def control(self, name: str) -> Path:
+        """An adapter that should know nothing."""
+        return self.root / "models" / "controls" / self.domain / name
+
+    def checkpoints(self, name: str) -> Path:
+        return self.root / ".cache" / "checkpoints" / self.domain / name
+
+    @property
+    def finished(self) -> Path:
+        """Adapters that `train` has finished, until it has finished all of them."""
+        return self.root / ".cache" / "checkpoints" / self.domain / "finished"
+
+    def start(self, adapter: str) -> Path:
+        """An adapter, by its digest, that training goes on from. `improve` and `parammem registry fetch` bring it."""
+        return self.root / ".cache" / "champions" / adapter[:16]
+
+    @property
+    def written(self) -> Path:
+        """Digests of what the stage `tasks` last wrote in this checkout."""
+        return self.root / ".cache" / "written" / f"tasks-{self.domain}.json"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.root / "reports" / "evaluation" / self.domain
+
+    def work(self, stage: str) -> Path:
+        """What a stage cost this time. Not an out: it depends on what was cached."""
+        return self.root / ".cache" / "work" / f"{stage}-{self.domain}.json"
