@@ -26,10 +26,10 @@ from parammem.core.event import Event
 from parammem.errors import ConfigError, LedgerError, ParamMemError
 from parammem.improve import champion as room
 from parammem.improve.meeting import meet_in_process
-from parammem.improve.pool import ledger_at
 from parammem.improve.run import improve as turn_of
 from parammem.improve.steps import STEPS, Step
 from parammem.improve.turn import Ended, Report, Tools, Turn
+from parammem.registry.branch import ledger_at
 
 # isort: split
 from prefect import flow, get_run_logger, task

@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import subprocess
 import time
 from collections.abc import Callable
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from parammem.improve.processes import DVC, environment, run_guarded
+from parammem.checkout import dvc
+from parammem.errors import DataError
 
 Outcome = Literal["ran", "restored", "unchanged", "failed", "not run"]
 """restored: DVC's run-cache had the outputs. not run: a stage it depends on failed."""
@@ -43,11 +43,11 @@ def stages(root: Path) -> dict[str, set[str]]:
     """The pipeline of root/dvc.yaml: stage name → names of the stages it directly needs, dependencies first.
 
     Raises:
-        RuntimeError: DVC cannot read the pipeline.
+        DataError: DVC cannot read the pipeline.
     """
-    names = set(ask(root, "stage", "list", "--name-only").split())
+    names = set(dvc.ask(root, "stage", "list", "--name-only").split())
     graph: dict[str, set[str]] = {name: set() for name in sorted(names)}
-    for line in ask(root, "dag", "--dot").splitlines():
+    for line in dvc.ask(root, "dag", "--dot").splitlines():
         edge = EDGE.match(line.strip())
         if edge and edge["second"] in names and edge["first"] in names:
             graph[edge["second"]].add(edge["first"])
@@ -75,14 +75,14 @@ def with_needs(graph: dict[str, set[str]], targets: list[str]) -> list[str]:
 
 def stale(root: Path) -> set[str]:
     """Names of the stages whose inputs, command or outputs changed. What depends on them may have to run too."""
-    text = ask(root, "status", "--json")
+    text = dvc.ask(root, "status", "--json")
     return set(json.loads(text) if text.strip() else {})
 
 
 def metrics(root: Path) -> dict[str, float]:
     """All metrics as one flat table, e.g. {"code.reflexion.pass_rate": 0.33}; empty when there are none yet."""
-    with contextlib.suppress(RuntimeError, ValueError):
-        found = json.loads(ask(root, "metrics", "show", "--json"))
+    with contextlib.suppress(DataError, ValueError):
+        found = json.loads(dvc.ask(root, "metrics", "show", "--json"))
         files = found.get("", {}).get("data", {})
         return {key: value for file in files.values() for key, value in flat(file.get("data", {}))}
     return {}
@@ -99,7 +99,7 @@ def reproduce(stage: str, root: Path, say: Callable[[str], None]) -> StageResult
     """Run this one stage if it has to run; `say` gets each line it prints. Never raises for a failing stage."""
     started = time.monotonic()
     # Waits for the lock: a person may be running dvc in the same folder.
-    code, lines = run_guarded([*DVC, "--wait-for-lock", "repro", "--single-item", stage], root, say)
+    code, lines = dvc.run(root, "--wait-for-lock", "repro", "--single-item", stage, say=say)
     seconds = time.monotonic() - started
     if code:
         named = [match[1] for match in map(EXITED.search, lines) if match]
@@ -114,15 +114,3 @@ def outcome_of(stage: str, lines: list[str]) -> Outcome:
     if any(line.startswith(f"Stage '{stage}' didn't change, skipping") for line in lines):
         return "unchanged"
     return "ran"
-
-
-def ask(root: Path, *arguments: str) -> str:
-    """The output of a quick DVC command.
-
-    Raises:
-        RuntimeError: it failed; the text says how.
-    """
-    done = subprocess.run([*DVC, *arguments], cwd=root, env=environment(root), capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"`dvc {' '.join(arguments)}` failed in {root}:\n{done.stderr.strip()}")
-    return done.stdout

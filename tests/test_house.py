@@ -20,7 +20,7 @@ from flows import pipeline
 from parammem import config, errors
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = sorted([*ROOT.glob("src/parammem/**/*.py"), *ROOT.glob("flows/*.py")])
+SOURCES = sorted(file for folder in ("src/parammem", "flows", "experiments") for file in (ROOT / folder).rglob("*.py"))
 HEAVY = (
     "torch",
     "transformers",
@@ -87,6 +87,19 @@ def test_files_and_functions_stay_short(path):
     assert not long, f"{name_of(path)}: longer than {LONGEST_FUNCTION} lines: {', '.join(long)}"
 
 
+def test_no_thread_keeps_a_process_that_was_interrupted():
+    """A thread that is no daemon is waited for at exit; one whose start was interrupted is stopped by nobody."""
+    for path in SOURCES:
+        tree = ast.parse(path.read_text())
+        made = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("Thread", "Timer")
+        ]
+        daemons = ast.unparse(tree).count("daemon=True") + ast.unparse(tree).count(".daemon = True")
+        assert daemons >= len(made), f"{name_of(path)} starts a thread that is no daemon"
+
+
 def test_importing_any_room_loads_no_heavy_library():
     program = f"""
 import importlib, pkgutil, sys
@@ -101,8 +114,20 @@ print(*[name for name in {HEAVY!r} if name in sys.modules])
     assert done.stdout.split() == []
 
 
+def test_the_library_runs_without_the_experiments():
+    """import-linter follows import statements; this finds names in strings too, as for importlib or `python -m`."""
+    folders = [ROOT / "src", ROOT / "flows"]
+    found = [
+        file
+        for folder in folders
+        for file in folder.rglob("*.py")
+        if re.search(r"\bexperiments\.[a-z]", file.read_text("utf-8"))
+    ]
+    assert found == []
+
+
 def test_every_room_has_its_tests():
-    packages = [path.parent for path in ROOT.glob("src/parammem/*/__init__.py")]
+    packages = [path.parent for path in (*ROOT.glob("src/parammem/*/__init__.py"), ROOT / "experiments/__init__.py")]
     rooms = [package.name for package in packages if len(list(package.glob("*.py"))) > 1]
     missing = [room for room in rooms if not list((ROOT / "tests" / room).glob("test_*.py"))]
     assert missing == []

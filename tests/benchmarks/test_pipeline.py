@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from parammem.checkout.places import Places
 from parammem.core import Adapter, ReflectionExample, Task, Trajectory, read_jsonl
 from parammem.domains import get_domain
 from parammem.engines.base import Completion, Request
@@ -14,7 +15,6 @@ from parammem.evaluation.records import AdviceDraws, Run
 from parammem.reflectors.parametric import ParamMem
 from parammem.stages import collect, evaluate, report, tasks, train, validate
 from parammem.stages.common import Engines
-from parammem.stages.places import Places
 from tests.benchmarks import rows
 from tests.stages.arena import MODEL, parsed
 from tests.tiny import make_tiny_model

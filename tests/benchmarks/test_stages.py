@@ -6,12 +6,12 @@ import json
 
 import pytest
 
+from parammem.checkout.places import Places
 from parammem.core import AnswerKey, ReflectionExample, Task, read_jsonl, write_jsonl
 from parammem.domains import get_domain
 from parammem.errors import ConfigError, ValidationFailed
 from parammem.stages import tasks, train
 from parammem.stages.contamination import verdict_on, write_verdict
-from parammem.stages.places import Places
 from tests.benchmarks import rows
 from tests.stages.arena import parsed
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.git import git_folder, prune_worktrees
 from parammem.checkout.leftovers import (
     NOTES,
     REGISTER,
     at_work,
     clear_leftovers,
-    git_folder,
     in_use,
     mend_register,
     ref_lock,
@@ -26,7 +26,6 @@ from parammem.checkout.leftovers import (
 )
 from parammem.checkout.lock import locked
 from parammem.checkout.processes import run_guarded
-from parammem.registry.git import prune_worktrees
 from tests.registry.repository import call, dvc, make_repository
 
 KILLED = """

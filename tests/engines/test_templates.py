@@ -213,6 +213,23 @@ def test_a_process_that_was_killed_is_started_again():
     assert render(tokenizer_with(CHAT_TEMPLATE), [chat("y")]) == ["<|user|>y<|end|><|assistant|>"]
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before its thread runs", "while its thread runs"])
+def test_an_interrupt_while_the_clock_is_started_leaves_no_thread_that_keeps_the_process(after, monkeypatch):
+    def interrupted(timer: threading.Timer) -> None:
+        if after:
+            threading.Thread.start(timer)
+        raise KeyboardInterrupt
+
+    before = set(threading.enumerate())
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Timer, "start", interrupted, raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            render(tokenizer_with(CHAT_TEMPLATE), [chat("interrupted")])
+    left = [thread for thread in set(threading.enumerate()) - before if not thread.daemon]
+    assert left == []
+    assert templates._worker()._process is None, "its answer would be taken for the next question's"
+
+
 def test_threads_get_their_own_answers():
     tokenizer, found = tokenizer_with(CHAT_TEMPLATE), {}
 

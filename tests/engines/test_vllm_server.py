@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import Adapter, Task, read_jsonl
 from parammem.domains import get_domain
@@ -32,7 +33,6 @@ from parammem.engines.openai.vllm import adapter_name, open_adapter
 from parammem.errors import AdapterError
 from parammem.evaluation.records import Run
 from parammem.stages import collect, evaluate, tasks, train, validate
-from parammem.stages.places import Places
 from tests.stages.arena import ROOT, clone, knowing_everywhere, write_params
 from tests.stages.commands import environment
 

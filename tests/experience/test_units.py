@@ -314,7 +314,7 @@ def test_rows_that_come_while_a_batch_is_put_under_dvc_are_not_lost(repository, 
         old(file)
         return []
 
-    monkeypatch.setattr("parammem.experience.store.track", slow_dvc)
+    monkeypatch.setattr("parammem.checkout.dvc.track", slow_dvc)
     output, error = sweep()
     assert error is None
     assert "log.jsonl: it has grown meanwhile and stays" in output

@@ -13,6 +13,7 @@ import pytest
 
 from flows import ROOT
 from flows import pipeline as dvc
+from parammem.errors import DataError
 from parammem.improve.processes import TAIL_LINES
 from tests.flows.conftest import alive
 
@@ -61,7 +62,7 @@ def test_stages_come_in_dependency_order(pipeline):
 
 def test_broken_pipeline_file_is_named(pipeline):
     (pipeline / "dvc.yaml").write_text("stages: {first: [}")
-    with pytest.raises(RuntimeError, match=r"dvc stage list.*failed"):
+    with pytest.raises(DataError, match=r"dvc stage list.*failed"):
         dvc.stages(pipeline)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import yaml
 
+from parammem.checkout.worktree import TREES
 from parammem.core.event import Event, Ingested, Published
-from parammem.improve.branch import TREES
-from parammem.improve.pool import ledger_at
+from parammem.registry.branch import ledger_at
 from parammem.registry.ledger import PLACE, Ledger
 from parammem.registry.tags import existing_tags, wanted_tags
 from tests.improve.lab import dvc, git

@@ -6,10 +6,11 @@ import os
 
 import pytest
 
+from parammem.checkout.git import tip
+from parammem.checkout.worktree import TREES
 from parammem.errors import DataError, LedgerError
-from parammem.improve.branch import TREES, tip
-from parammem.improve.pool import ledger_at
 from parammem.improve.run import improve
+from parammem.registry.branch import ledger_at
 from tests.improve.lab import drop_batch, git, lab_tools, make_lab
 from tests.improve.settled import BRANCH, assert_settled, crowned
 

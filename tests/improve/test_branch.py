@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.dvc import cache_folder, has_remote, settings
+from parammem.checkout.git import commit, move_branch, tip
+from parammem.checkout.worktree import TREES, remove_trees
 from parammem.core.event import Recalled
 from parammem.errors import DataError, LineageError
-from parammem.improve.branch import TREES, commit, make_tree, move_branch, refuse_if_checked_out, remove_trees, tip
-from parammem.improve.pool import ledger_at
-from parammem.improve.storage import cache_folder, has_remote, settings
+from parammem.improve.branch import make_tree, refuse_if_checked_out
+from parammem.registry.branch import ledger_at
 from parammem.registry.ledger import Ledger
 from tests.improve.lab import git, make_lab
 

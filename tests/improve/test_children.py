@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.worktree import PAST_TREES, remove_dead
 from parammem.improve.lock import locked
-from parammem.lineage.rebuilds.worktree import TREES, remove_dead
 from tests.improve.lab import drop_batch, make_lab
 from tests.lineage.life import Life
 
@@ -27,12 +27,12 @@ LOCKED = """
 import sys
 from pathlib import Path
 from parammem.improve.lock import locked
-from parammem.lineage.rebuilds.worktree import TREES, remove_dead
+from parammem.checkout.worktree import PAST_TREES, remove_dead
 root = Path(sys.argv[1])
 with locked(root, "person Ada", 0):
     exec(sys.argv[2])
 """
-REPRO = "from parammem.lineage.rebuilds.worktree import repro; repro(root, ['train'], fresh=False, say=print)"
+REPRO = "from parammem.checkout.worktree import repro; repro(root, ['train'], fresh=False, say=print)"
 REBUILD = "from parammem.lineage import rebuild; rebuild(root, 'v1')"
 BLAME = "from parammem.lineage import blame_batches; blame_batches(root)"
 FETCH = """
@@ -41,7 +41,11 @@ from parammem.registry.state import versions
 from parammem.registry.sync import _log
 _log(None, versions(Ledger(root).read(), "code")[0], root)
 """
-RECALL = "from parammem.lineage import execute_recall, plan_recall; execute_recall(root, plan_recall(root, 'ROW'), 'x')"
+RECALL = """
+from parammem.improve.recall import execute_recall
+from parammem.lineage import plan_recall
+execute_recall(root, plan_recall(root, 'ROW'), 'x')
+"""
 GC = "from parammem.registry.keep import collect_garbage; collect_garbage(root)"
 
 
@@ -57,7 +61,8 @@ def life(tmp_path_factory) -> Life:
 def environment(tmp_path) -> dict[str, str]:
     place = tmp_path / "stand-in" / "dvc"
     place.mkdir(parents=True)
-    (place / "__init__.py").touch()
+    # Only the command is a stand-in: the settings are read by the real DVC.
+    (place / "__init__.py").write_text("import pkgutil; __path__ = pkgutil.extend_path(__path__, __name__)")
     (place / "__main__.py").write_text(SLEEPS)
     inherited = os.environ.get("PYTHONPATH", "")
     src = str(Path(__file__).resolve().parents[2] / "src")
@@ -109,7 +114,7 @@ def test_a_killed_recall_takes_its_dvc_with_it_and_the_next_one_clears_its_workt
     child = kill_at_work([sys.executable, "-c", LOCKED, str(life.root), program], life.root, environment)
     assert_the_lock_is_free_only_without_the_child(life.root, child)
     assert remove_dead(life.root) >= 1
-    assert [one.name for one in (life.root / TREES).iterdir()] == []
+    assert [one.name for one in (life.root / PAST_TREES).iterdir()] == []
     listing = subprocess.run(["git", "worktree", "list"], cwd=life.root, capture_output=True, text=True).stdout
     assert listing.count("\n") == 1
 

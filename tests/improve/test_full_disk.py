@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from parammem.improve.branch import TREES, tip
+from parammem.checkout.git import tip
+from parammem.checkout.worktree import TREES
 from tests.improve.lab import ROOT, drop_batch, git, make_lab
 from tests.improve.settled import BRANCH, assert_settled, crowned
 

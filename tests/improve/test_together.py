@@ -11,8 +11,9 @@ import pytest
 
 from parammem.core.event import Published, RolledBack
 from parammem.improve.champion import evaluate_champion, rollback
-from parammem.improve.pool import ASIDE, ledger_at
+from parammem.improve.pool import ASIDE
 from parammem.improve.run import improve
+from parammem.registry.branch import ledger_at
 from parammem.registry.state import champion
 from tests.improve.lab import ROOT, drop_batch, fake_meeting, git, lab_tools, make_lab
 from tests.improve.settled import (

@@ -27,11 +27,12 @@ from typing import Any, NamedTuple
 
 from parammem.checkout.leftovers import clear_leftovers
 from parammem.checkout.lock import locked
+from parammem.checkout.worktree import PAST_TREES as AUDIT_TREES
 from parammem.core.event import Recalled, RolledBack
 from parammem.improve.champion import rollback
+from parammem.improve.recall import execute_recall
 from parammem.improve.run import plain_tools
-from parammem.lineage import execute_recall, plan_recall
-from parammem.lineage.rebuilds.worktree import TREES as AUDIT_TREES
+from parammem.lineage import plan_recall
 from parammem.registry import Ledger
 from parammem.registry.branch import known
 from parammem.registry.growth import check_growth

@@ -14,13 +14,12 @@ from typing import Any
 
 import yaml
 
+from parammem.checkout.hashes import dvc_hash, files_below
 from parammem.core import Adapter, Reflection, Task, Trajectory
 from parammem.core.decision import Decision, ErrorBudget
 from parammem.core.event import Decided, Evaluated, Ingested, Published, Trained
 from parammem.core.experience import Experience
 from parammem.core.jsonl import write_jsonl
-from parammem.lineage.past.files import dvc_hash
-from parammem.lineage.past.hashes import files_below
 from parammem.registry import Ledger
 from parammem.registry.tags import sync_tags
 from tests.lineage import fake_pipeline

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from parammem.core.adapter import read_card
 from parammem.errors import LineageError
 from parammem.lineage import rebuild, render_rebuilt
 from parammem.lineage.past.events import read_life, trained
-from parammem.lineage.past.files import read_adapter
 from parammem.lineage.rebuilds.environment import differences, package_differences, recreate, still_different
 from tests.lineage.life import FOLDER
 from tests.lineage.test_verify import git
@@ -54,7 +54,7 @@ def project(tree: Path, pin: str = "1.0") -> None:
 
 def test_machine_and_packages_that_differ_are_named_and_others_are_not(lived):
     root, _ = lived
-    adapter = read_adapter(root / FOLDER)
+    adapter = read_card(root / FOLDER)
     event = trained(read_life(root), adapter.digest)
     assert event is not None
     (root / "constraints.txt").write_text("numpy==0.0.1\n")
@@ -72,7 +72,7 @@ def test_machine_and_packages_that_differ_are_named_and_others_are_not(lived):
 
 def test_a_python_that_is_not_here_is_named(lived, tmp_path):
     root, _ = lived
-    adapter = read_adapter(root / FOLDER)
+    adapter = read_card(root / FOLDER)
     event = trained(read_life(root), adapter.digest)
     assert event is not None
     project(tmp_path)

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 from parammem import cli, errors
 from parammem.core.event import Ingested, Published, RolledBack
 from parammem.errors import LedgerError, LineageError
-from parammem.improve.generations import known
+from parammem.improve.champion import resolve
 from parammem.lineage import audit_page, verify
 from parammem.lineage.past.events import ledger_bytes, read_life
 from parammem.lineage.past.events import walk as audit_walk
 from parammem.registry import Ledger
-from parammem.registry.branch import refuse_behind
+from parammem.registry.branch import known, refuse_behind
 from parammem.registry.join import merged
 from parammem.registry.ledger import walk
 from parammem.registry.state import champion
@@ -28,6 +28,7 @@ from tests.lineage.life import Life
 from tests.lineage.test_verify import broken, git
 
 PLACE = "ledger/events.jsonl"
+PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 
 
 def cut(root: Path, lines: int = 1) -> None:
@@ -80,21 +81,31 @@ def forked(root: Path, original: Life, folder: Path, answer: str = "promote") ->
     return digest
 
 
-def champions(root: Path) -> set[str]:
-    """Who is champion, by everybody who may be asked."""
-    named = {read_life(root).champion("code").adapter, audit_page(root, "champion").digest}  # pyright: ignore
+def champions(root: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Who is champion, by everybody who may be asked: registry, gate, improve, tracking and audit."""
     reigning = champion(known(root), "code")
     assert reigning is not None
     said = CliRunner().invoke(cli.app, ["registry", "history"]).output.splitlines()[-1]
     assert said == f"champion: {reigning.name} ({reigning.adapter[:16]})"
-    return named | {reigning.adapter}
+    with monkeypatch.context() as patched:
+        patched.setattr("parammem.registry.keep.fetch", lambda root, domain, version, to: Path(version.adapter))
+        by_gate = cli.gate._folder(known(Path()), "code", "champion", root / "unused")
+    by_improve = resolve(known(root, committed=True), "code", "before").present
+    asked: list[dict[str, tuple[str, ...]]] = []
+    with monkeypatch.context() as patched:
+        patched.setattr("parammem.tracking.track_all", lambda *given: asked.append(given[-1]) or [])
+        assert CliRunner().invoke(cli.app, ["track", "--params", str(PARAMS)]).exit_code == 0
+    by_tracking = {adapter for adapter, names in asked[0].items() if "champion" in names}
+    by_audit = {read_life(root).champion("code").adapter, audit_page(root, "champion").digest}  # pyright: ignore
+    assert by_improve == reigning.number
+    return {reigning.adapter, str(by_gate)} | by_tracking | by_audit
 
 
 def test_registry_gate_and_audit_name_one_champion_before_and_after_a_merge(lived, original, tmp_path, monkeypatch):
     root, _ = lived
     monkeypatch.chdir(root)
     digest = forked(root, original, tmp_path / "ahead")
-    assert champions(root) == {digest}
+    assert champions(root, monkeypatch) == {digest}
     assert [e.digest for e in known(root)] == [e.digest for e in read_life(root).events]
     done = verify(root)
     assert done.broken == ()
@@ -116,7 +127,9 @@ def test_a_rollback_by_hand_and_a_promotion_by_automation_have_one_order(lived, 
     back = RolledBack(domain="code", version=1, adapter=truth.adapters[0], left=3, reason="by hand")
     Ledger(root, clock=lambda: "2026-11-25T12:00:00Z").append(back, "person Ada")
     git(root, "commit", "-qam", "back")
-    assert champions(root) == {truth.adapters[0]}, "both named champions: automation's first, then the person's"
+    assert champions(root, monkeypatch) == {truth.adapters[0]}, (
+        "both named champions: automation's first, then the person's"
+    )
 
 
 def test_the_ledger_of_a_remote_that_was_fetched_is_read_too(lived, original, tmp_path, monkeypatch):

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from parammem.checkout.hashes import dvc_hash
 from parammem.core import Adapter, ReflectionExample, digest_of, write_jsonl
 from parammem.engines.adapters import settings_digest
 from parammem.engines.digests import model_digest
 from parammem.errors import AdapterMissingError, LineageError
 from parammem.lineage import Finding, Page, audit_page, trace_rows
 from parammem.lineage.checks.manifest import manifest_checks
-from parammem.lineage.past.files import dvc_hash
 from parammem.lineage.past.history import Generation, History
 
 ADAPTER = Path("models/reflectors/code")

@@ -11,13 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from parammem import cli
+from parammem.checkout.snapshot import Snapshot
 from parammem.core import Reflection, Task, Trajectory
 from parammem.core.event import RolledBack
 from parammem.core.experience import Experience
 from parammem.core.jsonl import write_jsonl
 from parammem.errors import AdapterMissingError, LineageError
 from parammem.lineage import answered_by, audit_page, graph_svg, render_page
-from parammem.lineage.past.store import Snapshot
 from parammem.registry import Ledger
 from tests.lineage.life import FOLDER, Truth
 from tests.lineage.test_verify import flip, git

@@ -14,12 +14,12 @@ import pytest
 import yaml
 from safetensors.numpy import save
 
+from parammem.checkout.worktree import worktree
 from parammem.errors import LineageError
 from parammem.lineage import audit_page, rebuild
 from parammem.lineage.rebuilds.compare import compare_files
 from parammem.lineage.rebuilds.environment import package_differences, pins_of
 from parammem.lineage.rebuilds.rebuild import stages_before
-from parammem.lineage.rebuilds.worktree import worktree
 from tests.lineage.life import FOLDER
 from tests.lineage.test_verify import git
 
@@ -76,10 +76,10 @@ def test_an_adapter_that_no_commit_names_cannot_be_rebuilt(lived):
 
 
 def test_the_adapter_that_training_went_on_from_is_laid_where_train_looks_for_it(lived, tmp_path):
+    from parammem.checkout.places import Places
     from parammem.core import Adapter
     from parammem.lineage.past.history import History
     from parammem.lineage.rebuilds.rebuild import bring_start
-    from parammem.stages.places import Places
 
     root, truth = lived
     card = Adapter.model_validate_json((root / FOLDER / "adapter.json").read_bytes())

@@ -12,9 +12,10 @@ from parammem import cli
 from parammem.config import ImproveParams
 from parammem.core.event import Recalled, Trained
 from parammem.errors import DataError, LineageError
-from parammem.improve import generations
+from parammem.improve import recall
 from parammem.improve.lock import locked
-from parammem.lineage import audit_page, execute_recall, plan_recall, render_plan, trace_rows, verify
+from parammem.improve.recall import execute_recall
+from parammem.lineage import audit_page, plan_recall, render_plan, trace_rows, verify
 from parammem.lineage.past.events import read_life
 from parammem.registry import Ledger
 from parammem.registry.environment import describe
@@ -89,7 +90,7 @@ def shared(lived, monkeypatch) -> tuple[Path, Truth]:
     assert dvc(root, "remote", "add", "-q", "-d", "store", "../remote").returncode == 0
     git(root, "commit", "-qam", "a remote")
     monkeypatch.chdir(root)
-    monkeypatch.setattr(generations, "settings", lambda _: ImproveParams(wait_seconds=0))
+    monkeypatch.setattr(recall, "settings", lambda _: ImproveParams(wait_seconds=0))
     return root, truth
 
 
@@ -105,15 +106,18 @@ def test_a_recall_waits_for_the_turn_that_is_at_work(shared):
 
 
 @pytest.mark.integration
-def test_the_data_of_a_recall_is_in_the_remote_before_a_commit_refers_to_it(shared):
+def test_the_data_of_a_recall_is_in_the_remote_before_a_commit_refers_to_it(shared, monkeypatch):
     root, truth = shared
     row, head = truth.rows_of_batch[1][0], git(root, "rev-parse", "HEAD")
 
-    def unreachable(_: Path) -> None:
+    def unreachable(*_: object) -> str:
         raise DataError("the remote cannot be reached")
 
-    with pytest.raises(DataError, match="cannot be reached"):
-        execute_recall(root, plan_recall(root, row), "planted", push=unreachable)
+    plan = plan_recall(root, row)
+    with monkeypatch.context() as patched:
+        patched.setattr("parammem.checkout.dvc.push", unreachable)
+        with pytest.raises(DataError, match="cannot be reached"):
+            execute_recall(root, plan, "planted")
     assert git(root, "rev-parse", "HEAD") == head
     assert git(root, "branch", "--list", "recall/*") == ""
     done = CliRunner().invoke(cli.app, ["audit", "recall", "--row", row, "--execute"])

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.hashes import dvc_hash
 from parammem.core import digest_of
 from parammem.core.decision import Decision, ErrorBudget, Guard
 from parammem.core.event import Decided
 from parammem.errors import AdapterMissingError
 from parammem.lineage import audit_page, verify
-from parammem.lineage.past.files import dvc_hash
 from parammem.registry import Ledger
 from tests.lineage.life import FOLDER, Life
 
@@ -368,7 +368,7 @@ def test_outs_that_were_not_pulled_are_unknown_and_not_broken(lived):
 
 
 def test_unchanged_files_are_not_read_again_unless_asked(lived, monkeypatch):
-    from parammem.lineage.past import hashes
+    from parammem.checkout import hashes
 
     root, _ = lived
     monkeypatch.setattr(hashes, "SETTLED_NS", 0)
@@ -427,7 +427,7 @@ def test_without_ledger_cache_or_git_what_is_here_is_verified(lived):
 
 def test_two_audits_at_once_do_not_wait_for_each_other(lived, monkeypatch):
     """A rebuild has the memory of hashes open while it brings its inputs, and for as long as its stages run."""
-    from parammem.lineage.past import hashes
+    from parammem.checkout import hashes
 
     root, _ = lived
     monkeypatch.setattr(hashes, "SETTLED_NS", 0)

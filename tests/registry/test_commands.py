@@ -11,14 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from parammem import cli
+from parammem.checkout.git import commit, move_branch
+from parammem.checkout.worktree import remove_trees
 from parammem.core.event import Decided, Recalled, RolledBack
 from parammem.errors import DataError, LedgerError
 from parammem.gate import Rule, rule_on
-from parammem.improve.branch import commit, make_tree, move_branch, remove_trees
-from parammem.improve.generations import known, refuse_behind
+from parammem.improve.branch import make_tree
 from parammem.improve.lock import locked
-from parammem.improve.pool import ledger_at
 from parammem.registry import Ledger
+from parammem.registry.branch import known, ledger_at, refuse_behind
 from parammem.registry.state import champion, crown, find_version, register
 from parammem.registry.tags import existing_tags, wanted_tags
 from tests.gate.meetings import CLEAR, meeting

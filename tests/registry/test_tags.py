@@ -7,10 +7,10 @@ import json
 
 import pytest
 
+from parammem.checkout.git import require_identity
 from parammem.errors import LedgerError
 from parammem.registry import Ledger
 from parammem.registry.enter import enter_adapter
-from parammem.registry.git import require_identity
 from parammem.registry.keep import collect_garbage, fetch, missing_champions
 from parammem.registry.state import champion, crown, find_version, register, roll_back
 from parammem.registry.tags import existing_tags, sync_tags

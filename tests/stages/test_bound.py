@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 
+from parammem.checkout.places import Places
 from parammem.stages import train
 from parammem.stages.bound import NAME, bind_validation
-from parammem.stages.places import Places
 from tests.stages.arena import clone, parsed
 
 DOMAIN = "math"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.places import Places
 from parammem.core import ReflectionExample, Trajectory, read_jsonl, write_jsonl
 from parammem.core.experience import Experience
 from parammem.core.task import Task
 from parammem.errors import ConfigError, TooManyFailures
 from parammem.stages import collect, tasks
-from parammem.stages.places import Places
 from tests.stages.arena import Knowing, knowing_everywhere, parsed, snapshot
 
 OUTS = ("data/trajectories", "data/reflections")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.places import Places
 from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, digest_of, read_jsonl, write_jsonl
 from parammem.core.experience import Experience
 from parammem.engines.base import Completion, Request
@@ -23,7 +24,6 @@ from parammem.pocket.world import World, draw_splits
 from parammem.registry import Ledger
 from parammem.stages.common import Engines
 from parammem.stages.contest import fresh_tasks, meet
-from parammem.stages.places import Places
 from tests.experience.rows import line
 from tests.stages.arena import Knowing, clone, parsed
 

@@ -13,13 +13,13 @@ import pytest
 from parammem.agents.bank import TrajectoryBank
 from parammem.agents.loop import submission
 from parammem.agents.methods import METHODS
+from parammem.checkout.places import Places
 from parammem.core import AnswerKey, Attempt, Feedback, Task, Trajectory, read_jsonl, write_jsonl
 from parammem.domains import get_domain
 from parammem.evaluation.records import AdviceDraws, OpenTask, Run
 from parammem.reflectors.retrieved import Constant
 from parammem.stages import evaluate, tasks
 from parammem.stages.evaluate import SLICES, Bench, joined
-from parammem.stages.places import Places
 from tests.stages.arena import Knowing, clone, knowing_everywhere, parsed, snapshot
 
 BANKED = ("dot_bank", "paramagent_plus")

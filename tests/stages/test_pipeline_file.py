@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from parammem.checkout.code import Sources
+from parammem.checkout.code import Sources, read_source
 from parammem.config import Params
 from parammem.lineage.past.code import DIGESTS, SOURCES
 from parammem.stages import code, collect, evaluate, report, tasks, train, validate
@@ -48,12 +48,25 @@ UNWATCHED_PARAMS = {
 
 def test_each_stage_depends_on_the_digests_of_its_own_code():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    assert set(stages) == {"code", *code.STAGES}
+    assert set(stages) == {"code", "mutation", *code.STAGES}
     assert stages["code"]["deps"] == [SOURCES]
     assert [*stages["code"]["outs"][0]] == [DIGESTS]
     for stage in code.STAGES:
         deps = declared(stage, DOMAIN)["deps"]
         assert [dep for dep in deps if dep.startswith(("src", DIGESTS))] == [f"{DIGESTS}/{stage}.json"]
+
+
+def test_the_mutation_stage_reaches_nothing_of_the_package_that_validate_does_not():
+    """It lives outside the package and depends on the digests of `validate`."""
+    deps = declared("mutation", DOMAIN)["deps"]
+    assert deps == [f"{DIGESTS}/validate.json", "experiments/mutation"]
+    sources = Sources(SOURCE)
+    of_validate = sources.reachable("parammem.stages.validate")
+    for file in (ROOT / "experiments/mutation").glob("[!_]*.py"):  # not __main__, which only says what went wrong
+        for name in read_source(file.read_bytes(), "experiments.mutation").names:
+            if name.startswith("parammem.") and SOURCE.joinpath(*name.split(".")).with_suffix(".py").is_file():
+                assert set(sources.reachable(name)) <= set(of_validate), f"{file.name} imports {name}"
+            assert not name.startswith("experiments.") or name.startswith("experiments.mutation"), name
 
 
 def test_dvc_yaml_fits_on_a_screen():

@@ -6,12 +6,12 @@ from typing import Literal
 
 import pytest
 
+from parammem.checkout.places import Places
 from parammem.core import Adapter, ReflectionExample, read_jsonl
 from parammem.domains import get_domain
 from parammem.engines.base import Completion, Request
 from parammem.evaluation.records import Run
 from parammem.stages import evaluate, rounds, train
-from parammem.stages.places import Places
 from tests.stages.arena import MODEL, clone, knowing_everywhere, parsed
 from tests.tiny import make_tiny_model
 

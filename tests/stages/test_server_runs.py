@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import Trajectory, read_jsonl
 from parammem.engines.base import Message, Request
@@ -22,7 +23,6 @@ from parammem.engines.scripted import ScriptedEngine
 from parammem.engines.store import Store
 from parammem.errors import BudgetExceeded, RequestFailed, TooManyFailures
 from parammem.stages import collect, evaluate, tasks
-from parammem.stages.places import Places
 from parammem.stages.spread.workplace import HERE
 from tests.agents.worlds import Sampled, task
 from tests.engines.local_server import Asked, LocalServer

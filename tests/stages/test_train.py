@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
+from parammem.checkout.places import Places
 from parammem.errors import ConfigError, DataError
 from parammem.stages import train
-from parammem.stages.places import Places
 from tests.stages.arena import clone, parsed
 
 DOMAIN = "math"

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from parammem.checkout.places import Places
 from parammem.core import AnswerKey, Task, Trajectory, write_jsonl
 from parammem.core.experience import Experience
 from parammem.domains.real_code import RealCodeDomain
 from parammem.sandbox import TrustedTests, trust_spec, trust_tests
 from parammem.stages import contest
-from parammem.stages.places import Places
 from parammem.stages.trusted import stage_keys, stage_tasks
 
 SPEC = {"entry": "f", "stub": "def f():\n", "checks": [{"name": "t", "tests": "assert f() == 1"}]}

@@ -6,12 +6,12 @@ import logging
 
 import pytest
 
+from parammem.checkout.places import Places
 from parammem.core import AnswerKey, Attempt, Feedback, Task, Trajectory, read_jsonl
 from parammem.domains import get_domain
 from parammem.errors import DataError
 from parammem.stages import collect, tasks
 from parammem.stages.collect import final_verdicts
-from parammem.stages.places import Places
 from tests.stages.arena import Knowing, parsed
 
 RIGHT = "def f(x):\n    return 1"

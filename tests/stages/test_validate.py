@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.places import Places
 from parammem.core import ReflectionExample, Task, read_jsonl, write_jsonl
 from parammem.errors import ValidationFailed
 from parammem.stages import collect, tasks, validate
-from parammem.stages.places import Places
 from parammem.stages.validate import SetAside
 from tests.stages.arena import knowing_everywhere, parsed
 

@@ -1,2 +1,2 @@
-"""The repository that we stand in: who may change it now, commands that end with whoever started them, and what a
-run that was killed left lying. Nothing here knows of adapters, ledgers or stages."""
+"""The repository that we stand in: its paths, git, DVC, hashes and worktrees, each by one way, and commands that end
+with the run that started them. Nothing here knows of adapters, ledgers or stages, which have packages of their own."""

@@ -11,12 +11,12 @@ import contextlib
 import fcntl
 import json
 import os
-import subprocess
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from parammem.checkout.git import git_folder, worktrees
 from parammem.checkout.lock import lend
 
 NOTES = Path(".cache") / "locks" / "at-work"
@@ -24,16 +24,6 @@ REGISTER, GUARD_OF_REGISTER = Path(".dvc") / "tmp" / "rwlock", Path(".dvc") / "t
 PROCESSES = Path("/proc")
 PATIENCE_SECONDS = 2.0
 """How long a git that outlived its run may need to come to its end by itself."""
-
-
-def git_folder(root: Path) -> Path | None:
-    """The folder in which all worktrees of the repository keep branches and tags; None outside of git."""
-    command = ["git", "-C", str(root), "rev-parse", "--path-format=absolute", "--git-common-dir"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError:
-        return None
-    return Path(done.stdout.strip()) if done.returncode == 0 else None
 
 
 def ref_lock(folder: Path, ref: str) -> Path:
@@ -170,9 +160,8 @@ def _is_older(file: Path, began: float) -> bool:
 
 def _places(root: Path) -> list[Path]:
     folder = git_folder(root)
-    trees = subprocess.run(["git", "-C", str(root), "worktree", "list", "--porcelain"], capture_output=True, text=True)
-    lines = [line.removeprefix("worktree ") for line in trees.stdout.split("\n") if line.startswith("worktree ")]
-    return [Path(os.path.realpath(place)) for place in [root, *([folder] if folder else []), *lines]]
+    trees = [one.path for one in worktrees(root)]
+    return [Path(os.path.realpath(place)) for place in [root, *([folder] if folder else []), *trees]]
 
 
 def _handles(process: Path) -> Iterable[Path]:

@@ -13,12 +13,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from parammem.checkout.git import ELSEWHERE
 from parammem.checkout.leftovers import mend_register
 from parammem.checkout.lock import held
-from parammem.errors import DataError
 
 GUARD = Path(__file__).with_name("guard.py")
-DVC = (sys.executable, "-m", "dvc")
 TAIL_LINES = 40
 BAR = re.compile(r"\d{1,3}%\|[^|]{0,200}\||\d{1,3}% ?\[[-=>#. ]{3,200}\]|[━╸╺]{5}")
 """The state of a progress bar, as tqdm and rich draw it. What the project itself says of progress is plain lines."""
@@ -81,44 +80,19 @@ def _read_lines(process: subprocess.Popen[bytes], tail: deque[str], say: Callabl
             say(text)
 
 
-def environment(root: Path | None = None) -> dict[str, str]:
-    """This process's environment: this interpreter's programs first on PATH, the sources of the tree at `root` before
-    installed ones, no telemetry, and nothing that would point git or a flow's child at another place."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+def environment(root: Path | None = None, python: Path | None = None) -> dict[str, str]:
+    """This process's environment: the interpreter's programs first on PATH, the sources of the tree at `root` before
+    installed ones, no telemetry, and nothing that would point git or a flow's child at another place.
+
+    Args:
+        python: the interpreter; None: this one.
+    """
+    path = os.pathsep.join([str((python or Path(sys.executable)).parent), os.environ.get("PATH", os.defpath)])
     quiet = {"DVC_NO_ANALYTICS": "1", "GX_ANALYTICS_ENABLED": "false", "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
     found = {**os.environ, **quiet, "PATH": path}
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+    for name in ELSEWHERE:
         found.pop(name, None)
     sources = root / "src" if root else None
     if sources and (sources / "parammem").is_dir():
         found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(sources.resolve()), os.environ.get("PYTHONPATH")]))
     return found
-
-
-def ask(command: list[str], root: Path) -> str:
-    """The output of a quick command.
-
-    Raises:
-        DataError: it failed; the text has its own words.
-    """
-    done = quick(command, root)
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip())[-2000:]
-        raise DataError(f"`{_shown(command)}` failed in {root}: {said or done.returncode}")
-    return done.stdout
-
-
-def quick(command: list[str], root: Path) -> subprocess.CompletedProcess[str]:
-    """A command of less than a second. If this process dies it comes to its end by itself, and holds the lock till
-    then."""
-    return subprocess.run(
-        command, cwd=root, env=environment(root), capture_output=True, text=True, errors="replace", pass_fds=held()
-    )
-
-
-def _shown(command: list[str]) -> str:
-    """A command as a person would type it: its first words, without the interpreter and git's settings."""
-    words = command[1:] if command[0] == sys.executable else command
-    settings = {place for place, word in enumerate(words) if word == "-c"}
-    shown = [word for place, word in enumerate(words) if not {place, place - 1} & settings]
-    return " ".join(shown[:5])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -170,35 +169,20 @@ def recall(
     as_json: AsJson = False,
 ) -> None:
     """Withdraw a row: who saw it and what follows; with --execute, roll back, rebuild without it, and prove it gone."""
-    from parammem.improve.generations import settings
-    from parammem.improve.lock import locked
-    from parammem.lineage import execute_recall, plan_recall, render_done, render_plan
-    from parammem.registry.git import person
+    from parammem.improve.recall import recall, render_done
+    from parammem.lineage import plan_recall, render_plan
 
     if not execute:
         plan = plan_recall(Path(), row)
         say(plan.model_dump_json(indent=2) if as_json else render_plan(plan))
         say("nothing was changed; --execute does it", err=True)
         return
-    root = Path().resolve()
-    with locked(root, person(root), settings(root).wait_seconds, _aside):
-        plan = plan_recall(root, row)
-        done = execute_recall(root, plan, reason, _aside, partial(_push, root))
+    plan, done = recall(Path(), row, reason, _aside)
     say(done.model_dump_json(indent=2) if as_json else f"{render_plan(plan)}\n{render_done(done)}")
 
 
 def _aside(line: str) -> None:
     say(line, err=True)
-
-
-def _push(root: Path, tree: Path) -> None:
-    """The data of a worktree to the DVC remote, if there is one."""
-    from parammem.core.jsonl import write_text
-    from parammem.improve import branch, storage
-
-    # A remote's relative path would mean another place in the worktree.
-    write_text(tree / ".dvc" / "config.local", branch.local_config(root))
-    _aside(storage.push(tree, _aside))
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from parammem.cli.options import PARAMS, REFLECTORS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.config import Params, load_params
+from parammem.core.adapter import CARD, read_card
 from parammem.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def gate(
 
 def _show(digest: str) -> Decision:
     from parammem.core.event import Decided
-    from parammem.improve.generations import decision_of, known
+    from parammem.registry.branch import decision_of, known
 
     found = [e.fact.decision for e in known(Path()) if isinstance(e.fact, Decided)]
     found = sorted({name for name in found if name.startswith(digest)})
@@ -60,11 +60,11 @@ def _show(digest: str) -> Decision:
 
 
 def _meet(params: Params, domain: str, champion: str, challenger: str, enter: bool) -> Decision:
+    from parammem.checkout.git import person
     from parammem.gate import decide, rule_on
     from parammem.gate.office import looks_paid, rule_of
-    from parammem.improve.generations import known, refuse_behind
     from parammem.registry import Ledger
-    from parammem.registry.git import person
+    from parammem.registry.branch import known, refuse_behind
     from parammem.registry.growth import refuse_losses
     from parammem.stages.contest import meet
 
@@ -87,9 +87,9 @@ def _refuse_itself(events: Sequence[Event], domain: str, ours: Path | None, thei
     """Raises LedgerError where both are one adapter, as they are once a promotion was merged."""
     from parammem.registry.state import versions
 
-    cards = [folder / "adapter.json" for folder in (ours, theirs) if folder]
-    digests = {json.loads(card.read_bytes()).get("digest") for card in cards if card.is_file()}
-    if len(cards) < 2 or len(digests) != 1:
+    folders = [folder for folder in (ours, theirs) if folder]
+    digests = {read_card(folder).digest for folder in folders if (folder / CARD).is_file()}
+    if len(folders) < 2 or len(digests) != 1:
         return
     known = versions(events, domain)
     name = next((v.name for v in known if v.adapter in digests), "one adapter")
@@ -105,6 +105,6 @@ def _folder(events: Sequence[Event], domain: str, name: str, to: Path) -> Path |
 
     if name in ("", NONE) or (name == "champion" and champion(events, domain) is None):
         return None
-    if (Path(name) / "adapter.json").is_file():
+    if (Path(name) / CARD).is_file():
         return Path(name)
     return fetch(Path(), domain, find_version(events, domain, name), to)

@@ -18,9 +18,9 @@ def improve(
 
     Works in a worktree of its own and commits to the branch of `improve.branch`; your files are not touched.
     """
+    from parammem.checkout.git import person
     from parammem.improve.run import improve as turn
     from parammem.improve.run import plain_tools
-    from parammem.registry.git import person
 
     report = turn(Path(), plain_tools(person(Path()), say), force=force)
     say(report.headline, bold=True)
@@ -30,9 +30,9 @@ def check_champion(
     night: Annotated[str, typer.Option(help="The date it is for, YYYY-MM-DD; today if left out.")] = "",
 ) -> None:
     """Does each champion still hold? After two failures in a row the one before it takes its place."""
+    from parammem.checkout.git import person
     from parammem.improve.champion import evaluate_champion
     from parammem.improve.run import plain_tools
-    from parammem.registry.git import person
 
     report = evaluate_champion(Path(), plain_tools(person(Path()), say), night)
     say(report.headline, bold=True)
@@ -46,8 +46,9 @@ def generations(
     from functools import partial
 
     from parammem.improve import generations as room
+    from parammem.registry.branch import decision_of, known
 
-    found = room.generations(room.known(Path()), partial(room.decision_of, Path()), domain)
+    found = room.generations(known(Path()), partial(decision_of, Path()), domain)
     say(room.as_text(found))
     if chart:
         room.chart(found, chart)

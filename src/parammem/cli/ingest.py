@@ -151,9 +151,9 @@ def _refusal(name: str, error: Exception) -> str:
 
 
 def _take(source: Source, store: Store, form: Format | None, dvc: bool) -> Outcome:
+    from parammem.checkout.dvc import track
+    from parammem.checkout.git import person
     from parammem.experience.ingest import ingest as take
-    from parammem.experience.store import track
-    from parammem.registry.git import person
 
     outcome = take(source, store, person(store.root), form)
     if dvc and (store.root / ".dvc").is_dir():

@@ -18,7 +18,7 @@ app = typer.Typer(help="Versions of the reflectors, read from the ledger.", no_a
 @app.command()
 def history(domain: Domain = "code") -> None:
     """Every version of a domain, what became of it, and the champion."""
-    from parammem.improve.generations import known
+    from parammem.registry.branch import known
     from parammem.registry.history import as_text
 
     say(as_text(known(Path()), domain))
@@ -84,7 +84,7 @@ def fetch(
     domain: Domain = "code",
 ) -> None:
     """Write a version's adapter folder, as it was committed."""
-    from parammem.improve.generations import known
+    from parammem.registry.branch import known
     from parammem.registry.keep import fetch as get
     from parammem.registry.state import find_version
 
@@ -96,9 +96,10 @@ def fetch(
 @app.command()
 def gc(dry: Annotated[bool, typer.Option("--dry", help="Only say what would go.")] = False) -> None:
     """`dvc gc` that keeps every version, and what it was made from. Waits for a turn of `improve` to end."""
-    from parammem.improve.generations import known, settings
+    from parammem.checkout.git import person
+    from parammem.improve.generations import settings
     from parammem.improve.lock import locked
-    from parammem.registry.git import person
+    from parammem.registry.branch import known
     from parammem.registry.keep import collect_garbage
 
     root = Path()
@@ -115,10 +116,10 @@ def rollback(
 
     Works in a worktree of its own, commits to the branch of `improve.branch`, and tags it; your files are not touched.
     """
+    from parammem.checkout.git import person
     from parammem.improve.champion import rollback as roll_back
     from parammem.improve.generations import settings
     from parammem.improve.run import plain_tools
-    from parammem.registry.git import person
 
     report = roll_back(Path(), plain_tools(person(Path()), say), domain, to, reason)
     say(report.headline, bold=True)
@@ -132,14 +133,14 @@ def sync(
     folder: Annotated[Path, typer.Option(help="Where offline runs are kept.")] = Path(".cache/tracking"),
 ) -> None:
     """Make what is missing of git tags and W&B aliases from the ledger. Running it again does nothing twice."""
-    from parammem.registry import Ledger
+    from parammem.registry.branch import known
     from parammem.registry.sync import operations, replay
     from parammem.registry.tags import sync_tags
     from parammem.tracking.server import open_server, send_offline_runs
 
     tags = sync_tags(Path())
     say(f"tags: {len(tags.made)} made, {len(tags.mended)} mended, {len(tags.waiting)} wait for a commit")
-    events, server = Ledger().read(), open_server(load_params(params).tracking, folder)
+    events, server = known(Path()), open_server(load_params(params).tracking, folder)
     if server is None:
         say(f"W&B: offline; {count(len(operations(events)), 'operation')} will be replayed when a server is there")
         return

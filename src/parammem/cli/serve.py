@@ -37,7 +37,7 @@ def reflector(
     dtype: Annotated[str, typer.Option(help="auto, bfloat16, or float32 (the one that a CPU wants).")] = "auto",
 ) -> None:
     """The exact vLLM command for a trained reflector and its base model."""
-    from parammem.engines.adapters import read_card
+    from parammem.core.adapter import read_card
     from parammem.engines.folders import hub_parts
     from parammem.engines.openai import vllm
     from parammem.reflectors.parametric import find_base

@@ -50,14 +50,6 @@ def validate(domain: Domain, params: ParamsFile = PARAMS) -> None:
 
 
 @app.command()
-def mutation() -> None:
-    """Inject defects into clean rows and see which the data rules catch; fails when it is fewer than before."""
-    from parammem.stages import mutation as room
-
-    room.run()
-
-
-@app.command()
 def train(domain: Domain, params: ParamsFile = PARAMS) -> None:
     """Train the reflector and its controls on the validated rows."""
     loaded = load_params(params)

@@ -20,9 +20,9 @@ def track(
     ),
 ) -> None:
     """Log params, metrics and adapters that are not logged yet. Running it again logs nothing twice."""
-    from parammem.registry import Ledger
+    from parammem.registry.branch import known
     from parammem.registry.sync import aliases_of
     from parammem.tracking import track_all
 
-    logged = track_all(Path(), load_params(params).tracking, folder, aliases_of(Ledger().read()))
+    logged = track_all(Path(), load_params(params).tracking, folder, aliases_of(known(Path())))
     say(f"tracking: {count(len(logged), 'new run')} in {folder}" if logged else "tracking: nothing new")

@@ -1,14 +1,22 @@
-"""The identity card of a trained ParamMem."""
+"""The identity card of a trained ParamMem, and the one way to read it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from parammem.core.record import Record
+from parammem.errors import AdapterError, AdapterMissingError
+
+CARD = "adapter.json"
+"""Its name in an adapter's folder."""
+LARGEST_CARD = 1 << 20
 
 
 class Adapter(Record):
-    """A trained ParamMem, named by the digest of its weights. Lies in its folder as `adapter.json`."""
+    """A trained ParamMem, named by the digest of its weights. Lies in its folder as CARD."""
 
     domain: str
     digest: str
@@ -36,3 +44,41 @@ class Adapter(Record):
     """SHA-256 over files of the base that are read too and that `base_digest` does not cover; "" for most models."""
     max_advice_tokens: int | None = None
     """Where advice ended in the run that trained it. None: not known."""
+
+
+def read_card(folder: Path) -> Adapter:
+    """The card of an adapter's folder. Whether it fits the weights is checked by `engines.adapters.check_adapter`.
+
+    Raises:
+        AdapterMissingError: there is none.
+        AdapterError: it is no card.
+    """
+    path = folder / CARD
+    if not path.is_file():
+        raise AdapterMissingError(
+            f"no adapter in {str(folder)!r}: no {CARD}, which says which base it belongs to; train one "
+            "(`dvc repro train`), fetch one (`dvc pull`), or give the folder of another"
+        )
+    try:
+        with path.open("rb") as file:
+            return parse_card(file.read(LARGEST_CARD + 1), str(path))
+    except OSError as error:
+        raise AdapterError(f"{path} cannot be read ({error}); train or fetch this adapter again") from error
+
+
+def parse_card(data: bytes, where: str) -> Adapter:
+    """A card's bytes as a record. Raises AdapterError, naming where they are from, if they are no card."""
+    try:
+        if len(data) > LARGEST_CARD:
+            raise ValueError("it is too large")
+        return Adapter.model_validate_json(data)
+    except (ValueError, RecursionError) as error:
+        said = f"{where} is no adapter's card ({_short(error)}); train or fetch this adapter again"
+        raise AdapterError(said) from error
+
+
+def _short(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"
+    return str(error)[:200] or type(error).__name__

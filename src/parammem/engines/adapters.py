@@ -16,15 +16,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from parammem.core.adapter import Adapter
+from parammem.core.adapter import Adapter, read_card
 from parammem.core.record import digest_of
 from parammem.engines.digests import ADAPTER_WEIGHTS, adapter_digest, read_settings
 from parammem.engines.lora import ADDRESS, Lora, lora_of
 from parammem.engines.vetting import Vetted, is_pointer
 from parammem.errors import AdapterError, AdapterMismatchError, AdapterMissingError
 
-CARD, SETTINGS = "adapter.json", "adapter_config.json"
-LARGEST_CARD = 1 << 20
+SETTINGS = "adapter_config.json"
 LARGEST_HEADER = 8 << 20
 """Bytes of the header of an adapter's weights; a tensor takes some 150."""
 RANKED = ("lora_A.weight", "lora_embedding_A")
@@ -47,29 +46,6 @@ class Trained:
     @property
     def digest(self) -> str:
         return self.card.digest
-
-
-def read_card(folder: Path) -> Adapter:
-    """The identity card of an adapter folder. That it fits the weights is checked by `check_adapter`.
-
-    Raises:
-        AdapterMissingError: no adapter.json.
-        AdapterError: it is no card.
-    """
-    path = folder / CARD
-    if not path.is_file():
-        raise AdapterMissingError(
-            f"no adapter.json in {str(folder)!r}: it says which base the adapter belongs to; "
-            "train one (`dvc repro train`), fetch one (`dvc pull`), or give the folder of another"
-        )
-    try:
-        if path.stat().st_size > LARGEST_CARD:
-            raise ValueError("it is too large")
-        return Adapter.model_validate_json(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise AdapterError(
-            f"{path} is no adapter's card ({_short(error)}); train or fetch this adapter again"
-        ) from error
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:

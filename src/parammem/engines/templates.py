@@ -145,8 +145,9 @@ class _Worker:
     def _answer(self, question: bytes) -> bytes:
         process = self._running()
         timer = threading.Timer(WALL_SECONDS, process.send_signal, [signal.SIGPROF])
-        timer.start()
+        timer.daemon = True  # an interrupt while it starts must not keep this process until the time is over
         try:
+            timer.start()
             assert process.stdin is not None
             assert process.stdout is not None
             process.stdin.write(question)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from parammem.checkout.leftovers import mend_register
 from parammem.core import Task, read_jsonl
 from parammem.core.jsonl import iter_jsonl
 from parammem.errors import DataError
@@ -76,29 +72,3 @@ def _with_programs(root: Path, domains: Sequence[str]) -> Iterator[Task]:
     for task in (task for file in files if file.is_file() for task in iter_jsonl(file, Task)):
         if any("tests" in check for check in task.visible.get("checks", ())):
             yield task
-
-
-def track(root: Path, files: Iterable[str]) -> list[str]:
-    """Put batch files under DVC, each with a `.dvc` file of its own that git keeps; those that have one are left alone.
-
-    Returns:
-        The `.dvc` files of all of them, to be committed.
-
-    Raises:
-        DataError: DVC refused.
-    """
-    files = list(files)
-    new = [file for file in files if not (root / f"{file}.dvc").is_file()]
-    if new:
-        mend_register(root)
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", "--wait-for-lock", "add", *new],  # --quiet hides the reason
-            cwd=root,
-            env={**os.environ, "DVC_NO_ANALYTICS": "1"},
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or [done.stderr.strip()]
-            raise DataError(f"`dvc add` failed: {'; '.join(said)}; the batch is whole, run the same again")
-    return [f"{file}.dvc" for file in files]

@@ -6,43 +6,31 @@ the run began with to the one it made. So a run that dies leaves a worktree that
 
 from __future__ import annotations
 
-import configparser
-import os
-import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
-from parammem.checkout.leftovers import git_folder, ref_lock, take_away
-from parammem.core.jsonl import text_lines, write_text
+from parammem.checkout.git import (
+    UNATTENDED,
+    file_at,
+    git,
+    git_folder,
+    is_ancestor,
+    run,
+    tip,
+    worktrees,
+)
+from parammem.checkout.leftovers import ref_lock, take_away
+from parammem.checkout.worktree import TREES, add_tree, equip
+from parammem.core.jsonl import write_text
 from parammem.errors import DataError, LineageError
-from parammem.improve.processes import ask, quick
-from parammem.improve.storage import cache_folder, settings
-from parammem.registry.git import file_at, prune_worktrees
 from parammem.registry.growth import taken_away
 from parammem.registry.ledger import PLACE as LEDGER
 from parammem.registry.merge import DRIVER, merge_bytes
 
-TREES = Path(".cache") / "improve" / "trees"
 GENERATED = ("dvc.lock", "reports/", "pocket/dvc.lock", "data/experience/order.txt", "data/quarantine/experience/")
 """Where both sides changed these, the branch's own stand until the next rebuild; of a source that both refused, its
 pointer."""
-SETTINGS = ("-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "commit.gpgsign=false")
-"""Nobody is there to answer a hook or to type a passphrase."""
 OWN_MERGE = ("-c", f"merge.{DRIVER}.driver=false")
 """Automation joins ledgers by itself, whatever this clone was told of the driver."""
-KEPT = ("checkpoints", "experience", "dvc-site")
-"""Folders of .cache that outlive a worktree: each only saves work."""
-
-
-def git(root: Path, *words: str) -> str:
-    """What git printed. Raises DataError with git's own words."""
-    return ask(["git", *SETTINGS, *words], root).strip("\n")
-
-
-def tip(root: Path, revision: str) -> str:
-    """The commit that a revision names; empty if there is none."""
-    done = quick(["git", "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"], root)
-    return done.stdout.strip()
 
 
 def make_tree(root: Path, branch: str, name: str) -> tuple[Path, str]:
@@ -56,36 +44,21 @@ def make_tree(root: Path, branch: str, name: str) -> tuple[Path, str]:
     """
     before = tip(root, f"refs/heads/{branch}")
     tree = (root / TREES / name).resolve()
-    git(root, "worktree", "add", "--detach", "--force", str(tree), before or "HEAD")
+    add_tree(root, tree, before or "HEAD")
     if before:
         _follow(root, tree, tip(root, "HEAD"))
-    _equip(root, tree)
+    equip(root, tree)
     return tree, before
 
 
 def refuse_if_checked_out(root: Path, branch: str) -> None:
     """Raises DataError when somebody works on the branch itself: moving it would change what their files are."""
-    place = ""
-    for line in text_lines(git(root, "worktree", "list", "--porcelain")):
-        place = line.removeprefix("worktree ") if line.startswith("worktree ") else place
-        if line == f"branch refs/heads/{branch}":
+    for tree in worktrees(root):
+        if tree.branch == f"refs/heads/{branch}":
             raise DataError(
-                f"the branch {branch!r} is checked out in {place}, and automation would move it under your feet; "
+                f"the branch {branch!r} is checked out in {tree.path}, and automation would move it under your feet; "
                 "switch to another one there (`git switch -`) and merge it instead"
             )
-
-
-def remove_trees(root: Path) -> int:
-    """Take away every worktree of automation, whole or half made. Returns how many there were.
-
-    Call it with the lock held: then no run is at work in any of them.
-    """
-    folder = root / TREES
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    for tree in found:
-        shutil.rmtree(tree, ignore_errors=True)
-    prune_worktrees(root, [tree.name for tree in found])
-    return len(found)
 
 
 def release_refs(root: Path, branch: str) -> None:
@@ -97,34 +70,15 @@ def release_refs(root: Path, branch: str) -> None:
         take_away(root, lock)
 
 
-def commit(tree: Path, paths: Sequence[str], message: str) -> str:
-    """Commit these paths of the worktree; the commit's name, or an empty text if nothing of them changed."""
-    there = [path for path in paths if (tree / path).exists() or git(tree, "ls-files", "--", path)]
-    if there:
-        git(tree, "add", "--all", "--", *there)
-    if not quick(["git", "diff", "--cached", "--quiet"], tree).returncode:
-        return ""
-    git(tree, "commit", "--quiet", "--no-verify", "-m", message)
-    return tip(tree, "HEAD")
-
-
-def move_branch(root: Path, branch: str, to: str, before: str) -> None:
-    """Let the branch point to a commit: the one moment from which on a run counts.
-
-    Raises:
-        DataError: the branch was moved meanwhile by somebody else.
-    """
-    git(root, "update-ref", "-m", "improve", f"refs/heads/{branch}", to, before or "0" * 40)
-
-
 def _follow(root: Path, tree: Path, person: str) -> None:
     """Bring what the person has committed into the worktree."""
-    if not quick(["git", "merge-base", "--is-ancestor", person, "HEAD"], tree).returncode:
+    if is_ancestor(tree, person, "HEAD"):
         return
-    done = quick(["git", *SETTINGS, *OWN_MERGE, "merge", "--quiet", "--no-verify", "--no-commit", person], tree)
+    done = run(tree, *UNATTENDED, *OWN_MERGE, "merge", "--quiet", "--no-verify", "--no-commit", person)
     conflicts = [name for name in git(tree, "diff", "-z", "--name-only", "--diff-filter=U").split("\0") if name]
-    if done.returncode and not conflicts:
-        raise DataError(f"`git merge {person[:12]}` failed: {done.stderr.strip() or done.stdout.strip()}")
+    if done and done.returncode and not conflicts:
+        said = (done.stderr.strip() or done.stdout.strip()).decode(errors="replace")
+        raise DataError(f"`git merge {person[:12]}` failed: {said}")
     ledger = LEDGER.as_posix()
     foreign = [name for name in conflicts if name != ledger and not name.startswith(GENERATED)]
     if foreign:
@@ -139,7 +93,7 @@ def _follow(root: Path, tree: Path, person: str) -> None:
         git(tree, "add", "--", name)
     _refuse_a_shorter_ledger(tree, person)
     if tip(tree, "MERGE_HEAD"):
-        git(tree, "commit", "--quiet", "--no-verify", "--no-edit")
+        git(tree, *UNATTENDED, "commit", "--quiet", "--no-verify", "--no-edit")
 
 
 def settle_ledger(tree: Path, person: str) -> None:
@@ -159,43 +113,3 @@ def _refuse_a_shorter_ledger(tree: Path, person: str) -> None:
                 f"event {lost[0].number} ({lost[0].fact.kind}) was taken out of the ledger in your commits, and a merge"
                 " would take it out of automation's too; `parammem registry verify` names the commit: put it back first"
             )
-
-
-def _equip(root: Path, tree: Path) -> None:
-    """The shared DVC cache and the person's local settings, and caches that outlive the worktree."""
-    if (root / ".dvc").is_dir():
-        write_text(tree / ".dvc" / "config.local", local_config(root))
-    (tree / ".cache").mkdir(exist_ok=True)
-    for name in KEPT:
-        (root / ".cache" / "improve" / "kept" / name).mkdir(parents=True, exist_ok=True)
-        _link(tree / ".cache" / name, root / ".cache" / "improve" / "kept" / name)
-    (root / ".cache" / "completions").mkdir(parents=True, exist_ok=True)
-    _link(tree / ".cache" / "completions", root / ".cache" / "completions")
-
-
-def _link(place: Path, target: Path) -> None:
-    if not place.is_symlink() and not place.exists():
-        os.symlink(target.resolve(), place)
-
-
-def local_config(root: Path) -> str:
-    """DVC's settings as they hold for the person's tree, with whole paths: the worktree's .dvc/config.local.
-
-    A relative path in the committed config would mean another place there.
-    """
-    config = configparser.ConfigParser(interpolation=None)
-    mine = root / ".dvc" / "config.local"
-    if mine.is_file():
-        config.read_string(mine.read_text(encoding="utf-8"))
-    for name, remote in settings(root)["remote"].items():
-        section = f'remote "{name}"'
-        if f"'{section}'" not in config:
-            config[f"'{section}'"] = {}
-        config[f"'{section}'"]["url"] = str(remote["url"])
-    if "cache" not in config:
-        config["cache"] = {}
-    config["cache"]["dir"] = cache_folder(root)
-    lines = []
-    for section in config.sections():
-        lines += [f"[{section}]", *(f"    {key} = {value}" for key, value in config[section].items())]
-    return "\n".join(lines) + "\n"

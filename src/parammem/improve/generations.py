@@ -16,11 +16,8 @@ from parammem.config import ImproveParams, load_params
 from parammem.core.decision import Decision
 from parammem.core.event import Decided, Event, Ingested, RolledBack, Trained
 from parammem.core.record import Record
-from parammem.registry.branch import known, refuse_behind
-from parammem.registry.ledger import Ledger
 from parammem.registry.state import champion, versions
 
-__all__ = ["chart", "as_text", "decision_of", "generations", "known", "refuse_behind", "settings"]
 FIRST_NUMBER = re.compile(r"(\d+(?:\.\d+)?) ")
 
 
@@ -67,13 +64,6 @@ def settings(root: Path) -> ImproveParams:
     """The section `improve` of params.yaml; its defaults where there is no such file."""
     file = root / "params.yaml"
     return load_params(file).improve if file.is_file() else ImproveParams()
-
-
-def decision_of(root: Path, digest: str) -> Decision:
-    """A decision's record, from the tree or else from a branch. Raises LedgerError as `Ledger.decision` does."""
-    from parammem.lineage.past.events import read_decision
-
-    return read_decision(root, digest) or Ledger(root).decision(digest)  # which says what is wrong with it
 
 
 def generations(events: Sequence[Event], decision: Callable[[str], Decision], domain: str) -> list[Generation]:

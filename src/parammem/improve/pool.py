@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parammem.core.decision import Decision
-from parammem.core.event import Event, Ingested
+from parammem.checkout.dvc import track
+from parammem.checkout.git import worktrees
+from parammem.checkout.worktree import TREES
+from parammem.core.event import Ingested
 from parammem.core.experience import Experience
-from parammem.core.jsonl import iter_jsonl, text_lines
+from parammem.core.jsonl import iter_jsonl
 from parammem.errors import DataError, LedgerError
 from parammem.experience.inbox import clear, look, waiting
 from parammem.experience.ingest import already, ingest, ingested
 from parammem.experience.sources import concerns_all, words_of
-from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, open_store, track
-from parammem.improve.branch import TREES
-from parammem.improve.processes import quick
+from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, open_store
 from parammem.improve.triggers import Outcomes
-from parammem.registry import branch as ledgers
-from parammem.registry.git import file_at
-from parammem.registry.ledger import DECISIONS, PLACE, Ledger, walk
+from parammem.registry.ledger import Ledger
 
 if TYPE_CHECKING:
     from parammem.experience.sources import Source
@@ -130,23 +127,4 @@ def leftovers(root: Path) -> bool:
     folder = root / TREES
     if folder.is_dir() and any(folder.iterdir()):
         return True
-    lines = text_lines(quick(["git", "worktree", "list", "--porcelain"], root).stdout)
-    return any(TREES.as_posix() in line for line in lines if line.startswith("worktree "))
-
-
-def ledger_at(root: Path, revision: str) -> list[Event]:
-    """The events of a commit's ledger; none if there is no such commit, or no ledger in it. Raises LedgerError if its
-    chain does not hold."""
-    return ledgers.sound(ledgers.BranchLedger(revision, file_at(root, revision, PLACE.as_posix()) or b""), walk)
-
-
-def decision_at(root: Path, revision: str, digest: str) -> Decision:
-    """A decision's record in a commit. Raises LedgerError if it is not there, or is not what its name says."""
-    name = (DECISIONS / f"{digest}.json").as_posix()
-    done = subprocess.run(["git", "show", f"{revision}:{name}"], cwd=root, capture_output=True, text=True)
-    if done.returncode:
-        raise LedgerError(f"no decision {digest[:16]} in {revision}; see `git log -- {DECISIONS}`")
-    found = Decision.model_validate_json(done.stdout)
-    if found.digest != digest:
-        raise LedgerError(f"{name} in {revision} was changed: its digest is {found.digest[:16]}")
-    return found
+    return any(TREES.as_posix() in tree.path.as_posix() for tree in worktrees(root))

@@ -1,5 +1,5 @@
 """Commands that a run starts, for callers of this room; they live in checkout/processes.py."""
 
-from parammem.checkout.processes import DVC, GUARD, TAIL_LINES, ask, environment, quick, run_guarded
+from parammem.checkout.processes import GUARD, TAIL_LINES, environment, run_guarded
 
-__all__ = ["DVC", "GUARD", "TAIL_LINES", "ask", "environment", "quick", "run_guarded"]
+__all__ = ["GUARD", "TAIL_LINES", "environment", "run_guarded"]

@@ -6,14 +6,14 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
+from parammem.checkout import dvc
+from parammem.checkout.dvc import Say
+from parammem.checkout.worktree import remove_trees
 from parammem.config import load_params
-from parammem.errors import DataError, ParamMemError
-from parammem.improve.branch import remove_trees
+from parammem.errors import ParamMemError
 from parammem.improve.lock import locked
 from parammem.improve.meeting import meet_in_process
-from parammem.improve.processes import DVC, run_guarded
 from parammem.improve.steps import STEPS, Step, nothing_to_do
-from parammem.improve.storage import Say
 from parammem.improve.turn import Ended, Report, Tools, Turn, headline
 
 Around = Callable[[Step, Turn], None]
@@ -80,9 +80,6 @@ def plain_tools(actor: str, say: Say) -> Tools:
     """Tools of a person: one `dvc repro`, judging in a process of its own."""
 
     def rebuild(tree: Path, targets: list[str]) -> None:
-        code, tail = run_guarded([*DVC, "--wait-for-lock", "repro", *targets], tree, say)
-        if code:
-            last = "\n".join(f"    {line}" for line in tail[-20:])
-            raise DataError(f"`dvc repro {' '.join(targets)}` failed. Its last lines:\n{last}")
+        dvc.repro(tree, targets, say)
 
     return Tools(rebuild=rebuild, meet=meet_in_process, say=say, actor=actor)

@@ -9,29 +9,32 @@ which are as they were. What it has to do again is in DVC's run-cache, the compl
 
 from __future__ import annotations
 
-import json
 import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from parammem.checkout import dvc
+from parammem.checkout.git import commit as commit_paths
+from parammem.checkout.git import move_branch, require_identity
+from parammem.checkout.worktree import remove_trees
 from parammem.config import load_params
+from parammem.core.adapter import CARD, read_card
 from parammem.core.decision import Decision
 from parammem.core.event import Published, SetAside, Trained
 from parammem.core.jsonl import write_text
 from parammem.core.words import count
 from parammem.errors import DataError
-from parammem.improve import pool, storage
+from parammem.improve import pool
 from parammem.improve.blame import blame
-from parammem.improve.branch import commit as commit_paths
-from parammem.improve.branch import make_tree, move_branch, refuse_if_checked_out, release_refs, remove_trees
+from parammem.improve.branch import make_tree, refuse_if_checked_out, release_refs
 from parammem.improve.processes import run_guarded
 from parammem.improve.triggers import Reason, Triggers, judge, last_training, new_batches
 from parammem.improve.turn import Ended, Turn
 from parammem.improve.warm import add_challengers, back_to_retrained, champion_folder, show_state
+from parammem.registry.branch import ledger_at
 from parammem.registry.enter import enter_adapter
-from parammem.registry.git import require_identity
 from parammem.registry.state import champion, crown, versions
 from parammem.registry.tags import sync_tags
 
@@ -67,7 +70,7 @@ def open_tree(turn: Turn) -> None:
     """A worktree with the branch's state, what the person has committed since, and its data."""
     turn.tree, turn.before = make_tree(turn.root, turn.branch, uuid.uuid4().hex[:8])
     turn.params = load_params(turn.tree / "params.yaml")
-    storage.fetch(turn.tree, turn.tools.say)
+    dvc.fetch(turn.tree, turn.tools.say)
 
 
 def finish(turn: Turn) -> None:
@@ -183,7 +186,7 @@ def _accuse(turn: Turn, decisions: list[Decision]) -> None:
 
 def push(turn: Turn) -> None:
     """The data goes to the remote before anything in git refers to it."""
-    turn.note(storage.push(turn.tree, turn.tools.say))
+    turn.note(dvc.push(turn.tree, turn.tools.say))
 
 
 def commit(turn: Turn) -> None:
@@ -230,8 +233,8 @@ def _is_unlogged(turn: Turn) -> bool:
 
     if choose_mode(turn.settings.tracking.mode) == "off":
         return False
-    cards = (turn.tree / "models" / "reflectors" / domain / "adapter.json" for domain in turn.settings.domains)
-    shown = {json.loads(card.read_text(encoding="utf-8"))["digest"] for card in cards if card.is_file()}
+    folders = (turn.tree / "models" / "reflectors" / domain for domain in turn.settings.domains)
+    shown = {read_card(folder).digest for folder in folders if (folder / CARD).is_file()}
     entered = {e.fact.adapter for e in turn.ledger.read() if isinstance(e.fact, Published)}
     try:
         return bool(shown & entered - {line.adapter for line in logged_runs(_tracking(turn))})
@@ -288,7 +291,7 @@ def nothing_to_do(root: Path, branch: str) -> str:
     if pool.leftovers(root) or waiting(root / params.experience.inbox):
         return ""
     for revision in (f"refs/heads/{branch}", "HEAD"):
-        events = pool.ledger_at(root, revision)
+        events = ledger_at(root, revision)
         if any(new_batches(events, domain) for domain in params.domains):
             return ""
     return "Nothing to do: the inbox is empty, and nothing came in since the last training"

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parammem.checkout import dvc
+from parammem.checkout.git import UNATTENDED, commit, git, tip
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError
-from parammem.improve import storage
-from parammem.improve.branch import commit, git, tip
 from parammem.registry.enter import enter_adapter
 from parammem.registry.keep import fetch
 from parammem.registry.state import Version, champion
@@ -57,7 +57,7 @@ def add_challengers(turn: Turn, message: str, paths: tuple[str, ...]) -> None:
     for domain, version in reigning.items():
         if version:
             champion_folder(turn, domain, version)
-    turn.note(storage.push(turn.tree, turn.tools.say))  # data first, then the commit that refers to it
+    turn.note(dvc.push(turn.tree, turn.tools.say))  # data first, then the commit that refers to it
     turn.retrained = commit(turn.tree, paths, message) or tip(turn.tree, "HEAD")
     turn.commits.append(turn.retrained)
     params = turn.tree / "params.yaml"
@@ -79,14 +79,14 @@ def back_to_retrained(turn: Turn) -> None:
     """One more commit, with the pipeline's own state. The second challenger's is in the commit before it."""
     if turn.retrained:
         turn.warm = turn.commits[-1]
-        git(turn.tree, "checkout", turn.retrained, "--", *STATE)
+        git(turn.tree, *UNATTENDED, "checkout", turn.retrained, "--", *STATE)
         turn.commits.append(commit(turn.tree, STATE, "Back to the state that is retrained from the base"))
 
 
 def show_state(turn: Turn, commit_: str) -> None:
     """Let the worktree hold the adapters of one of the two states."""
-    git(turn.tree, "checkout", commit_, "--", *STATE)
-    storage.check_out(turn.tree, "models", turn.tools.say)
+    git(turn.tree, *UNATTENDED, "checkout", commit_, "--", *STATE)
+    dvc.check_out(turn.tree, "models", turn.tools.say)
 
 
 def with_starts(text: str, starts: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """What made a model: read the records that the pipeline left, check every link again, and say it in words.
 
-Works in a clean clone, offline. What only looks writes nothing but its memory of hashes, below `.cache/audit/`.
+Works in a clean clone, offline, and changes nothing but its own memory and worktrees below `.cache/audit/`. What a
+recall does to ledger and branch is in improve/recall.py.
 Rooms, each importing only those before it: past, rows, checks, rebuilds, pages, bundle.
 """
 
@@ -14,11 +15,8 @@ from parammem.lineage.pages.page import Page, audit_page, render_page
 from parammem.lineage.rebuilds.blame import Blame, blame_batches, render_blame
 from parammem.lineage.rebuilds.rebuild import Rebuilt, rebuild, render_rebuilt
 from parammem.lineage.rebuilds.recall import (
-    RecallDone,
     RecallPlan,
-    execute_recall,
     plan_recall,
-    render_done,
     render_plan,
 )
 from parammem.lineage.rows.touched import RowTrace, render_trace
@@ -32,7 +30,6 @@ __all__ = [
     "Finding",
     "Page",
     "Rebuilt",
-    "RecallDone",
     "RecallPlan",
     "RowTrace",
     "Verification",
@@ -41,14 +38,12 @@ __all__ = [
     "audit_page",
     "blame_batches",
     "check_bundle",
-    "execute_recall",
     "export",
     "graph_svg",
     "plan_recall",
     "rebuild",
     "render_blame",
     "render_checked",
-    "render_done",
     "render_page",
     "render_plan",
     "render_rebuilt",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from parammem.core import Adapter, Reflection, Task
-from parammem.engines.adapters import read_card
+from parammem.core.adapter import read_card
 from parammem.engines.base import Engine, Message, Request
 from parammem.engines.folders import find_model
 from parammem.engines.hf import HfEngine

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
+from parammem.checkout.git import ask, branches, file_at
 from parammem.config import ImproveParams
 from parammem.core.decision import Decision
 from parammem.core.event import Event
 from parammem.core.words import count
 from parammem.errors import LedgerError
-from parammem.registry.git import file_at, git
 from parammem.registry.join import join, missing
 from parammem.registry.ledger import DECISIONS, PLACE, Fault, Ledger, walk
 
@@ -68,12 +68,8 @@ def ledgers_of(root: Path, committed: bool = False) -> list[BranchLedger]:
 
 
 def _refs(root: Path) -> list[str]:
-    try:
-        names = git(root, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes").split()
-        present = git(root, "branch", "--show-current").strip()
-    except LedgerError:  # no repository, or no git: the file is all there is
-        return []
-    branch = automation(root)
+    names = branches(root)  # none without a repository, or without git: the file is all there is
+    present, branch = ask(root, "branch", "--show-current"), automation(root)
 
     def place(ref: str) -> int | None:
         _, kind, name = ref.split("/", 2)
@@ -120,17 +116,39 @@ def decision_in(root: Path, digest: str, ref: str = "") -> Decision:
     Raises:
         LedgerError: it is missing, or is not what its name says.
     """
-    ledger, name = Ledger(root), f"{DECISIONS.as_posix()}/{digest}.json"
-    if (root / name).is_file() or not ref:
-        return ledger.decision(digest)
+    if (root / DECISIONS / f"{digest}.json").is_file() or not ref:
+        return Ledger(root).decision(digest)
+    return decision_at(root, ref, digest)
+
+
+def decision_of(root: Path, digest: str) -> Decision:
+    """A decision's record, from the working tree or else from a branch whose ledger counts.
+
+    Raises:
+        LedgerError: it is missing, or is not what its name says.
+    """
+    name = f"{DECISIONS.as_posix()}/{digest}.json"
+    found = (ref for ref in ("", *_refs(root)) if (file_at(root, ref, name) if ref else (root / name).is_file()))
+    return decision_in(root, digest, next(found, ""))
+
+
+def decision_at(root: Path, revision: str, digest: str) -> Decision:
+    """A decision's record in a commit. Raises LedgerError if it is not there, or is not what its name says."""
+    name = (DECISIONS / f"{digest}.json").as_posix()
     try:
-        found = Decision.model_validate_json(file_at(root, ref, name) or b"")
+        found = Decision.model_validate_json(file_at(root, revision, name) or b"")
     except ValidationError:
         found = None
     if found is None or found.digest != digest:
         said = "was changed or is missing"
-        raise LedgerError(f"{name} on {ref.removeprefix('refs/')} {said}; see `git log --all -- {name}`")
+        raise LedgerError(f"{name} on {revision.removeprefix('refs/')} {said}; see `git log --all -- {name}`")
     return found
+
+
+def ledger_at(root: Path, revision: str) -> list[Event]:
+    """The events of a commit's ledger; none if there is no such commit, or no ledger in it. Raises LedgerError if its
+    chain does not hold."""
+    return sound(BranchLedger(revision, file_at(root, revision, PLACE.as_posix()) or b""), walk)
 
 
 def ahead(root: Path) -> tuple[str, list[Event]]:

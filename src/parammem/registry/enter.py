@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
-from parammem.core import Adapter, digest_of
+from parammem.checkout.dvc import lock_digests, read_lock
+from parammem.checkout.git import person
+from parammem.core import digest_of
+from parammem.core.adapter import read_card
 from parammem.core.event import Trained
-from parammem.errors import AdapterMissingError
 from parammem.registry import environment
-from parammem.registry.git import person
 from parammem.registry.ledger import Ledger
 from parammem.registry.state import Version, register
-from parammem.tracking import lock_digests
 
 
 def enter(root: Path, domain: str, folder: Path | None = None, actor: str = "") -> str:
@@ -27,15 +25,12 @@ def enter_adapter(root: Path, domain: str, folder: Path | None, actor: str) -> V
 
     Raises:
         AdapterMissingError: no adapter lies there.
+        AdapterError: its card cannot be read.
         LedgerError: the ledger is broken.
     """
     place = folder or root / "models" / "reflectors" / domain
-    card = place / "adapter.json"
-    if not card.is_file():
-        raise AdapterMissingError(f"no adapter in {str(place)!r}; run `dvc repro` or name another folder")
-    adapter = Adapter.model_validate_json(card.read_text(encoding="utf-8"))
-    lock = root / "dvc.lock"
-    digests = lock_digests(yaml.safe_load(lock.read_text(encoding="utf-8")) or {}, domain) if lock.is_file() else {}
+    adapter = read_card(place)
+    digests = lock_digests(read_lock(root), domain)
     ledger = Ledger(root)
     trained = Trained(
         domain=domain,

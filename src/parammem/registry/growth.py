@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from parammem.checkout.git import Blobs, ask, branches, file_at, git, has_commits, tip, worktrees
 from parammem.core.event import Event
 from parammem.core.ledger_format import identity, split_lines
-from parammem.errors import LedgerError, LineageError
+from parammem.errors import LineageError
 from parammem.registry.branch import ledgers_of
-from parammem.registry.git import Objects, file_at, git
 from parammem.registry.join import common, missing
 from parammem.registry.ledger import PLACE, walk
 
@@ -62,13 +62,12 @@ class Step(NamedTuple):
 
 def check_growth(root: Path) -> Growth:
     """Walk git's history of the ledger. Outside a repository nothing is checked, and that is said."""
-    try:
-        top = Path(git(root, "rev-parse", "--show-toplevel").strip())
-    except LedgerError:
+    top = ask(root, "rev-parse", "--show-toplevel")
+    if top is None:
         return Growth(0, (), ("the ledger's history: this is no git repository",))
-    path = (root.resolve() / PLACE).relative_to(top.resolve()).as_posix()
+    path = (root.resolve() / PLACE).relative_to(Path(top).resolve()).as_posix()
     head = _head(root)
-    with Objects(root) as objects:
+    with Blobs.open(root) as objects:
         ledgers = _Ledgers(objects)
         steps = list(_steps(root, path, (*REFS, *head)))
         losses = [loss for group in _by_commit(steps) for loss in _loss(root, path, group, ledgers)]
@@ -88,7 +87,7 @@ def refuse_losses(root: Path) -> None:
 class _Ledgers:
     """Ledgers by the names of git's objects; the last few are kept, since neighbours share them."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Blobs) -> None:
         self._objects = objects
         self._kept: dict[str, bytes] = {NONE: b""}
         self.absent: list[str] = []
@@ -110,11 +109,7 @@ class _Ledgers:
 
 
 def _head(root: Path) -> tuple[str, ...]:
-    try:
-        git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    except LedgerError:
-        return ()
-    return ("HEAD",)
+    return ("HEAD",) if has_commits(root) else ()
 
 
 def _steps(root: Path, path: str, revisions: Sequence[str]) -> Iterator[Step]:
@@ -195,10 +190,7 @@ def _uncommitted(root: Path, path: str, has_head: bool) -> list[Loss]:
     committed = file_at(root, "HEAD", path) or b"" if has_head else b""
     file = root / PLACE
     here = file.read_bytes() if file.is_file() else b""
-    try:
-        merging = bool(git(root, "rev-parse", "--verify", "--quiet", "MERGE_HEAD").strip())
-    except LedgerError:
-        merging = False
+    merging = bool(tip(root, "MERGE_HEAD"))
     lost = taken_away(committed, here, merging)
     if not lost:
         return []
@@ -208,13 +200,12 @@ def _uncommitted(root: Path, path: str, has_head: bool) -> list[Loss]:
 def _left_behind(root: Path, path: str, head: tuple[str, ...], ledgers: _Ledgers) -> list[Loss]:
     """Events that only a tag, or a commit of the reflog that no branch holds, still has; a remote's copy without a
     commit in common with the branch of its name."""
-    refs = git(root, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes").split()
+    refs = branches(root)
     ends = {ref: ledgers.at(ref, path) for ref in (*refs, *head)}
     data = dict.fromkeys([*ends.values(), *(one.data for one in ledgers_of(root))])
     present = {name for one in data for event in walk(one)[0] for name in (event.digest, identity(event.fact))}
     # A turn at work has commits in its worktree that no branch holds yet.
-    listing = git(root, "worktree", "list", "--porcelain").split("\n")
-    held = {line.split()[1] for line in listing if line.startswith("HEAD ")} - {NONE}
+    held = {one.head for one in worktrees(root)} - {NONE, ""}
     apart = ("--not", "--branches", "--remotes", *sorted(held))
     alone = {step.commit: ("a tag", step.new) for step in _steps(root, path, ("--tags", *apart))}
     for step in _steps(root, path, ("--reflog", *apart)):
@@ -246,10 +237,7 @@ def _strangers(root: Path, ends: Mapping[str, bytes]) -> Iterator[Loss]:
 
 
 def _shares(root: Path, one: str, other: str) -> bool:
-    try:
-        return bool(git(root, "merge-base", one, other).strip())
-    except LedgerError:
-        return False
+    return bool(ask(root, "merge-base", one, other))
 
 
 def _unseen(root: Path) -> list[str]:

@@ -7,12 +7,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from parammem.checkout.processes import DVC, run_guarded
-from parammem.core import Adapter
+from parammem.checkout import dvc
+from parammem.checkout.git import worktrees
+from parammem.core.adapter import read_card
 from parammem.core.event import Event
-from parammem.core.jsonl import text_lines
-from parammem.errors import LedgerError
-from parammem.registry.git import git
+from parammem.errors import AdapterError, LedgerError
 from parammem.registry.ledger import Ledger
 from parammem.registry.state import Version, champion
 from parammem.registry.tags import artifact, existing_tags, sync_tags, wanted_tags
@@ -43,7 +42,7 @@ def collect_garbage(root: Path, dry: bool = False, events: Sequence[Event] = ())
             f"{len(lacking)} tags of automation's ledger are missing or say something else ({lacking[0]}); "
             "run `parammem improve`, which makes them, or merge its branch and run `parammem sync`, then collect"
         )
-    others = [path for path in worktrees(root) if path != root.resolve() and (path / ".dvc").is_dir()]
+    others = [one.path for one in worktrees(root) if one.path != root.resolve() and (one.path / ".dvc").is_dir()]
     command = ["gc", "--force", "--workspace", "--all-tags", "--all-branches", *(["--dry"] if dry else [])]
     projects = ["--projects", *map(str, others)] if others else []
     said = _dvc(root, *command, *projects)
@@ -61,32 +60,19 @@ def missing_champions(root: Path, events: Sequence[Event] = ()) -> list[str]:
         for domain in sorted({e.fact.domain for e in ledger if e.fact.kind == "publish"}):
             if found := champion(ledger, domain):
                 reigning[f"{domain} {found.name} {found.dvc}"] = found
-    cache = cache_folder(root) / "files" / "md5"
+    cache = dvc.cache_folder(root)
     return [f"{v.domain} {v.name}" for v in reigning.values() if v.dvc and not _is_whole(cache, v.dvc)]
 
 
 def _is_whole(cache: Path, md5: str) -> bool:
     """Whether an object is there and, if it lists a folder, all that it lists."""
-    place = cache / md5[:2] / md5[2:]
+    place = dvc.cached(cache, md5)
     if not place.is_file() or not md5.endswith(".dir"):
         return place.is_file()
     try:
         return all(_is_whole(cache, one["md5"]) for one in json.loads(place.read_bytes()))
     except (ValueError, KeyError, TypeError):
         return False
-
-
-def cache_folder(root: Path) -> Path:
-    """Where DVC keeps the data of this tree."""
-    from dvc.config import Config
-
-    place = Config(str(root / ".dvc"))["cache"].get("dir")
-    return Path(place) if place else (root / ".dvc" / "cache").resolve()
-
-
-def worktrees(root: Path) -> list[Path]:
-    lines = text_lines(git(root, "worktree", "list", "--porcelain"))
-    return [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
 
 
 def fetch(root: Path, domain: str, version: Version, to: Path) -> Path:
@@ -106,8 +92,8 @@ def fetch(root: Path, domain: str, version: Version, to: Path) -> Path:
     _dvc(root, "get", "--rev", tag, ".", f"models/reflectors/{domain}", "--out", str(to.resolve()))
     # A merge that signs a version anew may hold the other side's dvc.lock.
     try:
-        found = Adapter.model_validate_json((to / "adapter.json").read_bytes()).digest
-    except (OSError, ValueError):
+        found = read_card(to).digest
+    except AdapterError:
         found = "unknown"
     if found != version.adapter:
         shutil.rmtree(to)
@@ -119,7 +105,7 @@ def fetch(root: Path, domain: str, version: Version, to: Path) -> Path:
 
 
 def _dvc(root: Path, *words: str) -> str:
-    code, tail = run_guarded([*DVC, *words], root, lambda _: None)
+    code, tail = dvc.run(root, *words)
     said = "\n".join(tail)
     if code:
         raise LedgerError(f"`dvc {' '.join(words[:2])}` failed in {root}: {said}")

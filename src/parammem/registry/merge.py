@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from parammem.checkout.git import file_at, git
 from parammem.core.event import Event
 from parammem.core.jsonl import write_text
-from parammem.errors import LedgerError
-from parammem.registry.git import file_at, git
+from parammem.errors import DataError, LedgerError
 from parammem.registry.growth import taken_away
 from parammem.registry.join import merged
 from parammem.registry.ledger import PLACE, walk
@@ -59,7 +59,7 @@ def install(root: Path) -> bool:
     try:
         git(root, "config", f"merge.{DRIVER}.name", "join two ledgers into one chain")
         git(root, "config", f"merge.{DRIVER}.driver", command)
-    except LedgerError:
+    except DataError:
         return False
     return True
 

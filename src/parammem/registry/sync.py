@@ -11,16 +11,15 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from parammem.checkout.git import file_at
 from parammem.core import Record, digest_of, read_jsonl
 from parammem.core.event import Event, Published, RolledBack, Trained
 from parammem.core.jsonl import write_text
 from parammem.core.words import count
-from parammem.errors import AdapterError, DataError, LedgerError
-from parammem.registry.git import git
+from parammem.errors import AdapterError, DataError, LedgerError, LineageError
 from parammem.registry.keep import fetch
 from parammem.registry.state import Version, versions
 from parammem.registry.tags import artifact as artifact_name
@@ -186,7 +185,7 @@ def _tell_or_log(
         try:
             _log(server, version, root)
             _tell(server, operation)
-        except (AdapterError, DataError, LedgerError) as error:
+        except (AdapterError, DataError, LedgerError, LineageError) as error:
             lost[name] = str(error).strip().splitlines()[-1]
             return False
     return True
@@ -215,7 +214,7 @@ def _log(server: Server, version: Version, root: Path) -> None:
 
     Raises:
         LedgerError: it has no tag, or its data is nowhere.
-        AdapterError, DataError: what lies there cannot be believed, or the server went away.
+        AdapterError, DataError, LineageError: what lies there cannot be believed, or the server went away.
     """
     tag = f"{artifact_name(version.domain)}@{version.name}.0.0"
     with tempfile.TemporaryDirectory(prefix="parammem-sync-") as place:
@@ -223,8 +222,9 @@ def _log(server: Server, version: Version, root: Path) -> None:
         fetch(root, version.domain, version, state / "models" / "reflectors" / version.domain)
         for name in STATE:
             path = name.format(domain=version.domain)
-            with suppress(LedgerError):  # a commit need not hold it
-                write_text(state / path, git(root, "show", f"{tag}:{path}"))
+            data = file_at(root, tag, path)
+            if data is not None:  # a commit need not hold it
+                write_text(state / path, data.decode(errors="replace"))
         server.log(state)
 
 

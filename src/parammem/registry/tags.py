@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from parammem.checkout.leftovers import at_work, clear_leftovers, git_folder, ref_lock, take_away
+from parammem.checkout.git import git, git_folder, has_commits, require_identity
+from parammem.checkout.leftovers import at_work, clear_leftovers, ref_lock, take_away
 from parammem.core.event import Event, Published, RolledBack
 from parammem.core.jsonl import text_lines
-from parammem.registry.git import git, has_commits, require_identity
 from parammem.registry.ledger import PLACE, Ledger
 
 DIGEST = re.compile(r'"digest": "([0-9a-f]{64})"')

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from parammem.checkout.code import Sources, changed_sources
+from parammem.checkout.places import code_digests
 from parammem.core.jsonl import write_text
 from parammem.core.words import count
-from parammem.stages.places import code_digests
 
-STAGES = ("tasks", "collect", "validate", "train", "evaluate", "mutation", "report")
+STAGES = ("tasks", "collect", "validate", "train", "evaluate", "report")
 """Each is the module of this name in this package."""
 SHOWN = 5
 

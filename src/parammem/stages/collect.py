@@ -11,6 +11,7 @@ from parammem.agents.concurrent import MOST_FAILED, call
 from parammem.agents.labels import Labelling, label
 from parammem.agents.loop import Agent
 from parammem.agents.methods import get_method
+from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import AnswerKey, Task, Trajectory, read_jsonl, write_jsonl
 from parammem.core.experience import Experience
@@ -20,7 +21,6 @@ from parammem.engines.progress import progress_bar
 from parammem.errors import ConfigError, DataError
 from parammem.stages.common import Engines, accounted, budget, check_failures, most_tokens
 from parammem.stages.opening import open_domain
-from parammem.stages.places import Places
 from parammem.stages.spread.workplace import HERE, Workplace, working
 from parammem.stages.trusted import stage_keys, stage_tasks
 

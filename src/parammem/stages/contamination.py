@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from parammem.benchmarks.contamination import Contamination, judge
+from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import ReflectionExample, Task, read_jsonl
 from parammem.core.jsonl import write_text
 from parammem.domains.prose import Prose
 from parammem.errors import ValidationFailed
-from parammem.stages.places import Places
 
 NAME = "contamination.json"
 """In the adapter's folder: what was compared, and what was found."""

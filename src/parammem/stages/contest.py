@@ -14,12 +14,13 @@ from typing import Any, Literal
 from parammem.agents import batch
 from parammem.agents.loop import Agent, solve
 from parammem.agents.methods import METHODS
+from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import Adapter, AnswerKey, ReflectionExample, Task, Trajectory, digest_of, read_jsonl
+from parammem.core.adapter import read_card
 from parammem.core.decision import Guard
 from parammem.core.experience import Experience
 from parammem.domains import Domain
-from parammem.engines.adapters import read_card
 from parammem.engines.base import Engine, Request
 from parammem.engines.progress import progress_bar
 from parammem.errors import AdapterError
@@ -34,7 +35,6 @@ from parammem.registry.ledger import Ledger
 from parammem.stages.collect import final_verdicts
 from parammem.stages.common import Engines, budget, check_failures, most_tokens
 from parammem.stages.opening import open_domain
-from parammem.stages.places import Places
 from parammem.stages.trusted import stage_keys, stage_tasks
 
 CANARIES = 8

@@ -17,13 +17,14 @@ from parammem.agents.batch import Job
 from parammem.agents.concurrent import call
 from parammem.agents.loop import Agent, submission
 from parammem.agents.methods import METHODS, get_method
+from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, read_jsonl, write_jsonl
+from parammem.core.adapter import read_card
 from parammem.core.jsonl import write_text
 from parammem.domains import Domain, Example
 from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.embeddings import embed
-from parammem.engines.adapters import read_card
 from parammem.engines.base import Engine, Request
 from parammem.engines.progress import progress_bar
 from parammem.evaluation.records import AdviceDraws, OpenTask, Run
@@ -35,7 +36,6 @@ from parammem.stages.collect import final_verdicts
 from parammem.stages.common import Engines, accounted, budget, check_failures, most_tokens
 from parammem.stages.majority import majority_advice
 from parammem.stages.opening import open_domain
-from parammem.stages.places import Places
 from parammem.stages.protocols import ORACLES, calls_doubled, named, phases_of, under
 from parammem.stages.rounds import earlier_rounds
 from parammem.stages.spread.workplace import HERE, Workplace, working

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import Record, read_jsonl
+from parammem.core.adapter import CARD, read_card
 from parammem.core.jsonl import iter_jsonl
 from parammem.embeddings import embed
 from parammem.engines.folders import named_model
@@ -20,7 +22,6 @@ from parammem.evaluation.benchmarks import Benchmarks, read_benchmarks
 from parammem.evaluation.inputs import LossPoint, Made, ReportInputs, Work
 from parammem.evaluation.records import AdviceDraws, OpenTask, Point, Run
 from parammem.evaluation.report import build_report, write_report
-from parammem.stages.places import Places
 
 R = TypeVar("R", bound=Record)
 
@@ -128,13 +129,14 @@ def _benchmarks(places: Places, params: Params) -> Benchmarks | None:
 
 def _made(places: Places) -> Made | None:
     """What the domain's reflector was made of; None if its card or the validation report is not there."""
-    card, report = _json(places.reflector / "adapter.json"), _json(places.validation)
-    if card is None or report is None:
+    report = _json(places.validation)
+    if report is None or not (places.reflector / CARD).is_file():
         return None
-    named = {key: card[key] for key in ("domain", "data_digest", "rows", "base_model", "base_digest")}
+    card = read_card(places.reflector)
+    named = {key: getattr(card, key) for key in ("domain", "data_digest", "rows", "base_model", "base_digest")}
     kept, quarantined = len(report["kept"]), len(report["quarantined"])
     ruled = {"suite_digest": report["suite_digest"], "passed": report["passed"]}
-    return Made(**named, **ruled, adapter=card["digest"], kept=kept, quarantined=quarantined)
+    return Made(**named, **ruled, adapter=card.digest, kept=kept, quarantined=quarantined)
 
 
 def _json(path: Path) -> Any:

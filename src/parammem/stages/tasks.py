@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 from parammem.benchmarks.draw import Drawn, draw
+from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import write_jsonl
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError
 from parammem.pocket.world import World, draw_splits
-from parammem.stages.places import Places
 
 BENCHMARKS = "data/benchmarks"
 """Where local benchmark files lie; the paths of params are seen from here, and DVC watches it."""

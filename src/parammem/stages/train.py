@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from parammem import errors
+from parammem.checkout.places import Places
 from parammem.config import Params, load_params
 from parammem.core import AnswerKey, ReflectionExample, read_jsonl
 from parammem.domains.conventions import parse_claims
@@ -23,7 +24,6 @@ from parammem.pocket.world import World
 from parammem.stages.bound import bind_validation
 from parammem.stages.contamination import verdict_on, write_verdict
 from parammem.stages.opening import open_domain
-from parammem.stages.places import Places
 from parammem.stages.rounds import earlier_rounds, retaught
 from parammem.training.controls import shuffled
 from parammem.training.launch import launch

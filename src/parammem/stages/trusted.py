@@ -6,9 +6,9 @@ text: its tests never run outside a child.
 
 from __future__ import annotations
 
+from parammem.checkout.places import Places
 from parammem.core import AnswerKey, Task, read_jsonl
 from parammem.sandbox.trusted import trust_spec
-from parammem.stages.places import Places
 
 
 def stage_tasks(places: Places, split: str) -> list[Task]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import ReflectionExample, Task, read_jsonl, write_jsonl
 from parammem.core.experience import Experience
@@ -12,7 +13,6 @@ from parammem.core.jsonl import iter_jsonl, text_lines, write_text
 from parammem.core.record import Record
 from parammem.errors import ValidationFailed
 from parammem.stages.opening import open_domain
-from parammem.stages.places import Places
 
 RECALLED = "recalled"
 """The reason of rows that `parammem audit recall` withdrew."""

@@ -19,10 +19,11 @@ from typing import Any, Literal, Protocol
 
 import yaml
 from filelock import FileLock
-from pydantic import ValidationError
 
+from parammem.checkout.dvc import lock_digests, read_lock
 from parammem.config import TrackingParams
 from parammem.core import Adapter, Record, digest_of, read_jsonl
+from parammem.core.adapter import CARD, read_card
 from parammem.errors import AdapterError, DataError
 
 log = logging.getLogger(__name__)
@@ -293,15 +294,15 @@ def track_all(
         again: as if nothing was logged yet, for a server that has lost it.
 
     Raises:
-        AdapterError, DataError: a file is there and cannot be believed.
+        AdapterError, DataError, LineageError: a file is there and cannot be believed.
     """
     if choose_mode(params.mode) == "off":
         return []
-    lock = _read_plain(repo / "dvc.lock")
+    lock = read_lock(repo)
     config = _read_plain(repo / "params.yaml")
     metrics = _read_plain(repo / "reports" / "metrics.json")
     logged = []
-    for card in sorted((repo / "models" / "reflectors").glob("*/adapter.json")):
+    for card in sorted((repo / "models" / "reflectors").glob(f"*/{CARD}")):
         adapter = _read_adapter(card.parent)
         numbers = flat_numbers({adapter.domain: metrics.get(adapter.domain, {})})
         known = [] if again else [line for line in logged_runs(folder) if line.adapter == adapter.digest]
@@ -331,19 +332,6 @@ def _validation(repo: Path, domain: str) -> dict[str, Any]:
     return {name: value for name, value in report.items() if not isinstance(value, list)}
 
 
-def lock_digests(lock: Mapping[str, Any], domain: str) -> dict[str, str]:
-    """Path → hash of all deps and outs of a domain's stages in dvc.lock, and of the stages that have no domain."""
-    found = {}
-    for name, stage in sorted(lock.get("stages", {}).items()):
-        if "@" in name and not name.endswith(f"@{domain}"):
-            continue
-        for entry in [*stage.get("deps", []), *stage.get("outs", [])]:
-            value = entry.get("md5") or entry.get("hash")
-            if value:
-                found[entry["path"]] = value
-    return found
-
-
 def flat_numbers(tree: Mapping[str, Any], above: str = "") -> dict[str, float]:
     """{"code": {"base": {"pass_rate": .5}}} → {"code.base.pass_rate": .5}; what is no number is left out."""
     found: dict[str, float] = {}
@@ -356,13 +344,10 @@ def flat_numbers(tree: Mapping[str, Any], above: str = "") -> dict[str, float]:
 
 
 def _read_adapter(folder: Path) -> Adapter:
-    card, weights = folder / "adapter.json", folder / WEIGHTS
-    if not card.is_file() or not weights.is_file():
-        raise AdapterError(f"{str(folder)!r} lacks adapter.json or {WEIGHTS}; run `dvc repro` or `dvc pull`")
-    try:
-        adapter = Adapter.model_validate_json(card.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise AdapterError(f"{card} is no adapter card: {error.errors()[0]['msg']}; train again") from error
+    weights = folder / WEIGHTS
+    adapter = read_card(folder)
+    if not weights.is_file():
+        raise AdapterError(f"{str(folder)!r} lacks {WEIGHTS}; run `dvc repro` or `dvc pull`")
     with weights.open("rb") as data:
         digest = hashlib.file_digest(data, "sha256").hexdigest()
     if digest != adapter.digest:

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from parammem.core import Adapter, digest_of
+from parammem.core.adapter import read_card
 from parammem.core.notice import Notice
 from parammem.engines import llama
 from parammem.engines.adapters import read_lora_settings, settings_fit
@@ -34,7 +35,7 @@ def whole(folder: Path) -> Adapter | None:
     if not folder.is_dir():
         return None
     try:
-        adapter = Adapter.model_validate_json((folder / "adapter.json").read_bytes())
+        adapter = read_card(folder)
         if adapter.digest != adapter_digest(folder) or settings_fit(adapter, read_lora_settings(folder)) is False:
             raise ValueError("its weights or settings are not those that it names")
     except (OSError, ValueError, ParamMemError) as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from parammem.core import Adapter, ReflectionExample, digest_of
+from parammem.core.adapter import CARD
 from parammem.core.jsonl import write_text
 from parammem.engines.adapters import read_lora_settings, settings_digest
 from parammem.engines.digests import ADAPTER_WEIGHTS, adapter_digest
@@ -71,7 +72,7 @@ def publish(model: Any, result: Result, out: Path, weights: dict[str, Any] | Non
     (partial / ADAPTER_WEIGHTS).chmod(0o644)
     _write_config(partial, model.peft_config["default"], result)
     adapter = _record(result, adapter_digest(partial), settings_digest(read_lora_settings(partial)))
-    write_text(partial / "adapter.json", json.dumps(adapter.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
+    write_text(partial / CARD, json.dumps(adapter.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
     write_text(partial / "rows.txt", "".join(f"{row}\n" for row in result.row_hashes))
     write_text(partial / "losses.csv", _losses_csv(result.progress))
     if result.order:

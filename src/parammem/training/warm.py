@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from parammem.config import TrainParams
+from parammem.core.adapter import CARD
 from parammem.engines.adapters import check_adapter
 from parammem.engines.digests import ADAPTER_WEIGHTS, adapter_digest
 from parammem.engines.loading import first_line
@@ -30,7 +31,7 @@ def read_start(folder: Path, digest: str) -> Start:
         AdapterMissingError: no adapter lies there.
         AdapterError: another one does.
     """
-    if not (folder / "adapter.json").is_file():
+    if not (folder / CARD).is_file():
         raise AdapterMissingError(
             f"warm_start.adapters names {digest[:16]}, and no adapter is in {folder}; `parammem registry fetch "
             f"{digest[:16]} --to {folder}` gets it"

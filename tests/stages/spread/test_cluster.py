@@ -23,11 +23,11 @@ from typing import Any, Self
 import psutil
 import pytest
 
+from parammem.checkout.places import Places
 from parammem.core import Trajectory, read_jsonl
 from parammem.engines.store import Store
 from parammem.evaluation.records import Run
 from parammem.stages import collect, tasks, train, validate
-from parammem.stages.places import Places
 from tests.engines.local_server import LocalServer
 from tests.stages.arena import MODEL, ROOT, clone, knowing_everywhere, parsed, snapshot, write_params
 from tests.stages.commands import PATIENCE, command, environment, parammem, recorded

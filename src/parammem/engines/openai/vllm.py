@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from parammem.core.adapter import read_card
 from parammem.core.record import digest_of
-from parammem.engines.adapters import check_adapter, read_card, read_lora_settings
+from parammem.engines.adapters import check_adapter, read_lora_settings
 from parammem.engines.lora import lora_of
 from parammem.engines.openai.account import bound
 from parammem.engines.openai.capabilities import FieldRefused

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.hashes import files_below
 from parammem.core.event import Decided
 from parammem.core.record import Record
 from parammem.errors import LineageError
@@ -20,7 +21,6 @@ from parammem.lineage.checks.evidence import evidence_bytes, evidence_place
 from parammem.lineage.pages.graph import graph_svg
 from parammem.lineage.pages.page import Page, audit_page
 from parammem.lineage.past.events import Life, decision_bytes, ledger_bytes, read_decision, read_life
-from parammem.lineage.past.hashes import files_below
 from parammem.lineage.past.history import History
 from parammem.lineage.past.subject import Subject, find_subject
 from parammem.lineage.rebuilds.rebuild import stages_before

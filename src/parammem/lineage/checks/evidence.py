@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.git import HISTORY, ask, branches
 from parammem.core import digest_of
 from parammem.core.decision import Decision
 from parammem.core.event import Decided
 from parammem.lineage.checks.findings import Finding
 from parammem.lineage.past.events import Life, read_decision
-from parammem.lineage.past.git import HISTORY, branches, git
 from parammem.lineage.past.history import History
 
 EVIDENCE = "ledger/evidence"
@@ -101,7 +101,7 @@ def _said(history: History, place: str) -> dict[str, Any] | None:
 
 def _deleted(repo: Path) -> set[str]:
     """Files of evidence that a commit took away."""
-    text = git(repo, "log", *HISTORY, "--format=", "--name-only", "--no-renames", "--diff-filter=D", "--", EVIDENCE)
+    text = ask(repo, "log", *HISTORY, "--format=", "--name-only", "--no-renames", "--diff-filter=D", "--", EVIDENCE)
     return set((text or "").split("\n"))
 
 

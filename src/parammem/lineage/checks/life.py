@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.dvc import LOCK
+from parammem.checkout.git import GitTag, ask, file_at, has_commits, tags
+from parammem.checkout.snapshot import Snapshot
 from parammem.core import Adapter
 from parammem.core.event import Decided, Published, Trained
 from parammem.core.words import count
@@ -15,10 +18,8 @@ from parammem.lineage.checks.findings import Finding
 from parammem.lineage.checks.manifest import manifest_checks
 from parammem.lineage.checks.tree import NOT_HERE, kind_of, lock_checks
 from parammem.lineage.past.events import DECISIONS, LEDGER, Life, branch_ledgers, read_decision, walk
-from parammem.lineage.past.git import GitTag, blob, git, tags
-from parammem.lineage.past.history import LOCK, REFLECTORS, Generation, History
+from parammem.lineage.past.history import REFLECTORS, Generation, History
 from parammem.lineage.past.raw import every_raw_input, raw_inputs
-from parammem.lineage.past.store import Snapshot
 from parammem.registry.growth import check_growth
 from parammem.registry.tags import artifact, commits_of_events, wanted_tags
 
@@ -44,7 +45,7 @@ def ledger_checks(history: History, life: Life) -> Iterator[Finding]:
         ours, theirs = f"here ({count(here, 'event')})", f"on the branch {fork.branch} ({there})"
         detail = f"after event {fork.shared} it goes on {ours} and {theirs}"
         yield _of_ledger(None, f"{detail}; both are read as `git merge {fork.branch}` will join them")
-    if not life.events and git(history.repo, "rev-parse", "--verify", "--quiet", "HEAD") is None:
+    if not life.events and not has_commits(history.repo):
         return
     growth = check_growth(history.repo)
     yield _of_ledger(True, f"{growth.commits} commits")
@@ -73,12 +74,12 @@ def _decision(repo: Path, fact: Decided) -> Finding:
 
 def tag_checks(repo: Path, life: Life) -> Iterator[Finding]:
     """Every tag that the ledger asks for, and none besides. Ledgers of other branches may ask for their own."""
-    if git(repo, "rev-parse", "--verify", "--quiet", "HEAD") is None or not life.events:
+    if not has_commits(repo) or not life.events:
         return
     there = {tag.name: tag for tag in tags(repo)}
     ours = {artifact(event.fact.domain) for event in life.events if isinstance(event.fact, Published)}
     wanted: dict[str, list[tuple[str, str]]] = {}
-    for branch, ledger in {"HEAD": blob(repo, "HEAD", LEDGER) or b"", **branch_ledgers(repo)}.items():
+    for branch, ledger in {"HEAD": file_at(repo, "HEAD", LEDGER) or b"", **branch_ledgers(repo)}.items():
         known = walk(ledger)
         commits = commits_of_events(repo, branch)
         for want in wanted_tags(known.events):
@@ -219,6 +220,6 @@ def _recorded(one: Generation, life: Life, folders: Folders) -> Iterator[Finding
 
 def fsck(repo: Path) -> Finding:
     """Git's own check of every object."""
-    text = git(repo, "fsck", "--full", "--no-dangling", "--no-progress")
+    text = ask(repo, "fsck", "--full", "--no-dangling", "--no-progress")
     detail = "git fsck finds nothing" if text is not None else "`git fsck --full` finds damaged or missing objects"
     return Finding(kind="git", stage="git", path=".git", holds=text is not None, detail=detail)

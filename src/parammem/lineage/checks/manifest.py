@@ -7,14 +7,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from parammem.checkout.files import WEIGHTS
 from parammem.core import digest_of
+from parammem.core.adapter import CARD
 from parammem.engines.adapters import SETTINGS, settings_digest, settings_fit
 from parammem.lineage.checks.findings import Finding
-from parammem.lineage.past.files import WEIGHTS
 from parammem.lineage.past.history import REFLECTORS, Generation
 from parammem.lineage.rows.datasets import row_hashes
 
-CARD = "adapter.json"
 BOUND = "validation.json"
 """In the adapter's folder: the suite, its results in short, and the SHA-256 of its whole report."""
 

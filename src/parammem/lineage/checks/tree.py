@@ -7,15 +7,16 @@ from pathlib import Path
 
 import yaml
 
+from parammem.checkout.dvc import LOCK, parse_lock
+from parammem.checkout.files import read_mapping
+from parammem.checkout.git import ask, file_at
+from parammem.checkout.hashes import Hashes, files_below
+from parammem.checkout.snapshot import Snapshot
 from parammem.errors import DataError, LineageError
 from parammem.lineage.checks.findings import Finding
 from parammem.lineage.past.code import DIGESTS, SOURCES, changed_here
 from parammem.lineage.past.events import LEDGER
-from parammem.lineage.past.files import read_mapping
-from parammem.lineage.past.git import blob, git
-from parammem.lineage.past.hashes import Hashes, files_below
-from parammem.lineage.past.history import LOCK, History
-from parammem.lineage.past.store import Snapshot, parse_lock
+from parammem.lineage.past.history import History
 
 ARTEFACTS = {"data": "data", "models": "model", "reports": "report", "ledger": "ledger"}
 """First folder → kind. Anything else is code, which may change: then a stage is stale and no link is broken."""
@@ -65,7 +66,7 @@ def _committed(history: History) -> Iterator[Finding]:
     Blobs are hashed here: `git diff` believes times to the second, which a forger can set.
     """
     repo = history.repo
-    listing = git(repo, "ls-tree", "-r", "-z", "HEAD", "--", *RECORDED) or ""
+    listing = ask(repo, "ls-tree", "-r", "-z", "HEAD", "--", *RECORDED) or ""
     for entry in filter(None, listing.split("\0")):
         about, _, path = entry.partition("\t")
         kind = "lock" if path == LOCK else "decision" if path.startswith("ledger/decisions/") else kind_of(path)
@@ -82,7 +83,7 @@ def _difference(history: History, path: str) -> str:
     """How a file differs from HEAD's; empty for a ledger that only grew, and a dvc.lock that only has seen the sources
     of now."""
     repo = history.repo
-    committed, there = blob(repo, "HEAD", path) or b"", repo / path
+    committed, there = file_at(repo, "HEAD", path) or b"", repo / path
     if not there.is_file():
         return f"it is missing; `git checkout -- {path}` restores it"
     data = there.read_bytes()
@@ -195,7 +196,7 @@ def _waiting(here: Snapshot, path: str) -> bool:
 
 def as_committed(hashes: Hashes, repo: Path, path: str) -> bool:
     """Are all files that git has at this path as in HEAD? False where it has none."""
-    listing = git(repo, "ls-tree", "-r", "-z", "HEAD", "--", path) or ""
+    listing = ask(repo, "ls-tree", "-r", "-z", "HEAD", "--", path) or ""
     entries = [entry.partition("\t") for entry in listing.split("\0") if entry]
     files = [(repo / name, about.split()[2]) for about, _, name in entries]
     return bool(files) and all(file.is_file() and hashes.file(file, "git") == blob_id for file, blob_id in files)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from parammem.checkout.code import changed_sources
+from parammem.checkout.snapshot import Snapshot
 from parammem.lineage.checks.tree import kind_of
 from parammem.lineage.past.code import digests_of
-from parammem.lineage.past.store import Snapshot
 
 
 def sources_of(state: Snapshot, domain: str) -> dict[str, str]:

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 from parammem.checkout.code import PACKAGE, Sources, changed_sources
+from parammem.checkout.snapshot import Snapshot
 from parammem.errors import DataError
-from parammem.lineage.past.store import Snapshot
 
 DIGESTS = "reports/code"
 """The out of the stage `code`: per stage one file, source → digest."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from parammem.checkout.git import Blobs, blob_ids, branches
 from parammem.core.decision import Decision
 from parammem.core.event import (
     START,
@@ -29,7 +30,6 @@ from parammem.core.event import (
 )
 from parammem.core.ledger_format import finished, read_event, split_lines
 from parammem.core.record import digest_of
-from parammem.lineage.past.git import Blobs, blob_ids, branches
 from parammem.registry.branch import joined, ledgers_of
 from parammem.registry.join import common, merged, missing
 

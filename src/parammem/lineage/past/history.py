@@ -10,14 +10,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from parammem.checkout.dvc import LOCK, Lock, parse_lock, read_lock
+from parammem.checkout.git import Blobs, GitCommit, blob_ids, commits_of
+from parammem.checkout.hashes import Hashes
+from parammem.checkout.snapshot import Snapshot, Store
 from parammem.core import Adapter
+from parammem.core.adapter import CARD, parse_card
 from parammem.errors import LineageError
-from parammem.lineage.past.git import Blobs, GitCommit, blob_ids, commits_of
-from parammem.lineage.past.hashes import Hashes
-from parammem.lineage.past.store import Lock, Snapshot, Store, parse_lock
 
 REFLECTORS = "models/reflectors/"
-LOCK = "dvc.lock"
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,7 @@ class History:
 
     def here(self) -> Snapshot:
         """The working tree."""
-        path = self.repo / LOCK
-        lock = parse_lock(path.read_bytes(), str(path)) if path.is_file() else {}
-        return Snapshot(self.store, lock, None, self.blobs)
+        return Snapshot(self.store, read_lock(self.repo), None, self.blobs)
 
     def at(self, commit: str) -> Snapshot:
         """The state of a commit. A commit without a readable dvc.lock has an empty one."""
@@ -118,7 +117,7 @@ class History:
         """The adapter's card in a state; None if it is not here or broken."""
 
         def read() -> dict | None:
-            data = snapshot.read(f"{place}/adapter.json")
+            data = snapshot.read(f"{place}/{CARD}")
             return None if data is None else json.loads(data)
 
         try:
@@ -126,3 +125,8 @@ class History:
             return None if plain is None else Adapter.model_validate(plain)
         except (ValueError, ValidationError):
             return None
+
+
+def card_in(state: Snapshot, place: str) -> Adapter:
+    """The adapter's card in a state that must have it. Raises AdapterError where it is not here or broken."""
+    return parse_card(state.read(f"{place}/{CARD}") or b"", f"{place}/{CARD}")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from parammem.lineage.past.git import HISTORY, Blobs, branches, git
+from parammem.checkout.git import HISTORY, Blobs, ask, branches
+from parammem.checkout.snapshot import Snapshot, Store
 from parammem.lineage.past.history import History
-from parammem.lineage.past.store import Snapshot, Store
 
 BELOW = "data"
 EXPERIENCE = ("experience", "fresh", "trajectories")
@@ -33,7 +33,7 @@ def every_raw_input(history: History) -> Iterator[tuple[str, str]]:
 
     One walk through git, since a thousand generations share nearly all of them.
     """
-    lines = git(history.repo, "log", *HISTORY, "--format=", "--raw", "--no-abbrev", "--no-renames", "-z",
+    lines = ask(history.repo, "log", *HISTORY, "--format=", "--raw", "--no-abbrev", "--no-renames", "-z",
                 "--", f":(glob){BELOW}/**/*.dvc")  # fmt: skip
     words = iter((lines or "").split("\0"))
     blobs = dict.fromkeys((path, about.split()[3]) for about, path in zip(words, words, strict=False))
@@ -52,7 +52,7 @@ def missing_inputs(state: Snapshot, path: str, md5: str) -> list[str]:
     named = {name: m for name, m in raw_inputs(store, state.commit).items() if f"{name}/".startswith(f"{path}/")}
     if named:
         return [name for name, inner in named.items() if store.object(inner) is None and not _lies(store, name, inner)]
-    if state.commit and git(store.repo, "cat-file", "-e", f"{state.commit}:{path}") is not None:
+    if state.commit and ask(store.repo, "cat-file", "-e", f"{state.commit}:{path}") is not None:
         return []
     return [] if (store.repo / path).exists() else [path]
 
@@ -98,7 +98,7 @@ def _here(repo: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _of_commit(repo: Path, commit: str) -> Iterator[tuple[str, bytes]]:
-    listing = git(repo, "ls-tree", "-r", "-z", commit, "--", BELOW) or ""
+    listing = ask(repo, "ls-tree", "-r", "-z", commit, "--", BELOW) or ""
     with Blobs.open(repo) as blobs:
         for entry in filter(None, listing.split("\0")):
             about, _, path = entry.partition("\t")

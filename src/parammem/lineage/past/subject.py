@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from parammem.checkout.git import tip
+from parammem.checkout.snapshot import Snapshot
 from parammem.core import Adapter
+from parammem.core.adapter import CARD, read_card
 from parammem.errors import AdapterMissingError
 from parammem.lineage.past.events import Life
-from parammem.lineage.past.files import read_adapter
-from parammem.lineage.past.git import git
 from parammem.lineage.past.history import REFLECTORS, Generation, History
-from parammem.lineage.past.store import Snapshot
 
 VERSION = re.compile(r"v?(\d+)")
 DIGEST = re.compile(r"[0-9a-f]{8,64}")
@@ -72,8 +71,8 @@ def find_subject(history: History, life: Life, name: str | None, domain: str) ->
     for one in history.generations():
         if one.adapter and one.adapter.digest.startswith(wanted):
             return _of(history, life, one)
-    for card in sorted((history.repo / "models").rglob("adapter.json")):
-        if read_adapter(card.parent).digest.startswith(wanted):
+    for card in sorted((history.repo / "models").rglob(CARD)):
+        if read_card(card.parent).digest.startswith(wanted):
             return _folder(history, life, card.parent)
     raise AdapterMissingError(
         f"adapter {wanted[:16]} of {domain} is neither here nor in DVC's cache; `dvc fetch --all-commits`"
@@ -101,7 +100,7 @@ def _known(life: Life, domain: str) -> str:
 
 
 def _head(history: History, life: Life, domain: str) -> Subject:
-    commit = git(history.repo, "rev-parse", "--verify", "--quiet", "HEAD")
+    commit = tip(history.repo, "HEAD")
     place = f"{REFLECTORS}{domain}"
     state = history.at(commit) if commit else history.here()
     out = state.outs.get(place, ("", ""))[0]
@@ -113,13 +112,13 @@ def _head(history: History, life: Life, domain: str) -> Subject:
 
 def _of(history: History, life: Life, one: Generation) -> Subject:
     assert one.adapter is not None
-    here = history.repo / one.place / "adapter.json"
-    lies = here.is_file() and json.loads(here.read_bytes()).get("digest") == one.adapter.digest
+    here = history.repo / one.place
+    lies = (here / CARD).is_file() and read_card(here).digest == one.adapter.digest
     return Subject(one.place, one.adapter, one.snapshot, one, life.version_of(one.adapter.digest), lies)
 
 
 def _folder(history: History, life: Life, folder: Path) -> Subject:
-    adapter = read_adapter(folder)
+    adapter = read_card(folder)
     place = folder.relative_to(history.repo).as_posix() if folder.is_relative_to(history.repo) else str(folder)
     state = history.here()
     out = state.outs.get(place, ("", ""))[0]

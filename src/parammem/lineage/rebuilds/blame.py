@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from parammem.checkout.git import ask, tip
+from parammem.checkout.worktree import repro, worktree
 from parammem.core.jsonl import iter_values
 from parammem.core.record import Record
 from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import read_life
-from parammem.lineage.past.git import git
-from parammem.lineage.rebuilds.worktree import repro, worktree
 
 EXPERIENCE = "data/experience"
 ALPHA = 0.01
@@ -114,9 +114,9 @@ def blame_batches(
         LineageMissingError: there are fewer than two batches, or a stage failed.
     """
     repo = repo.resolve()
-    head = git(repo, "rev-parse", "--verify", "--quiet", "HEAD")
+    head = tip(repo, "HEAD")
     batches = batches_in_order(repo)
-    if head is None or len(batches) < 2:
+    if not head or len(batches) < 2:
         raise LineageMissingError(
             f"{EXPERIENCE} has {len(batches)} batches in HEAD: there is nothing to choose between"
         )
@@ -133,7 +133,7 @@ def blame_batches(
 
 def batches_in_order(repo: Path) -> list[str]:
     """The batches that HEAD's .dvc pointers name, in the order in which they came; unknown ones last, by name."""
-    names = (git(repo, "ls-tree", "-z", "--name-only", "HEAD", f"{EXPERIENCE}/") or "").split("\0")
+    names = (ask(repo, "ls-tree", "-z", "--name-only", "HEAD", f"{EXPERIENCE}/") or "").split("\0")
     there = {Path(name).name.removesuffix(".dvc").removesuffix(".jsonl") for name in names if ".jsonl" in name}
     came = [event.fact.batch for event in read_life(repo).events if event.fact.kind == "ingest" and event.fact.batch]
     known = [batch for batch in dict.fromkeys(came) if batch in there]

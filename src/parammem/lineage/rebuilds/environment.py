@@ -17,12 +17,12 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+from parammem.checkout.git import file_at
 from parammem.checkout.processes import run_guarded
 from parammem.core import Adapter
 from parammem.core.event import Trained
 from parammem.core.record import digest_of
 from parammem.errors import LineageMissingError
-from parammem.lineage.past.git import blob
 from parammem.registry.environment import describe
 
 PLACE = Path(".cache") / "audit" / "environments"
@@ -33,7 +33,7 @@ MADE = "parammem-made"
 
 def pins_of(repo: Path, commit: str) -> dict[str, str]:
     """Package → version that constraints.txt pinned in a commit."""
-    text = (blob(repo, commit, "constraints.txt") or b"").decode("utf-8", "replace")
+    text = (file_at(repo, commit, "constraints.txt") or b"").decode("utf-8", "replace")
     return dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", text, flags=re.M))
 
 

@@ -9,21 +9,22 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.dvc import LOCK, Lock, read_lock
+from parammem.checkout.hashes import Hashes, files_below
+from parammem.checkout.snapshot import Snapshot
+from parammem.checkout.worktree import repro, set_params, worktree
 from parammem.core import Adapter
 from parammem.core.record import Record
 from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import read_life, trained
-from parammem.lineage.past.hashes import Hashes, files_below
-from parammem.lineage.past.history import LOCK, History
-from parammem.lineage.past.store import Lock, Snapshot, parse_lock
+from parammem.lineage.past.history import History
 from parammem.lineage.past.subject import find_subject
 from parammem.lineage.rebuilds import environment as environments
 from parammem.lineage.rebuilds.compare import Difference, compare_files
 from parammem.lineage.rebuilds.records import keep_rebuild
-from parammem.lineage.rebuilds.worktree import repro, set_params, worktree
 
 STARTS = Path(".cache") / "champions"
-"""Where `train` finds the adapter that it goes on from (stages/places.py)."""
+"""Where `train` finds the adapter that it goes on from (checkout/places.py)."""
 
 
 class Rebuilt(Record):
@@ -108,7 +109,7 @@ def rebuild(
             bring_start(history, tree, subject.adapter)
             (tree / LOCK).unlink(missing_ok=True)  # nothing is taken for done
             repro(tree, [target], fresh=True, say=say, python=python)
-            new = parse_lock((tree / LOCK).read_bytes())
+            new = read_lock(tree)
             found = tuple(differences(state, new, tree, order))
         done = Rebuilt(
             adapter=subject.adapter.digest,

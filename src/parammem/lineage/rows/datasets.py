@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from parammem.checkout.snapshot import Snapshot
 from parammem.core import digest_of
 from parammem.core.jsonl import byte_lines
-from parammem.lineage.past.store import Snapshot
 
 FOLDERS = ("data/reflections/", "data/validated/")
 QUARANTINE = "data/quarantine/"

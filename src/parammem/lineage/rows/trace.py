@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.files import read_row_hashes
+from parammem.checkout.snapshot import Snapshot
+from parammem.core.adapter import CARD, read_card
 from parammem.core.event import Decided, Evaluated
 from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import Life, read_life
-from parammem.lineage.past.files import read_adapter, read_row_hashes
 from parammem.lineage.past.history import Generation, History
-from parammem.lineage.past.store import Snapshot
 from parammem.lineage.rows.datasets import (
     QUARANTINE,
     datasets_of,
@@ -165,7 +166,7 @@ def adapters_with(repo: Path, row: str, generations: Iterable[Generation], life:
                 )
             )
     for card in _cards(repo):
-        folder, adapter = card.parent.relative_to(repo).as_posix(), read_adapter(card.parent)
+        folder, adapter = card.parent.relative_to(repo).as_posix(), read_card(card.parent)
         lines = _lines(read_row_hashes(card.parent), row)
         if lines and (folder, adapter.digest) not in known:
             found.append(
@@ -183,7 +184,7 @@ def adapters_with(repo: Path, row: str, generations: Iterable[Generation], life:
 
 
 def _cards(repo: Path) -> list[Path]:
-    return sorted((repo / "models").rglob("adapter.json"))
+    return sorted((repo / "models").rglob(CARD))
 
 
 def _lines(rows: list[str] | None, row: str) -> tuple[int, ...]:

@@ -2,54 +2,12 @@
 
 from __future__ import annotations
 
-import configparser
 import json
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from parammem.errors import LineageError, LineageMissingError
-from parammem.lineage.past.git import Blobs
-from parammem.lineage.past.hashes import Hashes, files_below
-
-Lock = dict[str, dict[str, Any]]
-"""Stage → {"cmd", "deps": {path: hash}, "outs": {path: hash}, "params": {key: value}}."""
-
-
-def parse_lock(data: bytes | str, where: str = "dvc.lock") -> Lock:
-    """dvc.lock in short. Raises LineageError if it cannot be read."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        stages = (yaml.load(data, Loader=loader) or {}).get("stages", {})
-        return {name: _stage(stage) for name, stage in stages.items()}
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise LineageError(f"{where} cannot be read: {error}; restore it with git") from error
-
-
-def _stage(stage: dict[str, Any]) -> dict[str, Any]:
-    params = {key: value for file in (stage.get("params") or {}).values() for key, value in file.items()}
-    return {
-        "cmd": stage.get("cmd", ""),
-        "deps": {entry["path"]: str(entry.get("md5", "")) for entry in stage.get("deps", [])},
-        "outs": {entry["path"]: str(entry.get("md5", "")) for entry in stage.get("outs", [])},
-        "params": params,
-    }
-
-
-def cache_folders(repo: Path) -> list[Path]:
-    """DVC's cache folders of this repository, the configured one first."""
-    found = []
-    for name in ("config.local", "config"):
-        parser = configparser.ConfigParser()
-        try:
-            parser.read(repo / ".dvc" / name, encoding="utf-8")
-        except configparser.Error as error:
-            raise LineageMissingError(f"{repo / '.dvc' / name} cannot be read: {error}; restore it with git") from error
-        named = parser.get("cache", "dir", fallback="")
-        if named:
-            found.append((repo / ".dvc" / named).resolve())
-    return [*found, repo / ".dvc" / "cache"]
+from parammem.checkout.dvc import Lock, cache_folder, cached
+from parammem.checkout.git import Blobs
+from parammem.checkout.hashes import Hashes, files_below
 
 
 class Store:
@@ -57,12 +15,12 @@ class Store:
 
     def __init__(self, repo: Path, hashes: Hashes) -> None:
         self.repo, self.hashes = repo, hashes
-        self._folders = [folder / "files" / "md5" for folder in cache_folders(repo)]
+        self._folders = list(dict.fromkeys([cache_folder(repo), repo / ".dvc" / "cache"]))
 
     def object(self, md5: str) -> Path | None:
         """The cache file that is named after this hash, whatever it holds."""
         for folder in self._folders:
-            path = folder / md5[:2] / md5[2:]
+            path = cached(folder, md5)
             if path.is_file():
                 return path
         return None

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from parammem.lineage.past.files import file_hash
-
 PLACE = Path(".cache") / "audit" / "hashes.sqlite"
 SETTLED_NS = 2_000_000_000
 """A file changed less than this before it was read is not remembered: a clock tick may hide a second change."""
@@ -66,7 +64,8 @@ class Hashes:
         return value
 
     def folder(self, path: Path) -> str:
-        """DVC's hash of a folder: see `files.dvc_hash`."""
+        """The hash that DVC 3 records for a folder: the MD5 of the JSON list of its files' paths and MD5s, sorted by
+        path, with `.dir` behind it (dvc-data, `Tree.as_bytes`). Files that .dvcignore leaves out are not known here."""
         entries = [{"md5": self.file(file), "relpath": name} for name, file in files_below(path)]
         listing = json.dumps(entries, sort_keys=True).encode()
         return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
@@ -85,6 +84,23 @@ class Hashes:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def file_hash(path: Path, kind: str) -> str:
+    """Hex digest of a file, read in blocks. The kind `git` is a blob's name: SHA-1 with its length before it."""
+    with path.open("rb") as data:
+        if kind == "git":
+            named = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+            for block in iter(lambda: data.read(1 << 20), b""):
+                named.update(block)
+            return named.hexdigest()
+        return hashlib.file_digest(data, kind).hexdigest()
+
+
+def dvc_hash(path: Path) -> str | None:
+    """The hash that DVC 3 records for a file or folder; None if there is nothing."""
+    with Hashes() as hashes:
+        return hashes.any(path)
 
 
 def files_below(folder: Path) -> list[tuple[str, Path]]:

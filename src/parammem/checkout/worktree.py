@@ -1,13 +1,11 @@
-"""A clean git worktree of a past commit in which the pipeline runs again: with an empty cache, or with the shared one.
-
-The person's working tree is not touched, and the recorded commit's own code runs.
-"""
+"""Worktrees in which the pipeline runs beside the person's tree, which is not touched: automation's, with the newest
+state and the shared cache, and clean ones of past commits, in which the recorded commit's own code runs."""
 
 from __future__ import annotations
 
+import configparser
 import os
 import shutil
-import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,17 +14,24 @@ from typing import Any
 
 import yaml
 
+from parammem.checkout import dvc
+from parammem.checkout.dvc import cache_folder, settings
+from parammem.checkout.git import UNATTENDED, ask, git, prune_worktrees
+from parammem.checkout.hashes import Hashes
 from parammem.checkout.lock import hold, is_held
-from parammem.checkout.processes import run_guarded
+from parammem.checkout.processes import environment
+from parammem.checkout.snapshot import Store
+from parammem.core.jsonl import write_text
 from parammem.errors import LineageMissingError
-from parammem.lineage.past.git import git
-from parammem.lineage.past.hashes import Hashes
-from parammem.lineage.past.store import Store, cache_folders
-from parammem.registry.git import prune_worktrees
 
-TREES = Path(".cache") / "audit" / "trees"
+TREES = Path(".cache") / "improve" / "trees"
+"""Automation's; nobody but the holder of its lock is at work in one."""
+PAST_TREES = Path(".cache") / "audit" / "trees"
+"""Of past commits; each is held by the run that made it."""
 NAMED, HELD = "audit-", ".held"
 TAIL = 30
+KEPT = ("checkpoints", "experience", "dvc-site")
+"""Folders of .cache that outlive a worktree: each only saves work."""
 
 
 @contextmanager
@@ -38,12 +43,13 @@ def worktree(repo: Path, commit: str, shared_cache: bool, skip: Iterable[str] = 
         skip: files that are left out, with their .dvc pointers.
 
     Raises:
-        LineageMissingError: git cannot make it, or a raw input is nowhere here.
+        DataError: git cannot make it.
+        LineageMissingError: a raw input is nowhere here.
     """
     repo = repo.resolve()
     remove_dead(repo)
     name = uuid.uuid4().hex[:8]
-    tree, mark = repo / TREES / name / f"{NAMED}{name}", repo / TREES / f"{name}{HELD}"
+    tree, mark = repo / PAST_TREES / name / f"{NAMED}{name}", repo / PAST_TREES / f"{name}{HELD}"
     with hold(mark):  # first this, then the folder: a folder without it is nobody's
         try:
             tree.parent.mkdir()
@@ -54,7 +60,7 @@ def worktree(repo: Path, commit: str, shared_cache: bool, skip: Iterable[str] = 
 
 def remove_dead(repo: Path) -> int:
     """Take away the worktrees of runs that were killed. Returns how many there were."""
-    folder = repo / TREES
+    folder = repo / PAST_TREES
     folder.mkdir(parents=True, exist_ok=True)
     dead = [one for one in sorted(folder.iterdir()) if one.is_dir() and not is_held(folder / f"{one.name}{HELD}")]
     for one in dead:
@@ -67,29 +73,76 @@ def remove_dead(repo: Path) -> int:
 
 def _tree(repo: Path, tree: Path, commit: str, shared_cache: bool, skip: Iterable[str]) -> Iterator[Path]:
     try:
-        if (
-            git(repo, "-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", "--quiet", str(tree), commit)
-            is None
-        ):
-            raise LineageMissingError(
-                f"git cannot check out {commit[:12]} beside the working tree; see `git worktree list`"
-            )
+        add_tree(repo, tree, commit)
         for path in skip:
             for name in (path, f"{path}.dvc"):
                 (tree / name).unlink(missing_ok=True)
-        cache = cache_folders(repo)[0] if shared_cache else tree / ".dvc" / "cache"
-        local = repo / ".dvc" / "config.local"
-        kept = local.read_text(encoding="utf-8") if local.is_file() else ""
-        if shared_cache and "[cache]" not in kept:
-            kept += f"\n[cache]\n    dir = {cache}\n"
         if shared_cache:
-            (tree / ".dvc" / "config.local").write_text(kept, encoding="utf-8")
+            write_text(tree / ".dvc" / "config.local", local_config(repo))
         bring_inputs(repo, tree)
         yield tree
     finally:
-        git(repo, "worktree", "remove", "--force", str(tree))
+        ask(repo, "worktree", "remove", "--force", str(tree))
         shutil.rmtree(tree.parent, ignore_errors=True)
         prune_worktrees(repo, [tree.name])
+
+
+def add_tree(root: Path, tree: Path, commit: str) -> None:
+    """Check a commit out in a folder of its own. Raises DataError."""
+    git(root, *UNATTENDED, "worktree", "add", "--detach", "--force", "--quiet", str(tree), commit)
+
+
+def remove_trees(root: Path) -> int:
+    """Take away every worktree of automation, whole or half made. Returns how many there were.
+
+    Call it with the lock held: then no run is at work in any of them.
+    """
+    folder = root / TREES
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    for tree in found:
+        shutil.rmtree(tree, ignore_errors=True)
+    prune_worktrees(root, [tree.name for tree in found])
+    return len(found)
+
+
+def equip(root: Path, tree: Path) -> None:
+    """The shared DVC cache and the person's local settings, and caches that outlive the worktree."""
+    if (root / ".dvc").is_dir():
+        write_text(tree / ".dvc" / "config.local", local_config(root))
+    (tree / ".cache").mkdir(exist_ok=True)
+    for name in KEPT:
+        (root / ".cache" / "improve" / "kept" / name).mkdir(parents=True, exist_ok=True)
+        _link(tree / ".cache" / name, root / ".cache" / "improve" / "kept" / name)
+    (root / ".cache" / "completions").mkdir(parents=True, exist_ok=True)
+    _link(tree / ".cache" / "completions", root / ".cache" / "completions")
+
+
+def _link(place: Path, target: Path) -> None:
+    if not place.is_symlink() and not place.exists():
+        os.symlink(target.resolve(), place)
+
+
+def local_config(root: Path) -> str:
+    """DVC's settings as they hold for the person's tree, with whole paths: the worktree's .dvc/config.local.
+
+    A relative path in the committed config would mean another place there.
+    """
+    config = configparser.ConfigParser(interpolation=None)
+    mine = root / ".dvc" / "config.local"
+    if mine.is_file():
+        config.read_string(mine.read_text(encoding="utf-8"))
+    for name, remote in settings(root)["remote"].items():
+        section = f'remote "{name}"'
+        if f"'{section}'" not in config:
+            config[f"'{section}'"] = {}
+        config[f"'{section}'"]["url"] = str(remote["url"])
+    if "cache" not in config:
+        config["cache"] = {}
+    config["cache"]["dir"] = str(cache_folder(root))
+    lines = []
+    for section in config.sections():
+        lines += [f"[{section}]", *(f"    {key} = {value}" for key, value in config[section].items())]
+    return "\n".join(lines) + "\n"
 
 
 def bring_inputs(repo: Path, tree: Path) -> None:
@@ -134,25 +187,14 @@ def repro(
         LineageMissingError: it failed; the text has its last lines.
     """
     how = ["--force", "--no-run-cache"] if fresh else []
-    python = python or Path(sys.executable)
-    command = [str(python), "-m", "dvc", "repro", *how, *targets]
-    code, lines = run_guarded(command, tree, say, environment(tree, python))
+    env = environment(tree, python) | {"DVC_SITE_CACHE_DIR": str(tree / ".cache" / "dvc-site")}
+    code, lines = dvc.run(tree, "repro", *how, *targets, say=say, python=python, env=env)
     if code:
-        tail = "\n".join(f"    {line}" for line in lines[-TAIL:] if line)
+        tail = dvc.last_lines(lines, TAIL)
         raise LineageMissingError(
             f"`dvc repro {' '.join(targets)}` failed in a clean worktree. Its last lines:\n{tail}"
         )
     return lines
-
-
-def environment(tree: Path, python: Path) -> dict[str, str]:
-    """This process's environment with the tree's own sources first, and nothing that points git elsewhere."""
-    found = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
-    sources = os.pathsep.join(filter(None, [str(tree / "src"), os.environ.get("PYTHONPATH")]))
-    quiet = {"DVC_NO_ANALYTICS": "1", "GX_ANALYTICS_ENABLED": "false", "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1",
-             "DVC_SITE_CACHE_DIR": str(tree / ".cache" / "dvc-site")}  # fmt: skip
-    return found | quiet | {"PATH": path, "PYTHONPATH": sources}
 
 
 def set_params(tree: Path, changes: dict[str, Any]) -> None:

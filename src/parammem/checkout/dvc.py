@@ -1,0 +1,186 @@
+"""DVC, called by one way: guarded, so that it ends with whoever started it; and dvc.lock and its settings, read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from parammem.checkout.lock import held
+from parammem.checkout.processes import environment, run_guarded
+from parammem.errors import DataError, LineageError
+
+DVC = (sys.executable, "-m", "dvc")
+LOCK = "dvc.lock"
+Say = Callable[[str], None]
+Lock = dict[str, dict[str, Any]]
+"""Stage → {"cmd", "deps": {path: hash}, "outs": {path: hash}, "params": {key: value}}."""
+TRACKED = ("data/experience", "data/fresh", "data/keys/fresh", "data/quarantine")
+"""Folders whose files have a .dvc file each."""
+
+
+def run(
+    root: Path, *words: str, say: Say = lambda _: None, python: Path | None = None, env: Mapping[str, str] | None = None
+) -> tuple[int, list[str]]:
+    """Run DVC in a tree; it ends when this process does. Returns its exit code and its last lines.
+
+    Args:
+        say: gets each line.
+        python: of the virtual environment to run in; None: this one.
+        env: by default `processes.environment(root)`.
+    """
+    command = [str(python), *DVC[1:]] if python else [*DVC]
+    return run_guarded([*command, *words], root, say, env)
+
+
+def ask(root: Path, *words: str) -> str:
+    """What a quick DVC command printed, its errors left out. Raises DataError with DVC's own words when it failed."""
+    done = subprocess.run(
+        [*DVC, *words], cwd=root, env=environment(root), capture_output=True, text=True, pass_fds=held()
+    )
+    if done.returncode:
+        raise DataError(f"`dvc {' '.join(words)}` failed in {root}:\n{done.stderr.strip()}")
+    return done.stdout
+
+
+def repro(tree: Path, targets: Sequence[str], say: Say) -> None:
+    """Bring stages up to date, waiting while a person runs DVC there. Raises DataError with the last lines."""
+    code, tail = run(tree, "--wait-for-lock", "repro", *targets, say=say)
+    if code:
+        raise DataError(f"`dvc repro {' '.join(targets)}` failed. Its last lines:\n{last_lines(tail, 20)}")
+
+
+def last_lines(tail: Sequence[str], most: int) -> str:
+    """The last lines of a command, indented, for a message."""
+    return "\n".join(f"    {line}" for line in tail[-most:] if line)
+
+
+def settings(tree: Path) -> Any:
+    """DVC's own reading of all its config files that hold for this tree. Raises DataError when one cannot be read."""
+    from dvc.config import Config, ConfigError
+
+    try:
+        return Config(str(tree / ".dvc"))
+    except ConfigError as error:
+        raise DataError(f"{tree / '.dvc'} cannot be read: {error}; restore it with git") from error
+
+
+def has_remote(tree: Path) -> bool:
+    """Whether DVC has a remote to push to by default."""
+    return bool(settings(tree)["core"].get("remote"))
+
+
+def cache_folder(tree: Path) -> Path:
+    """Where DVC keeps the data of this tree."""
+    place = settings(tree)["cache"].get("dir")
+    return Path(place) if place else (tree / ".dvc" / "cache").resolve()
+
+
+def cached(folder: Path, md5: str) -> Path:
+    """Where DVC's cache keeps the contents with this hash."""
+    return folder / "files" / "md5" / md5[:2] / md5[2:]
+
+
+def fetch(tree: Path, say: Say) -> None:
+    """Bring the committed data into the worktree: from the shared cache, and what is missing from the remote.
+
+    Outputs of stages that are nowhere are left out: a rebuild makes them again. Batches cannot be made again.
+
+    Raises:
+        DataError: a batch of experience is neither in the cache nor in the remote.
+    """
+    run(tree, "checkout", "--quiet", "--force", "--allow-missing", say=say)
+    if missing_batches(tree) and has_remote(tree):
+        run(tree, "pull", "--quiet", *(f"{name}.dvc" for name in missing_batches(tree)), say=say)
+    missing = missing_batches(tree)
+    if missing:
+        raise DataError(
+            f"{len(missing)} batches of experience are neither in DVC's cache nor in a remote that can be reached, "
+            f"the first: {missing[0]}; bring them back (`dvc pull`), or take their .dvc files out of git"
+        )
+
+
+def check_out(tree: Path, folder: str, say: Say) -> None:
+    """What dvc.lock names below a folder, out of the shared cache."""
+    run(tree, "checkout", "--quiet", "--force", "--recursive", folder, say=say)
+
+
+def missing_batches(tree: Path) -> list[str]:
+    """Batch files that git knows and that are not here."""
+    files = sorted(file for folder in TRACKED for file in (tree / folder).glob("**/*.dvc"))
+    return [str(file.relative_to(tree).with_suffix("")) for file in files if not file.with_suffix("").is_file()]
+
+
+def push(tree: Path, say: Say) -> str:
+    """Bring everything the worktree refers to into the remote. Returns what was done, in words.
+
+    Raises:
+        DataError: the remote cannot be reached or refused; nothing refers to the data yet.
+    """
+    if not has_remote(tree):
+        return "no DVC remote: the data is in the local cache only"
+    code, tail = run(tree, "push", say=say)
+    if code:
+        raise DataError(
+            f"`dvc push` failed, so nothing was committed; mend the remote and run again, the work is kept. "
+            f"Its last lines:\n{last_lines(tail, 10)}"
+        )
+    return tail[-1] if tail else "pushed"
+
+
+def track(root: Path, files: Iterable[str]) -> list[str]:
+    """Put batch files under DVC, each with a `.dvc` file of its own that git keeps; those that have one are left alone.
+
+    Returns:
+        The `.dvc` files of all of them, to be committed.
+
+    Raises:
+        DataError: DVC refused.
+    """
+    files = list(files)
+    new = [file for file in files if not (root / f"{file}.dvc").is_file()]
+    if new:
+        code, tail = run(root, "--wait-for-lock", "add", *new)  # --quiet hides the reason
+        if code:
+            said = [line for line in tail if line.startswith("ERROR:")] or tail[-1:]
+            raise DataError(f"`dvc add` failed: {'; '.join(said)}; the batch is whole, run the same again")
+    return [f"{file}.dvc" for file in files]
+
+
+def read_lock(tree: Path) -> Lock:
+    """dvc.lock of a tree, in short; empty if there is none. Raises LineageError if it cannot be read."""
+    path = tree / LOCK
+    return parse_lock(path.read_bytes(), str(path)) if path.is_file() else {}
+
+
+def parse_lock(data: bytes | str, where: str = LOCK) -> Lock:
+    """dvc.lock in short. Raises LineageError if it cannot be read."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        stages = (yaml.load(data, Loader=loader) or {}).get("stages", {})
+        return {name: _stage(stage) for name, stage in stages.items()}
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise LineageError(f"{where} cannot be read: {error}; restore it with git") from error
+
+
+def _stage(stage: dict[str, Any]) -> dict[str, Any]:
+    params = {key: value for file in (stage.get("params") or {}).values() for key, value in file.items()}
+    return {
+        "cmd": stage.get("cmd", ""),
+        "deps": {entry["path"]: str(entry.get("md5", "")) for entry in stage.get("deps", [])},
+        "outs": {entry["path"]: str(entry.get("md5", "")) for entry in stage.get("outs", [])},
+        "params": params,
+    }
+
+
+def lock_digests(lock: Lock, domain: str) -> dict[str, str]:
+    """Path → hash of all deps and outs of a domain's stages in dvc.lock, and of the stages that have no domain."""
+    found: dict[str, str] = {}
+    for name, stage in sorted(lock.items()):
+        if "@" not in name or name.endswith(f"@{domain}"):
+            found |= {path: md5 for path, md5 in {**stage["deps"], **stage["outs"]}.items() if md5}
+    return found
