@@ -119,7 +119,6 @@ def _records(subject: Subject) -> dict[str, bytes]:
     domain, state = subject.domain, subject.snapshot
     found: dict[str, bytes | None] = {
         "validation/report.json": state.read(f"reports/validation/{domain}.json"),
-        "evaluation/metrics.json": state.read("reports/metrics.json"),
         "environment/constraints.txt": state.read("constraints.txt"),
         "environment/params.yaml": state.read("params.yaml"),
         "environment/dvc.lock": state.read("dvc.lock"),
@@ -131,7 +130,10 @@ def _records(subject: Subject) -> dict[str, bytes]:
         found["validation/kept_rows.txt"] = "".join(f"{row}\n" for row in kept).encode()
     else:
         found.pop("validation/report.json")
-    for name in state.files(f"reports/evaluation/{domain}") or ():
+    evaluation = state.files(f"reports/evaluation/{domain}") if subject.evaluated else None
+    if subject.evaluated:
+        found["evaluation/metrics.json"] = state.read("reports/metrics.json")
+    for name in evaluation or ():
         found[f"evaluation/{name}"] = state.read(f"reports/evaluation/{domain}/{name}")
     return {name: data for name, data in found.items() if data is not None}
 

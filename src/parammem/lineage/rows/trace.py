@@ -201,7 +201,7 @@ def _evaluations(
             continue
         path = f"reports/evaluation/{one.domain}"
         stage = one.snapshot.lock.get(f"evaluate@{one.domain}", {})
-        if one.place in stage.get("deps", {}) and path in one.snapshot.outs:
+        if stage.get("deps", {}).get(one.place) == one.out and path in one.snapshot.outs:
             rates = pass_rates(one)
             yield EvaluationSeen(adapter=seen.digest, what=f"{path} {one.snapshot.outs[path][0]}{rates}")
     for event in life.events:
