@@ -78,7 +78,7 @@ small-repro: setup  ## the whole pipeline in a temporary clone with the small se
 	$(PY) .ci/small_repro.py
 
 study: setup  ## many worlds, three strengths of regularity: reports/study.json (hours)
-	$(PY) -m parammem.stages.study
+	$(PY) -m experiments.study
 
 pocket: setup  ## train the pocket model from scratch by its recipe (takes long; resumes)
 	cd pocket && dvc repro pocket-1m
@@ -101,7 +101,7 @@ vllm-env: .cache/vllm-env/.stamp  ## vLLM's CPU build in an environment of its o
 	@touch $@
 
 demo: setup  ## continual self-improvement, offline: five batches, a Prefect server, promotions, a refusal, a rollback
-	$(PY) -u -m flows.demo
+	$(PY) -u -m experiments.demo.run
 
 clean:  ## remove the environment and caches; never data, models or reports
 	rm -rf $(VENV) .cache .ruff_cache .import_linter_cache .hypothesis build dist src/*.egg-info

@@ -21,6 +21,8 @@ from parammem.errors import DataError
 Outcome = Literal["ran", "restored", "unchanged", "failed", "not run"]
 """restored: DVC's run-cache had the outputs. not run: a stage it depends on failed."""
 
+CODE = "code"
+"""The stage by which the others see that their sources changed."""
 EDGE = re.compile(r'^"(?P<first>[^"]+)"(?: -> "(?P<second>[^"]+)")?;$')
 EXITED = re.compile(r"failed to run: .*exited with (\d+)")
 

@@ -84,7 +84,8 @@ def rebuild(
 
     Args:
         root: the repository.
-        targets: stages to run, in pipeline order; all when empty. Stages they depend on are not added.
+        targets: stages to run, in pipeline order; all when empty. Stages they depend on are not added,
+            but for `code`, which tells them whether their sources changed.
         retries: how often a failed stage is tried again, unless its exit code says that this is no use.
         retry_seconds: the wait before that.
         track: log the new runs to W&B afterwards.
@@ -118,7 +119,7 @@ def bring_up_to_date(root: str, targets: list[str], retries: int, retry_seconds:
     unknown = sorted(set(targets) - set(graph))
     if unknown:
         raise ValueError(f"no stage {', '.join(unknown)} in {root}/dvc.yaml; there are: {', '.join(graph)}")
-    names = [name for name in graph if not targets or name in targets]
+    names = [name for name in graph if not targets or name in targets or name == pipeline.CODE]
     if pipeline.stale(Path(root)).isdisjoint(names):
         get_run_logger().info("nothing to do: every stage is up to date")
         return [StageResult(name, "unchanged") for name in names]

@@ -44,7 +44,7 @@ class Found:
 
 def patterns() -> list[Found]:
     """Every call of `re` with a pattern, in order of the files."""
-    files = sorted([*ROOT.glob("src/**/*.py"), *ROOT.glob("flows/**/*.py")])
+    files = sorted(file for folder in ("src", "flows", "experiments") for file in (ROOT / folder).rglob("*.py"))
     trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in files}
     used = _methods_by_name(trees.values())
     return [found for file, tree in trees.items() for found in _of_file(file, tree, used)]

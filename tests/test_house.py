@@ -20,7 +20,7 @@ from flows import pipeline
 from parammem import config, errors
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = sorted([*ROOT.glob("src/parammem/**/*.py"), *ROOT.glob("flows/*.py")])
+SOURCES = sorted(file for folder in ("src/parammem", "flows", "experiments") for file in (ROOT / folder).rglob("*.py"))
 HEAVY = (
     "torch",
     "transformers",
@@ -114,8 +114,20 @@ print(*[name for name in {HEAVY!r} if name in sys.modules])
     assert done.stdout.split() == []
 
 
+def test_the_library_runs_without_the_experiments():
+    """import-linter follows import statements; this finds names in strings too, as for importlib or `python -m`."""
+    folders = [ROOT / "src", ROOT / "flows"]
+    found = [
+        file
+        for folder in folders
+        for file in folder.rglob("*.py")
+        if re.search(r"\bexperiments\.[a-z]", file.read_text("utf-8"))
+    ]
+    assert found == []
+
+
 def test_every_room_has_its_tests():
-    packages = [path.parent for path in ROOT.glob("src/parammem/*/__init__.py")]
+    packages = [path.parent for path in (*ROOT.glob("src/parammem/*/__init__.py"), ROOT / "experiments/__init__.py")]
     rooms = [package.name for package in packages if len(list(package.glob("*.py"))) > 1]
     missing = [room for room in rooms if not list((ROOT / "tests" / room).glob("test_*.py"))]
     assert missing == []

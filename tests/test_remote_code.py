@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("src", "flows", "benchmarks", "pocket", ".ci")
+FOLDERS = ("src", "flows", "experiments", "benchmarks", "pocket", ".ci")
 SAYS = {
     "from_pretrained": ("trust_remote_code", False),
     "from_config": ("trust_remote_code", False),

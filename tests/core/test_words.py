@@ -12,7 +12,7 @@ from parammem.core.words import count
 ROOT = Path(__file__).parents[2]
 READ_TWICE = ("(s) ", "(es) ", "goes on on", "In order", "who is champion now", "this look spent it", "of one core's")
 """What an operator had to read twice."""
-FILES = [*sorted((ROOT / "src/parammem").rglob("*.py")), *sorted((ROOT / "flows").glob("*.py"))]
+FILES = [file for folder in ("src/parammem", "flows", "experiments") for file in sorted((ROOT / folder).rglob("*.py"))]
 
 
 @pytest.mark.parametrize(("number", "said"), [(0, "0 faults"), (1, "1 fault"), (2, "2 faults")])

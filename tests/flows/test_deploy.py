@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
+from experiments.demo.run import DOMAIN, make_repository
 from flows import ROOT
-from flows.demo import DOMAIN, make_repository
 from flows.server import local_server
 from parammem.core.event import Ingested
 from parammem.registry.branch import ledger_at
@@ -152,8 +152,8 @@ SMALL = {
 
 def drop_lessons(root: Path) -> None:
     """A batch from an agent that solved 200 tasks about all kinds of quantity, in the inbox."""
+    from experiments.demo.drift import Row, draw, write_batch
     from parammem.config import load_params
-    from parammem.demo.drift import Row, draw, write_batch
     from parammem.domains.conventions import kinds_of
     from parammem.pocket.problems import solution
     from tests.improve.lab import experience

@@ -1,7 +1,7 @@
 """The ten questions about a life with real trainings, judged by a witness that shares no code with lineage.
 
-A short `python -m flows.demo` runs (three seasons); or PARAMMEM_DEMO names the folder of a demo that ran, as `make
-demo` leaves it in .cache/demo. Its repository is copied, never touched.
+A short `python -m experiments.demo.run` runs (three seasons); or PARAMMEM_DEMO names the folder of a demo that ran, as
+`make demo` leaves it in .cache/demo. Its repository is copied, never touched.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def seen(tmp_path_factory) -> Seen:
     else:
         settings = tmp_path_factory.mktemp("settings") / "small.yaml"  # elsewhere: the demo makes its folder anew
         settings.write_text(yaml.safe_dump(SMALL))
-        command = [sys.executable, "-m", "flows.demo", "--folder", str(folder), "--batches", "3", "--tasks", "120",
-                   "--settings", str(settings)]  # fmt: skip
+        command = [sys.executable, "-m", "experiments.demo.run", "--folder", str(folder), "--batches", "3",
+                   "--tasks", "120", "--settings", str(settings)]  # fmt: skip
         env = os.environ | {"HF_HUB_OFFLINE": "1", "DVC_NO_ANALYTICS": "1"}
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
@@ -75,7 +75,7 @@ def seen(tmp_path_factory) -> Seen:
 
 
 def test_the_witness_shares_no_code_with_anything_here():
-    tree = ast.parse((ROOT / "src/parammem/demo/witness.py").read_text())
+    tree = ast.parse((ROOT / "experiments/demo/witness.py").read_text())
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     names += [str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names

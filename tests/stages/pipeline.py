@@ -53,7 +53,7 @@ def import_closure(module: str) -> set[str]:
 
 
 def _file_of(module: str) -> Path | None:
-    base = SOURCE.joinpath(*module.split("."))
+    base = (SOURCE if module.startswith("parammem") else ROOT).joinpath(*module.split("."))
     return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
 
 
@@ -67,7 +67,7 @@ def _imports(module: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             # `from room import name`: name may be a module of its own or a thing inside the room.
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name.split(".")[0] == "parammem"]
+    return [name for name in names if name.split(".")[0] in ("parammem", "experiments")]
 
 
 def statements(node: ast.AST) -> Iterator[ast.AST]:

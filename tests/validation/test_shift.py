@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from experiments.mutation import injectors, languages
+from experiments.mutation.injectors import clean_rows, row
+from experiments.mutation.languages import BOUNDS, LANGUAGES
 from parammem.config import ValidateParams
-from parammem.validation import injectors, languages, validate_rows
-from parammem.validation.injectors import clean_rows, row
-from parammem.validation.languages import BOUNDS, LANGUAGES
+from parammem.validation import validate_rows
 from parammem.validation.shift import FALSE_ALARMS, distance, likelihood, shifted
 
 LIMIT = 0.5
@@ -95,4 +96,4 @@ def test_injectors_share_no_code_with_the_suite():
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     names += [str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     ours = {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
-    assert ours == {"parammem.core", "parammem.validation.languages"}
+    assert ours == {"parammem.core", "experiments.mutation.languages"}

@@ -7,13 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from parammem.core import ReflectionExample
-from parammem.errors import DataError, ValidationFailed
-from parammem.validation import Verdict, explain, require, summary, validate_rows
-from parammem.validation.injectors import ROW_INJECTORS, TABLE_INJECTORS, clean_rows, row
-from parammem.validation.labels import label_of, of_another_kind
-from parammem.validation.languages import LANGUAGES
-from parammem.validation.mutation import (
+from experiments.mutation.injectors import ROW_INJECTORS, TABLE_INJECTORS, clean_rows, row
+from experiments.mutation.languages import LANGUAGES
+from experiments.mutation.score import (
     EXPECTED,
     REFERENCE,
     UNCAUGHT,
@@ -24,6 +20,10 @@ from parammem.validation.mutation import (
     floor_of,
     mutation_score,
 )
+from parammem.core import ReflectionExample
+from parammem.errors import DataError, ValidationFailed
+from parammem.validation import Verdict, explain, require, summary, validate_rows
+from parammem.validation.labels import label_of, of_another_kind
 from parammem.validation.suite import SuiteRunner
 
 PARAMS = REFERENCE
@@ -97,8 +97,9 @@ def test_the_mutation_score_drops_with_a_rule_that_lets_a_kind_through(monkeypat
 
 
 def test_one_domain_below_its_floor_fails_the_stage_and_names_what_slips_through(monkeypatch, tmp_path):
-    from parammem.stages import mutation as stage
-    from parammem.validation import mutation, validate
+    from experiments.mutation import run as stage
+    from experiments.mutation import score
+    from parammem.validation import validate
     from parammem.validation.rules import suite_rules
 
     def blind(params, domain, claimed):
@@ -107,7 +108,7 @@ def test_one_domain_below_its_floor_fails_the_stage_and_names_what_slips_through
 
     monkeypatch.setattr(validate, "suite_rules", blind)
     scored = mutation_score(seeds=(1,), tables=False, domains=["math", "qa"])
-    monkeypatch.setattr(mutation, "mutation_score", lambda: scored)
+    monkeypatch.setattr(score, "mutation_score", lambda: scored)
     with pytest.raises(
         ValidationFailed, match=r"below the floor of 0\.977 in qa; .* slip through: qa: labels_exchanged;"
     ):
@@ -353,10 +354,10 @@ def test_the_mutation_stage_depends_on_all_that_it_imports():
     stage = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]["mutation"]
     free = [
         "src/parammem/__init__.py",
-        "src/parammem/stages/__init__.py",
+        "experiments/__init__.py",
         "src/parammem/errors.py",
         "src/parammem/config.py",
         "src/parammem/sections.py",
     ]
-    files = import_closure("parammem.stages.mutation")
+    files = import_closure("experiments.mutation.run")
     assert sorted(file for file in files if not covered(file, [*stage["deps"], *free])) == []

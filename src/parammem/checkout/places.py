@@ -14,6 +14,11 @@ RECALLED = Path("data") / "recalled.txt"
 METRICS = Path("reports") / "metrics.json"
 
 
+def code_digests(root: Path, stage: str) -> Path:
+    """Digests of the sources that a stage can reach, written by the stage `code`."""
+    return root / "reports" / "code" / f"{stage}.json"
+
+
 @dataclass(frozen=True)
 class Places:
     """Files and folders of one domain."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -102,11 +103,16 @@ def options(
 
 
 def main() -> None:
-    """The console script. Exits with the error's own code; see EPILOG."""
+    """Run the console script."""
+    run_command(app)
+
+
+def run_command(command: Callable[[], object]) -> None:
+    """Call a command; an error becomes one red line, and the process exits with the error's own code (EPILOG)."""
     if not os.environ.get(DEBUG) and "--debug" not in sys.argv:
         quiet.quiet_libraries()
     try:
-        app()
+        command()
     except SystemExit as end:
         if end.code == INTERRUPTED:
             say(resume_hint(sys.argv[1:]), err=True)

@@ -5,9 +5,19 @@ from __future__ import annotations
 import typer
 
 from parammem.cli.options import PARAMS, Domain, ParamsFile
+from parammem.cli.say import say
 from parammem.config import load_params
 
 app = typer.Typer(help="One stage of the pipeline. dvc.yaml calls these; `dvc repro` is what people run.")
+
+
+@app.command()
+def code() -> None:
+    """Write which sources each stage can reach, and their digests: reports/code/STAGE.json."""
+    from parammem.stages import code as room
+
+    for line in room.run():
+        say(line)
 
 
 @app.command()
@@ -37,14 +47,6 @@ def validate(domain: Domain, params: ParamsFile = PARAMS) -> None:
     from parammem.stages import validate as room
 
     room.run(loaded, domain)
-
-
-@app.command()
-def mutation() -> None:
-    """Inject defects into clean rows and see which the data rules catch; fails when it is fewer than before."""
-    from parammem.stages import mutation as room
-
-    room.run()
 
 
 @app.command()

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
+
 from parammem.checkout.dvc import LOCK, parse_lock
 from parammem.checkout.files import read_mapping
 from parammem.checkout.git import ask, file_at
 from parammem.checkout.hashes import Hashes, files_below
 from parammem.checkout.snapshot import Snapshot
-from parammem.errors import LineageError
+from parammem.errors import DataError, LineageError
 from parammem.lineage.checks.findings import Finding
+from parammem.lineage.past.code import DIGESTS, SOURCES, changed_here
 from parammem.lineage.past.events import LEDGER
 from parammem.lineage.past.history import History
 
@@ -39,6 +42,8 @@ def kind_of(path: str) -> str:
         return "experience"
     if path.startswith("models/reflectors/"):
         return "adapter"
+    if path == DIGESTS or path.startswith(f"{DIGESTS}/"):
+        return "code"
     return ARTEFACTS.get(path.partition("/")[0], "code")
 
 
@@ -69,13 +74,15 @@ def _committed(history: History) -> Iterator[Finding]:
         there, detail = repo / path, "as committed"
         holds = there.is_file() and history.hashes.file(there, "git") == about.split()[2]
         if not holds:
-            detail = _difference(repo, path)
-            holds = path == LEDGER and not detail
+            detail = _difference(history, path)
+            holds = path in (LEDGER, LOCK) and not detail
         yield Finding(kind=kind, stage=stage, path=path, holds=holds, detail=detail)
 
 
-def _difference(repo: Path, path: str) -> str:
-    """How a file differs from HEAD's; empty for a ledger that only grew."""
+def _difference(history: History, path: str) -> str:
+    """How a file differs from HEAD's; empty for a ledger that only grew, and a dvc.lock that only has seen the sources
+    of now."""
+    repo = history.repo
     committed, there = file_at(repo, "HEAD", path) or b"", repo / path
     if not there.is_file():
         return f"it is missing; `git checkout -- {path}` restores it"
@@ -83,6 +90,8 @@ def _difference(repo: Path, path: str) -> str:
     if path == LEDGER and data.startswith(committed):
         return ""
     if path == LOCK:
+        if _only_sources(committed, data, history.hashes.any(repo / SOURCES)):
+            return ""
         named = _lock_difference(committed, data)
         if named:
             return f"it differs from the commit: {named}; commit it if a repro made it, else `git checkout -- {path}`"
@@ -90,6 +99,18 @@ def _difference(repo: Path, path: str) -> str:
     where = f"at byte {same}" if same is not None else f"in length ({len(data)} for {len(committed)} bytes)"
     line = data[: same or 0].count(b"\n") + 1
     return f"it differs from the commit {where}, line {line}; commit it if a repro made it, else restore it with git"
+
+
+def _only_sources(committed: bytes, data: bytes, now: str | None) -> bool:
+    """Whether a dvc.lock differs only in the hash that it has of the sources, and that is their hash now: the stage
+    `code` ran after an edit that changed no stage's digests."""
+    try:
+        old, new = yaml.safe_load(committed), yaml.safe_load(data)
+        seen = [(lock["stages"]["code"].pop("deps"), lock)[0] for lock in (old, new)]
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
+        return False
+    paths = [[(dep.get("path"), dep.get("md5")) for dep in deps] for deps in seen]
+    return old == new and paths[0] != paths[1] == [(SOURCES, now)]
 
 
 def _lock_difference(committed: bytes, data: bytes) -> str:
@@ -141,9 +162,11 @@ def _file(here: Snapshot, path: str, md5: str, stage: str) -> Finding:
         return Finding(kind=kind, stage=stage, path=path, holds=True, detail="as dvc.lock says")
     if found is None:
         return Finding(kind=kind, stage=stage, path=path, holds=None, detail="not here; `dvc pull` fetches it")
+    if path == SOURCES:
+        return _sources(here, stage)
     if _waiting(here, path):
         return Finding(kind=kind, stage=stage, path=path, holds=None, detail="not all of it is here; `dvc pull`")
-    if kind == "code" or (here.maker(path) is None and as_committed(here.store.hashes, here.store.repo, path)):
+    if here.maker(path) is None and (kind == "code" or as_committed(here.store.hashes, here.store.repo, path)):
         return Finding(kind=kind, stage=stage, path=path, holds=None, detail="changed since: a repro would run again")
     named = _changed_files(here, there, md5) if there.is_dir() else []
     if kind == "experience":  # each batch is held to its own name and pointer
@@ -152,6 +175,17 @@ def _file(here: Snapshot, path: str, md5: str, stage: str) -> Finding:
     more = f" and {len(named) - 1} more" if len(named) > 1 else ""
     detail = f"its hash is {found[:12]}, dvc.lock says {md5[:12]}{f' for {path}{more}' if named else ''}"
     return Finding(kind=kind, stage=stage, path=where, holds=False, detail=f"{detail}; `dvc checkout` restores it")
+
+
+def _sources(here: Snapshot, stage: str) -> Finding:
+    """Sources that are not byte for byte those of dvc.lock: is there one whose digest changed?"""
+    try:
+        changed = changed_here(here.store.repo)
+        text = f"changed since: a repro would run again; {', '.join(changed)}"
+        holds, detail = (None, text) if changed else (True, "changed since in nothing that runs")
+    except DataError as error:
+        holds, detail = None, f"changed since: {error}"
+    return Finding(kind="code", stage=stage, path=SOURCES, holds=holds, detail=detail)
 
 
 def _waiting(here: Snapshot, path: str) -> bool:

@@ -16,6 +16,7 @@ from parammem.lineage.checks.findings import Verification
 from parammem.lineage.checks.manifest import BOUND, bound_report
 from parammem.lineage.checks.tree import kind_of
 from parammem.lineage.pages.answers import advised_by
+from parammem.lineage.pages.sources import changed_between, sources_of
 from parammem.lineage.past.events import Life, read_decision, trained
 from parammem.lineage.past.history import Generation, History
 from parammem.lineage.past.raw import missing_inputs, raw_inputs
@@ -29,6 +30,8 @@ PACKAGES = ("torch", "transformers", "peft", "safetensors", "numpy", "dvc", "gre
 FRESH = "data/fresh/"
 LONGEST = 2000
 """Characters of a text that is shown: a reason, a recipe."""
+LISTED = 10
+"""Sources that a page names."""
 SHOWN = 5
 """Trajectories that a page names."""
 HEADLINE = ("base.pass_rate", "reflexion.pass_rate", "paramagent.pass_rate", "paramagent_plus.pass_rate")
@@ -252,13 +255,21 @@ def advice(case: Case) -> Said:
 
 def code(case: Case) -> Said:
     adapter, made = case.subject.adapter, case.subject.generation
-    stages = {name: stage for name, stage in case.subject.snapshot.lock.items()
-              if name.partition("@")[2] in ("", case.subject.domain)}  # fmt: skip
-    deps = {path: md5 for stage in stages.values() for path, md5 in stage["deps"].items() if kind_of(path) == "code"}
+    recorded = sources_of(case.subject.snapshot, case.subject.domain)
+    before = next((one for one in case.generations if made and one.domain == made.domain
+                   and one.number == made.number - 1), None)  # fmt: skip
+    changed = changed_between(before.snapshot, case.subject.snapshot, case.subject.domain) if before else None
     pins = environment_of(case)
     commit = made.commit if made else None
     lines = [f"commit {commit.sha} of {commit.date}" if commit else "not committed"]
-    lines.append(f"{len(deps)} code paths hashed in its dvc.lock" if deps else "code: not recorded")
+    lines.append(f"{len(recorded)} code paths hashed with its dvc.lock" if recorded else "code: not recorded")
+    if before and changed is not None:
+        named = f": {', '.join(changed[:LISTED])}{', …' if len(changed) > LISTED else ''}" if changed else ""
+        lines.append(f"{len(changed)} of them are others than those of {before.name}{named}")
+    elif before and before.commit:
+        lines.append(
+            f"{before.name} names its code in another way; `git diff {before.commit.sha[:12]} -- src` compares"
+        )
     listed = ", ".join(f"{name} {pins[name]}" for name in PACKAGES if name in pins)
     lines.append(f"environment: {len(pins)} pinned packages, {listed}" if pins else "environment: not recorded")
     event = trained(case.life, adapter.digest)
@@ -272,7 +283,8 @@ def code(case: Case) -> Said:
     recipe = shown(", ".join(f"{key} {value}" for key, value in sorted(adapter.recipe.items())), LONGEST)
     lines.append(f"recipe: {recipe}")
     base = _json(case.text(f"{adapter.base_model}/recipe.json")) or {}
-    facts = {"commit": commit.sha if commit else None, "code": deps, "environment": pins, "machine": machine,
+    facts = {"commit": commit.sha if commit else None, "code": recorded, "changed_code": changed,
+             "environment": pins, "machine": machine,
              "recipe": adapter.recipe,
              "ran_with": ran, "base": {"name": adapter.base_model, "digest": adapter.base_digest,
                                        "recipe_digest": base.get("recipe_digest")}}  # fmt: skip

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from experiments.demo.drift import Row, draw, poison, seasons, write_batch
 from parammem.core import AnswerKey
-from parammem.demo.drift import Row, draw, poison, seasons, write_batch
 from parammem.domains.conventions import CONVENTIONS
 from parammem.experience.convert import read_line
 from parammem.pocket.world import World, draw_splits

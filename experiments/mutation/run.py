@@ -18,7 +18,7 @@ def run(root: Path = Path(".")) -> None:
         ValidationFailed: the score of a domain is below the floor; names the kinds that slip through. The file is
             written all the same.
     """
-    from parammem.validation.mutation import mutation_score
+    from experiments.mutation.score import mutation_score
 
     found = mutation_score()
     write_text(root / PLACE, json.dumps(found.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments.kept_results import MADE_WITH, of_one_model
 from parammem.engines.digests import model_digest
 from parammem.errors import ConfigError
-from parammem.stages.kept import MADE_WITH, of_one_model
 from tests.tiny import make_tiny_model
 
 

@@ -7,8 +7,8 @@ import json
 import pytest
 import yaml
 
+from experiments import variants
 from parammem.evaluation.records import Point
-from parammem.stages import variants
 from tests.stages.arena import clone, knowing_everywhere, snapshot, write_params
 
 

@@ -11,8 +11,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from experiments.mutation.languages import LANGUAGES, NAMES, Language
 from parammem.core import ReflectionExample
-from parammem.validation.languages import LANGUAGES, NAMES, Language
 
 Rows = list[ReflectionExample]
 

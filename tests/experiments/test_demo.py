@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flows.demo import unmet
+from experiments.demo.run import unmet
 from parammem.core.event import Event, Published, RolledBack, make_event
 
 TURNS = {1: "code: promote", 2: "code: undecided", 3: "code: refuse", 4: "code: promote", 5: "code: undecided"}
@@ -47,17 +47,17 @@ def test_nothing_is_asked_of_a_batch_that_was_not_played():
 def test_the_exit_code_says_it_and_the_minutes_are_printed(monkeypatch, tmp_path, capsys, turns, code):
     import contextlib
 
-    from flows import demo
+    from experiments.demo import run
 
     monkeypatch.setattr("sys.argv", ["demo", "--folder", str(tmp_path / "demo")])
     monkeypatch.chdir(tmp_path)
     for name in ("PREFECT_HOME", "PREFECT_API_URL", "PREFECT_LOGGING_LEVEL"):
         monkeypatch.setenv(name, "")
-    monkeypatch.setattr(demo, "make_repository", lambda *_: tmp_path)
-    monkeypatch.setattr(demo, "local_server", lambda _: contextlib.nullcontext("http://server/api"))
-    monkeypatch.setattr(demo, "play", lambda *_: turns)
-    monkeypatch.setattr(demo, "report", lambda *_: ledger())
-    assert demo.main() == code
+    monkeypatch.setattr(run, "make_repository", lambda *_: tmp_path)
+    monkeypatch.setattr(run, "local_server", lambda _: contextlib.nullcontext("http://server/api"))
+    monkeypatch.setattr(run, "play", lambda *_: turns)
+    monkeypatch.setattr(run, "report", lambda *_: ledger())
+    assert run.main() == code
     said = capsys.readouterr()
     assert " minutes, " in said.out
     assert ("error: the challenger of the poisoned batch 3 was not refused" in said.err) is bool(code)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from experiments.mutation.injectors import ROW_INJECTORS, TABLE_INJECTORS, clean_rows
+from experiments.mutation.languages import LANGUAGES
 from parammem.config import ValidateParams
 from parammem.core import ReflectionExample
 from parammem.core.record import Record
-from parammem.validation.injectors import ROW_INJECTORS, TABLE_INJECTORS, clean_rows
-from parammem.validation.languages import LANGUAGES
 from parammem.validation.records import Verdict
 from parammem.validation.rules import suite_digest, suite_rules
 from parammem.validation.validate import validate_rows
@@ -80,7 +80,7 @@ EXPECTED = {
 
 
 def floor_of(kinds: int) -> float:
-    """The score may not be lower in any domain; `parammem stage mutation`, and so CI, fails when it is."""
+    """The score may not be lower in any domain; the stage `mutation`, and so CI, fails when it is."""
     return (kinds - len(UNCAUGHT)) / kinds
 
 

@@ -1,6 +1,6 @@
 """`make demo`: five batches of experience from a drifting world, through a real Prefect server, in a throwaway clone.
 
-python -m flows.demo [--folder DIR] [--batches N] [--tasks N] [--poisoned N] [--settings YAML]
+python -m experiments.demo.run [--folder DIR] [--batches N] [--tasks N] [--poisoned N] [--settings YAML]
 
 Each batch is what a pocket agent met in a season with its own kinds of quantity; it works with the champion's advice as
 soon as there is a champion. The third batch is poisoned: it calls wrong solutions right. Every turn is the `improve`
@@ -30,7 +30,7 @@ from flows.server import local_server
 from parammem.core.event import Event, Published, RolledBack
 
 if TYPE_CHECKING:
-    from parammem.demo.witness import Witness
+    from experiments.demo.witness import Witness
 
 DOMAIN = "code"
 POISONED = 3
@@ -54,7 +54,9 @@ LOOSER = "with a gate of yours the poisoned batch may stay undecided"
 
 def main() -> int:
     """Play it. Exit code 1, with a sentence for each thing, when it did not show what it is there to show."""
-    parser = argparse.ArgumentParser(prog="python -m flows.demo", description="Continual self-improvement, offline.")
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.demo.run", description="Continual self-improvement, offline."
+    )
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "demo", help="where it works; made anew")
     parser.add_argument("--batches", type=int, default=BATCHES)
     parser.add_argument("--tasks", type=int, default=TASKS, help="tasks of a season")
@@ -118,9 +120,9 @@ def play(root: Path, batches: int, tasks: int, poisoned: int) -> dict[int, str]:
     Returns:
         What each batch's turn said.
     """
+    from experiments.demo.drift import seasons
+    from experiments.demo.witness import Witness
     from flows.improve import evaluate_champion, improve, rollback
-    from parammem.demo.drift import seasons
-    from parammem.demo.witness import Witness
 
     params = yaml.safe_load((root / "params.yaml").read_text())
     witness = Witness(root, root.parent / "witness.jsonl", DOMAIN, params["improve"]["branch"])
@@ -169,8 +171,8 @@ def unmet(turns: Mapping[int, str], events: Sequence[Event], poisoned: int, refu
 
 def drop_batch(root: Path, number: int, kinds: tuple[str, ...], tasks: int, poisoned: bool, witness: Witness) -> str:
     """An agent's season, as a file in the inbox. Returns what is in it, in words."""
+    from experiments.demo.drift import draw, poison, work, write_batch
     from parammem.config import load_params
-    from parammem.demo.drift import draw, poison, work, write_batch
     from parammem.registry.branch import ledger_at
     from parammem.registry.state import champion
 

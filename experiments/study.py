@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from experiments.kept_results import of_one_model
 from parammem.checkout.places import Places
 from parammem.config import Params, parse_params
 from parammem.core import read_jsonl
@@ -22,7 +23,6 @@ from parammem.core.jsonl import write_text
 from parammem.evaluation.metrics import advice_accuracy
 from parammem.evaluation.records import AdviceDraws, Run
 from parammem.stages import collect, evaluate, tasks, train, validate
-from parammem.stages.kept import of_one_model
 
 STAGES = (tasks, collect, validate, train, evaluate)
 

@@ -1,6 +1,6 @@
 """variants: labels, sample efficiency, self-teaching and weak-to-strong in small, on the tasks of the default run.
 
-It stands beside the pipeline, as the study does: `python -m parammem.stages.variants` after `dvc repro`; it can be
+It stands beside the pipeline, as the study does: `python -m experiments.variants` after `dvc repro`; it can be
 stopped and goes on. The report shows reports/variants.json where it is.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from experiments.kept_results import of_one_model
 from parammem.checkout.places import Places
 from parammem.config import Params, parse_params
 from parammem.core import read_jsonl
@@ -22,7 +23,6 @@ from parammem.evaluation.diversity import measure, summarise
 from parammem.evaluation.metrics import advice_accuracy
 from parammem.evaluation.records import AdviceDraws, Point, Run
 from parammem.stages import collect, evaluate, train, validate
-from parammem.stages.kept import of_one_model
 
 PLAN = Path("variants.yaml")
 SHARED = ("data/tasks/{domain}", "data/keys/{domain}", "data/experience", "data/fresh", "data/recalled.txt")

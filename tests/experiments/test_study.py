@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from experiments import study
 from parammem.config import parse_params
 from parammem.errors import ConfigError
-from parammem.stages import study
 from tests.stages.arena import ROOT, knowing_everywhere, make_model, parsed, small_params
 
 PLAN = {"worlds": [7], "rhos": [0.5], "processes": 1, "params": {"tasks": {"train": 12}, "engine": {"batch": 4}}}

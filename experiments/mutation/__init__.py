@@ -1,0 +1,1 @@
+"""The mutation score of the data rules: defects, clean rows to put them into, and which of them the rules catch."""
