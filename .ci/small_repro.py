@@ -14,9 +14,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import yaml
+
+from parammem.overlays import written_over
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPECTED = ("reports/metrics.json", "reports/report.html", "reports/table.txt")
@@ -72,8 +73,8 @@ def prepare(folder: Path) -> None:
     """The working tree with the small settings, as a repository of its own."""
     copy_tree(folder)
     override = yaml.safe_load((ROOT / ".ci/small.yaml").read_text())
-    params = yaml.safe_load((folder / "params.yaml").read_text())
-    (folder / "params.yaml").write_text(yaml.safe_dump(merged(params, override), sort_keys=False))
+    params = folder / "params.yaml"
+    params.write_text(written_over(params.read_text(), override))
     make_repository(folder)
 
 
@@ -89,14 +90,6 @@ def copy_tree(folder: Path) -> None:
         shutil.copy2(source, target)
     # The lock file belongs to the full settings; without it nothing is taken for done.
     (folder / "dvc.lock").unlink(missing_ok=True)
-
-
-def merged(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the sections of `override` laid over it, key by key."""
-    out = dict(base)
-    for key, value in override.items():
-        out[key] = merged(out[key], value) if isinstance(value, dict) else value
-    return out
 
 
 def make_repository(folder: Path) -> None:

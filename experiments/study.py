@@ -13,15 +13,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from experiments.kept_results import of_one_model
 from parammem.checkout.places import Places
-from parammem.config import Params, parse_params
+from parammem.config import Params, parse_params, read_mapping
 from parammem.core import read_jsonl
 from parammem.core.jsonl import write_text
 from parammem.evaluation.metrics import advice_accuracy
 from parammem.evaluation.records import AdviceDraws, Run
+from parammem.overlays import laid_over
 from parammem.stages import collect, evaluate, tasks, train, validate
 
 STAGES = (tasks, collect, validate, train, evaluate)
@@ -36,8 +35,8 @@ def run(plan_file: Path = Path("study.yaml"), root: Path = Path(".")) -> None:
     """
     from tqdm import tqdm
 
-    plan = yaml.safe_load(plan_file.read_text(encoding="utf-8"))
-    base = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    plan = read_mapping(plan_file)
+    base = read_mapping(root / "params.yaml")
     cells = [(w, rho, domain) for w in plan["worlds"] for rho in reversed(plan["rhos"]) for domain in base["domains"]]
     folder = (root / ".cache" / "study").resolve()
     jobs = [(cell, cell_params(base, plan, *cell), folder, root.resolve()) for cell in cells]
@@ -51,8 +50,8 @@ def run(plan_file: Path = Path("study.yaml"), root: Path = Path(".")) -> None:
 
 def summarise_finished(plan_file: Path = Path("study.yaml"), root: Path = Path(".")) -> int:
     """Write reports/study.json from the worlds of which every cell is finished; how many worlds these are."""
-    plan = yaml.safe_load(plan_file.read_text(encoding="utf-8"))
-    base = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    plan = read_mapping(plan_file)
+    base = read_mapping(root / "params.yaml")
     whole = []
     for world in plan["worlds"]:
         files = [cell_file(root, world, rho, domain) for rho in plan["rhos"] for domain in base["domains"]]
@@ -72,12 +71,8 @@ def cell_params(
     base: Mapping[str, Any], plan: Mapping[str, Any], world: int, rho: float, domain: str
 ) -> dict[str, Any]:
     """params.yaml with the study's settings and the cell's world over it."""
-    params = {key: dict(value) if isinstance(value, dict) else value for key, value in base.items()}
-    for section, values in plan["params"].items():
-        params[section].update(values)
-    params["tasks"].update(world=world, rho=rho)
-    params["domains"] = [domain]
-    return params
+    whole = laid_over(base, plan["params"])
+    return laid_over(whole, {"tasks": {"world": world, "rho": rho}, "domains": [domain]})
 
 
 def run_cell(job: tuple[tuple[int, float, str], dict[str, Any], Path, Path]) -> dict[str, Any]:

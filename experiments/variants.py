@@ -6,26 +6,27 @@ stopped and goes on. The report shows reports/variants.json where it is.
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from experiments.kept_results import of_one_model
 from parammem.checkout.places import Places
-from parammem.config import Params, parse_params
+from parammem.config import Params, parse_params, read_mapping
 from parammem.core import read_jsonl
 from parammem.core.jsonl import write_text
 from parammem.evaluation.diversity import measure, summarise
 from parammem.evaluation.metrics import advice_accuracy
 from parammem.evaluation.records import AdviceDraws, Point, Run
+from parammem.overlays import laid_over
 from parammem.stages import collect, evaluate, train, validate
 
 PLAN = Path("variants.yaml")
-SHARED = ("data/tasks/{domain}", "data/keys/{domain}", "data/experience", "data/fresh", "data/recalled.txt")
+SHARED = (
+    *("data/tasks/{domain}", "data/keys/{domain}", "data/experience", "data/fresh", "data/recalled.txt"),
+    *("dvc.lock", ".cache/written/tasks-{domain}.json"),  # what vouches for the tests
+)
 """What every variant takes from the default run. Adapters it makes itself."""
 ROWS = "data/validated/{domain}.jsonl"
 """And this, unless it labels its own."""
@@ -38,8 +39,8 @@ def run(plan_file: Path = PLAN, root: Path = Path(".")) -> list[Point]:
     Raises:
         ConfigError: a variant does not fit params.yaml, or what is finished was made with another model.
     """
-    plan = yaml.safe_load(plan_file.read_text(encoding="utf-8"))
-    base = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    plan = read_mapping(plan_file)
+    base = read_mapping(root / "params.yaml")
     default = parse_params(base, "params.yaml")
     of_one_model(root / "reports" / "variants", root / default.engine.model)
     found: list[Point] = []
@@ -69,10 +70,9 @@ def _jobs(plan: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[tuple[st
     for experiment, settings in plan["variants"].items():
         for domain in base["domains"]:
             for setting in settings:
-                raw: dict[str, Any] = copy.deepcopy(dict(base)) | {"domains": [domain]}
+                raw = laid_over(base, {"domains": [domain]})
                 for layer in (plan["shared"], {k: v for k, v in setting.items() if isinstance(v, dict)}):
-                    for section, values in layer.items():
-                        raw[section] = {**raw[section], **values}
+                    raw = laid_over(raw, layer)
                 yield experiment, domain, float(setting["x"]), setting.get("setting", ""), parse_params(raw, str(PLAN))
 
 

@@ -18,6 +18,7 @@ import yaml
 
 from flows import pipeline
 from parammem import config, errors
+from parammem.overlays import laid_over
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(file for folder in ("src/parammem", "flows", "experiments") for file in (ROOT / folder).rglob("*.py"))
@@ -196,14 +197,9 @@ def test_pipeline_has_every_stage_of_every_domain_in_order():
 
 
 def test_small_settings_of_ci_are_valid_params():
-    sys.path.insert(0, str(ROOT / ".ci"))
-    try:
-        from small_repro import merged  # pyright: ignore[reportMissingImports]
-    finally:
-        sys.path.pop(0)
     base = yaml.safe_load((ROOT / "params.yaml").read_text())
     override = yaml.safe_load((ROOT / ".ci/small.yaml").read_text())
-    small = merged(base, override)
+    small = laid_over(base, override)
     assert config.parse_params(small).tasks.train == override["tasks"]["train"]
     assert base["tasks"]["train"] > small["tasks"]["train"]
 

@@ -27,6 +27,7 @@ import yaml
 
 from flows import ROOT
 from flows.server import local_server
+from parammem.config import read_mapping
 from parammem.core.event import Event, Published, RolledBack
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def main() -> int:
     given = parser.parse_args()
     started = time.monotonic()
     shutil.rmtree(given.folder, ignore_errors=True)
-    more = yaml.safe_load(given.settings.read_text(encoding="utf-8")) if given.settings else {}
+    more = read_mapping(given.settings) if given.settings else {}
     root = make_repository(given.folder, more)
     os.chdir(root)
     with contextlib.ExitStack() as stack:
@@ -100,7 +101,7 @@ def make_repository(folder: Path, more: Mapping[str, Any]) -> Path:
     (root / "data" / "experience").mkdir(parents=True, exist_ok=True)
     (root / "data" / "experience" / ".gitkeep").touch()
     (root / "dvc.lock").unlink(missing_ok=True)
-    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    params = read_mapping(root / "params.yaml")
     for section, values in (*SETTINGS.items(), *more.items()):
         params[section] = values if not isinstance(values, dict) else {**params[section], **values}
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
@@ -124,7 +125,7 @@ def play(root: Path, batches: int, tasks: int, poisoned: int) -> dict[int, str]:
     from experiments.demo.witness import Witness
     from flows.improve import evaluate_champion, improve, rollback
 
-    params = yaml.safe_load((root / "params.yaml").read_text())
+    params = read_mapping(root / "params.yaml")
     witness = Witness(root, root.parent / "witness.jsonl", DOMAIN, params["improve"]["branch"])
     witness.start(params)
     kinds = seasons(params["tasks"]["world"], DOMAIN, batches)

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from parammem.core.plain_yaml import plain_yaml
 from parammem.core.words import count
 from parammem.errors import ConfigError
+from parammem.overlays import read_raw
 from parammem.sections import UNSHOWN, RayParams, Section, ServerParams, TrainParams
 
 DomainName = Literal["code", "math", "qa"]
@@ -315,21 +315,21 @@ class Params(Section):
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:
-    """Read params.yaml.
+    """Read params.yaml, or a profile, which is laid over it.
 
     Raises:
         ConfigError: names every wrong key at once, with what it should be.
     """
-    path = Path(path)
-    try:
-        raw = plain_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"no {path}: run from the project's folder, or copy one from profiles/") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}; give a params file") from error
-    except ValueError as error:  # also of text that is no UTF-8
-        raise ConfigError(f"{path} is not YAML: {error}; mend it and run again") from error
-    return parse_params(raw, str(path))
+    return parse_params(read_raw(Path(path)), str(path))
+
+
+def read_mapping(path: Path | str) -> dict[str, Any]:
+    """Return the mapping in a YAML file that people write, unchecked: params.yaml, a plan. Raises ConfigError: it
+    cannot be read, or holds something else."""
+    raw = read_raw(Path(path))
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} holds no mapping of names to values; mend it and run again")
+    return raw
 
 
 def parse_params(raw: Any, name: str = "params.yaml") -> Params:

@@ -12,6 +12,7 @@ ParamMemError
 │   ├── AdapterMissingError  no adapter where one was expected
 │   └── AdapterMismatchError the base model is not the one the adapter was trained on
 ├── SandboxError         untrusted code cannot be run safely here
+│   └── UntrustedTests       a folder of tests is not what the stage `tasks` wrote, so they are not run
 ├── ValidationFailed     the reflection data broke its rules; names the rules
 ├── TooManyFailures      more tasks of a stage failed than params allow
 ├── LineageError         a recorded link from data to model does not hold
@@ -74,6 +75,10 @@ class AdapterMismatchError(AdapterError):
 
 class SandboxError(ParamMemError):
     exit_code = 7
+
+
+class UntrustedTests(SandboxError):
+    pass
 
 
 class ValidationFailed(ParamMemError):

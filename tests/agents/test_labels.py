@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import typing
 from typing import Any
 
@@ -190,3 +191,32 @@ def test_a_spent_budget_ends_the_labelling():
 
     with pytest.raises(BudgetExceeded):
         label(how("task-only", Poor("said")), TASKS, [], {})
+
+
+@pytest.mark.parametrize("rule", ["experience", "self", "teacher", "task-only"])
+def test_a_label_that_the_limit_cut_is_drawn_again_and_says_so_if_it_stays_cut(rule):
+    circles = "a b c d e f g h i j k l m"
+    engine = ScriptedEngine(lambda request, draw: circles if draw < 2 else "whole at last")
+    rows = label(how(rule, engine), TASKS, [WON, LOST], OUTCOMES)
+    assert {(row.reflection, row.cut) for row in rows} == {("whole at last", False)}
+    first = [request.temperature for request in engine.requests if request.first_draw == 0]
+    assert set(first) == {0.8 if rule == "task-only" else 0.0}
+    assert {request.temperature for request in engine.requests if request.first_draw} == {0.8}
+    never = ScriptedEngine(lambda request, draw: circles)
+    assert all(row.cut for row in label(how(rule, never), TASKS, [WON, LOST], OUTCOMES))
+
+
+def test_advice_in_context_that_the_limit_cut_stays_marked():
+    seen = own("first", 2).model_copy(update={"cut": True})
+    won = tried(1, False, True, reflections=(seen,))
+    (row,) = label(how("experience", parts=("in_context",)), TASKS, [won], {won.trajectory_id: True})
+    assert row.cut
+
+
+def test_a_whole_label_is_written_without_the_mark_and_a_cut_one_with_it():
+    (row,) = label(how("experience"), TASKS, [WON], OUTCOMES)
+    assert "cut" not in json.loads(row.line())
+    cut = row.model_copy(update={"cut": True})
+    assert json.loads(cut.line())["cut"] is True
+    assert cut.row_hash == row.row_hash
+    assert type(row).model_validate_json(cut.line()) == cut

@@ -261,3 +261,13 @@ def test_solve_takes_a_task():
     with pytest.raises(AttributeError):
         batch.run([solve(make_agent("base", actor_says("good")), "question", 3)])  # pyright: ignore[reportArgumentType]
     assert isinstance(task(), Task)
+
+
+def test_a_reflection_that_the_limit_cut_is_marked():
+    engine = ScriptedEngine(lambda request, draw: "wrong " * 200 if request.role == "self-reflection" else "wrong")
+    agent = make_agent("reflexion", engine)
+    made = batch.run([solve(agent, task(), 0)])[0]
+    assert made.reflections
+    assert all(piece.cut for piece in made.reflections)
+    short = make_agent("reflexion", ScriptedEngine(lambda request, draw: "wrong"))
+    assert not any(piece.cut for piece in batch.run([solve(short, task(), 0)])[0].reflections)

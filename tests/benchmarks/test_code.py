@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from parammem.benchmarks.code import _first
 from parammem.benchmarks.examples import assert_check, stated_checks
 from parammem.benchmarks.item import Missing
 from parammem.benchmarks.table import get_benchmark, items_of
@@ -134,6 +135,20 @@ def test_tests_that_need_objects_are_left_out_with_the_reason():
     kept, bad = items_of("mbpp", [rows.MBPP, rows.MBPP | {"task_id": 367}])
     assert [item.task.task_id for item in kept] == ["mbpp/11"]
     assert "trees" in bad[0]
+
+
+@pytest.mark.parametrize("entry", [r"f\g<0>", r"f\9", "f\\n", "a'b", "f)("])
+def test_an_entry_is_put_into_a_check_as_it_is_written(entry):
+    (check,) = _first("def check(candidate):\n    assert candidate(1) != 2\n", entry)
+    assert check["tests"].startswith(f"assert {entry}(1) != 2")
+
+
+def test_rows_that_python_cannot_parse_are_bad_rows_and_no_traceback():
+    deep = "def check(candidate):\n    assert candidate(1) == " + "-" * 5000 + "1\n"
+    for row in ({"test": deep}, {"prompt": "x = " + "(" * 5000 + "\n" + str(rows.HUMANEVAL["prompt"])}):
+        kept, bad = items_of("humaneval", [rows.HUMANEVAL, rows.HUMANEVAL | row])
+        assert len(kept) + len(bad) == 2
+        assert kept
 
 
 def test_a_file_of_another_format_is_refused():

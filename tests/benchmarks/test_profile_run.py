@@ -24,6 +24,7 @@ from parammem.benchmarks.item import Item
 from parammem.config import SourceParams
 from parammem.core import Adapter
 from parammem.evaluation.benchmarks import NAMES
+from parammem.overlays import written_over
 from tests.benchmarks import rows
 from tests.benchmarks.server import knowing
 from tests.engines.local_server import LocalServer
@@ -170,8 +171,7 @@ class Clone:
         assert applied.returncode == 0, applied.stderr
         if changes:
             file = self.folder / "params.yaml"
-            raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-            file.write_text(yaml.safe_dump(self.small.merged(raw, changes), sort_keys=False), encoding="utf-8")
+            file.write_text(written_over(file.read_text(encoding="utf-8"), changes), encoding="utf-8")
 
 
 @pytest.fixture

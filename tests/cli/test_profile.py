@@ -1,4 +1,4 @@
-"""Profiles are whole, valid and documented; one command puts one in the place of params.yaml."""
+"""Profiles hold only what differs from params.yaml, are valid and documented; one command lays one over it."""
 
 from __future__ import annotations
 
@@ -7,26 +7,20 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from parammem.agents.methods import get_method
 from parammem.benchmarks.table import BENCHMARKS
 from parammem.cli import app
 from parammem.config import load_params
+from parammem.core.plain_yaml import plain_yaml
 from parammem.engines.folders import hub_parts, named_model
 from parammem.errors import ConfigError
+from parammem.overlays import changes_of, differences, laid_over
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
 WANTED = {"paper-code", "paper-math", "paper-qa", "paper-self-teaching", "paper-weak-to-strong", "laptop"}
-
-
-def names(path: Path) -> list[str]:
-    """Every key of a params file, with its section."""
-    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return [f"{section}.{key}" if isinstance(inner, dict) else section
-            for section, inner in raw.items() for key in (inner if isinstance(inner, dict) else [""])]  # fmt: skip
 
 
 def test_the_profiles_that_the_paper_and_a_laptop_need_are_there():
@@ -34,9 +28,10 @@ def test_the_profiles_that_the_paper_and_a_laptop_need_are_there():
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
-def test_a_profile_is_whole_valid_and_says_what_it_is(path):
+def test_a_profile_is_an_overlay_valid_and_says_what_it_is(path):
     params = load_params(path)
-    assert sorted(names(path)) == sorted(names(ROOT / "params.yaml")), "a profile leaves no key to a default"
+    base, said = plain_yaml((ROOT / "params.yaml").read_text(encoding="utf-8")), changes_of(path)
+    assert differences(base, laid_over(base, said)) == said, "a profile says nothing that params.yaml says"
     text = path.read_text(encoding="utf-8")
     assert text.startswith("# ")
     assert f"parammem profile apply {path.stem}" in text
@@ -99,7 +94,10 @@ def test_apply_shows_the_change_makes_it_and_keeps_the_file_before(project):
     applied = run("apply", "laptop")
     assert applied.exit_code == 0
     assert "+  model: profiles/models/qwen2.5-0.5b-instruct.json" in applied.output
-    assert (project / "params.yaml").read_bytes() == (project / "profiles" / "laptop.yaml").read_bytes()
+    after = (project / "params.yaml").read_text(encoding="utf-8")
+    assert after.startswith("# Profile laptop: ")
+    assert load_params(project / "params.yaml") == load_params(ROOT / "profiles" / "laptop.yaml")
+    assert "# pocket tasks (docs/pocket-world.md)" in after, "comments stay"
     assert (project / ".cache/params.before.yaml").read_text(encoding="utf-8") == before
     again = run("apply", "laptop")
     assert "already" in again.output
@@ -109,17 +107,46 @@ def test_apply_shows_the_change_makes_it_and_keeps_the_file_before(project):
 def test_a_broken_or_unknown_profile_changes_nothing(project):
     before = (project / "params.yaml").read_bytes()
     (project / "profiles" / "broken.yaml").write_text("# broken\ndomains: [codes]\n", encoding="utf-8")
-    for name, words in (("broken", "mistake"), ("papers", "known: broken, laptop")):
+    (project / "profiles" / "odd.yaml").write_text("# odd\nengine: {batches: 3}\n", encoding="utf-8")
+    (project / "profiles" / "empty.yaml").write_text("# nothing\n", encoding="utf-8")
+    cases = {
+        "broken": "mistake",
+        "odd": "engine.batches: unknown key; did you mean 'batch'?",
+        "empty": "holds no settings",
+        "papers": "known: broken, empty, laptop",
+    }
+    for name, words in cases.items():
         result = run("apply", name)
         assert isinstance(result.exception, ConfigError)
         assert words in str(result.exception)
     assert (project / "params.yaml").read_bytes() == before
 
 
-def test_list_names_each_with_its_first_line(project):
+def test_another_profile_is_laid_over_what_the_first_was_laid_over(project):
+    mine = (project / "params.yaml").read_text(encoding="utf-8").replace("rank: 32", "rank: 33")
+    (project / "params.yaml").write_text(mine, encoding="utf-8")
+    run("apply", "paper-code")
+    edited = (project / "params.yaml").read_text(encoding="utf-8") + "# by hand\n"
+    (project / "params.yaml").write_text(edited, encoding="utf-8")
+    applied = run("apply", "laptop")
+    assert applied.exit_code == 0
+    found = load_params(project / "params.yaml")
+    assert found.engine.kind == "hf", "nothing of the first profile is left"
+    assert found == load_params(project / "profiles" / "laptop.yaml"), "a profile that is read is laid over it too"
+    assert (project / ".cache/params.before.yaml").read_text(encoding="utf-8") == edited
+    assert (project / ".cache/params.base.yaml").read_text(encoding="utf-8") == mine
+    (project / ".cache/params.base.yaml").unlink()
+    lost = run("apply", "paper-code")
+    assert isinstance(lost.exception, ConfigError)
+    assert "git checkout params.yaml" in str(lost.exception)
+
+
+def test_list_names_each_with_the_first_sentence_about_it(project):
+    (project / "profiles" / "own.yaml").write_text("# One that takes\n# two lines, e.g. so. Another.\nengine: {}\n")
     lines = run("list").output.splitlines()
-    assert [line.split()[0] for line in lines] == [path.stem for path in PROFILES]
-    assert all(len(line) > 40 for line in lines)
+    assert [line.split()[0] for line in lines] == sorted(["own", *(path.stem for path in PROFILES)])
+    assert "own                        One that takes two lines, e.g. so." in lines
+    assert all(line.endswith(".") for line in lines), "whole sentences"
 
 
 def test_pin_writes_the_file_that_params_may_name(project):

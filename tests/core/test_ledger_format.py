@@ -15,6 +15,7 @@ from parammem.lineage.past.events import walk as audit_walk
 from parammem.registry import Ledger
 from parammem.registry.ledger import CUT_SHORT
 from parammem.registry.ledger import walk as registry_walk
+from tests.memory import memory_bound
 
 CHECK = Checked(domain="code", version=1, adapter="a" * 64, holds=True, solved=1.0, expected=0.5, p=1e-05, night="n")
 
@@ -187,7 +188,8 @@ def damaged(draw) -> bytes:
 @given(damaged())
 def test_damage_anywhere_is_noticed_or_harmless_and_the_readers_agree(data):
     """Whatever was done: the readers agree; what counts is a beginning of the true chain, and what is lost is said."""
-    faults = both(data)
+    with memory_bound():
+        faults = both(data)
     events = [event.line().encode() for event in registry_walk(data)[0]]
     if not faults:
         assert events == lines(4)[: len(events)]

@@ -127,3 +127,24 @@ def test_votes_count_equal_answers_as_one_and_there_is_no_visible_verdict():
     key = AnswerKey(task_id="t", domain="math", hidden={"answer": "\\frac{1}{2}"}, gold="")
     (score,) = domain.score([(task, key, "\\frac{1}{2}")])
     assert getattr(score, "passed", score) is True
+
+
+@pytest.mark.parametrize("reading", [1, 2], ids=["while the worker starts", "while it answers"])
+def test_an_interrupted_question_leaves_no_answer_for_the_next(reading: int, monkeypatch: pytest.MonkeyPatch):
+    grader, read, calls = MathGrader(), MathGrader._read, []
+
+    def interrupted(process, cpu, wall):
+        calls.append(cpu)
+        if len(calls) == reading:
+            raise KeyboardInterrupt
+        return read(process, cpu, wall)
+
+    monkeypatch.setattr(MathGrader, "_read", staticmethod(interrupted))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            grader.compare("x^2+y", "y+x^2")
+        assert grader._process is None
+        assert not grader.compare("x^2+y", "y+2x^2").equal
+        assert grader.compare("x^2+y", "y+x^2").equal
+    finally:
+        grader.close()

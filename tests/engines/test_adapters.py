@@ -24,6 +24,7 @@ from parammem.engines.openai.vllm import serve_command
 from parammem.errors import AdapterError, AdapterMismatchError, AdapterMissingError, ParamMemError
 from parammem.reflectors.parametric import ParamMem
 from tests.engines.conftest import write_card
+from tests.memory import memory_bound
 from tests.tiny import make_tiny_model
 
 ASK = [Request(messages=chat("Return the sum"), temperature=0.0, max_tokens=8)]
@@ -383,7 +384,7 @@ def test_any_change_to_an_adapter_folder_is_refused_or_loaded_in_bounded_time(ti
             write_card(folder, model_digest(tiny_model), adapter_digest(folder))
     before = {path: path.stat().st_mtime_ns for path in place.rglob("*")}
     began = time.process_time()
-    with suppress(ParamMemError):
+    with memory_bound(), suppress(ParamMemError):
         HfEngine.load(tiny_model, folder, device="cpu").complete(ASK)
     assert time.process_time() - began < 5
     assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before

@@ -302,5 +302,8 @@ def test_half_a_surrogate_pair_is_refused_by_name(text):
         with pytest.raises(Unreadable) as found:
             read_line(json.dumps(row).encode(), "code")
         assert found.value.rule == "half-character"
+    row = {"messages": [user(DOUBLE), said(GOOD)], "outcome": True}
+    noted = {**row, "metadata": {"note": text, text: [text]}}
+    assert read_line(json.dumps(noted).encode(), "code") == read_line(json.dumps(row).encode(), "code")
     emoji = read([user(f"{DOUBLE} \U0001f600"), said(GOOD)])
     assert emoji.task.text.endswith("\U0001f600")

@@ -141,6 +141,16 @@ def test_page_names_commit_rows_rules_params_base_and_metrics(repo):
     assert "9 steps, held-out loss 1.2500" in page.answers[6].says
 
 
+def test_scores_of_the_adapter_that_lay_there_before_are_not_credited(repo):
+    """After a training and before the next evaluation the evaluation's record names the bytes of the old adapter."""
+    lock = yaml.safe_load((repo / "dvc.lock").read_text())
+    lock["stages"]["evaluate@code"]["deps"][0]["md5"] = "1" * 32 + ".dir"
+    (repo / "dvc.lock").write_text(yaml.safe_dump(lock))
+    found = page_of(repo).answers[4]
+    assert found.facts["measured"] == {}
+    assert "0.400" not in found.says
+
+
 def change_weights(root: Path) -> None:
     (root / ADAPTER / "adapter_model.safetensors").write_bytes(b"other")
 

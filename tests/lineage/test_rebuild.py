@@ -20,6 +20,7 @@ from parammem.lineage import audit_page, rebuild
 from parammem.lineage.rebuilds.compare import compare_files
 from parammem.lineage.rebuilds.environment import package_differences, pins_of
 from parammem.lineage.rebuilds.rebuild import stages_before
+from parammem.overlays import written_over
 from tests.lineage.life import FOLDER
 from tests.lineage.test_verify import git
 
@@ -148,8 +149,7 @@ def test_a_pocket_adapter_is_rebuilt_bit_for_bit_from_an_empty_cache(tmp_path):
     repo.mkdir()
     small.copy_tree(repo)
     override = yaml.safe_load((ROOT / ".ci/small.yaml").read_text()) | {"domains": ["code"]}
-    params = small.merged(yaml.safe_load((repo / "params.yaml").read_text()), override)
-    (repo / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (repo / "params.yaml").write_text(written_over((repo / "params.yaml").read_text(), override))
     small.make_repository(repo)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     env = {**os.environ, "PATH": path, "PYTHONPATH": str(repo / "src")}

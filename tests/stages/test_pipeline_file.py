@@ -50,6 +50,7 @@ FREE = (
     "src/parammem/stages/__init__.py",  # empty
     "src/parammem/errors.py",  # words for people
     "src/parammem/config.py",  # checks params.yaml, which DVC watches key by key and which leaves no key to a default
+    "src/parammem/overlays.py",  # reads params.yaml for it
     "src/parammem/sections.py",  # part of config.py
     "src/parammem/checkout/__init__.py",  # empty
     "src/parammem/checkout/places.py",  # the same paths stand in dvc.yaml; a test below compares them
@@ -69,11 +70,14 @@ SAMPLING = (
 )
 """What train draws labels with between rounds of self-teaching; with one round, as in params.yaml, there are none."""
 UNUSED = {
-    "tasks": ("engines", "sandbox", *VALIDATING),
-    "collect": ("evaluation", "reflectors"),
+    "tasks": ("checkout/__init__.py", "engines", "sandbox", *VALIDATING),
+    "collect": ("checkout/__init__.py", "evaluation", "reflectors"),
     "validate": ("engines", "sandbox"),
     "train": ("benchmarks/__init__.py", "engines/__init__.py", "sandbox", *VALIDATING, *SAMPLING),
-    "evaluate": tuple(f"evaluation/{name}.py" for name in ("__init__", "benchmarks", "diversity", "inputs")),
+    "evaluate": (
+        "checkout/__init__.py",
+        *(f"evaluation/{name}.py" for name in ("__init__", "benchmarks", "diversity", "inputs")),
+    ),
     "report": ("engines/__init__.py",),
 }
 """Stage → what it imports, by way of a neighbour, and does not use: a test below watches that none of it is called."""

@@ -67,6 +67,11 @@ def test_what_cannot_be_read_keeps_what_it_had(monkeypatch, tmp_path):
     assert [r.reflection for r in taught_by(monkeypatch, Says("I'm sorry."), True, tmp_path)] == ["as it was"] * 2
 
 
+def test_what_the_token_limit_cut_keeps_what_it_had(monkeypatch, tmp_path):
+    made = taught_by(monkeypatch, Says("cut flat", finish="length"), False, tmp_path)
+    assert [r.reflection for r in made] == ["as it was"] * 2
+
+
 def test_on_real_benchmarks_it_is_mended_as_labels_are(monkeypatch, tmp_path):
     text = "<pitfalls>\n- Taking the radius for the diameter, which gives four times the area that is asked for.\n</s>"
     (first, _) = taught_by(monkeypatch, Says(text), True, tmp_path)

@@ -6,14 +6,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
+from parammem.checkout.hashes import dvc_hash
 from parammem.checkout.places import Places
 from parammem.core import AnswerKey, Task, Trajectory, write_jsonl
 from parammem.core.experience import Experience
 from parammem.domains.real_code import RealCodeDomain
+from parammem.errors import UntrustedTests
 from parammem.sandbox import TrustedTests, trust_spec, trust_tests
-from parammem.stages import contest
-from parammem.stages.trusted import stage_keys, stage_tasks
+from parammem.stages import contest, tasks
+from parammem.stages.trusted import note_written, stage_keys, stage_tasks
+from tests.stages.arena import parsed
 
 SPEC = {"entry": "f", "stub": "def f():\n", "checks": [{"name": "t", "tests": "assert f() == 1"}]}
 KEY = AnswerKey(task_id="t", domain="code", hidden=SPEC, gold="")
@@ -34,11 +38,104 @@ def test_tests_of_stage_files_are_trusted_and_name_their_file(tmp_path: Path):
     places = Places(tmp_path, "code")
     write_jsonl(places.tasks("eval"), [TASK])
     write_jsonl(places.keys("eval"), [KEY])
+    note_written(places)
     (task,), (key,) = stage_tasks(places, "eval"), stage_keys(places, "eval")
     for spec, origin in ((task.visible, "data/tasks/code/eval.jsonl"), (key.hidden, "data/keys/code/eval.jsonl")):
         assert spec["checks"][0]["tests"] == trust_tests("assert f() == 1", origin=origin)
     found = RealCodeDomain().score([(task, key, candidate) for candidate in (RIGHT, "def f(): return 2")])
     assert [getattr(score, "passed", score) for score in found] == [True, False]
+
+
+def written(root: Path) -> Places:
+    """A domain whose stage `tasks` has left one task with tests and its key, and no record of them."""
+    places = Places(root, "code")
+    write_jsonl(places.tasks("eval"), [TASK])
+    write_jsonl(places.keys("eval"), [KEY])
+    return places
+
+
+def lock(places: Places, **md5: str) -> None:
+    """dvc.lock as DVC writes it when the stage `tasks` has ended."""
+    outs = [
+        {
+            "path": f"data/{name}/code",
+            "hash": "md5",
+            "md5": md5.get(name) or dvc_hash(places.root / f"data/{name}/code"),
+        }
+        for name in ("keys", "tasks")
+    ]
+    text = yaml.safe_dump({"schema": "2.0", "stages": {"tasks@code": {"cmd": "x", "outs": outs}}})
+    (places.root / "dvc.lock").write_text(text)
+
+
+def tampered(places: Places) -> None:
+    wrong = SPEC | {"checks": [{"name": "t", "tests": "import os\nassert True"}]}
+    write_jsonl(places.keys("eval"), [KEY.model_copy(update={"hidden": wrong})])
+
+
+def loads(places: Places) -> bool:
+    return isinstance(stage_keys(places, "eval")[0].hidden["checks"][0]["tests"], TrustedTests)
+
+
+def test_what_dvc_lock_or_the_stage_itself_vouches_for_is_trusted(tmp_path: Path):
+    by_lock, by_note = written(tmp_path / "lock"), written(tmp_path / "note")
+    lock(by_lock)
+    note_written(by_note)
+    assert loads(by_lock)
+    assert loads(by_note)
+    lock(by_note, keys="0" * 32 + ".dir")  # run by hand after another run of DVC
+    assert loads(by_note)
+    tampered(by_lock)  # as another run of DVC may write it: the note is older than dvc.lock
+    lock(by_lock)
+    assert loads(by_lock)
+
+
+@pytest.mark.parametrize("record", ["nothing", "dvc.lock", "the note", "both", "a broken dvc.lock", "a broken note"])
+def test_tests_in_a_folder_that_nobody_vouches_for_are_refused_by_name(record: str, tmp_path: Path):
+    places = written(tmp_path)
+    if record in ("dvc.lock", "both", "a broken note"):
+        lock(places)
+    if record in ("the note", "both"):
+        note_written(places)
+    if record == "a broken dvc.lock":
+        (tmp_path / "dvc.lock").write_text("stages: {a: 1, a: 2}")
+    if record == "a broken note":
+        places.written.parent.mkdir(parents=True)
+        places.written.write_text("[" * 100_000)
+    tampered(places)
+    with pytest.raises(
+        UntrustedTests, match=r"data/keys/code is not what the stage `tasks` wrote.*dvc repro"
+    ) as caught:
+        stage_keys(places, "eval")
+    assert ("eval.jsonl" in str(caught.value)) == (record in ("the note", "both"))
+    if record in ("dvc.lock", "the note", "both", "a broken note"):
+        assert stage_tasks(places, "eval"), "the other folder is as it was"
+
+
+def test_a_file_that_is_added_is_refused_too(tmp_path: Path):
+    places = written(tmp_path)
+    note_written(places)
+    write_jsonl(places.keys("bank"), [KEY])
+    for split in ("bank", "eval"):
+        with pytest.raises(UntrustedTests, match=r"bank\.jsonl"):
+            stage_keys(places, split)
+
+
+def test_rows_without_programs_need_no_record(tmp_path: Path):
+    places = Places(tmp_path, "code")
+    plain = KEY.model_copy(update={"hidden": {"entry": "f", "checks": [{"name": "c", "call": "f()", "expected": "1"}]}})
+    write_jsonl(places.keys("eval"), [plain])
+    assert stage_keys(places, "eval") == [plain]
+
+
+def test_the_stage_vouches_for_what_it_wrote_and_for_nothing_that_lay_there(tmp_path: Path):
+    places = Places(tmp_path, "code")
+    write_jsonl(places.keys("bank"), [KEY])  # the stage writes no keys of pocket bank tasks
+    tasks.run(parsed(), "code", tmp_path)
+    assert not places.keys("bank").exists()
+    write_jsonl(places.keys("bank"), [KEY])
+    with pytest.raises(UntrustedTests):
+        stage_keys(places, "bank")
 
 
 def test_fresh_tasks_and_keys_are_never_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -49,8 +146,8 @@ def test_fresh_tasks_and_keys_are_never_trusted(tmp_path: Path, monkeypatch: pyt
     for folder in (contest.FRESH, contest.KEYS):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         (tmp_path / folder / "b.jsonl").write_text("{}")
-    tasks, keys = contest.fresh_tasks(tmp_path, "code", 5, real=True)
-    for spec in (tasks[0].visible, *(key.hidden for key in keys.values())):
+    found, keys = contest.fresh_tasks(tmp_path, "code", 5, real=True)
+    for spec in (found[0].visible, *(key.hidden for key in keys.values())):
         assert not isinstance(spec["checks"][0]["tests"], TrustedTests)
         assert not isinstance(spec["stub"], TrustedTests)
 

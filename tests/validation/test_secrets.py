@@ -188,6 +188,13 @@ def test_identifiers_arguments_hashes_and_products_are_no_secrets(text):
     assert find_private(f"```python\n{text}\n```") == ()
 
 
+@pytest.mark.parametrize("judging", ["is_strong", "not is_valid_password", "validate", "strength_of", "has_digit"])
+def test_a_password_that_is_tried_in_a_test_is_an_example(judging):
+    assert find_secrets(f"assert {judging}(password='Tr0ub4dor&3x')") == ()
+    assert find_secrets("assert login(password='Tr0ub4dor&3x')") != ()
+    assert find_secrets("password='Tr0ub4dor&3x'") != ()
+
+
 @pytest.mark.parametrize("name", ["sha1", "git commit", "revision", "hash", "checksum:"])
 def test_forty_hex_digits_beside_the_word_for_a_hash_are_no_key(name):
     assert find_secrets(f"the {name} {HEX} is right") == ()

@@ -165,3 +165,36 @@ def test_copied_run_of_long_texts_takes_linear_time():
 def test_copied_run_is_the_longest_common_span():
     assert look.copied_run("so keep those up to k now", "xs . Keep those up to k .") == 5
     assert look.copied_run("", "a b") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("Check the bound of the range.\nRead the empty list as it stands.\nThen the answer is", True),
+        ("1. Check the bound of the range.\n2. Return the values in the order of the", True),
+        ("Look at this:\n```python\nreturn sorted(xs", True),
+        ("Look at the flawed program:\n```python\nreturn sorted(xs)\n```", False),
+        ("1. the bound of the range\n2. the sign of the sum\n3. the empty list of values", False),
+        ("Check the bound of the range.\nRead the empty list as it stands.", False),
+        ("The sum of all of these values is the one $x + 1$.\nThe answer is $x$.", False),
+        ("use the bound", False),
+    ],
+)
+def test_prose_that_stops_in_the_middle(text, cut):
+    assert look.is_cut(text) is cut
+
+
+@pytest.mark.parametrize(
+    ("text", "loops"),
+    [
+        ("It is " + "not only efficient but also " * 6, True),
+        ("\n".join(f"{n}. The function does not handle the case of an empty list." for n in range(1, 5)), True),
+        ("the " * 12, True),
+        ("It is not only efficient but also short, and not only short but also clear.", False),
+        ("\n".join(f"{n}. The function {n * n} reads {n + 7} of the values first." for n in range(1, 9)), False),
+        ("no no no, the bound is wrong", False),
+        ("", False),
+    ],
+)
+def test_words_that_go_round_in_circles(text, loops):
+    assert look.holds_loop(text) is loops

@@ -283,6 +283,15 @@ def test_free_prose_is_judged_without_claims():
     verdict = run([*rows[1:], cut], params, read=None)
     assert [item.row for item in verdict.quarantined] == [len(rows) - 1]
     assert verdict.quarantined[0].reasons == ("truncated",)
+    at_the_limit = rows[0].model_copy(update={"cut": True})
+    circles = rows[1].model_copy(update={"reflection": "It is " + "not only efficient but also " * 6 + "right."})
+    found = run([at_the_limit, circles, *rows[2:]], params, read=None).quarantined
+    assert [(item.row, item.reasons) for item in found] == [(0, ("truncated",)), (1, ("loops",))]
+
+
+def test_a_pocket_label_that_ran_into_the_limit_is_set_aside():
+    cut = CLEAN[0].model_copy(update={"cut": True})
+    assert [(item.row, item.reasons) for item in run([cut, *CLEAN[1:]]).quarantined] == [(0, ("truncated",))]
 
 
 @pytest.mark.parametrize("rho", [0.9, 0.5, 0.0])

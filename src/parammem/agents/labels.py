@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from parammem.agents.concurrent import MOST_FAILED, ask_each, check_answers
-from parammem.agents.teacher import Teaches, taught
+from parammem.agents.teacher import ASKED, Teaches, taught
 from parammem.core import ReflectionExample, Task, Trajectory, digest_of
 from parammem.core.reflection import LabelSource
 from parammem.domains.base import Domain
-from parammem.engines.base import Engine, Message, Request
+from parammem.engines.base import Completion, Engine, Message, Request
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def _in_context(how: Labelling, task: Task, trajectory: Trajectory) -> list[Refl
     if "in_context" not in how.parts:
         return []
     known = [r for r in trajectory.reflections if r.source == "self" and r.iteration <= (trajectory.submission or 0)]
-    return [_row(how, task, trajectory.trajectory_id, "in_context", r.text, r.author) for r in known[-1:]]
+    return [_row(how, task, trajectory.trajectory_id, "in_context", r.text, r.author, r.cut) for r in known[-1:]]
 
 
 def _hindsight(how: Labelling, task: Task, trajectory: Trajectory) -> list[_Question]:
@@ -123,11 +123,17 @@ def _from_teacher(how: Labelling, domain: Teaches, tasks: Sequence[Task]) -> lis
 
 
 def _asked(how: Labelling, questions: Sequence[_Question]) -> list[ReflectionExample]:
-    requests = [
-        Request(messages=q.messages, temperature=q.temperature, max_tokens=how.max_tokens, seed=q.seed, role="teacher")
-        for q in questions
-    ]
-    replies = ask_each(how.engine, requests)
+    """A row for each answer. A label that the token limit cut is asked for again, drawn and no longer greedy, since
+    greedy text runs into loops; after ASKED times it stays cut, and `validate` sets it aside."""
+    replies = ask_each(how.engine, [_request(how, q) for q in questions])
+    for draw in range(1, ASKED):
+        cut = [place for place, reply in enumerate(replies) if _is_cut(reply)]
+        if not cut:
+            break
+        again = ask_each(how.engine, [_request(how, questions[place], draw) for place in cut])
+        for place, reply in zip(cut, again, strict=True):
+            if not isinstance(reply, Exception):
+                replies[place] = reply
     rows = []
     failed: dict[str, Exception] = {}
     for q, reply in zip(questions, replies, strict=True):
@@ -135,12 +141,30 @@ def _asked(how: Labelling, questions: Sequence[_Question]) -> list[ReflectionExa
             log.warning("no row from task %r (%s): the labeller did not answer: %s", q.task.task_id, q.part, reply)
             failed[f"{q.task.task_id}, {q.trajectory_id} {q.part}"] = reply
         else:
-            rows.append(_row(how, q.task, q.trajectory_id, q.part, reply[0].text.strip(), how.engine.digest))
+            said, cut_off = reply[0].text.strip(), _is_cut(reply)
+            rows.append(_row(how, q.task, q.trajectory_id, q.part, said, how.engine.digest, cut_off))
     check_answers(failed, len(questions), how.max_failed_share)
     return rows
 
 
-def _row(how: Labelling, task: Task, trajectory_id: str, part: str, text: str, author: str) -> ReflectionExample:
+def _request(how: Labelling, q: _Question, draw: int = 0) -> Request:
+    return Request(
+        messages=q.messages,
+        temperature=how.temperature if draw else q.temperature,
+        max_tokens=how.max_tokens,
+        seed=q.seed,
+        first_draw=draw,
+        role="teacher",
+    )
+
+
+def _is_cut(reply: list[Completion] | Exception) -> bool:
+    return not isinstance(reply, Exception) and reply[0].finish == "length"
+
+
+def _row(
+    how: Labelling, task: Task, trajectory_id: str, part: str, text: str, author: str, cut: bool = False
+) -> ReflectionExample:
     return ReflectionExample(
         domain=task.domain,
         task_id=task.task_id,
@@ -151,6 +175,7 @@ def _row(how: Labelling, task: Task, trajectory_id: str, part: str, text: str, a
         author=author,
         trajectory_id=trajectory_id,
         outcome=how.outcome if how.label == "experience" else "none",
+        cut=cut,
     )
 
 

@@ -142,17 +142,17 @@ def _advice(agent: Agent, task: Task, seed: int, number: int, log: _Log) -> Gene
     if agent.method.advisor == "none" or reflector is None:
         return []
     if reflector.kind == "text":
-        text, temperature = reflector.text(task, number), 0.0
+        text, cut, temperature = reflector.text(task, number), False, 0.0
     else:
         temperature = agent.budget.reflector_temperature
-        text = yield from _ask(
+        text, cut = yield from _ask(
             log,
             "reflector",
             reflector.engine,
             _request(agent, task, seed, number, reflector.messages(task), temperature, True),
         )
     piece = Reflection(
-        text=text, source=reflector.source, author=reflector.author, iteration=number, temperature=temperature
+        text=text, source=reflector.source, author=reflector.author, iteration=number, temperature=temperature, cut=cut
     )
     log.reflections.append(piece)
     return [piece]
@@ -165,7 +165,9 @@ def _attempt(
     own = [piece for piece in log.reflections if piece.source == "self"]
     temperature = agent.budget.first_temperature if number == 1 else agent.budget.later_temperature
     messages = agent.domain.actor(task, [*own, *advice], examples)
-    text = yield from _ask(log, "actor", agent.actor, _request(agent, task, seed, number, messages, temperature, False))
+    text, _ = yield from _ask(
+        log, "actor", agent.actor, _request(agent, task, seed, number, messages, temperature, False)
+    )
     candidate = agent.domain.parse(text, task)
     feedback = yield Check(agent.domain, task, candidate)
     assert isinstance(feedback, Feedback)
@@ -180,18 +182,26 @@ def _reflect(agent: Agent, task: Task, seed: int, number: int, log: _Log) -> Gen
     temperature = agent.budget.later_temperature
     messages = agent.domain.reflect(task, log.attempts, own, diverse=agent.method.reflects == "diverse")
     request = _request(agent, task, seed, number, messages, temperature, True)
-    text = yield from _ask(log, "self-reflection", agent.actor, request)
+    text, cut = yield from _ask(log, "self-reflection", agent.actor, request)
     log.reflections.append(
-        Reflection(text=text, source="self", author=agent.actor.digest, iteration=number + 1, temperature=temperature)
+        Reflection(
+            text=text,
+            source="self",
+            author=agent.actor.digest,
+            iteration=number + 1,
+            temperature=temperature,
+            cut=cut,
+        )
     )
 
 
-def _ask(log: _Log, role: str, engine: Engine, request: Request) -> Generator[Step, Answer, str]:
+def _ask(log: _Log, role: str, engine: Engine, request: Request) -> Generator[Step, Answer, tuple[str, bool]]:
+    """What the engine wrote, and whether the token limit ended it."""
     completion = yield Ask(engine, request.model_copy(update={"role": role}))
     assert isinstance(completion, Completion)
     used = log.usage.get(role, Usage())
     log.usage[role] = used.plus(1, completion.prompt_tokens, completion.completion_tokens)
-    return completion.text.strip()
+    return completion.text.strip(), completion.finish == "length"
 
 
 def _request(

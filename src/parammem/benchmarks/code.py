@@ -12,6 +12,7 @@ from typing import Any
 
 from parammem.benchmarks.examples import assert_check, stated_checks
 from parammem.benchmarks.item import Item, Missing, code_item, need
+from parammem.domains.added import PASS_TEST
 from parammem.sandbox.problems import Problem
 
 WRONG_EXAMPLES = {
@@ -79,7 +80,7 @@ def _mbpp_asserts(row: Mapping[str, Any]) -> Item:
     entry = entry_of(every, code)
     setup = "\n".join([row.get("test_setup_code") or "", *(row.get("test_imports") or ())]).strip()
     task_id = f"mbpp/{number}"
-    shown = f"{text.strip()}\n\nThe function must pass this test:\n```python\n{tests[0].strip()}\n```"
+    shown = f"{text.strip()}\n\n{PASS_TEST}\n```python\n{tests[0].strip()}\n```"
     visible = {"entry": entry, "checks": [_as_check(tests[0], entry, setup)]}
     # The sandbox takes a function `check` of the tests for HumanEval's; a candidate of that name is none.
     tests_text = _program(every, setup) + ("check = None\n" if entry == "check" else "")
@@ -113,7 +114,7 @@ def _function_item(
     gold = problem.program(solution) if solution else ""
     text = f"```python\n{prompt.strip()}\n```"
     if benchmark == "mbpp" and checks:
-        text += f"\n\nThe function must pass this test:\n```python\nassert {_stated(checks[0], entry)}\n```"
+        text += f"\n\n{PASS_TEST}\n```python\nassert {_stated(checks[0], entry)}\n```"
     name = re.sub("^(HumanEval|MbppEval)", benchmark, task_id)
     return code_item(name, text, prompt, stub | {"checks": checks}, hidden, gold, tags)
 
@@ -144,7 +145,8 @@ def _first(tests: str, entry: str) -> list[dict[str, Any]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name == "check":
             asserts = [ast.unparse(step) for step in node.body if isinstance(step, ast.Assert)]
-            return [_as_check(re.sub(r"\bcandidate\(", f"{entry}(", asserts[0]), entry, "")] if asserts else []
+            check = re.sub(r"\bcandidate\(", lambda _: f"{entry}(", asserts[0]) if asserts else ""
+            return [_as_check(check, entry, "")] if asserts else []
     return []
 
 

@@ -10,9 +10,7 @@ from typing import Any
 from parammem.benchmarks.item import Item, Missing, code_item, need
 from parammem.benchmarks.private_tests import decode_tests
 from parammem.core import digest_of
-
-READS = "Write a whole program that reads standard input and prints its answer."
-"""Shorter than the n-grams that contamination is judged by: all such tasks share it."""
+from parammem.domains.added import COMPLETE, READS, WRITE
 
 
 def apps(row: Mapping[str, Any], number: int) -> Item:
@@ -66,8 +64,8 @@ def problems(row: Mapping[str, Any], number: int) -> Item:
 
 def _text(question: str, starter: str, entry: str) -> str:
     if starter.strip():
-        return f"{question.strip()}\n\nComplete this code:\n```python\n{starter.rstrip()}\n```"
-    return f"{question.strip()}\n\n" + (f"Write a Python function `{entry}`." if entry else READS)
+        return f"{question.strip()}\n\n{COMPLETE}\n```python\n{starter.rstrip()}\n```"
+    return f"{question.strip()}\n\n" + (WRITE.format(name=entry) if entry else READS)
 
 
 def _starter_name(starter: str) -> str:

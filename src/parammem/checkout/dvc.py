@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from parammem.checkout.lock import held
 from parammem.checkout.processes import environment, run_guarded
+from parammem.core.plain_yaml import plain_yaml
 from parammem.errors import DataError, LineageError
 
 DVC = (sys.executable, "-m", "dvc")
@@ -159,11 +158,10 @@ def read_lock(tree: Path) -> Lock:
 
 def parse_lock(data: bytes | str, where: str = LOCK) -> Lock:
     """dvc.lock in short. Raises LineageError if it cannot be read."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        stages = (yaml.load(data, Loader=loader) or {}).get("stages", {})
+        stages = (plain_yaml(data) or {}).get("stages", {})
         return {name: _stage(stage) for name, stage in stages.items()}
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise LineageError(f"{where} cannot be read: {error}; restore it with git") from error
 
 

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from parammem.core.plain_yaml import plain_yaml
 from parammem.errors import LineageError
 
 WEIGHTS = "adapter_model.safetensors"
@@ -19,8 +18,8 @@ def read_mapping(path: Path) -> dict[str, Any] | None:
         return None
     try:
         text = path.read_text(encoding="utf-8")
-        value = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
+        value = json.loads(text) if path.suffix == ".json" else plain_yaml(text)
+    except (ValueError, RecursionError) as error:
         raise LineageError(f"{path} cannot be read: {error}; restore it with git or `dvc checkout`") from error
     if not isinstance(value, dict):
         raise LineageError(f"{path} holds no mapping; restore it with git or `dvc checkout`")

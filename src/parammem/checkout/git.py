@@ -210,14 +210,19 @@ class Blobs:
         source, sink = self._process.stdout, self._process.stdin
         assert source is not None
         assert sink is not None
-        sink.write(f"{name}\n".encode())
-        sink.flush()
-        head = source.readline().split()
-        if len(head) != 3 or not head[2].isdigit():  # "<name> missing", "<name> ambiguous"
-            return None
-        data = source.read(int(head[2]))
-        source.read(1)
-        return data
+        try:
+            sink.write(f"{name}\n".encode())
+            sink.flush()
+            head = source.readline().split()
+            if len(head) != 3 or not head[2].isdigit():  # "<name> missing", "<name> ambiguous"
+                return None
+            data = source.read(int(head[2]))
+            source.read(1)
+            return data
+        except BaseException:  # an interrupt: what git still has to say must not be taken for the next object
+            self._process.kill()
+            source.close()
+            raise
 
 
 def commit(tree: Path, paths: Sequence[str], message: str) -> str:

@@ -89,6 +89,11 @@ class Places:
         return self.root / ".cache" / "champions" / adapter[:16]
 
     @property
+    def written(self) -> Path:
+        """Digests of what the stage `tasks` last wrote in this checkout."""
+        return self.root / ".cache" / "written" / f"tasks-{self.domain}.json"
+
+    @property
     def evaluation(self) -> Path:
         return self.root / "reports" / "evaluation" / self.domain
 

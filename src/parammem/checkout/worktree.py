@@ -22,7 +22,8 @@ from parammem.checkout.lock import hold, is_held
 from parammem.checkout.processes import environment
 from parammem.checkout.snapshot import Store
 from parammem.core.jsonl import write_text
-from parammem.errors import LineageMissingError
+from parammem.core.plain_yaml import plain_yaml
+from parammem.errors import LineageError, LineageMissingError
 
 TREES = Path(".cache") / "improve" / "trees"
 """Automation's; nobody but the holder of its lock is at work in one."""
@@ -150,8 +151,17 @@ def bring_inputs(repo: Path, tree: Path) -> None:
     with Hashes(repo) as hashes:
         store = Store(repo, hashes)
         for pointer in sorted(path for path in tree.rglob("*.dvc") if path.is_file() and ".dvc" not in path.parts[:-1]):
-            for out in (yaml.safe_load(pointer.read_text(encoding="utf-8")) or {}).get("outs", []):
-                _bring(store, tree, pointer.parent / out["path"], str(out["md5"]))
+            for path, md5 in _pointed(pointer):
+                _bring(store, tree, path, md5)
+
+
+def _pointed(pointer: Path) -> list[tuple[Path, str]]:
+    """What a .dvc file names, each with its hash. Raises LineageError: it cannot be read."""
+    try:
+        outs = (plain_yaml(pointer.read_bytes()) or {}).get("outs", [])
+        return [(pointer.parent / str(out["path"]), str(out["md5"])) for out in outs]
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise LineageError(f"{pointer} cannot be read: {error}; restore it with git") from error
 
 
 def _bring(store: Store, tree: Path, target: Path, md5: str) -> None:
@@ -200,7 +210,10 @@ def repro(
 def set_params(tree: Path, changes: dict[str, Any]) -> None:
     """Lay `section.key` → value over the tree's params.yaml. Raises LineageError for a key that is not there."""
     path = tree / "params.yaml"
-    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        params = plain_yaml(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise LineageMissingError(f"params.yaml of that commit cannot be read: {error}; take another commit") from error
     for name, value in changes.items():
         *sections, key = name.split(".")
         place = params

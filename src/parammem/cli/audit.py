@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -150,15 +150,24 @@ def rebuild(
 
     Exit code 10 when it is not bit-identical, unless --set changed it on purpose.
     """
-    import yaml
-
     from parammem.lineage import rebuild, render_rebuilt
 
-    changes = {key: yaml.safe_load(value) for key, _, value in (one.partition("=") for one in change or ())}
+    changes = dict(map(_change, change or ()))
     done = rebuild(Path(), adapter, domain, changes, recreate, say=lambda line: say(line, err=True))
     say(done.model_dump_json(indent=2) if as_json else render_rebuilt(done))
     if not done.identical and not changes:
         raise LineageError(f"{done.adapter[:16]} is {done.verdict}")
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """Key and value of one --set. Raises BadParameter: the value is no YAML."""
+    from parammem.core.plain_yaml import plain_yaml
+
+    key, _, value = text.partition("=")
+    try:
+        return key, plain_yaml(value)
+    except ValueError as error:
+        raise typer.BadParameter(f"--set {shown(key)}: its value cannot be read: {shown(str(error))}") from None
 
 
 @app.command()

@@ -1,9 +1,10 @@
-"""`parammem profile`: whole params files for other set-ups, and putting one in the place of params.yaml. And
-`parammem synthesise`, which some of them need first."""
+"""`parammem profile`: settings of other set-ups, and laying them over params.yaml. And `parammem synthesise`, which
+some of them need first."""
 
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from pathlib import Path
 from typing import Annotated
@@ -15,23 +16,28 @@ from parammem.cli.say import say
 from parammem.config import load_params
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError
+from parammem.overlays import BASE, applied_text, base_text
 
-app = typer.Typer(no_args_is_help=True, help="Params files for other set-ups: the paper's, a laptop's.")
+app = typer.Typer(
+    no_args_is_help=True, help="Settings of other set-ups: the paper's, a laptop's, a small real model's."
+)
 KEPT = Path(".cache/params.before.yaml")
 """The params file that was there before the last `apply`."""
 FOLDER = Path("profiles")
 PINS = FOLDER / "models"
 """Models of the hub, each with its commit."""
 COMMIT = re.compile("[0-9a-f]{40}")
+SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+"""What lies between two sentences."""
 
 Name = Annotated[str, typer.Argument(help="Name of a profile; `parammem profile list` shows them.")]
 
 
 @app.command("list")
 def list_profiles() -> None:
-    """The profiles there are, each with its first line."""
+    """The profiles there are, each with the first sentence about it."""
     for path in sorted(FOLDER.glob("*.yaml")):
-        say(f"{path.stem:26} {first_line(path)}")
+        say(f"{path.stem:26} {summary(path)}")
 
 
 @app.command("show")
@@ -42,7 +48,7 @@ def show(name: Name) -> None:
 
 @app.command("apply")
 def apply(name: Name) -> None:
-    """Put a profile in the place of params.yaml, after showing what changes. Then `dvc repro` runs it."""
+    """Lay a profile over params.yaml, after showing what changes. Then `dvc repro` runs it."""
     path = find(name)
     load_params(path)  # every mistake shows before anything is changed
     changes = difference(path)
@@ -50,10 +56,14 @@ def apply(name: Name) -> None:
         say("params.yaml is this profile already")
         return
     say(changes)
-    if PARAMS.is_file():
-        write_text(KEPT, PARAMS.read_text(encoding="utf-8"))
-    write_text(PARAMS, path.read_text(encoding="utf-8"))
-    say(f"params.yaml is now {path}; the one before is {KEPT}. Its first lines say what it needs. Next: dvc repro")
+    base, text = base_text(Path()), applied_text(Path(), path)
+    write_text(KEPT, PARAMS.read_text(encoding="utf-8"))
+    write_text(BASE, base)
+    write_text(PARAMS, text)
+    say(
+        f"params.yaml now holds {path}; the one before is {KEPT}. The first lines of {path} say what it needs. "
+        "Next: dvc repro"
+    )
 
 
 @app.command("pin")
@@ -99,16 +109,17 @@ def find(name: str) -> Path:
 
 
 def difference(path: Path) -> str:
-    """A unified diff from params.yaml to a profile; empty if they are the same."""
+    """A unified diff from params.yaml to what it would be with a profile; empty if they are the same."""
     before = PARAMS.read_text(encoding="utf-8").splitlines() if PARAMS.is_file() else []
-    after = path.read_text(encoding="utf-8").splitlines()
+    after = applied_text(Path(), path).splitlines()
     return "\n".join(difflib.unified_diff(before, after, str(PARAMS), str(path), lineterm="", n=1))
 
 
-def first_line(path: Path) -> str:
-    """The first sentence of the comment that a profile opens with."""
-    with path.open(encoding="utf-8") as lines:
-        return next(lines, "").lstrip("# ").strip()
+def summary(path: Path) -> str:
+    """The first sentence of the comment that a profile opens with, however many lines it takes."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    opening = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    return SENTENCE.split(" ".join(line.lstrip("# ").strip() for line in opening), maxsplit=1)[0]
 
 
 def synthesise(

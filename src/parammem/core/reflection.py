@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from parammem.core.record import Record, digest_of
 
@@ -10,7 +12,21 @@ AdviceSource = Literal["self", "parametric", "retrieved"]
 LabelSource = Literal["experience", "teacher", "self", "task-only"]
 
 
-class Reflection(Record):
+class Cuttable(Record):
+    """A text that a model wrote, and whether the token limit ended it. A whole text is written without the field."""
+
+    cut: bool = False
+    """It ended because it reached the token limit."""
+
+    @model_serializer(mode="wrap")
+    def _written(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain = whole(self)
+        if not plain["cut"]:
+            del plain["cut"]
+        return plain
+
+
+class Reflection(Cuttable):
     """A piece of advice for one task."""
 
     text: str
@@ -23,7 +39,7 @@ class Reflection(Record):
     temperature: float
 
 
-class ReflectionExample(Record):
+class ReflectionExample(Cuttable):
     """One (task text, target reflection) row with its provenance."""
 
     domain: str

@@ -98,6 +98,13 @@ class MathGrader:
 
     def _ask(self, request: dict, cpu: float) -> dict | None:
         """The reply; None if the worker had to be killed, or died twice (of memory, say)."""
+        try:
+            return self._reply(request, cpu)
+        except BaseException:  # an interrupt: the reply to come must not be taken for that to the next question
+            self.close()
+            raise
+
+    def _reply(self, request: dict, cpu: float) -> dict | None:
         for _ in range(2):
             process = self._worker()
             assert process.stdin is not None

@@ -69,7 +69,7 @@ def svg(figure: Figure, name: str, for_page: bool = True) -> str:
         return text
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'\bid="', lambda _: f'id="{name}-', text)
     text = text.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
     return text.replace(INK, "currentColor")
 

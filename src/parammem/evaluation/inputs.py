@@ -10,6 +10,7 @@ from pydantic import Field
 from parammem.core.record import Record
 from parammem.evaluation.benchmarks import Benchmarks
 from parammem.evaluation.diversity import Clusters, TaskDiversity
+from parammem.evaluation.methods import OverMethods
 from parammem.evaluation.records import AdviceDraws, OpenTask, Point, Run
 
 ARMS: dict[str, str] = {
@@ -117,6 +118,8 @@ class ReportInputs(Record):
     diversity: tuple[TaskDiversity, ...] = ()
     """From `diversity.measure`, with embeddings; computed from `draws` without embeddings if empty."""
     clusters: tuple[Clusters, ...] = ()
+    over_methods: tuple[OverMethods, ...] = ()
+    """From `methods.over_methods`: the paper's correlation of diversity with score."""
     losses: tuple[LossPoint, ...] = ()
     work: tuple[Work, ...] = ()
     sizes: dict[str, int] = Field(default_factory=dict)

@@ -47,7 +47,7 @@ class Run(Record):
     """Temperature the reflector was sampled at, for the temperature curve; None where nothing was sampled."""
     stop: Stop
     failed: bool = False
-    """The task ended in an exception; it counts as not solved."""
+    """The run ended in an exception, or what it submitted cannot be judged; it counts as not solved."""
 
 
 class AdviceDraws(Record):

@@ -119,6 +119,7 @@ def _page(inputs: ReportInputs, tree: Any, compared: list[Comparison], curve: li
         reflector_table=tables.reflectors_table(inputs, tree),
         ceiling_table=tables.ceilings_table(inputs, tree),
         correlation_table=tables.correlation_table(inputs, tree),
+        methods_table=tables.methods_table(inputs),
         study_rows=_study_tables(inputs),
         made=[(DOMAIN_NAMES.get(one.domain, one.domain), _picture_of(one)) for one in inputs.made],
         failed=sum(run.failed for run in inputs.runs),

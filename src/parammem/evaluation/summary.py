@@ -194,6 +194,14 @@ def _diversity_figures(inputs: ReportInputs, domain: str) -> dict[str, Any]:
     for found in inputs.clusters:
         if found.domain == domain and found.temperature == inputs.reflector_temperature:
             figures.setdefault(found.reflector, {}).update(k_star=found.k_star, silhouette=found.silhouette)
+    for found in inputs.over_methods:
+        if found.domain == domain:
+            among = "all_methods" if found.parametric else "without_paramagent"
+            numbers = {"pearson": found.pearson, "pearson_low": found.low, "pearson_high": found.high}
+            figures.setdefault("over_methods", {}).setdefault(found.measure, {})[among] = {
+                **numbers,
+                "n": len(found.methods),
+            }
     trained = [row for row in kept if row.reflector == "trained"]
     figures["with_success"] = _correlations(inputs, trained, runs_of(inputs, domain, "paramagent"))
     return figures

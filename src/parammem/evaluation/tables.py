@@ -169,6 +169,25 @@ def correlation_table(inputs: ReportInputs, tree: Tree) -> Table:
     return head, rows
 
 
+def methods_table(inputs: ReportInputs) -> Table:
+    """The paper's statistic: diversity of a method's reflections against its score, over methods."""
+    names = {"distance": "cosine distance", "distinct": "share of distinct claims"}
+    head = ["domain", "measure", "among", "Pearson", "95% interval", "methods"]
+    rows = [
+        [
+            DOMAIN_NAMES.get(one.domain, one.domain),
+            names[one.measure],
+            "all methods" if one.parametric else "without ParamAgent's",
+            f"{one.pearson:+.2f}",
+            f"{one.low:+.2f} … {one.high:+.2f}" if one.low is not None and one.high is not None else "–",
+            str(len(one.methods)),
+        ]
+        for one in inputs.over_methods
+        if one.pearson is not None
+    ]
+    return head, rows
+
+
 def table_text(inputs: ReportInputs, tree: Tree, compared: Sequence[Comparison]) -> str:
     """All tables as plain text, at most 118 columns wide."""
     from rich.console import Console

@@ -49,6 +49,20 @@ def read_line(data: bytes, domain: str = "", form: Format | None = None) -> tupl
         Unreadable: it is no JSON object, has another schema, or lacks something.
     """
     row = _parsed(data)
+    if b"\\u" not in data or not _has_half_character(row):
+        return _read(row, domain, form)
+    try:
+        found = _read(row, domain, form)
+    except (Unreadable, UnicodeEncodeError):
+        raise _half_character() from None
+    record, key, form = found
+    used = row if form == "parammem" else [record.model_dump(), key.model_dump() if key else None]
+    if _has_half_character(used):
+        raise _half_character()
+    return found  # it stands in what is not kept of a log: metadata, say
+
+
+def _read(row: dict[str, Any], domain: str, form: Format | None) -> tuple[Experience, AnswerKey | None, Format]:
     version = row.pop("schema", SCHEMA)
     if version != SCHEMA:
         raise Unreadable("schema-version", f"`schema` is another one; this version reads {SCHEMA}")
@@ -83,16 +97,18 @@ def _parsed(data: bytes) -> dict[str, Any]:
         raise Unreadable("not-json", where) from None
     if not isinstance(row, dict):
         raise Unreadable("not-json", "not a JSON object")
-    if b"\\u" in data and _has_half_character(row):
-        raise Unreadable(
-            "half-character", "a text holds half a surrogate pair (\\ud800 to \\udfff), which is no character"
-        )
     return row
 
 
-def _has_half_character(row: dict[str, Any]) -> bool:
+def _half_character() -> Unreadable:
+    return Unreadable(
+        "half-character", "a text holds half a surrogate pair (\\ud800 to \\udfff), which is no character"
+    )
+
+
+def _has_half_character(value: Any) -> bool:
     try:
-        json.dumps(row, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError:
         return True
     return False

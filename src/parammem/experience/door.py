@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from parammem.config import DOMAINS
 from parammem.core import AnswerKey, Task, digest_of
 from parammem.core.experience import Experience
+from parammem.domains.added import unadded
 from parammem.experience.checks import fault_of
 from parammem.experience.places import shown
 from parammem.experience.private import find_private
@@ -49,13 +50,13 @@ class Door:
 
     @classmethod
     def against(cls, tasks: Sequence[Task], near: float, own: Iterable[Task] = ()) -> Door:
-        known = {shingles(task.text) for task in tasks}
+        known = {shingles(unadded(task.text)) for task in tasks}
         ours = frozenset(map(visible_digest, own))
         return cls(frozenset(task.content for task in tasks), tuple(sorted(known, key=sorted)), near, ours)
 
     def judge(self, rows: Sequence[tuple[Experience, AnswerKey | None]]) -> list[list[Broken]]:
         """For each row the rules it broke; empty: it may come in."""
-        texts = [[row.task.text, *(r.text for r in row.trajectory.reflections)] for row, _ in rows]
+        texts = [[unadded(row.task.text), *(r.text for r in row.trajectory.reflections)] for row, _ in rows]
         places = [place for place, many in enumerate(texts) for _ in many]
         near = overlaps([shingles(text) for many in texts for text in many], self.references, self.near)
         holding = {places[number] for number in near}

@@ -105,7 +105,14 @@ class ParamMem:
         )
         (draws,) = self.engine.complete([request])
         return [
-            Reflection(text=draw.text, source=self.source, author=self.author, iteration=1, temperature=temperature)
+            Reflection(
+                text=draw.text,
+                source=self.source,
+                author=self.author,
+                iteration=1,
+                temperature=temperature,
+                cut=draw.finish == "length",
+            )
             for draw in draws
         ]
 

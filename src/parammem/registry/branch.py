@@ -11,13 +11,13 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from pydantic import ValidationError
 
 from parammem.checkout.git import ask, branches, file_at
 from parammem.config import ImproveParams
 from parammem.core.decision import Decision
 from parammem.core.event import Event
+from parammem.core.plain_yaml import plain_yaml
 from parammem.core.words import count
 from parammem.errors import LedgerError
 from parammem.registry.join import join, missing
@@ -41,9 +41,9 @@ class BranchLedger(NamedTuple):
 def automation(root: Path) -> str:
     """The branch that automation commits to, by params.yaml; its default where that does not say it."""
     try:
-        raw: Any = yaml.safe_load((root / "params.yaml").read_bytes())
+        raw: Any = plain_yaml((root / "params.yaml").read_bytes())
         found = raw["improve"]["branch"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         found = None
     return found if isinstance(found, str) and found else ImproveParams().branch
 

@@ -64,12 +64,18 @@ def trust_spec(spec: Mapping[str, Any], *, origin: str) -> dict[str, Any]:
     def trusted(value: Any) -> Any:
         return trust_tests(value, origin=origin) if isinstance(value, str) else value
 
-    checks = spec.get("checks")
-    if not isinstance(checks, list) or not any(isinstance(c, dict) and "tests" in c for c in checks):
+    if not holds_tests(spec):
         return dict(spec)
+    checks = spec["checks"]
     found = [c | {"tests": trusted(c["tests"])} if isinstance(c, dict) and "tests" in c else c for c in checks]
     stub = {"stub": trusted(spec["stub"])} if "stub" in spec else {}
     return {**spec, **stub, "checks": found}
+
+
+def holds_tests(spec: Mapping[str, Any]) -> bool:
+    """Whether a Task.visible or AnswerKey.hidden has test programs, which `trust_spec` would make trusted."""
+    checks = spec.get("checks")
+    return isinstance(checks, list) and any(isinstance(check, dict) and "tests" in check for check in checks)
 
 
 def text_of(tests: TrustedTests | str) -> str:

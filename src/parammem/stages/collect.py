@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from parammem.agents.batch import Job
 from parammem.agents.concurrent import MOST_FAILED, call
@@ -91,7 +92,27 @@ def final_verdicts(
     trajectories: Sequence[Trajectory],
     allowed: float = MOST_FAILED,
 ) -> dict[str, bool]:
-    """Trajectory id → the hidden verdict on its submission, asked once and after the loop.
+    """Trajectory id → the hidden verdict on its submission. As `judged`, and raises as it does."""
+    return judged(judge, tasks, keys, trajectories, allowed).passed
+
+
+class Verdicts(NamedTuple):
+    """What became of the submissions of some runs."""
+
+    passed: dict[str, bool]
+    """Trajectory id → the hidden verdict; False where there is none."""
+    unjudged: frozenset[str]
+    """Ids of the trajectories whose submission could not be judged."""
+
+
+def judged(
+    judge: Domain,
+    tasks: Mapping[str, Task],
+    keys: Mapping[str, AnswerKey],
+    trajectories: Sequence[Trajectory],
+    allowed: float = MOST_FAILED,
+) -> Verdicts:
+    """The hidden verdict on each submission, asked once and after the loop.
 
     A submission that cannot be judged has failed: the log names its task, and the others go on.
 
@@ -105,10 +126,13 @@ def final_verdicts(
     asked = [(t, attempt) for t, attempt in done if attempt is not None and t.task_id in keys]
     scores = call(judge.score, [(tasks[t.task_id], keys[t.task_id], attempt.candidate) for t, attempt in asked])
     verdicts = {t.trajectory_id: False for t in trajectories}
-    unjudged = {t.task_id: "it has no answer key" for t, attempt in done if attempt and t.task_id not in keys}
+    keyless = [t for t, attempt in done if attempt and t.task_id not in keys]
+    unjudged = {t.task_id: "it has no answer key" for t in keyless}
+    without = {t.trajectory_id for t in keyless}
     for (trajectory, _), score in zip(asked, scores, strict=True):
         if isinstance(score, Exception):
             unjudged[trajectory.task_id] = f"{type(score).__name__}: {score}"
+            without.add(trajectory.trajectory_id)
         else:
             verdicts[trajectory.trajectory_id] = score.passed
     for name, why in unjudged.items():
@@ -119,7 +143,7 @@ def final_verdicts(
             f"{len(unjudged)} tasks cannot be judged, more than the {allowed:.0%} that may be so; the first: task "
             f"{name!r} cannot be judged: {why}; mend its answer key"
         )
-    return verdicts
+    return Verdicts(verdicts, frozenset(without))
 
 
 def read_experience(folder: Path, domain: str) -> list[tuple[str, Experience]]:

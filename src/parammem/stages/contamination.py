@@ -14,6 +14,7 @@ from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import ReflectionExample, Task, read_jsonl
 from parammem.core.jsonl import write_text
+from parammem.domains.added import stated
 from parammem.domains.prose import Prose
 from parammem.errors import ValidationFailed
 
@@ -27,6 +28,8 @@ def verdict_on(
     """Whether the rows hold anything of the evaluation questions; None for pocket tasks.
 
     A row is its question and its reflection. Passages do not count: questions of one encyclopedia share them.
+    Nor does what we add to a statement (`domains.added`): `tasks` compared the statements alone, and promised that none
+    touches another.
 
     Raises:
         ValidationFailed: more rows do than params allow. Nothing was trained.
@@ -34,9 +37,9 @@ def verdict_on(
     if not params.benchmarks.sources or not isinstance(domain, Prose):
         return None
     p = params.benchmarks
-    train = [(row.row_hash, f"{domain.question(row.task_text)}\n{row.reflection}") for row in rows]
+    train = [(row.row_hash, f"{stated(domain.question(row.task_text))}\n{row.reflection}") for row in rows]
     tasks = read_jsonl(places.tasks("eval"), Task)
-    evaluation = [(task.task_id, domain.question(task.text)) for task in tasks]
+    evaluation = [(task.task_id, stated(domain.question(task.text))) for task in tasks]
     verdict = judge(train, evaluation, p.ngram, p.near_duplicate, p.contaminated_rows)
     if not verdict.passed:
         raise ValidationFailed(_explained(verdict, rows, places.domain))

@@ -32,7 +32,7 @@ from parammem.experience.pool import select
 from parammem.reflectors.base import Reflector, SamplingReflector
 from parammem.reflectors.parametric import ParamMem, Untrained
 from parammem.reflectors.retrieved import Constant, Retrieved
-from parammem.stages.collect import final_verdicts
+from parammem.stages.collect import judged
 from parammem.stages.common import Engines, accounted, budget, check_failures, most_tokens
 from parammem.stages.majority import majority_advice
 from parammem.stages.opening import open_domain
@@ -169,11 +169,8 @@ def _one_phase(bench: Bench, bank: TrajectoryBank) -> list[Trajectory]:
     """Protocol `strict`: the bank comes from tasks of its own."""
     tasks, seed = bench.everything(), bench.params.evaluate.seed
     shown = dict(zip([t.task_id for t in tasks], bank.retrieve(tasks, bench.params.agent.examples), strict=True))
-    jobs = [
-        Job(agent, task, seed, shown[task.task_id] if agent.method.bank else ())
-        for agent in arms(bench)
-        for task in tasks
-    ]
+    every = [(agent, task) for agent in arms(bench) for task in tasks]
+    jobs = [Job(agent, task, seed, shown[task.task_id] if agent.method.bank else ()) for agent, task in every]
     return bench.workplace.work(jobs, _progress(bench, "evaluate", len(jobs)))
 
 
@@ -257,15 +254,18 @@ def _keys(places: Places) -> dict[str, AnswerKey]:
     return {key.task_id: key for part in SLICES for key in stage_keys(places, part)}
 
 
-def _verdicts(bench: Bench, keys: Mapping[str, AnswerKey], trajectories: Sequence[Trajectory]) -> dict[int, bool]:
-    """By identity of the trajectory: several temperatures of one arm have one id."""
+def _verdicts(
+    bench: Bench, keys: Mapping[str, AnswerKey], trajectories: Sequence[Trajectory]
+) -> dict[int, bool | None]:
+    """By identity of the trajectory, as several temperatures of one arm have one id. None: it cannot be judged."""
     tasks = {task.task_id: task for task in bench.everything()}
     numbered = [t.model_copy(update={"seed": number}) for number, t in enumerate(trajectories)]
-    passed = final_verdicts(bench.judge, tasks, keys, numbered)
-    return {id(t): passed[n.trajectory_id] for t, n in zip(trajectories, numbered, strict=True)}
+    found = judged(bench.judge, tasks, keys, numbered)
+    pairs = zip(trajectories, (n.trajectory_id for n in numbered), strict=True)
+    return {id(t): None if name in found.unjudged else found.passed[name] for t, name in pairs}
 
 
-def _record(bench: Bench, trajectory: Trajectory, passed: bool) -> Run:
+def _record(bench: Bench, trajectory: Trajectory, passed: bool | None) -> Run:
     world, submitted = bench.params.tasks, trajectory.submitted
     texts = [
         " / ".join(r.text for r in trajectory.reflections if r.iteration == number)
@@ -285,7 +285,7 @@ def _record(bench: Bench, trajectory: Trajectory, passed: bool) -> Run:
         world=world.world,
         rho=world.rho,
         task_id=trajectory.task_id,
-        passed=passed,
+        passed=bool(passed),
         visible_passed=visible if submitted else False,
         solved_at=trajectory.submission if passed else None,
         iterations=len(trajectory.attempts),
@@ -293,7 +293,7 @@ def _record(bench: Bench, trajectory: Trajectory, passed: bool) -> Run:
         advice=claims,
         advice_texts=tuple(texts),
         stop=trajectory.stop,
-        failed=trajectory.failure is not None,
+        failed=trajectory.failure is not None or passed is None,
     )
 
 
@@ -335,8 +335,8 @@ def _drawn(
             rho=world.rho,
             texts=tuple(said),
             claims=tuple(tuple(sorted(bench.judge.hypotheses(text))) for text in said),
-            gold=keys[task.task_id].facts,
-            revealed=tuple(keys[task.task_id].tags.get("revealed", "").split()),
+            gold=key.facts if (key := keys.get(task.task_id)) else {},
+            revealed=tuple(key.tags.get("revealed", "").split()) if key else (),
         )
         for task, said in zip(tasks, texts, strict=True)
         if said
@@ -372,13 +372,13 @@ def _open_tasks(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[OpenTask]:
         OpenTask(
             domain=bench.judge.name,
             task_id=task.task_id,
-            values={name: len(values[name]) for name in keys[task.task_id].facts},
-            revealed=tuple(keys[task.task_id].tags.get("revealed", "").split()),
+            values={name: len(values[name]) for name in key.facts},
+            revealed=tuple(key.tags.get("revealed", "").split()),
             seen_kind=part == "eval",
         )
         for part in SLICES
         for task in bench.tasks[part]
-        if keys[task.task_id].facts  # a real task leaves open what nobody has counted
+        if (key := keys.get(task.task_id)) and key.facts  # a real task leaves open what nobody has counted
     ]
 
 

@@ -20,6 +20,7 @@ from parammem.engines.folders import named_model
 from parammem.evaluation import diversity
 from parammem.evaluation.benchmarks import Benchmarks, read_benchmarks
 from parammem.evaluation.inputs import LossPoint, Made, ReportInputs, Work
+from parammem.evaluation.methods import method_tasks, over_methods
 from parammem.evaluation.records import AdviceDraws, OpenTask, Point, Run
 from parammem.evaluation.report import build_report, write_report
 
@@ -40,6 +41,7 @@ def gather(params: Params, root: Path) -> ReportInputs:
     study, variants = (_json(root / "reports" / f"{name}.json") for name in ("study", "variants"))
     if params.benchmarks.sources:  # both are about worlds of pocket tasks
         study = variants = None
+    runs = _all(places, "runs.jsonl", Run)
     return ReportInputs(
         protocol=params.evaluate.protocol,
         sandbox_level=params.sandbox.level,
@@ -49,13 +51,14 @@ def gather(params: Params, root: Path) -> ReportInputs:
         iterations=params.agent.iterations,
         seeds={"collect": params.collect.seed, "train": params.train.seed, "evaluate": params.evaluate.seed},
         reflector_temperature=params.agent.reflector_temperature,
-        runs=tuple(_all(places, "runs.jsonl", Run)),
+        runs=tuple(runs),
         curve_runs=tuple(_all(places, "curve_runs.jsonl", Run)),
         protocol_runs=tuple(_all(places, "other_protocols.jsonl", Run)),
         draws=tuple(draws),
         open_tasks=tuple(_all(places, "open_tasks.jsonl", OpenTask)),
         diversity=tuple(measured),
         clusters=tuple(clusters),
+        over_methods=tuple(over_methods(method_tasks(runs, embed), params.evaluate.bootstrap, params.evaluate.seed)),
         losses=tuple(point for p in places for point in _losses(p, params)),
         work=tuple(_work(places)),
         sizes=_merged(fact["sizes"] for fact in facts),

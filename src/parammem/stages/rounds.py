@@ -26,8 +26,8 @@ def retaught(
 ) -> list[ReflectionExample]:
     """As many rows about the same tasks, with what this round's adapter says of each; one draw per row.
 
-    On real benchmarks what it says is read and mended as a teacher's labels are; a row of which nothing can be read
-    keeps what it had, and so, with a warning, does one whose request got no answer.
+    On real benchmarks what it says is read and mended as a teacher's labels are; elsewhere a text that the token limit
+    cut is none. A row that gets nothing keeps what it had, and so, with a warning, does one whose request failed.
 
     Raises:
         TooManyFailures: more requests got no answer than agent.max_failed_share allows.
@@ -63,6 +63,8 @@ def retaught(
         if isinstance(domain, Teaches):
             mended = mend(text, TAGS[domain.name], cut=reply[0].finish == "length")
             text = mended.text if mended else ""
+        elif reply[0].finish == "length":
+            text = ""
         made.append(_relabelled(row, text, engine.digest) if text else row)
     check_answers(failed, len(rows), params.agent.max_failed_share)
     return made
@@ -71,4 +73,4 @@ def retaught(
 def _relabelled(row: ReflectionExample, text: str, author: str) -> ReflectionExample:
     """The row with a new reflection, and with the provenance of one."""
     said = {"reflection": text, "author": author, "label_source": "self", "part": "task", "trajectory_id": ""}
-    return row.model_copy(update=said | {"outcome": "none"})
+    return row.model_copy(update=said | {"outcome": "none", "cut": False})

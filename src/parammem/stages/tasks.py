@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from parammem.benchmarks.draw import Drawn, draw
@@ -12,6 +13,7 @@ from parammem.core import write_jsonl
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError
 from parammem.pocket.world import World, draw_splits
+from parammem.stages.trusted import note_written
 
 BENCHMARKS = "data/benchmarks"
 """Where local benchmark files lie; the paths of params are seen from here, and DVC watches it."""
@@ -26,12 +28,20 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
         DataError: a source cannot be read, or has too few tasks.
     """
     places = Places(root, domain)
-    if params.benchmarks.sources:
-        _write_real(read_sources(params, domain, root), places)
-        return
+    drawn = read_sources(params, domain, root) if params.benchmarks.sources else None
+    for folder in (places.tasks("eval").parent, places.keys("eval").parent):
+        shutil.rmtree(folder, ignore_errors=True)  # as DVC does: what somebody else put there is not vouched for
+    if drawn is not None:
+        _write_real(drawn, places)
+    else:
+        _write_pocket(params, places)
+    note_written(places)
+
+
+def _write_pocket(params: Params, places: Places) -> None:
     p = params.tasks
     sizes = {"train": p.train, "bank": p.bank, "eval": p.eval, "unseen": p.unseen}
-    for split, drawn in draw_splits(domain, World(p.world, p.rho), sizes).items():
+    for split, drawn in draw_splits(places.domain, World(p.world, p.rho), sizes).items():
         write_jsonl(places.tasks(split), [d.task for d in drawn])
         if split != "bank":
             write_jsonl(places.keys(split), [d.key for d in drawn])

@@ -41,6 +41,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     Raises:
         ValidationFailed: a rule about the whole failed. Everything is written all the same.
     """
+    from parammem.domains.added import unadded
     from parammem.domains.conventions import kinds_of
     from parammem.validation import explain, validate_rows
 
@@ -52,9 +53,12 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     evaluation += [e.task.text for file in places.fresh for e in iter_jsonl(file, Experience) if _of(domain, e)]
     # Pocket advice is parsed into claims and names its kind first; on real benchmarks advice is free prose.
     prose = bool(params.benchmarks.sources)
+    stated = unadded if prose else str
     claims = None if prose else open_domain(params, domain).hypotheses
     kinds = None if prose else kinds_of(domain)
-    verdict = validate_rows(rows, evaluation, params.validate_, domain, claims, kinds=kinds, docs=places.data_docs)
+    verdict = validate_rows(
+        rows, evaluation, params.validate_, domain, claims, kinds=kinds, stated=stated, docs=places.data_docs
+    )
     write_jsonl(places.validated, [rows[i] for i in verdict.kept])
     recalled = [SetAside(row=row, reasons=(RECALLED,)) for row in collected if row.row_hash in withdrawn]
     broken = [SetAside(row=rows[q.row], reasons=q.reasons) for q in verdict.quarantined]

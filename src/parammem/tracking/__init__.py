@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import yaml
 from filelock import FileLock
 
 from parammem.checkout.dvc import lock_digests, read_lock
 from parammem.config import TrackingParams
 from parammem.core import Adapter, Record, digest_of, read_jsonl
 from parammem.core.adapter import CARD, read_card
+from parammem.core.plain_yaml import plain_yaml
 from parammem.errors import AdapterError, DataError
 
 log = logging.getLogger(__name__)
@@ -364,8 +364,8 @@ def _read_plain(path: Path) -> dict[str, Any]:
         return {}
     try:
         text = path.read_text(encoding="utf-8")
-        value = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
+        value = json.loads(text) if path.suffix == ".json" else plain_yaml(text)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read: {error}; run `dvc repro` or `dvc checkout`") from error
     if not isinstance(value, dict):
         raise DataError(f"{path} holds no mapping; run `dvc repro` or `dvc checkout`")

@@ -38,6 +38,7 @@ def build_frame(
     near: float,
     claims: Claims | None,
     kinds: Kinds | None = None,
+    stated: Callable[[str], str] = str,
 ) -> pandas.DataFrame:
     """One line per row, in order; columns: `row`, `row_hash`, PROVENANCE, and a number or bool per signal.
 
@@ -47,6 +48,7 @@ def build_frame(
         near: Jaccard similarity from which on two texts are the same.
         claims: what advice claims, as `key=value`; None where advice is free prose.
         kinds: what advice may name first, with the nouns of each; None: not known.
+        stated: the text of a task without what the project adds to it.
     """
     import pandas
 
@@ -54,10 +56,13 @@ def build_frame(
     for name in PROVENANCE:
         columns[name] = pandas.Series([_text_or_none(row, name) for row in rows], dtype="str")
     texts = [tuple(_text_or_none(row, name) or "" for name in TEXTS) for row in rows]
-    signs = [_signs(row, task, advice, claims, kinds or {}) for row, (task, advice) in zip(rows, texts, strict=True)]
+    signs = [
+        _signs(row, task, stated(task), advice, claims, kinds or {})
+        for row, (task, advice) in zip(rows, texts, strict=True)
+    ]
     for name in _signs_of_nothing(claims):
         columns[name] = [sign[name] for sign in signs]
-    columns |= _against_evaluation(texts, eval_task_texts, near, claims)
+    columns |= _against_evaluation(texts, eval_task_texts, near, claims, stated)
     return pandas.DataFrame(columns)
 
 
@@ -72,8 +77,10 @@ def _text_or_none(row: ReflectionExample, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _signs(row: ReflectionExample, task: str, advice: str, claims: Claims | None, kinds: Kinds) -> dict[str, Any]:
-    """What one row shows by itself."""
+def _signs(
+    row: ReflectionExample, task: str, question: str, advice: str, claims: Claims | None, kinds: Kinds
+) -> dict[str, Any]:
+    """What one row shows by itself. `question`: its task without what the project added."""
     both = f"{task}\n{advice}"
     rest = "\n".join(str(getattr(row, name, "")) for name in ("task_id", "part", "origin", "outcome"))
     return {
@@ -85,17 +92,17 @@ def _signs(row: ReflectionExample, task: str, advice: str, claims: Claims | None
         "garbled": look.is_garbled(task) or look.is_garbled(advice),
         "foreign": look.is_foreign(advice) or look.is_foreign(task),
         "secret": holds_secret(both) or holds_secret(rest),
-        "copied_words": look.copied_run(advice, task),
+        "copied_words": look.copied_run(advice, question),
         "part_fits_label": row.part in PARTS.get(row.label_source, set()),
         "trajectory_named": bool(row.trajectory_id) != (row.label_source == "task-only"),
         "outcome_fits_label": row.label_source != "experience" or row.outcome != "none",
-    } | _claim_signs(advice, task, claims, kinds)
+    } | _claim_signs(advice, task, claims, kinds, row.cut is True)
 
 
-def _claim_signs(advice: str, task: str, claims: Claims | None, kinds: Kinds) -> dict[str, Any]:
+def _claim_signs(advice: str, task: str, claims: Claims | None, kinds: Kinds, cut: bool) -> dict[str, Any]:
+    """cut: the token limit ended the advice."""
     if claims is None:
-        cut = look.word_count(advice) >= 12 and not look.ends_sentence(advice) and "\n" not in advice.strip()
-        return {"advice_cut": cut}
+        return {"advice_cut": cut or look.is_cut(advice), "advice_loops": look.holds_loop(advice)}
     said = claims(advice)
     parts = look.clauses(advice)
     if len(parts) > 1 and look.word_count(parts[0]) == 1:  # the first word may say what the advice is about
@@ -104,7 +111,7 @@ def _claim_signs(advice: str, task: str, claims: Claims | None, kinds: Kinds) ->
     keys = Counter(claim.partition("=")[0] for claim in said.union(*map(claims, parts)))
     return {
         "claims": len(said),
-        "advice_cut": bool(said) and any(not claims(part) for part in parts),
+        "advice_cut": cut or (bool(said) and any(not claims(part) for part in parts)),
         "contradictions": sum(n > 1 for n in keys.values()),
         "other_label": of_another_kind(task, advice, kinds),
         "advice_answer": look.holds_answer(advice) or label_of(advice) in look.words(task),
@@ -117,11 +124,15 @@ def _signs_of_nothing(claims: Claims | None) -> list[str]:
         domain="", task_id="", task_text="", reflection="", label_source="self", part="", author="",
         trajectory_id="", outcome="",
     )  # fmt: skip
-    return list(_signs(empty, "", "", claims, {}))
+    return list(_signs(empty, "", "", "", claims, {}))
 
 
 def build_repeats(
-    rows: Sequence[ReflectionExample], places: Sequence[int], near: float, max_shift: float
+    rows: Sequence[ReflectionExample],
+    places: Sequence[int],
+    near: float,
+    max_shift: float,
+    stated: Callable[[str], str] = str,
 ) -> pandas.DataFrame:
     """What shows only beside other rows. Of a group that repeats itself the first row is the one that stays.
 
@@ -131,6 +142,7 @@ def build_repeats(
             task, nor displaces its sound copy.
         near: as for `build_frame`.
         max_shift: as for `shift.shifted`.
+        stated: as for `build_frame`.
     """
     import pandas
 
@@ -139,7 +151,7 @@ def build_repeats(
     seen: dict[tuple[str, str], int] = {}
     exact = [seen.setdefault(pair, number) != number for number, pair in enumerate(pairs)]
     firsts = sorted(seen.values())
-    close = near_duplicates([shingles(*pairs[number]) for number in firsts], near)
+    close = near_duplicates([shingles(stated(pairs[number][0]), pairs[number][1]) for number in firsts], near)
     near_numbers = {firsts[number] for number in close}
     text_of: dict[str, str] = {}
     task_of: dict[str, str] = {}
@@ -159,12 +171,16 @@ def build_repeats(
 
 
 def _against_evaluation(
-    texts: list[tuple[str, ...]], eval_task_texts: Sequence[str], near: float, claims: Claims | None
+    texts: list[tuple[str, ...]],
+    eval_task_texts: Sequence[str],
+    near: float,
+    claims: Claims | None,
+    stated: Callable[[str], str],
 ) -> dict[str, Any]:
     """Signals that need the evaluation tasks."""
     known = {" ".join(look.words(text)) for text in eval_task_texts}
-    references = sorted({shingles(text) for text in eval_task_texts}, key=sorted)
-    held = overlaps([shingles(task) for task, _ in texts], references, near)
+    references = sorted({shingles(stated(text)) for text in eval_task_texts}, key=sorted)
+    held = overlaps([shingles(stated(task)) for task, _ in texts], references, near)
     held |= overlaps([shingles(advice) for _, advice in texts], references, near)
     # Generated tasks end as sentences do, all of them or none; benchmarks of strangers end as they like.
     whole = claims is not None and bool(eval_task_texts) and all(look.ends_sentence(text) for text in eval_task_texts)

@@ -39,8 +39,9 @@ class Rule(Record):
 def suite_rules(params: ValidateParams, domain: str, claimed: bool) -> list[Rule]:
     """All rules for one domain. `claimed`: advice can be parsed into claims."""
     rules = [*_schema(claimed), *_provenance(domain), *_bounds(params), *_format(params), *_evaluation(params)]
-    if claimed:
-        rules += _claims()
+    rules += (
+        _claims() if claimed else [_never("loops", "advice_loops", "words that go round in circles teach to do so")]
+    )
     return [*rules, *_repeats(params), *_totals(params)]
 
 
@@ -76,7 +77,7 @@ def _matches(column: str, regex: str, why: str) -> Rule:
 
 
 def _schema(claimed: bool) -> list[Rule]:
-    columns = [*PROVENANCE, "row", "row_hash", *_SIGNALS, *(_CLAIM_SIGNALS if claimed else ())]
+    columns = [*PROVENANCE, "row", "row_hash", *_SIGNALS, *(_CLAIM_SIGNALS if claimed else _PROSE_SIGNALS)]
     table = Rule(
         rule="schema", expectation="ExpectTableColumnsToMatchSet", column="", scope="table",
         kwargs={"column_set": sorted(columns), "exact_match": True}, why="the table has the columns the suite is about",
@@ -195,3 +196,4 @@ _SIGNALS = (
     "evaluation_task", "evaluation_near", "task_cut",
 )  # fmt: skip
 _CLAIM_SIGNALS = ("claims", "contradictions", "other_label", "advice_answer")
+_PROSE_SIGNALS = ("advice_loops",)

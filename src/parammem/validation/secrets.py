@@ -8,6 +8,7 @@ every candidate in time linear in the text, and each candidate is judged on at m
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -19,6 +20,8 @@ from parammem.validation.secret_forms import FORMS
 NAMED = "something like a secret"
 MAIL = "mail address"
 TOO_MANY = "more than can be checked"
+_JUDGED = re.compile(r"\bassert\s(?:not\s)?(?:is|has|meets|valid|strong|weak|strength|score)\w{0,40}\(\s?$")
+"""Before a password in the test of a function that judges passwords: `assert is_strong(password=`. It is an example."""
 MOST = 50_000
 """Candidates of one pattern that are judged in a text, in about half a second; the rest is not called clean."""
 
@@ -144,9 +147,11 @@ def _is_named(match: Any, data: bytes) -> bool:
     if sign == "," and not (closing and quotes and after.lstrip("\"'`").startswith(")")):  # define('NAME', 'value')
         return False
     name = password or key
-    if quotes:
-        return values.is_password(quoted, name, True) if password else values.is_key(quoted)
     line = before.rpartition("\n")[2]
+    if quotes:
+        if password and sign == "=" and _JUDGED.search(line):
+            return False
+        return values.is_password(quoted, name, True) if password else values.is_key(quoted)
     called = line.count("(") > line.count(")")
     if values.is_code(bare, name, called, after):
         return False

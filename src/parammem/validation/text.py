@@ -49,6 +49,12 @@ _ENGLISH_TEXT = (
     "before after only into use make sure do"
 )
 _ENGLISH = frozenset(_ENGLISH_TEXT.split())
+_ITEM_NUMBER = re.compile(r"^[^\S\n]*+\d{1,4}[.):]", re.MULTILINE)
+LONG_TEXT, LONG_LINE = 12, 4
+"""Words from which on a text alone, or a line among others, is expected to end as a sentence does."""
+FENCES = ("```", "~~~")
+LONGEST_LOOP = 60
+"""Words of the longest repeated part that is looked for."""
 _PRIME = 2**127 - 1
 _BASE = int.from_bytes(hashlib.blake2b(b"runs of words", digest_size=15).digest(), "big")
 
@@ -145,6 +151,41 @@ def _number(word: str) -> int:
 def ends_sentence(text: str) -> bool:
     """True if the text ends as a sentence does."""
     return text.rstrip().rstrip("\"'`)]*").endswith((".", "?", "!", ":"))
+
+
+def is_cut(text: str) -> bool:
+    """True if prose stops in the middle: its last line ends no sentence, though it is long or the other lines do.
+
+    Lists of phrases, whose lines end no sentences at all, and code blocks are whole. A block that is left open is not.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines or ends_sentence(lines[-1].rstrip("$”’\\")):
+        return False
+    if sum(line.startswith(FENCES) for line in lines) % 2:
+        return True
+    if lines[-1].startswith(FENCES):
+        return False
+    earlier = [line for line in lines[:-1] if word_count(line) >= LONG_LINE]
+    if not earlier:
+        return len(lines) == 1 and word_count(text) >= LONG_TEXT
+    return sum(map(ends_sentence, earlier)) > len(earlier) / 2
+
+
+def holds_loop(text: str) -> bool:
+    """True if the same words stand several times in a row, as in text of a model that runs in circles.
+
+    Copies count when there are four or more, of a dozen words together, or three of eight words each. Numbers of list
+    items are left out, since lists count on while they repeat themselves.
+    """
+    said = _ROUND.findall(_ITEM_NUMBER.sub("", text.casefold()))
+    for period in range(1, min(LONGEST_LOOP, len(said) // 3) + 1):
+        run = 0
+        for place in range(period, len(said)):
+            run = run + 1 if said[place] == said[place - period] else 0
+            copies = run // period + 1
+            if (copies >= 4 and copies * period >= 12) or (copies >= 3 and period >= 8):
+                return True
+    return False
 
 
 def clauses(advice: str) -> list[str]:

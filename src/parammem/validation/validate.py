@@ -28,6 +28,7 @@ def validate_rows(
     claims: Callable[[str], frozenset[str]] | None,
     docs: Path | None = None,
     kinds: Kinds | None = None,
+    stated: Callable[[str], str] = str,
 ) -> Verdict:
     """Apply the suite: row rules quarantine rows, table rules pass or fail the whole.
 
@@ -38,6 +39,7 @@ def validate_rows(
         domain: the domain that every row must belong to.
         claims: `Domain.hypotheses`; None where advice is free prose, then the rules about claims are left out.
         kinds: what advice may name first, each with its nouns; None: whose label a row has is not looked at.
+        stated: the text of a task without what the project adds to it, which all tasks share; rows are compared by it.
         docs: a folder for Great Expectations' Data Docs and for `summary.html`, which opens offline.
 
     Returns:
@@ -49,10 +51,10 @@ def validate_rows(
     rules = suite_rules(params, domain, claims is not None)
     by_stage = {stage: [rule for rule in rules if rule.stage == stage] for stage in ("rows", "repeats", "totals")}
     runner = SuiteRunner(docs)
-    frame = build_frame(rows, eval_task_texts, params.near_duplicate, claims, kinds)
+    frame = build_frame(rows, eval_task_texts, params.near_duplicate, claims, kinds, stated)
     findings = runner.run(f"{domain}-rows", frame, by_stage["rows"])
     sound = _others(len(rows), _quarantine(rows, findings))
-    repeats = build_repeats(rows, sound, params.near_duplicate, params.max_shift)
+    repeats = build_repeats(rows, sound, params.near_duplicate, params.max_shift, stated)
     findings += runner.run(f"{domain}-repeats", repeats, by_stage["repeats"])
     quarantined = _quarantine(rows, findings)
     kept = _others(len(rows), quarantined)

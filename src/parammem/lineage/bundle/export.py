@@ -120,7 +120,6 @@ def _records(subject: Subject) -> dict[str, bytes]:
     domain, state = subject.domain, subject.snapshot
     found: dict[str, bytes | None] = {
         "validation/report.json": state.read(places_of(domain).validation.as_posix()),
-        "evaluation/metrics.json": state.read(METRICS.as_posix()),
         "environment/constraints.txt": state.read("constraints.txt"),
         "environment/params.yaml": state.read("params.yaml"),
         "environment/dvc.lock": state.read("dvc.lock"),
@@ -132,7 +131,10 @@ def _records(subject: Subject) -> dict[str, bytes]:
         found["validation/kept_rows.txt"] = "".join(f"{row}\n" for row in kept).encode()
     else:
         found.pop("validation/report.json")
-    for name in state.files(places_of(domain).evaluation.as_posix()) or ():
+    evaluation = state.files(places_of(domain).evaluation.as_posix()) if subject.evaluated else None
+    if subject.evaluated:
+        found["evaluation/metrics.json"] = state.read(METRICS.as_posix())
+    for name in evaluation or ():
         found[f"evaluation/{name}"] = state.read((places_of(domain).evaluation / name).as_posix())
     return {name: data for name, data in found.items() if data is not None}
 

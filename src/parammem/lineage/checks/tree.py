@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from parammem.checkout.dvc import LOCK, parse_lock
 from parammem.checkout.files import read_mapping
 from parammem.checkout.git import ask, file_at
 from parammem.checkout.hashes import Hashes, files_below
 from parammem.checkout.snapshot import Snapshot
+from parammem.core.plain_yaml import plain_yaml
 from parammem.errors import DataError, LineageError
 from parammem.lineage.checks.findings import Finding
 from parammem.lineage.past.code import DIGESTS, SOURCES, changed_here
@@ -105,9 +104,9 @@ def _only_sources(committed: bytes, data: bytes, now: str | None) -> bool:
     """Whether a dvc.lock differs only in the hash that it has of the sources, and that is their hash now: the stage
     `code` ran after an edit that changed no stage's digests."""
     try:
-        old, new = yaml.safe_load(committed), yaml.safe_load(data)
+        old, new = plain_yaml(committed), plain_yaml(data)
         seen = [(lock["stages"]["code"].pop("deps"), lock)[0] for lock in (old, new)]
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
+    except (ValueError, AttributeError, KeyError, TypeError):
         return False
     paths = [[(dep.get("path"), dep.get("md5")) for dep in deps] for deps in seen]
     return old == new and paths[0] != paths[1] == [(SOURCES, now)]

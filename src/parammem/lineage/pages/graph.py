@@ -77,7 +77,7 @@ def _suite(subject: Subject) -> str:
 def _evaluation(life: Life, subject: Subject) -> str:
     """The hash of the pipeline's evaluation where its state has one; the gate's, which the ledger has, otherwise."""
     found = subject.snapshot.hash(places_of(subject.domain).evaluation.as_posix())
-    if found:
+    if found and subject.evaluated:
         return found[:16]
     events = [event.number for event in life.of(subject.adapter.digest) if event.fact.kind == "evaluate"]
     named = ", ".join(map(str, events[:3])) + (", …" if len(events) > 3 else "")

@@ -233,9 +233,9 @@ def _rolled_back(case: Case, lines: list[str]) -> list[dict[str, Any]]:
 
 def _measured(case: Case) -> dict[str, float]:
     """The figures of reports/metrics.json that were measured with this adapter, dots for nesting; none if they were
-    not."""
-    domain, state = case.subject.domain, case.subject.snapshot
-    if case.subject.place not in state.lock.get(f"evaluate@{domain}", {}).get("deps", {}):
+    not: the evaluation that dvc.lock records read other bytes in its folder, or these bytes are recorded nowhere."""
+    domain = case.subject.domain
+    if case.subject.generation is None or not case.subject.evaluated:
         return {}
     found = (_json(case.text(METRICS.as_posix())) or {}).get(domain)
     return flat_numbers(found) if isinstance(found, dict) else {}

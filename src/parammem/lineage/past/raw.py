@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from parammem.checkout.git import HISTORY, Blobs, ask, branches
 from parammem.checkout.snapshot import Snapshot, Store
+from parammem.core.plain_yaml import plain_yaml
 from parammem.lineage.past.history import History
 
 BELOW = "data"
@@ -86,8 +85,8 @@ def _lies(store: Store, path: str, md5: str) -> bool:
 def _outs(pointer: bytes | None) -> list[tuple[str, str]]:
     """Name and hash of what a pointer names; none of a broken one, which `audit verify` names."""
     try:
-        return [(str(out["path"]), str(out["md5"])) for out in (yaml.safe_load(pointer or b"") or {}).get("outs", [])]
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError):
+        return [(str(out["path"]), str(out["md5"])) for out in (plain_yaml(pointer or b"") or {}).get("outs", [])]
+    except (ValueError, AttributeError, KeyError, TypeError):
         return []
 
 

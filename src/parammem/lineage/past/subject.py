@@ -46,6 +46,16 @@ class Subject:
         named = f"v{self.version} of {self.domain}" if self.version else known
         return f"{named} ({self.adapter.digest[:16]})"
 
+    @property
+    def evaluated(self) -> bool:
+        """The evaluation that its state's dvc.lock records read these bytes, not those of an adapter that lay in the
+        folder before. DVC tracks all controls of a domain as one folder."""
+        read = self.snapshot.lock.get(f"evaluate@{self.domain}", {}).get("deps", {})
+        if self.place in read:
+            return self.out == read[self.place]
+        above = self.place.rpartition("/")[0]
+        return above in read and self.snapshot.hash(above) == read[above]
+
     def rows(self) -> list[str] | None:
         data = self.snapshot.read(f"{self.place}/rows.txt")
         return None if data is None else data.decode("utf-8", "replace").split()

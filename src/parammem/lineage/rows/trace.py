@@ -202,7 +202,7 @@ def _evaluations(
             continue
         path = places_of(one.domain).evaluation.as_posix()
         stage = one.snapshot.lock.get(f"evaluate@{one.domain}", {})
-        if one.place in stage.get("deps", {}) and path in one.snapshot.outs:
+        if stage.get("deps", {}).get(one.place) == one.out and path in one.snapshot.outs:
             rates = pass_rates(one)
             yield EvaluationSeen(adapter=seen.digest, what=f"{path} {one.snapshot.outs[path][0]}{rates}")
     for event in life.events:
