@@ -13,6 +13,7 @@ import pytest
 
 from parammem.core.record import digest_of
 from parammem.evaluation.inputs import ARMS, Made, ReportInputs
+from parammem.evaluation.methods import OverMethods
 from parammem.evaluation.report import Report, build_report, headline_json, verdict, write_report
 from parammem.evaluation.statistics import Comparison
 from parammem.evaluation.summary import comparisons, metrics_json
@@ -274,3 +275,19 @@ def test_the_page_shows_what_made_a_reflector_and_the_mutation_score() -> None:
     html = build_report(few.model_copy(update={"made": (made,), "mutation": mutation})).html
     for said in ("812 training rows", "rules FAILED", "models/&lt;x&gt;", "0.976", "missed: secret_mail"):
         assert said in html
+
+
+def test_the_correlation_over_methods_stands_in_metrics_and_page_and_is_no_reflector(inputs: ReportInputs) -> None:
+    both = {"domain": "qa", "methods": ("dot", "reflexion", "paramagent"), "parametric": True}
+    found = (
+        OverMethods(measure="distance", pearson=0.5512, low=0.25, high=0.75, **both),
+        OverMethods(measure="distinct", pearson=None, low=None, high=None, **both),
+    )
+    report = build_report(inputs.model_copy(update={"over_methods": found}))
+    over = report.metrics["qa"]["diversity_over_methods"]
+    assert over["distance"]["all_methods"] == {"pearson": 0.5512, "pearson_low": 0.25, "pearson_high": 0.75, "n": 3}
+    assert "+0.55" in report.html
+    assert "+0.25 … +0.75" in report.html
+    plain = build_report(inputs)
+    assert report.table == plain.table, "the tables of arms and reflectors know nothing of it"
+    assert "diversity_over_methods" not in plain.metrics["qa"]

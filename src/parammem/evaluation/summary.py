@@ -50,6 +50,7 @@ def metrics_json(inputs: ReportInputs) -> dict[str, Any]:
         branch.update(_ceiling_figures(inputs, domain))
         branch["reflector"] = {name: _reflector_figures(inputs, domain, name) for name in _reflectors(inputs, domain)}
         branch["diversity"] = _diversity_figures(inputs, domain)
+        branch["diversity_over_methods"] = _over_methods(inputs, domain)
         branch["protocol"] = protocol_figures(inputs, domain)
         for (where, left, right), comparison in compared.items():
             if where == domain:
@@ -194,16 +195,19 @@ def _diversity_figures(inputs: ReportInputs, domain: str) -> dict[str, Any]:
     for found in inputs.clusters:
         if found.domain == domain and found.temperature == inputs.reflector_temperature:
             figures.setdefault(found.reflector, {}).update(k_star=found.k_star, silhouette=found.silhouette)
+    trained = [row for row in kept if row.reflector == "trained"]
+    figures["with_success"] = _correlations(inputs, trained, runs_of(inputs, domain, "paramagent"))
+    return figures
+
+
+def _over_methods(inputs: ReportInputs, domain: str) -> dict[str, Any]:
+    """Measure → among which methods → the correlation of their diversity with their score."""
+    figures: dict[str, Any] = {}
     for found in inputs.over_methods:
         if found.domain == domain:
             among = "all_methods" if found.parametric else "without_paramagent"
             numbers = {"pearson": found.pearson, "pearson_low": found.low, "pearson_high": found.high}
-            figures.setdefault("over_methods", {}).setdefault(found.measure, {})[among] = {
-                **numbers,
-                "n": len(found.methods),
-            }
-    trained = [row for row in kept if row.reflector == "trained"]
-    figures["with_success"] = _correlations(inputs, trained, runs_of(inputs, domain, "paramagent"))
+            figures.setdefault(found.measure, {})[among] = numbers | {"n": len(found.methods)}
     return figures
 
 
