@@ -7,7 +7,7 @@ import json
 import pytest
 
 from parammem.benchmarks.code import _first
-from parammem.benchmarks.examples import assert_check, stated_checks
+from parammem.benchmarks.examples import assert_check, literal_call, stated_checks
 from parammem.benchmarks.item import Missing
 from parammem.benchmarks.table import get_benchmark, items_of
 from parammem.domains.real_code import RealCodeDomain
@@ -168,3 +168,13 @@ def test_feedback_names_each_visible_test_and_what_came_instead():
     assert getattr(feedback, "text", feedback) == (
         "FAILED: doubled([1, 2]) == [2, 4]: expected [2, 4], got [1, 2]\npassed: doubled([]) == []"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["-" * 3000 + "1", "f(" + "(" * 300 + ")" * 300 + ")", "f(1) == " + "1" * 5000, "f(\0)", "f(" + "-" * 3000 + "1)"],
+)
+def test_source_that_python_cannot_read_states_no_check(text):
+    assert literal_call(text, "f") is None
+    assert assert_check(f"assert {text}", "f") is None
+    assert stated_checks(f'def f(x):\n    """{text}\n    >>> {text}\n    3\n    """\n', "f") == []

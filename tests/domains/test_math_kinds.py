@@ -12,6 +12,8 @@ from parammem.domains.real_math import RealMathDomain
 from tests.domains.math_kinds import KINDS, TEXTS
 
 PUBLIC = [json.loads(line) for line in (Path(__file__).parent / "public/math.jsonl").read_text().splitlines()]
+OWN = [json.loads(line) for line in (Path(__file__).parent / "own/math.jsonl").read_text().splitlines()]
+"""Texts of our own: several rows, sets, words for numbers, remarks, lists of solutions, answers in sentences."""
 DOMAIN = RealMathDomain()
 
 
@@ -27,6 +29,12 @@ def judged(gold: str, text: str) -> tuple[bool, str]:
 @pytest.mark.integration
 def test_public_cases_are_judged_as_a_reader_would(row):
     assert judged(row["gold"], row["text"])[0] is row["right"]
+
+
+@pytest.mark.integration
+def test_texts_of_our_own_are_judged_as_a_reader_would():
+    assert len(OWN) >= 300
+    assert [row for row in OWN if judged(row["gold"], row["text"])[0] is not row["right"]] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,6 +16,7 @@ READING = {
         "has_commits", "tags", "tip",
     },
     "parammem.checkout.processes": {"run_guarded"},  # pip, for an environment of the audit's own
+    "parammem.checkout": {"places"},
     "parammem.checkout.worktree": {"repro", "set_params", "worktree"},  # a rebuild's, which nobody else sees
     "parammem.registry.branch": {"joined", "ledgers_of"},
     "parammem.registry.environment": {"describe"},
@@ -25,19 +26,16 @@ READING = {
 }  # fmt: skip
 """What lineage may use of the packages that also write."""
 WATCHED = ("parammem.registry", "parammem.checkout")
-PURE = ("parammem.checkout.files", "parammem.checkout.hashes", "parammem.checkout.snapshot")
+PURE = tuple(f"parammem.checkout.{name}" for name in ("code", "files", "hashes", "places", "snapshot"))
 """Modules in which nothing writes."""
 QUESTIONS = {"log", "ls-tree", "cat-file", "fsck", "for-each-ref", "rev-parse"}
 
 
 def trespasses(text: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
-            ("parammem.registry", "parammem.checkout")
-        ):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith(WATCHED) and node.module not in PURE:
             allowed = READING.get(str(node.module), set())
-            pure = node.module in ("parammem.checkout.hashes", "parammem.checkout.snapshot", "parammem.checkout.files")
-            yield from (f"{node.module}.{name.name}" for name in node.names if not pure and name.name not in allowed)
+            yield from (f"{node.module}.{name.name}" for name in node.names if name.name not in allowed)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "ask":
             words = [word.value for word in node.args[1:] if isinstance(word, ast.Constant)]
             if not words or words[0] not in QUESTIONS:

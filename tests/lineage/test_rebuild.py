@@ -160,7 +160,7 @@ def test_a_pocket_adapter_is_rebuilt_bit_for_bit_from_an_empty_cache(tmp_path):
     git(repo, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "made")
     same = rebuild(repo, "HEAD")
     assert same.identical, same.verdict
-    assert same.stages == ("tasks@code", "collect@code", "validate@code", "train@code")
+    assert same.stages == ("code", "tasks@code", "collect@code", "validate@code", "train@code")
     other = rebuild(repo, "HEAD", changes={"train.learning_rate": 0.003})
     assert (other.differences[0].stage, other.differences[0].tensor is not None) == ("train@code", True)
     assert other.differences[0].largest > 0  # pyright: ignore[reportOptionalOperand]

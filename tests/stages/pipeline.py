@@ -1,8 +1,7 @@
-"""What dvc.yaml says of a stage, and what its code says: imports followed, files and params watched."""
+"""What dvc.yaml says of a stage, and what its code says: files and params watched."""
 
 from __future__ import annotations
 
-import ast
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,47 +35,6 @@ def _name(entry: Any) -> str:
 def covered(path: str, by: list[str]) -> bool:
     """Whether a file is one of these paths or lies below one."""
     return any(path == one or path.startswith(f"{one}/") for one in by)
-
-
-def import_closure(module: str) -> set[str]:
-    """Source files (relative to the repository) that a module can import, through functions too; itself included."""
-    seen: set[str] = set()
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        if name in seen or _file_of(name) is None:
-            continue
-        seen.add(name)
-        waiting += [name.rpartition(".")[0]] if "." in name else []
-        waiting += _imports(name)
-    return {_file_of(name).relative_to(ROOT).as_posix() for name in seen}  # pyright: ignore[reportOptionalMemberAccess]
-
-
-def _file_of(module: str) -> Path | None:
-    base = (SOURCE if module.startswith("parammem") else ROOT).joinpath(*module.split("."))
-    return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
-
-
-def _imports(module: str) -> list[str]:
-    file = _file_of(module)
-    assert file is not None
-    names = []
-    for node in statements(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            # `from room import name`: name may be a module of its own or a thing inside the room.
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name.split(".")[0] in ("parammem", "experiments")]
-
-
-def statements(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those under `if TYPE_CHECKING:`, which never run."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            continue
-        yield child
-        yield from statements(child)
 
 
 class Watched:

@@ -353,20 +353,3 @@ def test_a_label_that_is_no_kind_and_a_question_of_no_kind_are_nobodys_fault():
 def test_a_row_is_what_core_says():
     """The injectors build rows by hand; they must stay valid records."""
     assert all(ReflectionExample.model_validate(r.model_dump()) == r for r in CLEAN)
-
-
-def test_the_mutation_stage_depends_on_all_that_it_imports():
-    import yaml
-
-    from tests.stages.pipeline import covered, import_closure
-
-    stage = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]["mutation"]
-    free = [
-        "src/parammem/__init__.py",
-        "experiments/__init__.py",
-        "src/parammem/errors.py",
-        "src/parammem/config.py",
-        "src/parammem/sections.py",
-    ]
-    files = import_closure("experiments.mutation.run")
-    assert sorted(file for file in files if not covered(file, [*stage["deps"], *free])) == []

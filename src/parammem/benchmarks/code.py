@@ -12,6 +12,7 @@ from typing import Any
 
 from parammem.benchmarks.examples import assert_check, stated_checks
 from parammem.benchmarks.item import Item, Missing, code_item, need
+from parammem.core.python_source import parse_python, unparsed
 from parammem.domains.added import PASS_TEST
 from parammem.sandbox.problems import Problem
 
@@ -125,9 +126,10 @@ def entry_of(tests: list[str], code: str) -> str:
     Raises:
         Missing: they call none of them.
     """
-    try:
-        defined = [node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    except (SyntaxError, ValueError):
+    tree = parse_python(code)
+    if tree is not None:
+        defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    else:
         defined = re.findall(r"^(?:def|class)\s+(\w+)", code, flags=re.MULTILINE)
     called = set(re.findall(r"\b(\w+)\s*\(", "\n".join(tests)))
     named = [name for name in defined if name in called]
@@ -138,13 +140,12 @@ def entry_of(tests: list[str], code: str) -> str:
 
 def _first(tests: str, entry: str) -> list[dict[str, Any]]:
     """The first assert of a test program's `check` function as a visible check."""
-    try:
-        tree = ast.parse(tests)
-    except (SyntaxError, ValueError):
+    tree = parse_python(tests)
+    if tree is None:
         return []
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name == "check":
-            asserts = [ast.unparse(step) for step in node.body if isinstance(step, ast.Assert)]
+            asserts = [unparsed(step) for step in node.body if isinstance(step, ast.Assert)]
             check = re.sub(r"\bcandidate\(", lambda _: f"{entry}(", asserts[0]) if asserts else ""
             return [_as_check(check, entry, "")] if asserts else []
     return []

@@ -18,7 +18,8 @@ def apps(row: Mapping[str, Any], number: int) -> Item:
     question's text cannot be told apart from prose, so it has no visible check and says so."""
     question, tests = need(dict(row), "question", "input_output")
     # APPS numbers the problems of each of its splits from 0, so the number alone names two problems.
-    name = f"{row.get('problem_id', row.get('id', number))}-{digest_of(str(question))[:6]}"
+    given, digest = row.get("problem_id", row.get("id")), digest_of(str(question))
+    name = digest[:12] if given is None else f"{given}-{digest[:6]}"
     spec: dict[str, Any] = (json.loads(tests or "{}") if isinstance(tests, str) else tests) or {}
     solutions = row.get("solutions") or "[]"
     solutions = json.loads(solutions) if isinstance(solutions, str) else list(solutions)

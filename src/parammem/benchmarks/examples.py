@@ -10,6 +10,8 @@ import ast
 import doctest
 import re
 
+from parammem.core.python_source import literal_of, parse_expression, parse_python, unparsed
+
 _STATES = re.compile(
     r"[\s`]*(?:==>|==|=>|->|➞|→|=|#\s*(?:returns|=>)?"
     r"|(?:will |should |must )?(?:returns?|be|equals?|give)s?\b|is\b|:)[\s`:]*"
@@ -39,43 +41,49 @@ def stated_checks(prompt: str, entry: str) -> list[dict[str, str]]:
 def literal(text: str) -> bool:
     """Whether this is the source of a plain Python value."""
     try:
-        ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        literal_of(text)
+    except ValueError:
         return False
     return True
 
 
 def literal_call(text: str, entry: str) -> str | None:
     """`f(1, k=[2])` in canonical spelling if `text` is a call of `entry` with literal arguments, else None."""
-    try:
-        node = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return None
+    node = parse_expression(text.strip())
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id != entry:
         return None
     values = [*node.args, *(keyword.value for keyword in node.keywords)]
     named = all(keyword.arg for keyword in node.keywords)
-    return ast.unparse(node) if named and all(literal(ast.unparse(value)) for value in values) else None
+    try:
+        return unparsed(node) if named and all(literal(unparsed(value)) for value in values) else None
+    except ValueError:
+        return None
 
 
 def assert_check(statement: str, entry: str) -> dict[str, str] | None:
     """The check that `assert f(1) == 2` states, if call and value are literal; else None."""
-    try:
-        (node,) = ast.parse(statement.strip()).body
-    except (SyntaxError, ValueError):
-        return None
+    tree = parse_python(statement.strip())
+    node = tree.body[0] if tree is not None and len(tree.body) == 1 else None
     test = node.test if isinstance(node, ast.Assert) else None
     if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.ops[0], ast.Eq | ast.Is):
         return None
-    call, expected = literal_call(ast.unparse(test.left), entry), ast.unparse(test.comparators[0])
+    try:
+        call, expected = literal_call(unparsed(test.left), entry), unparsed(test.comparators[0])
+    except ValueError:
+        return None
     return {"name": f"{call} == {expected}", "call": call, "expected": expected} if call and literal(expected) else None
+
+
+def _canonical(text: str) -> str:
+    """A literal in canonical spelling."""
+    node = parse_expression(text)
+    return text if node is None else unparsed(node)
 
 
 def _docstring(prompt: str, entry: str) -> str:
     """The docstring as it is written, escapes and all; the whole prompt where it cannot be found."""
-    try:
-        tree = ast.parse(prompt)
-    except (SyntaxError, ValueError):
+    tree = parse_python(prompt)
+    if tree is None:
         return prompt
     for node in ast.walk(tree):
         if (
@@ -100,7 +108,7 @@ def _doctests(text: str, entry: str) -> list[tuple[str, str]]:
         if stated:
             found.append((stated["call"], stated["expected"]))
         elif call and literal(want):
-            found.append((call, ast.unparse(ast.parse(want, mode="eval"))))
+            found.append((call, _canonical(want)))
     return found
 
 
@@ -112,9 +120,9 @@ def _stated(text: str, entry: str) -> list[tuple[str, str]]:
         if taken is None:
             continue
         call, length = taken
-        rest = text[match.start() + length :][:_REACH]
+        rest = text[match.start() + length :][: 2 * _REACH]
         states = _STATES.match(rest)
-        value = _value_at(rest[states.end() :]) if states else None
+        value = _value_at(rest[states.end() :][:_REACH]) if states else None
         if value is not None:
             found.append((call, value))
     return found
@@ -124,15 +132,15 @@ def _worded(text: str, entry: str, parameters: list[str]) -> list[tuple[str, str
     """`For lst = [1], k = 2 the output should be 3` and `Input: [1]`, `Output: 3`."""
     found = []
     for match in _WORDED.finditer(text):
-        try:
-            node = ast.parse(f"{entry}({match.group(1)})", mode="eval").body
-        except (SyntaxError, ValueError):
-            continue
+        node = parse_expression(f"{entry}({match.group(1)})")
         if not isinstance(node, ast.Call):
             continue
         named = {keyword.arg: keyword.value for keyword in node.keywords}
         in_order = [*node.args, *(named[name] for name in parameters if name in named)]
-        call = literal_call(f"{entry}({', '.join(map(ast.unparse, in_order))})", entry)
+        try:
+            call = literal_call(f"{entry}({', '.join(map(unparsed, in_order))})", entry)
+        except ValueError:
+            continue
         value = _value_at(text[match.end() :][:_REACH])
         if call and value is not None and len(in_order) == len(parameters):
             found.append((call, value))
@@ -141,9 +149,8 @@ def _worded(text: str, entry: str, parameters: list[str]) -> list[tuple[str, str
 
 def _parameters(prompt: str, entry: str) -> list[str]:
     """Names of the function's parameters; [] where they cannot be read."""
-    try:
-        tree = ast.parse(prompt)
-    except (SyntaxError, ValueError):
+    tree = parse_python(prompt)
+    if tree is None:
         return []
     heads = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == entry]
     return [argument.arg for argument in heads[-1].args.args] if heads else []
@@ -165,7 +172,9 @@ def _value_at(text: str) -> str | None:
     closing = _BRACKETS.get(text[:1], text[:1] if text[:1] in ("'", '"') else "")
     ends += [place.end() + 1 for place in re.finditer(re.escape(closing), text[1:])] if closing else []
     for end in ends:
+        if end >= _REACH:
+            return None  # it may go on where nobody looks
         value = _SPELLED.get(text[:end], text[:end])
         if literal(value):
-            return None if _GOES_ON.match(text[end:]) else ast.unparse(ast.parse(value, mode="eval"))
+            return None if _GOES_ON.match(text[end:]) else _canonical(value)
     return None

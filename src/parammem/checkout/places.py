@@ -5,6 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+LEDGER = Path("ledger") / "events.jsonl"
+DECISIONS = Path("ledger") / "decisions"
+EVIDENCE = Path("ledger") / "evidence"
+"""What every arm did on every task, by the digest that `Evaluated` and `Decision.inputs` name."""
+RECALLED = Path("data") / "recalled.txt"
+"""Hashes of rows that may never be trained on again, of all domains."""
+METRICS = Path("reports") / "metrics.json"
+
 
 def code_digests(root: Path, stage: str) -> Path:
     """Digests of the sources that a stage can reach, written by the stage `code`."""
@@ -49,7 +57,7 @@ class Places:
     @property
     def recalled(self) -> Path:
         """Hashes of rows that may never be trained on again, of all domains."""
-        return self.root / "data" / "recalled.txt"
+        return self.root / RECALLED
 
     @property
     def validation(self) -> Path:
@@ -92,3 +100,8 @@ class Places:
     def work(self, stage: str) -> Path:
         """What a stage cost this time. Not an out: it depends on what was cached."""
         return self.root / ".cache" / "work" / f"{stage}-{self.domain}.json"
+
+
+def places_of(domain: str) -> Places:
+    """A domain's places as git and dvc.lock name them, from the root: `places_of("code").validated.as_posix()`."""
+    return Places(Path(), domain)

@@ -15,7 +15,7 @@ LONG = 2000
 """Characters of a line that are read after the word `answer`."""
 MANY = 20
 """Places of one line where `answer` stands that are looked at, from its head and from its end."""
-_WORD = re.compile(r"\b(?:answers?|ans)\b", re.IGNORECASE)
+_WORD = re.compile(r"\b(?:answers?|ans|(?<=correct )(?:option|choice))\b", re.IGNORECASE)
 _BEFORE = re.compile(
     r"(?:\d{1,2}[.)]\s*)?(?:(?:so|thus|therefore|hence|and|finally|then)[,:]?\s+)?(?:(?:the|my|our|your)\s+)?"
     r"(?:(?:final|correct|short|shortest|exact|best|overall|numerical|right|complete|full)\s+)*",
@@ -109,6 +109,15 @@ def _below(lines: list[str], number: int) -> str:
             continue
         if line.strip():
             found.append(line)
-        elif found and "\n".join(found).count("\\[") <= "\n".join(found).count("\\]"):
+        elif found and not _open("\n".join(found)):
             break
     return "\n".join(found)[:LONG]
+
+
+def _open(text: str) -> bool:
+    """Whether a formula or an environment that begins in a text does not end in it."""
+    return (
+        text.count("\\[") > text.count("\\]")
+        or text.count("\\begin{") > text.count("\\end{")
+        or text.count("$$") % 2 == 1
+    )

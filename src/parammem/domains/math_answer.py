@@ -13,7 +13,9 @@ import re
 from dataclasses import dataclass
 
 from parammem.domains.answers import Reading, said_answers
+from parammem.domains.math_layout import DISPLAYS, blocks, on_one_line
 from parammem.domains.math_tidy import closing
+from parammem.domains.math_units import spelled_number
 from parammem.domains.thinking import tagged, without_thinking
 
 LONGEST = 1_000_000
@@ -22,8 +24,8 @@ _BOX = re.compile(
     r"\\(?:boxed|fbox|framebox)\s*(?P<open>\{)|\\f?boxed\s*(?P<bare>\\?[a-zA-Z]+(?=[\s$.,;]|$)|-?[\d.,/]*\d)"
 )
 _EMPTY = re.compile(
-    r"[\s.…?_*{}\\$]*|\\(?:ldots|dots|cdots|cdot|square)|(?:\\text\{)?\s*(?:your|the|final|insert)?[ _]?(?:final )?"
-    r"(?:answer|result|solution)(?: here)?\s*\}?|\\text\{\s*\}",
+    r"(?!\\\{\s*\\\}$)[\s.…?_*{}\\$]*|\\(?:ldots|dots|cdots|cdot|square)|(?:\\text\{)?\s*"
+    r"(?:your|the|final|insert)?[ _]?(?:final )?(?:answer|result|solution)(?: here)?\s*\}?|\\text\{\s*\}",
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(
@@ -32,13 +34,12 @@ _BETWEEN = re.compile(
 )
 _JOINER = re.compile(r"\s*+(?:[,;]|(?:,\s*+)?(?:and|or))\s*+")
 """What stands between parts of one answer."""
-_WORDS_IN = re.compile(r"(?<![\\a-zA-Z{])[A-Za-z]{2,}(?![a-zA-Z]*\})")
+_WORDS_IN = re.compile(r"(?<![\\a-zA-Z{])(?!(?:sqrt|pi)(?![a-zA-Z]))[A-Za-z]{2,}(?![a-zA-Z]*\})")
 _MARKS = re.compile(
-    r"\$\$|\\\[|\\\]|\\\(|\\\)|(?<!\\)\$|\\begin\{(?:equation|align|gather|multline)\*?\}|\\end\{(?:equation|"
-    r"align|gather|multline)\*?\}"
+    rf"\$\$|\\\[|\\\]|\\\(|\\\)|(?<!\\)\$|\\begin\{{(?:{DISPLAYS})\*?\}}(?:\{{\d+\}})?|\\end\{{(?:{DISPLAYS})\*?\}}"
 )
 _BARE = re.compile(
-    r"(?<![\w.,])(?:[-+−]\s?)?(?:[$€£¥]\s?)?"
+    r"(?<![\w.,])(?:(?:(?<![\d)]\s)[-+−]\s?)|(?<=[\d)]\s)[-−](?=[\d.]))?(?:[$€£¥]\s?)?"
     r"(?:\d+\s+\d+/\d+|(?:\d{1,3}(?:[,\u00a0\u2009\u202f]\d{3})+(?![\d])|\d+)?(?:\.\d+|"
     r"(?<=\d))(?:\s?/\s?\d+(?:\.\d+)?)?|\d*[½⅓⅔¼¾⅕⅛])"
     r"(?:\s?(?:\\?%|\\pi\b|π|√\d+))?"
@@ -49,7 +50,7 @@ _STOP = re.compile(
     r"(?:,\s*+|(?<!\s)\s++[–—-]\s++|(?<!\s)\s++\(?|(?<!\s)\s*+;\s*+)\b(?:since|because|as|so|which|where|when|given|due|that|if|but|"
     r"hence|thus|therefore|"
     r"with|after|by|for|from|this|these|it|we|i|he|she|they|who|meaning|making|using|rounded|assuming|i\.e|"
-    r"e\.g|namely|rather|instead)\b"
+    r"e\.g|namely|rather|instead|and not|not)\b"
     r"|;\s++(?!and\b|or\b)(?=[a-z]{2,}\b[^;]*:|check|note|see)"
     r"|(?<=\s)\((?=\d[^()]*\s(?!and\b|or\b|sin\b|cos\b|tan\b|log\b|ln\b)[a-z]{2,}\b)"
     r"|\.(?:\s++(?=[A-Z\\$(*])|\s*+$)|\.?\*\*(?=\s|$)|(?<!\s)\s++(?:\((?=[a-z]{2})|//|#)|[!?](?=\s|$)",
@@ -63,8 +64,15 @@ _LEAD = re.compile(
     r"as follows|obtained as|now|value|number|fraction|that|at)[:,]?\s+)+",
     re.IGNORECASE,
 )
+_STRONG = re.compile(r"(\*\*|__)(?P<inner>(?!\s)[^*_\n]{1,60})\1")
+_END_OF_PROOF = re.compile(r"\\(?:blacksquare|square|Box|qed|checkmark)(?![a-zA-Z])")
+_REMARK = re.compile(r"\((?=[^()\n]*(?:[a-z]{3,}|\s[-+*/=×·]\s))[^()\n]*\)")
+_BOLD = re.compile(r"(?<!\w)\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?!\w)")
+_BULLET = r"\n\s*+(?:[-*•]|\d{1,2}[.)])\s++"
+_SOLUTIONS = re.compile(
+    rf"\b(?:answers|solutions|roots|values|zeros|numbers)\b[^\n]*:\s*(?P<items>(?:{_BULLET}[^\n]+)+)\s*$", re.I
+)
 _JOINING = re.compile(r"\\text\{[^{}]*\}|\b(?:and|or)\b")
-_LAYOUT = re.compile(r"\\(?:begin|end)\{(?:aligned|split|gathered|alignedat)\}(?:\[\w\])?")
 _HASHES = re.compile(r"^[^\S\n]*+####\s*+(?P<rest>\S.*)$", re.MULTILINE)
 
 
@@ -109,7 +117,7 @@ def _boxes(text: str) -> Reading | None:
         if len(between) > 40 or not _BETWEEN.fullmatch(between):
             break
         chain.insert(0, box)
-    inners = list(dict.fromkeys(box.inner for box in chain))
+    inners = list(dict.fromkeys(on_one_line(box.inner) for box in chain))
     rule = "the last box" if len(inners) == 1 else "the last boxes, which belong together"
     return Reading(answer=", ".join(inners), rule=rule)
 
@@ -163,11 +171,15 @@ def _is_heading(rest: str, last: bool) -> bool:
     """`#### Step 3: add` and `#### 3. Add` are headings; `#### 18` and `#### 18 apples` are answers."""
     if re.match(r"\d+[.)]\s+[A-Za-z]", rest):
         return not last
+    if spelled_number(rest) is not None:
+        return False
     return not re.match(r"(?:\*\*|\$|\\|[-+−(\[{.√½€£]|\d)", rest)
 
 
 def _expression(rest: str) -> str:
     """The answer at the head of what follows `answer is`; empty if that is no answer but prose about one."""
+    if listed := _listed("\n" + rest.strip()):
+        return listed
     rest = rest.strip().lstrip("*_`>: ").strip()
     rest = _LEAD.sub("", rest) if _LEAD.match(rest) else rest
     first = re.match(r"[A-Za-z]+", rest)
@@ -181,6 +193,8 @@ def _expression(rest: str) -> str:
     stop = _STOP.search(rest)
     head = rest[: stop.start()] if stop and stop.start() else rest
     head = head.split("\n")[0].strip().strip('*_`"“”').rstrip(".,;: ").strip("*_` ")
+    while head.endswith("}") and head.count("}") > head.count("{"):
+        head = head[:-1].rstrip(' "')  # of JSON
     words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z']+", head)
     if re.search(r"\d|\\[a-zA-Z]", head):
         return head if len(words) <= 6 else _first_number(head)
@@ -205,42 +219,61 @@ def _joined(text: str, spans: list[Span]) -> str:
             break
         found.append(span)
     unit = re.match(r"\s?(?:%|percent\b|degrees?\b)", text[found[-1].end :]) if len(found) == 1 else None
-    return ", ".join(_last_line(span.inner) for span in found) + (unit.group() if unit else "")
-
-
-def _last_line(inner: str) -> str:
-    """Of several equations below one another the last one's right side."""
-    inner = _LAYOUT.sub("", inner)
-    if "&" in inner and "\\\\" in inner and "matrix" not in inner and "cases" not in inner and "array" not in inner:
-        rows = [row for row in inner.split("\\\\") if row.strip()]
-        return rows[-1].split("&")[-1].strip().lstrip("=").strip()
-    return inner.strip()
+    return ", ".join(on_one_line(span.inner) for span in found) + (unit.group() if unit else "")
 
 
 def _last(text: str) -> Reading | None:
     """The last stretch of mathematics or number, with those joined to it."""
     line = next((line.strip() for line in reversed(text.split("\n")) if line.strip()), "")
-    bare = line.strip("*_`> ")
-    spans = [span for span in spans_of(text) if re.search(r"[\dA-Za-z]", span.inner)]
+    line = _BOLD.sub(r"\1", line) if re.search(r"=", line) else line
+    bare = re.sub(r"^(?:A|答案)\s*[:：]\s*(?=[-\d$\\.])", "", line.strip("*_`> "))
+    if (several := _SOLUTIONS.search(text)) and (listed := _listed(several["items"])):
+        return Reading(answer=listed, rule="the last list of solutions")
+    spans = [span for span in spans_of(text) if re.search(r"[\dA-Za-z]", _END_OF_PROOF.sub("", span.inner))]
     alone = not spans_of(line) and 0 < len(bare) < 200 and not _WORDS_IN.search(_JOINING.sub("", bare))
     alone = alone and not bare.startswith("\\end{")
     if alone and re.search(r"\d|^[A-Za-z]$|\\[a-z]", bare) and not re.match(r"[-+*]\s", line):
         return Reading(answer=bare.rstrip(".,;"), rule="the last line")
     covered = _masked(text, spans)
+    strong = [found for found in _STRONG.finditer(line) if _BARE.search(found["inner"])] if not spans_of(line) else []
+    if len(strong) == 1:
+        return Reading(
+            answer=_first_number(strong[0]["inner"]) or strong[0]["inner"], rule="the last line's bold number"
+        )
     numbers = [
         Span(n.start(), n.end(), n.group().strip())
         for n in _BARE.finditer(covered)
         if re.search(r"\d|[½-⅞]", n.group())
     ]
     every = sorted([*spans, *numbers], key=lambda span: span.start)
+    remarks = [found.span() for found in _REMARK.finditer(covered)]
+    every = [span for span in every if not any(a < span.start < b for a, b in remarks)] or every
     if not every:
-        return None
+        return _bold_words(line)
     chain = [every[-1]]
     for span in every[-2::-1]:
         if not _JOINER.fullmatch(text[span.end : chain[0].start]):
             break
         chain.insert(0, span)
-    return Reading(answer=", ".join(_last_line(span.inner) for span in chain), rule="the last expression")
+    return Reading(answer=", ".join(on_one_line(span.inner) for span in chain), rule="the last expression")
+
+
+def _listed(items: str) -> str:
+    """The formulas of a list whose items hold one each and no words; empty for another list."""
+    parts = [part.strip(" .,;*") for part in re.split(_BULLET, items) if part.strip()]
+    spans = [spans_of(part) for part in parts]
+    if len(parts) < 2 or not all(
+        len(one) == 1 and len(one[0].inner) + 6 > len(part) for one, part in zip(spans, parts, strict=True)
+    ):
+        return ""
+    return ", ".join(one[0].inner for one in spans)
+
+
+def _bold_words(line: str) -> Reading | None:
+    """The only bold words of the last line, where the text holds no mathematics."""
+    found = _BOLD.findall(line)
+    short = len(found) == 1 and len(found[0].split()) <= 4
+    return Reading(answer=found[0].strip(" .:,"), rule="the last line's bold words") if short else None
 
 
 def _masked(text: str, spans: list[Span]) -> str:
@@ -254,6 +287,8 @@ def _masked(text: str, spans: list[Span]) -> str:
 
 def spans_of(text: str) -> list[Span]:
     """The stretches of mathematics in a text: $…$, $$…$$, \\(…\\), \\[…\\], equation environments.
+
+    Environments such as aligned or pmatrix count too where they stand in none of these.
 
     Dollars that are money open none: a closing one has no space before it and no digit behind it, and prose is no
     mathematics.
@@ -271,12 +306,15 @@ def spans_of(text: str) -> list[Span]:
             opened = None
         elif opened.group() == "$":
             opened = mark if sign not in {"\\]", "\\)"} and not sign.startswith("\\end") else None
-    return found
+    bare = _masked(text, found)
+    found += [Span(start, end, bare[start:end]) for start, end in blocks(bare)]
+    return sorted(found, key=lambda span: span.start)
 
 
 def _pairs(left: str, right: str) -> bool:
     ends = {"$": "$", "$$": "$$", "\\[": "\\]", "\\(": "\\)"}
-    return ends.get(left) == right or (left.startswith("\\begin") and right == left.replace("\\begin", "\\end"))
+    begun = re.match(r"\\begin(\{[^{}]*\})", left)
+    return ends.get(left) == right or (begun is not None and right == "\\end" + begun.group(1))
 
 
 def _closes(text: str, opened: re.Match[str], mark: re.Match[str]) -> bool:

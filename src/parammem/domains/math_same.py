@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from parammem.domains.math_layout import on_one_line
 from parammem.domains.math_shape import Shape, is_name, plain_words, shape_of
 from parammem.domains.math_tidy import tidy
 from parammem.domains.math_units import is_improper, number, split_unit, units_agree, without_letter
@@ -22,6 +23,12 @@ _LOOSE = re.compile(r"(?<![A-Za-z\\]) | (?![A-Za-z])|(?<=[^A-Za-z][A-Za-z]) (?=[
 _CHOICE = re.compile(r"(?:\\text\{)?\s*\(?([A-Z])(?:\)|[.:])(?:\s*\}\s*|\s+)[A-Za-z0-9\\$]")
 
 
+_REALS = ("\\mathbb{R}", "\\mathbb R", "\\Bbb{R}", "\\R", "\\text{R}")
+_WITHOUT = re.compile(
+    r"(?:\\mathbb\s?\{?\s?R\s?\}?|\\R)\s*(?:\\(?:setminus|backslash)|-|\\)\s*\\\{(?P<points>[^{}]*)\\\}"
+)
+
+
 @dataclass
 class Comparison:
     """One comparison of two answers; `rule` is what decided last."""
@@ -32,9 +39,13 @@ class Comparison:
 
     def same(self, gold: str, answer: str) -> Told:
         """Compare two answers as they were written."""
-        return self._shapes(shape_of(tidy(gold)), shape_of(tidy(answer)))
+        return self._shapes(shape_of(tidy(on_one_line(gold))), shape_of(tidy(on_one_line(answer))))
 
     def _shapes(self, gold: Shape, answer: Shape) -> Told:
+        if gold.kind != answer.kind or gold.kind == "relation":
+            without = _left_out(gold), _left_out(answer)
+            if without[0] is not None and without[1] is not None:
+                return self._unordered(without[0], without[1])
         if "relation" in (gold.kind, answer.kind):
             return self._relations(gold, answer)
         if gold.also and answer.kind == "list":
@@ -50,11 +61,13 @@ class Comparison:
             return self._bases(gold, answer)
         if {gold.kind, answer.kind} <= {"list", "set"} or ("set" in (gold.kind, answer.kind) and _single(gold, answer)):
             return self._unordered(_members(gold), _members(answer))
+        if gold.kind == "value" and answer.kind == "list" and len({member.text for member in answer.items}) > 1:
+            return self._all((gold, member) for member in answer.items)  # 3/4 or 0.75
         if gold.kind != answer.kind:
             return self._said(f"a {gold.kind} is no {answer.kind}", False)
         if gold.kind == "value":
             return self._values(gold.text, answer.text)
-        if gold.kind == "union":
+        if gold.kind in ("union", "cases"):
             return self._unordered(gold.items, answer.items)
         if gold.marks != answer.marks or len(gold.items) != len(answer.items):
             return self._said(f"another form of {gold.kind}", False)
@@ -140,6 +153,8 @@ class Comparison:
             left, right = _interval(left) or left, _interval(right) or right
             if "relation" not in (left.kind, right.kind):
                 return self._shapes(left, right)
+        if gold.kind == "value" and _states(answer):
+            return self._shapes(gold, answer.items[1])
         if "relation" not in (gold.kind, answer.kind) or gold.kind != answer.kind:
             return self._said(f"a {gold.kind} is no {answer.kind}", False)
         return self._equations(gold, answer)
@@ -206,6 +221,15 @@ def _named(shape: Shape) -> tuple[str, Shape]:
     return "", shape
 
 
+def _states(shape: Shape) -> bool:
+    """Whether an equation says what some expression comes to: a + b + c = 14, \\sin A + \\sin B = 1. An equation of x
+    and y alone, or with nothing on its right side, may be one that is still to be solved."""
+    if shape.kind != "relation" or shape.marks != ("=",) or not _numeric(shape.items[1].text):
+        return False
+    left = re.sub(r"\\[a-zA-Z]+|\([^()]*\)|\{[^{}]*\}", " ", shape.items[0].text)
+    return number(shape.items[1].text) != 0 and not re.search(r"[xyz]", left)
+
+
 def _numeric(text: str) -> bool:
     """Whether a side holds no variable."""
     bare = re.sub(r"\\text\{[^{}]*\}|\\(?:frac|sqrt|pi|cdot|times|div|left|right|log|ln)(?![a-z])", "", text)
@@ -216,6 +240,32 @@ def _same_name(left: str, right: str) -> bool:
     """x and X; y and f(x)."""
     functions = {"y"} | {f"{letter}(x)" for letter in "fghpq"}
     return left.lower() == right.lower() or {left.lower(), right.lower()} <= functions
+
+
+def _left_out(shape: Shape) -> tuple[Shape, ...] | None:
+    """What a set of real numbers leaves out, in its writings x \\ne 3, R \\ {3}, (-\\infty, 3) \\cup (3, \\infty);
+    None for one that leaves out more than points, and for anything else."""
+    if shape.text in _REALS or plain_words(shape.text) in ("all real numbers", "all reals"):
+        return ()
+    if shape.kind == "relation":
+        if shape.marks == ("\\in",):
+            return _left_out(shape.items[1])
+        if shape.marks != ("\\ne",) or not is_name(shape.items[0].text):
+            return None
+        return shape.items[1].items if shape.items[1].kind == "list" else (shape.items[1],)
+    if shape.kind == "list":
+        parts = [_left_out(item) for item in shape.items]
+        single = all(part is not None and len(part) == 1 for part in parts)
+        return tuple(part[0] for part in parts if part) if single else None
+    if shape.kind == "value" and (found := _WITHOUT.fullmatch(shape.text)):
+        return shape_of(f"\\{{{found['points']}\\}}").items
+    pieces = shape.items if shape.kind == "union" else (shape,)
+    if not all(piece.kind == "tuple" and piece.marks == ("(", ")") and len(piece.items) == 2 for piece in pieces):
+        return None
+    ends = [item.text.replace(" ", "").replace("+", "") for piece in pieces for item in piece.items]
+    joined = all(left == right for left, right in zip(ends[1:-1:2], ends[2::2], strict=True))
+    whole = ends[0] == "-\\infty" and ends[-1] == "\\infty"
+    return tuple(piece.items[1] for piece in pieces[:-1]) if whole and joined else None
 
 
 def _interval(shape: Shape) -> Shape | None:

@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from parammem.domains.math_layout import rows_with_conditions
 from parammem.domains.math_tidy import closing, joined_thousands
-from parammem.domains.math_units import split_unit, undecorated
+from parammem.domains.math_units import spelled_number, split_unit, undecorated
 
 DEPTH = 12
 """Brackets in brackets that are taken apart; deeper ones stay one value."""
 MOST = 60
 """Members of a list that are taken apart."""
 _AND = re.compile(
-    r",?\s*(?:\\text\{\s*,?\s*(?:and|or)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*,?|"
+    r",?\s*(?:\\(?:lor|vee)(?![a-zA-Z])|\\text\{\s*,?\s*(?:and|or)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*,?|"
     r"\s*\\text\{\s*[,;]\s*\}"
 )
 _MATRIX = re.compile(
@@ -42,12 +43,25 @@ _NAME = re.compile(
 )
 
 
+_PARTS = {"half": 2, "halve": 2, "quarter": 4} | {
+    word: below for below, word in enumerate("third fourth fifth sixth seventh eighth ninth tenth".split(), 3)
+}
+_PART = re.compile(rf"(?P<above>[a-z]+)[\s-]+(?P<below>{'|'.join(_PARTS)})s?", re.IGNORECASE)
+_TWICE = re.compile(
+    r"(?P<first>[A-Za-z][A-Za-z -]{2,60}|-?[\d,]+)\s*\(\s*(?P<second>[A-Za-z][A-Za-z -]{2,60}|-?[\d,]+)\s*\)"
+)
+"""A number with itself in brackets."""
+_OUTWARD = re.compile(r"(?=\]|.*\[$)(?P<left>[\[\]])(?P<inner>[^\[\]]+[,;][^\[\]]+)(?P<right>[\[\]])")
+"""Intervals whose open ends have their brackets turned outward."""
+_SUCH_THAT = re.compile(r"\||\\mid(?![a-z])|\\vert(?![a-z])|:|\\colon(?![a-z])")
+
+
 @dataclass(frozen=True)
 class Shape:
     """One answer, taken apart."""
 
     kind: str
-    """value, text, base, list, set, tuple, union, matrix, ratio, relation."""
+    """value, text, base, list, set, tuple, union, matrix, cases (of rows), ratio, relation."""
     text: str
     items: tuple[Shape, ...] = ()
     marks: tuple[str, ...] = ()
@@ -62,8 +76,12 @@ def shape_of(text: str, depth: int = 0) -> Shape:
     text = _bare(text.strip())
     if depth > DEPTH:
         return Shape("value", text)
+    if text in ("\\emptyset", "\\{ \\}", "\\{\\}"):
+        return Shape("set", text)
+    text = _in_digits(text)
     for read in (
         _decorated,
+        _cases,
         _matrix,
         _base,
         _thousands,
@@ -81,6 +99,26 @@ def shape_of(text: str, depth: int = 0) -> Shape:
     return Shape("value", text)
 
 
+def _in_digits(text: str) -> str:
+    """`seventeen` and `\\text{two}` in digits, `17 (seventeen)` and `twelve (12)` without their repetition."""
+    found = _TWICE.fullmatch(re.sub(r"\\text\{([^{}]*)\}", r"\1", text)) if "(" in text else None
+    if found:
+        first, second = found["first"].strip(), found["second"].strip()
+        values = [str(spelled_number(one)) if one[:1].isalpha() else joined_thousands(one) for one in (first, second)]
+        if values[0] == values[1] and first[:1].isalpha() != second[:1].isalpha():
+            return values[0]
+    word = re.sub(r"^\\text\{([^{}]*)\}$", r"\1", text)
+    if not word[:1].isalpha() or len(word) > 80:
+        return text
+    sign = "-" if re.match(r"(?:minus|negative)\s", word) else ""
+    word = word.split(" ", 1)[1] if sign else word
+    value = spelled_number(word)
+    if value is None and (part := _PART.fullmatch(word)):
+        above = {"a": 1, "an": 1}.get(part["above"]) or spelled_number(part["above"])
+        return text if above is None else f"{sign}\\frac{{{above}}}{{{_PARTS[part['below']]}}}"
+    return text if value is None else f"{sign}{value}"
+
+
 def _decorated(text: str, depth: int) -> Shape | None:
     """A pair, list or word with a sign of money, a degree sign or a unit, which say nothing; values keep theirs."""
     plain = undecorated(text)
@@ -96,6 +134,15 @@ def _bare(text: str) -> str:
     while text.startswith("{") and closing(text, 0) == len(text) - 1:
         text = text[1:-1].strip()
     return text
+
+
+def _cases(text: str, depth: int) -> Shape | None:
+    """A function defined by cases: a set of (value, condition), in any order."""
+    rows = rows_with_conditions(text)
+    if rows is None:
+        return None
+    shapes = (Shape("row", text, (shape_of(value, depth), shape_of(when, depth))) for value, when in rows)
+    return Shape("cases", text, tuple(shapes))
 
 
 def _matrix(text: str, depth: int) -> Shape | None:
@@ -141,7 +188,8 @@ def plain_words(text: str) -> str:
     plain = re.sub(r"\\text\{([^{}]*)\}|\\[ ]", r"\1", undecorated(text))
     plain = " ".join(re.sub(r"^(?:option|choice)\s+", "", plain.strip(), flags=re.IGNORECASE).split())
     plain = re.sub(r"^\(?([A-Za-z])[.):]$|^\(([A-Za-z])\)$", lambda found: found.group(1) or found.group(2), plain)
-    return plain.rstrip(".").lower()
+    plain = plain.rstrip(".").lower()
+    return re.sub(r"\bsolutions$", "solution", {"dne": "does not exist"}.get(plain, plain))
 
 
 def _words(text: str, depth: int) -> Shape | None:
@@ -211,6 +259,11 @@ def _united(text: str, depth: int) -> Shape | None:
 
 
 def _bracketed(text: str, depth: int) -> Shape | None:
+    if apart := _OUTWARD.fullmatch(text):  # ]2, 3[
+        left, right = "(" if apart["left"] == "]" else "[", ")" if apart["right"] == "[" else "]"
+        return shape_of(left + apart["inner"] + right, depth)
+    if point := re.fullmatch(r"[A-Z](?:_\w|')?\s*(?P<pair>\(.*,.*\))", text):
+        text = point["pair"]  # P(1, 2)
     opened = re.match(r"\\\{|\\langle(?![a-z])|[(\[]", text)
     closed = re.search(r"(?:\\\}|\\rangle|[)\]])$", text)
     if not opened or not closed or not _encloses(text, closed.start()):
@@ -220,14 +273,24 @@ def _bracketed(text: str, depth: int) -> Shape | None:
     if not inner:
         return Shape("set", text) if marks == ("\\{", "\\}") else None
     if marks == ("\\{", "\\}"):
-        if _top(inner, re.compile(r"\||\\mid|:")):
-            return None  # {x | x > 2}: a text to compare as it stands
+        if _top(inner, _SUCH_THAT):
+            return _such_that(inner, depth)
         members = shape_of(inner, depth)
         return Shape("set", text, members.items if members.kind == "list" else (members.also or members,))
     parts = [part for part in split_top(inner) if part]
     if len(parts) == 1:
         return shape_of(inner, depth) if marks == ("(", ")") else None
     return Shape("tuple", text, tuple(shape_of(part, depth) for part in parts), marks)
+
+
+def _such_that(inner: str, depth: int) -> Shape | None:
+    """`{x | x > 2}` and `{x \\in R : x > 2}` as the relation; None for other ones, which are texts to compare."""
+    place = _top(inner, _SUCH_THAT)[0]
+    head, condition = inner[: place.start()].strip(), inner[place.end() :].strip()
+    element = re.fullmatch(r"([a-zA-Z])(?:\s*\\in\s*(?:\\mathbb\s*\{?\s*R\s*\}?|R))?", head)
+    found = shape_of(condition, depth)
+    known = element and found.kind == "relation" and any(side.text == element.group(1) for side in found.items)
+    return found if known else None
 
 
 def _signed(text: str, depth: int) -> Shape | None:
@@ -247,7 +310,7 @@ def _signed(text: str, depth: int) -> Shape | None:
 
 
 def _ratio(text: str, depth: int) -> Shape | None:
-    places = _top(text, re.compile(r":|\\colon(?![a-z])"))
+    places = _top(text, re.compile(r":|\\colon(?![a-z])|\\text\{\s*(?:to|:)\s*\}|(?<=\d)\s+to\s+(?=\d)"))
     if not places or len(places) > 8:
         return None
     cuts = [0, *(edge for place in places for edge in (place.start(), place.end())), len(text)]

@@ -59,11 +59,18 @@ _SPELLINGS = (
     (re.compile(r"\{\s*,\s*\}"), ","),
     (re.compile(r"\\(?:[%$€£#])"), lambda found: found.group()[1]),
     (re.compile(r"\*\*"), "^"),
+    (re.compile(r"\\[dt]binom(?![a-zA-Z])"), r"\\binom"),
+    (re.compile(r"\{\s*(\w+)\s*\\choose\s*(\w+)\s*\}"), r"\\binom{\1}{\2}"),
 )
 _THOUSANDS = re.compile(
     r"(?<![\d.,_^/])(?P<whole>\d{1,3}(?:(?P<mark>[ ,])\d{3})(?:(?P=mark)\d{3})*)(?P<rest>\.\d+)?(?![\d/]|,\d)"
 )
 _COLOURS = re.compile(r"\\(?:text)?colou?r\s*(?:\[\w+\])?\{[\w!.#, -]*\}")
+_SO = re.compile(
+    r"^\s*(?:(?:=>|⇒|⟹|∴|→|->|\\(?:Rightarrow|Longrightarrow|implies|therefore|rightarrow|iff)(?![a-zA-Z]))\s*"
+    r"|\\text\{[^{}]*\b(?:is|are|equals)\s*:?\s*\}(?=.*\d))"
+)
+"""What leads to an answer and is no part of it."""
 _ROOTS = {"∛": 3, "∜": 4}
 _FRACTION = re.compile(r"\\frac\s*(?!\s*\{)")
 
@@ -83,6 +90,8 @@ def _cleaned(text: str) -> str:
     text = _EMPTY.sub("", text)
     for pattern, said in _SPELLINGS:
         text = pattern.sub(said, text)
+    text = re.sub(r"(?<![A-Za-z\\])sqrt\s*\(", r"\\sqrt(", text)
+    text = re.sub(r"^\s*(?:negative|minus)\s+(?=[\d.\\])", "-", text, flags=re.IGNORECASE)
     text = _TEXTS.sub(r"\\text{", text)
     text = re.sub(r"\\text\{\s*([eixyznk])\s*\}(?=\s*(?:[\^_+*/=)}\]-]|$))", _single, text)
     text = re.sub(r"\\text\{\s*(-?[\d.,/]+)\s*\}", r"\1", text)
@@ -130,7 +139,7 @@ def _unquoted(text: str) -> str:
             closes = text.startswith(left) and text.endswith(right) and len(text) > len(left + right)
             if closes and left not in inner and right not in inner and not inner.endswith("\\"):
                 text = inner
-        text = text.rstrip(" ,;")
+        text = _SO.sub("", text).rstrip(" ,;")
         if text.endswith(".") and not text.endswith("..."):
             text = text[:-1]
     return text

@@ -71,6 +71,11 @@ _AFTER_LETTER = re.compile(
     r"cu\.?)\s+)?(?P<unit>[A-Za-z]+)\.?\s*\}(?:\s*\^\s?\{?[23]\}?)?",
     re.S,
 )
+_RATE = re.compile(
+    r"(?P<value>.*[\d})!.])\s*(?:\\frac\{\s*\\text\{[^{}]+\}(?:\^\{?[23]\}?)?\s*\}\{\s*\\text\{[^{}]+\}(?:\^\{?[23]\}?)?\s*\}"
+    r"|(?:\\text\{[^{}]+\}\s*|(?<=\d)\s*\\text\{[^{}]+\}\s*)+\^\s?\{\s*-\d\s*\})",
+    re.S,
+)
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _MONEY = re.compile(r"([-+]?)\s*([$€£])\s*(?=[-+.\d\\])")
 DIGITS = 2000
@@ -80,7 +85,9 @@ _OVER = re.compile(
     r"(?P<sign>[-+]?)\s*(?:(?P<whole>\d+)\s*)?\\frac\{\s*(?P<above>[-+]?[\d.]+)\s*\}\{\s*(?P<below>[-+]?[\d.]+)\s*\}"
 )
 _SLASH = re.compile(r"(?P<sign>[-+]?)\s*(?:(?P<whole>\d+)[\s-]+)?(?P<above>[-+]?[\d.]+)\s*/\s*(?P<below>[-+]?[\d.]+)")
-_REPEATING = re.compile(r"(?P<sign>[-+]?)(?P<whole>\d*)\.(?P<once>\d*)\\(?:overline|bar)\s*\{(?P<again>\d+)\}")
+_REPEATING = re.compile(r"(?P<sign>[-+]?)(?P<whole>\d*)\.(?P<once>\d*)\\(?:overline|bar|dot)\s*\{(?P<again>\d+)\}")
+_GOES_ON = re.compile(r"(?P<sign>[-+]?)(?P<whole>\d*)\.(?P<once>\d*?)(?P<again>\d{1,6}?)(?P=again)+\s*(?:\\ldots|…)")
+"""0.1666…: digits that come at least twice before the dots."""
 _SCIENCE = re.compile(
     r"(?P<first>[-+]?(?:\d+\.?\d*|\.\d+))\s*(?:(?:\\times|\\cdot|"
     r"\*)\s*10\s*\^\s*\{?\s*(?P<power>[-+]?\d{1,3})\s*\}?|[eE](?P<e>[-+]?\d{1,3}))"
@@ -103,7 +110,7 @@ def number(text: str) -> Fraction | None:
             return _mixed(over)
         if science := _SCIENCE.fullmatch(text):
             return Fraction(science["first"].rstrip(".")) * Fraction(10) ** int(science["power"] or science["e"])
-        if again := _REPEATING.fullmatch(text):
+        if again := _REPEATING.fullmatch(text) or _GOES_ON.fullmatch(text):
             return _repeating(again)
     except (ValueError, ZeroDivisionError):
         return None
@@ -139,6 +146,41 @@ def _mixed(found: re.Match[str]) -> Fraction | None:
     return -part if found["sign"] == "-" else part
 
 
+_SPELLED = {
+    word: value
+    for value, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen eighteen nineteen".split()
+    )
+} | {
+    word: 10 * value
+    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
+}  # fmt: skip
+
+
+def spelled_number(text: str) -> int | None:
+    """The value of a number below a million in words, `two hundred and five`; None for anything else."""
+    words = re.sub(r"[\s-]+", " ", text.strip().lower().removesuffix(".")).split(" ")
+    whole = part = 0
+    before = ""
+    for word in words:
+        if word == "and" and before in ("hundred", "thousand"):
+            continue
+        if word in _SPELLED:
+            value = _SPELLED[word]
+            if before in _SPELLED and not (_SPELLED[before] >= 20 and 0 < value < 10):
+                return None
+            part += value
+        elif word == "hundred" and before in _SPELLED and 0 < part < 10:
+            part *= 100
+        elif word == "thousand" and 0 < part < 1000 and not whole:
+            whole, part = part * 1000, 0
+        else:
+            return None
+        before = word
+    return whole + part if before else None
+
+
 def split_unit(text: str) -> tuple[str, str, Fraction]:
     """A tidy answer as its value, its unit ("" without one) and the factor that a word such as `million` means."""
     text, unit = _without_money(text)
@@ -153,6 +195,8 @@ def split_unit(text: str) -> tuple[str, str, Fraction]:
 
 
 def _last_unit(text: str) -> tuple[str, str, Fraction]:
+    if found := _RATE.fullmatch(text):
+        return found["value"].strip(), "other", Fraction(1)
     if found := _PERCENT.fullmatch(text):
         return found.group(1).strip(), "percent", Fraction(1)
     if (found := _DEGREES.fullmatch(text)) and not _FUNCTION.search(found.group(1)):

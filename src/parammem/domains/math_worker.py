@@ -73,6 +73,7 @@ def prepared(text: str) -> str:
     text = re.sub(r"\\text\{([A-Za-z])\}", r"\1", text)
     text = re.sub(r"(\d+(?:\.\d+)?)\s*\^\\circ", r"(\\frac{\1\\pi}{180})", text)
     text = re.sub(r"(?<![\d.])(\d*)\.(\d+)(?![\d.])", _exact, text)  # a float would round
+    text = re.sub(r"^\{(\\frac\{\d+\}\{\d+\})\}$", r"\1", text)  # braces around the whole are a set to the parser
     text = re.sub(r"(?<![A-Za-z\\])(sqrt|sin|cos|tan|ln|log|pi)(?![A-Za-z])", r"\\\1 ", text)
     text = _BARE_ARGUMENT.sub(r"\g<head>(\g<of>) ", text)
     return text.replace("%", "\\%")

@@ -115,7 +115,7 @@ def reflectors_table(inputs: ReportInputs, tree: Tree) -> Table:
     rows = []
     for domain in domains_of(inputs):
         accuracy, spread = find(tree, domain, "reflector") or {}, find(tree, domain, "diversity") or {}
-        for name in in_order({*accuracy, *(set(spread) - {"with_success"})}, REFLECTORS):
+        for name in in_order({*accuracy, *(set(spread) - {"with_success", "over_methods"})}, REFLECTORS):
             a, d = accuracy.get(name, {}), spread.get(name, {})
             rows.append(
                 [

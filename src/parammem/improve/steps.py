@@ -18,6 +18,7 @@ from pathlib import Path
 from parammem.checkout import dvc
 from parammem.checkout.git import commit as commit_paths
 from parammem.checkout.git import move_branch, require_identity
+from parammem.checkout.places import EVIDENCE, Places
 from parammem.checkout.worktree import remove_trees
 from parammem.config import load_params
 from parammem.core.adapter import CARD, read_card
@@ -38,8 +39,6 @@ from parammem.registry.enter import enter_adapter
 from parammem.registry.state import champion, crown, versions
 from parammem.registry.tags import sync_tags
 
-EVIDENCE = Path("ledger") / "evidence"
-"""What every arm did on every task, by the digest that `Evaluated` and `Decision.inputs` name."""
 PATHS = ("dvc.lock", "params.yaml", "ledger", "reports", "data", "models")
 """What a turn commits; .gitignore keeps the data itself out."""
 
@@ -126,7 +125,7 @@ def enter(turn: Turn) -> None:
         if reigning and reigning.adapter == version.adapter:
             turn.note(f"{domain}: the adapter of the champion {reigning.name} came out again; nothing to judge")
         else:
-            turn.challenge(domain, version.adapter, turn.tree / "models" / "reflectors" / domain)
+            turn.challenge(domain, version.adapter, Places(turn.tree, domain).reflector)
             turn.note(f"{domain}: {version.name} ({version.adapter[:12]}) is candidate")
 
 
@@ -233,7 +232,7 @@ def _is_unlogged(turn: Turn) -> bool:
 
     if choose_mode(turn.settings.tracking.mode) == "off":
         return False
-    folders = (turn.tree / "models" / "reflectors" / domain for domain in turn.settings.domains)
+    folders = (Places(turn.tree, domain).reflector for domain in turn.settings.domains)
     shown = {read_card(folder).digest for folder in folders if (folder / CARD).is_file()}
     entered = {e.fact.adapter for e in turn.ledger.read() if isinstance(e.fact, Published)}
     try:

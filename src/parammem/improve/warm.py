@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from parammem.checkout import dvc
 from parammem.checkout.git import UNATTENDED, commit, git, tip
+from parammem.checkout.places import Places
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError
 from parammem.registry.enter import enter_adapter
@@ -31,7 +32,7 @@ STATE = ("params.yaml", "dvc.lock")
 
 def champion_folder(turn: Turn, domain: str, reigning: Version) -> Path:
     """The champion's adapter in the worktree, where `train` looks for it too."""
-    place = turn.tree / ".cache" / "champions" / reigning.adapter[:16]
+    place = Places(turn.tree, domain).start(reigning.adapter)
     return place if place.exists() else fetch(turn.tree, domain, reigning, place)
 
 
@@ -39,7 +40,7 @@ def keep(turn: Turn, domain: str, adapter: str) -> Path:
     """A copy of the adapter that the pipeline has just made: the next one takes its place."""
     place = turn.tree / ".cache" / "challengers" / adapter[:16]
     if not place.exists():
-        shutil.copytree(turn.tree / "models" / "reflectors" / domain, place)
+        shutil.copytree(Places(turn.tree, domain).reflector, place)
     return place
 
 

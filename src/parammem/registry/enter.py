@@ -6,6 +6,7 @@ from pathlib import Path
 
 from parammem.checkout.dvc import lock_digests, read_lock
 from parammem.checkout.git import person
+from parammem.checkout.places import Places, places_of
 from parammem.core import digest_of
 from parammem.core.adapter import read_card
 from parammem.core.event import Trained
@@ -28,7 +29,7 @@ def enter_adapter(root: Path, domain: str, folder: Path | None, actor: str) -> V
         AdapterError: its card cannot be read.
         LedgerError: the ledger is broken.
     """
-    place = folder or root / "models" / "reflectors" / domain
+    place = folder or Places(root, domain).reflector
     adapter = read_card(place)
     digests = lock_digests(read_lock(root), domain)
     ledger = Ledger(root)
@@ -47,4 +48,4 @@ def enter_adapter(root: Path, domain: str, folder: Path | None, actor: str) -> V
     # The same adapter made again under another commit is the same adapter.
     if not any(isinstance(fact, Trained) and fact.adapter == adapter.digest for fact in known):
         ledger.append(trained, actor)
-    return register(ledger, domain, adapter.digest, digests.get(f"models/reflectors/{domain}", ""), actor)
+    return register(ledger, domain, adapter.digest, digests.get(places_of(domain).reflector.as_posix(), ""), actor)

@@ -18,14 +18,14 @@ from typing import NamedTuple
 from filelock import FileLock
 from pydantic import ValidationError
 
+from parammem.checkout.places import DECISIONS
+from parammem.checkout.places import LEDGER as PLACE
 from parammem.core.decision import Decision
 from parammem.core.event import START, Event, Fact, make_event
 from parammem.core.jsonl import write_text
 from parammem.core.ledger_format import finished, fits_digest, identity, read_event, split_lines
 from parammem.errors import LedgerError
 
-PLACE = Path("ledger") / "events.jsonl"
-DECISIONS = Path("ledger") / "decisions"
 CUT_SHORT = Path(".cache") / "ledger"
 """Where an append keeps what a crash left after the last whole line. It never counted; it is not thrown away either."""
 

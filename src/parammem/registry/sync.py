@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from parammem.checkout.git import file_at
+from parammem.checkout.places import Places
 from parammem.core import Record, digest_of, read_jsonl
 from parammem.core.event import Event, Published, RolledBack, Trained
 from parammem.core.jsonl import write_text
@@ -219,7 +220,7 @@ def _log(server: Server, version: Version, root: Path) -> None:
     tag = f"{artifact_name(version.domain)}@{version.name}.0.0"
     with tempfile.TemporaryDirectory(prefix="parammem-sync-") as place:
         state = Path(place)
-        fetch(root, version.domain, version, state / "models" / "reflectors" / version.domain)
+        fetch(root, version.domain, version, Places(state, version.domain).reflector)
         for name in STATE:
             path = name.format(domain=version.domain)
             data = file_at(root, tag, path)

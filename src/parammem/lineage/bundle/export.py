@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from parammem.checkout.hashes import files_below
+from parammem.checkout.places import METRICS, places_of
 from parammem.core.event import Decided
 from parammem.core.record import Record
 from parammem.errors import LineageError
@@ -118,23 +119,23 @@ def _records(subject: Subject) -> dict[str, bytes]:
     """Validation, evaluation, metrics, params and pins, as they were in the adapter's state. No row of data itself."""
     domain, state = subject.domain, subject.snapshot
     found: dict[str, bytes | None] = {
-        "validation/report.json": state.read(f"reports/validation/{domain}.json"),
+        "validation/report.json": state.read(places_of(domain).validation.as_posix()),
         "environment/constraints.txt": state.read("constraints.txt"),
         "environment/params.yaml": state.read("params.yaml"),
         "environment/dvc.lock": state.read("dvc.lock"),
     }
-    validated = f"data/validated/{domain}.jsonl"
+    validated = places_of(domain).validated.as_posix()
     md5 = state.hash(validated)
     kept = row_hashes(state, validated, md5) if md5 else None
     if kept is not None:
         found["validation/kept_rows.txt"] = "".join(f"{row}\n" for row in kept).encode()
     else:
         found.pop("validation/report.json")
-    evaluation = state.files(f"reports/evaluation/{domain}") if subject.evaluated else None
+    evaluation = state.files(places_of(domain).evaluation.as_posix()) if subject.evaluated else None
     if subject.evaluated:
-        found["evaluation/metrics.json"] = state.read("reports/metrics.json")
+        found["evaluation/metrics.json"] = state.read(METRICS.as_posix())
     for name in evaluation or ():
-        found[f"evaluation/{name}"] = state.read(f"reports/evaluation/{domain}/{name}")
+        found[f"evaluation/{name}"] = state.read((places_of(domain).evaluation / name).as_posix())
     return {name: data for name, data in found.items() if data is not None}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout import places
 from parammem.checkout.git import HISTORY, ask, branches
 from parammem.core import digest_of
 from parammem.core.decision import Decision
@@ -15,7 +16,7 @@ from parammem.lineage.checks.findings import Finding
 from parammem.lineage.past.events import Life, read_decision
 from parammem.lineage.past.history import History
 
-EVIDENCE = "ledger/evidence"
+EVIDENCE = places.EVIDENCE.as_posix()
 SHARED = ("domain", "champion", "challenger", "guards")
 """What evidence and decision both say."""
 BY_THE_GATE = {"outcomes", "outdone by"}

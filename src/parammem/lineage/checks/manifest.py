@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from parammem.checkout.files import WEIGHTS
+from parammem.checkout.places import places_of
 from parammem.core import digest_of
 from parammem.core.adapter import CARD
 from parammem.engines.adapters import SETTINGS, settings_digest, settings_fit
@@ -38,8 +39,8 @@ def manifest_checks(one: Generation) -> Iterator[Finding]:
         detail = "its adapter.json is not here, or broken; `dvc fetch --all-commits`"
         yield Finding(kind="adapter", stage=stage, path=one.place, holds=None, detail=detail)
         return
-    validated = f"data/validated/{one.domain}.jsonl"
-    keys = (one.out, one.snapshot.hash(validated), one.snapshot.hash(f"reports/validation/{one.domain}.json"))
+    validated = places_of(one.domain).validated.as_posix()
+    keys = (one.out, one.snapshot.hash(validated), one.snapshot.hash(places_of(one.domain).validation.as_posix()))
     hashes = one.snapshot.store.hashes
     if one.commit is not None and all(keys):
         problems = hashes.fact(
@@ -86,12 +87,12 @@ def _problems(one: Generation, validated: str, known_only: bool = False) -> list
         strange = set(rows) - set(kept)
         first = f", first {min(strange)[:16]}" if strange else ""
         found.append((validated, not strange, f"{len(strange)} of {len(rows)} trained rows are not in it{first}"))
-    tied = bound_report(one.read(BOUND), one.snapshot.read(f"reports/validation/{one.domain}.json"))
+    tied = bound_report(one.read(BOUND), one.snapshot.read(places_of(one.domain).validation.as_posix()))
     if tied is not None:
         said = "names" if tied else "does not name"
         found.append((f"{one.place}/{BOUND}", tied, f"it {said} the suite and the report of reports/validation"))
     if report is not None and kept is not None:
-        path = f"reports/validation/{one.domain}.json"
+        path = places_of(one.domain).validation.as_posix()
         found.append(
             (path, bool(report.get("passed")), "the suite did not pass" if not report.get("passed") else "passed")
         )
@@ -122,6 +123,6 @@ def _settings(one: Generation) -> list[tuple[str, bool | None, str]]:
 
 def _report(one: Generation) -> dict[str, Any] | None:
     try:
-        return json.loads(one.snapshot.read(f"reports/validation/{one.domain}.json") or b"null")
+        return json.loads(one.snapshot.read(places_of(one.domain).validation.as_posix()) or b"null")
     except ValueError:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from parammem.checkout.places import places_of
 from parammem.evaluation.boxes import Box, draw
 from parammem.lineage.checks.findings import Verification
 from parammem.lineage.checks.verify import verify_history
@@ -37,8 +38,8 @@ def lineage_of(
     hit = lambda *starts: any(path.startswith(starts) for path in broken)  # noqa: E731
     domain, state, adapter = subject.domain, subject.snapshot, subject.adapter
     boxes, edges = _batches(life, subject, broken)
-    validated = f"data/validated/{domain}.jsonl"
-    reflections = f"data/reflections/{domain}.jsonl"
+    validated = places_of(domain).validated.as_posix()
+    reflections = places_of(domain).reflections.as_posix()
     boxes += [
         Box("reflections", 1, "reflection rows", (state.hash(reflections) or "not recorded")[:16], hit(reflections)),
         Box("validated", 1, "validated rows", (state.hash(validated) or "not recorded")[:16], hit(validated)),
@@ -66,7 +67,7 @@ def lineage_of(
 
 def _suite(subject: Subject) -> str:
     """The digest of the rules, as the validation report of its state names it."""
-    data = subject.snapshot.read(f"reports/validation/{subject.domain}.json")
+    data = subject.snapshot.read(places_of(subject.domain).validation.as_posix())
     try:
         return str(json.loads(data or b"")["suite_digest"])[:16]
     except (ValueError, KeyError, TypeError):
@@ -75,7 +76,7 @@ def _suite(subject: Subject) -> str:
 
 def _evaluation(life: Life, subject: Subject) -> str:
     """The hash of the pipeline's evaluation where its state has one; the gate's, which the ledger has, otherwise."""
-    found = subject.snapshot.hash(f"reports/evaluation/{subject.domain}")
+    found = subject.snapshot.hash(places_of(subject.domain).evaluation.as_posix())
     if found and subject.evaluated:
         return found[:16]
     events = [event.number for event in life.of(subject.adapter.digest) if event.fact.kind == "evaluate"]

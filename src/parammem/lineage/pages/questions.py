@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from parammem.checkout.places import METRICS, places_of
 from parammem.core.escape import shown
 from parammem.core.event import Checked, Decided, Evaluated, RolledBack
 from parammem.core.jsonl import byte_lines
@@ -66,7 +67,7 @@ class Case:
 
     def records(self) -> dict[str, dict[str, Any]]:
         """Row hash → row, of the validated dataset in this adapter's state; empty if it is not here."""
-        path = f"data/validated/{self.subject.domain}.jsonl"
+        path = places_of(self.subject.domain).validated.as_posix()
         try:
             return {row_hash(row): row for row in parsed_rows(self.subject.snapshot, path)}
         except (ValueError, KeyError, TypeError):
@@ -108,7 +109,7 @@ def data(case: Case) -> Said:
 
 def rules(case: Case) -> Said:
     domain = case.subject.domain
-    report = _json(case.text(f"reports/validation/{domain}.json"))
+    report = _json(case.text(places_of(domain).validation.as_posix()))
     if report is None:
         return "not recorded: no validation report in its state", None, {}
     names = list(dict.fromkeys(rule["rule"] for rule in report.get("rules", [])))
@@ -117,7 +118,7 @@ def rules(case: Case) -> Said:
     records = case.records()
     bound = digest_of(list(records)) == report.get("kept_digest") if records else None
     ours = set(case.rows or ()) <= set(records) if records and case.rows else None
-    tied = bound_report(case.text(f"{case.subject.place}/{BOUND}"), case.text(f"reports/validation/{domain}.json"))
+    tied = bound_report(case.text(f"{case.subject.place}/{BOUND}"), case.text(places_of(domain).validation.as_posix()))
     holds = bool(report.get("passed")) and False not in (bound, ours, tied)
     quarantined = len(report.get("quarantined", []))
     lines = [
@@ -236,7 +237,7 @@ def _measured(case: Case) -> dict[str, float]:
     domain = case.subject.domain
     if case.subject.generation is None or not case.subject.evaluated:
         return {}
-    found = (_json(case.text("reports/metrics.json")) or {}).get(domain)
+    found = (_json(case.text(METRICS.as_posix())) or {}).get(domain)
     return flat_numbers(found) if isinstance(found, dict) else {}
 
 
@@ -301,7 +302,7 @@ def leakage(case: Case) -> Said:
     questions = {flat(records[row]["task_text"]) for row in case.rows or () if row in records}
     found, looked = {}, {}
     for split in ("eval", "unseen"):
-        path = f"data/tasks/{domain}/{split}.jsonl"
+        path = places_of(domain).tasks(split).as_posix()
         tasks = [task for task in _lines(case.text(path)) if "text" in task]
         if tasks:
             looked[path] = len(tasks)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from parammem.checkout import places
 from parammem.checkout.git import Blobs, blob_ids, branches
 from parammem.core.decision import Decision
 from parammem.core.event import (
@@ -33,8 +34,7 @@ from parammem.core.record import digest_of
 from parammem.registry.branch import joined, ledgers_of
 from parammem.registry.join import common, merged, missing
 
-LEDGER = "ledger/events.jsonl"
-DECISIONS = "ledger/decisions"
+LEDGER, DECISIONS = places.LEDGER.as_posix(), places.DECISIONS.as_posix()
 
 
 class Fault(NamedTuple):

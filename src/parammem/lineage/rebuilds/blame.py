@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from parammem.checkout.git import ask, tip
+from parammem.checkout.places import Places
 from parammem.checkout.worktree import repro, worktree
 from parammem.core.jsonl import iter_values
 from parammem.core.record import Record
@@ -126,7 +127,7 @@ def blame_batches(
         skip = [f"{EXPERIENCE}/{batch}.jsonl" for batch in sorted(without)]
         with worktree(repo, head, shared_cache=True, skip=skip) as tree:
             repro(tree, [f"evaluate@{domain}"], fresh=False, say=say)
-            return read_outcomes(tree / f"reports/evaluation/{domain}/runs.jsonl", arm)
+            return read_outcomes(Places(tree, domain).evaluation / "runs.jsonl", arm)
 
     return bisect(batches, measure)
 

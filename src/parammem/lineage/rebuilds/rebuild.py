@@ -11,6 +11,7 @@ from typing import Any
 
 from parammem.checkout.dvc import LOCK, Lock, read_lock
 from parammem.checkout.hashes import Hashes, files_below
+from parammem.checkout.places import Places
 from parammem.checkout.snapshot import Snapshot
 from parammem.checkout.worktree import repro, set_params, worktree
 from parammem.core import Adapter
@@ -22,9 +23,6 @@ from parammem.lineage.past.subject import find_subject
 from parammem.lineage.rebuilds import environment as environments
 from parammem.lineage.rebuilds.compare import Difference, compare_files
 from parammem.lineage.rebuilds.records import keep_rebuild
-
-STARTS = Path(".cache") / "champions"
-"""Where `train` finds the adapter that it goes on from (checkout/places.py)."""
 
 
 class Rebuilt(Record):
@@ -144,7 +142,7 @@ def bring_start(history: History, tree: Path, adapter: Adapter) -> None:
     if made is None or files is None:
         raise LineageMissingError(f"it was trained on from {start[:16]}, which is not here; `dvc fetch --all-commits`")
     for name in files:
-        data, path = made.read(name), tree / STARTS / start[:16] / name
+        data, path = made.read(name), Places(tree, adapter.domain).start(start) / name
         if data is None:
             raise LineageMissingError(f"{name} of {start[:16]}, which training went on from, is not in DVC's cache")
         path.parent.mkdir(parents=True, exist_ok=True)

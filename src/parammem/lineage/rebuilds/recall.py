@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from parammem.checkout.places import RECALLED, places_of
 from parammem.checkout.snapshot import Snapshot
 from parammem.core.record import Record, digest_of
 from parammem.core.words import count
@@ -16,7 +17,7 @@ from parammem.lineage.past.history import REFLECTORS, card_in
 from parammem.lineage.rows.datasets import matching, row_hash
 from parammem.lineage.rows.trace import RowTrace, trace_rows
 
-WITHDRAWN = "data/recalled.txt"
+WITHDRAWN = RECALLED.as_posix()
 
 
 class Fallback(Record):
@@ -80,8 +81,8 @@ def _newest(life: Life, domain: str, saw: set[str]) -> int:
 
 def prove_absence(state: Snapshot, domain: str, row: str) -> list[str]:
     """What shows that the row is in no dataset, manifest or adapter of this state. Raises LineageError if it is."""
-    validated, manifest = f"data/validated/{domain}.jsonl", f"{REFLECTORS}{domain}/rows.txt"
-    quarantine = f"data/quarantine/{domain}.jsonl"
+    validated, manifest = places_of(domain).validated.as_posix(), f"{REFLECTORS}{domain}/rows.txt"
+    quarantine = places_of(domain).quarantine.as_posix()
     still = matching(state, validated, lambda found: row_hash(found) == row)
     rows = (state.read(manifest) or b"").decode().split()
     if still or row in rows or not rows:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from parammem.checkout.files import read_row_hashes
+from parammem.checkout.places import METRICS, places_of
 from parammem.checkout.snapshot import Snapshot
 from parammem.core.adapter import CARD, read_card
 from parammem.core.event import Decided, Evaluated
@@ -199,7 +200,7 @@ def _evaluations(
         one = by_place.get((seen.folder, seen.digest))
         if one is None:
             continue
-        path = f"reports/evaluation/{one.domain}"
+        path = places_of(one.domain).evaluation.as_posix()
         stage = one.snapshot.lock.get(f"evaluate@{one.domain}", {})
         if stage.get("deps", {}).get(one.place) == one.out and path in one.snapshot.outs:
             rates = pass_rates(one)
@@ -222,7 +223,7 @@ def _shares(solved: dict[str, float]) -> str:
 def pass_rates(one: Generation) -> str:
     """What reports/metrics.json of that state says of ParamAgent, in words; empty if nothing."""
     try:
-        metrics = json.loads(one.snapshot.read("reports/metrics.json") or b"{}").get(one.domain, {})
+        metrics = json.loads(one.snapshot.read(METRICS.as_posix()) or b"{}").get(one.domain, {})
         return f": ParamAgent solved {metrics['paramagent']['pass_rate']:.3f}"
     except (ValueError, KeyError, TypeError, AttributeError):
         return ""
