@@ -62,7 +62,7 @@ def test_reflect_gives_the_same_advice_for_the_same_seed_from_file_and_stdin(pro
 def test_reflect_without_an_adapter_ends_with_code_6_and_says_how_to_get_one(project):
     done = parammem(project, "reflect", "task.txt", "--adapter", "models/none")
     assert done.returncode == 6
-    assert done.stderr.startswith("error: no adapter.json in 'models/none'")
+    assert done.stderr.startswith("error: no adapter in 'models/none': no adapter.json")
     assert "dvc repro" in done.stderr
 
 
