@@ -95,7 +95,7 @@ def serve(given: argparse.Namespace) -> None:
 
 
 def watch_when_served(root: Path, stop: threading.Event) -> None:
-    """Watch the inbox as soon as the server has the trigger that answers: what is told before that starts nothing."""
+    """Watch the inbox once the server has the trigger for it; an event sent before that would start no run."""
     from flows.watch import EVERY, watch
 
     while not stop.is_set() and not has_trigger("improve/improve-scheduled"):
@@ -104,7 +104,7 @@ def watch_when_served(root: Path, stop: threading.Event) -> None:
 
 
 def has_trigger(deployment: str) -> bool:
-    """Whether the server knows this deployment, and an automation that starts it."""
+    """Return whether the server has this deployment and an automation that starts it."""
     from httpx import HTTPError
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound

@@ -106,7 +106,7 @@ class News(NamedTuple):
 
 
 def news(report: Report, events: Sequence[Event]) -> list[News]:
-    """Return promotions, refusals, nightly checks that failed, and rollbacks, whoever asked for them.
+    """Return promotions, refusals, failed nightly checks and all rollbacks of a run, for notifications.
 
     Args:
         events: what this run wrote into the ledger.

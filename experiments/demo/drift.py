@@ -103,7 +103,7 @@ def work(
 def _rows(judge: Domain, drawn: Sequence[Drawn], ended: Sequence[Trajectory]) -> Iterator[Row]:
     tasks = {one.task.task_id: one.task for one in drawn}
     keys = {one.task.task_id: one.key for one in drawn}
-    passed = final_verdicts(judge, tasks, keys, ended)
+    passed = final_verdicts(judge, tasks, keys, ended).passed
     for trajectory in ended:
         row = Experience(
             task=tasks[trajectory.task_id], trajectory=trajectory, outcome=passed[trajectory.trajectory_id]

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2] / "src" / "parammem"
 READING = {
-    "parammem.checkout.dvc": {"LOCK", "Lock", "cache_folder", "parse_lock", "read_lock"},
+    "parammem.checkout.dvc": {"cache_folder"},
     "parammem.checkout.git": {
         "Blobs", "GitCommit", "GitTag", "HISTORY", "ask", "blob_ids", "branches", "commits_of", "file_at",
         "has_commits", "tags", "tip",
@@ -26,7 +26,7 @@ READING = {
 }  # fmt: skip
 """What lineage may use of the packages that also write."""
 WATCHED = ("parammem.registry", "parammem.checkout")
-PURE = tuple(f"parammem.checkout.{name}" for name in ("code", "files", "hashes", "places", "snapshot"))
+PURE = tuple(f"parammem.checkout.{name}" for name in ("code", "dvc_lock", "files", "hashes", "places", "snapshot"))
 """Modules in which nothing writes."""
 QUESTIONS = {"log", "ls-tree", "cat-file", "fsck", "for-each-ref", "rev-parse"}
 

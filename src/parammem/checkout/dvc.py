@@ -1,4 +1,7 @@
-"""DVC, called by one way: guarded, so that it ends with whoever started it; and dvc.lock and its settings, read."""
+"""Run DVC commands in a tree, so that they end with the process that started them, and read DVC's settings.
+
+This is the one module that calls DVC. dvc.lock is read in dvc_lock.py, which needs no process.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,10 @@ from typing import Any
 
 from parammem.checkout.lock import held
 from parammem.checkout.processes import environment, run_guarded
-from parammem.core.plain_yaml import plain_yaml
-from parammem.errors import DataError, LineageError
+from parammem.errors import DataError
 
 DVC = (sys.executable, "-m", "dvc")
-LOCK = "dvc.lock"
 Say = Callable[[str], None]
-Lock = dict[str, dict[str, Any]]
-"""Stage → {"cmd", "deps": {path: hash}, "outs": {path: hash}, "params": {key: value}}."""
 TRACKED = ("data/experience", "data/fresh", "data/keys/fresh", "data/quarantine")
 """Folders whose files have a .dvc file each."""
 
@@ -148,37 +147,3 @@ def track(root: Path, files: Iterable[str]) -> list[str]:
             said = [line for line in tail if line.startswith("ERROR:")] or tail[-1:]
             raise DataError(f"`dvc add` failed: {'; '.join(said)}; the batch is whole, run the same again")
     return [f"{file}.dvc" for file in files]
-
-
-def read_lock(tree: Path) -> Lock:
-    """dvc.lock of a tree, in short; empty if there is none. Raises LineageError if it cannot be read."""
-    path = tree / LOCK
-    return parse_lock(path.read_bytes(), str(path)) if path.is_file() else {}
-
-
-def parse_lock(data: bytes | str, where: str = LOCK) -> Lock:
-    """dvc.lock in short. Raises LineageError if it cannot be read."""
-    try:
-        stages = (plain_yaml(data) or {}).get("stages", {})
-        return {name: _stage(stage) for name, stage in stages.items()}
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
-        raise LineageError(f"{where} cannot be read: {error}; restore it with git") from error
-
-
-def _stage(stage: dict[str, Any]) -> dict[str, Any]:
-    params = {key: value for file in (stage.get("params") or {}).values() for key, value in file.items()}
-    return {
-        "cmd": stage.get("cmd", ""),
-        "deps": {entry["path"]: str(entry.get("md5", "")) for entry in stage.get("deps", [])},
-        "outs": {entry["path"]: str(entry.get("md5", "")) for entry in stage.get("outs", [])},
-        "params": params,
-    }
-
-
-def lock_digests(lock: Lock, domain: str) -> dict[str, str]:
-    """Path → hash of all deps and outs of a domain's stages in dvc.lock, and of the stages that have no domain."""
-    found: dict[str, str] = {}
-    for name, stage in sorted(lock.items()):
-        if "@" not in name or name.endswith(f"@{domain}"):
-            found |= {path: md5 for path, md5 in {**stage["deps"], **stage["outs"]}.items() if md5}
-    return found

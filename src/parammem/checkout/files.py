@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from parammem.core.plain_yaml import plain_yaml
+from parammem.core.plain_yaml import plain_mapping
 from parammem.errors import LineageError
 
 WEIGHTS = "adapter_model.safetensors"
 
 
 def read_mapping(path: Path) -> dict[str, Any] | None:
-    """A YAML or JSON file's mapping; None if there is no such file. Raises LineageError if it cannot be read."""
-    if not path.is_file():
-        return None
+    """Return the mapping in a YAML or JSON file; None if there is none. Raises LineageError if it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
-        value = json.loads(text) if path.suffix == ".json" else plain_yaml(text)
-    except (ValueError, RecursionError) as error:
-        raise LineageError(f"{path} cannot be read: {error}; restore it with git or `dvc checkout`") from error
-    if not isinstance(value, dict):
-        raise LineageError(f"{path} holds no mapping; restore it with git or `dvc checkout`")
-    return value
+        return plain_mapping(path)
+    except ValueError as error:
+        raise LineageError(f"{path} {error}; restore it with git or `dvc checkout`") from error
 
 
 def read_row_hashes(folder: Path) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""Run one command that must not outlive whoever asked for it.
+"""Run one command, and end it when the process that asked for it ends.
 
     python -I -S guard.py COMMAND ARGUMENT...
 

@@ -1,4 +1,4 @@
-"""The lock of a repository's automation: one run at a time, whoever starts it and wherever Prefect's server is.
+"""Lock a repository's automation, so that one run at a time works on it, on one machine and with any Prefect server.
 
 It is a lock of the operating system on an open file, so it ends with the process however that ends. Commands that the
 run starts inherit the open file: the lock is free only when the last of them is gone, so a next run meets no orphan.

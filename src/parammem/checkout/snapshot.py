@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from parammem.checkout.dvc import Lock, cache_folder, cached
+from parammem.checkout.dvc import cache_folder, cached
+from parammem.checkout.dvc_lock import Lock
 from parammem.checkout.git import Blobs
 from parammem.checkout.hashes import Hashes, files_below
 

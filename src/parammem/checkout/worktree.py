@@ -26,7 +26,7 @@ from parammem.core.plain_yaml import plain_yaml
 from parammem.errors import LineageError, LineageMissingError
 
 TREES = Path(".cache") / "improve" / "trees"
-"""Automation's; nobody but the holder of its lock is at work in one."""
+"""Worktrees of automation. Only the holder of its lock works in one."""
 PAST_TREES = Path(".cache") / "audit" / "trees"
 """Of past commits; each is held by the run that made it."""
 NAMED, HELD = "audit-", ".held"

@@ -37,7 +37,7 @@ def gate(
     as_json: Annotated[bool, typer.Option("--json", help="The decision as one JSON object.")] = False,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Let two reflectors meet on the same tasks, and explain what the gate says of them.
+    """Compare two reflectors on the same tasks, and explain what the gate decides.
 
     Without --enter nothing is written: the answer shows what the gate would say. To decide by such looks is to look for
     free, which the error budget cannot cover.

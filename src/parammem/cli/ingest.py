@@ -141,7 +141,7 @@ def _take_and_clear(inbox: Path, source: Source, store: Store, form: Format | No
 
 
 def _refusal(name: str, error: Exception) -> str:
-    """The name of a source, once its error is told. Raises the error where it concerns more than this source."""
+    """Print a source's error and return its name. Raises the error if it concerns more than this source."""
     from parammem.experience.sources import concerns_all, words_of
 
     if isinstance(error, LedgerError | typer.Exit) or concerns_all(error):

@@ -6,6 +6,8 @@ written in base 60 takes quadratic time.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -56,6 +58,24 @@ def plain_yaml(text: str | bytes) -> Any:
         raise
     except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as error:
         raise ValueError(f"a value cannot be read ({type(error).__name__}: {str(error)[:200]})") from None
+
+
+def plain_mapping(path: Path) -> dict[str, Any] | None:
+    """Return the mapping in a YAML or JSON file; None if there is no such file.
+
+    Raises:
+        ValueError: says what is wrong with the file, as the rest of a sentence that begins with its name.
+    """
+    if not path.is_file():
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text) if path.suffix == ".json" else plain_yaml(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError("holds no mapping of names to values")
+    return value
 
 
 def _bound(text: str) -> None:

@@ -83,7 +83,7 @@ class ConcurrentCache:
             self._writer.submit(self._land)
 
     def _land(self) -> None:
-        """Record all that came, and then hand it to whoever waits for it.
+        """Record all answers that arrived, and then set the futures of those who asked for them.
 
         One transaction for what came while the last was written: a slow disk delays answers, but they do not pile up.
         """

@@ -153,14 +153,14 @@ class LlamaSession:
         self._make_rope()
 
     def _make_rope(self) -> None:
-        """Tables for every position up to the end of the room for new keys."""
+        """Make the rotary tables for every position that the key cache can hold."""
         import torch
 
         room = self._keys[0].shape[2] + self._own_keys[0].shape[2]
         self._rope = self._w.rope(torch.arange(room, device=self._positions.device))
 
     def _place(self, groups: torch.Tensor) -> None:
-        """Give each row its cell in a [P, S] table, so that the draws of a prompt meet its keys in one product."""
+        """Give each row its cell in a [P, S] table, so that one product takes all draws of a prompt."""
         import torch
 
         counts = torch.bincount(groups, minlength=len(self._keys[0]))

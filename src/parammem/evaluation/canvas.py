@@ -42,7 +42,7 @@ def colour(name: str) -> str:
 
 
 def panels(columns: int, width: float, height: float, rows: int = 1, **shared: Any) -> tuple[Figure, list[list[Any]]]:
-    """A figure of `width` × `height` inches with a grid of axes in the house style."""
+    """Return a figure of `width` × `height` inches and its grid of axes, drawn in the report's style."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")

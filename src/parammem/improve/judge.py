@@ -1,4 +1,4 @@
-"""Champion and challenger meet in a process of its own; the evidence goes to a file.
+"""Compare champion and challenger in a process of its own; the evidence goes to a file.
 
 python -m parammem.improve.judge --domain code --challenger DIR [--champion DIR] --out FILE
 """

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from parammem.checkout import dvc
-from parammem.checkout.dvc import read_lock
+from parammem.checkout.dvc_lock import read_lock
 from parammem.checkout.git import (
     UNATTENDED,
     ask,

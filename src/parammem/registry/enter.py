@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from parammem.checkout.dvc import lock_digests, read_lock
+from parammem.checkout.dvc_lock import lock_digests, read_lock
 from parammem.checkout.git import person
 from parammem.checkout.places import Places, places_of
 from parammem.core import digest_of

@@ -82,7 +82,16 @@ def outcomes(
     if params.collect.outcome == "visible" or params.collect.label != "experience":
         return {t.trajectory_id: t.stop == "visible-pass" for t in done}
     keys = {key.task_id: key for key in stage_keys(places, "train")}
-    return final_verdicts(judge, {task.task_id: task for task in tasks}, keys, done)
+    return final_verdicts(judge, {task.task_id: task for task in tasks}, keys, done).passed
+
+
+class Verdicts(NamedTuple):
+    """The hidden verdicts on the submissions of some runs."""
+
+    passed: dict[str, bool]
+    """Trajectory id → the hidden verdict; False where there is none."""
+    unjudged: frozenset[str]
+    """Ids of the trajectories whose submission could not be judged."""
 
 
 def final_verdicts(
@@ -91,28 +100,8 @@ def final_verdicts(
     keys: Mapping[str, AnswerKey],
     trajectories: Sequence[Trajectory],
     allowed: float = MOST_FAILED,
-) -> dict[str, bool]:
-    """Trajectory id → the hidden verdict on its submission. As `judged`, and raises as it does."""
-    return judged(judge, tasks, keys, trajectories, allowed).passed
-
-
-class Verdicts(NamedTuple):
-    """What became of the submissions of some runs."""
-
-    passed: dict[str, bool]
-    """Trajectory id → the hidden verdict; False where there is none."""
-    unjudged: frozenset[str]
-    """Ids of the trajectories whose submission could not be judged."""
-
-
-def judged(
-    judge: Domain,
-    tasks: Mapping[str, Task],
-    keys: Mapping[str, AnswerKey],
-    trajectories: Sequence[Trajectory],
-    allowed: float = MOST_FAILED,
 ) -> Verdicts:
-    """The hidden verdict on each submission, asked once and after the loop.
+    """Return the hidden verdict on each submission, asked once and after the loop.
 
     A submission that cannot be judged has failed: the log names its task, and the others go on.
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Origin(NamedTuple):
-    """What was opened, in words: whoever has the same files or servers can open it too."""
+    """What an engine or embedding was opened from, so that another process can open the same."""
 
     what: Literal["engine", "embedding"]
     model: str = ""

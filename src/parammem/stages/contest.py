@@ -62,7 +62,7 @@ class Contest:
 
 
 def meet(params: Params, root: Path, domain: str, champion: Path | None, challenger: Path) -> Evidence:
-    """Let two adapters meet, and look at every guard.
+    """Compare two adapters on the same tasks and check every guard.
 
     Args:
         root: the repository or worktree whose tasks, rows and validation report belong to the challenger.
@@ -197,7 +197,7 @@ def _verdicts(contest: Contest, tasks: Sequence[Task]) -> dict[tuple[str, str, i
     keyed = {place: t for place, t in runs.items() if place[1] in contest.keys}
     # Numbered anew, since the verdicts are handed back by trajectory id, and arms may share one.
     numbered = [t.model_copy(update={"seed": number}) for number, t in enumerate(keyed.values())]
-    passed = final_verdicts(contest.judge, wanted, contest.keys, numbered, allowed=1.0)
+    passed = final_verdicts(contest.judge, wanted, contest.keys, numbered, allowed=1.0).passed
     hidden = {place: passed[t.trajectory_id] for place, t in zip(keyed, numbered, strict=True)}
     visible = {place: t.stop == "visible-pass" for place, t in runs.items() if place not in keyed}
     return hidden | visible

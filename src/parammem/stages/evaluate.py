@@ -32,7 +32,7 @@ from parammem.experience.pool import select
 from parammem.reflectors.base import Reflector, SamplingReflector
 from parammem.reflectors.parametric import ParamMem, Untrained
 from parammem.reflectors.retrieved import Constant, Retrieved
-from parammem.stages.collect import judged
+from parammem.stages.collect import final_verdicts
 from parammem.stages.common import Engines, accounted, budget, check_failures, most_tokens
 from parammem.stages.majority import majority_advice
 from parammem.stages.opening import open_domain
@@ -260,7 +260,7 @@ def _verdicts(
     """By identity of the trajectory, as several temperatures of one arm have one id. None: it cannot be judged."""
     tasks = {task.task_id: task for task in bench.everything()}
     numbered = [t.model_copy(update={"seed": number}) for number, t in enumerate(trajectories)]
-    found = judged(bench.judge, tasks, keys, numbered)
+    found = final_verdicts(bench.judge, tasks, keys, numbered)
     pairs = zip(trajectories, (n.trajectory_id for n in numbered), strict=True)
     return {id(t): None if name in found.unjudged else found.passed[name] for t, name in pairs}
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from parammem.checkout.dvc import read_lock
+from parammem.checkout.dvc_lock import read_lock
 from parammem.checkout.hashes import dvc_hash, file_hash, files_below
 from parammem.checkout.places import Places
 from parammem.core import AnswerKey, Task, read_jsonl

@@ -9,7 +9,6 @@ Offline runs wait in `<folder>/wandb`; `wandb sync <folder>/wandb/offline-run-*`
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -19,11 +18,11 @@ from typing import Any, Literal, Protocol
 
 from filelock import FileLock
 
-from parammem.checkout.dvc import lock_digests, read_lock
+from parammem.checkout.dvc_lock import lock_digests, read_lock
 from parammem.config import TrackingParams
 from parammem.core import Adapter, Record, digest_of, read_jsonl
 from parammem.core.adapter import CARD, read_card
-from parammem.core.plain_yaml import plain_yaml
+from parammem.core.plain_yaml import plain_mapping
 from parammem.errors import AdapterError, DataError
 
 log = logging.getLogger(__name__)
@@ -359,14 +358,8 @@ def _read_adapter(folder: Path) -> Adapter:
 
 
 def _read_plain(path: Path) -> dict[str, Any]:
-    """A YAML or JSON file's mapping; empty if there is no such file. Raises DataError if it is something else."""
-    if not path.is_file():
-        return {}
+    """Return the mapping in a YAML or JSON file; empty if there is none. Raises DataError if it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
-        value = json.loads(text) if path.suffix == ".json" else plain_yaml(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} cannot be read: {error}; run `dvc repro` or `dvc checkout`") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{path} holds no mapping; run `dvc repro` or `dvc checkout`")
-    return value
+        return plain_mapping(path) or {}
+    except ValueError as error:
+        raise DataError(f"{path} {error}; run `dvc repro` or `dvc checkout`") from error

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from parammem.checkout.dvc import LOCK
+from parammem.checkout.dvc_lock import LOCK
 from parammem.checkout.git import GitTag, ask, file_at, has_commits, tags
 from parammem.checkout.snapshot import Snapshot
 from parammem.core import Adapter

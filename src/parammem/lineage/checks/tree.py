@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from parammem.checkout.dvc import LOCK, parse_lock
+from parammem.checkout.dvc_lock import LOCK, parse_lock
 from parammem.checkout.files import read_mapping
 from parammem.checkout.git import ask, file_at
 from parammem.checkout.hashes import Hashes, files_below

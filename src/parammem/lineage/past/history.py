@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from parammem.checkout.dvc import LOCK, Lock, parse_lock, read_lock
+from parammem.checkout.dvc_lock import LOCK, Lock, parse_lock, read_lock
 from parammem.checkout.git import Blobs, GitCommit, blob_ids, commits_of
 from parammem.checkout.hashes import Hashes
 from parammem.checkout.snapshot import Snapshot, Store

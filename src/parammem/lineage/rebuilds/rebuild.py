@@ -9,7 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from parammem.checkout.dvc import LOCK, Lock, read_lock
+from parammem.checkout.dvc_lock import LOCK, Lock, read_lock
 from parammem.checkout.hashes import Hashes, files_below
 from parammem.checkout.places import Places
 from parammem.checkout.snapshot import Snapshot

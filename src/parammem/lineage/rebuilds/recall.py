@@ -25,7 +25,7 @@ class Fallback(Record):
 
     domain: str
     champion: int
-    """The version that saw the row and reigns."""
+    """The champion's version, if it was trained on the row."""
     version: int
     """The newest champion that never saw it; 0: there is none, and the domain has no champion."""
 

@@ -52,7 +52,7 @@ class EvaluationSeen(Record):
 
 
 class PromotionSeen(Record):
-    """A decision about, or a reign of, an adapter that saw the row."""
+    """A decision about an adapter that was trained on the row, or a time in which that adapter was champion."""
 
     adapter: str
     event: int
