@@ -187,14 +187,18 @@ def ingested(day: Day) -> set[str]:
     return set(names)
 
 
-def ada_merges_and_tries_something(day: Day) -> None:
-    """`git merge improve` as docs/operate.md says, then an experiment of DVC, whose refs are nobody's generations."""
+def merge_automation(day: Day) -> None:
+    """As docs/operate.md says it."""
     git(day.root, "merge", "-q", "--no-edit", "improve")
     dvc(day.root, "pull", "-q")
+
+
+def ada_merges_and_tries_something(day: Day) -> None:
+    """The refs that an experiment of DVC leaves are no generations."""
+    merge_automation(day)
     day.holds()
     dvc(day.root, "exp", "run", "-q", "--set-param", "train.rank=4", "train@code")
     assert git(day.root, "for-each-ref", "refs/exps"), "the experiment has left refs"
-    day.holds()
     git(day.root, "checkout", "-q", "--", ".")
     dvc(day.root, "checkout", "-q")
     assert git(day.root, "status", "--porcelain") == ""
@@ -246,17 +250,17 @@ def asked(day: Day, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], Path
 def somebody_cuts_the_end_of_the_ledger_off(day: Day) -> None:
     """The last event, the rollback, goes in an ordinary commit, with its tag and automation's branch. It is noticed,
     no turn builds on it, and what the message says repairs it."""
-    git(day.root, "merge", "-q", "--no-edit", "improve")
-    dvc(day.root, "pull", "-q")
+    merge_automation(day)
     day.holds()
     last = known(day.root)[-1]
     assert isinstance(last.fact, RolledBack)
+    tags = [one.name for one in wanted_tags(known(day.root)) if one.event.digest == last.digest]
+    assert tags
     lines = (day.root / PLACE).read_bytes().splitlines(keepends=True)
     (day.root / PLACE).write_bytes(b"".join(lines[:-1]))
     git(day.root, "commit", "-q", "-a", "-m", "Tidy")
     cut = git(day.root, "rev-parse", "HEAD")[:12]
-    (tag,) = [one.name for one in wanted_tags([*known(day.root), last]) if one.event.digest == last.digest]
-    git(day.root, "tag", "-d", tag)
+    git(day.root, "tag", "-d", *tags)
     git(day.root, "branch", "-D", "improve")
     said = day.is_broken()
     mend = f"git checkout {cut}^ -- {PLACE.as_posix()}"
@@ -264,7 +268,8 @@ def somebody_cuts_the_end_of_the_ledger_off(day: Day) -> None:
     assert mend in said
     git(day.root, *mend.split()[1:])
     git(day.root, "commit", "-q", "-a", "-m", "Put the rollback back")
-    assert tag in day.run(day.root, "sync") or tag in git(day.root, "tag", "-l").splitlines()
+    day.run(day.root, "sync")
+    assert set(tags) <= set(git(day.root, "tag", "-l").splitlines())
     reigning = champion(known(day.root), "code")
     assert reigning
     assert reigning.number == 1
@@ -300,7 +305,7 @@ def assert_all_is_well(day: Day) -> None:
     assert git(day.root, "status", "--porcelain") == ""
     assert_ledger_and_tags(day.root, day.folder / "ledger")
     assert_data_is_in_the_remote(day.root)
-    git(day.root, "merge", "-q", "--no-edit", "improve")
+    merge_automation(day)
     git(day.root, "push", "-q", "--tags", "origin", "main", "improve")
     clone = day.folder / "clone"
     git(day.root, "clone", "-q", str(day.origin), str(clone))
