@@ -137,9 +137,9 @@ def written_over(text: str, changes: Mapping[str, Any]) -> str:
     try:
         for path, value in list(_leaves(base, changes)):
             text = _with_value(text, path, value)
-        if yaml.safe_load(text) == wanted:
+        if plain_yaml(text) == wanted:
             return text
-    except (yaml.YAMLError, StopIteration):
+    except (yaml.YAMLError, StopIteration, ValueError):
         pass
     raise ValueError("its settings cannot be changed in place; write them without anchors and aliases")
 
@@ -162,7 +162,7 @@ def _with_value(text: str, path: tuple[str, ...], value: Any) -> str:
         parent = next(inner for key, inner in parent.value if key.value == part)
     found = [(key, inner) for key, inner in parent.value if key.value == path[-1]]
     if parent.flow_style:  # short ones are written anew as a whole
-        whole = yaml.safe_load(text[parent.start_mark.index : parent.end_mark.index]) | {path[-1]: value}
+        whole = plain_yaml(text[parent.start_mark.index : parent.end_mark.index]) | {path[-1]: value}
         return text[: parent.start_mark.index] + _flow(whole) + text[parent.end_mark.index :]
     column = parent.start_mark.column
     if not found:

@@ -56,7 +56,7 @@ def test_every_pipeline_stage_is_a_command():
     from typer.main import get_command
 
     stages = get_command(cli.stage.app)
-    assert set(stages.commands) == {"tasks", "collect", "validate", "train", "evaluate", "report"}  # pyright: ignore
+    assert set(stages.commands) == {"code", "tasks", "collect", "validate", "train", "evaluate", "report"}  # pyright: ignore
 
 
 def test_wrong_params_end_with_code_3_and_name_key_and_fix(tmp_path, repo_root):

@@ -69,9 +69,8 @@ _END_OF_PROOF = re.compile(r"\\(?:blacksquare|square|Box|qed|checkmark)(?![a-zA-
 _REMARK = re.compile(r"\((?=[^()\n]*(?:[a-z]{3,}|\s[-+*/=×·]\s))[^()\n]*\)")
 _BOLD = re.compile(r"(?<!\w)\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?!\w)")
 _BULLET = r"\n\s*+(?:[-*•]|\d{1,2}[.)])\s++"
-_SOLUTIONS = re.compile(
-    rf"\b(?:answers|solutions|roots|values|zeros|numbers)\b[^\n]*:\s*(?P<items>(?:{_BULLET}[^\n]+)+)\s*$", re.I
-)
+_ITEM = re.compile(r"\s*+(?:[-*•]|\d{1,2}[.)])\s++\S")
+_SOLUTIONS = re.compile(r"\b(?:answers|solutions|roots|values|zeros|numbers)\b", re.IGNORECASE)
 _JOINING = re.compile(r"\\text\{[^{}]*\}|\b(?:and|or)\b")
 _HASHES = re.compile(r"^[^\S\n]*+####\s*+(?P<rest>\S.*)$", re.MULTILINE)
 
@@ -227,7 +226,7 @@ def _last(text: str) -> Reading | None:
     line = next((line.strip() for line in reversed(text.split("\n")) if line.strip()), "")
     line = _BOLD.sub(r"\1", line) if re.search(r"=", line) else line
     bare = re.sub(r"^(?:A|答案)\s*[:：]\s*(?=[-\d$\\.])", "", line.strip("*_`> "))
-    if (several := _SOLUTIONS.search(text)) and (listed := _listed(several["items"])):
+    if listed := _listed(_last_list(text)):
         return Reading(answer=listed, rule="the last list of solutions")
     spans = [span for span in spans_of(text) if re.search(r"[\dA-Za-z]", _END_OF_PROOF.sub("", span.inner))]
     alone = not spans_of(line) and 0 < len(bare) < 200 and not _WORDS_IN.search(_JOINING.sub("", bare))
@@ -256,6 +255,16 @@ def _last(text: str) -> Reading | None:
             break
         chain.insert(0, span)
     return Reading(answer=", ".join(on_one_line(span.inner) for span in chain), rule="the last expression")
+
+
+def _last_list(text: str) -> str:
+    """The items that end a text, below a line that announces solutions; empty for another end."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    start = len(lines)
+    while start and _ITEM.match(lines[start - 1]):
+        start -= 1
+    head = lines[start - 1].rstrip() if start else ""
+    return "\n" + "\n".join(lines[start:]) if head.endswith(":") and _SOLUTIONS.search(head) else ""
 
 
 def _listed(items: str) -> str:

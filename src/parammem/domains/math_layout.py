@@ -14,7 +14,7 @@ INNER = "aligned|alignedat|gathered|split|array|(?:d|r)?cases|[pbBvV]?matrix|sma
 """Environments that stand within mathematics; models also write them without any."""
 _ROWS = re.compile(rf"\\(?:begin|end)\{{(?:{DISPLAYS}|aligned|alignedat|gathered|split)\*?\}}(?:\[\w\])?(?:\{{\d+\}})?")
 _GRID = re.compile(
-    r"(?:\\left\s*)?(?:\\\{|\\lbrace|\{)?\s*\\begin\{(?P<kind>array|[dr]?cases)\}(?P<columns>\{[lcr|@{}\s]*\})?"
+    r"(?:\\left\s*+)?+(?:(?:\\\{|\\lbrace|\{)\s*+)?+\\begin\{(?P<kind>array|[dr]?cases)\}(?P<columns>\{[lcr|@{}\s]*\})?"
     r"(?P<body>.*)\\end\{(?P=kind)\}\s*(?:\\right\s*(?:\.|\\\}))?\}?",
     re.S,
 )
@@ -27,8 +27,8 @@ _ASIDE = re.compile(
 _BREAK = re.compile(r"\\\\\*?(?:\s*\[[\d.\s]*(?:pt|em|ex|mm|cm|in)\])?")
 RELATION = re.compile(r"\\(?:leq?|geq?|leqslant|geqslant|neq?|approx|equiv|lt|gt)(?![a-zA-Z])|[=<>≤≥≈]")
 _STEP = re.compile(
-    r"\s*(?:\\(?:Rightarrow|Longrightarrow|implies|therefore|iff|Leftrightarrow|Longleftrightarrow|to|rightarrow)"
-    r"(?![a-zA-Z])|=>|⇒|⟹|∴|⇔|→|->|\\q?quad(?![a-zA-Z])|\\[ ,;:>]|~)\s*"
+    r"(?:\\(?:Rightarrow|Longrightarrow|implies|therefore|iff|Leftrightarrow|Longleftrightarrow|to|rightarrow)"
+    r"(?![a-zA-Z])|=>|⇒|⟹|∴|⇔|→|->|\\q?quad(?![a-zA-Z])|\\[ ,;:>]|~)\s*+"
 )
 _NAME = re.compile(r"\s*(?:\\?[a-zA-Z]+)(?:\s*_\s*(?:\w|\{\w+\}))?'*(?:\([a-zA-Z\d, ]*\))?\s*")
 _NUMBER = re.compile(r"(?:[^a-zA-Z\\]|\\(?:[dtc]?frac|sqrt|pi|cdot|times|div|left|right|log|ln|[,;:! %$])(?![a-zA-Z])|"

@@ -29,22 +29,23 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     """
     places = Places(root, domain)
     drawn = read_sources(params, domain, root) if params.benchmarks.sources else None
+    written = _write_pocket(params, places) if drawn is None else _write_real(drawn, places)
     for folder in (places.tasks("eval").parent, places.keys("eval").parent):
-        shutil.rmtree(folder, ignore_errors=True)  # as DVC does: what somebody else put there is not vouched for
-    if drawn is not None:
-        _write_real(drawn, places)
-    else:
-        _write_pocket(params, places)
+        for other in set(folder.iterdir()) - written:  # as DVC does: what somebody else put there is not vouched for
+            shutil.rmtree(other) if other.is_dir() and not other.is_symlink() else other.unlink()
     note_written(places)
 
 
-def _write_pocket(params: Params, places: Places) -> None:
+def _write_pocket(params: Params, places: Places) -> set[Path]:
+    """Write the splits of the pocket world. Returns the files."""
     p = params.tasks
     sizes = {"train": p.train, "bank": p.bank, "eval": p.eval, "unseen": p.unseen}
-    for split, drawn in draw_splits(places.domain, World(p.world, p.rho), sizes).items():
+    splits = draw_splits(places.domain, World(p.world, p.rho), sizes)
+    for split, drawn in splits.items():
         write_jsonl(places.tasks(split), [d.task for d in drawn])
         if split != "bank":
             write_jsonl(places.keys(split), [d.key for d in drawn])
+    return {*map(places.tasks, splits), *(places.keys(split) for split in splits if split != "bank")}
 
 
 def read_sources(params: Params, domain: str, root: Path) -> Drawn:
@@ -56,8 +57,10 @@ def read_sources(params: Params, domain: str, root: Path) -> Drawn:
     return draw(sources, root / BENCHMARKS, p.seed, p.ngram, p.near_duplicate)
 
 
-def _write_real(drawn: Drawn, places: Places) -> None:
-    """The splits, and beside the tasks where they came from and what was left out of them. There is no unseen kind.
+def _write_real(drawn: Drawn, places: Places) -> set[Path]:
+    """Write the splits, and beside the tasks where they came from and what was left out. Returns the files.
+
+    There is no unseen kind.
 
     Keys of the bank split are for `evaluate` alone, which asks for verdicts on bank tasks without visible checks.
     """
@@ -67,4 +70,7 @@ def _write_real(drawn: Drawn, places: Places) -> None:
     write_jsonl(places.tasks("unseen"), [])
     write_jsonl(places.keys("unseen"), [])
     facts = drawn.model_dump(mode="json", exclude={"splits"})
-    write_text(places.tasks("sources").with_suffix(".json"), json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    sources = places.tasks("sources").with_suffix(".json")
+    write_text(sources, json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    splits = [*drawn.splits, "unseen"]
+    return {*map(places.tasks, splits), *map(places.keys, splits), sources}
