@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.secret_samples import FORMS, sample
-from parammem.experience.private import find_private
+from parammem.validation.private import find_private
 
 VALUES = 20
 PADDING = "def add(a, b):\n    return a + b  # adds two numbers\n" * 40

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from parammem.core.decision import Decision, SliceResult
 from parammem.core.escape import markdown, shown
 from parammem.core.event import Checked, Event, Published, RolledBack
+from parammem.core.words import count
 from parammem.improve.turn import Report
 
 NOTE = 500
@@ -41,8 +42,9 @@ def decision_page(decision: Decision) -> list[str]:
     lines += [f"- {markdown(reason, NOTE)}" for reason in decision.reasons]
     lines += ["", *_table(SLICE_HEAD, map(_slice, decision.slices))]
     if test:
-        lines += ["", f"Better on {test.better} tasks, worse on {test.worse}, of {test.tasks}: p = {test.p:.2g}, "
-                      f"allowed {budget.alpha:.2g} (look {budget.look}). Power {test.power:.2f}."]  # fmt: skip
+        lines += ["", f"Better on {count(test.better, 'task')}, worse on {test.worse}, of {test.tasks}: "
+                      f"p = {test.p:.2g}, allowed {budget.alpha:.2g} (look {budget.look}). "
+                      f"Power {test.power:.2f}."]  # fmt: skip
     marks = {True: "passed", False: "failed", None: "not evaluated"}
     guards = [(guard.name, marks[guard.passed], guard.detail) for guard in decision.guards]
     lines += ["", *_table(("guard", "", "what was seen"), guards)]

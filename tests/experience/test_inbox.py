@@ -80,7 +80,7 @@ def test_watching_yields_what_comes_in_and_stops_when_told(tmp_path):
     tell(1, tmp_path)
     rounds = iter([False, False, True, True])
     found = list(watch(tmp_path, 0.01, lambda: next(rounds)))
-    assert [one.name for one in found] == ["1 reports"]
+    assert [one.name for one in found] == ["1 report"]
 
 
 @pytest.fixture

@@ -217,7 +217,7 @@ def test_the_same_evidence_gives_the_same_digest_and_other_dials_another():
 
 
 def test_outcomes_that_do_not_fit_their_tasks_are_refused():
-    with pytest.raises(ValueError, match="outcomes for"):
+    with pytest.raises(ValueError, match="1 outcome for 3 tasks"):
         part("anchor", 1, 1, 1, none=(1,))
 
 

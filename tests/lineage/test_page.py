@@ -191,7 +191,7 @@ def test_the_trajectories_that_an_adapter_advised_are_named_and_can_be_listed(li
     ]  # fmt: skip
     write_jsonl(path, made)
     answer = audit_page(root, "v1").answers[5]
-    assert "14 pieces of advice in 7 trajectories" in answer.says
+    assert "14 pieces of advice with its digest in 7 trajectories" in answer.says
     assert made[0].trajectory_id in answer.says
     assert "parammem audit answer --by v1" in answer.says
     assert answer.facts["trajectories"] == {one.trajectory_id: 2 for one in made}

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.secret_detection import real_rows, recall
 from benchmarks.secret_samples import FORMS, sample
-from parammem.experience.private import find_private
+from parammem.validation.private import find_private
 from parammem.validation.secret_forms import FORMS as OURS
 from parammem.validation.secrets import MAIL, NAMED, TOO_MANY, find_secrets, holds_secret
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from parammem.checkout.lock import held
 from parammem.checkout.processes import environment, run_guarded
+from parammem.core.words import count
 from parammem.errors import DataError
 
 DVC = (sys.executable, "-m", "dvc")
@@ -97,8 +98,9 @@ def fetch(tree: Path, say: Say) -> None:
     missing = missing_batches(tree)
     if missing:
         raise DataError(
-            f"{len(missing)} batches of experience are neither in DVC's cache nor in a remote that can be reached, "
-            f"the first: {missing[0]}; bring them back (`dvc pull`), or take their .dvc files out of git"
+            f"{count(len(missing), 'batch', 'batches')} of experience found neither in DVC's cache nor in a "
+            f"remote that can be reached, the first: {missing[0]}; bring them back (`dvc pull`), "
+            "or take their .dvc files out of git"
         )
 
 

@@ -222,7 +222,7 @@ def export(
     from parammem.lineage import export
 
     done = export(Path(), adapter, out, domain, key)
-    say(f"wrote {len(done.files)} files to {done.place}")
+    say(f"wrote {count(len(done.files), 'file')} to {done.place}")
     say(f"public key, to be given by another way than the bundle: {done.key}")
 
 

@@ -13,6 +13,7 @@ from parammem.cli.options import PARAMS, REFLECTORS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.config import Params, load_params
 from parammem.core.adapter import CARD, read_card
+from parammem.core.words import count
 from parammem.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ def _show(digest: str) -> Decision:
     found = [e.fact.decision for e in known(Path()) if isinstance(e.fact, Decided)]
     found = sorted({name for name in found if name.startswith(digest)})
     if len(found) != 1:
-        raise LedgerError(f"{len(found)} decisions begin with {digest!r}; see `parammem registry history`")
+        raise LedgerError(
+            f"{count(len(found), 'decision')} with a digest that begins with {digest!r}; "
+            "see `parammem registry history`"
+        )
     return decision_of(Path(), found[0])
 
 

@@ -59,7 +59,7 @@ def merge() -> None:
     """Settle the ledger of a `git merge` that has stopped in it, in a clone that `registry setup` was not run in."""
     from parammem.registry.merge import settle
 
-    say(f"{settle(Path())} events in one unbroken chain; `git status` says what is left, then `git commit`")
+    say(f"{count(settle(Path()), 'event')} in one unbroken chain; `git status` says what is left, then `git commit`")
 
 
 @app.command()

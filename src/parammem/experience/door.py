@@ -13,9 +13,9 @@ from parammem.core.experience import Experience
 from parammem.domains.added import unadded
 from parammem.experience.checks import fault_of
 from parammem.experience.places import shown
-from parammem.experience.private import find_private
 from parammem.experience.texts import hides_characters, is_garbled
 from parammem.validation.duplicates import Shingles, overlaps, shingles
+from parammem.validation.private import find_private
 
 
 class Broken(NamedTuple):

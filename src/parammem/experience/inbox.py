@@ -24,6 +24,7 @@ from parammem.core import AnswerKey, Task, Trajectory, digest_of
 from parammem.core.escape import shown
 from parammem.core.experience import Experience
 from parammem.core.jsonl import lines_of, write_text
+from parammem.core.words import count
 from parammem.errors import DataError
 from parammem.experience.sources import LONGEST_LINE, SUFFIXES, Source, fault_of_file, open_regular
 
@@ -129,7 +130,7 @@ def look(inbox: Path, settled: float = SETTLED, restore: bool = True) -> Look:
         else:
             found.append(Source(shown(name), (file,), device))
     if reports:
-        found.append(Source(f"{len(reports)} reports", tuple(reports), device))
+        found.append(Source(f"{count(len(reports), 'report')}", tuple(reports), device))
     return Look(found, left)
 
 

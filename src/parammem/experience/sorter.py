@@ -21,11 +21,11 @@ from parammem.errors import DataError
 from parammem.experience.convert import Format, Unreadable, read_line
 from parammem.experience.door import PRIVATE, Broken
 from parammem.experience.known import Known
-from parammem.experience.private import find_private
 from parammem.experience.records import Refused
 from parammem.experience.sources import LONGEST_LINE, Source
 from parammem.experience.split import is_fresh
 from parammem.experience.store import Store
+from parammem.validation.private import find_private
 
 CHUNK, CHUNK_BYTES = 256, 8 << 20
 """Rows that are judged together, and their size."""

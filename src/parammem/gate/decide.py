@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from parammem.core.decision import Decision, ErrorBudget, PairedTest, SliceResult
 from parammem.core.event import Answer
+from parammem.core.words import count
 from parammem.gate.evidence import Evidence, SliceOutcomes
 from parammem.gate.rule import VERSION, Looks, Rule, next_alpha, spent_after
 from parammem.gate.statistics import GOOD_POWER, best_p, better_p, bounds, power, tasks_needed
@@ -134,7 +135,9 @@ def _saturated(evidence: Evidence) -> list[str]:
         shares = {one.share(arm) for arm in (one.none, one.champion, one.challenger) if arm}
         if shares in ({0.0}, {1.0}):
             what = "ceiling: every arm solves all" if shares == {1.0} else "floor: no arm solves any"
-            found.append(f"the {one.name} slice is at its {what} of its {len(one.tasks)} tasks, so it tells nothing")
+            found.append(
+                f"the {one.name} slice is at its {what} of its {count(len(one.tasks), 'task')}, so it tells nothing"
+            )
     return found
 
 

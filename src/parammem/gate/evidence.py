@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from parammem.core.decision import Guard
 from parammem.core.record import Record, digest_of
+from parammem.core.words import count
 
 Arm = Literal["none", "champion", "challenger"]
 
@@ -30,7 +31,9 @@ class SliceOutcomes(Record):
     def _fits(self) -> SliceOutcomes:
         for arm in (self.none, self.champion, self.challenger):
             if arm and len(arm) != len(self.tasks):
-                raise ValueError(f"slice {self.name}: {len(arm)} outcomes for {len(self.tasks)} tasks")
+                raise ValueError(
+                    f"slice {self.name}: {count(len(arm), 'outcome')} for {count(len(self.tasks), 'task')}"
+                )
             if any(not 0 <= solved <= self.runs for solved in arm):
                 raise ValueError(f"slice {self.name}: more runs solved than there were ({self.runs})")
         if self.tasks and not (self.champion or self.none):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from parammem.core.decision import Decision, PairedTest, SliceResult
 from parammem.core.escape import shown
+from parammem.core.words import count
 
 LONGEST = 2000
 """Characters of a reason."""
@@ -57,7 +58,7 @@ def _test_lines(decision: Decision) -> list[str]:
         return []
     return [
         "",
-        f"test     {test.name}, one-sided, exact: better on {test.better} tasks, worse on {test.worse} "
+        f"test     {test.name}, one-sided, exact: better on {count(test.better, 'task')}, worse on {test.worse} "
         f"of {test.tasks}; p = {test.p:.3g}",
         *_power_lines(decision, test),
     ]

@@ -42,7 +42,7 @@ def no_leakage(rows: Sequence[ReflectionExample], tasks: Sequence[Task], near: f
     return Guard(
         name="no-leakage",
         passed=not same,
-        detail=f"{len(same)} of {len(rows)} rows hold one of the {len(tasks)} tasks that it was judged on",
+        detail=f"{len(same)} of {len(rows)} rows hold one of the tasks (there are {len(tasks)}) that it was judged on",
     )
 
 

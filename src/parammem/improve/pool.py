@@ -12,6 +12,7 @@ from parammem.checkout.worktree import TREES
 from parammem.core.event import Ingested
 from parammem.core.experience import Experience
 from parammem.core.jsonl import iter_jsonl
+from parammem.core.words import count
 from parammem.errors import DataError, LedgerError
 from parammem.experience.inbox import clear, look, waiting
 from parammem.experience.ingest import already, ingest, ingested
@@ -56,7 +57,7 @@ def ingest_inbox(turn: Turn) -> tuple[list[Source], list[str]]:
             track(turn.tree, outcome.files)
         event = outcome.event
         turn.note(
-            f"{event.name}: {event.rows} rows, {event.kept} to learn from, {event.held} kept for judging, "
+            f"{event.name}: {count(event.rows, 'row')}, {event.kept} to learn from, {event.held} kept for judging, "
             f"{event.duplicates} duplicates, {event.quarantined} quarantined"
         )
         taken.append(source)

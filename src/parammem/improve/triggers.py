@@ -7,6 +7,7 @@ from datetime import datetime
 
 from parammem.core.event import Event, Ingested, Trained
 from parammem.core.record import Record
+from parammem.core.words import count
 
 
 class Triggers(Record):
@@ -88,7 +89,7 @@ def judge(
     new = [name for name in new_batches(events, domain) if batches.get(name, Outcomes()).rows]
     fresh = _sum(batches[name] for name in new)
     before = _sum(found for name, found in batches.items() if name not in new)
-    rows = f"{fresh.rows} new rows"
+    rows = f"{count(fresh.rows, 'new row')}"
 
     def reason(kind: str, why: str) -> Reason:
         return Reason(domain=domain, due=kind != "none", why=f"{domain}: {why}", new_rows=fresh.rows, kind=kind)

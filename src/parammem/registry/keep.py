@@ -12,6 +12,7 @@ from parammem.checkout.git import worktrees
 from parammem.checkout.places import places_of
 from parammem.core.adapter import read_card
 from parammem.core.event import Event
+from parammem.core.words import count
 from parammem.errors import AdapterError, LedgerError
 from parammem.registry.ledger import Ledger
 from parammem.registry.state import Version, champion
@@ -35,12 +36,15 @@ def collect_garbage(root: Path, dry: bool = False, events: Sequence[Event] = ())
     """
     waiting = sync_tags(root).waiting
     if waiting:
-        raise LedgerError(f"{len(waiting)} tags wait for a commit ({waiting[0]}); commit ledger/ first, then collect")
+        raise LedgerError(
+            f"{count(len(waiting), 'tag')} cannot be made before a commit ({waiting[0]}); "
+            "commit ledger/ first, then collect"
+        )
     there = existing_tags(root)
     lacking = [want.name for want in wanted_tags(events) if there.get(want.name, ("", ""))[0] != want.event.digest]
     if lacking:
         raise LedgerError(
-            f"{len(lacking)} tags of automation's ledger are missing or say something else ({lacking[0]}); "
+            f"{count(len(lacking), 'tag')} of automation's ledger missing or different ({lacking[0]}); "
             "run `parammem improve`, which makes them, or merge its branch and run `parammem sync`, then collect"
         )
     others = [one.path for one in worktrees(root) if one.path != root.resolve() and (one.path / ".dvc").is_dir()]

@@ -50,7 +50,7 @@ def check_bundle(place: Path, key: str | None) -> Checked:
 def render_checked(checked: Checked) -> str:
     """The lines that `verify.py` prints too."""
     lines = [f"TAMPERED {fault.file}: {fault.what}" for fault in checked.faults[:MOST_SHOWN]]
-    lines.append(f"{checked.files} files, key {checked.key or 'unknown'}")
+    lines.append(f"{count(checked.files, 'file')}, key {checked.key or 'unknown'}")
     if not checked.given:
         lines.append("this key came with the bundle: compare it with the one that the sender gave you by another way")
     lines.append(count(len(checked.faults), "fault") if checked.faults else "all signatures, files and links hold")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from parammem.core.record import Record
+from parammem.core.words import count
 
 
 class Finding(Record):
@@ -64,10 +65,11 @@ class Tally:
 def render_verification(done: Verification) -> str:
     """In words: what was checked, then each link that does not hold."""
     total = sum(done.checked.values())
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(done.checked.items()))
-    lines = [f"{total:,} links checked over {done.generations:,} generations and {done.rows:,} row hashes: {kinds}"]
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(done.checked.items()))
+    over = f"{count(done.generations, 'generation')} and {count(done.rows, 'row hash', 'row hashes')}"
+    lines = [f"{count(total, 'link')} checked over {over}: {kinds}"]
     how = "everything was read again" if done.full else "unchanged files were not read again"
-    lines.append(f"{done.files_read:,} files ({done.bytes_read:,} bytes) read; {how}")
+    lines.append(f"{count(done.files_read, 'file')} ({done.bytes_read:,} bytes) read; {how}")
     for found in done.findings:
         word = "BROKEN " if found.holds is False else "unknown"
         lines.append(f"  {word} {found.path} [{found.stage}]: {found.detail}")

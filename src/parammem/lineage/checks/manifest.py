@@ -11,6 +11,7 @@ from parammem.checkout.files import WEIGHTS
 from parammem.checkout.places import places_of
 from parammem.core import digest_of
 from parammem.core.adapter import CARD
+from parammem.core.words import count
 from parammem.engines.adapters import SETTINGS, settings_digest, settings_fit
 from parammem.lineage.checks.findings import Finding
 from parammem.lineage.past.history import REFLECTORS, Generation
@@ -55,9 +56,8 @@ def manifest_checks(one: Generation) -> Iterator[Finding]:
     shared = sorted(recorded.keys() & one.adapter.recipe.keys())
     differ = [key for key in shared if recorded[key] != one.adapter.recipe[key]]
     if shared:
-        detail = (
-            f"its recipe has {len(shared)} params that dvc.lock has too, and differs in: {', '.join(differ) or '-'}"
-        )
+        compared = count(len(shared), "param")
+        detail = f"its recipe has {compared} that dvc.lock has too, and differs in: {', '.join(differ) or '-'}"
         yield Finding(kind="adapter", stage=stage, path=f"{one.place}/{CARD}", holds=not differ, detail=detail)
 
 
@@ -81,7 +81,8 @@ def _problems(one: Generation, validated: str, known_only: bool = False) -> list
     found += _settings(one)
     if rows is not None:
         same = len(rows) == adapter.rows and digest_of(rows) == adapter.data_digest
-        detail = f"{len(rows)} rows with digest {digest_of(rows)[:16]}, adapter.json says {adapter.data_digest[:16]}"
+        seen = f"{count(len(rows), 'row')} with digest {digest_of(rows)[:16]}"
+        detail = f"{seen}, adapter.json says {adapter.data_digest[:16]}"
         found.append((f"{one.place}/rows.txt", same, detail))
     if rows is not None and kept is not None and one.place == f"{REFLECTORS}{one.domain}":  # a control has its own
         strange = set(rows) - set(kept)

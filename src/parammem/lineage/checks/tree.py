@@ -11,6 +11,7 @@ from parammem.checkout.git import ask, file_at
 from parammem.checkout.hashes import Hashes, files_below
 from parammem.checkout.snapshot import Snapshot
 from parammem.core.plain_yaml import plain_yaml
+from parammem.core.words import count
 from parammem.errors import DataError, LineageError
 from parammem.lineage.checks.findings import Finding
 from parammem.lineage.past.code import DIGESTS, SOURCES, changed_here
@@ -95,7 +96,7 @@ def _difference(history: History, path: str) -> str:
         if named:
             return f"it differs from the commit: {named}; commit it if a repro made it, else `git checkout -- {path}`"
     same = next((n for n, pair in enumerate(zip(committed, data, strict=False)) if pair[0] != pair[1]), None)
-    where = f"at byte {same}" if same is not None else f"in length ({len(data)} for {len(committed)} bytes)"
+    where = f"at byte {same}" if same is not None else f"in length ({len(data)} for {count(len(committed), 'byte')})"
     line = data[: same or 0].count(b"\n") + 1
     return f"it differs from the commit {where}, line {line}; commit it if a repro made it, else restore it with git"
 

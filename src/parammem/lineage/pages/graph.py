@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from parammem.checkout.places import places_of
+from parammem.core.words import count
 from parammem.evaluation.boxes import Box, draw
 from parammem.lineage.checks.findings import Verification
 from parammem.lineage.checks.verify import verify_history
@@ -100,7 +101,8 @@ def _batches(life: Life, subject: Subject, broken: set[str]) -> tuple[list[Box],
     hit = {name for name in batches if any(name in path for path in broken)}
     boxes = []
     if len(batches) > MANY:
-        boxes.append(Box("batches", 0, f"{len(batches)} experience batches", "data/experience", bool(hit)))
+        many = count(len(batches), "experience batch", "experience batches")
+        boxes.append(Box("batches", 0, many, "data/experience", bool(hit)))
     else:
         for name in batches:
             came = life.batch(name)

@@ -12,6 +12,7 @@ from parammem.core.escape import shown
 from parammem.core.event import Checked, Decided, Evaluated, RolledBack
 from parammem.core.jsonl import byte_lines
 from parammem.core.record import Record, digest_of
+from parammem.core.words import count
 from parammem.lineage.checks.findings import Verification
 from parammem.lineage.checks.manifest import BOUND, bound_report
 from parammem.lineage.checks.tree import kind_of
@@ -92,15 +93,16 @@ def data(case: Case) -> Said:
     origins = Counter(records[row].get("origin", "collect") for row in rows or () if row in records)
     event = trained(case.life, adapter.digest)
     batches = []
-    for origin, count in sorted(origins.items()):
+    for origin, number in sorted(origins.items()):
         came = case.life.batch(origin)
-        batches.append({"batch": origin, "rows": count, "source": came.fact.name if came else None})  # pyright: ignore
+        batches.append({"batch": origin, "rows": number, "source": came.fact.name if came else None})  # pyright: ignore
     files = datasets_of(case.subject.snapshot, case.subject.domain)
     tasks = len({records[row]["task_id"] for row in rows or () if row in records})
-    lines = [f"{adapter.rows} rows in the order of {case.subject.place}/rows.txt, digest {adapter.data_digest[:16]}"]
+    many, digest = count(adapter.rows, "row"), adapter.data_digest[:16]
+    lines = [f"{many} in the order of {case.subject.place}/rows.txt, digest {digest}"]
     if origins:
         named = ", ".join(f"{one['rows']} from {shown(one['source'] or one['batch'][:16])}" for one in batches)
-        lines.append(f"over {tasks} tasks: {named}")
+        lines.append(f"over {count(tasks, 'task')}: {named}")
     lines += [f"{path} {md5}" for path, md5 in files.items()]
     facts = {"rows": adapter.rows, "data_digest": adapter.data_digest, "batches": batches, "datasets": files,
              "tasks": tasks, "ledger_batches": list(event.batches) if event else None, "row_hashes": rows}  # fmt: skip
@@ -123,7 +125,7 @@ def rules(case: Case) -> Said:
     quarantined = len(report.get("quarantined", []))
     lines = [
         f"suite {report.get('suite_digest', '')[:16]} {'passed' if report.get('passed') else 'FAILED'}: "
-        f"{len(names)} rules, {kept} of {report.get('rows')} rows kept, {quarantined} quarantined",
+        f"{count(len(names), 'rule')}, {kept} of {report.get('rows')} rows kept, {quarantined} quarantined",
         f"bound to this adapter: its report vouches for the validated rows ({_word(bound)}), "
         f"which hold every row of rows.txt ({_word(ours)}); suite and report are named in its folder ({_word(tied)})",
     ]
@@ -147,7 +149,7 @@ def sharing(case: Case) -> Said:
             if shared:
                 version = case.life.version_of(one.adapter.digest)
                 found.append({"adapter": one.adapter.digest, "name": one.name, "version": version, "rows": shared})
-    lines = [f"{_named(one)} saw {one['rows']} of its {len(rows)} rows" for one in found]
+    lines = [f"{_named(one)} saw {one['rows']} of its {count(len(rows), 'row')}" for one in found]
     lines = lines or ["no other adapter of this history"]
     return "\n".join([*lines, "for one row: parammem audit row HASH_OR_TEXT"]), None, {"adapters": found}
 
@@ -244,7 +246,8 @@ def _measured(case: Case) -> dict[str, float]:
 def advice(case: Case) -> Said:
     found = advised_by(case.history, case.subject.adapter.digest)
     pieces, named = sum(found.values()), list(found)[:SHOWN]
-    lines = [f"{pieces} pieces of advice in {len(found)} trajectories of this repository carry its digest"]
+    places = count(len(found), "trajectory", "trajectories")
+    lines = [f"{count(pieces, 'piece')} of advice with its digest in {places} of this repository"]
     if named:
         lines.append(f"trajectories: {', '.join(map(shown, named))}{', …' if len(found) > SHOWN else ''}")
     name = f"v{case.subject.version}" if case.subject.version else case.subject.adapter.digest[:12]
@@ -262,7 +265,7 @@ def code(case: Case) -> Said:
     pins = environment_of(case)
     commit = made.commit if made else None
     lines = [f"commit {commit.sha} of {commit.date}" if commit else "not committed"]
-    lines.append(f"{len(recorded)} code paths hashed with its dvc.lock" if recorded else "code: not recorded")
+    lines.append(f"{count(len(recorded), 'code path')} hashed with its dvc.lock" if recorded else "code: not recorded")
     if before and changed is not None:
         named = f": {', '.join(changed[:LISTED])}{', …' if len(changed) > LISTED else ''}" if changed else ""
         lines.append(f"{len(changed)} of them are others than those of {before.name}{named}")
@@ -271,7 +274,9 @@ def code(case: Case) -> Said:
             f"{before.name} names its code in another way; `git diff {before.commit.sha[:12]} -- src` compares"
         )
     listed = ", ".join(f"{name} {pins[name]}" for name in PACKAGES if name in pins)
-    lines.append(f"environment: {len(pins)} pinned packages, {listed}" if pins else "environment: not recorded")
+    lines.append(
+        f"environment: {count(len(pins), 'pinned package')}, {listed}" if pins else "environment: not recorded"
+    )
     event = trained(case.life, adapter.digest)
     machine = event.environment if event else {}
     if machine:
@@ -279,7 +284,7 @@ def code(case: Case) -> Said:
     lines.append(f"base model {shown(adapter.base_model)}, digest {adapter.base_digest[:16]}")
     ran = {key: adapter.recipe[key] for key in ("dtype", "device", "threads") if key in adapter.recipe}
     loss = "not recorded" if adapter.held_out_loss is None else f"{adapter.held_out_loss:.4f}"
-    lines.append(f"{adapter.steps} steps, held-out loss {loss}")
+    lines.append(f"{count(adapter.steps, 'step')}, held-out loss {loss}")
     recipe = shown(", ".join(f"{key} {value}" for key, value in sorted(adapter.recipe.items())), LONGEST)
     lines.append(f"recipe: {recipe}")
     base = _json(case.text(f"{adapter.base_model}/recipe.json")) or {}
@@ -321,7 +326,8 @@ def leakage(case: Case) -> Said:
         return says, None, facts
     if not looked or not questions:
         return "cannot be said here: evaluation tasks or training rows are not here; `dvc pull`", None, facts
-    says = f"{shared} of {sum(looked.values())} evaluation questions are among its {len(questions)} training questions"
+    trained_on = count(len(questions), "training question")
+    says = f"{shared} of {sum(looked.values())} evaluation questions are among its {trained_on}"
     named = [f"{path}: {', '.join(map(shown, ids[:5]))}" for path, ids in found.items() if ids]
     return "\n".join(["no: " + says if not shared else "LEAKED: " + says, *named]), shared == 0, facts
 
@@ -349,7 +355,7 @@ def recall(case: Case) -> Said:
         lines.append("it is champion: the newest champion that never saw the row takes its place")
     if withdrawn:
         lines.append(
-            f"{len(withdrawn)} of its rows are recalled already: {', '.join(row[:16] for row in withdrawn[:5])}"
+            f"rows of it that are recalled already ({len(withdrawn)}): {', '.join(row[:16] for row in withdrawn[:5])}"
         )
     lines.append("for one row: parammem audit recall --row HASH (changes nothing without --execute)")
     facts = {"recalled": withdrawn, "sharing": [one.digest for one in sharers]}

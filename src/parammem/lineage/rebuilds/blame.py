@@ -15,6 +15,7 @@ from parammem.checkout.places import Places
 from parammem.checkout.worktree import repro, worktree
 from parammem.core.jsonl import iter_values
 from parammem.core.record import Record
+from parammem.core.words import count
 from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import read_life
 
@@ -119,7 +120,7 @@ def blame_batches(
     batches = batches_in_order(repo)
     if not head or len(batches) < 2:
         raise LineageMissingError(
-            f"{EXPERIENCE} has {len(batches)} batches in HEAD: there is nothing to choose between"
+            f"{EXPERIENCE} has {count(len(batches), 'batch', 'batches')} in HEAD: there is nothing to choose between"
         )
 
     def measure(without: frozenset[str]) -> Outcomes:
@@ -162,4 +163,4 @@ def render_blame(done: Blame) -> str:
         lines.append(f"batch {done.batch} hurt: {100 * done.strength:+.1f} points without it (or its group)")
     else:
         lines.append(f"no batch hurt, as far as {done.tasks} tasks can tell at p <= {ALPHA:g}")
-    return "\n".join([*lines, f"{done.trainings} trainings, those in the run-cache among them"])
+    return "\n".join([*lines, f"{count(done.trainings, 'training')}, those in the run-cache among them"])

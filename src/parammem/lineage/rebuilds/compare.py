@@ -7,6 +7,7 @@ from typing import Any
 
 from parammem.core.jsonl import byte_lines
 from parammem.core.record import Record
+from parammem.core.words import count
 
 
 class Difference(Record):
@@ -62,7 +63,7 @@ def _tensors(old: bytes, new: bytes) -> tuple[str | None, float | None, str]:
     largest = float(gaps.max())
     detail = (
         f"tensor {name}: {int((gaps > 0).sum())} of {gaps.size} values differ, by at most {largest:.3g} "
-        f"(mean size {float(np.abs(one).mean()):.3g}); {len(differ)} of {len(before)} tensors differ"
+        f"(mean size {float(np.abs(one).mean()):.3g}); {len(differ)} of {count(len(before), 'tensor')} changed"
     )
     return name, largest, detail
 
@@ -72,7 +73,7 @@ def _lines(old: bytes, new: bytes) -> str:
     for number, (one, other) in enumerate(zip(before, after, strict=False), 1):
         if one != other:
             return f"line {number}: {_keys(one, other)}"
-    return f"{len(after)} lines for {len(before)}"
+    return f"{count(len(after), 'line')} for {len(before)}"
 
 
 def _keys(old: bytes, new: bytes) -> str:
@@ -104,7 +105,7 @@ def _bytes(old: bytes, new: bytes) -> str:
     for place, (one, other) in enumerate(zip(old, new, strict=False)):
         if one != other:
             return f"byte {place} of {len(old)} (line {old[:place].count(10) + 1})"
-    return f"{len(new)} bytes for {len(old)}"
+    return f"{count(len(new), 'byte')} for {len(old)}"
 
 
 def _short(value: Any, most: int = 60) -> str:

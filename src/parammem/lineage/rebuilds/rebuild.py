@@ -16,6 +16,7 @@ from parammem.checkout.snapshot import Snapshot
 from parammem.checkout.worktree import repro, set_params, worktree
 from parammem.core import Adapter
 from parammem.core.record import Record
+from parammem.core.words import count
 from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import read_life, trained
 from parammem.lineage.past.history import History
@@ -48,7 +49,7 @@ class Rebuilt(Record):
     @property
     def verdict(self) -> str:
         if self.identical:
-            said = f"bit-identical: every out of {len(self.stages)} stages"
+            said = f"bit-identical: every out of {count(len(self.stages), 'stage')}"
         else:
             first = self.differences[0]
             said = f"not identical; first in stage {first.stage}, file {first.path}: {first.detail}"

@@ -53,7 +53,7 @@ def plan_recall(repo: Path, row: str) -> RecallPlan:
     traces = trace_rows(repo, row)
     if len(traces) > 1:
         listed = ", ".join(one.row_hash[:16] for one in traces[:5])
-        raise LineageMissingError(f"{row!r} means {len(traces)} rows ({listed} …); recall one by its hash")
+        raise LineageMissingError(f"{row!r} means {count(len(traces), 'row')} ({listed} …); recall one by its hash")
     [trace] = traces
     life = read_life(repo)
     saw = {one.digest for one in trace.adapters}
@@ -91,7 +91,8 @@ def prove_absence(state: Snapshot, domain: str, row: str) -> list[str]:
     card = card_in(state, f"{REFLECTORS}{domain}")
     if digest_of(rows) != card.data_digest:
         raise LineageError(f"{manifest} is not the manifest of the rebuilt adapter; nothing was committed")
-    lines = [f"{manifest}: {len(rows)} rows, it is none of them, and their digest is the adapter's {card.digest[:16]}"]
+    many, digest = count(len(rows), "row"), card.digest[:16]
+    lines = [f"{manifest}: {many}, it is none of them, and their digest is the adapter's {digest}"]
     lines.append(f"{validated}: it is not there")
     if matching(state, quarantine, lambda found: row_hash(found) == row):
         lines.append(f"{quarantine}: it is there")

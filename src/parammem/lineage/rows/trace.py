@@ -120,8 +120,8 @@ def _trace(repo: Path, row: str, records: Records, states: list, generations: li
         row_hash=row,
         domain=record.get("domain"),
         task_id=record.get("task_id"),
-        task_text=_without_secrets(record.get("task_text")),
-        reflection=_without_secrets(record.get("reflection")),
+        task_text=_showable(record.get("task_text")),
+        reflection=_showable(record.get("reflection")),
         batches=tuple(_batch(origin, life) for origin in sorted(records)),
         datasets=tuple(datasets),
         quarantined=tuple(dict.fromkeys(quarantined)),
@@ -132,13 +132,13 @@ def _trace(repo: Path, row: str, records: Records, states: list, generations: li
     )
 
 
-def _without_secrets(text: Any) -> str | None:
-    """A text of a row; where it seems to hold a secret, what kind it is instead."""
-    from parammem.validation.secrets import find_secrets
+def _showable(text: Any) -> str | None:
+    """A text of a row; where it seems to hold what ingestion keeps out, what kind of thing that is instead."""
+    from parammem.validation.private import find_private
 
     if not isinstance(text, str):
         return None
-    kinds = find_secrets(text)
+    kinds = find_private(text)
     return f"(not shown: it holds {', '.join(kinds)})" if kinds else text
 
 
