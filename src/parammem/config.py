@@ -98,7 +98,9 @@ class EngineParams(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
     batch: int = Field(ge=1)
-    """Sequences that are decoded together."""
+    """Sequences that are decoded together, at most."""
+    batch_tokens: int = Field(ge=0, default=0)
+    """Tokens of their prompts and answers, at most: what bounds the memory. 0: no bound but `batch`."""
     max_new_tokens: int = Field(ge=1)
     max_advice_tokens: int = Field(ge=1)
     cache: str = ".cache/completions"

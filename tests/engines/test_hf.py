@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
+from parammem.engines import decode
 from parammem.engines.base import Message, Request, chat
 from parammem.engines.folders import find_model
 from parammem.engines.hf import HfEngine, load_model
@@ -53,12 +54,10 @@ def test_greedy_equals_generate_token_for_token(tiny_model, tiny_adapter, lean, 
 
 
 def tokens_of(engine: HfEngine, requests: list[Request]) -> list[list[int]]:
-    from parammem.engines.decode import Limits, decode
-
     prompts = engine._encode([request.messages for request in requests])
     rows = [row for request, ids in zip(requests, prompts, strict=True) for row in engine._rows(request, ids)]
     loaded = engine._loaded
-    return decode(loaded.open_session, rows, Limits(engine.batch, loaded.eos, loaded.pad, "cpu"))
+    return decode.decode(loaded.open_session, rows, decode.Limits(engine.batch, loaded.eos, loaded.pad, "cpu"))
 
 
 def test_the_adapter_changes_the_text(tiny_model, tiny_adapter):
@@ -107,6 +106,27 @@ def test_prompts_are_prefilled_in_slices_with_the_same_result(tiny_model, monkey
     whole = HfEngine.load(tiny_model, device="cpu").complete(requests)
     monkeypatch.setattr("parammem.engines.llama.PREFILL_TOKENS", 100)
     assert HfEngine.load(tiny_model, device="cpu").complete(requests) == whole
+
+
+@pytest.mark.parametrize("lean", [True, False])
+@pytest.mark.parametrize("most", [0, 1, 130, 400])
+def test_tokens_in_flight_are_bounded_and_change_no_text(tiny_model, lean, most, monkeypatch):
+    requests = some_requests(9, temperature=1.0, max_tokens=24, n=2) + some_requests(3, temperature=0.0, max_tokens=50)
+    whole = HfEngine.load(tiny_model, device="cpu", lean=lean)
+    wanted = whole.complete(requests)
+    bounded = HfEngine.load(tiny_model, device="cpu", lean=lean, batch_tokens=most)
+    parts: list[list[decode.Row]] = []
+    run = decode._run
+    monkeypatch.setattr(decode, "_run", lambda rows, *others: parts.append(rows) or run(rows, *others))
+    assert bounded.complete(requests) == wanted
+    assert bounded.digest == whole.digest, "the cache serves both"
+    rows = sum(map(len, parts))
+    assert rows == 21
+    for part in parts:
+        widest = max(-(-len(row.prompt) // 16) * 16 + row.max_tokens for row in part)
+        assert most == 0 or len(part) == 1 or len(part) * widest <= most
+    assert len(parts) == {0: 1, 1: rows}.get(most, len(parts))
+    assert 1 < len(parts) < rows or most in (0, 1)
 
 
 def test_models_that_the_lean_forward_does_not_fit_take_the_general_one(tmp_path):

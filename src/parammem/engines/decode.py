@@ -6,7 +6,7 @@ to a multiple of BUCKET; rows that have ended leave the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,8 @@ class Limits:
     eos: tuple[int, ...]
     pad: int
     device: str
+    tokens: int = 0
+    """Most tokens in flight, prompts with room for their answers; a row that needs more runs alone. 0: no bound."""
     check_every: int = 1
     """Ask every so many steps whether rows have ended: on a GPU each question waits for the device."""
 
@@ -60,7 +62,7 @@ def decode(open_session: OpenSession, rows: Sequence[Row], limits: Limits) -> li
 
     written: list[list[int]] = [[] for _ in rows]
     with torch.inference_mode():
-        for numbers in _batches(rows, limits.batch):
+        for numbers in _in_memory(rows, _batches(rows, limits.batch), limits.tokens):
             tokens = _run([rows[n] for n in numbers], open_session, limits)
             for number, ids in zip(numbers, tokens, strict=True):
                 written[number] = ids
@@ -89,6 +91,24 @@ def _batches(rows: Sequence[Row], batch: int) -> Iterator[list[int]]:
             waiting = waiting[batch:]
     if waiting:
         yield waiting
+
+
+def _in_memory(rows: Sequence[Row], batches: Iterable[list[int]], most: int) -> Iterator[list[int]]:
+    """The batches, parted where their rows would need more than `most` tokens together (0: as they are)."""
+    for batch in batches:
+        part: list[int] = []
+        widest = 0
+        for number in batch if most else []:
+            width = _width(len(rows[number].prompt)) + rows[number].max_tokens
+            if part and (len(part) + 1) * max(widest, width) > most:
+                yield part
+                part, widest = [], 0
+            part, widest = [*part, number], max(widest, width)
+        yield part if most else batch
+
+
+def _width(tokens: int) -> int:
+    return -(-tokens // BUCKET) * BUCKET
 
 
 def _run(rows: list[Row], open_session: OpenSession, limits: Limits) -> list[list[int]]:
@@ -121,7 +141,7 @@ def _pad(prompts: list[tuple[int, ...]], limits: Limits) -> tuple[torch.Tensor, 
     import torch
 
     longest = max(map(len, prompts))
-    width = longest if len(set(map(len, prompts))) == 1 else -(-longest // BUCKET) * BUCKET
+    width = longest if len(set(map(len, prompts))) == 1 else _width(longest)
     ids = torch.full((len(prompts), width), limits.pad)
     mask = torch.zeros_like(ids)
     for number, prompt in enumerate(prompts):

@@ -62,13 +62,15 @@ class _Loaded:
 class HfEngine:
     """Writes text with a causal language model from a folder, with or without a LoRA adapter merged into it.
 
-    `digest` names model, adapter, dtype and decode loop. `batch` is how many sequences are decoded together.
+    `digest` names model, adapter, dtype and decode loop. `batch` is how many sequences are decoded together at most;
+    `batch_tokens` bounds what their prompts and answers take.
     """
 
-    def __init__(self, source: HfSource, digest: str, batch: int) -> None:
+    def __init__(self, source: HfSource, digest: str, batch: int, batch_tokens: int = 0) -> None:
         self.source = source
         self.digest = digest
         self.batch = batch
+        self.batch_tokens = batch_tokens
 
     @classmethod
     def load(
@@ -79,6 +81,7 @@ class HfEngine:
         dtype: str = "float32",
         batch: int = 256,
         lean: bool = True,
+        batch_tokens: int = 0,
     ) -> HfEngine:
         """An engine for a model folder (or hub name) and an adapter folder.
 
@@ -86,6 +89,7 @@ class HfEngine:
             device: auto (cuda if there is one), cpu or cuda.
             dtype: float32 or bfloat16; what is on disk is converted.
             lean: allow the lean forward for models it fits (llama.py). False: always the model's own.
+            batch_tokens: most tokens of prompts and answers that are in memory together; 0: `batch` alone bounds them.
 
         Raises:
             ModelMissingError: no model there.
@@ -98,7 +102,9 @@ class HfEngine:
         trained = None if path is None else check_adapter(path, base.digest, str(model), base)
         source = HfSource(base, path, trained, device, dtype, lean)
         named = [base.digest, trained.digest if trained else "", dtype, *base.named]
-        return cls(source, digest_of(["hf", LOOP, *named, *([trained.settings] if trained else [])]), batch)
+        return cls(
+            source, digest_of(["hf", LOOP, *named, *([trained.settings] if trained else [])]), batch, batch_tokens
+        )
 
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
         """For each request its completions, in order. A completion's tokens include the end token.
@@ -112,13 +118,15 @@ class HfEngine:
         rows = [row for request, ids in zip(requests, prompts, strict=True) for row in self._rows(request, ids)]
         loaded = self._loaded
         device = str(loaded.model.device)
-        limits = Limits(self.batch, loaded.eos, loaded.pad, device, 1 if device == "cpu" else FAR_CHECK)
+        far = 1 if device == "cpu" else FAR_CHECK
+        limits = Limits(self.batch, loaded.eos, loaded.pad, device, self.batch_tokens, far)
         try:
             written = iter(decode(loaded.open_session, rows, limits))
         except (RuntimeError, IndexError, ValueError) as error:
             raise EngineError(
                 f"the model in {str(self.source.folder)!r} failed while writing ({type(error).__name__}: {error}); "
-                f"if memory ran out, lower engine.batch (now {self.batch}) in params.yaml"
+                f"if memory ran out, set engine.batch_tokens (now {self.batch_tokens}; 0: no bound) in params.yaml, "
+                f"or lower engine.batch (now {self.batch})"
             ) from error
         return [
             [self._completion(request, len(ids), next(written)) for _ in range(request.n)]

@@ -83,7 +83,12 @@ class Engines:
                 self._opened.append(served)
             return served
         engine = HfEngine.load(
-            str(folder) if folder.exists() else name, adapter=adapter, device=p.device, dtype=p.dtype, batch=p.batch
+            str(folder) if folder.exists() else name,
+            adapter=adapter,
+            device=p.device,
+            dtype=p.dtype,
+            batch=p.batch,
+            batch_tokens=p.batch_tokens,
         )
         if self._cache is None:
             return engine
