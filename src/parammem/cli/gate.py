@@ -65,8 +65,8 @@ def _show(digest: str) -> Decision:
 
 def _meet(params: Params, domain: str, champion: str, challenger: str, enter: bool) -> Decision:
     from parammem.checkout.git import person
-    from parammem.gate import decide, rule_on
-    from parammem.gate.office import looks_paid, rule_of
+    from parammem.gate import decide, decide_and_record
+    from parammem.gate.record_decision import looks_paid, rule_of
     from parammem.registry import Ledger
     from parammem.registry.branch import known, refuse_behind
     from parammem.registry.growth import refuse_losses
@@ -83,7 +83,7 @@ def _meet(params: Params, domain: str, champion: str, challenger: str, enter: bo
         evidence = meet(params, Path(), domain, ours, theirs)
     rule = rule_of(params.gate)
     if enter:
-        return rule_on(evidence, rule, Ledger(), person(Path()))
+        return decide_and_record(evidence, rule, Ledger(), person(Path()))
     return decide(evidence, rule, looks_paid(events, domain))
 
 

@@ -154,14 +154,14 @@ def meet(turn: Turn) -> None:
 
 def decide(turn: Turn) -> None:
     """Let the gate decide; the version that it promotes becomes champion in the worktree's ledger."""
-    from parammem.gate.office import rule_of, rule_on_all
+    from parammem.gate.record_decision import decide_and_record_all, rule_of
 
     for domain, meetings in turn.evidence.items():
         for evidence in meetings:
             kept = turn.tree / EVIDENCE / f"{evidence.outcomes}.json"
             if not kept.is_file():  # named by what came out: the same once more is what an earlier decision rests on
                 write_text(kept, evidence.model_dump_json() + "\n")
-        decisions = rule_on_all(meetings, rule_of(turn.settings.gate), turn.ledger, turn.tools.actor)
+        decisions = decide_and_record_all(meetings, rule_of(turn.settings.gate), turn.ledger, turn.tools.actor)
         turn.decisions += decisions
         for decision in decisions:
             turn.note(f"{domain}: {decision.answer}: {decision.reasons[0] if decision.reasons else ''}")
