@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.lock import locked
 from parammem.checkout.worktree import PAST_TREES, remove_dead
-from parammem.improve.lock import locked
 from tests.improve.lab import drop_batch, make_lab
 from tests.lineage.life import Life
 
@@ -26,7 +26,7 @@ time.sleep(120)
 LOCKED = """
 import sys
 from pathlib import Path
-from parammem.improve.lock import locked
+from parammem.checkout.lock import locked
 from parammem.checkout.worktree import PAST_TREES, remove_dead
 root = Path(sys.argv[1])
 with locked(root, "person Ada", 0):

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 from parammem import cli
 from parammem.checkout.git import commit, move_branch
+from parammem.checkout.lock import locked
 from parammem.checkout.worktree import remove_trees
 from parammem.core.event import Decided, Recalled, RolledBack
 from parammem.errors import DataError, LedgerError
 from parammem.gate import Rule, decide_and_record
 from parammem.improve.branch import make_tree
-from parammem.improve.lock import locked
 from parammem.registry import Ledger
 from parammem.registry.branch import known, ledger_at, refuse_behind
 from parammem.registry.state import champion, crown, find_version, register

@@ -97,8 +97,8 @@ def fetch(
 def gc(dry: Annotated[bool, typer.Option("--dry", help="Only say what would go.")] = False) -> None:
     """`dvc gc` that keeps every version, and what it was made from. Waits for a turn of `improve` to end."""
     from parammem.checkout.git import person
+    from parammem.checkout.lock import locked
     from parammem.improve.generations import settings
-    from parammem.improve.lock import locked
     from parammem.registry.branch import known
     from parammem.registry.keep import collect_garbage
 

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parammem.checkout.processes import run_guarded
 from parammem.errors import DataError
 from parammem.gate.evidence import Evidence
-from parammem.improve.processes import run_guarded
 
 if TYPE_CHECKING:
     from parammem.improve.turn import Turn

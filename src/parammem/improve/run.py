@@ -8,10 +8,10 @@ from pathlib import Path
 
 from parammem.checkout import dvc
 from parammem.checkout.dvc import Say
+from parammem.checkout.lock import locked
 from parammem.checkout.worktree import remove_trees
 from parammem.config import load_params
 from parammem.errors import ParamMemError
-from parammem.improve.lock import locked
 from parammem.improve.meeting import meet_in_process
 from parammem.improve.steps import STEPS, Step, nothing_to_do
 from parammem.improve.turn import Ended, Report, Tools, Turn, headline

@@ -19,6 +19,7 @@ from parammem.checkout import dvc
 from parammem.checkout.git import commit as commit_paths
 from parammem.checkout.git import move_branch, require_identity
 from parammem.checkout.places import EVIDENCE, Places
+from parammem.checkout.processes import run_guarded
 from parammem.checkout.worktree import remove_trees
 from parammem.config import load_params
 from parammem.core.adapter import CARD, read_card
@@ -30,7 +31,6 @@ from parammem.errors import DataError
 from parammem.improve import pool
 from parammem.improve.blame import blame
 from parammem.improve.branch import make_tree, refuse_if_checked_out, release_refs
-from parammem.improve.processes import run_guarded
 from parammem.improve.triggers import Reason, Triggers, judge, last_training, new_batches
 from parammem.improve.turn import Ended, Turn
 from parammem.improve.warm import add_challengers, back_to_retrained, champion_folder, show_state
