@@ -40,7 +40,7 @@ def decide_and_record(evidence: Evidence, rule: Rule, ledger: Ledger, actor: str
     return decide_and_record_all([evidence], rule, ledger, actor)[0]
 
 
-def decide_and_record_all(meetings: Sequence[Evidence], rule: Rule, ledger: Ledger, actor: str) -> list[Decision]:
+def decide_and_record_all(several: Sequence[Evidence], rule: Rule, ledger: Ledger, actor: str) -> list[Decision]:
     """`decide_and_record` several challengers of one domain, each against the same champion on the same tasks.
 
     Each is a look of its own and pays for itself, so the budget holds however many there are and however alike. Of
@@ -48,11 +48,11 @@ def decide_and_record_all(meetings: Sequence[Evidence], rule: Rule, ledger: Ledg
     nothing, since each of them was shown to be better.
     """
     events = ledger.read()
-    old = [_before(evidence, rule, ledger, events) for evidence in meetings]
+    old = [_before(evidence, rule, ledger, events) for evidence in several]
     if all(old):
         return [one for one in old if one]
-    decisions = _decide_all(meetings, rule, looks_paid(events, meetings[0].domain))
-    for evidence, decision in zip(meetings, decisions, strict=True):
+    decisions = _decide_all(several, rule, looks_paid(events, several[0].domain))
+    for evidence, decision in zip(several, decisions, strict=True):
         arms = {"none": "", "champion": evidence.champion, "challenger": evidence.challenger}
         fact = Evaluated(domain=evidence.domain, arms=arms, runs=evidence.outcomes, solved=evidence.solved)
         ledger.append(fact, actor)
@@ -61,9 +61,9 @@ def decide_and_record_all(meetings: Sequence[Evidence], rule: Rule, ledger: Ledg
     return decisions
 
 
-def _decide_all(meetings: Sequence[Evidence], rule: Rule, looks: Looks) -> list[Decision]:
+def _decide_all(several: Sequence[Evidence], rule: Rule, looks: Looks) -> list[Decision]:
     decisions: list[Decision] = []
-    for evidence in meetings:
+    for evidence in several:
         decisions.append(decide(evidence, rule, looks))
         budget = decisions[-1].budget
         looks = looks.after(budget.alpha, budget.reserve) if budget.paid else looks
