@@ -12,7 +12,7 @@ from parammem.config import ValidateParams
 from parammem.core import ReflectionExample, Task
 from parammem.domains import get_domain
 from parammem.domains.added import PASS_TEST, stated, unadded
-from parammem.experience.door import Door
+from parammem.experience.admission import Door
 from parammem.validation import validate_rows
 from parammem.validation.text import words
 from tests.benchmarks import rows
