@@ -46,7 +46,7 @@ from parammem.improve.recall import execute_recall
 from parammem.lineage import plan_recall
 execute_recall(root, plan_recall(root, 'ROW'), 'x')
 """
-GC = "from parammem.registry.keep import collect_garbage; collect_garbage(root)"
+GC = "from parammem.registry.storage import collect_garbage; collect_garbage(root)"
 
 
 @pytest.fixture(scope="module")

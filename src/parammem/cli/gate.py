@@ -104,8 +104,8 @@ def _refuse_itself(events: Sequence[Event], domain: str, ours: Path | None, thei
 
 def _folder(events: Sequence[Event], domain: str, name: str, to: Path) -> Path | None:
     """The adapter folder of whatever was named; None for nobody. Versions are fetched from DVC to `to`."""
-    from parammem.registry.keep import fetch
     from parammem.registry.state import champion, find_version
+    from parammem.registry.storage import fetch
 
     if name in ("", NONE) or (name == "champion" and champion(events, domain) is None):
         return None

@@ -35,7 +35,7 @@ from parammem.improve.triggers import Reason, Triggers, judge, last_training, ne
 from parammem.improve.turn import Ended, Turn
 from parammem.improve.warm import add_challengers, back_to_retrained, champion_folder, show_state
 from parammem.registry.branch import ledger_at
-from parammem.registry.enter import enter_adapter
+from parammem.registry.register import register_adapter
 from parammem.registry.state import champion, crown, versions
 from parammem.registry.tags import sync_tags
 
@@ -119,7 +119,7 @@ def rebuild(turn: Turn) -> None:
 def enter(turn: Turn) -> None:
     """What was trained is written down: a `train` event and a version for each adapter that is new."""
     for domain in turn.due:
-        version = enter_adapter(turn.tree, domain, None, turn.tools.actor)
+        version = register_adapter(turn.tree, domain, None, turn.tools.actor)
         _remember_batches(turn, domain)
         reigning = champion(turn.ledger.read(), domain)
         if reigning and reigning.adapter == version.adapter:

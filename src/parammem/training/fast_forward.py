@@ -2,8 +2,8 @@
 
 The adapter stays PEFT's own: its tensors are read here and learn through here, and PEFT writes them. Three things make
 a step cheaper: W + BA is added up once for all tokens, q/k/v and gate/up are one product each, and the last block is
-computed only in the columns in which something is learned. `fits_fast_forward` says which models and recipes it takes; all others
-go through the model's own forward. A test compares losses and gradients of the two.
+computed only in the columns in which something is learned. `fits_fast_forward` says which models and recipes it takes;
+all others go through the model's own forward. A test compares losses and gradients of the two.
 """
 
 from __future__ import annotations

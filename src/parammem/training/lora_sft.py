@@ -1,8 +1,8 @@
 """The recipe: LoRA fine-tuning of a causal language model on (task text, reflection) rows, through PEFT.
 
 A loop of our own; docs/decisions.md ("Training loop") has the measurement against transformers' Trainer. Small models
-take the fast forward of fast_forward.py, all others PEFT's own. The steps are in fit.py, what is written is in publish.py, and
-team.py has the processes that train together.
+take the fast forward of fast_forward.py, all others PEFT's own. The steps are in fit.py, what is written is in
+publish.py, and distributed.py has the processes that train together.
 """
 
 from __future__ import annotations

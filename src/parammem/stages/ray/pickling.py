@@ -1,5 +1,8 @@
-"""Runs to bytes and back. Engines, the domain and a server's embedding stay where they are: in their place goes a name, and
-the process that unpacks them puts its own there. Everything else about a run is plain data."""
+"""Runs to bytes and back.
+
+Engines, the domain and a server's embedding stay where they are: in their place goes a name, and the process that
+unpacks them puts its own there. Everything else about a run is plain data.
+"""
 
 from __future__ import annotations
 
