@@ -135,7 +135,7 @@ def test_doctor_names_what_is_missing_and_the_fix(tmp_path):
 
 
 def test_doctor_never_fails_on_a_check_that_cannot_run():
-    def broken() -> doctor.Finding:
+    def broken() -> doctor.Inspection:
         raise ImportError("no module named x")
 
     finding = doctor.guarded(broken)

@@ -12,7 +12,7 @@ import pytest
 
 from parammem.errors import DataError, LedgerError
 from parammem.experience.ingest import ingest, ingested
-from parammem.experience.records import Outcome, Refused
+from parammem.experience.records import IngestResult, Refused
 from parammem.experience.sources import Source
 from parammem.experience.split import is_fresh
 from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, QUARANTINE, WORK
@@ -23,11 +23,11 @@ from tests.experience.rows import key, line, row, rows_in, store, task, text_of,
 WHO = "person ada"
 
 
-def take(root, lines, share: float = 0.0, name: str = "in.jsonl", **more) -> Outcome:
+def take(root, lines, share: float = 0.0, name: str = "in.jsonl", **more) -> IngestResult:
     return ingest(Source.of(write(root / name, lines)), store(root, share, **more), WHO)
 
 
-def apart(root: Path, outcome: Outcome) -> dict[int, bytes]:
+def apart(root: Path, outcome: IngestResult) -> dict[int, bytes]:
     """Number of a line → its bytes, of those that are shown to nobody."""
     found = {}
     for one in refused(root):

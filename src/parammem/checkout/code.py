@@ -27,7 +27,7 @@ _NAMED = re.compile(rf"{PACKAGE}(\.\w+)+")
 _UNCOUNTED_FIELDS = {"kind", "type_comment", "type_ignores"}
 
 
-class Source(NamedTuple):
+class SourceFile(NamedTuple):
     """What one source file says."""
 
     digest: str
@@ -43,7 +43,7 @@ class Sources:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._read: dict[str, Source] = {}
+        self._read: dict[str, SourceFile] = {}
 
     def reachable(self, entry: str) -> dict[str, str]:
         """Digests of all files that a module can reach.
@@ -77,7 +77,7 @@ class Sources:
                 found |= others
         return {file.relative_to(self.folder).as_posix(): found[file] for file in sorted(found)}
 
-    def _source(self, name: str, file: Path) -> Source:
+    def _source(self, name: str, file: Path) -> SourceFile:
         if name not in self._read:
             package = name if file.name == "__init__.py" else name.rpartition(".")[0]
             try:
@@ -101,7 +101,7 @@ class Sources:
         return [".".join(one).removesuffix(".__init__") for one in parts], others
 
 
-def read_source(data: bytes, package: str) -> Source:
+def read_source(data: bytes, package: str) -> SourceFile:
     """What a source says. Raises SyntaxError or ValueError where it is no Python.
 
     Args:
@@ -112,7 +112,7 @@ def read_source(data: bytes, package: str) -> Source:
     walk.tree(tree)
     digest = hashlib.sha256("\n".join(walk.said).encode("utf-8", "surrogatepass")).hexdigest()
     place = b"__file__" in data and any(isinstance(n, ast.Name) and n.id == "__file__" for n in ast.walk(tree))
-    return Source(digest, tuple(sorted(walk.names)), place)
+    return SourceFile(digest, tuple(sorted(walk.names)), place)
 
 
 def changed_sources(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

@@ -30,7 +30,7 @@ _WITHOUT = re.compile(
 
 
 @dataclass
-class Comparison:
+class AnswerComparison:
     """One comparison of two answers; `rule` is what decided last."""
 
     ask: Ask

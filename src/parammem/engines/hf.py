@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from parammem.core.record import digest_of
-from parammem.engines.adapters import Trained, check_adapter
+from parammem.engines.adapters import AdapterFolder, check_adapter
 from parammem.engines.base import Completion, Message, Request
-from parammem.engines.decode import Limits, OpenSession, Row, decode
+from parammem.engines.decode import BatchLimits, DrawRow, OpenSession, decode
 from parammem.engines.folders import find_model
 from parammem.engines.loading import first_line, load_causal_model, load_tokenizer
 from parammem.engines.sampling import messages_digest, uniforms
@@ -40,7 +40,7 @@ class HfSource:
 
     model: Vetted
     adapter: Path | None
-    trained: Trained | None
+    trained: AdapterFolder | None
     device: str
     dtype: str
     lean: bool
@@ -119,7 +119,7 @@ class HfEngine:
         loaded = self._loaded
         device = str(loaded.model.device)
         far = 1 if device == "cpu" else FAR_CHECK
-        limits = Limits(self.batch, loaded.eos, loaded.pad, device, self.batch_tokens, far)
+        limits = BatchLimits(self.batch, loaded.eos, loaded.pad, device, self.batch_tokens, far)
         try:
             written = iter(decode(loaded.open_session, rows, limits))
         except (RuntimeError, IndexError, ValueError) as error:
@@ -156,12 +156,12 @@ class HfEngine:
         room = getattr(self._loaded.model.config, "max_position_embeddings", None)
         return room if isinstance(room, int) and room > 0 else NO_LIMIT
 
-    def _rows(self, request: Request, ids: tuple[int, ...]) -> list[Row]:
+    def _rows(self, request: Request, ids: tuple[int, ...]) -> list[DrawRow]:
         chat = messages_digest(request)
         length, heat = min(request.max_tokens, self._room - len(ids)), request.temperature
         ended = partial(self._holds_stop, request.stop) if request.stop else None
         return [
-            Row(ids, length, heat, uniforms(request.seed, draw, chat, length), ended)
+            DrawRow(ids, length, heat, uniforms(request.seed, draw, chat, length), ended)
             for draw in range(request.first_draw, request.first_draw + request.n)
         ]
 
@@ -232,7 +232,7 @@ def _on_device(source: HfSource) -> Any:
         ) from error
 
 
-def _merged(model: Any, folder: Path, trained: Trained) -> Any:
+def _merged(model: Any, folder: Path, trained: AdapterFolder) -> Any:
     """The model with the adapter in its weights: every tensor of the adapter, and nothing else.
 
     Raises:

@@ -118,7 +118,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Report:
+class TurnReport:
     """How a turn ended."""
 
     headline: str

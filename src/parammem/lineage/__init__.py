@@ -5,7 +5,7 @@ recall does to ledger and branch is in improve/recall.py.
 Rooms, each importing only those before it: past, rows, checks, rebuilds, pages, bundle.
 """
 
-from parammem.lineage.bundle.check import Checked, check_bundle, render_checked
+from parammem.lineage.bundle.check import BundleResult, check_bundle, render_checked
 from parammem.lineage.bundle.export import Exported, export
 from parammem.lineage.checks.findings import Finding, Verification, render_verification
 from parammem.lineage.checks.verify import verify
@@ -25,7 +25,7 @@ from parammem.lineage.rows.trace import trace_rows
 __all__ = [
     "AnsweredBy",
     "Blame",
-    "Checked",
+    "BundleResult",
     "Exported",
     "Finding",
     "Page",

@@ -12,11 +12,11 @@ from parammem.core.jsonl import iter_values
 from parammem.core.python_source import parse_python, statements
 from parammem.core.record import Record
 from parammem.errors import DataError, RecordError
-from parammem.sandbox.records import Check
+from parammem.sandbox.records import ProgramCheck
 from parammem.sandbox.trusted import trust_tests
 
 
-class Problem(Record):
+class HumanEvalProblem(Record):
     """One row of a HumanEval-format file (Chen et al. 2021, arXiv:2107.03374). Other fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -38,12 +38,12 @@ class Problem(Record):
                 return head + completion
         return self.prompt + completion
 
-    def check(self, completion: str, origin: str) -> Check:
+    def check(self, completion: str, origin: str) -> ProgramCheck:
         """The test program for a completion of the prompt. The prompt's helpers are known to the tests.
 
         origin: the file that the problem comes from, which whoever calls this trusts as a program.
         """
-        return Check(
+        return ProgramCheck(
             source=self.program(completion),
             entry=self.entry_point.strip(),
             tests=trust_tests(self.test, origin=origin),
@@ -51,7 +51,7 @@ class Problem(Record):
         )
 
 
-def read_problems(path: Path | str) -> list[Problem]:
+def read_problems(path: Path | str) -> list[HumanEvalProblem]:
     """The problems of a .jsonl or .jsonl.gz file.
 
     Raises:
@@ -64,7 +64,7 @@ def read_problems(path: Path | str) -> list[Problem]:
     problems = []
     for number, value in iter_values(path):
         try:
-            problems.append(Problem.model_validate(value))
+            problems.append(HumanEvalProblem.model_validate(value))
         except ValidationError as error:
             raise RecordError(
                 f"{path}:{number}: not a HumanEval-format problem: {str(error)[:300]}; "

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from parammem.engines.openai.faults import Fault
+from parammem.engines.openai.faults import ServerFault
 from parammem.engines.openai.wire import printable
 from parammem.errors import EngineError, RequestFailed
 
@@ -110,7 +110,7 @@ class Capabilities:
         """Names of what an error may speak of: what was sent, and what was left out already."""
         return [*self.fields(body), *sorted(self.refused)]
 
-    def adapt(self, fault: Fault, sent: dict[str, Any], needs: frozenset[str] = frozenset()) -> None:
+    def adapt(self, fault: ServerFault, sent: dict[str, Any], needs: frozenset[str] = frozenset()) -> None:
         """Leave out or rename what was refused.
 
         Raises:
@@ -134,7 +134,7 @@ class Capabilities:
         if name in needs:
             raise FieldRefused(where)
 
-    def _only_this_value(self, fault: Fault, sent: dict[str, Any]) -> float:
+    def _only_this_value(self, fault: ServerFault, sent: dict[str, Any]) -> float:
         """The lowest temperature, where 0 alone is refused; 0: all are. Raises RequestFailed: it is too hot."""
         value = sent["temperature"]
         if value <= COLDEST and re.search(r"positive|greater than 0|> ?0|larger than 0|at least", fault.words):

@@ -26,7 +26,7 @@ SINGLE_BYTES = ("iso-8859-1", "latin-1", "windows-1252", "cp1252", "us-ascii")
 EXCERPT = 300
 
 
-class Broken(Exception):
+class IncompleteResponse(Exception):
     """No whole answer came. `sent`: the whole request was, so that the server may have answered and charged it."""
 
     def __init__(self, why: str, sent: bool, kind: str) -> None:
@@ -39,7 +39,7 @@ class NotJson(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """Status, headers and decompressed body."""
 
     status: int
@@ -66,7 +66,7 @@ class _Sent:
 
 async def exchange(
     client: httpx.AsyncClient, method: str, url: str, body: Any, seconds: float, limit: int = BASE_LIMIT
-) -> Answer:
+) -> Response:
     """Send one request and read its answer, `limit` bytes of it at most.
 
     Raises:
@@ -88,13 +88,13 @@ async def exchange(
             ) as response,
         ):
             data, flaw = await _read(response, limit)
-            return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, data, flaw)
+            return Response(response.status_code, {k.lower(): v for k, v in response.headers.items()}, data, flaw)
     except TimeoutError:
-        raise Broken(f"no whole answer within {seconds:g} s", sent.whole, "time-out") from None
+        raise IncompleteResponse(f"no whole answer within {seconds:g} s", sent.whole, "time-out") from None
     except (httpx.HTTPError, httpx.StreamError, OSError) as error:
-        raise Broken(f"{type(error).__name__}: {error}".rstrip(": "), sent.whole, "connection") from error
+        raise IncompleteResponse(f"{type(error).__name__}: {error}".rstrip(": "), sent.whole, "connection") from error
     except (httpx.InvalidURL, ValueError) as error:  # a header or status line that httpx cannot read
-        raise Broken(f"no HTTP: {type(error).__name__}: {error}", sent.whole, "connection") from error
+        raise IncompleteResponse(f"no HTTP: {type(error).__name__}: {error}", sent.whole, "connection") from error
 
 
 def encoded(body: Any) -> bytes:
@@ -123,7 +123,7 @@ async def _read(response: httpx.Response, limit: int) -> tuple[bytes, str]:
     return bytes(whole), ""
 
 
-def json_of(answer: Answer) -> Any:
+def json_of(answer: Response) -> Any:
     """The plain data in an answer's body, whatever its content type says. A stream of events becomes one answer.
 
     Raises:
@@ -132,7 +132,7 @@ def json_of(answer: Answer) -> Any:
     return answer.plain
 
 
-def _read_json(answer: Answer) -> Any:
+def _read_json(answer: Response) -> Any:
     if answer.flaw:
         raise NotJson(f"the answer cannot be used: {answer.flaw}")
     try:
@@ -180,7 +180,7 @@ def _join(choices: dict[int, dict[str, Any]], choice: Any) -> None:
     one["finish_reason"] = choice.get("finish_reason") or one["finish_reason"]
 
 
-def is_page(answer: Answer) -> bool:
+def is_page(answer: Response) -> bool:
     """Whether a body is a web page."""
     start = answer.data.lstrip()[:200].lower()
     return start.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")) or (

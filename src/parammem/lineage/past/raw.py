@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from parammem.checkout.git import HISTORY, Blobs, ask, branches
-from parammem.checkout.snapshot import Snapshot, Store
+from parammem.checkout.snapshot import ObjectStore, Snapshot
 from parammem.core.plain_yaml import plain_yaml
 from parammem.lineage.past.history import History
 
@@ -18,7 +18,7 @@ EXPERIENCE = ("experience", "fresh", "trajectories")
 """Folders, wherever below `data/`, with trajectories, those that were set aside among them."""
 
 
-def raw_inputs(store: Store, commit: str | None) -> dict[str, str]:
+def raw_inputs(store: ObjectStore, commit: str | None) -> dict[str, str]:
     """Path → DVC's hash of each raw input below `data/`; of the working tree if commit is None."""
     pointers = _of_commit(store.repo, commit) if commit else _here(store.repo)
     found = {}
@@ -78,7 +78,7 @@ def _has_trajectories(path: str) -> bool:
     return path.endswith(".jsonl") and parts[-1] in EXPERIENCE and "keys" not in parts
 
 
-def _lies(store: Store, path: str, md5: str) -> bool:
+def _lies(store: ObjectStore, path: str, md5: str) -> bool:
     return store.hashes.any(store.repo / path) == md5
 
 
