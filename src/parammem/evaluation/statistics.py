@@ -64,8 +64,8 @@ class Comparison(Record):
         return self.left_only + self.right_only
 
 
-def wilson(successes: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Wilson's score interval for a share (Wilson 1927). (0, 1) when n is 0.
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """Return Wilson's 95% score interval for a share (Wilson 1927); (0, 1) when n is 0.
 
     Raises:
         ValueError: successes do not lie in 0..n.
@@ -74,23 +74,20 @@ def wilson(successes: int, n: int, z: float = 1.959963984540054) -> tuple[float,
         raise ValueError(f"{successes} successes of {n} tries cannot be; count again")
     if n == 0:
         return 0.0, 1.0
-    share = successes / n
-    centre = share + z * z / (2 * n)
-    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    low = 0.0 if successes == 0 else (centre - spread) / scale
-    high = 1.0 if successes == n else (centre + spread) / scale
-    return max(0.0, low), min(1.0, high)
+    from scipy import stats
+
+    found = stats.binomtest(successes, n).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
 
 
 def mcnemar(left_only: int, right_only: int) -> float:
-    """Two-sided p of the exact McNemar test: are discordant pairs a fair coin? 1 when there are none."""
+    """Return the two-sided p of the exact McNemar test: are discordant pairs a fair coin? 1 when there are none."""
     n = left_only + right_only
     if n == 0:
         return 1.0
     from scipy import stats
 
-    return min(1.0, 2 * float(stats.binom.cdf(min(left_only, right_only), n, 0.5)))
+    return float(stats.binomtest(left_only, n).pvalue)
 
 
 def cluster_bootstrap(
