@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 2.0
 
 
 def ref_lock(folder: Path, ref: str) -> Path:
-    """The file by which git locks a branch or tag."""
+    """Return the file by which git locks a branch or tag."""
     return folder / f"{ref}.lock"
 
 
@@ -86,8 +86,8 @@ def take_away(root: Path, file: Path) -> bool:
 
 
 def in_use(root: Path, file: Path) -> bool:
-    """Whether a living process has the file open, or is a git at work in this repository. Where that cannot be told it
-    counts as in use."""
+    """Return whether a living process has the file open, or is a git at work in this repository. Where that cannot be
+    told it counts as in use."""
     if not PROCESSES.is_dir():
         return True
     places = _places(root)
@@ -142,7 +142,7 @@ def _is_json(file: Path) -> bool:
 
 
 def _named(note: Path) -> list[tuple[Path, float]]:
-    """What a note names; nothing where the run died before it had written it."""
+    """Return what a note names; nothing where the run died before it had written it."""
     try:
         said = json.loads(note.read_bytes())
         return [(Path(file), float(said["began"])) for file in said["files"]]
@@ -151,7 +151,7 @@ def _named(note: Path) -> list[tuple[Path, float]]:
 
 
 def _is_older(file: Path, began: float) -> bool:
-    """Whether a lock is there and may be the dead run's: it was not there before that one began."""
+    """Return whether a lock is there and may be the dead run's: it was not there before that one began."""
     try:
         return file.stat().st_mtime >= began - 1
     except OSError:

@@ -75,7 +75,7 @@ def hold(path: Path) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody alive holds a file; False where there is none."""
+    """Return whether somebody alive holds a file; False where there is none."""
     try:
         handle = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -117,7 +117,7 @@ def _acquire(handle: int, path: Path, wait: float, say: Callable[[str], None]) -
 
 
 def holder(path: Path) -> str:
-    """Who holds the lock, in words."""
+    """Return who holds the lock, in words."""
     try:
         found = json.loads(path.read_text())
         return f"{found['who']} (process {found['pid']})"

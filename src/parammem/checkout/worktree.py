@@ -124,7 +124,7 @@ def _link(place: Path, target: Path) -> None:
 
 
 def local_config(root: Path) -> str:
-    """DVC's settings as they hold for the person's tree, with whole paths: the worktree's .dvc/config.local.
+    """Return DVC's settings as they hold for the person's tree, with whole paths: the worktree's .dvc/config.local.
 
     A relative path in the committed config would mean another place there.
     """
@@ -156,7 +156,7 @@ def bring_inputs(repo: Path, tree: Path) -> None:
 
 
 def _pointed(pointer: Path) -> list[tuple[Path, str]]:
-    """What a .dvc file names, each with its hash. Raises LineageError: it cannot be read."""
+    """Return what a .dvc file names, each with its hash. Raises LineageError: it cannot be read."""
     try:
         outs = (plain_yaml(pointer.read_bytes()) or {}).get("outs", [])
         return [(pointer.parent / str(out["path"]), str(out["md5"])) for out in outs]
@@ -187,7 +187,7 @@ def _bring(store: Store, tree: Path, target: Path, md5: str) -> None:
 def repro(
     tree: Path, targets: Sequence[str], fresh: bool, say: Callable[[str], None], python: Path | None = None
 ) -> list[str]:
-    """`dvc repro` in a worktree; it ends when this process does. Returns its last lines.
+    """Run `dvc repro` in a worktree, return its last lines; it ends when this process does.
 
     Args:
         fresh: run every stage, whatever was done before, and without the run-cache.
