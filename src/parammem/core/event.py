@@ -204,6 +204,6 @@ class Event(Record):
 
 
 def make_event(number: int, time: str, actor: str, fact: Any, previous: str) -> Event:
-    """An event with its digest."""
+    """Return an event with its digest."""
     bare = Event(number=number, time=time, actor=actor, fact=fact, previous=previous, digest="")
     return bare.model_copy(update={"digest": bare.expected_digest})

@@ -15,7 +15,7 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def line(self) -> str:
-        """Its one-line JSON form, with sorted keys, so that equal records give equal bytes."""
+        """Return its one-line JSON form, with sorted keys, so that equal records give equal bytes."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
 
 
@@ -38,7 +38,7 @@ class Extended(Record):
 
 
 def digest_of(value: Any) -> str:
-    """SHA-256 (64 hex digits) of a JSON-able value, of text or of bytes.
+    """Return SHA-256 (64 hex digits) of a JSON-able value, of text or of bytes.
 
     Values other than text and bytes are written as JSON with sorted keys and no spaces first.
     """
