@@ -57,7 +57,7 @@ class Limits:
 
 
 def decode(open_session: OpenSession, rows: Sequence[Row], limits: Limits) -> list[list[int]]:
-    """The tokens of each row, in order, the end token included if there is one."""
+    """Return the tokens of each row, in order, the end token included if there is one."""
     import torch
 
     written: list[list[int]] = [[] for _ in rows]
@@ -70,7 +70,8 @@ def decode(open_session: OpenSession, rows: Sequence[Row], limits: Limits) -> li
 
 
 def _batches(rows: Sequence[Row], batch: int) -> Iterator[list[int]]:
-    """Row numbers in batches: prompts with equally many draws together, then equal lengths; a prompt's rows in line."""
+    """Yield row numbers in batches: prompts with equally many draws together, then equal lengths; a prompt's rows in
+    line."""
     of_prompt: dict[tuple[int, ...], list[int]] = {}
     for number, row in enumerate(rows):
         of_prompt.setdefault(row.prompt, []).append(number)
@@ -94,7 +95,7 @@ def _batches(rows: Sequence[Row], batch: int) -> Iterator[list[int]]:
 
 
 def _in_memory(rows: Sequence[Row], batches: Iterable[list[int]], most: int) -> Iterator[list[int]]:
-    """The batches, parted where their rows would need more than `most` tokens together (0: as they are)."""
+    """Yield the batches, parted where their rows would need more than `most` tokens together (0: as they are)."""
     for batch in batches:
         part: list[int] = []
         widest = 0
@@ -112,7 +113,7 @@ def _width(tokens: int) -> int:
 
 
 def _run(rows: list[Row], open_session: OpenSession, limits: Limits) -> list[list[int]]:
-    """One batch, from prefill to its last token. Rows of one prompt lie side by side."""
+    """Decode one batch, from prefill to its last token. Rows of one prompt lie side by side."""
     import torch
 
     prompts = list(dict.fromkeys(row.prompt for row in rows))
@@ -137,7 +138,8 @@ def _run(rows: list[Row], open_session: OpenSession, limits: Limits) -> list[lis
 
 
 def _pad(prompts: list[tuple[int, ...]], limits: Limits) -> tuple[torch.Tensor, torch.Tensor]:
-    """ids and mask [prompts, width], left-padded to the next multiple of BUCKET (not at all if lengths are equal)."""
+    """Return ids and mask [prompts, width], left-padded to the next multiple of BUCKET (not at all if lengths are
+    equal)."""
     import torch
 
     longest = max(map(len, prompts))

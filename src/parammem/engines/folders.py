@@ -28,7 +28,8 @@ class Pin(Record):
 
 
 def named_model(model: str | Path, root: Path = Path(".")) -> str:
-    """The name by which the rest of the project knows a model of params: of a pin `owner/name@commit`, else as it is.
+    """Return the name by which the rest of the project knows a model of params: of a pin `owner/name@commit`, else as
+    it is.
 
     Args:
         root: where relative paths are seen from.
@@ -50,13 +51,14 @@ def named_model(model: str | Path, root: Path = Path(".")) -> str:
 
 
 def hub_parts(model: str) -> tuple[str, str]:
-    """(owner/name, commit) of `owner/name@commit`; any other name as it is, with no commit."""
+    """Return (owner/name, commit) of `owner/name@commit`; any other name as it is, with no commit."""
     name, _, revision = model.rpartition("@")
     return (name, revision) if name else (model, "")
 
 
 def find_model(model: str | Path) -> Path:
-    """The folder of a model: itself, or the local snapshot of a hub name or pin (fetched if it is not there yet).
+    """Return the folder of a model: itself, or the local snapshot of a hub name or pin (fetched if it is not there
+    yet).
 
     A name counts as a hub name if it looks like `owner/name` or `owner/name@commit`, and no folder `owner` lies here.
 
