@@ -25,7 +25,8 @@ World = dict[str, Any]
 
 
 def study_comparisons(worlds: Sequence[World], bootstrap: int = 2000, seed: int = 0) -> list[dict[str, Any]]:
-    """Every pair of PAIRS per ρ and domain, and over all domains together ("all", clustered by world and domain).
+    """Return every pair of PAIRS per ρ and domain, and over all domains together ("all", clustered by world and
+    domain).
 
     Each has: rho, domain, left, right, difference, low, high (95%, bootstrap clustered by world), p (sign-flip over
     clusters), p_holm (over the pairs of the same ρ and domain), tasks, worlds, wins, losses (worlds in which left
@@ -51,7 +52,8 @@ def study_comparisons(worlds: Sequence[World], bootstrap: int = 2000, seed: int 
 def study_json(
     worlds: Sequence[World], protocol: str, seeds: Any, bootstrap: int = 2000, seed: int = 0
 ) -> dict[str, Any]:
-    """The whole of study.json: the worlds as given, rates and comparisons computed from them, protocol and seeds."""
+    """Return the whole of study.json: the worlds as given, rates and comparisons computed from them, protocol and
+    seeds."""
     return {
         "worlds": list(worlds),
         "rates": study_rates(worlds, bootstrap, seed),
@@ -62,7 +64,7 @@ def study_json(
 
 
 def study_rates(worlds: Sequence[World], bootstrap: int = 2000, seed: int = 0) -> list[dict[str, Any]]:
-    """Share solved per ρ, domain and arm, with a 95% interval clustered by world."""
+    """Return share solved per ρ, domain and arm, with a 95% interval clustered by world."""
     found = []
     for rho, domain, arm in _cells(worlds):
         entries = [e for e in worlds if (e["rho"], e["domain"]) == (rho, domain) and arm in e["vectors"]]
@@ -85,7 +87,7 @@ def study_rates(worlds: Sequence[World], bootstrap: int = 2000, seed: int = 0) -
 
 
 def study_accuracy(worlds: Sequence[World]) -> list[dict[str, Any]]:
-    """Mean advice accuracy over worlds, per ρ, domain and reflector."""
+    """Return mean advice accuracy over worlds, per ρ, domain and reflector."""
     names = in_order((name for entry in worlds for name in entry.get("advice_accuracy", {})), REFLECTORS)
     found = []
     for rho, domain in dict.fromkeys((rho, domain) for rho, domain, _ in _cells(worlds)):
@@ -113,7 +115,8 @@ def check_worlds(worlds: Iterable[World]) -> None:
 
 
 def study_table(worlds: Sequence[World], bootstrap: int = 2000, seed: int = 0) -> str:
-    """The study as Markdown: share solved, comparisons and advice accuracy, domains in columns. Raises as above."""
+    """Return the study as Markdown: share solved, comparisons and advice accuracy, domains in columns. Raises as
+    above."""
     rates, pairs = study_rates(worlds, bootstrap, seed), study_comparisons(worlds, bootstrap, seed)
     accuracy = study_accuracy(worlds)
     blocks: list[str] = []
@@ -125,7 +128,7 @@ def study_table(worlds: Sequence[World], bootstrap: int = 2000, seed: int = 0) -
 
 
 def study_figure(worlds: Sequence[World], bootstrap: int = 2000, seed: int = 0, kind: str = "svg") -> str | bytes:
-    """Differences with intervals, a panel per domain, a colour per ρ.
+    """Return differences with intervals, a panel per domain, a colour per ρ.
 
     kind: "page" (an <svg> element for a page), "svg" (a file's text) or "png" (a file's bytes).
     """
@@ -158,7 +161,7 @@ def _whisker(axes: Any, place: float, row: dict[str, Any], paint: str) -> Any:
 def _pair(
     entries: Sequence[World], rho: float, domain: str, left: str, right: str, bootstrap: int, seed: int
 ) -> dict[str, Any] | None:
-    """One comparison, or None where no entry has both arms."""
+    """Return one comparison, or None where no entry has both arms."""
     values: list[float] = []
     clusters: list[tuple[str, int]] = []
     for entry in entries:
@@ -187,7 +190,7 @@ def _pair(
 
 
 def _cells(worlds: Sequence[World]) -> list[tuple[float, str, str]]:
-    """(ρ, domain, arm) in order, for all that was run."""
+    """Return (ρ, domain, arm) in order, for all that was run."""
     found = []
     for rho in sorted({entry["rho"] for entry in worlds}):
         here = [entry for entry in worlds if entry["rho"] == rho]
@@ -204,7 +207,7 @@ def _against(left: str, right: str) -> str:
 
 
 def _grid(head: str, rows: dict[str, dict[str, str]], domains: list[str]) -> str:
-    """A Markdown table: a row per key, a column per domain."""
+    """Return a Markdown table: a row per key, a column per domain."""
     if not rows:
         return ""
     lines = [f"| {head} | " + " | ".join(DOMAIN_NAMES.get(d, d) for d in domains) + " |"]
