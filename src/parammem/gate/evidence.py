@@ -51,7 +51,7 @@ class SliceOutcomes(Record):
         return [ours - theirs for ours, theirs in zip(self.challenger, self.reigning, strict=True)]
 
     def share(self, arm: tuple[int, ...]) -> float | None:
-        """Share of runs solved; None if the arm was not run, or there is no task."""
+        """Return share of runs solved; None if the arm was not run, or there is no task."""
         return sum(arm) / (self.runs * len(arm)) if arm else None
 
 

@@ -51,7 +51,7 @@ class Looks(NamedTuple):
     """Sum of the alphas of all of them, as the ledger recorded them."""
 
     def after(self, alpha: float, reserve: bool) -> Looks:
-        """These looks and one more that spent alpha."""
+        """Return these looks and one more that spent alpha."""
         return Looks(self.regular + (not reserve), self.reserve + reserve, self.spent + alpha)
 
 
