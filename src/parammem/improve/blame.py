@@ -25,15 +25,15 @@ class Blame(NamedTuple):
 
 
 def harmful(decision: Decision) -> bool:
-    """Whether the challenger was refused because it is worse. One that is merely no better accuses no batch: small
-    gains of several batches may add up."""
+    """Return whether the challenger was refused because it is worse. One that is merely no better accuses no batch:
+    small gains of several batches may add up."""
     failed = {guard.name for guard in decision.guards if guard.passed is False}
     worse = any(one.verdict == "worse" for one in decision.slices)
     return decision.answer == "refuse" and (worse or bool(failed & OF_THE_DATA))
 
 
 def blame(events: Sequence[Event], decision: Decision, here: Collection[str], judged: Collection[str] = ()) -> Blame:
-    """What follows from a decision for the batches that its champion has not learned from.
+    """Return what follows from a decision for the batches that its champion has not learned from.
 
     Args:
         events: the ledger.
@@ -58,6 +58,6 @@ def blame(events: Sequence[Event], decision: Decision, here: Collection[str], ju
 
 
 def _learned(events: Sequence[Event], domain: str) -> dict[str, set[str]]:
-    """Adapter → the batches that were in the pool when it was trained."""
+    """Return adapter → the batches that were in the pool when it was trained."""
     trained = [e.fact for e in events if isinstance(e.fact, Trained) and e.fact.domain == domain]
     return {fact.adapter: set(fact.batches) for fact in trained}

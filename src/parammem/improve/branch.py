@@ -34,7 +34,7 @@ OWN_MERGE = ("-c", f"merge.{DRIVER}.driver=false")
 
 
 def make_tree(root: Path, branch: str, name: str) -> tuple[Path, str]:
-    """A worktree with the branch's newest state and all that the person has committed since.
+    """Return a worktree with the branch's newest state and all that the person has committed since.
 
     Returns:
         Its folder, and the commit the branch points to (empty: the branch is not there yet).

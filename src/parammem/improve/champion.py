@@ -138,8 +138,8 @@ def _said(event: Event) -> str:
 
 
 def _was_cut_short(root: Path, events: Sequence[Event], meant: Meant) -> bool:
-    """Whether an earlier "before" was killed, or failed, after its rollback was committed. A second request
-    for the same means that one, and not the champion before that."""
+    """Return whether an earlier "before" was killed, or failed, after its rollback was committed. A second request for
+    the same means that one, and not the champion before that."""
     note = _note(root, meant.domain)
     try:
         asked = json.loads(note.read_bytes())
@@ -156,7 +156,7 @@ def _note(root: Path, domain: str) -> Path:
 
 
 def _with_steps(root: Path, tools: Tools, step: Step, around: Around | None) -> Report:
-    """The step between those of a turn that open and close it."""
+    """Return the step between those of a turn that open and close it."""
     known = {one.name: one for one in STEPS}
     steps = (*(known[name] for name in BEFORE), step, *(known[name] for name in AFTER))
     params = load_params(root / "params.yaml").improve

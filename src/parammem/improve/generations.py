@@ -61,13 +61,13 @@ class Generation(Record):
 
 
 def settings(root: Path) -> ImproveParams:
-    """The section `improve` of params.yaml; its defaults where there is no such file."""
+    """Return the section `improve` of params.yaml; its defaults where there is no such file."""
     file = root / "params.yaml"
     return load_params(file).improve if file.is_file() else ImproveParams()
 
 
 def generations(events: Sequence[Event], decision: Callable[[str], Decision], domain: str) -> list[Generation]:
-    """Every decision about a domain, oldest first, one generation each.
+    """Return every decision about a domain, oldest first, one generation each.
 
     Args:
         decision: gives the record of a digest.
@@ -120,7 +120,7 @@ def _slice(one: Any, best: float) -> SliceOf:
 
 
 def _seen(decision: Decision, guard: str) -> float | None:
-    """The number that a guard's words begin with: the challenger's."""
+    """Return the number that a guard's words begin with: the challenger's."""
     detail = next((one.detail for one in decision.guards if one.name == guard), "")
     match = FIRST_NUMBER.match(detail)
     return float(match[1]) if match else None
@@ -141,7 +141,7 @@ def _left(events: Sequence[Event], domain: str, version: int) -> str:
 
 
 def as_text(found: Sequence[Generation]) -> str:
-    """A line per generation."""
+    """Return a line per generation."""
     head = (
         "gen  version  answer     rows   new  anchor: none champ chall forgot   fresh: none champ chall forgot  "
         "advice  tokens  seconds"

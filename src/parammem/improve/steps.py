@@ -280,7 +280,7 @@ STEPS: tuple[Step, ...] = (
 
 
 def nothing_to_do(root: Path, branch: str) -> str:
-    """In words why there is nothing to do, if that can be told without a worktree; empty if it cannot.
+    """Return in words why there is nothing to do, if that can be told without a worktree; empty if it cannot.
 
     Looks at the inbox, at what an earlier run may have left, and at the ledgers of branch and person.
     """
@@ -297,7 +297,8 @@ def nothing_to_do(root: Path, branch: str) -> str:
 
 
 def targets(turn: Turn) -> list[str]:
-    """Stages that params ask for; the name of a stage that every domain has stands for those of the due domains."""
+    """Return stages that params ask for; the name of a stage that every domain has stands for those of the due
+    domains."""
     names = turn.settings.improve.stages
     per_domain = ("tasks", "collect", "validate", "train", "evaluate")
     return [full for name in names for full in ([f"{name}@{d}" for d in turn.due] if name in per_domain else [name])]
@@ -312,7 +313,7 @@ def _nothing(turn: Turn) -> str:
 
 
 def _message(turn: Turn) -> str:
-    """The commit's message: what came in and what was decided."""
+    """Return the commit's message: what came in and what was decided."""
     parts = [f"{count(len(turn.sources), 'new source')}"] if turn.sources else []
     parts += [f"{one.domain} {one.answer}" for one in turn.decisions]
     lines = [f"Improve: {', '.join(parts) or 'records'}", "", *(f"- {note}" for note in turn.notes)]

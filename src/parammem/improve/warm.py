@@ -31,13 +31,13 @@ STATE = ("params.yaml", "dvc.lock")
 
 
 def champion_folder(turn: Turn, domain: str, reigning: Version) -> Path:
-    """The champion's adapter in the worktree, where `train` looks for it too."""
+    """Return the champion's adapter in the worktree, where `train` looks for it too."""
     place = Places(turn.tree, domain).start(reigning.adapter)
     return place if place.exists() else fetch(turn.tree, domain, reigning, place)
 
 
 def keep(turn: Turn, domain: str, adapter: str) -> Path:
-    """A copy of the adapter that the pipeline has just made: the next one takes its place."""
+    """Return a copy of the adapter that the pipeline has just made: the next one takes its place."""
     place = turn.tree / ".cache" / "challengers" / adapter[:16]
     if not place.exists():
         shutil.copytree(Places(turn.tree, domain).reflector, place)
@@ -91,8 +91,8 @@ def show_state(turn: Turn, commit_: str) -> None:
 
 
 def with_starts(text: str, starts: Mapping[str, str]) -> str:
-    """The text of params.yaml, naming these adapters to go on from. All else stays as it is written: libraries that
-    read and write YAML whole take the quotes off 'off', which then is no word any more.
+    """Return the text of params.yaml, naming these adapters to go on from. All else stays as it is written: libraries
+    that read and write YAML whole take the quotes off 'off', which then is no word any more.
 
     Raises:
         ConfigError: there is no place for them.
