@@ -42,7 +42,7 @@ class AnsweredBy(Record):
 
 
 def answered_by(repo: Path, name: str) -> list[AnsweredBy]:
-    """The adapters behind a trajectory, named by its id or its task's id, or behind all of a JSONL file.
+    """Return the adapters behind a trajectory, named by its id or its task's id, or behind all of a JSONL file.
 
     Raises:
         LineageMissingError: no trajectory of that name is here.
@@ -66,7 +66,7 @@ def answered_by(repo: Path, name: str) -> list[AnsweredBy]:
 
 
 def advised_by(history: History, digest: str) -> dict[str, int]:
-    """Trajectory id → pieces of advice in it that carry this digest, over this repository's experience and
+    """Return trajectory id → pieces of advice in it that carry this digest, over this repository's experience and
     trajectories."""
     # Most files hold none: the digest is looked for before anything is parsed.
     files = [data for _, data in trajectory_files(history) if digest.encode() in data]
@@ -79,14 +79,14 @@ def advised_by(history: History, digest: str) -> dict[str, int]:
 
 
 def answers_of(repo: Path, adapter: str, domain: str) -> dict[str, int]:
-    """`advised_by` for an adapter by name. Raises AdapterMissingError if there is none of that name."""
+    """Return `advised_by` for an adapter by name. Raises AdapterMissingError if there is none of that name."""
     with History.open(repo) as history:
         subject = find_subject(history, read_life(history.repo), adapter, domain)
         return advised_by(history, subject.adapter.digest)
 
 
 def _trajectories(data: bytes) -> Iterator[dict[str, Any]]:
-    """Trajectories of a file of them, or of experience. Broken lines are named by `audit verify`, not here."""
+    """Yield trajectories of a file of them, or of experience. Broken lines are named by `audit verify`, not here."""
     for line in byte_lines(data):
         if b"author" not in line and b"task_id" not in line:
             continue

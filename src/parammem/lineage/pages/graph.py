@@ -19,7 +19,7 @@ MANY = 8
 
 
 def graph_svg(repo: Path, adapter: str | None = None, domain: str = "code") -> str:
-    """An adapter's lineage as one `<svg>` element, which can stand in a page. Boxes with a broken link are red.
+    """Return an adapter's lineage as one `<svg>` element, which can stand in a page. Boxes with a broken link are red.
 
     Raises:
         AdapterMissingError: there is no such adapter.
@@ -34,7 +34,7 @@ def graph_svg(repo: Path, adapter: str | None = None, domain: str = "code") -> s
 def lineage_of(
     repo: Path, life: Life, subject: Subject, checked: Verification
 ) -> tuple[list[Box], list[tuple[str, str]]]:
-    """The boxes and the arrows between them."""
+    """Return the boxes and the arrows between them."""
     broken = {found.path for found in checked.broken}
     hit = lambda *starts: any(path.startswith(starts) for path in broken)  # noqa: E731
     domain, state, adapter = subject.domain, subject.snapshot, subject.adapter
@@ -67,7 +67,7 @@ def lineage_of(
 
 
 def _suite(subject: Subject) -> str:
-    """The digest of the rules, as the validation report of its state names it."""
+    """Return the digest of the rules, as the validation report of its state names it."""
     data = subject.snapshot.read(places_of(subject.domain).validation.as_posix())
     try:
         return str(json.loads(data or b"")["suite_digest"])[:16]
@@ -76,7 +76,8 @@ def _suite(subject: Subject) -> str:
 
 
 def _evaluation(life: Life, subject: Subject) -> str:
-    """The hash of the pipeline's evaluation where its state has one; the gate's, which the ledger has, otherwise."""
+    """Return the hash of the pipeline's evaluation where its state has one; the gate's, which the ledger has,
+    otherwise."""
     found = subject.snapshot.hash(places_of(subject.domain).evaluation.as_posix())
     if found and subject.evaluated:
         return found[:16]
@@ -86,7 +87,7 @@ def _evaluation(life: Life, subject: Subject) -> str:
 
 
 def _reign(life: Life, reign: Reign) -> tuple[str, str]:
-    """Title and text of the box about a champion: whether it still is one, and what ended its time."""
+    """Return title and text of the box about a champion: whether it still is one, and what ended its time."""
     after = life.ended(reign)
     if after is None:
         return f"champion v{reign.version}", f"by {reign.by}, event {reign.event}"

@@ -62,7 +62,7 @@ class Subject:
 
 
 def find_subject(history: History, life: Life, name: str | None, domain: str) -> Subject:
-    """The adapter that is meant. None: the one in the working tree.
+    """Return the adapter that is meant. None: the one in the working tree.
 
     Raises:
         AdapterMissingError: there is none of that name, or its bytes are not here.
