@@ -49,7 +49,7 @@ class TextReflector(Protocol):
         ...
 
     def text(self, task: Task, iteration: int) -> str:
-        """The advice for this iteration (1 is the first). The same arguments always give the same text."""
+        """Return the advice for this iteration (1 is the first). The same arguments always give the same text."""
         ...
 
 
