@@ -54,7 +54,7 @@ def artifact(domain: str) -> str:
 
 
 def wanted_tags(events: Sequence[Event]) -> list[Wanted]:
-    """Every tag that this ledger asks for, in its order.
+    """Return every tag that this ledger asks for, in its order.
 
     Who was champion before is unassigned: GTO lets several versions stand in a stage and then shows the highest.
     """
@@ -110,7 +110,7 @@ def sync_tags(root: Path) -> Synced:
 
 
 def existing_tags(root: Path) -> dict[str, tuple[str, str]]:
-    """Tag name → the event it was made from (empty: none) and the commit that it points at."""
+    """Return tag name → the event it was made from (empty: none) and the commit that it points at."""
     listing = git(root, "for-each-ref", "--format=%(refname:strip=2)%00%(*objectname)%00%(contents)%01", "refs/tags")
     found = {}
     for entry in listing.split("\x01"):
@@ -122,7 +122,7 @@ def existing_tags(root: Path) -> dict[str, tuple[str, str]]:
 
 
 def commits_of_events(root: Path, revision: str = "HEAD") -> dict[str, str]:
-    """Event digest → the first commit, on the way to a revision, whose ledger holds it."""
+    """Return event digest → the first commit, on the way to a revision, whose ledger holds it."""
     if revision == "HEAD" and not has_commits(root):
         return {}
     # A merge of two ledgers signs events anew, so it is compared with each parent. Of its parents' own events the
