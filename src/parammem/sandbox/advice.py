@@ -25,7 +25,7 @@ def advice(source: str, entry: str, tests: str, preamble: str = "") -> Job:
 
 
 def advised(outcomes: Sequence[Outcome]) -> Verdict:
-    """What the tests of a job of `advice` said. A hostile candidate can make this say anything."""
+    """Return what the tests of a job of `advice` said. A hostile candidate can make this say anything."""
     outcome = outcomes[0]
     return Verdict(
         passed=outcome.kind == "value", detail=outcome.error, outcome=outcome, cpu_seconds=outcome.cpu_seconds
