@@ -85,7 +85,8 @@ class WandbServer:
 
 
 def open_server(params: TrackingParams, folder: Path) -> WandbServer | None:
-    """The server, or None when tracking is offline or off. Raises DataError when it should be there and is not."""
+    """Return the server, or None when tracking is offline or off. Raises DataError when it should be there and is
+    not."""
     if choose_mode(params.mode) != "online":
         return None
     import wandb
