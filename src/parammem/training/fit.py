@@ -67,7 +67,7 @@ class Run:
         return trainable(self.model)
 
     def order(self) -> str:
-        """Who learns from which rows at each step, as CSV; empty where one process learns from all."""
+        """Return who learns from which rows at each step, as CSV; empty where one process learns from all."""
         return self.plan.order_csv() if self.team.size > 1 else ""
 
     def precision(self) -> AbstractContextManager[Any]:
@@ -86,7 +86,7 @@ def open_run(model: Any, job: Job, team: Team, device: str) -> Run:
 
 
 def fit(run: Run, checkpoint: Path, show: bool, on_step: OnStep | None) -> Progress:
-    """All optimiser steps, from the checkpoint on if there is one."""
+    """Run all optimiser steps, from the checkpoint on if there is one."""
     import torch
     from tqdm import tqdm
 
@@ -117,7 +117,7 @@ def fit(run: Run, checkpoint: Path, show: bool, on_step: OnStep | None) -> Progr
 
 
 def gathered(run: Run) -> dict[str, Any] | None:
-    """The adapter's whole tensors, from all processes; None where the model has them itself."""
+    """Return the adapter's whole tensors, from all processes; None where the model has them itself."""
     if run.team.size == 1:
         return None
     return {name: whole_tensor(weight).detach().cpu() for name, weight in run.weights().items()}
@@ -126,7 +126,7 @@ def gathered(run: Run) -> dict[str, Any] | None:
 def take_step(
     run: Run, rows: list[Encoded], optimizer: Any, weights: dict[str, Any], step: int, learning_rate: float
 ) -> float:
-    """One optimiser step; returns the loss per learned token before it.
+    """Take one optimiser step, return the loss per learned token before it.
 
     Raises:
         AdapterError: loss or gradient is not finite. Nothing was written of this step.
@@ -169,12 +169,12 @@ def _backward(run: Run, rows: list[Encoded]) -> float:
 
 
 def _learned(rows: Sequence[Encoded]) -> int:
-    """Tokens that are learned."""
+    """Return tokens that are learned."""
     return sum(len(row.ids) - row.prompt for row in rows)
 
 
 def loss_sum(run: Run, rows: Sequence[Encoded]) -> tuple[Any, int]:
-    """Summed cross entropy of the learned tokens of some rows, and how many they are.
+    """Return summed cross entropy of the learned tokens of some rows, and how many they are.
 
     Logits are computed only for the columns in which some row has something to learn.
     """
@@ -206,7 +206,7 @@ def _measure(run: Run, done: Progress, learning_rate: float) -> None:
 
 
 def _held_out_loss(run: Run) -> float | None:
-    """Cross entropy per learned token over the held-out rows, of all processes; None if there are none."""
+    """Return cross entropy per learned token over the held-out rows, of all processes; None if there are none."""
     import torch
 
     if not run.held:
