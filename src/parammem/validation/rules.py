@@ -37,7 +37,7 @@ class Rule(Record):
 
 
 def suite_rules(params: ValidateParams, domain: str, claimed: bool) -> list[Rule]:
-    """All rules for one domain. `claimed`: advice can be parsed into claims."""
+    """Return all rules for one domain. `claimed`: advice can be parsed into claims."""
     rules = [*_schema(claimed), *_provenance(domain), *_bounds(params), *_format(params), *_evaluation(params)]
     rules += (
         _claims() if claimed else [_never("loops", "advice_loops", "words that go round in circles teach to do so")]
@@ -46,7 +46,7 @@ def suite_rules(params: ValidateParams, domain: str, claimed: bool) -> list[Rule
 
 
 def suite_digest(rules: list[Rule]) -> str:
-    """Digest of names, bounds and reasons: it changes when the suite does."""
+    """Return digest of names, bounds and reasons: it changes when the suite does."""
     return digest_of([rule.model_dump(mode="json") for rule in rules])
 
 
