@@ -206,7 +206,8 @@ def _members(shape: Shape) -> Sequence[Shape]:
 
 
 def _named(shape: Shape) -> tuple[str, Shape]:
-    """Return name and value: `x = 5` → ("x", 5); `5 + 3 = 8` → ("", 8); what says no more than itself → ("", itself)."""
+    """Return name and value: `x = 5` → ("x", 5); `5 + 3 = 8` → ("", 8); what says no more than itself → ("",
+    itself)."""
     if shape.kind != "relation" or not set(shape.marks) <= {"=", "\\in", "\\approx"}:
         return "", shape
     exact = shape.marks.index("\\approx") if "\\approx" in shape.marks else len(shape.marks)

@@ -89,7 +89,8 @@ def feedback_of(results: Sequence[Checked]) -> Feedback:
 
 
 def score_of(task_id: str, results: Sequence[Checked]) -> Score:
-    """Return the score, passed if every hidden check is. Raises ValueError if there are none: then anything would pass."""
+    """Return the score, passed if every hidden check is. Raises ValueError if there are none: then anything would
+    pass."""
     if not results:
         raise ValueError(f"the answer key of task {task_id!r} holds no hidden check; make the tasks again")
     failed = [c for c in results if not c.ok]

@@ -289,8 +289,8 @@ class Server:
         return result
 
     async def _paid(self, call: Call, body: dict[str, Any]) -> Answer:
-        """Make one exchange and book it: as the server counts, or at its bound where an answer may have been charged and
-        says nothing that can be believed."""
+        """Make one exchange and book it: as the server counts, or at its bound where an answer may have been charged
+        and says nothing that can be believed."""
         try:
             answer = await self._send("POST", call.path, body, call.limit)
         except _Again as lost:
