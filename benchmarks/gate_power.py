@@ -67,7 +67,7 @@ def night(rng: np.random.Generator, kind: Nights, gain: float) -> Evidence:
     The mean chance is 0.45, with a spread by which a third of the tasks comes out differently in two equal arms.
     """
     easy = rng.beta(0.9, 1.1, kind.tasks)
-    # The gain is spread over tasks that have room for it, so that the mean gain is `gain` whatever the difficulties.
+    # The gain is spread over tasks that allow it, so that the mean gain is `gain` whatever the difficulties.
     room = easy * (1 - easy)
     better = np.clip(easy + gain * room / room.mean(), 0, 1)
     return _evidence(rng.binomial(kind.runs, easy), rng.binomial(kind.runs, better), kind)

@@ -67,7 +67,7 @@ def items(count: int) -> list[Item]:
 
 
 def serve(latency: float, solve_share: float) -> None:
-    """A server that knows HumanEval; prints its URL and runs until its input ends."""
+    """Serve HumanEval answers; print the URL and runs until its input ends."""
     from tests.engines.local_server import LocalServer
 
     known = {item.task.text: item for item in items(10**6)}

@@ -77,7 +77,7 @@ def _jobs(plan: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[tuple[st
 
 
 def _link(root: Path, place: Path, links: list[str], params: Params) -> None:
-    """A folder with parts of the default run and room for rows, adapters and reports of its own.
+    """A folder with parts of the default run and folders for rows, adapters and reports of its own.
 
     The completion cache is one for all: most of what the arms without a trained reflector say is said in each variant.
     """

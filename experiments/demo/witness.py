@@ -32,7 +32,7 @@ class Witness:
     def __init__(self, root: Path, place: Path, domain: str, branch: str = "improve") -> None:
         self.root, self.place, self.domain, self.branch = root, place, domain, branch
         self.champions: list[str] = []
-        """Digests of weights, as they took the place; empty: nobody."""
+        """Digests of weights, as they became champion; empty: none."""
         self._commit = self._git("rev-parse", "HEAD")
         self._seasons: dict[tuple[str, str], int] = {}
         """Task id and text → season; the same text may be asked twice."""

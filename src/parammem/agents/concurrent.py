@@ -36,7 +36,7 @@ class Driver:
         self._out = 0
         """Steps that are being carried out."""
         self._gathering: dict[int, Ask] = {}
-        """Requests to engines that are no servers, kept until everybody else waits too."""
+        """Requests to engines that are no servers, kept until all other runs wait too."""
         self._failure: ParamMemError | None = None
 
     def run(self, waiting: dict[int, Step]) -> None:

@@ -1,7 +1,7 @@
 """Visible tests that a problem's own docstring states: `>>> f(1)` with its value, `f(1) == 2`, `f(1) should return 2`.
 
 Only calls with literal arguments and a literal value are taken; prose that cannot be read so is left alone. Values stay
-source text, because JSON knows neither tuples nor sets.
+source text, because JSON has neither tuples nor sets.
 """
 
 from __future__ import annotations

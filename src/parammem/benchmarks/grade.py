@@ -149,7 +149,7 @@ def _item(number: int, row: Any, benchmark: str, domain: str) -> Item:
         raise Missing("its field 'row' holds no object")
     try:
         return BENCHMARKS[benchmark].reader(row, number)
-    except Exception as error:  # a loader meets any shape of data here; one row's fault is one refusal
+    except Exception as error:  # a loader gets any shape of data here; one row's fault is one refusal
         raise Missing(f"no row of {benchmark}: {type(error).__name__}: {short(str(error), SHOWN)}") from error
 
 

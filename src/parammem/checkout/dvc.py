@@ -112,7 +112,7 @@ def check_out(tree: Path, folder: str, say: Say) -> None:
 
 
 def missing_batches(tree: Path) -> list[str]:
-    """Return batch files that git knows and that are not here."""
+    """Return batch files that git tracks and that are not here."""
     files = sorted(file for folder in TRACKED for file in (tree / folder).glob("**/*.dvc"))
     return [str(file.relative_to(tree).with_suffix("")) for file in files if not file.with_suffix("").is_file()]
 

@@ -23,7 +23,7 @@ QUIET = {"GIT_OPTIONAL_LOCKS": "0"}
 ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 """Variables that point git at another repository than the one it is asked about; git sets them for hooks."""
 UNATTENDED = ("-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "commit.gpgsign=false")
-"""Settings of a git that changes something for us: nobody is there to answer a hook or to type a passphrase."""
+"""Settings of a git that changes something for us: no person is there to answer a hook or to type a passphrase."""
 HISTORY = ("--branches", "--tags", "--remotes", "HEAD")
 """What counts as history: not DVC's experiments, the stash, notes, or what another worktree has checked out."""
 FIELD, END = "\x1f", "\x1e"
@@ -49,7 +49,7 @@ class GitTag(Record):
 
 
 class Worktree(NamedTuple):
-    """A worktree that git knows of, the main one included."""
+    """A worktree that git lists, the main one included."""
 
     path: Path
     head: str
@@ -243,7 +243,7 @@ def move_branch(root: Path, branch: str, to: str, before: str) -> None:
         before: the commit that it points to now; empty: it is not there.
 
     Raises:
-        DataError: the branch was moved meanwhile by somebody else.
+        DataError: the branch was moved meanwhile by another process.
     """
     git(root, *UNATTENDED, "update-ref", "-m", "improve", f"refs/heads/{branch}", to, before or "0" * 40)
 

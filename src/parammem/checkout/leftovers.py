@@ -1,7 +1,7 @@
 """What a killed run of ours leaves lying: lock files of git, a register of DVC that is no JSON. Found and taken away.
 
 Whoever lets git take a lock in the repository notes it first, in a file that is locked by the operating system and that
-git inherits. If that lock can be had, the run and its git are dead, and the lock files that it named are nobody's.
+git inherits. If that lock can be had, the run and its git are dead, and the lock files that it named have no owner.
 Anything else, and whatever a process may still be using, is left alone.
 """
 
@@ -113,7 +113,7 @@ def mend_register(root: Path) -> bool:
     """Take away DVC's register of who reads and writes what, if a killed DVC left it empty or half written.
 
     DVC can do nothing any more with such a file. Whoever changes it holds a lock of the operating system; while
-    somebody does, nothing is touched.
+    another process does, nothing is touched.
 
     Returns:
         Whether it was taken away.
@@ -127,7 +127,7 @@ def mend_register(root: Path) -> bool:
         if register.is_file() and not _is_json(register):
             register.unlink()
             return True
-    except OSError:  # somebody is just writing it
+    except OSError:  # another process is just writing it
         pass
     finally:
         os.close(handle)

@@ -1,7 +1,7 @@
 """Lock a repository's automation, so that one run at a time works on it, on one machine and with any Prefect server.
 
 It is a lock of the operating system on an open file, so it ends with the process however that ends. Commands that the
-run starts inherit the open file: the lock is free only when the last of them is gone, so a next run meets no orphan.
+run starts inherit the open file: the lock is free only when the last of them is gone, so a next run finds no orphan process.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def locked(root: Path, who: str, wait: float, say: Callable[[str], None] = lambd
         wait: seconds to wait for it.
 
     Raises:
-        DataError: somebody else held it for that long; says who.
+        DataError: another process held it for that long; says who.
     """
     path = root / PLACE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def hold(path: Path) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether somebody alive holds a file; False where there is none."""
+    """Return whether a living process holds a file; False where there is none."""
     try:
         handle = os.open(path, os.O_RDWR)
     except FileNotFoundError:

@@ -51,7 +51,7 @@ def worktree(repo: Path, commit: str, shared_cache: bool, skip: Iterable[str] = 
     remove_dead(repo)
     name = uuid.uuid4().hex[:8]
     tree, mark = repo / PAST_TREES / name / f"{NAMED}{name}", repo / PAST_TREES / f"{name}{HELD}"
-    with hold(mark):  # first this, then the folder: a folder without it is nobody's
+    with hold(mark):  # first this, then the folder: a folder without it has no owner
         try:
             tree.parent.mkdir()
             yield from _tree(repo, tree, commit, shared_cache, skip)

@@ -16,7 +16,7 @@ class Guard(Record):
     name: str
     """validated, no-leakage, loads, differs-from-base, tokens, diversity."""
     passed: bool | None
-    """None: nobody looked. It then holds the challenger back as a failure does."""
+    """None: it was not looked at. It then holds the challenger back as a failure does."""
     detail: str
     """What was seen, with numbers."""
 

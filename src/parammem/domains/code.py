@@ -18,7 +18,7 @@ from parammem.sandbox.asks import sendable
 T = TypeVar("T")
 
 WORDS = {"exception": "error", "setup": "error", "undecodable": "error", "cpu": "timeout"}
-"""Kind of outcome → its word in feedback. Which limit an endless loop meets first depends on how busy the machine is,
+"""Kind of outcome → its word in feedback. Which limit an endless loop reaches first depends on how busy the machine is,
 and feedback must not."""
 
 

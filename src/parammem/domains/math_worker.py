@@ -95,7 +95,7 @@ def _exact(found: re.Match[str]) -> str:
 
 
 def bounded(found: Any) -> None:
-    """Refuse numbers that nobody can write down, before anything is worked out. Raises CannotTell."""
+    """Refuse numbers that are too large to write down, before anything is worked out. Raises CannotTell."""
     import sympy
 
     for node in sympy.preorder_traversal(found):
@@ -200,7 +200,7 @@ def _worked_out(value: Any) -> bool:
 
 
 def _precise(value: Any) -> bool:
-    """Return whether the digits of a number are known; of one that may be 0 sympy knows none."""
+    """Return whether the digits of a number are known; of one that may be 0 sympy gives none."""
     import sympy
 
     return all(part._prec > 150 for part in value.atoms(sympy.Float))

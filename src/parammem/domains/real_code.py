@@ -3,7 +3,7 @@
 Task.visible and AnswerKey.hidden: {"entry": name or "", "stub"?: text, "rule"?: "livecodebench" or "apps",
 "imports"?: bool, "checks": [check, …]}, where a check is one of
 - {"name", "call": "f(1, (2,))", "expected": "[3]"}: source text of a call with literal arguments and of its value;
-- {"name", "args": "[1, [2]]", "expected", "json": True, "also"?}: the same from JSON, which knows no tuples;
+- {"name", "args": "[1, [2]]", "expected", "json": True, "also"?}: the same from JSON, which has no tuples;
 - {"name", "tests"}: a test program, which raises when the candidate is wrong. `TrustedTests` (our stages wrote them)
   run where the candidate cannot reach; a plain string (a stranger sent it) runs in the candidate's child, as advice;
 - {"name", "stdin": text, "expected": text}: a run of the whole program, and what it must print.

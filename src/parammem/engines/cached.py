@@ -5,7 +5,7 @@ seed and the number of the draw (without it ten diverse draws would collapse int
 
 `complete` splits what it was asked for into chunks of the engine's batch size and commits each before the next one is
 begun, so a kill loses at most the chunk in flight. Chunks follow from the requests alone, not from what is in the
-cache: after a kill the same chunks meet the engine again, and its sums, and so its texts, are the same to the last bit.
+cache: after a kill the engine gets the same chunks again, and its sums, and so its texts, are the same to the last bit.
 """
 
 from __future__ import annotations

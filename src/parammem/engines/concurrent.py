@@ -79,7 +79,7 @@ class ConcurrentCache:
 
     def _hand_over(self, keys: list[str], done: Future[list[Completion]]) -> None:
         self._answered.append((keys, done))
-        with suppress(RuntimeError):  # the process ends, and nobody waits any more
+        with suppress(RuntimeError):  # the process ends, and no caller waits any more
             self._writer.submit(self._land)
 
     def _land(self) -> None:

@@ -1,4 +1,4 @@
-"""The decode loop: prompts and draws in, token ids out. It knows no text, no files and no model, only Sessions.
+"""The decode loop: prompts and draws in, token ids out. It depends on no text, file or model, only on Sessions.
 
 Draws of one prompt share its prefill; rows are sorted so that equal work lies together; prompts are padded on the left
 to a multiple of BUCKET; rows that have ended leave the batch.
@@ -51,7 +51,7 @@ class Limits:
     pad: int
     device: str
     tokens: int = 0
-    """Most tokens in flight, prompts with room for their answers; a row that needs more runs alone. 0: no bound."""
+    """Most tokens in flight, prompts with space for their answers; a row that needs more runs alone. 0: no bound."""
     check_every: int = 1
     """Ask every so many steps whether rows have ended: on a GPU each question waits for the device."""
 

@@ -24,11 +24,11 @@ class Pin(Record):
     hub: str = Field(pattern=r"^[^@\s]+$")
     """owner/name, or the server's name for it."""
     revision: str = Field(pattern=r"^([0-9a-f]{40})?$", default="")
-    """A commit: branches move, and nobody would see it. "" where there are none."""
+    """A commit: branches move unseen. "" where there are none."""
 
 
 def named_model(model: str | Path, root: Path = Path(".")) -> str:
-    """Return the name by which the rest of the project knows a model of params: of a pin `owner/name@commit`, else as
+    """Return the name by which the rest of the project names a model of params: of a pin `owner/name@commit`, else as
     it is.
 
     Args:

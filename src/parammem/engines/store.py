@@ -187,7 +187,7 @@ class Store:
 
 
 def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise EngineError, before anything is written, where a file is somebody else's database."""
+    """Raise EngineError, before anything is written, where a file is the database of another program."""
     names = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if names and not names & OURS:
         found = ", ".join(sorted(names)[:5])
@@ -252,7 +252,7 @@ def _write(connection: sqlite3.Connection, values: Mapping[str, str], process: s
     rows = [(key, value, _check_sum(key, value)) for key, value in values.items()]
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # An entry is replaced only if its check sum no longer holds: the first writer's text is everybody's text.
+        # An entry is replaced only if its check sum no longer holds: all readers get the first writer's text.
         connection.executemany(
             "INSERT INTO completions VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE "
             "SET value = excluded.value, sum = excluded.sum WHERE sum IS NOT check_sum(key, value)",

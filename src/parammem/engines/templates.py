@@ -134,7 +134,7 @@ class _Worker:
     def ask(self, question: dict[str, Any]) -> dict[str, Any] | None:
         """Return the answer; None: the process was stopped for breaking a bound."""
         with self._lock:
-            for _ in range(2):  # one that somebody else ended is no fault of the template's
+            for _ in range(2):  # one that another process ended is no fault of the template's
                 line = self._answer(json.dumps(question).encode() + b"\n")
                 if line.endswith(b"\n"):
                     return json.loads(line)

@@ -238,7 +238,7 @@ def _sweep(points: np.ndarray, ks: Sequence[int], seed: int) -> tuple[dict[int, 
     inertia: dict[int, float] = {}
     silhouettes: dict[int, float] = {}
     for k in ks:
-        # The stub of n_init knows "auto" only.
+        # The stub of n_init allows "auto" only.
         model = KMeans(n_clusters=k, n_init=3, random_state=seed)  # pyright: ignore[reportArgumentType]
         labels = model.fit_predict(points)
         inertia[k] = round(-float(model.score(points)), 9)

@@ -87,7 +87,7 @@ def token_ratio(runs: Sequence[Run], base: Sequence[Run]) -> float | None:
 def repetition(runs: Iterable[Run]) -> list[Repetition]:
     """Return a row for each iteration from 2 on at which a reflection could repeat an earlier one, in order.
 
-    A reflection that claims nothing is left out of the count of claims, or advice in words that nobody parses
+    A reflection that claims nothing is left out of the count of claims, or advice in words that are not parsed
     would look like pure repetition.
     """
     seen: dict[int, list[tuple[bool, bool | None]]] = {}

@@ -57,7 +57,7 @@ def arms_table(inputs: ReportInputs, tree: Tree, domain: str) -> Table:
     """Return one row per arm of a domain."""
     head = ["arm", "solved", "95% interval", "visible", "unseen", "prompt", "written", "× base", "repeats"]
     rows = []
-    repeats = "repetition_text" if inputs.benchmarks else "repetition"  # of prose nobody parses claims
+    repeats = "repetition_text" if inputs.benchmarks else "repetition"  # claims are not parsed out of prose
     for arm in arms_of(run for run in inputs.runs if run.domain == domain):
         found = find(tree, domain, arm) or {}
         rows.append(

@@ -56,7 +56,7 @@ class SliceOutcomes(Record):
 
 
 class Evidence(Record):
-    """Everything about one meeting of champion and challenger."""
+    """Everything about one comparison of champion and challenger."""
 
     domain: str
     champion: str
@@ -69,7 +69,7 @@ class Evidence(Record):
 
     @property
     def outcomes(self) -> str:
-        """Digest of all outcomes: the same meeting has the same, and is paid for once."""
+        """Digest of all outcomes: the same comparison has the same, and is paid for once."""
         return digest_of([one.model_dump(mode="json") for one in self.slices])
 
     @property

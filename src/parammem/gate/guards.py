@@ -71,7 +71,7 @@ def diversity(champion: float | None, challenger: float, least: float, floor: fl
     champion's.
 
     Args:
-        champion: None where there is none yet. What an untrained base says is no measure: it knows nothing of the
+        champion: None where there is none yet. What an untrained base says is no measure: it was not trained on the
             world, so its draws contradict each other, and whoever learned something says fewer different things.
         least: share of the champion's.
         floor: distinct pieces of advice per task.

@@ -32,7 +32,7 @@ class Rule(Record):
     """Most tokens per task, as a multiple of the champion's."""
     min_diversity_ratio: float = 0.5
     """Least distinct advice per task, as a share of the champion's. Not asked of a first champion: an untrained base
-    knows nothing and says everything."""
+    has learned nothing and varies most."""
     min_distinct: float = 1.2
     """Least distinct advice per task of any challenger: at 1 all draws say the same, and drawing again is no use."""
 

@@ -52,7 +52,7 @@ def rollback(
 ) -> Report:
     """Make an earlier champion champion again on the branch of automation, and tag it.
 
-    Who is meant is settled now, before anybody waits: a turn that is at work may promote somebody meanwhile.
+    Who is meant is settled now, before anything waits: a turn that is at work may promote another version meanwhile.
 
     Args:
         to: v2, 2, the beginning of an adapter's digest, "before" (the champion before this one), or "none".

@@ -47,9 +47,9 @@ class Generation(Record):
     """Rows of experience that came in since the generation before."""
     slices: dict[str, SliceOf]
     diversity: float | None
-    """Distinct pieces of advice per task; None if nobody counted."""
+    """Distinct pieces of advice per task; None if it was not counted."""
     tokens: float | None
-    """Tokens written per task; None if nobody counted."""
+    """Tokens written per task; None if it was not counted."""
     start: str
     """Version of the champion that it was trained on from; empty: it was retrained from the base."""
     seconds: float

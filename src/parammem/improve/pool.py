@@ -65,7 +65,7 @@ def ingest_inbox(turn: Turn) -> tuple[list[Source], list[str]]:
 
 
 def _make_sure_of_tasks(turn: Turn) -> None:
-    """Nobody can tell whether evaluation tasks are in a batch as long as there are none."""
+    """Refuse to ingest as long as there are no evaluation tasks: whether a batch holds one could not be told."""
     missing = [d for d in turn.settings.domains if not (turn.tree / "data/tasks" / d / "eval.jsonl").is_file()]
     if missing:
         turn.tools.rebuild(turn.tree, [f"tasks@{domain}" for domain in missing])

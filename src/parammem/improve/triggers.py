@@ -14,7 +14,7 @@ class Triggers(Record):
     """The dials; the fields are those of `improve` in params.yaml."""
 
     min_new_rows: int
-    """New, unique rows that came through the door since the last training."""
+    """New, unique rows that were ingested since the last training."""
     max_hours: float
     """Hours since the last training after which any new row is reason enough; 0: time is no reason."""
     drift_points: float
@@ -43,7 +43,7 @@ class Outcomes(Record):
     good: int = 0
     """Outcome was right."""
     bad: int = 0
-    """Outcome was wrong; the rest nobody knows."""
+    """Outcome was wrong; the rest is unknown."""
 
     def plus(self, other: Outcomes) -> Outcomes:
         return Outcomes(rows=self.rows + other.rows, good=self.good + other.good, bad=self.bad + other.bad)

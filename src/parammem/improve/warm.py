@@ -65,7 +65,7 @@ def add_challengers(turn: Turn, message: str, paths: tuple[str, ...]) -> None:
     try:
         write_text(params, with_starts(params.read_text(encoding="utf-8"), starts))
         turn.tools.rebuild(turn.tree, [f"train@{domain}" for domain in starts])
-    except Exception as error:  # whatever a rebuild by other hands raises: this arm is an extra
+    except Exception as error:  # whatever a rebuild by other tools raises: this arm is an extra
         show_state(turn, turn.retrained)
         turn.retrained = ""
         turn.note(f"no challenger was trained on from a champion: {error}")

@@ -1,7 +1,7 @@
 """Two-hop questions over eight short facts with randomised names.
 
 A fact is written key, relation, value: "zoe lives rome", "rome chief adam". A solution walks along two of them: six of
-the eight facts are about the places that the subject might mean, two about somebody else.
+the eight facts are about the places that the subject might mean, two about another person.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ REFS = ("--branches", "--tags", "--remotes")
 LOG = ("--full-history", "-m", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", "--format=%x01%H%x02%P%x02%s")
 NONE = "0" * 40
 AS_IT_IS = {"GIT_GRAFT_FILE": "/dev/null", "GIT_NO_REPLACE_OBJECTS": "1"}
-"""History without what somebody laid over it on this machine."""
+"""History without the replacements (git replace, grafts) of this machine."""
 LIGHT = {"ingest", "train", "publish candidate"}
 """Facts whose loss on a commit that no branch ever shared is told and is no alarm: nothing was spent or decided."""
 
@@ -37,7 +37,7 @@ class Loss(NamedTuple):
     what: str
     """In words, with the events and what to do."""
     certain: bool = True
-    """False: it may be that nobody meant to keep them."""
+    """False: they may have been dropped on purpose."""
 
 
 class Growth(NamedTuple):

@@ -1,4 +1,4 @@
-"""One ledger out of two that grew side by side: the one rule by which everybody joins them.
+"""One ledger out of two that grew side by side: the one rule by which all callers join them.
 
 Who is champion, how many looks are paid for, what a merge writes and what the audit says all follow from `join`, so
 they agree before a merge and after it, whoever merges whom.

@@ -114,7 +114,7 @@ class Ledger:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        # Not beside the ledger: a lock file there would be untracked in everybody's `git status`.
+        # Not beside the ledger: a lock file there would be untracked in each clone's `git status`.
         lock = self.root / ".cache" / "locks" / "ledger.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock):

@@ -143,7 +143,7 @@ def _make(root: Path, want: Wanted, commit: str) -> None:
     date = {"GIT_COMMITTER_DATE": want.event.time}
     folder = git_folder(root)
     lock = ref_lock(folder or root, f"refs/tags/{want.name}")
-    if lock.exists():  # nobody else makes tags of these names, so unless a git is at work it was killed
+    if lock.exists():  # no other program makes tags of these names, so unless a git is at work it was killed
         take_away(root, lock)
     with at_work(root, [lock]):
         git(root, "tag", "--annotate", "--force", "--message", message, want.name, commit, env=date)

@@ -107,7 +107,7 @@ def check_many(
 def advise_program(
     source: str, entry: str, test_source: str, limits: Limits | None = None, level: Level = "strict"
 ) -> Verdict:
-    """Return what tests that nobody vouches for (a model or a stranger wrote them) say of a candidate. ADVICE ONLY.
+    """Return what untrusted tests (a model or an unknown person wrote them) say of a candidate. ADVICE ONLY.
 
     Candidate and tests run together in one child, so a hostile candidate can make this say anything. Use it to gate
     a loop, never for a score. Raises SandboxError as `run` does.

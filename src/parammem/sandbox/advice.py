@@ -1,4 +1,4 @@
-"""Tests that nobody vouches for: they run in the candidate's own child, and what they say is advice."""
+"""Run untrusted tests: they run in the candidate's own child, and what they say is advice."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def of_check(check: Check, limits: Limits) -> Ask:
 
 
 def _kept(limits: Limits, source: str) -> dict[str, Any]:
-    """Return the limits of a run. Room for stacks is given where the source speaks of it; all others have a hard
+    """Return the limits of a run. Memory for stacks is given where the source speaks of it; all others have a hard
     bound."""
     return vars(limits) if "stack_size" in source else {**vars(limits), "stack_mb": 0}
 

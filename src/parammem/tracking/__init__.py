@@ -1,4 +1,5 @@
-"""Log runs to Weights & Biases: the only place that knows wandb. Without a key or a network everything stays offline.
+"""Log runs to Weights & Biases: the only package that imports wandb. Without a key or a network everything stays
+offline.
 
 What is logged is read from files that the pipeline left (`dvc.lock`, metrics, adapters), by a step of its own that
 always runs. So a run is also logged when DVC restored its stage from the run-cache, and never twice: a run's id

@@ -78,7 +78,7 @@ class WandbServer:
         name = f"{self._project}/{artifact}:{digest}"
         try:
             return self._api.artifact(name)
-        except Exception as error:  # wandb says in several ways that there is nothing, and that nobody answers
+        except Exception as error:  # wandb says in several ways that there is nothing, and that no server answers
             if self._api.artifact_exists(name):
                 raise
             raise ArtifactAbsent(f"W&B has no {name}") from error

@@ -1,8 +1,8 @@
 """Connect the processes that train one adapter together, pass messages between them, and distribute the model.
 
 `accelerate launch` starts them and sets the environment that is read here. Process 0 leads: it alone reads rows, writes
-files and knows the stage; the others follow with what it tells them. A run that nobody launched is a team of one, to
-which all of this does nothing. Nothing here knows rows, params or adapters.
+files and runs the stage; the others follow with what it tells them. A run without a launcher is a team of one, to
+which all of this does nothing. Nothing here depends on rows, params or adapters.
 """
 
 from __future__ import annotations

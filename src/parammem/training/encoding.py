@@ -1,6 +1,6 @@
 """From (prompt, reflection) to token ids and labels. The loss is on the completion only, its end included.
 
-The prompt is encoded alone and the completion after it, exactly as the engine meets them when it samples, so no token
+The prompt is encoded alone and the completion after it, exactly as the engine gets them when it samples, so no token
 ever spans the border. Masks are made by position, never by token id: padding is not learned whatever the pad token
 is, and the end-of-turn token is learned even where a tokenizer uses it as its pad token.
 """

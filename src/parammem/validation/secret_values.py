@@ -34,7 +34,7 @@ _TERMS = ("base64", "base32", "base58", "sha1", "sha256", "sha512", "md5", "utf8
           "aes2", "rot13", "oauth2", "http2", "rfc", "iso-", "ascii")  # fmt: skip
 _CODE_PATHS = ("self.", "this.", "os.", "process.", "config.", "settings.", "args.", "request.", "env.", "params.")
 _RESERVED = (".example.com", ".example.org", ".example.net", ".localhost", ".test", ".example", ".invalid", ".local")
-"""Domains that are nobody's (RFC 2606, RFC 6762)."""
+"""Domains without an owner (RFC 2606, RFC 6762)."""
 _TLDS = frozenset(
     """
     com org net edu gov mil int info biz name pro aero coop museum jobs mobi travel app dev cloud online site store tech

@@ -92,7 +92,7 @@ def holds_stray_tokens(text: str) -> bool:
 
 
 def holds_control(text: str) -> bool:
-    """Return true if there is a character that nobody can see: controls but tab and newline, bidi marks, private
+    """Return true if there is an invisible character: controls but tab and newline, bidi marks, private
     use."""
     return any(unicodedata.category(mark) in {"Cc", "Cf", "Co", "Cs", "Cn"} and mark not in "\n\t" for mark in text)
 

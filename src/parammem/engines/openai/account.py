@@ -80,7 +80,7 @@ class Terms:
 
 
 class Account:
-    """Counts what was spent, and admits what still fits. For the servers' event loop alone, `total` for everybody.
+    """Counts what was spent, and admits what still fits. For the servers' event loop alone, `total` for all callers.
 
     `store` is where the sums are kept; without one they last as long as this process.
     """
@@ -104,7 +104,7 @@ class Account:
         """Wait until a request fits beside those in flight, and reserve it. Pair with `release`.
 
         Raises:
-            BudgetExceeded: it does not fit, and nothing in flight could make room. Every later request gets it too.
+            BudgetExceeded: it does not fit, and nothing in flight could free budget. Every later request gets it too.
         """
         while not self._closed and not self._fits(most):
             if not self._reserved:

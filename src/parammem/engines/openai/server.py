@@ -113,7 +113,7 @@ class Call:
     role: str
     model: str
     most: Most = NOTHING
-    """The most it can cost: what the budget must have room for."""
+    """The most it can cost: what the budget must still allow."""
     price: Price = FREE
     limit: int = BASE_LIMIT
     """Bytes that the answer may have."""

@@ -92,7 +92,7 @@ def _trajectories(data: bytes) -> Iterator[dict[str, Any]]:
             continue
         try:
             plain = json.loads(line)
-            if isinstance(plain.get("raw"), str):  # set aside at the door, as it came
+            if isinstance(plain.get("raw"), str):  # refused at ingestion, kept as it came
                 plain = json.loads(plain["raw"])
             plain = plain.get("trajectory", plain)
         except (ValueError, AttributeError):

@@ -63,7 +63,7 @@ class Reign(NamedTuple):
     domain: str
     version: int
     adapter: str
-    """Empty: nobody, after a rollback to version 0."""
+    """Empty: no champion, after a rollback to version 0."""
     by: str
     """promotion or rollback."""
     actor: str
