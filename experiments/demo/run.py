@@ -5,8 +5,8 @@ python -m experiments.demo.run [--folder DIR] [--batches N] [--tasks N] [--poiso
 Each batch is what a pocket agent met in a season with its own kinds of quantity; it works with the champion's advice as
 soon as there is a champion. The third batch is poisoned: it calls wrong solutions right. Every turn is the `improve`
 flow, at the end the champion is checked and rolled back, and a chart shows the generations. A witness beside it writes
-down what happened, so that what `parammem audit` says of it can be compared. Exit code 1 unless a challenger was promoted,
-the poisoned batch's challenger refused, and the champion rolled back.
+down what happened, so that what `parammem audit` says of it can be compared. Exit code 1 unless a challenger was
+promoted, the poisoned batch's challenger refused, and the champion rolled back.
 """
 
 from __future__ import annotations
@@ -179,15 +179,15 @@ def drop_batch(root: Path, number: int, kinds: tuple[str, ...], tasks: int, pois
 
     params = load_params(root / "params.yaml")
     drawn = draw(params, DOMAIN, number, kinds, tasks)
-    reigning = champion(ledger_at(root, f"refs/heads/{params.improve.branch}"), DOMAIN)
-    advisor = champion_folder(root, reigning) if reigning and not poisoned else None
+    incumbent = champion(ledger_at(root, f"refs/heads/{params.improve.branch}"), DOMAIN)
+    advisor = champion_folder(root, incumbent) if incumbent and not poisoned else None
     rows = poison(drawn, DOMAIN, number) if poisoned else work(params, root, DOMAIN, drawn, advisor, number)
     file = write_batch(rows, root / params.experience.inbox, f"batch-{number}")
     old = time.time() - 60
     os.utime(file, (old, old))
     witness.batch(number, file, advisor)
     right = sum(bool(row.experience.outcome) for row in rows)
-    return f"{len(rows)} tasks, {right} said to be right, advised by {reigning.name if reigning else 'nobody'}"
+    return f"{len(rows)} tasks, {right} said to be right, advised by {incumbent.name if incumbent else 'nobody'}"
 
 
 def champion_folder(root: Path, version) -> Path:

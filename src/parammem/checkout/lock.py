@@ -1,7 +1,8 @@
 """Lock a repository's automation, so that one run at a time works on it, on one machine and with any Prefect server.
 
 It is a lock of the operating system on an open file, so it ends with the process however that ends. Commands that the
-run starts inherit the open file: the lock is free only when the last of them is gone, so a next run finds no orphan process.
+run starts inherit the open file: the lock is free only when the last of them is gone, so a next run finds no orphan
+process.
 """
 
 from __future__ import annotations

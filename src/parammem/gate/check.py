@@ -33,7 +33,7 @@ def check_champion(domain: str, version: int, adapter: str, slices: Sequence[Sli
         adapter=adapter,
         holds=None if len(differences) < FEWEST else p > WORSE_P,
         solved=sum(sum(one.challenger) for one in slices) / runs if runs else 0.0,
-        expected=sum(sum(one.reigning) for one in slices) / runs if runs else 0.0,
+        expected=sum(sum(one.incumbent) for one in slices) / runs if runs else 0.0,
         p=p,
         night=night,
     )

@@ -109,7 +109,7 @@ def _slice(one: SliceOutcomes, rule: Rule) -> SliceResult:
         tasks=len(one.tasks),
         runs=one.runs * len(one.tasks),
         none=one.share(one.none),
-        champion=one.share(one.reigning) or 0.0,
+        champion=one.share(one.incumbent) or 0.0,
         challenger=one.share(one.challenger) or 0.0,
         difference=difference,
         low=low,

@@ -41,14 +41,14 @@ class SliceOutcomes(Record):
         return self
 
     @property
-    def reigning(self) -> tuple[int, ...]:
+    def incumbent(self) -> tuple[int, ...]:
         """The champion, or `none` in its place."""
         return self.champion or self.none
 
     @property
     def differences(self) -> list[int]:
         """Challenger minus champion, in runs, for each task."""
-        return [ours - theirs for ours, theirs in zip(self.challenger, self.reigning, strict=True)]
+        return [ours - theirs for ours, theirs in zip(self.challenger, self.incumbent, strict=True)]
 
     def share(self, arm: tuple[int, ...]) -> float | None:
         """Return share of runs solved; None if the arm was not run, or there is no task."""

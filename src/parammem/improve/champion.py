@@ -170,19 +170,19 @@ def _with_steps(root: Path, tools: Tools, step: Step, around: Around | None) -> 
 def _check(turn: Turn, night: str, domains: tuple[str, ...]) -> None:
     for domain in domains or turn.settings.domains:
         events = turn.ledger.read()
-        reigning = champion(events, domain)
+        incumbent = champion(events, domain)
         done = [e.fact for e in events if isinstance(e.fact, Checked) and e.fact.domain == domain]
-        if reigning is None:
+        if incumbent is None:
             turn.note(f"{domain}: no champion")
-        elif any(fact.night == night and fact.version == reigning.number for fact in done):
-            turn.note(f"{domain}: {reigning.name} was checked for {night} already")
+        elif any(fact.night == night and fact.version == incumbent.number for fact in done):
+            turn.note(f"{domain}: {incumbent.name} was checked for {night} already")
         else:
-            evidence = turn.tools.meet(turn, domain, None, champion_folder(turn, domain, reigning))
-            fact = check_champion(domain, reigning.number, reigning.adapter, evidence.slices, night)
+            evidence = turn.tools.meet(turn, domain, None, champion_folder(turn, domain, incumbent))
+            fact = check_champion(domain, incumbent.number, incumbent.adapter, evidence.slices, night)
             turn.record(fact)
             held = {True: "holds", False: "does not hold", None: "cannot be judged: too few tasks"}[fact.holds]
             turn.note(
-                f"{domain}: {reigning.name} {held}: {100 * fact.solved:.1f}% solved, without a reflector "
+                f"{domain}: {incumbent.name} {held}: {100 * fact.solved:.1f}% solved, without a reflector "
                 f"{100 * fact.expected:.1f}% (p = {fact.p:.2g})"
             )
         _leave_what_failed(turn, domain)

@@ -73,7 +73,7 @@ def generations(events: Sequence[Event], decision: Callable[[str], Decision], do
         decision: gives the record of a digest.
     """
     now = champion(events, domain)
-    reigning = now.number if now else 0
+    incumbent = now.number if now else 0
     found: list[Generation] = []
     best: dict[str, float] = {}
     came, last_ingest = 0, ""
@@ -102,7 +102,7 @@ def generations(events: Sequence[Event], decision: Callable[[str], Decision], do
                     start=_start(record, numbers),
                     seconds=_seconds(last_ingest, event.time),
                     left_later=_left(events, domain, numbers.get(fact.challenger, 0)),
-                    reigned=reigning == numbers.get(fact.challenger, 0),
+                    reigned=incumbent == numbers.get(fact.challenger, 0),
                 )
             )
             best |= {name: max(best.get(name, 0.0), one.challenger) for name, one in slices.items()}

@@ -36,7 +36,7 @@ from parammem.improve.turn import Ended, Turn
 from parammem.improve.warm import add_challengers, back_to_retrained, champion_folder, show_state
 from parammem.registry.branch import ledger_at
 from parammem.registry.register import register_adapter
-from parammem.registry.state import champion, crown, versions
+from parammem.registry.state import champion, make_champion, versions
 from parammem.registry.tags import sync_tags
 
 PATHS = ("dvc.lock", "params.yaml", "ledger", "reports", "data", "models")
@@ -121,9 +121,9 @@ def enter(turn: Turn) -> None:
     for domain in turn.due:
         version = register_adapter(turn.tree, domain, None, turn.tools.actor)
         _remember_batches(turn, domain)
-        reigning = champion(turn.ledger.read(), domain)
-        if reigning and reigning.adapter == version.adapter:
-            turn.note(f"{domain}: the adapter of the champion {reigning.name} came out again; nothing to judge")
+        incumbent = champion(turn.ledger.read(), domain)
+        if incumbent and incumbent.adapter == version.adapter:
+            turn.note(f"{domain}: the adapter of the champion {incumbent.name} came out again; nothing to judge")
         else:
             turn.challenge(domain, version.adapter, Places(turn.tree, domain).reflector)
             turn.note(f"{domain}: {version.name} ({version.adapter[:12]}) is candidate")
@@ -146,8 +146,8 @@ def warm(turn: Turn) -> None:
 def meet(turn: Turn) -> None:
     """Champion and challenger, and no reflector, on the same tasks."""
     for one in turn.challengers:
-        reigning = champion(turn.ledger.read(), one.domain)
-        folder = champion_folder(turn, one.domain, reigning) if reigning else None
+        incumbent = champion(turn.ledger.read(), one.domain)
+        folder = champion_folder(turn, one.domain, incumbent) if incumbent else None
         found = turn.tools.meet(turn, one.domain, folder, one.folder)
         turn.evidence.setdefault(one.domain, []).append(found)
 
@@ -167,7 +167,7 @@ def decide(turn: Turn) -> None:
             turn.note(f"{domain}: {decision.answer}: {decision.reasons[0] if decision.reasons else ''}")
             if decision.answer == "promote":
                 version = next(v for v in versions(turn.ledger.read(), domain) if v.adapter == decision.challenger)
-                crown(turn.ledger, version, decision.digest, turn.tools.actor)
+                make_champion(turn.ledger, version, decision.digest, turn.tools.actor)
         _accuse(turn, decisions)
 
 

@@ -30,10 +30,10 @@ STATE = ("params.yaml", "dvc.lock")
 """Files of git in which the two challengers' states differ."""
 
 
-def champion_folder(turn: Turn, domain: str, reigning: Version) -> Path:
+def champion_folder(turn: Turn, domain: str, incumbent: Version) -> Path:
     """Return the champion's adapter in the worktree, where `train` looks for it too."""
-    place = Places(turn.tree, domain).start(reigning.adapter)
-    return place if place.exists() else fetch(turn.tree, domain, reigning, place)
+    place = Places(turn.tree, domain).start(incumbent.adapter)
+    return place if place.exists() else fetch(turn.tree, domain, incumbent, place)
 
 
 def keep(turn: Turn, domain: str, adapter: str) -> Path:
@@ -49,13 +49,13 @@ def add_challengers(turn: Turn, message: str, paths: tuple[str, ...]) -> None:
 
     An arm that cannot be made (the recipe's rank has changed, nothing is new) is noted, and the turn goes on.
     """
-    reigning = {one.domain: champion(turn.ledger.read(), one.domain) for one in turn.challengers}
-    starts = {domain: version.adapter for domain, version in reigning.items() if version}
+    incumbent = {one.domain: champion(turn.ledger.read(), one.domain) for one in turn.challengers}
+    starts = {domain: version.adapter for domain, version in incumbent.items() if version}
     if not starts:
         return
     for one in turn.challengers:
         one.folder = keep(turn, one.domain, one.adapter)
-    for domain, version in reigning.items():
+    for domain, version in incumbent.items():
         if version:
             champion_folder(turn, domain, version)
     turn.note(dvc.push(turn.tree, turn.tools.say))  # data first, then the commit that refers to it

@@ -19,8 +19,8 @@ def as_text(events: Sequence[Event], domain: str) -> str:
     """Return one line per event that concerns the domain's versions, oldest first, and the champion."""
     numbers = {v.adapter: v.name for v in versions(events, domain)}
     lines = [line for event in events if (line := _line(event, domain, numbers))]
-    reigning = champion(events, domain)
-    last = f"champion: {reigning.name} ({reigning.adapter[:16]})" if reigning else "champion: none"
+    incumbent = champion(events, domain)
+    last = f"champion: {incumbent.name} ({incumbent.adapter[:16]})" if incumbent else "champion: none"
     return "\n".join([*lines, last])
 
 

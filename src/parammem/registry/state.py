@@ -47,14 +47,14 @@ def versions(events: Sequence[Event], domain: str) -> list[Version]:
 
 def champion(events: Sequence[Event], domain: str) -> Version | None:
     """Return the champion's version; None: there never was one, or it was rolled back to none."""
-    reigning = 0
+    incumbent = 0
     for event in events:
         fact = event.fact
         if (isinstance(fact, RolledBack) and fact.domain == domain) or (
             isinstance(fact, Published) and fact.domain == domain and fact.stage == "champion"
         ):
-            reigning = fact.version
-    return next((v for v in versions(events, domain) if v.number == reigning), None)
+            incumbent = fact.version
+    return next((v for v in versions(events, domain) if v.number == incumbent), None)
 
 
 def champions(events: Sequence[Event], domain: str) -> list[int]:
@@ -95,7 +95,7 @@ def register(ledger: Ledger, domain: str, adapter: str, dvc: str, actor: str) ->
     return Version(domain=domain, number=number, adapter=adapter, dvc=dvc, event=event.digest, time=event.time)
 
 
-def crown(ledger: Ledger, version: Version, decision: str, actor: str) -> Version:
+def make_champion(ledger: Ledger, version: Version, decision: str, actor: str) -> Version:
     """Make a version champion, on the evidence of a decision that says "promote" of its adapter.
 
     Raises:

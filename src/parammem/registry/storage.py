@@ -60,13 +60,13 @@ def collect_garbage(root: Path, dry: bool = False, events: Sequence[Event] = ())
 def missing_champions(root: Path, events: Sequence[Event] = ()) -> list[str]:
     """Return the champions by the checked-out ledger, or by `events`, and of whose folder a file is not in the local
     DVC cache."""
-    reigning: dict[str, Version] = {}
+    incumbent: dict[str, Version] = {}
     for ledger in (Ledger(root).read(), events):
         for domain in sorted({e.fact.domain for e in ledger if e.fact.kind == "publish"}):
             if found := champion(ledger, domain):
-                reigning[f"{domain} {found.name} {found.dvc}"] = found
+                incumbent[f"{domain} {found.name} {found.dvc}"] = found
     cache = dvc.cache_folder(root)
-    return [f"{v.domain} {v.name}" for v in reigning.values() if v.dvc and not _is_whole(cache, v.dvc)]
+    return [f"{v.domain} {v.name}" for v in incumbent.values() if v.dvc and not _is_whole(cache, v.dvc)]
 
 
 def _is_whole(cache: Path, md5: str) -> bool:

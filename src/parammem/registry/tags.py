@@ -60,7 +60,7 @@ def wanted_tags(events: Sequence[Event]) -> list[Wanted]:
     """
     found: list[Wanted] = []
     made_by: dict[tuple[str, int], str] = {}
-    reigning: dict[str, int] = {}
+    incumbent: dict[str, int] = {}
     assigned: Counter[str] = Counter()
 
     def assign(event: Event, domain: str, version: int, stage: str, sign: str = "") -> None:
@@ -80,12 +80,12 @@ def wanted_tags(events: Sequence[Event]) -> list[Wanted]:
             found.append(Wanted(tag, event.digest, event, f"Registered v{version}"))
             assign(event, domain, version, "candidate")
             continue
-        before = reigning.get(domain, 0)
+        before = incumbent.get(domain, 0)
         if before and before != version:
             assign(event, domain, before, "champion", "!")
         if version:
             assign(event, domain, version, "champion")
-        reigning[domain] = version
+        incumbent[domain] = version
     return found
 
 

@@ -1,7 +1,7 @@
 """What only vLLM does: adapters on a base model, loaded while the server runs; and the command that starts it.
 
-vLLM's prefix cache tells adapters apart by name, and other weights under a known name are answered from the old ones'. So an
-adapter's name here contains the digest of its weights, and nothing is ever loaded again under a name that exists.
+vLLM's prefix cache tells adapters apart by name, and other weights under a known name are answered from the old ones'.
+So an adapter's name here contains the digest of its weights, and nothing is ever loaded again under a name that exists.
 Before an adapter is used, the server must list it under the base it was trained on, and a few canary prompts must show
 that it does not answer as the base does: a server that ignored the adapter would give a score to the wrong model.
 """

@@ -121,14 +121,14 @@ def _advised(author: str, pieces: int, life: Life, generations: list[Generation]
     # A server is told an adapter's name, which holds at least the first digits of its digest.
     made = next((one for one in generations if one.digest and _same(one.digest, author)), None)
     digest = made.digest if made and made.digest else author
-    reign = next((one for one in life.reigns() if one.adapter == digest), None)
+    championship = next((one for one in life.championships() if one.adapter == digest), None)
     return Advised(
         author=author,
         pieces=pieces,
         generation=made.name if made else None,
         version=life.version_of(digest),
         commit=made.commit.sha if made and made.commit else None,
-        champion_since=reign.event if reign else None,
+        champion_since=championship.event if championship else None,
     )
 
 

@@ -10,7 +10,7 @@ from parammem.core.words import count
 from parammem.evaluation.boxes import Box, draw
 from parammem.lineage.checks.findings import Verification
 from parammem.lineage.checks.verify import verify_history
-from parammem.lineage.past.events import Life, Reign, read_decision, read_life
+from parammem.lineage.past.events import Championship, Life, read_decision, read_life
 from parammem.lineage.past.history import History
 from parammem.lineage.past.subject import Subject, find_subject
 
@@ -58,10 +58,10 @@ def lineage_of(
             key = f"decision {event.number}"
             boxes.append(Box(key, 5, f"decided: {fact.answer}", fact.decision[:16], record is None))
             edges.append(("evaluation", key))
-    for reign in life.reigns(domain):
-        if reign.adapter == adapter.digest:
-            key = f"reign {reign.event}"
-            boxes.append(Box(key, 5, *_reign(life, reign), hit("tag ")))
+    for championship in life.championships(domain):
+        if championship.adapter == adapter.digest:
+            key = f"championship {championship.event}"
+            boxes.append(Box(key, 5, *_championship(life, championship), hit("tag ")))
             edges.append(("adapter", key))
     return boxes, edges
 
@@ -86,14 +86,14 @@ def _evaluation(life: Life, subject: Subject) -> str:
     return f"by the gate, event {named}" if events else "not recorded"
 
 
-def _reign(life: Life, reign: Reign) -> tuple[str, str]:
+def _championship(life: Life, championship: Championship) -> tuple[str, str]:
     """Return title and text of the box about a champion: whether it still is one, and what ended its time."""
-    after = life.ended(reign)
+    after = life.ended(championship)
     if after is None:
-        return f"champion v{reign.version}", f"by {reign.by}, event {reign.event}"
+        return f"champion v{championship.version}", f"by {championship.by}, event {championship.event}"
     to = f"v{after.version}" if after.adapter else "none"
     how = "rolled back to" if after.by == "rollback" else "followed by"
-    return f"was champion v{reign.version}", f"event {reign.event}; {how} {to}"
+    return f"was champion v{championship.version}", f"event {championship.event}; {how} {to}"
 
 
 def _batches(life: Life, subject: Subject, broken: set[str]) -> tuple[list[Box], list[tuple[str, str]]]:

@@ -179,7 +179,7 @@ def rebuild(case: Case) -> Said:
 
 def promotion(case: Case) -> Said:
     digest, lines = case.subject.adapter.digest, []
-    facts: dict[str, Any] = {"decisions": [], "reigns": [], "checks": [], "evaluations": []}
+    facts: dict[str, Any] = {"decisions": [], "championships": [], "checks": [], "evaluations": []}
     for event in case.life.of(digest):
         fact = event.fact
         if isinstance(fact, Decided) and fact.challenger == digest:
@@ -200,13 +200,11 @@ def promotion(case: Case) -> Said:
         elif isinstance(fact, Checked):
             facts["checks"].append({"event": event.number, "holds": fact.holds})
             lines.append(f"event {event.number}: nightly check of {fact.night}: {_word(fact.holds)}")
-    for reign in case.life.reigns(case.subject.domain):
-        if reign.adapter == digest:
-            lines.append(
-                f"event {reign.event}, {reign.time}: champion as v{reign.version} by {reign.by}, {reign.actor}"
-            )
-            facts["reigns"].append(
-                {"event": reign.event, "version": reign.version, "by": reign.by, "actor": reign.actor}
+    for one in case.life.championships(case.subject.domain):
+        if one.adapter == digest:
+            lines.append(f"event {one.event}, {one.time}: champion as v{one.version} by {one.by}, {one.actor}")
+            facts["championships"].append(
+                {"event": one.event, "version": one.version, "by": one.by, "actor": one.actor}
             )
     facts["rolled_back"] = _rolled_back(case, lines)
     champion = case.life.champion(case.subject.domain)

@@ -54,7 +54,7 @@ class Fork(NamedTuple):
     only_here: list[Event]
 
 
-class Reign(NamedTuple):
+class Championship(NamedTuple):
     """An adapter in the champion's place."""
 
     event: int
@@ -89,7 +89,7 @@ class Life:
                     self._named.setdefault(name, []).append(event)
         return self._named.get(adapter, []) if adapter else []
 
-    def reigns(self, domain: str | None = None) -> list[Reign]:
+    def championships(self, domain: str | None = None) -> list[Championship]:
         """Return champions in the order in which they took the place."""
         found = []
         for event in self.events:
@@ -101,17 +101,17 @@ class Life:
             else:
                 continue
             if domain in (None, fact.domain):
-                reign = Reign(
+                championship = Championship(
                     event.number, event.time, fact.domain, fact.version, fact.adapter, by, event.actor, decision
                 )
-                found.append(reign)
+                found.append(championship)
         return found
 
-    def ended(self, reign: Reign) -> Reign | None:
+    def ended(self, championship: Championship) -> Championship | None:
         """Return what took the place of a champion: the next promotion or rollback of its domain; None: it is champion
         now."""
-        later = self.reigns(reign.domain)
-        place = later.index(reign)
+        later = self.championships(championship.domain)
+        place = later.index(championship)
         return later[place + 1] if place + 1 < len(later) else None
 
     def rollbacks_from(self, domain: str, version: int) -> list[Event]:
@@ -119,10 +119,10 @@ class Life:
         facts = [event for event in self.events if isinstance(event.fact, RolledBack)]
         return [event for event in facts if (event.fact.domain, event.fact.left) == (domain, version)]  # pyright: ignore
 
-    def champion(self, domain: str) -> Reign | None:
+    def champion(self, domain: str) -> Championship | None:
         """Return who is champion now; None if there never was one, or a rollback left the place empty."""
-        reigns = self.reigns(domain)
-        return reigns[-1] if reigns and reigns[-1].adapter else None
+        championships = self.championships(domain)
+        return championships[-1] if championships and championships[-1].adapter else None
 
     def versions(self, domain: str) -> dict[int, str]:
         """Return version → adapter, as registered."""

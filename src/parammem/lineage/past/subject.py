@@ -91,10 +91,10 @@ def find_subject(history: History, life: Life, name: str | None, domain: str) ->
 
 def _digest(life: Life, name: str, domain: str) -> str | None:
     if name == "champion":
-        reign = life.champion(domain)
-        if reign is None:
+        championship = life.champion(domain)
+        if championship is None:
             raise AdapterMissingError(f"{domain} has no champion: {_known(life, domain)}")
-        return reign.adapter
+        return championship.adapter
     version = VERSION.fullmatch(name)
     if version and len(name) < 8:
         known = life.versions(domain)

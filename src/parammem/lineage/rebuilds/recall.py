@@ -75,7 +75,11 @@ def plan_recall(repo: Path, row: str) -> RecallPlan:
 
 def _newest(life: Life, domain: str, saw: set[str]) -> int:
     """Return the version of the newest champion that is none of these adapters; 0: there is none."""
-    clean = [reign.version for reign in life.reigns(domain) if reign.adapter and reign.adapter not in saw]
+    clean = [
+        championship.version
+        for championship in life.championships(domain)
+        if championship.adapter and championship.adapter not in saw
+    ]
     return clean[-1] if clean else 0
 
 

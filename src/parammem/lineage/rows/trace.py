@@ -240,7 +240,9 @@ def promotions_of(named: Iterable[str], life: Life) -> Iterable[PromotionSeen]:
                 if adapter in wanted:
                     what = f"decided {fact.answer} with it as {side}, by {event.actor} (decision {fact.decision[:16]})"
                     yield PromotionSeen(adapter=adapter, event=event.number, what=what)
-    for reign in life.reigns():
-        if reign.adapter in wanted:
-            what = f"became champion as v{reign.version} by {reign.by}, signed off by {reign.actor}"
-            yield PromotionSeen(adapter=reign.adapter, event=reign.event, what=what)
+    for championship in life.championships():
+        if championship.adapter in wanted:
+            what = (
+                f"became champion as v{championship.version} by {championship.by}, signed off by {championship.actor}"
+            )
+            yield PromotionSeen(adapter=championship.adapter, event=championship.event, what=what)
