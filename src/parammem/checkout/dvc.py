@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from parammem.checkout.lock import held
+from parammem.checkout.held_files import held
 from parammem.checkout.processes import environment, run_guarded
 from parammem.core.words import count
 from parammem.errors import DataError

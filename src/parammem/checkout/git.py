@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from parammem.checkout.lock import held
+from parammem.checkout.held_files import held
 from parammem.core.jsonl import text_lines
 from parammem.core.record import Record
 from parammem.errors import DataError, LedgerError

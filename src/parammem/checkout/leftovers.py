@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from parammem.checkout.git import git_folder, worktrees
-from parammem.checkout.lock import lend
+from parammem.checkout.held_files import lend
 
 NOTES = Path(".cache") / "locks" / "at-work"
 REGISTER, GUARD_OF_REGISTER = Path(".dvc") / "tmp" / "rwlock", Path(".dvc") / "tmp" / "rwlock.lock"

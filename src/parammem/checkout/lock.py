@@ -16,26 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from parammem.checkout.held_files import lend
+from parammem.checkout.leftovers import clear_leftovers
 from parammem.errors import DataError
 
 PLACE = Path(".cache") / "improve" / "lock"
 LOOK_SECONDS = 0.2
-_HELD: set[int] = set()
-
-
-@contextmanager
-def lend(handle: int) -> Iterator[None]:
-    """Let the commands that are started meanwhile hold an open file too."""
-    _HELD.add(handle)
-    try:
-        yield
-    finally:
-        _HELD.discard(handle)
-
-
-def held() -> tuple[int, ...]:
-    """Open files that hold a lock of this process; its children get them."""
-    return tuple(_HELD)
 
 
 @contextmanager
@@ -63,36 +49,7 @@ def locked(root: Path, who: str, wait: float, say: Callable[[str], None] = lambd
         os.close(handle)
 
 
-@contextmanager
-def hold(path: Path) -> Iterator[None]:
-    """Hold a file of one's own for as long as this process and its commands live: `is_held` says so to others."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        with lend(handle):
-            yield
-    finally:
-        os.close(handle)
-
-
-def is_held(path: Path) -> bool:
-    """Return whether a living process holds a file; False where there is none."""
-    try:
-        handle = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-
-
 def _clear(root: Path, say: Callable[[str], None]) -> None:
-    from parammem.checkout.leftovers import clear_leftovers  # which lends its files here
-
     for name in clear_leftovers(root):
         say(f"an earlier run was cut short: its lock {name} is taken away")
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from parammem.checkout.git import ELSEWHERE
+from parammem.checkout.held_files import held
 from parammem.checkout.leftovers import mend_register
-from parammem.checkout.lock import held
 
 GUARD = Path(__file__).with_name("guard.py")
 TAIL_LINES = 40

@@ -18,7 +18,7 @@ from parammem.checkout import dvc
 from parammem.checkout.dvc import cache_folder, settings
 from parammem.checkout.git import UNATTENDED, ask, git, prune_worktrees
 from parammem.checkout.hashes import Hashes
-from parammem.checkout.lock import hold, is_held
+from parammem.checkout.held_files import hold, is_held
 from parammem.checkout.processes import environment
 from parammem.checkout.snapshot import Store
 from parammem.core.jsonl import write_text
