@@ -129,7 +129,8 @@ def _accuracy(draws: list[AdviceDraws], part: str) -> dict[str, float]:
 
 def write_study(found: list[dict[str, Any]], plan: Mapping[str, Any], base: Mapping[str, Any], root: Path) -> None:
     """reports/study.json, and its table and picture for README and docs."""
-    from parammem.evaluation.study import study_figure, study_json, study_table
+    from experiments.study_tables import study_json, study_table
+    from parammem.evaluation.study import study_figure
 
     seeds = [base["collect"]["seed"], base["train"]["seed"], base["evaluate"]["seed"]]
     whole = study_json(found, protocol=base["evaluate"]["protocol"], seeds=seeds)
