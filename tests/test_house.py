@@ -1,4 +1,4 @@
-"""Facts about the house itself: what the conventions promise, checked."""
+"""Facts about the project's structure: what the conventions promise, checked."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_no_thread_keeps_a_process_that_was_interrupted():
         assert daemons >= len(made), f"{name_of(path)} starts a thread that is no daemon"
 
 
-def test_importing_any_room_loads_no_heavy_library():
+def test_importing_any_package_loads_no_heavy_library():
     program = f"""
 import importlib, pkgutil, sys
 import parammem
@@ -143,7 +143,7 @@ def test_the_library_runs_without_the_experiments():
     assert found == []
 
 
-def test_every_room_has_its_tests():
+def test_every_package_has_its_tests():
     packages = [path.parent for path in (*ROOT.glob("src/parammem/*/__init__.py"), ROOT / "experiments/__init__.py")]
     rooms = [package.name for package in packages if len(list(package.glob("*.py"))) > 1]
     missing = [room for room in rooms if not list((ROOT / "tests" / room).glob("test_*.py"))]

@@ -85,7 +85,7 @@ def main() -> int:
 
 
 def make_repository(folder: Path, more: Mapping[str, Any]) -> Path:
-    """A copy of the working tree without what git ignores: small settings, a DVC remote beside it, an identity.
+    """Return a copy of the working tree without what git ignores: small settings, a DVC remote beside it, an identity.
 
     Args:
         more: params laid over SETTINGS, section by section.
@@ -116,7 +116,7 @@ def make_repository(folder: Path, more: Mapping[str, Any]) -> Path:
 
 
 def play(root: Path, batches: int, tasks: int, poisoned: int) -> dict[int, str]:
-    """The batches, a turn after each; then the nightly check, and a rollback.
+    """Play the batches, a turn after each; then the nightly check, and a rollback.
 
     Returns:
         What each batch's turn said.
@@ -149,7 +149,7 @@ def play(root: Path, batches: int, tasks: int, poisoned: int) -> dict[int, str]:
 
 
 def unmet(turns: Mapping[int, str], events: Sequence[Event], poisoned: int, refused: bool = True) -> list[str]:
-    """What the demo is there to show and did not, a sentence each; empty if it showed all of it.
+    """Return what the demo is there to show and did not show, a sentence each; empty if it showed all of it.
 
     Args:
         turns: number of a batch → what its turn said, as `improve` says it.
@@ -171,7 +171,7 @@ def unmet(turns: Mapping[int, str], events: Sequence[Event], poisoned: int, refu
 
 
 def drop_batch(root: Path, number: int, kinds: tuple[str, ...], tasks: int, poisoned: bool, witness: Witness) -> str:
-    """An agent's season, as a file in the inbox. Returns what is in it, in words."""
+    """Write an agent's season as a file into the inbox. Returns what is in it, in words."""
     from experiments.demo.drift import draw, poison, work, write_batch
     from parammem.config import load_params
     from parammem.registry.branch import ledger_at
@@ -191,7 +191,7 @@ def drop_batch(root: Path, number: int, kinds: tuple[str, ...], tasks: int, pois
 
 
 def champion_folder(root: Path, version) -> Path:
-    """The champion's adapter, by its tag."""
+    """Return the champion's adapter, by its tag."""
     to = root / ".cache" / "demo" / version.name
     if not to.exists():
         to.parent.mkdir(parents=True, exist_ok=True)
