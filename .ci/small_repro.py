@@ -93,7 +93,7 @@ def copy_tree(folder: Path) -> None:
 
 
 def make_repository(folder: Path) -> None:
-    """A git repository with one commit, made by nobody in particular."""
+    """A git repository with one commit, made by a placeholder author."""
     who = ["-c", "user.name=check", "-c", "user.email=check@localhost", "-c", "commit.gpgsign=false"]
     for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "small repro"]):
         subprocess.run(["git", *command], cwd=folder, check=True)

@@ -1,6 +1,6 @@
 """params.yaml → Params: one section per stage, every mistake reported at once, with the key and the fix.
 
-Rooms below never see Params: stages hand them plain typed arguments.
+Packages below never see Params: stages hand them plain typed arguments.
 """
 
 from __future__ import annotations

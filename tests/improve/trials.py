@@ -70,12 +70,12 @@ def lab_with_two_champions(folder: Path) -> Path:
 
 
 def _promote(root: Path, ledger: Ledger, letter: str) -> None:
-    from parammem.registry.state import crown, register
+    from parammem.registry.state import make_champion, register
 
     version = register(ledger, "code", letter * 64, "", "flow improve")
     decision = promoting(letter * 64)
     ledger.save_decision(decision)
-    crown(ledger, version, decision.digest, "flow improve")
+    make_champion(ledger, version, decision.digest, "flow improve")
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", letter)
 

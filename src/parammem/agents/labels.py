@@ -55,7 +55,8 @@ def label(
     succeeded: Mapping[str, bool],
     origins: Mapping[str, str] | None = None,
 ) -> list[ReflectionExample]:
-    """Rows for these trajectories, each (task, reflection) pair once, where it came first. Raises TooManyFailures.
+    """Return rows for these trajectories, each (task, reflection) pair once, where it came first. Raises
+    TooManyFailures.
 
     Rows that needed no labeller stand before those that did; both follow the order of the trajectories.
 
@@ -85,7 +86,7 @@ def label(
 
 
 def _in_context(how: Labelling, task: Task, trajectory: Trajectory) -> list[ReflectionExample]:
-    """The advice that the successful attempt had before it: the newest of its own reflections."""
+    """Return the advice that the successful attempt had before it: the newest of its own reflections."""
     if "in_context" not in how.parts:
         return []
     known = [r for r in trajectory.reflections if r.source == "self" and r.iteration <= (trajectory.submission or 0)]
@@ -93,7 +94,7 @@ def _in_context(how: Labelling, task: Task, trajectory: Trajectory) -> list[Refl
 
 
 def _hindsight(how: Labelling, task: Task, trajectory: Trajectory) -> list[_Question]:
-    """What the model says its own successful attempt assumed."""
+    """Return what the model says its own successful attempt assumed."""
     attempt = trajectory.submitted
     if "hindsight" not in how.parts or attempt is None:
         return []
@@ -102,7 +103,8 @@ def _hindsight(how: Labelling, task: Task, trajectory: Trajectory) -> list[_Ques
 
 
 def _from_feedback(how: Labelling, task: Task, trajectory: Trajectory) -> list[_Question]:
-    """What the labeller reads out of the last failed attempt and its visible feedback. Outcomes are not asked for."""
+    """Return what the labeller reads out of the last failed attempt and its visible feedback. Outcomes are not asked
+    for."""
     failed = [attempt for attempt in trajectory.attempts if attempt.feedback.passed is False]
     if not failed:
         return []
@@ -116,15 +118,15 @@ def _from_task(how: Labelling, task: Task) -> _Question:
 
 
 def _from_teacher(how: Labelling, domain: Teaches, tasks: Sequence[Task]) -> list[ReflectionExample]:
-    """What a teacher says of each task, by a prompt with one demonstration; read and mended."""
+    """Return what a teacher says of each task, by a prompt with one demonstration; read and mended."""
     found = taught(how.engine, domain, tasks, how.temperature, how.max_tokens, how.max_failed_share)
     named = {task.task_id: task for task in tasks}
     return [_row(how, named[name], "", "task", made.text, how.engine.digest) for name, made in found.labels.items()]
 
 
 def _asked(how: Labelling, questions: Sequence[_Question]) -> list[ReflectionExample]:
-    """A row for each answer. A label that the token limit cut is asked for again, drawn and no longer greedy, since
-    greedy text runs into loops; after ASKED times it stays cut, and `validate` sets it aside."""
+    """Return a row for each answer. A label that the token limit cut is asked for again, drawn and no longer greedy,
+    since greedy text runs into loops; after ASKED times it stays cut, and `validate` sets it aside."""
     replies = ask_each(how.engine, [_request(how, q) for q in questions])
     for draw in range(1, ASKED):
         cut = [place for place, reply in enumerate(replies) if _is_cut(reply)]

@@ -47,7 +47,7 @@ class Mended(Record):
 
 
 def mend(text: str, tag: str, cut: bool = False) -> Mended | None:
-    """The label in what a teacher wrote: a numbered list, tags and chatter gone, every fence closed.
+    """Return the label in what a teacher wrote: a numbered list, tags and chatter gone, every fence closed.
 
     Args:
         tag: the tag it was asked to write between, e.g. pitfalls.
@@ -83,7 +83,8 @@ def _swap(pattern: re.Pattern[str], text: str, done: list[Repair], name: Repair)
 
 
 def _between(text: str, tag: str, done: list[Repair]) -> str:
-    """What stands between the tags; up to the end where the second is missing, from the start where the first is."""
+    """Return what stands between the tags; up to the end where the second is missing, from the start where the first
+    is."""
     start = re.search(rf"<{tag}>", text, re.IGNORECASE)
     end = re.search(rf"</{tag}>", text[start.end() if start else 0 :], re.IGNORECASE)
     if not start and not end:
@@ -95,7 +96,8 @@ def _between(text: str, tag: str, done: list[Repair]) -> str:
 
 
 def _items(text: str, done: list[Repair]) -> list[str]:
-    """The items of the list: at numbers, else bullets, else paragraphs. What comes before the first is chatter."""
+    """Return the items of the list: at numbers, else bullets, else paragraphs. What comes before the first is
+    chatter."""
     lines = _without_farewell(text.splitlines(), done)
     for mark, numbered in ((_ITEM, True), (_BULLET, False)):
         before, items = _split(lines, mark)
@@ -110,7 +112,8 @@ def _items(text: str, done: list[Repair]) -> list[str]:
 
 
 def _split(lines: list[str], mark: re.Pattern[str]) -> tuple[str, list[str]]:
-    """(what comes before the first item, the items), looking for marks at the left margin and outside fences alone."""
+    """Return (what comes before the first item, the items), looking for marks at the left margin and outside fences
+    alone."""
     before: list[str] = []
     items: list[list[str]] = []
     inside = ""
@@ -125,7 +128,7 @@ def _split(lines: list[str], mark: re.Pattern[str]) -> tuple[str, list[str]]:
 
 
 def _paragraphs(text: str) -> list[str]:
-    """Paragraphs; a fenced block belongs to the one before it."""
+    """Return paragraphs; a fenced block belongs to the one before it."""
     items: list[str] = []
     for part in re.split(r"\n\s*\n", text):
         inside = bool(items) and bool(open_fence(items[-1]) or FENCE.match(part.lstrip("\n")))

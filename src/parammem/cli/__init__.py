@@ -1,6 +1,6 @@
-"""The `parammem` command: every command parses, calls one function of a room below, and prints what it returned.
+"""The `parammem` command: every command parses, calls one function of a package below, and prints what it returned.
 
-Rooms are imported inside the commands, so that `parammem --help` does not wait for torch. What can go wrong has an
+Packages are imported inside the commands, so that `parammem --help` does not wait for torch. What can go wrong has an
 exit code of its own (the help's last lines list them); an error becomes one red line on stderr (guard.py).
 """
 

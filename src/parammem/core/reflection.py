@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
-
-from parammem.core.record import Record, digest_of
+from parammem.core.record import Extended, digest_of
 
 AdviceSource = Literal["self", "parametric", "retrieved"]
 LabelSource = Literal["experience", "teacher", "self", "task-only"]
 
 
-class Cuttable(Record):
+class Cuttable(Extended):
     """A text that a model wrote, and whether the token limit ended it. A whole text is written without the field."""
+
+    LATER = ("cut",)
 
     cut: bool = False
     """It ended because it reached the token limit."""
-
-    @model_serializer(mode="wrap")
-    def _written(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        plain = whole(self)
-        if not plain["cut"]:
-            del plain["cut"]
-        return plain
 
 
 class Reflection(Cuttable):

@@ -25,7 +25,7 @@ class Prose:
     style: str
 
     def actor(self, task: Task, advice: Sequence[Reflection], examples: Sequence[Example]) -> tuple[Message, ...]:
-        """Solved examples, the task, what the agent noted itself and the advice from elsewhere."""
+        """Return solved examples, the task, what the agent noted itself and the advice from elsewhere."""
         own = [piece.text for piece in advice if piece.source == "self"]
         other = [piece.text for piece in advice if piece.source != "self"]
         words = {
@@ -50,14 +50,14 @@ class Prose:
         return self._ask("advise", {"task": self.question(task_text)})
 
     def teach(self, task_text: str) -> tuple[Message, ...]:
-        """The prompt for a teacher: what good advice is, one demonstration, and the task."""
+        """Return the prompt for a teacher: what good advice is, one demonstration, and the task."""
         return self._ask("teach", {"task": self.question(task_text)})
 
     def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
         return self._ask("hindsight", {"task": task.text, "attempt": attempt.text})
 
     def question(self, task_text: str) -> str:
-        """What advice is asked on. The whole text, unless a domain says that part of it is material."""
+        """Return what advice is asked on. The whole text, unless a domain says that part of it is material."""
         return task_text
 
     def hypotheses(self, advice: str) -> frozenset[str]:
@@ -73,13 +73,14 @@ class Prose:
 
 
 def filled(text: str, words: dict[str, str]) -> str:
-    """The template with its <<names>> replaced, once: what is filled in is not looked at again, and may hold braces."""
+    """Return the template with its <<names>> replaced, once: what is filled in is not looked at again, and may hold
+    braces."""
     parts = text.replace("<<", ">>").split(">>")
     return "".join(part if place % 2 == 0 else words[part] for place, part in enumerate(parts))
 
 
 def _part(title: str, texts: Sequence[str]) -> str:
-    """A titled list, with an empty line after it; nothing if there is nothing."""
+    """Return a titled list, with an empty line after it; nothing if there is nothing."""
     said = [text.strip() for text in texts if text.strip()]
     if not said:
         return ""

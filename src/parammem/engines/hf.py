@@ -83,7 +83,7 @@ class HfEngine:
         lean: bool = True,
         batch_tokens: int = 0,
     ) -> HfEngine:
-        """An engine for a model folder (or hub name) and an adapter folder.
+        """Return an engine for a model folder (or hub name) and an adapter folder.
 
         Args:
             device: auto (cuda if there is one), cpu or cuda.
@@ -107,7 +107,7 @@ class HfEngine:
         )
 
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
-        """For each request its completions, in order. A completion's tokens include the end token.
+        """Return for each request its completions, in order. A completion's tokens include the end token.
 
         Raises:
             EngineError: the model could not be read or run.
@@ -186,7 +186,8 @@ class HfEngine:
         )
 
     def _up_to_stop(self, stop: tuple[str, ...], ids: list[int]) -> list[int]:
-        """The shortest beginning that holds a stop string: when the loop noticed it does not change the count."""
+        """Return the shortest beginning that holds a stop string: when the loop noticed it does not change the
+        count."""
         low, high = 1, len(ids)
         while low < high:
             middle = (low + high) // 2
@@ -203,7 +204,7 @@ def _load(source: HfSource) -> _Loaded:
 
 
 def load_model(folder: Path, adapter: Path | None = None, device: str = "auto", dtype: str = "float32") -> Any:
-    """A transformers model in evaluation mode, the adapter merged into its weights.
+    """Return a transformers model in evaluation mode, the adapter merged into its weights.
 
     Raises:
         EngineError: the folder cannot be read as a model, or there is no such device.
@@ -233,7 +234,7 @@ def _on_device(source: HfSource) -> Any:
 
 
 def _merged(model: Any, folder: Path, trained: AdapterFolder) -> Any:
-    """The model with the adapter in its weights: every tensor of the adapter, and nothing else.
+    """Return the model with the adapter in its weights: every tensor of the adapter, and nothing else.
 
     Raises:
         AdapterMismatchError: the weights belong to another base, or not all of them have a place in it.
@@ -270,7 +271,7 @@ def _merged(model: Any, folder: Path, trained: AdapterFolder) -> Any:
 
 
 def _tied(model: Any) -> set[str]:
-    """Names of the modules at the two ends of the model, where they have one matrix."""
+    """Return names of the modules at the two ends of the model, where they have one matrix."""
     first, last = model.get_input_embeddings(), model.get_output_embeddings()
     if first is None or last is None or first.weight is not last.weight:
         return set()

@@ -25,7 +25,7 @@ class Box(NamedTuple):
 
 
 def draw(boxes: Sequence[Box], edges: Sequence[tuple[str, str]], title: str) -> str:
-    """Columns from left to right, boxes from top to bottom, arrows as curves."""
+    """Return columns from left to right, boxes from top to bottom, arrows as curves."""
     columns = [[box for box in boxes if box.column == number] for number in range(len(COLUMNS))]
     tall = max(len(column) for column in columns)
     height = 2 * EDGE + 24 + tall * (HEIGHT + GAP_Y)
@@ -73,5 +73,5 @@ def _box(box: Box, x: float, y: float) -> str:
 
 
 def _text(text: str, most: int = MOST) -> str:
-    """Text for an element: one line of signs that XML may hold, since titles are names from outside."""
+    """Return text for an element: one line of signs that XML may hold, since titles are names from outside."""
     return escape(shown(text, most))

@@ -31,15 +31,15 @@ class Problem(Protocol):
     def text(self) -> str: ...
 
     def body(self, choices: Choices) -> str:
-        """The solution below its plan line."""
+        """Return the solution below its plan line."""
         ...
 
     def propose(self, rng: random.Random, convention: str) -> Instance:
-        """An input that may isolate this convention."""
+        """Return an input that may isolate this convention."""
         ...
 
     def outcome(self, choices: Choices, instance: Instance) -> Any:
-        """What a right solution under these choices gives on an input. Raises ValueError if it gives nothing."""
+        """Return what a right solution under these choices gives on an input. Raises ValueError if it gives nothing."""
         ...
 
 
@@ -53,7 +53,7 @@ class Probe:
 
 
 def plan_line(problem: Problem, choices: Choices) -> str:
-    """The choices a solution states in its first line, in the order of the spec."""
+    """Return the choices a solution states in its first line, in the order of the spec."""
     return phrase({name: choices[name] for name in problem.open})
 
 
@@ -64,14 +64,15 @@ def solution(problem: Problem, choices: Choices) -> str:
 
 
 def all_choices(problem: Problem) -> Iterator[Choices]:
-    """Every way to settle the open conventions."""
+    """Yield every way to settle the open conventions."""
     values = CONVENTIONS[problem.domain]
     for combination in itertools.product(*(values[name] for name in problem.open)):
         yield dict(zip(problem.open, combination, strict=True))
 
 
 def isolates(problem: Problem, convention: str, instance: Instance) -> dict[str, Any] | None:
-    """What each value of the convention gives on the instance if nothing else matters there and all values differ."""
+    """Return what each value of the convention gives on the instance if nothing else matters there and all values
+    differ."""
     outcomes: dict[str, Any] = {}
     for choices in all_choices(problem):
         try:
@@ -85,7 +86,7 @@ def isolates(problem: Problem, convention: str, instance: Instance) -> dict[str,
 
 
 def find_checks(problem: Problem, rng: random.Random, convention: str, wanted: int, tries: int = 60) -> list[Probe]:
-    """Up to `wanted` different checks that isolate the convention; fewer where the search finds no more."""
+    """Return up to `wanted` different checks that isolate the convention; fewer where the search finds no more."""
     found: dict[str, Probe] = {}
     for _ in range(tries):
         instance = problem.propose(rng, convention)
@@ -98,7 +99,7 @@ def find_checks(problem: Problem, rng: random.Random, convention: str, wanted: i
 
 
 def draw_revealed(rng: random.Random, conventions: Sequence[str]) -> tuple[str, ...]:
-    """Which conventions the visible checks reveal: each with probability 1/2, and never all of them.
+    """Return which conventions the visible checks reveal: each with probability 1/2, and never all of them.
 
     One of two; one or two of three with equal chance. So no visible pass is the whole verdict.
     """

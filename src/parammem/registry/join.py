@@ -1,4 +1,4 @@
-"""One ledger out of two that grew side by side: the one rule by which everybody joins them.
+"""One ledger out of two that grew side by side: the one rule by which all callers join them.
 
 Who is champion, how many looks are paid for, what a merge writes and what the audit says all follow from `join`, so
 they agree before a merge and after it, whoever merges whom.
@@ -14,13 +14,13 @@ from parammem.core.ledger_format import identity
 
 
 def common(one: Sequence[Event], other: Sequence[Event]) -> int:
-    """How many events from the first on are the same in both."""
+    """Return how many events from the first on are the same in both."""
     pairs = zip(one, other, strict=False)
     return next((n for n, (a, b) in enumerate(pairs) if a.digest != b.digest), min(len(one), len(other)))
 
 
 def missing(events: Sequence[Event], there: Sequence[Event]) -> list[Event]:
-    """Events that another ledger has neither as they are nor signed off once more.
+    """Return events that another ledger has neither as they are nor signed off once more.
 
     A fact that stands in `events` twice (a rollback may) has to stand in `there` twice.
     """
@@ -38,7 +38,7 @@ def missing(events: Sequence[Event], there: Sequence[Event]) -> list[Event]:
 
 
 def join(one: Sequence[Event], other: Sequence[Event]) -> list[Event]:
-    """The events of both, each fact once: what both have, what came first, then what only the other has.
+    """Return the events of both, each fact once: what both have, what came first, then what only the other has.
 
     First comes the side that named versions or champions since they parted, because tags were made from its events; of
     two such sides, or none, that of automation, then the earlier one. `join(a, b) == join(b, a)`.
@@ -49,8 +49,8 @@ def join(one: Sequence[Event], other: Sequence[Event]) -> list[Event]:
 
 
 def merged(one: Sequence[Event], other: Sequence[Event]) -> list[Event]:
-    """`join` as one unbroken chain: the facts that come last are signed off once more, with the time and the name that
-    they had."""
+    """Return `join` as one unbroken chain: the facts that come last are signed off once more, with the time and the
+    name that they had."""
     shared = common(one, other)
     first = min(one, other, key=lambda events: _rank(events[shared:]))
     chain = list(first)
@@ -62,7 +62,7 @@ def merged(one: Sequence[Event], other: Sequence[Event]) -> list[Event]:
 
 
 def _rank(tail: Sequence[Event]) -> tuple[bool, bool, str, str]:
-    """Sorts first what comes first; nothing at all comes last."""
+    """Return a sort key: what comes first sorts first, nothing at all last."""
     if not tail:
         return (True, True, "~", "~")
     names = any(isinstance(event.fact, Published | RolledBack) for event in tail)

@@ -48,7 +48,7 @@ def kind_of(path: str) -> str:
 
 
 def tree_checks(history: History) -> Iterator[Finding]:
-    """Every link of the working tree."""
+    """Check every link of the working tree."""
     yield from _committed(history)
     yield from _batches(history)
     try:
@@ -61,7 +61,7 @@ def tree_checks(history: History) -> Iterator[Finding]:
 
 
 def _committed(history: History) -> Iterator[Finding]:
-    """Files of the record that differ from HEAD. The ledger may have grown.
+    """Check whether files of the record differ from HEAD. The ledger may have grown.
 
     Blobs are hashed here: `git diff` believes times to the second, which a forger can set.
     """
@@ -80,8 +80,8 @@ def _committed(history: History) -> Iterator[Finding]:
 
 
 def _difference(history: History, path: str) -> str:
-    """How a file differs from HEAD's; empty for a ledger that only grew, and a dvc.lock that only has seen the sources
-    of now."""
+    """Return how a file differs from HEAD's; empty for a ledger that only grew, and a dvc.lock that only has seen the
+    sources of now."""
     repo = history.repo
     committed, there = file_at(repo, "HEAD", path) or b"", repo / path
     if not there.is_file():
@@ -102,8 +102,8 @@ def _difference(history: History, path: str) -> str:
 
 
 def _only_sources(committed: bytes, data: bytes, now: str | None) -> bool:
-    """Whether a dvc.lock differs only in the hash that it has of the sources, and that is their hash now: the stage
-    `code` ran after an edit that changed no stage's digests."""
+    """Return whether a dvc.lock differs only in the hash that it has of the sources, and that is their hash now: the
+    stage `code` ran after an edit that changed no stage's digests."""
     try:
         old, new = plain_yaml(committed), plain_yaml(data)
         seen = [(lock["stages"]["code"].pop("deps"), lock)[0] for lock in (old, new)]
@@ -130,7 +130,7 @@ def _lock_difference(committed: bytes, data: bytes) -> str:
 
 
 def lock_checks(state: Snapshot, where: str = LOCK) -> Iterator[Finding]:
-    """That stages of one dvc.lock read what the others wrote."""
+    """Check that stages of one dvc.lock read what the others wrote."""
     for name, stage in state.lock.items():
         for path, md5 in stage["deps"].items():
             made = state.hash(path)
@@ -142,7 +142,7 @@ def lock_checks(state: Snapshot, where: str = LOCK) -> Iterator[Finding]:
 
 
 def _files(here: Snapshot) -> Iterator[Finding]:
-    """Each dep and out of dvc.lock, hashed again."""
+    """Check each dep and out of dvc.lock, hashed again."""
     recorded: dict[str, tuple[str, str]] = {}
     for name, stage in here.lock.items():
         for path, md5 in stage["outs"].items():
@@ -203,7 +203,7 @@ def as_committed(hashes: Hashes, repo: Path, path: str) -> bool:
 
 
 def _changed_files(here: Snapshot, folder: Path, md5: str) -> list[str]:
-    """Files of a folder that differ from the recorded listing, if DVC's cache has that."""
+    """Return files of a folder that differ from the recorded listing, if DVC's cache has that."""
     listing = here.store.listing(md5)
     if listing is None:
         return []
@@ -212,7 +212,7 @@ def _changed_files(here: Snapshot, folder: Path, md5: str) -> list[str]:
 
 
 def _batches(history: History) -> Iterator[Finding]:
-    """Batches are named after their SHA-256, and the .dvc pointer of each raw input has its MD5."""
+    """Check that batches are named after their SHA-256, and that the .dvc pointer of each raw input has its MD5."""
     for folder in CONTENT_NAMED:
         for file in sorted((history.repo / folder).glob("*.jsonl")):
             path = file.relative_to(history.repo).as_posix()

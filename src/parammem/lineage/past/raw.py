@@ -19,7 +19,7 @@ EXPERIENCE = ("experience", "fresh", "trajectories")
 
 
 def raw_inputs(store: ObjectStore, commit: str | None) -> dict[str, str]:
-    """Path → DVC's hash of each raw input below `data/`; of the working tree if commit is None."""
+    """Return path → DVC's hash of each raw input below `data/`; of the working tree if commit is None."""
     pointers = _of_commit(store.repo, commit) if commit else _here(store.repo)
     found = {}
     for place, text in pointers:
@@ -28,7 +28,8 @@ def raw_inputs(store: ObjectStore, commit: str | None) -> dict[str, str]:
 
 
 def every_raw_input(history: History) -> Iterator[tuple[str, str]]:
-    """Path and DVC's hash of each raw input that any commit of a branch or tag ever named, and of the working tree's.
+    """Yield path and DVC's hash of each raw input that any commit of a branch or tag ever named, and of the working
+    tree's.
 
     One walk through git, since a thousand generations share nearly all of them.
     """
@@ -44,7 +45,8 @@ def every_raw_input(history: History) -> Iterator[tuple[str, str]]:
 
 
 def missing_inputs(state: Snapshot, path: str, md5: str) -> list[str]:
-    """What of a dep that no stage made can be found nowhere on this machine: in cache, git or the working tree."""
+    """Return what of a dep that no stage made can be found nowhere on this machine: in cache, git or the working
+    tree."""
     store = state.store
     if store.object(md5) is not None:
         return []
