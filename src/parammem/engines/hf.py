@@ -24,6 +24,7 @@ from parammem.engines.folders import find_model
 from parammem.engines.loading import first_line, load_causal_model, load_tokenizer
 from parammem.engines.sampling import messages_digest, uniforms
 from parammem.engines.templates import render
+from parammem.engines.tokenizing import places_of, text_of, tokens_of
 from parammem.engines.vetting import Vetted, vet_model
 from parammem.errors import AdapterError, AdapterMismatchError, EngineError, ParamMemError, RequestFailed
 
@@ -140,7 +141,7 @@ class HfEngine:
     def _encode(self, chats: Sequence[tuple[Message, ...]]) -> list[tuple[int, ...]]:
         tokenizer = self._loaded.tokenizer
         texts = render(tokenizer, chats, str(self.source.folder))
-        prompts = [tuple(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        prompts = tokens_of(tokenizer, texts, str(self.source.folder), places_of(self._loaded.model))
         longest = max(map(len, prompts))
         if longest >= self._room:
             raise RequestFailed(
@@ -166,7 +167,7 @@ class HfEngine:
         ]
 
     def _text(self, ids: list[int]) -> str:
-        return self._loaded.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text_of(self._loaded.tokenizer, ids, str(self.source.folder))
 
     def _holds_stop(self, stop: tuple[str, ...], ids: list[int]) -> bool:
         text = self._text(ids)
