@@ -107,24 +107,27 @@ def _whole(text: str) -> Reading | None:
 
 def _boxes(text: str) -> Reading | None:
     """The last box that holds something, and those before it that only commas, `and` or `or` part from it."""
-    boxes = [box for box in _all_boxes(text) if not _EMPTY.fullmatch(box.inner)]
-    if not boxes:
+    inners = list(dict.fromkeys(on_one_line(box.inner) for box in _last_boxes(text)))
+    if not inners:
         return None
-    chain = [boxes[-1]]
+    rule = "the last box" if len(inners) == 1 else "the last boxes, which belong together"
+    return Reading(answer=", ".join(inners), rule=rule)
+
+
+def _last_boxes(text: str) -> list[Span]:
+    boxes = [box for box in _all_boxes(text) if not _EMPTY.fullmatch(box.inner)]
+    chain = boxes[-1:]
     for box in reversed(boxes[:-1]):
         between = text[box.end : chain[0].start]
         if len(between) > 40 or not _BETWEEN.fullmatch(between):
             break
         chain.insert(0, box)
-    inners = list(dict.fromkeys(on_one_line(box.inner) for box in chain))
-    rule = "the last box" if len(inners) == 1 else "the last boxes, which belong together"
-    return Reading(answer=", ".join(inners), rule=rule)
+    return chain
 
 
 def last_box(text: str) -> str:
-    """What the last box, or those that belong together, hold; empty without one."""
-    found = _boxes(text)
-    return found.answer if found else ""
+    """What the last box, or those that belong together, hold, as it is written; empty without one."""
+    return ", ".join(dict.fromkeys(box.inner for box in _last_boxes(text)))
 
 
 def _all_boxes(text: str, depth: int = 0) -> list[Span]:
