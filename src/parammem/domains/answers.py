@@ -6,6 +6,7 @@ What is mathematics and what is a short phrase, the domains say; here is what bo
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -61,6 +62,16 @@ _RULE = re.compile(r"\|?(?:\s?:?-+:?\s?\|)*\s?:?-+:?\s?\|?")
 """The line below the head of a table."""
 
 
+_IS_IT = re.compile(
+    r"(?:^|[.:]\s|,\s)\s*(?:(?:so|thus|hence|therefore)\s)?(?P<inner>[^.,:\n]{1,80}?)\s(?-i:(?:is|was)\sthe)\s(?:(?:final|correct|right|short)\s)?"
+    r"answer\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+_JSON = re.compile(
+    r"\"(?:final_|short_)?answer\"\s*:\s*(\"(?:[^\"\\]|\\.){0,2000}\"|-?\d[\d.]*|true|false)", re.IGNORECASE
+)
+
+
 class Reading(Record):
     """What was read out of a text as its answer, and by which rule."""
 
@@ -94,6 +105,9 @@ def said_answers(text: str) -> Iterator[Said]:
     lines = text.split("\n")
     place = 0
     for number, line in enumerate(lines):
+        if '"' in line and _JSON.search(line):
+            place += len(line) + 1
+            continue  # see json_answers
         if line.lstrip().startswith("|"):
             cell = _cell(lines, number)
             if cell:
@@ -106,6 +120,22 @@ def said_answers(text: str) -> Iterator[Said]:
             if said is not None:
                 yield said
         place += len(line) + 1
+
+
+def json_answers(text: str) -> list[tuple[int, str]]:
+    """(place, value) of every field `answer` of JSON in a text."""
+    found = []
+    for field in _JSON.finditer(text):
+        try:
+            found.append((field.start(), str(json.loads(field.group(1)))))
+        except ValueError:
+            continue
+    return found
+
+
+def called_answer(text: str) -> str:
+    """What the last words of the form "… is the answer" call so; empty without such."""
+    return next((one["inner"] for one in reversed([*_IS_IT.finditer(text)])), "")
 
 
 def _cell(lines: list[str], number: int) -> str:

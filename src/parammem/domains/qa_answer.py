@@ -7,11 +7,10 @@ to this question is …"; a first line that answers and is explained by the rest
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 
-from parammem.domains.answers import Reading, Said, said_answers
+from parammem.domains.answers import Reading, Said, called_answer, json_answers, said_answers
 from parammem.domains.math_answer import last_box
 from parammem.domains.thinking import tagged, without_thinking
 
@@ -19,9 +18,6 @@ LONGEST = 1_000_000
 """Characters of a text that are looked through, its last ones."""
 SHORT = 2000
 """Characters of a line, or of the end of a text, in which a short answer is looked for."""
-_JSON = re.compile(
-    r"\"(?:final_|short_)?answer\"\s*:\s*(\"(?:[^\"\\]|\\.){0,2000}\"|-?\d[\d.]*|true|false)", re.IGNORECASE
-)
 _QUOTES = (('"', '"'), ("“", "”"), ("„", "“"), ("«", "»"), ("‘", "’"), ("'", "'"), ("`", "`"), ("”", "”"), ("``", "''"))
 _STARTS = (
     "the this that these those it he she they we i in as at on both according since because therefore thus "
@@ -76,11 +72,6 @@ _STRONG_WORDS = re.compile(r"(\*\*|__)(?=[^\s*_])(?P<inner>[^*_\n]{1,200})(?<=[^
 _SENTENCE_LINE = re.compile(r"(?:\S+\s+){3,}\S*[a-z\d)\]\"”*_][.!][\"”*_)]*(?:\[\d+\])*")
 """A line that is a sentence, and so no short answer."""
 _LABEL = re.compile(r"^[\s*_#]*(?:final|conclusion|result|output|response|prediction)[*_]*\s?:[*_]*\s+", re.IGNORECASE)
-_IS_IT = re.compile(
-    r"(?:^|[.:]\s|,\s)\s*(?:(?:so|thus|hence|therefore)\s)?(?P<inner>[^.,:\n]{1,80}?)\s(?-i:(?:is|was)\sthe)\s(?:(?:final|correct|right|short)\s)?"
-    r"answer\b",
-    re.IGNORECASE | re.MULTILINE,
-)
 _FINISH = re.compile(r"\b(?:Finish|Answer)\[(?P<inner>[^\[\]\n]{1,500})\]")
 _SPACES = re.compile(r"\\[,;: ]|~|\\quad")
 _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
@@ -114,7 +105,7 @@ def read_short_answer(text: str) -> Reading:
     rest = without_thinking(text[-LONGEST:].replace("\r\n", "\n")).strip()
     if not rest:
         return Reading(answer="", rule="no answer after the thinking" if text.strip() else "no text")
-    said = [one for one in said_answers(rest) if not _JSON.search(rest, one.place, _end_of_line(rest, one.place))]
+    said = list(said_answers(rest))
     for rule, found in _ways(rest, said):
         answer = short_form(found())
         if answer:
@@ -126,7 +117,7 @@ def _ways(text: str, said: list[Said]) -> list[tuple[str, Callable[[], str]]]:
     """The rules in their order, each with what it finds."""
     return [
         ("the line that the prompt asks for", lambda: _last([one for one in said if one.label])),
-        ("a field of JSON", lambda: _field(text)),
+        ("a field of JSON", lambda: _last_field(text)),
         ("the answer tags", lambda: _one_line(tagged(text) or "")),
         (
             "the action that ends",
@@ -136,7 +127,7 @@ def _ways(text: str, said: list[Said]) -> list[tuple[str, Callable[[], str]]]:
         ("words that say the answer", lambda: _last([one for one in said if not one.label])),
         (
             "words that say the answer",
-            lambda: next((one["inner"] for one in reversed([*_IS_IT.finditer(text[-SHORT:])])), ""),
+            lambda: called_answer(text[-SHORT:]),
         ),
         ("the first line, which the rest explains", lambda: _explained(text)),
         ("the last line's bold words", lambda: _bold(text)),
@@ -153,11 +144,6 @@ def _last(said: list[Said]) -> str:
         if short_form(rest) and not prose:
             return rest
     return ""
-
-
-def _end_of_line(text: str, place: int) -> int:
-    found = text.find("\n", place)
-    return len(text) if found < 0 else found
 
 
 def _explained(text: str) -> str:
@@ -196,14 +182,8 @@ def _bold(text: str) -> str:
     return found[0]["inner"] if len(found) == 1 and _SENTENCE_LINE.fullmatch(line) else ""
 
 
-def _field(text: str) -> str:
-    found = list(_JSON.finditer(text))
-    if not found:
-        return ""
-    try:
-        return str(json.loads(found[-1].group(1)))
-    except ValueError:
-        return ""
+def _last_field(text: str) -> str:
+    return next((value for _, value in reversed(json_answers(text))), "")
 
 
 def _one_line(text: str) -> str:
