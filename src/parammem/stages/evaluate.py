@@ -300,8 +300,9 @@ def _record(bench: Bench, trajectory: Trajectory, passed: bool | None) -> Run:
 def _draws(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[AdviceDraws]:
     """A fixed number of draws of every reflector on every task, and of the trained one at every temperature."""
     p = bench.params
+    every = bench.everything()[: p.evaluate.draw_tasks or None]
     wanted = [
-        (name, reflector, p.agent.reflector_temperature, bench.everything())
+        (name, reflector, p.agent.reflector_temperature, every)
         for name, reflector in bench.reflectors.items()
         if name != "retrieved"
     ]
