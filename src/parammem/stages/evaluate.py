@@ -26,7 +26,7 @@ from parammem.domains import Domain, Example
 from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.embeddings import embed
 from parammem.engines.base import Engine, Request
-from parammem.engines.progress import progress_bar
+from parammem.engines.progress import PROGRESS, progress_bar
 from parammem.evaluation.records import AdviceDraws, OpenTask, Run
 from parammem.experience.pool import select
 from parammem.reflectors.base import Reflector, SamplingReflector
@@ -309,6 +309,8 @@ def _draws(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[AdviceDraws]:
     others = [t for t in p.evaluate.temperatures if t != p.agent.reflector_temperature]
     trained = bench.reflectors["trained"]
     wanted += [("trained", trained, t, bench.tasks["eval"][: p.evaluate.curve_tasks]) for t in others]
+    asked = sum(len(tasks) for _, reflector, _, tasks in wanted if reflector.kind != "text") * p.evaluate.advice_draws
+    PROGRESS.begin(f"advice {bench.judge.name}", 0, asked * p.engine.max_advice_tokens)
     return [made for name, reflector, at, tasks in wanted for made in _drawn(bench, keys, name, reflector, at, tasks)]
 
 
