@@ -309,8 +309,6 @@ def _draws(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[AdviceDraws]:
     others = [t for t in p.evaluate.temperatures if t != p.agent.reflector_temperature]
     trained = bench.reflectors["trained"]
     wanted += [("trained", trained, t, bench.tasks["eval"][: p.evaluate.curve_tasks]) for t in others]
-    asked = sum(len(tasks) for _, reflector, _, tasks in wanted if reflector.kind != "text") * p.evaluate.advice_draws
-    PROGRESS.begin(f"advice {bench.judge.name}", 0, asked * p.engine.max_advice_tokens)
     return [made for name, reflector, at, tasks in wanted for made in _drawn(bench, keys, name, reflector, at, tasks)]
 
 
@@ -362,6 +360,7 @@ def _sampled(
         )
         for task in tasks
     ]
+    PROGRESS.begin(f"advice {bench.judge.name}", 0, len(requests) * count * bench.params.engine.max_advice_tokens)
     answers = call(bench.workplace.asking(reflector.engine).complete, requests)
     for task, answer in zip(tasks, answers, strict=True):
         if isinstance(answer, Exception):
