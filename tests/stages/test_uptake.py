@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -9,13 +11,13 @@ from parammem.core import AnswerKey, ReflectionExample
 from parammem.core.reflection import ORACLE
 from parammem.domains import get_domain
 from parammem.domains.conventions import phrase
-from parammem.domains.oracle import of_length, oracle_advice
+from parammem.domains.oracle import Form, of_length, oracle_advice
 from parammem.engines.base import Completion
 from parammem.errors import DataError
 from parammem.evaluation.uptake import ARMS
 from parammem.pocket.world import World, draw_splits
 from parammem.stages import uptake
-from parammem.stages.uptake import given, placed
+from parammem.stages.uptake import FORMS, given, placed
 from tests.stages.arena import Knowing, drawn_tasks, parsed
 
 PARAMS = parsed(tasks={"train": 40})
@@ -73,7 +75,7 @@ def test_only_train_tasks_are_attempted(monkeypatch):
 
 
 def test_advice_of_an_oracle_can_never_become_a_row():
-    row = {"domain": "code", "task_id": "t", "task_text": "do it", "reflection": "r", "label_source": "self",
+    row: dict[str, Any] = {"domain": "code", "task_id": "t", "task_text": "do it", "reflection": "r", "label_source": "self",
            "part": "feedback", "trajectory_id": "", "outcome": "none"}  # fmt: skip
     assert ReflectionExample(**row, author="a" * 64)
     with pytest.raises(ValidationError, match="never trained on"):
@@ -83,7 +85,7 @@ def test_advice_of_an_oracle_can_never_become_a_row():
 def test_irrelevant_advice_is_another_task_s_in_as_many_words():
     drawn = draw_splits("code", World(3, 0.9), {"train": 12})["train"]
     pairs = [(one.task, one.key) for one in drawn]
-    right = {form: [oracle_advice(key, form) for _, key in pairs] for form in ("sentence", "list")}
+    right: dict[Form, list[str]] = {form: [oracle_advice(key, form) for _, key in pairs] for form in FORMS}
     said = given(pairs, right)
     for own, other in zip(right["list"], said["irrelevant, list, after"], strict=True):
         assert other != own
