@@ -75,8 +75,16 @@ def test_only_train_tasks_are_attempted(monkeypatch):
 
 
 def test_advice_of_an_oracle_can_never_become_a_row():
-    row: dict[str, Any] = {"domain": "code", "task_id": "t", "task_text": "do it", "reflection": "r", "label_source": "self",
-           "part": "feedback", "trajectory_id": "", "outcome": "none"}  # fmt: skip
+    row: dict[str, Any] = {
+        "domain": "code",
+        "task_id": "t",
+        "task_text": "do it",
+        "reflection": "r",
+        "label_source": "self",
+        "part": "feedback",
+        "trajectory_id": "",
+        "outcome": "none",
+    }
     assert ReflectionExample(**row, author="a" * 64)
     with pytest.raises(ValidationError, match="never trained on"):
         ReflectionExample(**row, author=ORACLE)
