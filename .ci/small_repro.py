@@ -76,7 +76,7 @@ def prepare(folder: Path) -> None:
     override = yaml.safe_load((ROOT / ".ci/small.yaml").read_text())
     params = folder / "params.yaml"
     params.write_text(written_over(params.read_text(), override))
-    make_repository(folder, "small repro")
+    make_repository(folder)
 
 
 def dvc(folder: Path, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:

@@ -34,7 +34,7 @@ def copy_tree(folder: Path, root: Path = ROOT) -> None:
     (folder / LOCK).unlink(missing_ok=True)
 
 
-def make_repository(folder: Path, message: str) -> None:
+def make_repository(folder: Path, message: str = "small repro") -> None:
     """Make the folder a git repository with one commit, made by nobody in particular."""
     who = ["-c", "user.name=check", "-c", "user.email=check@localhost", "-c", "commit.gpgsign=false"]
     for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", message]):

@@ -128,7 +128,7 @@ TINY = {
                                MBPP | {"split": "train", "take": 8, "where": {"part": "train"}}]},
     "engine": {"max_new_tokens": 16, "max_advice_tokens": 24},
     "validate": {"min_rows": 1, "min_words": 1, "max_quarantined": 1.0},
-    "train": {"max_steps": 1, "controls": []},
+    "train": {"max_steps": 1, "batch": 2, "controls": []},
     "evaluate": {"methods": ["base", "paramagent"], "advice_draws": 1, "draw_tasks": 1},
 }  # fmt: skip
 

@@ -62,7 +62,10 @@ def test_an_actor_that_does_what_it_is_told_uses_right_advice_wherever_it_stands
 def test_where_right_advice_does_not_help_the_actor_is_called_the_limit(monkeypatch):
     _, found = ran(monkeypatch, Deaf)
     assert {one.solved for one in found.arms} == {0}
+    assert "It is not clear" in found.says[0], "none of 20 tasks differs, and of so few that says little"
+    _, found = ran(monkeypatch, Deaf, count=40)
     assert "The actor is the limit" in found.says[0]
+    assert (found.arms[1].difference_low, found.arms[1].difference_high) == pytest.approx((-0.0876, 0.0876), abs=1e-3)
 
 
 def test_only_train_tasks_are_attempted(monkeypatch):

@@ -50,7 +50,7 @@ class ArmUptake(Record):
     difference: float = 0.0
     difference_low: float = 0.0
     difference_high: float = 0.0
-    """95% interval, bootstrap over tasks."""
+    """95% interval, bootstrap over tasks; where no task differs, Wilson's bound on both sides."""
     p: float = 1.0
     """Exact McNemar against the actor alone; not corrected, since this is a diagnosis."""
     words: float = 0.0
@@ -84,7 +84,7 @@ def measured(arm: Arm, passed: Sequence[bool], alone: Sequence[bool], **facts: f
     solved = sum(passed)
     low, high = wilson(solved, len(passed))
     gains = [float(a) - float(b) for a, b in zip(passed, alone, strict=True)]
-    from_, to = cluster_bootstrap(gains, range(len(gains)), DRAWS)
+    from_, to = _interval(gains)
     only = [sum(gain == sign for gain in gains) for sign in (1.0, -1.0)]
     compared = {"difference": sum(gains) / len(gains), "difference_low": max(-1.0, from_)}
     if arm.form:
@@ -148,7 +148,16 @@ def _place(right: Sequence[ArmUptake], passed: Mapping[str, Sequence[bool]]) -> 
 
 def _between(left: Sequence[bool], right: Sequence[bool]) -> tuple[float, float]:
     gains = [float(a) - float(b) for a, b in zip(left, right, strict=True)]
-    return cluster_bootstrap(gains, range(len(gains)), DRAWS)
+    return _interval(gains)
+
+
+def _interval(gains: Sequence[float]) -> tuple[float, float]:
+    """95% interval of a mean difference, bootstrap over tasks; where no task differs, which a bootstrap would take for
+    certainty, Wilson's bound of none in so many on both sides."""
+    if any(gains):
+        return cluster_bootstrap(gains, range(len(gains)), DRAWS)
+    _, bound = wilson(0, len(gains))
+    return -bound, bound
 
 
 def _points(one: ArmUptake) -> str:
