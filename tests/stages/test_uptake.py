@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
+from parammem.cli import app
 from parammem.core import AnswerKey, ReflectionExample
 from parammem.core.reflection import ORACLE
 from parammem.domains import get_domain
@@ -14,11 +16,11 @@ from parammem.domains.conventions import phrase
 from parammem.domains.oracle import Form, of_length, oracle_advice
 from parammem.engines.base import Completion
 from parammem.errors import DataError
-from parammem.evaluation.uptake import ARMS
+from parammem.evaluation.uptake import ARMS, read_uptake
 from parammem.pocket.world import World, draw_splits
 from parammem.stages import uptake
 from parammem.stages.uptake import FORMS, given, placed
-from tests.stages.arena import Knowing, drawn_tasks, parsed
+from tests.stages.arena import Knowing, drawn_tasks, parsed, write_params
 
 PARAMS = parsed(tasks={"train": 40})
 
@@ -152,6 +154,24 @@ def test_advice_from_an_answer_or_a_worked_solution():
     assert oracle_advice(worked, "list") == "1. Two and two are four.\n2. #### 4"
     assert oracle_advice(key_of(domain="qa", gold="Answer: Paris"), "list") == "The right answer: Paris."
     assert of_length("one  two\nthree", 2) == "one  two"
+
+
+def test_the_command_prints_the_table_and_writes_what_the_report_reads(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path, tasks={"train": 40})
+    engine = Obeying(PARAMS, "math")
+    monkeypatch.setattr("parammem.stages.common.Engines.open", lambda self, model="", adapter=None: engine)
+    done = CliRunner().invoke(app, ["uptake", "-d", "math", "--tasks", "20"])
+    assert done.exit_code == 0, done.output
+    assert "oracle, list, after          20 of 20" in done.output
+    assert "This actor can use right advice" in done.output
+    found = read_uptake(tmp_path / "reports/uptake/math.json")
+    assert found is not None
+    assert (found.tasks, found.split) == (20, "train")
+    assert read_uptake(tmp_path / "reports/uptake/code.json") is None
+    (tmp_path / "reports/uptake/code.json").write_text("{}")
+    with pytest.raises(DataError, match="run it again"):
+        read_uptake(tmp_path / "reports/uptake/code.json")
 
 
 def test_without_solutions_there_is_nothing_to_advise(monkeypatch):
