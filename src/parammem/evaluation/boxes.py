@@ -28,7 +28,7 @@ class Box(NamedTuple):
 
 
 def draw(boxes: Sequence[Box], edges: Sequence[tuple[str, str]], title: str) -> str:
-    """Return columns from left to right, boxes from top to bottom, arrows as curves. Columns without a box are left out."""
+    """Return a drawing: columns from left to right, boxes from top to bottom, arrows as curves; no empty column."""
     used = sorted({box.column for box in boxes})
     columns = [[box for box in boxes if box.column == number] for number in used]
     tall = max(len(column) for column in columns)
