@@ -12,8 +12,8 @@ import pytest
 
 from parammem.errors import DataError, LedgerError
 from parammem.experience.ingest import ingest, ingested
-from parammem.experience.records import IngestResult, Refused
-from parammem.experience.sources import Source
+from parammem.experience.ingest_result import IngestResult, Refused
+from parammem.experience.source_files import Source
 from parammem.experience.split import is_fresh
 from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, QUARANTINE, WORK
 from parammem.registry import Ledger
@@ -439,7 +439,7 @@ import resource, sys
 from pathlib import Path
 from tests.experience.rows import store
 from parammem.experience.ingest import ingest
-from parammem.experience.sources import Source
+from parammem.experience.source_files import Source
 root = Path(sys.argv[1])
 outcome = ingest(Source.of(root / "in.jsonl"), store(root, 0.2), "person ada")
 print(outcome.event.kept + outcome.event.held, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -8,18 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from parammem.sandbox.inner import text
-
 SCRIPT = """
 import sys, types
 package = types.ModuleType("sandbox_inner"); package.__path__ = [sys.argv[1]]; sys.modules["sandbox_inner"] = package
-from sandbox_inner import text
+from sandbox_inner import huge_pages
 if sys.argv[2] == "never":
-    text._allowed = lambda: False
-moved = text.enlarge()
+    huge_pages._allowed = lambda: False
+moved = huge_pages.enlarge()
 import decimal, re
 assert str(decimal.Decimal(1) / 3).startswith("0.333") and re.sub("(a)", "b", "aa") == "bb" and sorted([2, 1]) == [1, 2]
-assert text.enlarge() == 0 or not moved  # it is in no file any more
+assert huge_pages.enlarge() == 0 or not moved  # it is in no file any more
 rights = [line.split()[1] for line in open("/proc/self/maps")]
 assert not any("w" in right and "x" in right for right in rights)
 print(moved)
@@ -27,7 +25,7 @@ print(moved)
 
 
 def enlarged(mode: str) -> int:
-    folder = Path(text.__file__).parent
+    folder = Path(huge_pages.__file__).parent
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", SCRIPT, str(folder), mode], capture_output=True, text=True, check=False
     )
