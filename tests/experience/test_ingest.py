@@ -12,8 +12,8 @@ import pytest
 
 from parammem.errors import DataError, LedgerError
 from parammem.experience.ingest import ingest, ingested
-from parammem.experience.records import IngestResult, Refused
-from parammem.experience.sources import Source
+from parammem.experience.ingest_result import IngestResult, Refused
+from parammem.experience.source_files import Source
 from parammem.experience.split import is_fresh
 from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, QUARANTINE, WORK
 from parammem.registry import Ledger
@@ -439,7 +439,7 @@ import sys
 from pathlib import Path
 from tests.experience.rows import store
 from parammem.experience.ingest import ingest
-from parammem.experience.sources import Source
+from parammem.experience.source_files import Source
 root = Path(sys.argv[1])
 outcome = ingest(Source.of(root / "in.jsonl"), store(root, 0.2), "person ada")
 # Not getrusage: what that says begins with the size of the process that this one was forked from.

@@ -1,8 +1,8 @@
 """What one model of one server was found to take and to answer: refused fields, and the name that it answers under.
 
 Each model of a server for itself: one model of OpenAI's refuses `temperature` or `max_tokens`, and the next one needs
-it. What was found is kept in the account (engines/store.py), so that the next run does not ask in vain again; refused
-fields are tried again after a week, since servers change.
+it. What was found is kept in the account (engines/completion_store.py), so that the next run does not ask in vain
+again; refused fields are tried again after a week, since servers change.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from parammem.engines.openai.faults import ServerFault
-from parammem.engines.openai.wire import printable
+from parammem.engines.openai.http_client import printable
 from parammem.errors import EngineError, RequestFailed
 
 WEEK = 7 * 24 * 3600.0

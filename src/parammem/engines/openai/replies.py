@@ -15,8 +15,8 @@ from typing import Any
 from parammem.engines.base import Completion, Request
 from parammem.engines.openai.account import bound, counts
 from parammem.engines.openai.faults import TOKENS
+from parammem.engines.openai.http_client import printable
 from parammem.engines.openai.server import FREE, Unusable, shown
-from parammem.engines.openai.wire import printable
 from parammem.errors import RequestFailed
 
 LENGTH = frozenset(
