@@ -9,6 +9,7 @@ import gc
 import marshal
 import os
 
+from . import child, forks, landlock, namespaces, seccomp
 from .cage import Cage, inherit
 from .preload import load, reach
 
