@@ -160,7 +160,7 @@ def sorted_fault(status: int, payload: Any, text: str, fields: Collection[str] =
     """
     words = sentences(payload) if payload is not None else text
     if status in (400, 422, UNSAID) and STREAM not in fields and _compiled(STREAM_ONLY, words):
-        return Fault(Kind.FIELD, words or text, field=STREAM)
+        return ServerFault(Kind.FIELD, words or text, field=STREAM)
     for rule in RULES:
         if not rule.fits(status, words):
             continue
