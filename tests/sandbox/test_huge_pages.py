@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from parammem.sandbox.inner import huge_pages
+
 SCRIPT = """
 import sys, types
 package = types.ModuleType("sandbox_inner"); package.__path__ = [sys.argv[1]]; sys.modules["sandbox_inner"] = package
