@@ -39,7 +39,7 @@ from parammem.sandbox.inner.preload import USUAL
 
 
 def whole(problem: HumanEvalProblem) -> str:
-    """Solution, tests and the call of the tests in one program."""
+    """Return solution, tests and the call of the tests in one program."""
     solution = problem.program(problem.canonical_solution)
     return f"{solution}\n{problem.test}\ncheck({problem.entry_point.strip()})\n"
 
@@ -109,7 +109,7 @@ def floor(programs: list[str], workers: int) -> int:
 
 
 def _counted(script: str, given: Any, *flags: str) -> int:
-    """What an interpreter of its own prints that runs this script on this input."""
+    """Return what an interpreter of its own prints that runs this script on this input."""
     done = subprocess.run(
         [sys.executable, *flags, "-c", script],
         input=json.dumps(given),
@@ -129,7 +129,8 @@ class Arm(NamedTuple):
     pool: Pool | None = None
 
     def measured(self, problems: list[HumanEvalProblem]) -> dict[str, float]:
-        """Wall and CPU seconds per sample (this process, its ended children, the pool's workers); share passed."""
+        """Return wall and CPU seconds per sample (this process, its ended children, the pool's workers); share
+        passed."""
         cpu = _cpu(self.pool)
         start = time.perf_counter()
         passed = self.work(problems)
@@ -197,7 +198,7 @@ def _checks(problems: list[HumanEvalProblem]) -> list[ProgramCheck]:
 
 
 def summary(rows: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
-    """Medians over rounds, and the ratios that matter."""
+    """Return medians over rounds, and the ratios that matter."""
     table = {
         arm: {
             "passed": min(round_["passed"] for round_ in rounds),

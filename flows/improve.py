@@ -55,7 +55,7 @@ def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
 
 
 def tools(actor: str, retries: int = 1) -> Tools:
-    """What a turn needs, with the `rebuild` flow for the pipeline."""
+    """Return what a turn needs, with the `rebuild` flow for the pipeline."""
 
     def rebuild(tree: Path, targets: list[str]) -> None:
         wanted = pipeline.with_needs(pipeline.stages(tree), targets)
@@ -73,7 +73,7 @@ def say(text: str) -> None:
 
 
 def as_tasks(names: list[str]) -> Callable[[Step, Turn], None]:
-    """A runner that makes a task of each step, and shows how far the turn is."""
+    """Return a runner that makes a task of each step, and shows how far the turn is."""
     progress = create_progress_artifact(progress=0.0, key="improve-progress", description="steps of this turn")
     ended: list[Ended] = []
 

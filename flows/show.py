@@ -75,7 +75,7 @@ def run_name(kind: str, report: TurnReport, events: Sequence[Event]) -> str:
 
 
 def decision_table(decisions: Sequence[Decision]) -> list[dict[str, object]]:
-    """A row per decision and slice: shares solved in percent, and the answer."""
+    """Return a row per decision and slice: shares solved in percent, and the answer."""
     return [
         {
             "domain": decision.domain,

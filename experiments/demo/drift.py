@@ -59,7 +59,7 @@ class InboxRow:
 
 
 def seasons(world: int, domain: str, count: int) -> list[tuple[str, ...]]:
-    """The kinds of each season: two at a time, in an order of the world's own, and round again."""
+    """Return the kinds of each season: two at a time, in an order of the world's own, and round again."""
     kinds = [kind for kind in sorted(kinds_of(domain)) if kind != World(world, 1.0).unseen_kind(domain)]
     random.Random(f"parammem/demo/{world}").shuffle(kinds)
     return [(kinds[2 * n % len(kinds)], kinds[(2 * n + 1) % len(kinds)]) for n in range(count)]
@@ -85,7 +85,7 @@ def _named(one: WorldTask, name: str) -> WorldTask:
 def work(
     params: Params, root: Path, domain: str, drawn: Sequence[WorldTask], reflector: Path | None, seed: int
 ) -> list[InboxRow]:
-    """What an agent in use experiences on these tasks, with the champion's advice if there is a champion.
+    """Return what agents in use experience on these tasks, with the champion's advice if there is a champion.
 
     The outcome is the hidden verdict, one bit; the key goes along so that tasks kept for judging can be judged.
     """
@@ -112,7 +112,7 @@ def _rows(judge: Domain, drawn: Sequence[WorldTask], ended: Sequence[Trajectory]
 
 
 def poison(drawn: Sequence[WorldTask], domain: str, seed: int) -> list[InboxRow]:
-    """Rows that call wrong solutions right: every open convention is taken the other way."""
+    """Return rows that call wrong solutions right: every open convention is taken the other way."""
     rng = random.Random(seed)
     return [InboxRow(_lie(one, domain, rng, seed), one.key) for one in drawn]
 
@@ -137,7 +137,7 @@ def _lie(one: WorldTask, domain: str, rng: random.Random, seed: int) -> Experien
 
 
 def write_batch(rows: Sequence[InboxRow], inbox: Path, name: str) -> Path:
-    """A file in the inbox, whole when it appears there."""
+    """Write a file into the inbox, whole when it appears there."""
     path = inbox / f"{name}.jsonl"
     write_text(path, "".join(row.line() + "\n" for row in rows))
     return path

@@ -31,7 +31,19 @@ def parammem(*arguments: str, cwd: Path | None = None, stdin: str = "") -> subpr
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["reflect"], ["stage"], ["stage", "train"], ["audit"], ["audit", "show"], ["track"], ["doctor"]]
+    "command",
+    [
+        [],
+        ["reflect"],
+        ["stage"],
+        ["stage", "train"],
+        ["audit"],
+        ["audit", "show"],
+        ["track"],
+        ["doctor"],
+        ["probe"],
+        ["uptake"],
+    ],
 )
 def test_every_command_has_help(command):
     result = CliRunner().invoke(cli.app, [*command, "--help"])

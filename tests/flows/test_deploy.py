@@ -17,7 +17,7 @@ from parammem.core.event import Ingested
 from parammem.registry.branch import ledger_at
 from tests.flows.deployed import post, prefect, wait_for, watcher, worker
 from tests.improve.lab import drop_batch, git, make_lab, write_params
-from tests.improve.settled import BRANCH, assert_ledger_and_tags, crowned
+from tests.improve.settled import BRANCH, assert_ledger_and_tags, champion_versions
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
@@ -120,7 +120,7 @@ def test_new_data_makes_a_deployment_train_and_promote_a_champion(tmp_path):
             (run,) = improved(api)
     assert run["state_type"] == "COMPLETED", (tmp_path / "worker.log").read_text(errors="replace")[-5000:]
     assert run["created_by"]["type"] == "AUTOMATION", "no schedule and nobody's hand: the event"
-    assert crowned(root) == [1]
+    assert champion_versions(root) == [1]
     assert "code-reflector#champion#2" in git(root, "tag", "-l").splitlines()
     assert_ledger_and_tags(root, tmp_path / "ledger")
     assert git(root, "show", f"{BRANCH}:dvc.lock").count("train@code") == 1

@@ -345,3 +345,26 @@ def test_the_pool_leaves_no_threads():
     with Pool(2) as pool:
         pool.run([ADD] * 4)
     assert threading.active_count() == before
+
+
+def test_a_child_has_no_descriptor_but_its_own():
+    """Printed memory (1), its channel, and nothing of the zygote, such as its control channel."""
+    source = (
+        "import os\ndef f():\n    found = []\n    for n in range(256):\n        try: os.fstat(n)\n"
+        "        except OSError: continue\n        found.append(n)\n    return found\n"
+    )
+    job = CandidateJob(source=source, entry="f", calls=[Call()])
+    with Pool(1) as pool:
+        seen = [outcomes[0].value for outcomes in pool.run([job] * 4, Limits())]
+    assert all(len(descriptors) == len(seen[0]) for descriptors in seen)
+    assert set(seen[0]) >= {0, 1, 2}
+    assert len(seen[0]) <= 5, seen  # 0, 1, 2, the channel, and the library of an interpreter below a closed folder
+
+
+def test_what_one_child_writes_no_other_sees():
+    spoil = "import builtins, typing\ntyping.List = None\nbuiltins.sum = lambda _: 99\ndef f(): return sum([])"
+    look = "import typing\ndef f(): return typing.List is not None, sum([])"
+    jobs = [CandidateJob(source=source, entry="f", calls=[Call()]) for source in (spoil, look) * 5]
+    with Pool(1) as pool:
+        values = [outcomes[0].value for outcomes in pool.run(jobs)]
+    assert values == [99, (True, 0)] * 5

@@ -46,7 +46,7 @@ class Sources:
         self._read: dict[str, SourceFile] = {}
 
     def reachable(self, entry: str) -> dict[str, str]:
-        """Digests of all files that a module can reach.
+        """Return digests of all files that a module can reach.
 
         Reached are, from the module itself on: what is imported at the top or inside a function, but not for the type
         checker alone; the `__init__` of every package on the way; modules whose full name stands in a text (a process
@@ -87,14 +87,14 @@ class Sources:
         return self._read[name]
 
     def _file(self, module: str) -> Path | None:
-        """The file of a module of the package; None for what is none."""
+        """Return the file of a module of the package; None for what is none."""
         if module.partition(".")[0] != PACKAGE:
             return None
         base = self.folder.joinpath(*module.split("."))
         return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
 
     def _beside(self, file: Path) -> tuple[list[str], dict[Path, str]]:
-        """What lies in a module's folder: names of modules, and other files with the SHA-256 of their bytes."""
+        """Return what lies in a module's folder: names of modules, and other files with the SHA-256 of their bytes."""
         there = [path for path in file.parent.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         parts = [path.relative_to(self.folder).with_suffix("").parts for path in there if path.suffix == ".py"]
         others = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in there if path.suffix != ".py"}
@@ -102,7 +102,7 @@ class Sources:
 
 
 def read_source(data: bytes, package: str) -> SourceFile:
-    """What a source says. Raises SyntaxError or ValueError where it is no Python.
+    """Return what a source says. Raises SyntaxError or ValueError where it is no Python.
 
     Args:
         package: the full name of the package that it lies in, from which relative imports start.
@@ -116,7 +116,7 @@ def read_source(data: bytes, package: str) -> SourceFile:
 
 
 def changed_sources(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """Paths that one of two sets of digests lacks or has another digest of."""
+    """Return paths that one of two sets of digests lacks or has another digest of."""
     return sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
 
 
@@ -160,7 +160,7 @@ class _Walk:
                 self.names.add(value)
 
     def _is_idle(self, node: Any) -> bool:
-        """Whether a statement does nothing when it runs."""
+        """Return whether a statement does nothing when it runs."""
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             return isinstance(node.value.value, str) and not self._keep_texts
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":

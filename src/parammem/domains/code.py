@@ -18,7 +18,7 @@ from parammem.sandbox.asks import sendable
 T = TypeVar("T")
 
 WORDS = {"exception": "error", "setup": "error", "undecodable": "error", "cpu": "timeout"}
-"""Kind of outcome → its word in feedback. Which limit an endless loop meets first depends on how busy the machine is,
+"""Kind of outcome → its word in feedback. Which limit an endless loop reaches first depends on how busy the machine is,
 and feedback must not."""
 
 
@@ -34,7 +34,7 @@ class CodeDomain(Wording):
         self._limits = sandbox.Limits.model_validate(limits)
 
     def parse(self, text: str, task: Task | None = None) -> str:
-        """The whole text, as pocket models write programs; of a text with fences, the program in it."""
+        """Return the whole text, as pocket models write programs; of a text with fences, the program in it."""
         if "```" in text or "~~~" in text:
             return program_in(text, task.visible if task else None)
         return text.strip("\n")
@@ -72,7 +72,7 @@ def _or_raise(made: T | Exception) -> T:
 
 
 def _job(item: tuple[dict[str, Any], str], limits: sandbox.Limits) -> tuple[str, sandbox.CandidateJob]:
-    """A key under which equal jobs are one, and the job."""
+    """Return a key under which equal jobs are one, and the job."""
     spec, candidate = item
     calls = [sandbox.Call(args=check["args"]) for check in spec.get("checks", [])]
     job = sandbox.CandidateJob(source=candidate, entry=spec["entry"] if calls else None, calls=calls)

@@ -39,7 +39,7 @@ class MathDomain(Wording):
 
 
 def evaluate(formula: str, instance: dict[str, int]) -> Fraction:
-    """Exact value of a formula of names, whole numbers, + - * / and brackets.
+    """Return exact value of a formula of names, whole numbers, + - * / and brackets.
 
     Raises:
         ValueError: it is no such formula, a name is unknown, or it divides by zero.

@@ -36,13 +36,14 @@ class QaDomain(Wording):
 
 
 def answer_in(candidate: str) -> str:
-    """The last word of the last line that begins with `answer`: the value of the fact it rests on. Empty if none."""
+    """Return the last word of the last line that begins with `answer`: the value of the fact it rests on. Empty if
+    none."""
     lines = [line for line in candidate.splitlines() if line.startswith("answer ")]
     return lines[-1].split()[-1] if lines else ""
 
 
 def normalise(answer: str) -> str:
-    """HotpotQA's official normalisation: lower case, no punctuation, no articles, single spaces."""
+    """Return HotpotQA's official normalisation: lower case, no punctuation, no articles, single spaces."""
     text = "".join(c for c in answer.lower() if c not in string.punctuation)
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 

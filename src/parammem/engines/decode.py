@@ -1,4 +1,4 @@
-"""The decode loop: prompts and draws in, token ids out. It knows no text, no files and no model, only Sessions.
+"""The decode loop: prompts and draws in, token ids out. It depends on no text, file or model, only on Sessions.
 
 Draws of one prompt share its prefill; rows are sorted so that equal work lies together; prompts are padded on the left
 to a multiple of BUCKET; rows that have ended leave the batch.
@@ -51,13 +51,13 @@ class BatchLimits:
     pad: int
     device: str
     tokens: int = 0
-    """Most tokens in flight, prompts with room for their answers; a row that needs more runs alone. 0: no bound."""
+    """Most tokens in flight, prompts with space for their answers; a row that needs more runs alone. 0: no bound."""
     check_every: int = 1
     """Ask every so many steps whether rows have ended: on a GPU each question waits for the device."""
 
 
 def decode(open_session: OpenSession, rows: Sequence[DrawRow], limits: BatchLimits) -> list[list[int]]:
-    """The tokens of each row, in order, the end token included if there is one."""
+    """Return the tokens of each row, in order, the end token included if there is one."""
     import torch
 
     written: list[list[int]] = [[] for _ in rows]
@@ -70,7 +70,8 @@ def decode(open_session: OpenSession, rows: Sequence[DrawRow], limits: BatchLimi
 
 
 def _batches(rows: Sequence[DrawRow], batch: int) -> Iterator[list[int]]:
-    """Row numbers in batches: prompts with equally many draws together, then equal lengths; a prompt's rows in line."""
+    """Yield row numbers in batches: prompts with equally many draws together, then equal lengths; a prompt's rows in
+    line."""
     of_prompt: dict[tuple[int, ...], list[int]] = {}
     for number, row in enumerate(rows):
         of_prompt.setdefault(row.prompt, []).append(number)
@@ -94,7 +95,7 @@ def _batches(rows: Sequence[DrawRow], batch: int) -> Iterator[list[int]]:
 
 
 def _in_memory(rows: Sequence[DrawRow], batches: Iterable[list[int]], most: int) -> Iterator[list[int]]:
-    """The batches, parted where their rows would need more than `most` tokens together (0: as they are)."""
+    """Yield the batches, parted where their rows would need more than `most` tokens together (0: as they are)."""
     for batch in batches:
         part: list[int] = []
         widest = 0
@@ -112,7 +113,7 @@ def _width(tokens: int) -> int:
 
 
 def _run(rows: list[DrawRow], open_session: OpenSession, limits: BatchLimits) -> list[list[int]]:
-    """One batch, from prefill to its last token. Rows of one prompt lie side by side."""
+    """Decode one batch, from prefill to its last token. Rows of one prompt lie side by side."""
     import torch
 
     prompts = list(dict.fromkeys(row.prompt for row in rows))
@@ -137,7 +138,8 @@ def _run(rows: list[DrawRow], open_session: OpenSession, limits: BatchLimits) ->
 
 
 def _pad(prompts: list[tuple[int, ...]], limits: BatchLimits) -> tuple[torch.Tensor, torch.Tensor]:
-    """ids and mask [prompts, width], left-padded to the next multiple of BUCKET (not at all if lengths are equal)."""
+    """Return ids and mask [prompts, width], left-padded to the next multiple of BUCKET (not at all if lengths are
+    equal)."""
     import torch
 
     longest = max(map(len, prompts))

@@ -24,6 +24,7 @@ from parammem.engines.folders import find_model
 from parammem.engines.loading import first_line, load_causal_model, load_tokenizer
 from parammem.engines.sampling import messages_digest, uniforms
 from parammem.engines.templates import render
+from parammem.engines.tokenizing import places_of, text_of, tokens_of
 from parammem.engines.vetting import Vetted, vet_model
 from parammem.errors import AdapterError, AdapterMismatchError, EngineError, ParamMemError, RequestFailed
 
@@ -83,7 +84,7 @@ class HfEngine:
         lean: bool = True,
         batch_tokens: int = 0,
     ) -> HfEngine:
-        """An engine for a model folder (or hub name) and an adapter folder.
+        """Return an engine for a model folder (or hub name) and an adapter folder.
 
         Args:
             device: auto (cuda if there is one), cpu or cuda.
@@ -107,7 +108,7 @@ class HfEngine:
         )
 
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
-        """For each request its completions, in order. A completion's tokens include the end token.
+        """Return for each request its completions, in order. A completion's tokens include the end token.
 
         Raises:
             EngineError: the model could not be read or run.
@@ -140,7 +141,7 @@ class HfEngine:
     def _encode(self, chats: Sequence[tuple[Message, ...]]) -> list[tuple[int, ...]]:
         tokenizer = self._loaded.tokenizer
         texts = render(tokenizer, chats, str(self.source.folder))
-        prompts = [tuple(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        prompts = tokens_of(tokenizer, texts, str(self.source.folder), places_of(self._loaded.model))
         longest = max(map(len, prompts))
         if longest >= self._room:
             raise RequestFailed(
@@ -166,7 +167,7 @@ class HfEngine:
         ]
 
     def _text(self, ids: list[int]) -> str:
-        return self._loaded.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text_of(self._loaded.tokenizer, ids, str(self.source.folder))
 
     def _holds_stop(self, stop: tuple[str, ...], ids: list[int]) -> bool:
         text = self._text(ids)
@@ -186,7 +187,8 @@ class HfEngine:
         )
 
     def _up_to_stop(self, stop: tuple[str, ...], ids: list[int]) -> list[int]:
-        """The shortest beginning that holds a stop string: when the loop noticed it does not change the count."""
+        """Return the shortest beginning that holds a stop string: when the loop noticed it does not change the
+        count."""
         low, high = 1, len(ids)
         while low < high:
             middle = (low + high) // 2
@@ -203,7 +205,7 @@ def _load(source: HfSource) -> _Loaded:
 
 
 def load_model(folder: Path, adapter: Path | None = None, device: str = "auto", dtype: str = "float32") -> Any:
-    """A transformers model in evaluation mode, the adapter merged into its weights.
+    """Return a transformers model in evaluation mode, the adapter merged into its weights.
 
     Raises:
         EngineError: the folder cannot be read as a model, or there is no such device.
@@ -233,7 +235,7 @@ def _on_device(source: HfSource) -> Any:
 
 
 def _merged(model: Any, folder: Path, trained: AdapterFolder) -> Any:
-    """The model with the adapter in its weights: every tensor of the adapter, and nothing else.
+    """Return the model with the adapter in its weights: every tensor of the adapter, and nothing else.
 
     Raises:
         AdapterMismatchError: the weights belong to another base, or not all of them have a place in it.
@@ -270,7 +272,7 @@ def _merged(model: Any, folder: Path, trained: AdapterFolder) -> Any:
 
 
 def _tied(model: Any) -> set[str]:
-    """Names of the modules at the two ends of the model, where they have one matrix."""
+    """Return names of the modules at the two ends of the model, where they have one matrix."""
     first, last = model.get_input_embeddings(), model.get_output_embeddings()
     if first is None or last is None or first.weight is not last.weight:
         return set()

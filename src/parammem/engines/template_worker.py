@@ -16,7 +16,7 @@ from typing import Any
 
 
 def environment() -> Any:
-    """Jinja as transformers sets it up for chat templates."""
+    """Return jinja as transformers sets it up for chat templates."""
     import jinja2
     from jinja2 import nodes
     from jinja2.ext import Extension, loopcontrols
@@ -78,7 +78,7 @@ def _namespace(jinja2: Any) -> Any:
 
 
 def answer(question: dict[str, Any], templates: dict[str, Any], made: Any, seconds: float, largest: int) -> Any:
-    """{"texts": […]} or {"error": why}. Ends the process when a chat takes more than `seconds` of CPU."""
+    """Return {"texts": […]} or {"error": why}. Ends the process when a chat takes more than `seconds` of CPU."""
     try:
         texts, variables = [], json.loads(question["variables"])
         for chat in question["chats"]:

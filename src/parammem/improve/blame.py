@@ -25,8 +25,8 @@ class Accusation(NamedTuple):
 
 
 def harmful(decision: Decision) -> bool:
-    """Whether the challenger was refused because it is worse. One that is merely no better accuses no batch: small
-    gains of several batches may add up."""
+    """Return whether the challenger was refused because it is worse. One that is merely no better accuses no batch:
+    small gains of several batches may add up."""
     failed = {guard.name for guard in decision.guards if guard.passed is False}
     worse = any(one.verdict == "worse" for one in decision.slices)
     return decision.answer == "refuse" and (worse or bool(failed & OF_THE_DATA))
@@ -35,7 +35,7 @@ def harmful(decision: Decision) -> bool:
 def blame(
     events: Sequence[Event], decision: Decision, here: Collection[str], judged: Collection[str] = ()
 ) -> Accusation:
-    """What follows from a decision for the batches that its champion has not learned from.
+    """Return what follows from a decision for the batches that its champion has not learned from.
 
     Args:
         events: the ledger.
@@ -60,6 +60,6 @@ def blame(
 
 
 def _learned(events: Sequence[Event], domain: str) -> dict[str, set[str]]:
-    """Adapter → the batches that were in the pool when it was trained."""
+    """Return adapter → the batches that were in the pool when it was trained."""
     trained = [e.fact for e in events if isinstance(e.fact, Trained) and e.fact.domain == domain]
     return {fact.adapter: set(fact.batches) for fact in trained}

@@ -52,7 +52,7 @@ def rollback(
 ) -> TurnReport:
     """Make an earlier champion champion again on the branch of automation, and tag it.
 
-    Who is meant is settled now, before anybody waits: a turn that is at work may promote somebody meanwhile.
+    Who is meant is settled now, before anything waits: a turn that is at work may promote another version meanwhile.
 
     Args:
         to: v2, 2, the beginning of an adapter's digest, "before" (the champion before this one), or "none".
@@ -138,8 +138,8 @@ def _said(event: Event) -> str:
 
 
 def _was_cut_short(root: Path, events: Sequence[Event], meant: Meant) -> bool:
-    """Whether an earlier "before" was killed, or failed, after its rollback was committed. A second request
-    for the same means that one, and not the champion before that."""
+    """Return whether an earlier "before" was killed, or failed, after its rollback was committed. A second request for
+    the same means that one, and not the champion before that."""
     note = _note(root, meant.domain)
     try:
         asked = json.loads(note.read_bytes())
@@ -156,7 +156,7 @@ def _note(root: Path, domain: str) -> Path:
 
 
 def _with_steps(root: Path, tools: Tools, step: Step, around: Around | None) -> TurnReport:
-    """The step between those of a turn that open and close it."""
+    """Return the step between those of a turn that open and close it."""
     known = {one.name: one for one in STEPS}
     steps = (*(known[name] for name in BEFORE), step, *(known[name] for name in AFTER))
     params = load_params(root / "params.yaml").improve
@@ -170,19 +170,19 @@ def _with_steps(root: Path, tools: Tools, step: Step, around: Around | None) -> 
 def _check(turn: Turn, night: str, domains: tuple[str, ...]) -> None:
     for domain in domains or turn.settings.domains:
         events = turn.ledger.read()
-        reigning = champion(events, domain)
+        incumbent = champion(events, domain)
         done = [e.fact for e in events if isinstance(e.fact, Checked) and e.fact.domain == domain]
-        if reigning is None:
+        if incumbent is None:
             turn.note(f"{domain}: no champion")
-        elif any(fact.night == night and fact.version == reigning.number for fact in done):
-            turn.note(f"{domain}: {reigning.name} was checked for {night} already")
+        elif any(fact.night == night and fact.version == incumbent.number for fact in done):
+            turn.note(f"{domain}: {incumbent.name} was checked for {night} already")
         else:
-            evidence = turn.tools.meet(turn, domain, None, champion_folder(turn, domain, reigning))
-            fact = check_champion(domain, reigning.number, reigning.adapter, evidence.slices, night)
+            evidence = turn.tools.meet(turn, domain, None, champion_folder(turn, domain, incumbent))
+            fact = check_champion(domain, incumbent.number, incumbent.adapter, evidence.slices, night)
             turn.record(fact)
             held = {True: "holds", False: "does not hold", None: "cannot be judged: too few tasks"}[fact.holds]
             turn.note(
-                f"{domain}: {reigning.name} {held}: {100 * fact.solved:.1f}% solved, without a reflector "
+                f"{domain}: {incumbent.name} {held}: {100 * fact.solved:.1f}% solved, without a reflector "
                 f"{100 * fact.expected:.1f}% (p = {fact.p:.2g})"
             )
         _leave_what_failed(turn, domain)

@@ -47,9 +47,9 @@ class Challenge(Record):
     """Rows of experience that came in since the generation before."""
     slices: dict[str, SliceOf]
     diversity: float | None
-    """Distinct pieces of advice per task; None if nobody counted."""
+    """Distinct pieces of advice per task; None if it was not counted."""
     tokens: float | None
-    """Tokens written per task; None if nobody counted."""
+    """Tokens written per task; None if it was not counted."""
     start: str
     """Version of the champion that it was trained on from; empty: it was retrained from the base."""
     seconds: float
@@ -61,19 +61,19 @@ class Challenge(Record):
 
 
 def settings(root: Path) -> ImproveParams:
-    """The section `improve` of params.yaml; its defaults where there is no such file."""
+    """Return the section `improve` of params.yaml; its defaults where there is no such file."""
     file = root / "params.yaml"
     return load_params(file).improve if file.is_file() else ImproveParams()
 
 
 def generations(events: Sequence[Event], decision: Callable[[str], Decision], domain: str) -> list[Challenge]:
-    """Every decision about a domain, oldest first, one generation each.
+    """Return every decision about a domain, oldest first, one generation each.
 
     Args:
         decision: gives the record of a digest.
     """
     now = champion(events, domain)
-    reigning = now.number if now else 0
+    incumbent = now.number if now else 0
     found: list[Challenge] = []
     best: dict[str, float] = {}
     came, last_ingest = 0, ""
@@ -102,7 +102,7 @@ def generations(events: Sequence[Event], decision: Callable[[str], Decision], do
                     start=_start(record, numbers),
                     seconds=_seconds(last_ingest, event.time),
                     left_later=_left(events, domain, numbers.get(fact.challenger, 0)),
-                    reigned=reigning == numbers.get(fact.challenger, 0),
+                    reigned=incumbent == numbers.get(fact.challenger, 0),
                 )
             )
             best |= {name: max(best.get(name, 0.0), one.challenger) for name, one in slices.items()}
@@ -120,7 +120,7 @@ def _slice(one: Any, best: float) -> SliceOf:
 
 
 def _seen(decision: Decision, guard: str) -> float | None:
-    """The number that a guard's words begin with: the challenger's."""
+    """Return the number that a guard's words begin with: the challenger's."""
     detail = next((one.detail for one in decision.guards if one.name == guard), "")
     match = FIRST_NUMBER.match(detail)
     return float(match[1]) if match else None
@@ -141,7 +141,7 @@ def _left(events: Sequence[Event], domain: str, version: int) -> str:
 
 
 def as_text(found: Sequence[Challenge]) -> str:
-    """A line per generation."""
+    """Return a line per generation."""
     head = (
         "gen  version  answer     rows   new  anchor: none champ chall forgot   fresh: none champ chall forgot  "
         "advice  tokens  seconds"

@@ -21,7 +21,7 @@ Around = Callable[[Step, Turn], None]
 
 
 def improve(root: Path, tools: Tools, around: Around | None = None, force: bool = False) -> TurnReport:
-    """One turn of self-improvement of the repository at `root`.
+    """Run one turn of self-improvement of the repository at `root`, return its report.
 
     Args:
         around: how each step is called; by default it is simply called.
@@ -77,7 +77,7 @@ def call(step: Step, turn: Turn) -> None:
 
 
 def plain_tools(actor: str, say: Say) -> Tools:
-    """Tools of a person: one `dvc repro`, judging in a process of its own."""
+    """Return a person's tools: one `dvc repro`, and judging in a process of its own."""
 
     def rebuild(tree: Path, targets: list[str]) -> None:
         dvc.repro(tree, targets, say)

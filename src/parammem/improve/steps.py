@@ -36,7 +36,7 @@ from parammem.improve.turn import Ended, Turn
 from parammem.improve.warm_challenger import add_challengers, back_to_retrained, champion_folder, show_state
 from parammem.registry.branch import ledger_at
 from parammem.registry.register import register_adapter
-from parammem.registry.state import champion, crown, versions
+from parammem.registry.state import champion, make_champion, versions
 from parammem.registry.tags import sync_tags
 
 PATHS = ("dvc.lock", "params.yaml", "ledger", "reports", "data", "models")
@@ -121,9 +121,9 @@ def enter(turn: Turn) -> None:
     for domain in turn.due:
         version = register_adapter(turn.tree, domain, None, turn.tools.actor)
         _remember_batches(turn, domain)
-        reigning = champion(turn.ledger.read(), domain)
-        if reigning and reigning.adapter == version.adapter:
-            turn.note(f"{domain}: the adapter of the champion {reigning.name} came out again; nothing to judge")
+        incumbent = champion(turn.ledger.read(), domain)
+        if incumbent and incumbent.adapter == version.adapter:
+            turn.note(f"{domain}: the adapter of the champion {incumbent.name} came out again; nothing to judge")
         else:
             turn.challenge(domain, version.adapter, Places(turn.tree, domain).reflector)
             turn.note(f"{domain}: {version.name} ({version.adapter[:12]}) is candidate")
@@ -146,8 +146,8 @@ def warm(turn: Turn) -> None:
 def meet(turn: Turn) -> None:
     """Champion and challenger, and no reflector, on the same tasks."""
     for one in turn.challengers:
-        reigning = champion(turn.ledger.read(), one.domain)
-        folder = champion_folder(turn, one.domain, reigning) if reigning else None
+        incumbent = champion(turn.ledger.read(), one.domain)
+        folder = champion_folder(turn, one.domain, incumbent) if incumbent else None
         found = turn.tools.meet(turn, one.domain, folder, one.folder)
         turn.evidence.setdefault(one.domain, []).append(found)
 
@@ -167,7 +167,7 @@ def decide(turn: Turn) -> None:
             turn.note(f"{domain}: {decision.answer}: {decision.reasons[0] if decision.reasons else ''}")
             if decision.answer == "promote":
                 version = next(v for v in versions(turn.ledger.read(), domain) if v.adapter == decision.challenger)
-                crown(turn.ledger, version, decision.digest, turn.tools.actor)
+                make_champion(turn.ledger, version, decision.digest, turn.tools.actor)
         _accuse(turn, decisions)
 
 
@@ -280,7 +280,7 @@ STEPS: tuple[Step, ...] = (
 
 
 def nothing_to_do(root: Path, branch: str) -> str:
-    """In words why there is nothing to do, if that can be told without a worktree; empty if it cannot.
+    """Return in words why there is nothing to do, if that can be told without a worktree; empty if it cannot.
 
     Looks at the inbox, at what an earlier run may have left, and at the ledgers of branch and person.
     """
@@ -297,7 +297,8 @@ def nothing_to_do(root: Path, branch: str) -> str:
 
 
 def targets(turn: Turn) -> list[str]:
-    """Stages that params ask for; the name of a stage that every domain has stands for those of the due domains."""
+    """Return stages that params ask for; the name of a stage that every domain has stands for those of the due
+    domains."""
     names = turn.settings.improve.stages
     per_domain = ("tasks", "collect", "validate", "train", "evaluate")
     return [full for name in names for full in ([f"{name}@{d}" for d in turn.due] if name in per_domain else [name])]
@@ -312,7 +313,7 @@ def _nothing(turn: Turn) -> str:
 
 
 def _message(turn: Turn) -> str:
-    """The commit's message: what came in and what was decided."""
+    """Return the commit's message: what came in and what was decided."""
     parts = [f"{count(len(turn.sources), 'new source')}"] if turn.sources else []
     parts += [f"{one.domain} {one.answer}" for one in turn.decisions]
     lines = [f"Improve: {', '.join(parts) or 'records'}", "", *(f"- {note}" for note in turn.notes)]

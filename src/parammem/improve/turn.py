@@ -135,7 +135,7 @@ class TurnReport:
 
 
 def headline(turn: Turn, why: str = "") -> str:
-    """The turn in a line."""
+    """Return the turn in a line."""
     if turn.decisions:
         return "; ".join(f"{one.domain}: {one.answer}" for one in turn.decisions)
     if why:

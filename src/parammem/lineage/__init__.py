@@ -2,7 +2,7 @@
 
 Works in a clean clone, offline, and changes nothing but its own memory and worktrees below `.cache/audit/`. What a
 recall does to ledger and branch is in improve/recall.py.
-Rooms, each importing only those before it: past, rows, checks, rebuilds, pages, bundle.
+Packages, each importing only those before it: past, rows, checks, rebuilds, pages, bundle.
 """
 
 from parammem.lineage.bundle.check import BundleResult, check_bundle, render_checked

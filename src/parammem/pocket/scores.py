@@ -21,8 +21,8 @@ WORLD = World(seed=990_001, rho=0.0)
 
 
 def score_model(engine: Engine, tasks: int = 200, domains: tuple[str, ...] = tuple(CONVENTIONS)) -> dict[str, Any]:
-    """Per domain, over unseen tasks: share solved greedily with complete right advice and with none; share of the
-    revealed conventions that a self-reflection on a failed attempt gets right, beside its Bayes bound (1: the
+    """Return per domain, over unseen tasks: share solved greedily with complete right advice and with none; share of
+    the revealed conventions that a self-reflection on a failed attempt gets right, beside its Bayes bound (1: the
     feedback names each revealed convention and what was expected)."""
     return {name: _score_domain(engine, get_domain(name), tasks) for name in domains}
 
@@ -52,7 +52,8 @@ def _solved(engine: Engine, domain: Domain, drawn: list[WorldTask], advised: boo
 
 
 def _diagnosed(engine: Engine, domain: Domain, drawn: list[WorldTask]) -> float:
-    """Well-written attempts with random choices; how many of the revealed conventions the reflection names rightly."""
+    """Return well-written attempts with random choices; how many of the revealed conventions the reflection names
+    rightly."""
     rng, failed = random.Random("parammem/scores"), []
     tried = [(d, solution(d.problem, rng.choice(list(all_choices(d.problem))))) for d in drawn]
     for (d, text), said in zip(tried, domain.check([(d.task, text) for d, text in tried]), strict=True):

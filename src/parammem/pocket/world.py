@@ -13,7 +13,7 @@ from parammem.core import AnswerKey, Task
 from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.pocket.arithmetic import make_math
 from parammem.pocket.code import make_code
-from parammem.pocket.problems import Choices, Probe, Problem, draw_revealed, find_checks, solution
+from parammem.pocket.problems import Choices, ConventionCheck, Problem, draw_revealed, find_checks, solution
 from parammem.pocket.relations import QaProblem, make_qa
 
 MAKERS = {"code": make_code, "math": make_math, "qa": make_qa}
@@ -31,7 +31,7 @@ class World:
     rho: float
 
     def table(self, domain: str) -> dict[str, Choices]:
-        """Kind → convention → value."""
+        """Return kind → convention → value."""
         rng = random.Random(f"parammem/world/{self.seed}/{domain}/table")
         return {
             kind: {name: rng.choice(values) for name, values in CONVENTIONS[domain].items()}
@@ -39,11 +39,11 @@ class World:
         }
 
     def unseen_kind(self, domain: str) -> str:
-        """The kind that neither train nor bank tasks are about."""
+        """Return the kind that neither train nor bank tasks are about."""
         return random.Random(f"parammem/world/{self.seed}/{domain}/unseen").choice(sorted(kinds_of(domain)))
 
     def settle(self, rng: random.Random, domain: str, kind: str) -> Choices:
-        """The values that hold for one task: the kind's with probability rho, else drawn evenly from all."""
+        """Return the values that hold for one task: the kind's with probability rho, else drawn evenly from all."""
         regular, settled = self.table(domain)[kind], {}
         for name, values in CONVENTIONS[domain].items():
             coin, stray = rng.random(), rng.choice(values)  # both always drawn: rho changes nothing else
@@ -61,7 +61,7 @@ class WorldTask:
 
 
 def draw_splits(domain: str, world: World, sizes: dict[str, int]) -> dict[str, list[WorldTask]]:
-    """The splits of a world's tasks; no two tasks of any splits have the same content.
+    """Return the splits of a world's tasks; no two tasks of any splits have the same content.
 
     Args:
         sizes: tasks per split, by the names in SPLITS; a split that is left out is empty.
@@ -84,7 +84,7 @@ def _draw_split(domain: str, world: World, split: str, size: int, seen: set[str]
 
 
 def _stream(domain: str, world: World, split: str) -> Iterator[WorldTask]:
-    """An endless supply of tasks of one split."""
+    """Yield an endless supply of tasks of one split."""
     rng = random.Random(f"parammem/world/{world.seed}/{domain}/{split}")
     unseen = world.unseen_kind(domain)
     kinds = [unseen] if split == "unseen" else [kind for kind in kinds_of(domain) if kind != unseen]
@@ -101,7 +101,8 @@ def _stream(domain: str, world: World, split: str) -> Iterator[WorldTask]:
 
 
 def make_task(problem: Problem, values: Choices, kind: str, rng: random.Random) -> WorldTask | None:
-    """Task and key of a problem under these values; None if some convention cannot be told apart by enough checks."""
+    """Return task and key of a problem under these values; None if some convention cannot be told apart by enough
+    checks."""
     wanted = CHECKS_EACH[problem.domain]
     checks = {name: find_checks(problem, rng, name, wanted) for name in problem.open}
     if any(len(found) < wanted for found in checks.values()):
@@ -126,7 +127,7 @@ def make_task(problem: Problem, values: Choices, kind: str, rng: random.Random) 
     return WorldTask(task, key, problem)
 
 
-def _visible(problem: Problem, gold: Choices, checks: list[Probe]) -> dict:
+def _visible(problem: Problem, gold: Choices, checks: list[ConventionCheck]) -> dict:
     if isinstance(problem, QaProblem):
         return {
             "checks": [
@@ -142,11 +143,11 @@ def _visible(problem: Problem, gold: Choices, checks: list[Probe]) -> dict:
     return _cases(problem, gold, checks)
 
 
-def _hidden(problem: Problem, gold: Choices, checks: list[Probe]) -> dict:
+def _hidden(problem: Problem, gold: Choices, checks: list[ConventionCheck]) -> dict:
     return {"answer": problem.answer(gold)} if isinstance(problem, QaProblem) else _cases(problem, gold, checks)
 
 
-def _cases(problem: Problem, gold: Choices, checks: list[Probe]) -> dict:
+def _cases(problem: Problem, gold: Choices, checks: list[ConventionCheck]) -> dict:
     if problem.domain == "code":
         cases = [
             {

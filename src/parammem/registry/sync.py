@@ -80,7 +80,7 @@ class Done(Record):
 
 
 def operations(events: Sequence[Event]) -> list[Operation]:
-    """What all events together ask for, in their order."""
+    """Return what all events together ask for, in their order."""
     return [operation for event in events for operation in _of(event)]
 
 
@@ -111,7 +111,7 @@ def _named(event: Event, domain: str, adapter: str, aliases: tuple[str, ...], li
 
 
 def aliases_of(events: Sequence[Event]) -> dict[str, tuple[str, ...]]:
-    """Adapter digest → the aliases it has now, for artifacts that are logged offline."""
+    """Return adapter digest → the aliases it has now, for artifacts that are logged offline."""
     found: dict[str, set[str]] = {}
     for event in events:
         fact = event.fact
@@ -193,14 +193,15 @@ def _tell_or_log(
 
 
 def _version_of(operation: Operation, events: Sequence[Event]) -> Version | None:
-    """The version that an operation is about; None for one that needs no artifact."""
+    """Return the version that an operation is about; None for one that needs no artifact."""
     digest = operation.arguments.get("digest", "").removeprefix("digest-")
     domain = operation.arguments["artifact"].removeprefix("reflector-")
     return next((v for v in versions(events, domain) if digest and v.adapter.startswith(digest)), None)
 
 
 def _without_what_moved_on(operation: Operation, later: Sequence[Operation]) -> Operation:
-    """An operation that comes late, without the aliases that others have taken since: champion is one at a time."""
+    """Return an operation that comes late, without the aliases that others have taken since: champion is one at a
+    time."""
     if operation.kind != "aliases":
         return operation
     a = operation.arguments

@@ -47,7 +47,7 @@ __all__ = [
 def run(
     source: str, entry: str | None, calls: Sequence[Call], limits: Limits | None = None, level: Level = "strict"
 ) -> list[Outcome]:
-    """One candidate and all its calls in one child; an outcome per call, in order.
+    """Run one candidate and all its calls in one child, return an outcome per call, in order.
 
     Raises:
         SandboxError: the level cannot be had here; nothing was run.
@@ -58,7 +58,7 @@ def run(
 def run_many(
     jobs: Sequence[CandidateJob], limits: Limits | None = None, workers: int = 1, level: Level = "strict"
 ) -> list[list[Outcome]]:
-    """Many candidates over a pool of workers that lives on between calls; outcomes in the order of the jobs.
+    """Run many candidates over a pool of workers that lives on between calls, return their outcomes in order.
 
     Raises:
         SandboxError: the level cannot be had here; nothing was run.
@@ -67,7 +67,7 @@ def run_many(
 
 
 def _by_preload(asked: Sequence[T], answer: Callable[[list[T], tuple[str, ...]], list[A]]) -> list[A]:
-    """The answers in the order of what is asked; what asks for the same modules goes to one pool."""
+    """Return the answers in the order of what is asked; what asks for the same modules goes to one pool."""
     kinds: dict[tuple[str, ...], list[T]] = {}
     for one in asked:
         kinds.setdefault(tuple(sorted(one.preload)), []).append(one)
@@ -83,7 +83,8 @@ def check_program(
     preamble: TrustedTests | None = None,
     level: Level = "strict",
 ) -> Verdict:
-    """The verdict of a trusted test program on a candidate: the tests run outside the child, which sees inputs only.
+    """Return the verdict of a trusted test program on a candidate: the tests run outside the child, which sees inputs
+    only.
 
     Raises:
         TypeError: the tests are no TrustedTests.
@@ -99,14 +100,14 @@ def check_program(
 def check_many(
     checks: Sequence[ProgramCheck], limits: Limits | None = None, workers: int = 1, level: Level = "strict"
 ) -> list[Verdict]:
-    """`check_program` for many candidates over the pool; verdicts in order. Raises SandboxError as it does."""
+    """Return `check_program` for many candidates over the pool; verdicts in order. Raises SandboxError as it does."""
     return _by_preload(checks, lambda some, preload: shared_pool(workers, level, preload).check(some, limits))
 
 
 def advise_program(
     source: str, entry: str, test_source: str, limits: Limits | None = None, level: Level = "strict"
 ) -> Verdict:
-    """What tests that nobody vouches for (a model or a stranger wrote them) say of a candidate. ADVICE ONLY.
+    """Return what untrusted tests (a model or an unknown person wrote them) say of a candidate. ADVICE ONLY.
 
     Candidate and tests run together in one child, so a hostile candidate can make this say anything. Use it to gate
     a loop, never for a score. Raises SandboxError as `run` does.

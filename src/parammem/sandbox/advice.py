@@ -1,4 +1,4 @@
-"""Tests that nobody vouches for: they run in the candidate's own child, and what they say is advice."""
+"""Run untrusted tests: they run in the candidate's own child, and what they say is advice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def advice(source: str, entry: str, tests: str, preamble: str = "") -> Candidate
 
 
 def advised(outcomes: Sequence[Outcome]) -> Verdict:
-    """What the tests of a job of `advice` said. A hostile candidate can make this say anything."""
+    """Return what the tests of a job of `advice` said. A hostile candidate can make this say anything."""
     outcome = outcomes[0]
     return Verdict(
         passed=outcome.kind == "value", detail=outcome.error, outcome=outcome, cpu_seconds=outcome.cpu_seconds

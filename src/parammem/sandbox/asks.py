@@ -83,7 +83,8 @@ def of_check(check: ProgramCheck, limits: Limits) -> WorkerRequest:
 
 
 def _kept(limits: Limits, source: str) -> dict[str, Any]:
-    """The limits of a run. Room for stacks is given where the source speaks of it; all others have a hard bound."""
+    """Return the limits of a run. Memory for stacks is given where the source speaks of it; all others have a hard
+    bound."""
     return vars(limits) if "stack_size" in source else {**vars(limits), "stack_mb": 0}
 
 
@@ -123,7 +124,7 @@ def _outcome(row: list[Any], limits: Limits) -> Outcome:
 
 
 def _words(kind: str, limits: Limits) -> str:
-    """A limit's outcome in words a model can use."""
+    """Return a limit's outcome in words a model can use."""
     return {
         "timeout": f"it did not finish within {limits.wall_seconds:g} seconds",
         "cpu": f"it used more than {limits.cpu_seconds:g} seconds of CPU time; it may loop for ever or be too slow",

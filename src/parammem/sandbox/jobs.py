@@ -85,7 +85,8 @@ class Outcome(Record):
 
     @field_serializer("value", mode="wrap", when_used="json")
     def _as_json(self, value: Any, handler: SerializerFunctionWrapHandler) -> Any:
-        """The value, or what it was where JSON in UTF-8 has no place for it (half a surrogate pair, a huge integer)."""
+        """Return the value, or what it was where JSON in UTF-8 has no place for it (half a surrogate pair, a huge
+        integer)."""
         try:
             plain = handler(value)
             json.dumps(plain, ensure_ascii=False).encode()

@@ -133,7 +133,8 @@ def _job(act: _Act, args: list[Any]) -> CandidateJob:
 
 
 def _finding(act: _Act, outcome: Outcome) -> ForbiddenAct:
-    """Denied is what ended in a refusal; an act that failed for another reason proves nothing and counts as worked."""
+    """Return a finding. Denied is what ended in a refusal; an act that failed for another reason proves nothing and
+    counts as worked."""
     refused = (
         "PermissionError",
         "BlockingIOError",
@@ -146,5 +147,5 @@ def _finding(act: _Act, outcome: Outcome) -> ForbiddenAct:
 
 
 def interpreter() -> str:
-    """Which interpreter children run, for reports."""
+    """Return which interpreter children run, for reports."""
     return f"{sys.implementation.name} {sys.version.split()[0]}"

@@ -107,7 +107,8 @@ def _hand_out(saved: Any, weights: dict[str, Any], optimizer: Any, step: int, te
 
 
 def _gathered(state: Any, keep: bool) -> Any:
-    """The same nested dict with whole tensors in the place of shares; without tensors where they are not kept."""
+    """Return the same nested dict with whole tensors in the place of shares; without tensors where they are not
+    kept."""
     if isinstance(state, dict):
         return {key: _gathered(value, keep) for key, value in state.items()}
     if not hasattr(state, "full_tensor"):

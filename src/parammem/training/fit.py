@@ -67,7 +67,7 @@ class TrainingRun:
         return trainable(self.model)
 
     def order(self) -> str:
-        """Who learns from which rows at each step, as CSV; empty where one process learns from all."""
+        """Return who learns from which rows at each step, as CSV; empty where one process learns from all."""
         return self.plan.order_csv() if self.team.size > 1 else ""
 
     def precision(self) -> AbstractContextManager[Any]:
@@ -86,7 +86,7 @@ def open_run(model: Any, job: TrainingJob, team: Team, device: str) -> TrainingR
 
 
 def fit(run: TrainingRun, checkpoint: Path, show: bool, on_step: OnStep | None) -> TrainingProgress:
-    """All optimiser steps, from the checkpoint on if there is one."""
+    """Run all optimiser steps, from the checkpoint on if there is one."""
     import torch
     from tqdm import tqdm
 
@@ -117,7 +117,7 @@ def fit(run: TrainingRun, checkpoint: Path, show: bool, on_step: OnStep | None) 
 
 
 def gathered(run: TrainingRun) -> dict[str, Any] | None:
-    """The adapter's whole tensors, from all processes; None where the model has them itself."""
+    """Return the adapter's whole tensors, from all processes; None where the model has them itself."""
     if run.team.size == 1:
         return None
     return {name: whole_tensor(weight).detach().cpu() for name, weight in run.weights().items()}
@@ -126,7 +126,7 @@ def gathered(run: TrainingRun) -> dict[str, Any] | None:
 def take_step(
     run: TrainingRun, rows: list[Encoded], optimizer: Any, weights: dict[str, Any], step: int, learning_rate: float
 ) -> float:
-    """One optimiser step; returns the loss per learned token before it.
+    """Take one optimiser step, return the loss per learned token before it.
 
     Raises:
         AdapterError: loss or gradient is not finite. Nothing was written of this step.
@@ -169,12 +169,12 @@ def _backward(run: TrainingRun, rows: list[Encoded]) -> float:
 
 
 def _learned(rows: Sequence[Encoded]) -> int:
-    """Tokens that are learned."""
+    """Return tokens that are learned."""
     return sum(len(row.ids) - row.prompt for row in rows)
 
 
 def loss_sum(run: TrainingRun, rows: Sequence[Encoded]) -> tuple[Any, int]:
-    """Summed cross entropy of the learned tokens of some rows, and how many they are.
+    """Return summed cross entropy of the learned tokens of some rows, and how many they are.
 
     Logits are computed only for the columns in which some row has something to learn.
     """
@@ -206,7 +206,7 @@ def _measure(run: TrainingRun, done: TrainingProgress, learning_rate: float) -> 
 
 
 def _held_out_loss(run: TrainingRun) -> float | None:
-    """Cross entropy per learned token over the held-out rows, of all processes; None if there are none."""
+    """Return cross entropy per learned token over the held-out rows, of all processes; None if there are none."""
     import torch
 
     if not run.held:

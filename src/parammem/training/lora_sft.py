@@ -95,7 +95,7 @@ def train_lora(
 
 
 def _ran(dtype: str, threads: int, kind: str, prompts: str) -> dict[str, Any]:
-    """What a recipe says beside the params."""
+    """Return what a recipe says beside the params."""
     ran: dict[str, Any] = {"dtype": dtype, "threads": threads, "device": kind.split(":")[0]}
     return ran | ({"prompts": prompts} if prompts else {})
 
@@ -111,7 +111,8 @@ def _open(
     start: Path | None,
     max_advice_tokens: int | None,
 ) -> tuple[Any, TrainingJob, Result]:
-    """The base model with an adapter to train, what is to be done, and what is known of the result before it is."""
+    """Return the base model with an adapter to train, what is to be done, and what is known of the result before it
+    is."""
     tokenizer, base, vetted = load_base(base_model, ran["dtype"])
     base_digest = vetted.digest
     train, aside = (encode_rows(part, messages, tokenizer, base) if part else [] for part in (learned, held))
@@ -150,20 +151,20 @@ def follow(team: Team, device: str = "auto", on_step: OnStep | None = None) -> N
 
 
 def weights_dtype(params: TrainParams, dtype: str) -> str:
-    """Of the frozen weights: as the engine has them, or halved."""
+    """Return the dtype of the frozen weights: as the engine has them, or halved."""
     return "bfloat16" if params.precision == "bf16" else dtype
 
 
 def recipe_of(params: TrainParams) -> dict[str, Any]:
-    """Every training param, but for young ones at their defaults."""
+    """Return every training param, but for young ones at their defaults."""
     said = params.model_dump(mode="json")
     unsaid = {key for key in SINCE if getattr(params, key) == TrainParams.model_fields[key].default}
     return {key: value for key, value in said.items() if key not in unsaid}
 
 
 def _name_of(job: TrainingJob, result: Result) -> str:
-    """Digest of all that decides the adapter's bytes, so that no checkpoint and no finished adapter is taken up by
-    another run."""
+    """Return digest of all that decides the adapter's bytes, so that no checkpoint and no finished adapter is taken up
+    by another run."""
     tokens = [[row.ids, row.prompt] for row in (*job.train, *job.held)]
     provenance = [row.model_dump(mode="json") for row in result.rows]
     made_by = [result.base_model, result.base_digest, result.recipe, job.fast, code_version()]
@@ -174,7 +175,7 @@ def _name_of(job: TrainingJob, result: Result) -> str:
 def _parts(
     rows: Sequence[ReflectionExample], params: TrainParams, team: Team
 ) -> tuple[list[ReflectionExample], list[ReflectionExample]]:
-    """(rows to learn, rows held out). Raises ConfigError and DataError as `train_lora` says."""
+    """Return (rows to learn, rows held out). Raises ConfigError and DataError as `train_lora` says."""
     if params.launch.processes != team.size:
         raise ConfigError(
             f"train.launch.processes is {params.launch.processes} and {team.size} of them train; "

@@ -83,7 +83,7 @@ def publish(model: Any, result: Result, out: Path, weights: dict[str, Any] | Non
 
 
 def written_name(base_model: Path | str) -> str:
-    """How the base model is named in files: never by an absolute path.
+    """Return how the base model is named in files: never by an absolute path.
 
     A folder inside the working directory is named relative to it, any other folder by its last part alone.
     """
@@ -144,7 +144,7 @@ def replace_folder(partial: Path, out: Path) -> None:
 
 
 def model_card(adapter: Adapter, result: Result) -> str:
-    """README.md in the form of a Hugging Face model card, with this run's numbers."""
+    """Return README.md in the form of a Hugging Face model card, with this run's numbers."""
     first, last = result.progress.curve[0], result.progress.curve[-1]
     held = "no rows were held out" if last["held_out_loss"] is None else f"{last['held_out_loss']:.4f}"
     tasks = len({row.task_id for row in result.rows})

@@ -1,4 +1,5 @@
-"""Rules for reflection rows: which rows may be trained on, and whether the whole set may. The only place that knows GX.
+"""Rules for reflection rows: which rows may be trained on, and whether the whole set may. The only package that imports
+GX.
 
 Nothing here reads or writes the rows themselves; stages do.
 """

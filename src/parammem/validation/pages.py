@@ -24,7 +24,7 @@ def write_summary_page(verdict: ValidationResult, path: Path) -> None:
 
 
 def summary_page(verdict: ValidationResult) -> str:
-    """The page's HTML; equal verdicts give equal bytes."""
+    """Return the page's HTML; equal verdicts give equal bytes."""
     word = '<span class="ok">passed</span>' if verdict.passed else '<span class="bad">failed</span>'
     kept, out = len(verdict.kept), len(verdict.quarantined)
     share = 100 * kept / verdict.rows if verdict.rows else 0

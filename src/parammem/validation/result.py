@@ -64,12 +64,12 @@ class ValidationResult(Record):
 
 
 def digest_of_rows(hashes: Iterable[str]) -> str:
-    """SHA-256 of the ordered row hashes."""
+    """Return SHA-256 of the ordered row hashes."""
     return digest_of(list(hashes))
 
 
 def summary(verdict: ValidationResult) -> dict[str, Any]:
-    """The verdict as the stable, plain JSON that a stage writes: counts per rule and every quarantined row."""
+    """Return the verdict as the stable, plain JSON that a stage writes: counts per rule and every quarantined row."""
     reasons: dict[str, int] = {}
     for item in verdict.quarantined:
         for reason in item.reasons:

@@ -37,7 +37,7 @@ class DataRule(Record):
 
 
 def suite_rules(params: ValidateParams, domain: str, claimed: bool) -> list[DataRule]:
-    """All rules for one domain. `claimed`: advice can be parsed into claims."""
+    """Return all rules for one domain. `claimed`: advice can be parsed into claims."""
     rules = [*_schema(claimed), *_provenance(domain), *_bounds(params), *_format(params), *_evaluation(params)]
     rules += (
         _claims() if claimed else [_never("loops", "advice_loops", "words that go round in circles teach to do so")]
@@ -46,7 +46,7 @@ def suite_rules(params: ValidateParams, domain: str, claimed: bool) -> list[Data
 
 
 def suite_digest(rules: list[DataRule]) -> str:
-    """Digest of names, bounds and reasons: it changes when the suite does."""
+    """Return digest of names, bounds and reasons: it changes when the suite does."""
     return digest_of([rule.model_dump(mode="json") for rule in rules])
 
 
@@ -123,7 +123,7 @@ def _bounds(params: ValidateParams) -> list[DataRule]:
 
 
 def _format(params: ValidateParams) -> list[DataRule]:
-    # A sixteen-word advice has no room for a quotation; a two-hundred-word one may quote a clause.
+    # A sixteen-word advice is too short for a quotation; a two-hundred-word one may quote a clause.
     copied = params.max_copied or min(12, max(6, params.max_words // 4)) - 1
     code = [_never("code", "advice_code", "advice that writes the program gives the answer away")]
     return [

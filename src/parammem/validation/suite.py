@@ -41,7 +41,7 @@ class SuiteRunner:
         self._context = _context(docs)
 
     def run(self, name: str, frame: pandas.DataFrame, rules: Sequence[DataRule]) -> list[RuleFinding]:
-        """Findings in the order of the rules.
+        """Return findings in the order of the rules.
 
         Raises:
             DataError: a rule's column is not in the table, or Great Expectations could not compute a rule.
@@ -73,7 +73,7 @@ class SuiteRunner:
 
 
 def _context(docs: Path | None) -> Any:
-    """An in-memory context: no project folder, no analytics, no progress bars, no network."""
+    """Return an in-memory context: no project folder, no analytics, no progress bars, no network."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig

@@ -79,14 +79,15 @@ def validate_rows(
 
 
 def require(verdict: ValidationResult) -> ValidationResult:
-    """The verdict, if it passed. Raises ValidationFailed with `explain(verdict)` if not."""
+    """Return the verdict, if it passed. Raises ValidationFailed with `explain(verdict)` if not."""
     if verdict.passed:
         return verdict
     raise ValidationFailed(explain(verdict))
 
 
 def explain(verdict: ValidationResult, examples: int = 3) -> str:
-    """The verdict in words: what fails, how many rows broke which rule, row numbers, and what to do. No values."""
+    """Return the verdict in words: what fails, how many rows broke which rule, row numbers, and what to do. No
+    values."""
     kept, out = len(verdict.kept), len(verdict.quarantined)
     word = "pass" if verdict.passed else "FAIL"
     lines = [f"{verdict.domain}: reflection rows {word}: {kept} of {verdict.rows} kept, {out} quarantined"]
@@ -132,7 +133,7 @@ def _totals(
     findings: Sequence[RuleFinding],
     claims: Callable[[str], frozenset[str]] | None,
 ) -> pandas.DataFrame:
-    """One line of numbers about the set as a whole, after quarantine."""
+    """Return one line of numbers about the set as a whole, after quarantine."""
     import pandas
 
     broken = {row for found in findings if found.result.scope == "row" and found.result.defect for row in found.rows}

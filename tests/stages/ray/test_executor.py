@@ -29,8 +29,9 @@ from parammem.stages.common import Engines, budget
 from parammem.stages.protocols import Oracle
 from parammem.stages.ray import driver as ray_driver
 from parammem.stages.ray import worker as ray_worker
-from parammem.stages.ray.executor import LOCAL, open_executor, split_by_key
+from parammem.stages.ray.executor import LOCAL, open_executor
 from parammem.stages.ray.pickling import RunPickler
+from parammem.stages.ray.shards import split_by_key
 from parammem.stages.ray.store_actor import StoreActor
 from tests.agents.worlds import Echo, actor_says, make_agent, task
 from tests.stages.arena import Knowing, make_model, parsed, small_params

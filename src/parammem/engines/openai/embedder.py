@@ -32,7 +32,7 @@ class Embedder:
         self.server, self.model, self.store = server, model, store
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(len(texts), d) vectors of length 1. Texts that were embedded before come from the cache.
+        """Return (len(texts), d) vectors of length 1. Texts that were embedded before come from the cache.
 
         Raises:
             EngineError: the server does not answer, or not with vectors.
@@ -65,7 +65,8 @@ class Embedder:
 
 
 def _vectors(payload: Any, count: int) -> list[list[float]]:
-    """The vectors of an answer, in the order of the texts. Raises Unusable: they are not `count`, or no vectors."""
+    """Return the vectors of an answer, in the order of the texts. Raises Unusable: they are not `count`, or no
+    vectors."""
     try:
         rows = {row.get("index", n): [float(x) for x in row["embedding"]] for n, row in enumerate(payload["data"])}
         vectors = [rows[place] for place in range(count)]

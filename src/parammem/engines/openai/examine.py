@@ -69,7 +69,7 @@ class _Chart:
         self.traits.append(Trait(name, printable(found), does))
 
     async def ask(self, needs: tuple[str, ...] = (), system: bool = False, **fields: Any) -> dict[str, Any]:
-        """The answer to the question, as plain data. Raises FieldRefused, RequestFailed, EngineError."""
+        """Return the answer to the question, as plain data. Raises FieldRefused, RequestFailed, EngineError."""
         messages = [{"role": "system", "content": SYSTEM}] if system else []
         body = {"model": self.model, "messages": [*messages, {"role": "user", "content": QUESTION}], LENGTH: TOKENS}
         body |= {"temperature": 1.0, **fields}
@@ -78,7 +78,7 @@ class _Chart:
         return await self.server.post(call, lambda payload: payload if isinstance(payload, dict) else {})
 
     def texts(self, payload: dict[str, Any]) -> list[str]:
-        """The texts of an answer. Raises Unusable, RequestFailed."""
+        """Return the texts of an answer. Raises Unusable, RequestFailed."""
         request = Request(messages=chat(QUESTION), temperature=1.0, max_tokens=TOKENS)
         return [completion.text for completion in read_completions(payload, request, 2)]
 
@@ -226,7 +226,7 @@ async def _look_at_stream(chart: _Chart, _: dict[str, Any]) -> None:
 
 
 async def _status(chart: _Chart, fields: dict[str, Any]) -> tuple[int, bool]:
-    """Status of an answer to the question with these fields, and whether it came in events. It is booked."""
+    """Return status of an answer to the question with these fields, and whether it came in events. It is booked."""
     plain = {"model": chart.model, "messages": [{"role": "user", "content": QUESTION}], "temperature": 1.0}
     body = chart.found.body(plain) | fields
     try:
@@ -245,7 +245,7 @@ async def _status(chart: _Chart, fields: dict[str, Any]) -> tuple[int, bool]:
 
 
 def examined(url: str, model: str, key_env: str, timeout_seconds: float = 60.0) -> Examination:
-    """`examine` at a URL.
+    """Examine a model at a URL, return what was found.
 
     Raises:
         ConfigError: the URL is none, the key is not set, or no model is named or listed.
@@ -261,7 +261,7 @@ def examined(url: str, model: str, key_env: str, timeout_seconds: float = 60.0) 
 
 
 def _hint(words: str, url: str) -> str:
-    """What to look at, where the words alone do not say it."""
+    """Return what to look at, where the words alone do not say it."""
     if "WRONG_VERSION_NUMBER" in words or "record layer failure" in words:
         return f"; the server speaks plain http: try {url.replace('https://', 'http://', 1)}"
     if "CERTIFICATE" in words or "certificate" in words:

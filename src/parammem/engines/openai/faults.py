@@ -150,7 +150,7 @@ class ServerFault:
 
 
 def sorted_fault(status: int, payload: Any, text: str, fields: Collection[str] = ()) -> ServerFault:
-    """What an error means.
+    """Return what an error means.
 
     Args:
         status: of HTTP, or the code inside an answer, or UNSAID.
@@ -171,7 +171,7 @@ def sorted_fault(status: int, payload: Any, text: str, fields: Collection[str] =
 
 
 def sentences(payload: Any, depth: int = 8) -> str:
-    """The strings and numbers of an error, our own request left out, up to WORDS_READ characters."""
+    """Return the strings and numbers of an error, our own request left out, up to WORDS_READ characters."""
     if depth < 0 or payload is None:
         return ""
     if isinstance(payload, dict):
@@ -185,12 +185,13 @@ def sentences(payload: Any, depth: int = 8) -> str:
 
 
 def is_count(value: Any) -> bool:
-    """Whether a value is an int that can be written (Python refuses thousands of digits)."""
+    """Return whether a value is an int that can be written (Python refuses thousands of digits)."""
     return isinstance(value, int) and abs(value) < 10**18
 
 
 def error_in(payload: Any) -> tuple[int, Any] | None:
-    """(code, error) of an answer that holds an error in place of a text, or inside its first choice; None: it does not.
+    """Return (code, error) of an answer that holds an error in place of a text, or inside its first choice; None: it
+    does not.
 
     The code is UNSAID where there is none that reads like an HTTP status.
     """
@@ -211,7 +212,7 @@ def error_in(payload: Any) -> tuple[int, Any] | None:
 
 
 def code_of(error: Any) -> int:
-    """The HTTP status that an error names as its code; UNSAID: none."""
+    """Return the HTTP status that an error names as its code; UNSAID: none."""
     for key in ("code", "status", "status_code", "http_status"):
         value = error.get(key) if isinstance(error, dict) else None
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 3:
@@ -239,7 +240,7 @@ PATTERNS = {
 
 
 def refused_field(fields: Collection[str], payload: Any, words: str) -> str:
-    """Which of the fields that were sent an error refuses; "" if it names none."""
+    """Return which of the fields that were sent an error refuses; "" if it names none."""
     named = set(_named(payload))
     for field in fields:
         if field in named:
@@ -250,7 +251,7 @@ def refused_field(fields: Collection[str], payload: Any, words: str) -> str:
 
 
 def _named(payload: Any, depth: int = 6) -> list[str]:
-    """What an error calls its parameter: `param` of OpenAI, the last part of `loc` of FastAPI."""
+    """Return what an error calls its parameter: `param` of OpenAI, the last part of `loc` of FastAPI."""
     if depth < 0:
         return []
     if isinstance(payload, list):

@@ -98,7 +98,7 @@ async def exchange(
 
 
 def encoded(body: Any) -> bytes:
-    """JSON bytes; half a surrogate pair, which UTF-8 cannot hold, goes as its escape."""
+    """Return JSON bytes; half a surrogate pair, which UTF-8 cannot hold, goes as its escape."""
     try:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
@@ -106,7 +106,7 @@ def encoded(body: Any) -> bytes:
 
 
 async def _read(response: httpx.Response, limit: int) -> tuple[bytes, str]:
-    """The body, decompressed, and what was wrong with it. Stops as soon as either form exceeds the limit."""
+    """Return the body, decompressed, and what was wrong with it. Stops as soon as either form exceeds the limit."""
     coding = response.headers.get("content-encoding", "").strip().lower()
     if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
         return b"", f"its content-encoding is {coding[:40]!r}, which was not asked for"
@@ -124,7 +124,7 @@ async def _read(response: httpx.Response, limit: int) -> tuple[bytes, str]:
 
 
 def json_of(answer: Response) -> Any:
-    """The plain data in an answer's body, whatever its content type says. A stream of events becomes one answer.
+    """Return the plain data in an answer's body, whatever its content type says. A stream of events becomes one answer.
 
     Raises:
         NotJson: names what is there instead.
@@ -151,7 +151,7 @@ def _read_json(answer: Response) -> Any:
 
 
 def _joined(data: bytes) -> dict[str, Any]:
-    """One answer from a stream of events, for servers that stream whatever is asked. Raises ValueError."""
+    """Return one answer from a stream of events, for servers that stream whatever is asked. Raises ValueError."""
     whole: dict[str, Any] = {}
     choices: dict[int, dict[str, Any]] = {}
     for line in data.split(b"\n"):
@@ -181,7 +181,7 @@ def _join(choices: dict[int, dict[str, Any]], choice: Any) -> None:
 
 
 def is_page(answer: Response) -> bool:
-    """Whether a body is a web page."""
+    """Return whether a body is a web page."""
     start = answer.data.lstrip()[:200].lower()
     return start.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")) or (
         "text/html" in answer.headers.get("content-type", "") and start[:1] not in (b"{", b"[")
@@ -189,10 +189,10 @@ def is_page(answer: Response) -> bool:
 
 
 def start_of(data: bytes, count: int = EXCERPT) -> str:
-    """The beginning of a body as text."""
+    """Return the beginning of a body as text."""
     return data[:count].decode("utf-8", "replace")
 
 
 def printable(text: str) -> str:
-    """A stranger's text for a message: what a terminal would obey becomes visible escapes."""
+    """Return a stranger's text for a message: what a terminal would obey becomes visible escapes."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)

@@ -113,7 +113,7 @@ class ServerCall:
     role: str
     model: str
     most: Most = NOTHING
-    """The most it can cost: what the budget must have room for."""
+    """The most it can cost: what the budget must still allow."""
     price: Price = FREE
     limit: int = BASE_LIMIT
     """Bytes that the answer may have."""
@@ -151,13 +151,13 @@ class Server:
         return asyncio.run_coroutine_threadsafe(work, background_loop())
 
     def capabilities(self, model: str) -> Capabilities:
-        """What is known of a model of this server."""
+        """Return what is known of a model of this server."""
         if model not in self._known:
             self._known[model] = Capabilities(self.base_url, model, dict(self.settings.aliases).get(model, ""))
         return self._known[model]
 
     async def post(self, call: ServerCall, read: Callable[[Any], T]) -> T:
-        """What `read` makes of the JSON answer; it raises Unusable for an answer that is not worth having.
+        """Return what `read` makes of the JSON answer; it raises Unusable for an answer that is not worth having.
 
         Raises:
             RequestFailed: no attempt brought a usable answer.
@@ -176,8 +176,8 @@ class Server:
             raise
 
     async def get(self, path: str, limit: int = BASE_LIMIT) -> Response:
-        """What a path holds, for something that costs nothing and is only a help: of bad statuses, 401 alone is an
-        error, and one that may pass is waited for once. Raises RequestFailed: no answer came; EngineError: 401."""
+        """Return what a path holds, for something that costs nothing and is only a help: of bad statuses, 401 alone is
+        an error, and one that may pass is waited for once. Raises RequestFailed: no answer came; EngineError: 401."""
         waited = False
 
         async def attempt() -> Response:
@@ -203,7 +203,7 @@ class Server:
         await self._persist(attempt, "POST /load_lora_adapter")
 
     async def once(self, method: str, path: str, body: Any = None, limit: int = BASE_LIMIT) -> Response:
-        """One exchange and nothing else, for those who examine a server. Raises Broken."""
+        """Make one exchange and nothing else, for those who examine a server. Raises Broken."""
         client = self._idle.pop() if self._idle else self._new_client()
         self.sent += method == "POST"
         try:
@@ -258,8 +258,8 @@ class Server:
             await asyncio.sleep(wait + self._jitter(0))
 
     async def _attempt(self, call: ServerCall, found: Capabilities, read: Callable[[Any], T]) -> T:
-        """One paid attempt: admitted by the budget, and booked whether its answer can be used or not. What is refused
-        for a field alone is sent again without it."""
+        """Make one paid attempt: admitted by the budget, and booked whether its answer can be used or not. What is
+        refused for a field alone is sent again without it."""
         if missing := call.needs & found.refused:
             raise FieldRefused(f"the server {self.base_url} refuses {', '.join(sorted(missing))}")
         await self.account.admit(call.most)
@@ -289,8 +289,8 @@ class Server:
         return result
 
     async def _paid(self, call: ServerCall, body: dict[str, Any]) -> Response:
-        """One exchange, booked: as the server counts, or at its bound where an answer may have been charged and says
-        nothing that can be believed."""
+        """Make one exchange and book it: as the server counts, or at its bound where an answer may have been charged
+        and says nothing that can be believed."""
         try:
             answer = await self._send("POST", call.path, body, call.limit)
         except _Again as lost:
@@ -315,7 +315,7 @@ class Server:
         return answer
 
     async def _send(self, method: str, path: str, body: Any, limit: int = BASE_LIMIT) -> Response:
-        """One exchange. Raises _Again: no whole answer came."""
+        """Make one exchange, return the answer. Raises _Again: no whole answer came."""
         try:
             # A client for each place, with one connection: a pool of many looks at all of them for every request.
             return await self.once(method, path, body, limit)
@@ -323,7 +323,7 @@ class Server:
             raise _Again(self._clean(str(broken)), kind=broken.kind, paid=broken.sent) from broken.__cause__
 
     def _fault(self, answer: Response, fields: list[str] | tuple[str, ...] = ()) -> ServerFault | None:
-        """What is wrong by the server's own words, in the status or inside the answer; None: nothing."""
+        """Return what is wrong by the server's own words, in the status or inside the answer; None: nothing."""
         try:
             payload = json_of(answer)
         except NotJson:
@@ -363,7 +363,7 @@ class Server:
         raise _Again(f"status {answer.status}: {said}", wait)
 
     def _clean(self, text: str) -> str:
-        """A server's words for a message: without our key, and without what a terminal would obey."""
+        """Return a server's words for a message: without our key, and without what a terminal would obey."""
         return printable(text.replace(self._key, "…") if self._key else text)
 
     def _new_client(self) -> httpx.AsyncClient:
@@ -381,7 +381,7 @@ class Server:
 
 
 def _enough(failures: list[_Again]) -> bool:
-    """Whether the last failure is of a sort that more attempts would only pay for again."""
+    """Return whether the last failure is of a sort that more attempts would only pay for again."""
     last = failures[-1]
     if not last.paid:
         return False
@@ -392,7 +392,7 @@ def _enough(failures: list[_Again]) -> bool:
 
 
 def shown(payload: Any) -> str:
-    """The beginning of plain data, for messages."""
+    """Return the beginning of plain data, for messages."""
     try:
         return repr(printable(str(payload)[:200]))
     except (ValueError, RecursionError):  # a number of thousands of digits

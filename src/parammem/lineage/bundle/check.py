@@ -48,7 +48,7 @@ def check_bundle(place: Path, key: str | None) -> BundleResult:
 
 
 def render_checked(checked: BundleResult) -> str:
-    """The lines that `verify.py` prints too."""
+    """Return the lines that `verify.py` prints too."""
     lines = [f"TAMPERED {fault.file}: {fault.what}" for fault in checked.faults[:MOST_SHOWN]]
     lines.append(f"{count(checked.files, 'file')}, key {checked.key or 'unknown'}")
     if not checked.given:
