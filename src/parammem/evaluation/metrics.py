@@ -134,12 +134,6 @@ def advice_accuracy(draws: Iterable[AdviceDraws], bootstrap: int = 2000, seed: i
     )
 
 
-def task_accuracy(draws: AdviceDraws) -> float | None:
-    """Return advice accuracy of one task's draws."""
-    verdicts = [right for right, _, _ in _verdicts(draws)]
-    return float(np.mean(verdicts)) if verdicts else None
-
-
 def _verdicts(item: AdviceDraws) -> list[tuple[bool, bool, str]]:
     """Return (right, takes a side, convention) for each draw and open convention."""
     found = []
