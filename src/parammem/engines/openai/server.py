@@ -1,8 +1,8 @@
 """HTTP to one server: bounded concurrency, retries with full jitter, Retry-After, and one budget.
 
-What an error means is in faults.py, one exchange and its bounds in wire.py, what a model of the server was found to
-take in capabilities.py. An attempt that may succeed later is repeated; each wait is drawn evenly between 0 and a bound
-that doubles (full jitter), and is never shorter than the server's Retry-After, during which nothing else is sent
+What an error means is in faults.py, one exchange and its bounds in http_client.py, what a model of the server was found
+to take in capabilities.py. An attempt that may succeed later is repeated; each wait is drawn evenly between 0 and a
+bound that doubles (full jitter), and is never shorter than the server's Retry-After, during which nothing else is sent
 either. What was paid and failed twice in the same way is not asked a third time. What ends up unanswered is
 RequestFailed and concerns one request. A wrong key, a missing model or an account without money is an EngineError and
 concerns all.
