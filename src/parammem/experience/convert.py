@@ -13,16 +13,15 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationError
 
 from parammem.config import DOMAINS
-from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Task, Trajectory, digest_of
-from parammem.core.experience import Experience
+from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Reflection, Task, Trajectory, digest_of
+from parammem.core.advice import OPENING, without_advice
+from parammem.core.experience import SCHEMAS, Experience
 from parammem.domains import get_domain
 from parammem.experience.places import known_fields, place_of
 from parammem.experience.transcripts import Unmapped, read_chat
 
 Format = Literal["parammem", "reflexion", "openai"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-SCHEMA = 1
-"""The version of the Experience record that is read. It goes up when a field changes its meaning."""
 
 TASK_TEXT = ("prompt", "question", "problem", "task", "instruction")
 TRIES = ("implementations", "trajectories", "scratchpads", "answers")
@@ -63,9 +62,10 @@ def read_line(data: bytes, domain: str = "", form: Format | None = None) -> tupl
 
 
 def _read(row: dict[str, Any], domain: str, form: Format | None) -> tuple[Experience, AnswerKey | None, Format]:
-    version = row.pop("schema", SCHEMA)
-    if version != SCHEMA:
-        raise Unreadable("schema-version", f"`schema` is another one; this version reads {SCHEMA}")
+    version = row.pop("schema", SCHEMAS[0])
+    if version not in SCHEMAS or isinstance(version, bool):
+        read = " and ".join(map(str, SCHEMAS))
+        raise Unreadable("schema-version", f"`schema` is another one; this version reads {read}")
     key = row.pop("key", None)
     form = form or _form_of(row)
     try:
@@ -137,11 +137,36 @@ def _form_of(row: dict[str, Any]) -> Format:
 
 def _own(row: dict[str, Any], domain: str) -> Experience:
     try:
-        return Experience.model_validate_json(json.dumps(row, allow_nan=False))
+        return unmarked(Experience.model_validate_json(json.dumps(row, allow_nan=False)))
     except ValidationError:
         raise
     except ValueError:
         raise Unreadable("not-json", "NaN and infinite numbers are no JSON") from None
+
+
+def unmarked(row: Experience) -> Experience:
+    """The run without the blocks of advice in the texts that its agent was sent; the advice is the run's."""
+    if OPENING not in row.line():
+        return row
+    found = list(row.advice)
+    text, advice = without_advice(row.task.text)
+    found += advice
+    attempts = []
+    for attempt in row.trajectory.attempts:
+        steps = []
+        for step in attempt.steps:
+            said, advice = without_advice(step.text)
+            found += advice if step.role != "assistant" else ()
+            steps.append(step.model_copy(update={"text": said}))
+        attempts.append(attempt.model_copy(update={"steps": tuple(steps)}))
+    given = {(one.digest, one.draw): one for one in reversed(found)}
+    return row.model_copy(
+        update={
+            "task": row.task.model_copy(update={"text": text}),
+            "trajectory": row.trajectory.model_copy(update={"attempts": tuple(attempts)}),
+            "advice": tuple(reversed(given.values())),
+        }
+    )
 
 
 def _from_reflexion(row: dict[str, Any], domain: str) -> Experience:
@@ -223,7 +248,7 @@ def _experience(
         stop="iterations",
         submission=attempts[-1].number if attempts else None,
     )
-    return Experience(task=task, trajectory=trajectory, outcome=outcome)
+    return Experience(task=task, trajectory=trajectory, outcome=Outcome(passed=outcome))
 
 
 def _task(row: dict[str, Any], text: str, domain: str) -> Task:
