@@ -17,7 +17,7 @@ from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Reflection, Tas
 from parammem.core.advice import OPENING, without_advice
 from parammem.core.experience import SCHEMAS, Experience
 from parammem.domains import get_domain
-from parammem.experience.places import known_fields, place_of
+from parammem.experience.field_paths import known_fields, place_of
 from parammem.experience.transcripts import Unmapped, read_chat
 
 Format = Literal["parammem", "reflexion", "openai"]
