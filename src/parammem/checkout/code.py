@@ -20,6 +20,7 @@ UNCOUNTED = {
     PACKAGE: "sets how threads wait, and imports its two exports only for who asks for them",
     f"{PACKAGE}.config": "checks params.yaml, which DVC watches key by key and which leaves no key to a default",
     f"{PACKAGE}.sections": "a part of config",
+    f"{PACKAGE}.domain_params": "a part of config",
     f"{PACKAGE}.errors": "texts for people",
 }
 """Modules that cannot change what a stage writes → why. They are neither counted nor followed."""

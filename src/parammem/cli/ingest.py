@@ -10,7 +10,7 @@ import typer
 
 from parammem.cli.options import PARAMS, ParamsFile
 from parammem.cli.say import say
-from parammem.config import DomainName, Params, load_params
+from parammem.config import Params, load_params
 from parammem.core.escape import shown
 from parammem.core.words import count
 from parammem.errors import DataError, LedgerError
@@ -28,7 +28,7 @@ def ingest(
         list[Path] | None, typer.Argument(help=".jsonl, .jsonl.gz or .json files; none: sweep the inbox.")
     ] = None,
     domain: Annotated[
-        DomainName | None,
+        str | None,
         typer.Option("--domain", "-d", help="Domain of logs that do not name theirs; default: experience.domain."),
     ] = None,
     form: Annotated[
@@ -77,19 +77,19 @@ def _format(form: str) -> Format | None:
     return named
 
 
-def _store(params: Params, domain: DomainName | None, must: bool = True) -> Store:
+def _store(params: Params, domain: str | None, must: bool = True) -> Store:
     """must: without the evaluation tasks nothing is ingested; a look at what would become of rows goes on."""
     from parammem.experience.store import open_store
 
     share, near = params.experience.fresh_share, params.validate_.near_duplicate
     given = domain or params.experience.domain
     try:
-        return open_store(Path(), params.domains, share, near, given)
+        return open_store(Path(), params.domains, share, near, given, kinds=params.kinds())
     except DataError as error:
         if must:
             raise
         say(f"not searched for evaluation tasks: {error}", fg=typer.colors.YELLOW, err=True)
-        return open_store(Path(), [], share, near, given)
+        return open_store(Path(), [], share, near, given, kinds=params.kinds())
 
 
 def _take_files(files: list[Path], store: Store, form: Format | None, dvc: bool) -> None:

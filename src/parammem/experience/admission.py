@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from parammem.config import DOMAINS
 from parammem.core import AnswerKey, Task, digest_of
+from parammem.core.domain_names import USUAL_KINDS
 from parammem.core.experience import Experience
 from parammem.domains.added import unadded
 from parammem.experience.checks import fault_of
@@ -47,12 +47,20 @@ class Admission:
     """Jaccard similarity from which on a task counts as an evaluation task."""
     own: frozenset[str] = frozenset()
     """`visible_digest` of this repository's own tasks: their test programs are nothing new."""
+    kinds: Mapping[str, str] = field(default_factory=lambda: USUAL_KINDS)
+    """Kind of each domain that there is, by its name."""
 
     @classmethod
-    def against(cls, tasks: Sequence[Task], near: float, own: Iterable[Task] = ()) -> Admission:
+    def against(
+        cls,
+        tasks: Sequence[Task],
+        near: float,
+        own: Iterable[Task] = (),
+        kinds: Mapping[str, str] = USUAL_KINDS,
+    ) -> Admission:
         known = {shingles(unadded(task.text)) for task in tasks}
         ours = frozenset(map(visible_digest, own))
-        return cls(frozenset(task.content for task in tasks), tuple(sorted(known, key=sorted)), near, ours)
+        return cls(frozenset(task.content for task in tasks), tuple(sorted(known, key=sorted)), near, ours, kinds)
 
     def judge(self, rows: Sequence[tuple[Experience, AnswerKey | None]]) -> list[list[Broken]]:
         """For each row the rules it broke; empty: it may come in."""
@@ -62,6 +70,7 @@ class Admission:
         holding = {places[number] for number in near}
         return [
             [
+                *self._known(row),
                 *_shape(row),
                 *_key(row, key),
                 *self._programs(row, key),
@@ -71,11 +80,16 @@ class Admission:
             for place, (row, key) in enumerate(rows)
         ]
 
+    def _known(self, row: Experience) -> list[Broken]:
+        if row.task.domain in self.kinds:
+            return []
+        return [Broken("unknown-domain", f"no domain of that name; there are {', '.join(self.kinds)}")]
+
     def _programs(self, row: Experience, key: AnswerKey | None) -> list[Broken]:
         task = row.task
         if task.visible and self.own and visible_digest(task) in self.own:
             task = task.model_copy(update={"visible": {}})
-        fault = fault_of(task, key)
+        fault = fault_of(task, key, self.kinds.get(task.domain, ""))
         return [Broken("untrusted-tests", fault)] if fault else []
 
     def _leaks(self, row: Experience, near: bool) -> list[Broken]:
@@ -94,8 +108,6 @@ def advice_of(row: Experience) -> list[str]:
 def _shape(row: Experience) -> list[Broken]:
     task, trajectory = row.task, row.trajectory
     found = []
-    if task.domain not in DOMAINS:
-        found.append(Broken("unknown-domain", f"no domain of that name; there are {', '.join(DOMAINS)}"))
     if not task.text.strip():
         found.append(Broken("empty-task", "the task has no text"))
     if (trajectory.task_id, trajectory.domain) != (task.task_id, task.domain):

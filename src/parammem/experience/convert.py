@@ -7,8 +7,8 @@ files have them), `implementations` or another list of tries (logs of Reflexion 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import ValidationError
 
@@ -29,6 +29,14 @@ SUCCESS = ("outcome", "is_solved", "is_success", "is_correct", "success", "passe
 FEEDBACK = ("test_feedback", "feedback", "observations")
 
 
+class Known(NamedTuple):
+    """The domains that rows may be of."""
+
+    default: str
+    """Of rows that do not say theirs; empty: there is none."""
+    kinds: Mapping[str, str]
+
+
 class Unreadable(Exception):
     """A line that cannot become an Experience: the rule's name and what is wrong, without any value or key of it."""
 
@@ -37,21 +45,24 @@ class Unreadable(Exception):
         self.rule, self.detail = rule, detail
 
 
-def read_line(data: bytes, domain: str = "", form: Format | None = None) -> tuple[Experience, AnswerKey | None, Format]:
+def read_line(
+    data: bytes, domain: str = "", form: Format | None = None, kinds: Mapping[str, str] = USUAL_KINDS
+) -> tuple[Experience, AnswerKey | None, Format]:
     """A line as Experience, the answer key if one came with it, and the form it had.
 
     Args:
         domain: what the tasks of logs are that do not say it themselves.
         form: None tells it from the line's keys.
+        kinds: kind of each domain, by its name.
 
     Raises:
         Unreadable: it is no JSON object, has another schema, or lacks something.
     """
     row = _parsed(data)
     if b"\\u" not in data or not _has_half_character(row):
-        return _read(row, domain, form)
+        return _read(row, Known(domain, kinds), form)
     try:
-        found = _read(row, domain, form)
+        found = _read(row, Known(domain, kinds), form)
     except (Unreadable, UnicodeEncodeError):
         raise _half_character() from None
     record, key, form = found
@@ -135,7 +146,7 @@ def _form_of(row: dict[str, Any]) -> Format:
     raise Unreadable("unknown-form", "it has neither `trajectory`, `messages` nor a list of tries (`implementations`)")
 
 
-def _own(row: dict[str, Any], domain: str) -> Experience:
+def _own(row: dict[str, Any], domain: Known) -> Experience:
     try:
         return unmarked(Experience.model_validate_json(json.dumps(row, allow_nan=False)))
     except ValidationError:
@@ -175,7 +186,8 @@ def _from_reflexion(row: dict[str, Any], domain: str) -> Experience:
     text = _first(row, TASK_TEXT)
     if not isinstance(text, str):
         raise Unreadable("not-a-record", f"no task text under any of {', '.join(TASK_TEXT)}")
-    task = _task(row, text, _domain(row, domain))
+    task = _task(row, text, _domain(row, known))
+    kind = known.kinds[task.domain]
     tries = _texts(_first(row, TRIES) or [])
     last = row.get("solution")
     alone = not tries  # its real logs keep the last try alone, and the reflections that led to it
@@ -190,23 +202,26 @@ def _from_reflexion(row: dict[str, Any], domain: str) -> Experience:
     )
     first = len(advice) + 1 if alone else 1
     feedback = feedback[first - 1 :]
-    return _experience(task, tries, feedback, reflections, _outcome(row), str(row.get("method") or "reflexion"), first)
+    return _experience(
+        task, tries, feedback, reflections, _outcome(row), str(row.get("method") or "reflexion"), kind, first
+    )
 
 
-def _from_openai(row: dict[str, Any], domain: str) -> Experience:
+def _from_openai(row: dict[str, Any], known: Known) -> Experience:
     """A chat transcript; `transcripts` says what of it is the task, an attempt, and what was said to it."""
     meta = row.get("metadata")
     row = {**(meta if isinstance(meta, dict) else {}), **row}
-    outcome, domain = _outcome(row), _domain(row, domain)
+    outcome, domain = _outcome(row), _domain(row, known)
+    kind = known.kinds[domain]
     try:
-        chat = read_chat(row["messages"], domain)
+        chat = read_chat(row["messages"], kind)
     except Unmapped as error:
         raise Unreadable(error.rule, error.detail) from None
     task = _task(row, chat.task, domain)
-    return _experience(task, chat.tries, chat.feedback, (), outcome, str(row.get("method") or "transcript"))
+    return _experience(task, chat.tries, chat.feedback, (), outcome, str(row.get("method") or "transcript"), kind)
 
 
-_READERS: dict[Format, Callable[[dict[str, Any], str], Experience]] = {
+_READERS: dict[Format, Callable[[dict[str, Any], Known], Experience]] = {
     "parammem": _own,
     "reflexion": _from_reflexion,
     "openai": _from_openai,
@@ -220,15 +235,17 @@ def _experience(
     advice: tuple[Reflection, ...],
     outcome: bool | None,
     method: str,
+    kind: str,
     first: int = 1,
 ) -> Experience:
     """All tries but the last failed: otherwise there would have been no next one. `first`: number of the first one."""
-    judge = get_domain(task.domain, real=task.domain == "code")  # a stranger's answer holds prose and fences
+    # A stranger's answer holds prose and fences.
+    judge = None if kind == "open" else get_domain(task.domain, kind=kind, real=kind == "code")
     attempts = tuple(
         Attempt(
             number=first + number - 1,
             text=text,
-            candidate=judge.parse(text, task),
+            candidate=judge.parse(text, task) if judge else text.strip(),
             temperature=0.0,
             feedback=Feedback(
                 passed=False if number < len(tries) else None,
@@ -256,10 +273,11 @@ def _task(row: dict[str, Any], text: str, domain: str) -> Task:
     return Task(task_id=str(named or digest_of(text)[:16]), domain=domain, text=text)
 
 
-def _domain(row: dict[str, Any], default: str) -> str:
-    domain = row.get("domain") or default
-    if domain not in DOMAINS:
-        raise Unreadable("unknown-domain", f"`domain` is none of {', '.join(DOMAINS)}; say one of them (--domain)")
+def _domain(row: dict[str, Any], known: Known) -> str:
+    domain = row.get("domain") or known.default
+    if not isinstance(domain, str) or domain not in known.kinds:
+        names = ", ".join(known.kinds)
+        raise Unreadable("unknown-domain", f"`domain` is none of {names}; say one of them (--domain)")
     return domain
 
 

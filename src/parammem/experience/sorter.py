@@ -53,7 +53,7 @@ def judged(source: Source, store: Store, form: Format | None = None) -> Iterator
     chunk: list[Judged] = []
     size = 0
     for line in source.lines():
-        chunk.append(_read(line, store.domain, form))
+        chunk.append(_read(line, store, form))
         size += len(line.data)
         if len(chunk) == CHUNK or size > CHUNK_BYTES:
             yield from _held_against(store, chunk)
@@ -61,11 +61,11 @@ def judged(source: Source, store: Store, form: Format | None = None) -> Iterator
     yield from _held_against(store, chunk)
 
 
-def _read(line: Line, domain: str, form: Format | None) -> Judged:
+def _read(line: Line, store: Store, form: Format | None) -> Judged:
     if line.too_long:
         return Judged(line, broken=(Broken("too-long", f"{line.size} bytes; a row may have {LONGEST_LINE}"),))
     try:
-        row, key, found = read_line(line.data, domain, form)
+        row, key, found = read_line(line.data, store.domain, form, store.door.kinds)
     except Unreadable as error:
         return Judged(line, broken=(Broken(error.rule, error.detail),))
     except Exception as error:

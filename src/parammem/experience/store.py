@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from parammem.core import Task, read_jsonl
+from parammem.core.domain_names import USUAL_KINDS
 from parammem.core.jsonl import iter_jsonl
 from parammem.errors import DataError
 from parammem.experience.admission import Admission
@@ -42,18 +43,26 @@ class Store:
 
 def open_store(
     root: Path,
-    domains: Sequence[str],
+    domains: Iterable[str],
     fresh_share: float,
     near: float,
     domain: str = "",
     private: Path | None = None,
+    kinds: Mapping[str, str] = USUAL_KINDS,
 ) -> Store:
     """A store that knows the evaluation tasks of these domains.
+
+    Domains of kind open have none to know: their tasks come from experience, and by the hash of a task's text it is
+    either learned from or kept for judging.
+
+    Args:
+        kinds: kind of each domain that rows may be of, by its name.
 
     Raises:
         DataError: the evaluation tasks of a domain are not here, so nobody could tell whether one is in a batch.
     """
     tasks: list[Task] = []
+    domains = [name for name in domains if kinds.get(name) != "open"]
     for name in domains:
         for split in ("eval", "unseen"):
             file = root / TASKS / name / f"{split}.jsonl"
@@ -63,7 +72,7 @@ def open_store(
                     f"run `dvc repro tasks@{name}` or `dvc pull` first"
                 )
             tasks += read_jsonl(file, Task)
-    return Store(root, Admission.against(tasks, near, _with_programs(root, domains)), fresh_share, domain, private)
+    return Store(root, Admission.against(tasks, near, _with_programs(root, domains), kinds), fresh_share, domain, private)
 
 
 def _with_programs(root: Path, domains: Sequence[str]) -> Iterator[Task]:

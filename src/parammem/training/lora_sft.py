@@ -47,6 +47,7 @@ def train_lora(
     finished: Path | None = None,
     fast: bool = True,
     prompts: str = "",
+    domain_kind: str = "",
     team: Team = ALONE,
     start: Path | None = None,
     max_advice_tokens: int | None = None,
@@ -63,6 +64,7 @@ def train_lora(
         finished: a folder outside every stage's outs that keeps the adapter for a later call that would make the same.
         fast: allow the fast forward for models it fits. False: always PEFT's own.
         prompts: what `messages` words, where it is not the pocket world; `ParamMem.load` words them alike.
+        domain_kind: how the domain of the rows words its prompts, where its name does not say it.
         team: the processes that train together; this one leads, the others are in `follow`.
         start: an adapter to go on from, in place of fresh weights. Its rows count as this adapter's too.
         max_advice_tokens: where advice ends in this run, for the card.
@@ -75,8 +77,8 @@ def train_lora(
     """
     learned, held = _parts(rows, params, team)
     kind = chosen_device(device)
-    where, fast = team.device(kind), fast and team.size == 1
-    ran = _ran(weights_dtype(params, dtype), threads, kind, prompts)
+    where, lean = team.device(kind), lean and team.size == 1
+    ran = _ran(weights_dtype(params, dtype), threads, kind, {"prompts": prompts, "domain_kind": domain_kind})
     with own_settings(where, params.seed, threads), one_bar():
         model, job, result = _open(learned, held, messages, base_model, params, ran, fast, start, max_advice_tokens)
         key = _name_of(job, result)
@@ -94,10 +96,10 @@ def train_lora(
     return adapter
 
 
-def _ran(dtype: str, threads: int, kind: str, prompts: str) -> dict[str, Any]:
-    """What a recipe says beside the params."""
+def _ran(dtype: str, threads: int, kind: str, words: dict[str, str]) -> dict[str, Any]:
+    """What a recipe says beside the params. `words`: how its prompts are worded, where that is not as usual."""
     ran: dict[str, Any] = {"dtype": dtype, "threads": threads, "device": kind.split(":")[0]}
-    return ran | ({"prompts": prompts} if prompts else {})
+    return ran | {name: value for name, value in words.items() if value}
 
 
 def _open(

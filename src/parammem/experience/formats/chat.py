@@ -79,12 +79,12 @@ class _Said(NamedTuple):
     text: str
 
 
-def read_chat(messages: Any, domain: str) -> Chat:
+def read_chat(messages: Any, kind: str) -> Chat:
     """The task, the answers and what was said to them. Raises Unmapped."""
     said, steps = _messages(messages)
     if not any(one.user for one in said):
         raise Unmapped("not-a-record", "messages: no user message with text")
-    answers = _answers(said, domain, steps)
+    answers = _answers(said, kind, steps)
     blocks = _blocks(said, answers)
     if len(blocks) > TURNS:
         raise Unmapped("several-turns", f"messages: {len(blocks)} turns of a user; {_SPLIT}")
@@ -155,16 +155,16 @@ def _plain(text: str) -> str:
     return text.replace("\r\n", "\n").strip()
 
 
-def _answers(said: Sequence[_Said], domain: str, steps: bool) -> set[int]:
+def _answers(said: Sequence[_Said], kind: str, steps: bool) -> set[int]:
     """Places of the messages in which an answer is handed over."""
     begun = next(place for place, one in enumerate(said) if one.user)
     told = [place for place, one in enumerate(said) if place > begun and not one.user]
-    if domain == "code":
+    if kind == "code":
         programs = {place for place in told if holds_program(said[place].text)}
         if programs:
             return programs
     found = {place for place in told if not _is_aside(said, place)}
-    if steps and (domain == "code" or not found):
+    if steps and (kind == "code" or not found):
         raise Unmapped(
             "tool-calls", "messages: the answer was handed over by a tool call, and runs have no steps yet; "
             "give the answer as the text of an assistant message"
