@@ -77,7 +77,7 @@ def train_lora(
     """
     learned, held = _parts(rows, params, team)
     kind = chosen_device(device)
-    where, lean = team.device(kind), lean and team.size == 1
+    where, fast = team.device(kind), fast and team.size == 1
     ran = _ran(weights_dtype(params, dtype), threads, kind, {"prompts": prompts, "domain_kind": domain_kind})
     with own_settings(where, params.seed, threads), one_bar():
         model, job, result = _open(learned, held, messages, base_model, params, ran, fast, start, max_advice_tokens)
