@@ -96,11 +96,11 @@ def take(folder: Path, name: str) -> None:
     from parammem.experience.admission import Admission
     from parammem.experience.ingest import ingest
     from parammem.experience.outcomes import read_outcomes
-    from parammem.experience.sources import Source
-    from parammem.experience.store import Store
+    from parammem.experience.source_files import Source
+    from parammem.experience.store import ExperienceStore
 
     start = time.perf_counter()
-    store = Store(folder, Admission.against([], 0.9), 0.2, "qa", read_outcomes(folder / "outcomes.csv"))
+    store = ExperienceStore(folder, Admission.against([], 0.9), 0.2, "qa", read_outcomes(folder / "outcomes.csv"))
     event = ingest(Source.of(folder / name), store, "person benchmark").event
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024,
