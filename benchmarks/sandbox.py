@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from parammem.sandbox import Call, Check, Job, Limits, Pool
-from parammem.sandbox.inner.warm import USUAL
+from parammem.sandbox.inner.preload import USUAL
 from parammem.sandbox.problems import Problem, read_problems
 
 

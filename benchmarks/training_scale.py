@@ -30,8 +30,8 @@ from typing import Any
 
 from parammem.config import TrainParams
 from parammem.sections import LaunchParams
+from parammem.training.distributed import Team, joined_team
 from parammem.training.encoding import Encoded
-from parammem.training.team import Team, mustered
 
 SHAPES: dict[str, dict[str, Any]] = {
     "llama-3.1-8b": {
@@ -291,7 +291,7 @@ def main() -> None:
     args = arguments()
     kind = "cuda" if torch.cuda.is_available() else "cpu"
     where = torch.cuda.get_device_name() if kind == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    with mustered(args.processes, args.strategy, kind) as team:
+    with joined_team(args.processes, args.strategy, kind) as team:
         device = team.device(kind)
         seconds, losses, batches = ours(args, team, device)
         if team.leads:

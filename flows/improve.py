@@ -25,7 +25,7 @@ from parammem.core.escape import markdown
 from parammem.core.event import Event
 from parammem.errors import ConfigError, LedgerError, ParamMemError
 from parammem.improve import champion as room
-from parammem.improve.meeting import meet_in_process
+from parammem.improve.contest_process import contest_in_process
 from parammem.improve.run import improve as turn_of
 from parammem.improve.steps import STEPS, Step
 from parammem.improve.turn import Ended, Report, Tools, Turn
@@ -61,7 +61,7 @@ def tools(actor: str, retries: int = 1) -> Tools:
         wanted = pipeline.with_needs(pipeline.stages(tree), targets)
         rebuild_flow(str(tree), wanted, retries, artifact=False)
 
-    return Tools(rebuild=rebuild, meet=meet_in_process, say=say, actor=actor)
+    return Tools(rebuild=rebuild, meet=contest_in_process, say=say, actor=actor)
 
 
 def say(text: str) -> None:

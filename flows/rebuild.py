@@ -15,10 +15,10 @@ from flows import ROOT, configured_server, pipeline
 from flows.notify import tell_failure
 from flows.pipeline import StageResult
 from flows.server import require_answer
+from parammem.checkout.lock import locked
+from parammem.checkout.processes import run_guarded
 from parammem.config import load_params
 from parammem.errors import ConfigError, DataError, LineageError, ParamMemError, ValidationFailed
-from parammem.improve.lock import locked
-from parammem.improve.processes import run_guarded
 
 # isort: split
 from prefect import flow, get_run_logger, task

@@ -9,7 +9,7 @@ from typing import Any
 
 from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Task, Trajectory
 from parammem.core.experience import Experience
-from parammem.experience.door import Door
+from parammem.experience.admission import Admission
 from parammem.experience.store import Store
 
 PLACES = ("the north harbour", "the old mill", "the glass works", "the upper terrace", "the ferry office")
@@ -64,7 +64,7 @@ def write(path: Path, lines: Iterable[str]) -> Path:
 
 
 def store(root: Path, share: float = 0.0, evaluation: Iterable[Task] = (), **more: Any) -> Store:
-    return Store(root=root, door=Door.against(list(evaluation), 0.9), fresh_share=share, **more)
+    return Store(root=root, admission=Admission.against(list(evaluation), 0.9), fresh_share=share, **more)
 
 
 def rows_in(folder: Path) -> list[Experience]:

@@ -30,7 +30,7 @@ from tests.improve.lab import drop_batch, dvc, git, make_lab
 from tests.improve.settled import BRANCH, assert_data_is_in_the_remote, assert_ledger_and_tags, crowned
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
-MEETING = ("from parammem.improve.meeting import", "meet_in_process")
+MEETING = ("from parammem.improve.contest_process import", "contest_in_process")
 HOLD = """\
 hold = pathlib.Path({hold!r})
 if hold.exists():
@@ -117,7 +117,7 @@ def prepare(root: Path, hold: Path) -> None:
     flow = root / "flows/improve.py"
     text, stood = flow.read_text(), " ".join(MEETING)
     assert text.count(stood) == 1
-    flow.write_text(text.replace(stood, "from tests.improve.lab import fake_meeting as meet_in_process"))
+    flow.write_text(text.replace(stood, "from tests.improve.lab import fake_meeting as contest_in_process"))
     (root / "behave/train").write_text(HOLD.format(hold=str(hold)))
     dvc(root, "repro", "-q", "tasks@code")
     dvc(root, "push", "-q")

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect_server")
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    monkeypatch.setattr(flows, "meet_in_process", fake_meeting)
+    monkeypatch.setattr(flows, "contest_in_process", fake_meeting)
     return make_lab(tmp_path)
 
 
@@ -57,7 +57,7 @@ def test_failed_checks_and_the_rollback_after_them_are_told_as_events(root, monk
     drop_batch(root, "one")
     flows.improve(str(root))
     assert [event for event, _ in told] == ["parammem.champion.promoted"]
-    monkeypatch.setattr(flows, "meet_in_process", failing_check)
+    monkeypatch.setattr(flows, "contest_in_process", failing_check)
     told.clear()
     flows.evaluate_champion(str(root), "2026-11-23")
     assert [event for event, _ in told] == ["parammem.champion.check-failed"]

@@ -8,7 +8,7 @@ from parammem.core.decision import Decision, Guard
 from parammem.core.event import Decided, SetAside
 from parammem.gate import Rule, decide
 from parammem.improve.blame import blame, harmful
-from tests.gate.meetings import CLEAR, EQUAL, PASSED, meeting, part
+from tests.gate.evidences import CLEAR, EQUAL, PASSED, meeting, part
 from tests.improve.test_triggers import ingest, ledger, train
 
 WORSE = (part("anchor", 5, 60, 335),)

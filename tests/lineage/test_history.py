@@ -88,7 +88,7 @@ def champions(root: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     said = CliRunner().invoke(cli.app, ["registry", "history"]).output.splitlines()[-1]
     assert said == f"champion: {reigning.name} ({reigning.adapter[:16]})"
     with monkeypatch.context() as patched:
-        patched.setattr("parammem.registry.keep.fetch", lambda root, domain, version, to: Path(version.adapter))
+        patched.setattr("parammem.registry.storage.fetch", lambda root, domain, version, to: Path(version.adapter))
         by_gate = cli.gate._folder(known(Path()), "code", "champion", root / "unused")
     by_improve = resolve(known(root, committed=True), "code", "before").present
     asked: list[dict[str, tuple[str, ...]]] = []

@@ -166,7 +166,7 @@ def test_an_artifact_that_comes_late_takes_no_alias_away_from_those_who_have_it_
 
 def test_a_version_that_was_never_logged_is_logged_out_of_its_tag(tmp_path, monkeypatch):
     """As after a crash between `commit` and `publish`, with tracking off, or with a lost .cache/tracking."""
-    from parammem.registry.enter import enter_adapter
+    from parammem.registry.register import register_adapter
     from parammem.registry.tags import sync_tags
     from tests.registry.repository import ENV, commit, make_adapter, make_repository
 
@@ -177,7 +177,7 @@ def test_a_version_that_was_never_logged_is_logged_out_of_its_tag(tmp_path, monk
     for seed in (1, 2):
         found.append(make_adapter(root, seed).digest[:16])
         (root / "params.yaml").write_text(f"seed: {seed}\n")
-        enter_adapter(root, "code", None, WHO)
+        register_adapter(root, "code", None, WHO)
         commit(root, f"v{seed}")
     sync_tags(root)
     server = FakeServer(lacks=tuple(f"digest-{one}" for one in found))

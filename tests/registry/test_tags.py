@@ -10,9 +10,9 @@ import pytest
 from parammem.checkout.git import require_identity
 from parammem.errors import LedgerError
 from parammem.registry import Ledger
-from parammem.registry.enter import enter_adapter
-from parammem.registry.keep import collect_garbage, fetch, missing_champions
+from parammem.registry.register import register_adapter
 from parammem.registry.state import champion, crown, find_version, register, roll_back
+from parammem.registry.storage import collect_garbage, fetch, missing_champions
 from parammem.registry.tags import existing_tags, sync_tags
 from tests.registry.repository import ENV, call, commit, dvc, make_adapter, make_repository, promoting
 
@@ -175,7 +175,7 @@ def test_garbage_collection_keeps_every_version_and_fetch_brings_them_back(tmp_p
     adapters = []
     for seed in (1, 2, 3):
         adapters.append(make_adapter(root, seed))
-        version = enter_adapter(root, "code", None, WHO)
+        version = register_adapter(root, "code", None, WHO)
         if seed < 3:
             decision = promoting(version.adapter)
             ledger.save_decision(decision)
@@ -213,7 +213,7 @@ def test_plain_gc_would_have_lost_the_champion_and_it_is_noticed(tmp_path):
     root = make_repository(tmp_path / "repository")
     ledger = Ledger(root)
     make_adapter(root, 1)
-    version = enter_adapter(root, "code", None, WHO)
+    version = register_adapter(root, "code", None, WHO)
     decision = promoting(version.adapter)
     ledger.save_decision(decision)
     crown(ledger, version, decision.digest, WHO)

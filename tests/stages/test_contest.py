@@ -262,10 +262,10 @@ def test_other_params_are_another_input(met, project, monkeypatch):
 
 
 def test_the_ledger_takes_the_decision(met, project):
-    from parammem.gate import rule_on
+    from parammem.gate import decide_and_record
 
     bring_in(project)
-    decision = rule_on(met(), Rule(), Ledger(project), "flow improve")
+    decision = decide_and_record(met(), Rule(), Ledger(project), "flow improve")
     assert decision.inputs["base model"]
     assert [event.fact.kind for event in Ledger(project).read()] == ["ingest", "evaluate", "decide"]
 

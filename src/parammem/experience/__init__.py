@@ -1,1 +1,1 @@
-"""Experience of agents in use: from any known form to immutable batches, checked at the door, never lost."""
+"""Experience of agents in use: from any known form to immutable batches, each row checked before it is admitted."""

@@ -20,7 +20,7 @@ from parammem.core.event import Event, Ingested
 from parammem.core.jsonl import write_text
 from parammem.errors import DataError
 from parammem.experience.convert import Format
-from parammem.experience.known import Known, as_os_error
+from parammem.experience.index import RowIndex, as_os_error
 from parammem.experience.records import Outcome
 from parammem.experience.sorter import PRIVATE_LINES, Sorter
 from parammem.experience.sources import Source
@@ -44,7 +44,7 @@ def ingest(source: Source, store: Store, actor: str, form: Format | None = None)
         if old:
             _write_order(store.root, facts)
             return Outcome(event=old, new=False, digest=digest, files=_files_of(store.root, old))
-        known = Known(store.root)
+        known = RowIndex(store.root)
         try:
             known.follow(store.root / place for fact in facts for place in rows_of(fact))
             sorter = Sorter(store, known, work, form)

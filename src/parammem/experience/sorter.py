@@ -18,9 +18,9 @@ from parammem.core import AnswerKey
 from parammem.core.experience import Experience
 from parammem.core.jsonl import Line
 from parammem.errors import DataError
+from parammem.experience.admission import PRIVATE, Broken
 from parammem.experience.convert import Format, Unreadable, read_line
-from parammem.experience.door import PRIVATE, Broken
-from parammem.experience.known import Known
+from parammem.experience.index import RowIndex
 from parammem.experience.records import Refused
 from parammem.experience.sources import LONGEST_LINE, Source
 from parammem.experience.split import is_fresh
@@ -65,7 +65,7 @@ def _read(line: Line, store: Store, form: Format | None) -> Judged:
     if line.too_long:
         return Judged(line, broken=(Broken("too-long", f"{line.size} bytes; a row may have {LONGEST_LINE}"),))
     try:
-        row, key, found = read_line(line.data, store.domain, form, store.door.kinds)
+        row, key, found = read_line(line.data, store.domain, form, store.admission.kinds)
     except Unreadable as error:
         return Judged(line, broken=(Broken(error.rule, error.detail),))
     except Exception as error:
@@ -81,7 +81,7 @@ def _failed(error: Exception, what: str) -> Broken:
 def _held_against(store: Store, chunk: Sequence[Judged]) -> Iterator[Judged]:
     readable = [one for one in chunk if one.row is not None]
     try:
-        verdicts = store.door.judge([(one.row, one.key) for one in readable if one.row is not None])
+        verdicts = store.admission.judge([(one.row, one.key) for one in readable if one.row is not None])
     except Exception:  # one of them: each by itself tells which
         verdicts = [_alone(store, one) for one in readable]
     found = iter(verdicts)
@@ -92,7 +92,7 @@ def _held_against(store: Store, chunk: Sequence[Judged]) -> Iterator[Judged]:
 def _alone(store: Store, one: Judged) -> list[Broken]:
     assert one.row is not None
     try:
-        return store.door.judge([(one.row, one.key)])[0]
+        return store.admission.judge([(one.row, one.key)])[0]
     except Exception as error:
         return [_failed(error, "judged")]
 
@@ -102,7 +102,7 @@ class Sorter:
     """Reads a source once and deals its rows out to files in the work folder."""
 
     store: Store
-    known: Known
+    known: RowIndex
     work: Path
     form: Format | None
     counts: Counter[str] = field(default_factory=Counter)
@@ -188,7 +188,7 @@ def _text(line: Line, rules: Sequence[str]) -> str | None:
         return None
 
 
-def with_free_ids(row: Experience, known: Known) -> Experience:
+def with_free_ids(row: Experience, known: RowIndex) -> Experience:
     """Ids of strangers may repeat in one batch, and then would be mixed up: a task id that meant another task gets its
     task's digest behind it, and a trajectory with another one's id gets the next free seed."""
     task, trajectory = row.task, row.trajectory

@@ -10,7 +10,7 @@ from parammem.core import Task, read_jsonl
 from parammem.core.domain_names import USUAL_KINDS
 from parammem.core.jsonl import iter_jsonl
 from parammem.errors import DataError
-from parammem.experience.door import Door
+from parammem.experience.admission import Admission
 
 BATCHES = Path("data") / "experience"
 FRESH = Path("data") / "fresh"
@@ -27,7 +27,7 @@ class Store:
 
     root: Path
     """The repository, or a worktree of it."""
-    door: Door
+    admission: Admission
     fresh_share: float
     """Share of tasks that are kept for judging."""
     domain: str = ""
@@ -72,7 +72,8 @@ def open_store(
                     f"run `dvc repro tasks@{name}` or `dvc pull` first"
                 )
             tasks += read_jsonl(file, Task)
-    return Store(root, Door.against(tasks, near, _with_programs(root, domains), kinds), fresh_share, domain, private)
+    admission = Admission.against(tasks, near, _with_programs(root, domains), kinds)
+    return Store(root, admission, fresh_share, domain, private)
 
 
 def _with_programs(root: Path, domains: Sequence[str]) -> Iterator[Task]:

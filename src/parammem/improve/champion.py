@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from parammem.checkout.lock import locked
 from parammem.config import load_params
 from parammem.core.event import Checked, Event, Published, RolledBack
 from parammem.core.jsonl import write_text
 from parammem.errors import LedgerError
 from parammem.gate.check import check_champion, failed_in_a_row
-from parammem.improve.lock import locked
 from parammem.improve.run import Around, call, run_steps
 from parammem.improve.steps import STEPS, Step
 from parammem.improve.turn import Report, Tools, Turn

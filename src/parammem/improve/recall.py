@@ -35,8 +35,8 @@ from parammem.lineage.past.history import REFLECTORS, History, card_in
 from parammem.lineage.rebuilds.recall import WITHDRAWN, RecallPlan, plan_recall, prove_absence
 from parammem.registry import Ledger
 from parammem.registry.branch import ahead
-from parammem.registry.enter import enter_adapter
 from parammem.registry.growth import refuse_losses
+from parammem.registry.register import register_adapter
 from parammem.registry.state import roll_back
 from parammem.registry.tags import sync_tags
 
@@ -108,7 +108,7 @@ def execute_recall(
         with History.open(tree) as history:
             state = history.here()
             proof = [line for domain in plan.domains for line in prove_absence(state, domain, plan.row_hash)]
-        made = {domain: enter_adapter(tree, domain, None, actor).adapter for domain in plan.domains}
+        made = {domain: register_adapter(tree, domain, None, actor).adapter for domain in plan.domains}
         say(dvc.push(tree, say))  # data first, then the commit that refers to it
         commit = _commit(repo, tree, branch, f"Row {plan.row_hash[:16]} is recalled: {reason}")
         merged = _follow(repo, branch)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from parammem.checkout import dvc
 from parammem.checkout.dvc import Say
+from parammem.checkout.lock import locked
 from parammem.checkout.worktree import remove_trees
 from parammem.config import load_params
 from parammem.errors import ParamMemError
-from parammem.improve.lock import locked
-from parammem.improve.meeting import meet_in_process
+from parammem.improve.contest_process import contest_in_process
 from parammem.improve.steps import STEPS, Step, nothing_to_do
 from parammem.improve.turn import Ended, Report, Tools, Turn, headline
 
@@ -82,4 +82,4 @@ def plain_tools(actor: str, say: Say) -> Tools:
     def rebuild(tree: Path, targets: list[str]) -> None:
         dvc.repro(tree, targets, say)
 
-    return Tools(rebuild=rebuild, meet=meet_in_process, say=say, actor=actor)
+    return Tools(rebuild=rebuild, meet=contest_in_process, say=say, actor=actor)

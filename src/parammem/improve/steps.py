@@ -19,6 +19,7 @@ from parammem.checkout import dvc
 from parammem.checkout.git import commit as commit_paths
 from parammem.checkout.git import move_branch, require_identity
 from parammem.checkout.places import EVIDENCE, Places
+from parammem.checkout.processes import run_guarded
 from parammem.checkout.worktree import remove_trees
 from parammem.config import load_params
 from parammem.core.adapter import CARD, read_card
@@ -30,12 +31,11 @@ from parammem.errors import DataError
 from parammem.improve import pool
 from parammem.improve.blame import blame
 from parammem.improve.branch import make_tree, refuse_if_checked_out, release_refs
-from parammem.improve.processes import run_guarded
 from parammem.improve.triggers import Reason, Triggers, judge, last_training, new_batches
 from parammem.improve.turn import Ended, Turn
 from parammem.improve.warm import add_challengers, back_to_retrained, champion_folder, show_state
 from parammem.registry.branch import ledger_at
-from parammem.registry.enter import enter_adapter
+from parammem.registry.register import register_adapter
 from parammem.registry.state import champion, crown, versions
 from parammem.registry.tags import sync_tags
 
@@ -119,7 +119,7 @@ def rebuild(turn: Turn) -> None:
 def enter(turn: Turn) -> None:
     """What was trained is written down: a `train` event and a version for each adapter that is new."""
     for domain in turn.due:
-        version = enter_adapter(turn.tree, domain, None, turn.tools.actor)
+        version = register_adapter(turn.tree, domain, None, turn.tools.actor)
         _remember_batches(turn, domain)
         reigning = champion(turn.ledger.read(), domain)
         if reigning and reigning.adapter == version.adapter:
@@ -154,14 +154,14 @@ def meet(turn: Turn) -> None:
 
 def decide(turn: Turn) -> None:
     """Let the gate decide; the version that it promotes becomes champion in the worktree's ledger."""
-    from parammem.gate.office import rule_of, rule_on_all
+    from parammem.gate.record_decision import decide_and_record_all, rule_of
 
     for domain, meetings in turn.evidence.items():
         for evidence in meetings:
             kept = turn.tree / EVIDENCE / f"{evidence.outcomes}.json"
             if not kept.is_file():  # named by what came out: the same once more is what an earlier decision rests on
                 write_text(kept, evidence.model_dump_json() + "\n")
-        decisions = rule_on_all(meetings, rule_of(turn.settings.gate), turn.ledger, turn.tools.actor)
+        decisions = decide_and_record_all(meetings, rule_of(turn.settings.gate), turn.ledger, turn.tools.actor)
         turn.decisions += decisions
         for decision in decisions:
             turn.note(f"{domain}: {decision.answer}: {decision.reasons[0] if decision.reasons else ''}")

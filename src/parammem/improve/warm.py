@@ -17,9 +17,9 @@ from parammem.checkout.git import UNATTENDED, commit, git, tip
 from parammem.checkout.places import Places
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError
-from parammem.registry.enter import enter_adapter
-from parammem.registry.keep import fetch
+from parammem.registry.register import register_adapter
 from parammem.registry.state import Version, champion
+from parammem.registry.storage import fetch
 
 if TYPE_CHECKING:
     from parammem.improve.turn import Turn
@@ -71,7 +71,7 @@ def add_challengers(turn: Turn, message: str, paths: tuple[str, ...]) -> None:
         turn.note(f"no challenger was trained on from a champion: {error}")
         return
     for domain, start in starts.items():
-        version = enter_adapter(turn.tree, domain, None, turn.tools.actor)
+        version = register_adapter(turn.tree, domain, None, turn.tools.actor)
         turn.challenge(domain, version.adapter, keep(turn, domain, version.adapter), start)
         turn.note(f"{domain}: {version.name} ({version.adapter[:12]}), trained on from {start[:12]}, is candidate")
 

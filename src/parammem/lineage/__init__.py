@@ -12,7 +12,7 @@ from parammem.lineage.checks.verify import verify
 from parammem.lineage.pages.answers import AnsweredBy, answered_by, answers_of
 from parammem.lineage.pages.graph import graph_svg
 from parammem.lineage.pages.page import Page, audit_page, render_page
-from parammem.lineage.rebuilds.blame import Blame, blame_batches, render_blame
+from parammem.lineage.rebuilds.bisect import Blame, blame_batches, render_blame
 from parammem.lineage.rebuilds.rebuild import Rebuilt, rebuild, render_rebuilt
 from parammem.lineage.rebuilds.recall import (
     RecallPlan,

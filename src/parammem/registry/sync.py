@@ -21,8 +21,8 @@ from parammem.core.event import Event, Published, RolledBack, Trained
 from parammem.core.jsonl import write_text
 from parammem.core.words import count
 from parammem.errors import AdapterError, DataError, LedgerError, LineageError
-from parammem.registry.keep import fetch
 from parammem.registry.state import Version, versions
+from parammem.registry.storage import fetch
 from parammem.registry.tags import artifact as artifact_name
 from parammem.tracking.server import ArtifactAbsent
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from parammem.core.notice import Notice
-from parammem.training.team import ALONE, Team
+from parammem.training.distributed import ALONE, Team
 
 
 @dataclass

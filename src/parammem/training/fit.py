@@ -20,10 +20,10 @@ from parammem.config import TrainParams
 from parammem.engines.progress import PROGRESS
 from parammem.errors import AdapterError
 from parammem.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from parammem.training.distributed import ALONE, Team, adding_up, distribute, trainable, whole_tensor
 from parammem.training.encoding import IGNORED, Encoded, collate
-from parammem.training.lean import lean_logits
+from parammem.training.fast_forward import fast_logits
 from parammem.training.order import Plan
-from parammem.training.team import ALONE, Team, adding_up, spread, trainable, whole_tensor
 
 OnStep = Callable[[int, float, float], None]
 """Told after each step: steps done, loss, learning rate."""
@@ -44,7 +44,7 @@ class Job:
     dtype: str
     """Of the frozen weights."""
     threads: int
-    lean: bool
+    fast: bool
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Run:
     plan: Plan
     pad: int
     device: str
-    lean: bool = False
+    fast: bool = False
     team: Team = ALONE
     forward: Any = None
     """What to call for a pass that is learned from, where that is not the model."""
@@ -81,8 +81,8 @@ class Run:
 def open_run(model: Any, job: Job, team: Team, device: str) -> Run:
     """Put the model, a fresh adapter in it, on its devices. All processes of a team must call it."""
     plan = Plan(tuple(len(row.ids) for row in job.train), job.params)
-    forward = spread(model, team, device)
-    return Run(model, job.train, job.held, plan, job.pad, device, job.lean, team, forward)
+    forward = distribute(model, team, device)
+    return Run(model, job.train, job.held, plan, job.pad, device, job.fast, team, forward)
 
 
 def fit(run: Run, checkpoint: Path, show: bool, on_step: OnStep | None) -> Progress:
@@ -185,8 +185,8 @@ def loss_sum(run: Run, rows: Sequence[Encoded]) -> tuple[Any, int]:
     columns = (labels != IGNORED).any(0).nonzero()[:, 0]
     targets = labels[:, columns].flatten().to(run.device)
     ids, before = ids.to(run.device), (columns - 1).to(run.device)
-    if run.lean:
-        logits = lean_logits(run.model, ids, before)
+    if run.fast:
+        logits = fast_logits(run.model, ids, before)
     else:
         forward = run.forward if run.forward is not None and run.model.training else run.model
         with run.precision():

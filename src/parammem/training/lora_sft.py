@@ -1,8 +1,8 @@
 """The recipe: LoRA fine-tuning of a causal language model on (task text, reflection) rows, through PEFT.
 
 A loop of our own; docs/decisions.md ("Training loop") has the measurement against transformers' Trainer. Small models
-take the lean forward of lean.py, all others PEFT's own. The steps are in fit.py, what is written is in publish.py, and
-team.py has the processes that train together.
+take the fast forward of fast_forward.py, all others PEFT's own. The steps are in fit.py, what is written is in
+publish.py, and distributed.py has the processes that train together.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from parammem.core import Adapter, ReflectionExample, digest_of
 from parammem.engines.base import Message
 from parammem.errors import AdapterError, ConfigError, DataError
 from parammem.training.checkpoint import Progress
+from parammem.training.distributed import ALONE, Team
 from parammem.training.encoding import pad_id
-from parammem.training.finished import code_version, place, whole
+from parammem.training.fast_forward import fits_fast_forward
 from parammem.training.fit import Job, OnStep, fit, gathered, open_run
-from parammem.training.lean import leans
 from parammem.training.order import split_held_out
 from parammem.training.prepare import chosen_device, encode_rows, load_base, one_bar, own_settings, with_lora
 from parammem.training.publish import Result, publish, written_name
-from parammem.training.team import ALONE, Team
-from parammem.training.warm import go_on_from
+from parammem.training.resume import code_version, copy_adapter, kept_adapter
+from parammem.training.warm_start import go_on_from
 
 SINCE = ("micro_batch", "group_by_length", "precision", "gradient_checkpointing", "launch")
 """Params that are younger than the first adapters. At their defaults a recipe does not name them: training that has not
@@ -45,7 +45,7 @@ def train_lora(
     threads: int = 2,
     on_step: OnStep | None = None,
     finished: Path | None = None,
-    lean: bool = True,
+    fast: bool = True,
     prompts: str = "",
     domain_kind: str = "",
     team: Team = ALONE,
@@ -62,11 +62,10 @@ def train_lora(
         dtype: of the base weights, unless `params.precision` is bf16; the adapter is always trained in float32.
         threads: of the CPU; another number sums in another order and gives other bits.
         finished: a folder outside every stage's outs that keeps the adapter for a later call that would make the same.
-        lean: allow the lean forward for models it fits. False: always PEFT's own.
-        prompts: what `messages` words, where it is not the pocket world; `ParamMem.load` words them alike.
-        domain_kind: how the domain of the rows words its prompts, where its name does not say it.
+        fast: allow the fast forward for models it fits.
+        prompts, domain_kind: how `messages` words, if not as the pocket world or the domain's name say; for the card.
         team: the processes that train together; this one leads, the others are in `follow`.
-        start: an adapter to go on from, in place of fresh weights. Its rows count as this adapter's too.
+        start: an adapter to go on from. Its rows count as this adapter's too.
         max_advice_tokens: where advice ends in this run, for the card.
 
     Raises:
@@ -75,23 +74,22 @@ def train_lora(
         EngineError: no such base model, or one that is not read.
         AdapterError: the loss or its gradient is not finite; or `start` does not fit the recipe.
     """
-    learned, held = _parts(rows, params, team)
-    kind = chosen_device(device)
-    where, lean = team.device(kind), lean and team.size == 1
+    (learned, held), kind = _parts(rows, params, team), chosen_device(device)
+    where, fast = team.device(kind), fast and team.size == 1
     ran = _ran(weights_dtype(params, dtype), threads, kind, {"prompts": prompts, "domain_kind": domain_kind})
     with own_settings(where, params.seed, threads), one_bar():
-        model, job, result = _open(learned, held, messages, base_model, params, ran, lean, start, max_advice_tokens)
+        model, job, result = _open(learned, held, messages, base_model, params, ran, fast, start, max_advice_tokens)
         key = _name_of(job, result)
         kept = None if finished is None else Path(finished) / key
-        if kept and (adapter := whole(kept)):
-            place(kept, Path(out))
+        if kept and (adapter := kept_adapter(kept)):
+            copy_adapter(kept, Path(out))
             return adapter
         checkpoint = Path(checkpoints) / f"{key}.pt"
         run = open_run(model, team.tell(job), team, where)
         result = replace(result, progress=fit(run, checkpoint, progress, on_step), order=run.order())
         adapter = publish(run.model, result, kept or Path(out), gathered(run))
     if kept:
-        place(kept, Path(out))
+        copy_adapter(kept, Path(out))
     checkpoint.unlink(missing_ok=True)
     return adapter
 
@@ -109,7 +107,7 @@ def _open(
     base_model: Path | str,
     params: TrainParams,
     ran: dict[str, Any],
-    lean: bool,
+    fast: bool,
     start: Path | None,
     max_advice_tokens: int | None,
 ) -> tuple[Any, Job, Result]:
@@ -120,9 +118,9 @@ def _open(
     model = with_lora(base, params)
     before = go_on_from(model, start, params, base_digest) if start else None
     recipe = {**recipe_of(params), **ran} | ({"start": before.digest} if before else {})
-    lean = lean and leans(model, params)
+    fast = fast and fits_fast_forward(model, params)
     pad, dtype, threads = pad_id(tokenizer), ran["dtype"], ran["threads"]
-    job = Job(train, aside, params, pad, str(base_model), base_digest, dtype, threads, lean)
+    job = Job(train, aside, params, pad, str(base_model), base_digest, dtype, threads, fast)
     domain, name = learned[0].domain, written_name(base_model)
     more: dict[str, Any] = {"base_extra": vetted.extra, "max_advice_tokens": max_advice_tokens}
     result = Result(domain, learned, len(held), name, base_digest, recipe, Progress(), **more)
@@ -168,7 +166,7 @@ def _name_of(job: Job, result: Result) -> str:
     another run."""
     tokens = [[row.ids, row.prompt] for row in (*job.train, *job.held)]
     provenance = [row.model_dump(mode="json") for row in result.rows]
-    made_by = [result.base_model, result.base_digest, result.recipe, job.lean, code_version()]
+    made_by = [result.base_model, result.base_digest, result.recipe, job.fast, code_version()]
     made_by += [result.base_extra, result.max_advice_tokens]
     return digest_of([tokens, provenance, made_by])[:24]
 

@@ -110,7 +110,7 @@ async def _ready(server: Server, base: str, name: str, folder: Path) -> None:
             f"the server {server.base_url} has the adapter {name!r} on {parent!r}, and its base is {base!r}; serve the "
             "base under that name (--served-model-name), then start the server again"
         )
-    await _sing(server, base, name)
+    await _check_adapter_is_applied(server, base, name)
 
 
 async def _parent(server: Server, name: str) -> str | None:
@@ -137,8 +137,10 @@ async def _load(server: Server, name: str, folder: Path) -> None:
         ) from error
 
 
-async def _sing(server: Server, base: str, name: str) -> None:
-    """The canary: the adapter must differ from the base by clearly more than the base from itself.
+async def _check_adapter_is_applied(server: Server, base: str, name: str) -> None:
+    """Check on a few prompts that the adapter is applied.
+
+    Its answers must differ from those of the base by clearly more than the base from itself.
 
     Only prompts that the base answers twice alike say anything: on a GPU, requests that share a batch change each
     other's last bits, and where two tokens are almost equally likely that is another token.

@@ -1,4 +1,4 @@
-"""The warm parent of all children of one worker: forks a child per run, has it watched, reports how it ended.
+"""The parent of all children of one worker: forks a child per run, has it watched, reports how it ended.
 
 It never sees source, inputs or values: those go between worker and child over a channel of their own.
 """

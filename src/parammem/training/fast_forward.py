@@ -1,9 +1,9 @@
-"""A lean forward for training small Llama models: what PEFT's modules compute, with less around it.
+"""Compute the logits of small Llama models in training: what PEFT's modules compute, in fewer operations.
 
 The adapter stays PEFT's own: its tensors are read here and learn through here, and PEFT writes them. Three things make
 a step cheaper: W + BA is added up once for all tokens, q/k/v and gate/up are one product each, and the last block is
-computed only in the columns in which something is learned. `leans` says which models and recipes it takes; all others
-go through the model's own forward. A test compares losses and gradients of the two.
+computed only in the columns in which something is learned. `fits_fast_forward` says which models and recipes it takes;
+all others go through the model's own forward. A test compares losses and gradients of the two.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 PROJECTIONS = frozenset({"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"})
 
 
-def leans(model: Any, params: TrainParams) -> bool:
-    """Whether `lean_logits` computes what this PEFT model computes. Not with dropout: it lies between x and BA;
+def fits_fast_forward(model: Any, params: TrainParams) -> bool:
+    """Whether `fast_logits` computes what this PEFT model computes. Not with dropout: it lies between x and BA;
     nor with gradient checkpointing, which is PEFT's model's."""
     import torch
 
@@ -30,7 +30,7 @@ def leans(model: Any, params: TrainParams) -> bool:
     return base.dtype == torch.float32 and fits(base)
 
 
-def lean_logits(model: Any, ids: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+def fast_logits(model: Any, ids: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
     """Logits [B, C, vocabulary] of a PEFT model at these columns [C] of ids [B, T], right-padded rows."""
     import torch
     import torch.nn.functional as F

@@ -16,12 +16,12 @@ from parammem.config import TrainParams
 from parammem.engines.base import chat
 from parammem.errors import ConfigError
 from parammem.sections import LaunchParams
+from parammem.training.distributed import ALONE, VARIABLES, joined_team, launched
 from parammem.training.fit import Run, loss_sum
 from parammem.training.launch import command, launch
 from parammem.training.lora_sft import SINCE, recipe_of, train_lora
 from parammem.training.order import Plan, batches_of, shares
 from parammem.training.prepare import encode_rows, load_base, with_lora
-from parammem.training.team import ALONE, VARIABLES, launched, mustered
 from tests.training.rows import make_rows, train_params
 
 
@@ -108,15 +108,15 @@ def test_another_number_of_processes_than_params_say_is_refused(
         train_lora(make_rows(4), chat, tiny_base, params, tmp_path / "out", tmp_path / "checkpoints")
     for name in VARIABLES:
         monkeypatch.setenv(name, "4")
-    with pytest.raises(ConfigError, match=r"4 processes were launched .* set it to 4"), mustered(2, "ddp", "cpu"):
+    with pytest.raises(ConfigError, match=r"4 processes were launched .* set it to 4"), joined_team(2, "ddp", "cpu"):
         pass
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    with pytest.raises(ConfigError, match=r"--use_fsdp"), mustered(4, "ddp", "cpu"):
+    with pytest.raises(ConfigError, match=r"--use_fsdp"), joined_team(4, "ddp", "cpu"):
         pass
 
 
 def test_a_run_that_nobody_launched_is_a_team_of_one() -> None:
-    with mustered(1, "fsdp", "cpu") as team:
+    with joined_team(1, "fsdp", "cpu") as team:
         assert team is ALONE
     assert team.leads
     assert team.tell("word") == "word"
@@ -153,7 +153,7 @@ def test_checkpointing_and_bf16_learn_and_the_adapter_stays_in_float32(tiny_base
         params = train_params(dropout=0.0, micro_batch=4, **changes)
         train_lora(
             make_rows(40), chat, tiny_base, params, tmp_path / name, tmp_path / "checkpoints", "cpu",
-            progress=False, threads=1, lean=False, on_step=lambda done, loss, rate, to=losses[name]: to.append(loss),
+            progress=False, threads=1, fast=False, on_step=lambda done, loss, rate, to=losses[name]: to.append(loss),
         )  # fmt: skip
         weights = load_file(tmp_path / name / "adapter_model.safetensors")
         assert {weight.dtype for weight in weights.values()} == {torch.float32}
@@ -200,7 +200,7 @@ def test_autocast_learns_the_same_without_peft_s_casts_to_float32(
         losses: list[float] = []
         train_lora(
             make_rows(24), chat, tiny_base, train_params(dropout=0.0, precision="bf16"), tmp_path / name,
-            tmp_path / f"{name}-checkpoints", "cpu", progress=False, threads=1, lean=False,
+            tmp_path / f"{name}-checkpoints", "cpu", progress=False, threads=1, fast=False,
             on_step=lambda done, loss, rate: losses.append(loss),
         )  # fmt: skip
         return losses

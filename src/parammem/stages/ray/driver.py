@@ -1,6 +1,6 @@
-"""A Ray cluster as a workplace, and the one door to Ray.
+"""Run jobs on a Ray cluster; the only module that starts Ray or joins it.
 
-A list of jobs is split into shards by task (workplace.py), each shard is one Ray task, and Ray begins a shard again
+A list of jobs is split into shards by task (executor.py), each shard is one Ray task, and Ray begins a shard again
 whose worker was lost (`engine.ray.retries`). Answers come back into the order of the jobs, so a stage writes what it
 would write alone. The usage reports and the dashboard of Ray stay off.
 """
@@ -28,10 +28,10 @@ from parammem.engines.cached import CacheStats
 from parammem.engines.sampling import messages_digest
 from parammem.errors import ClusterError, ParamMemError
 from parammem.stages.common import Engines
-from parammem.stages.spread.desk import Desk, News, asked
-from parammem.stages.spread.parcel import Workshop
-from parammem.stages.spread.shard import Done, Order, carry_out
-from parammem.stages.spread.workplace import Show, shares
+from parammem.stages.ray.executor import Show, split_by_key
+from parammem.stages.ray.pickling import RunPickler
+from parammem.stages.ray.store_actor import ShardReport, StoreActor, ask_actor
+from parammem.stages.ray.worker import ShardJobs, ShardResult, run_shard
 
 POLL_SECONDS = 1.0
 REACH_SECONDS = 5.0
@@ -39,7 +39,9 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def opened(params: Params, settings: RayParams, engines: Engines, judge: Domain, root: Path) -> Iterator[Cluster]:
+def open_cluster(
+    params: Params, settings: RayParams, engines: Engines, judge: Domain, root: Path
+) -> Iterator[RayExecutor]:
     """A cluster to work on; left again at the end, and ended if it was begun for this (`local`).
 
     Raises:
@@ -57,14 +59,14 @@ def opened(params: Params, settings: RayParams, engines: Engines, judge: Domain,
         if joined:
             _join(ray, settings)
         _check_room(ray, settings)
-        yield Cluster(ray, params, settings, engines, judge, root)
+        yield RayExecutor(ray, params, settings, engines, judge, root)
     finally:
         if joined:
             ray.shutdown()
 
 
-class Cluster:
-    """See workplace.py for what a workplace promises."""
+class RayExecutor:
+    """An executor (executor.py) whose jobs run on the machines of a Ray cluster."""
 
     def __init__(
         self, ray: Any, params: Params, settings: RayParams, engines: Engines, judge: Domain, root: Path
@@ -72,30 +74,30 @@ class Cluster:
         self._ray, self._settings, self._engines = ray, settings, engines
         self._root, self._domain = root.resolve(), judge.name
         self._params = params.model_dump_json(by_alias=True)
-        self._workshop = Workshop(params, judge.name, root, engines, judge)
+        self._pickler = RunPickler(params, judge.name, root, engines, judge)
         self._run, self._rounds = secrets.token_hex(8), 0
         self._counted, self._shown = CacheStats(), 0
         cache = params.engine.cache
-        self._desk = self._begin_desk(str(self._root / cache) if cache else "")
+        self._store_actor = self._begin_store_actor(str(self._root / cache) if cache else "")
 
     def work(self, jobs: Sequence[Job], show: Show | None = None) -> list[Trajectory]:
-        parcels = shares([job.task.task_id for job in jobs], self._settings.shards)
-        return self._scatter(parcels, [[jobs[place] for place in places] for places in parcels], show)
+        parts = split_by_key([job.task.task_id for job in jobs], self._settings.shards)
+        return self._scatter(parts, [[jobs[place] for place in places] for places in parts], show)
 
     def asking(self, engine: Engine) -> Engine:
         return _Asking(self, engine)
 
     def ask(self, engine: Engine, requests: Sequence[Request]) -> list[list[Completion] | Exception]:
         """For each request its completions, or what it failed with; in order."""
-        parcels = shares([messages_digest(request) for request in requests], self._settings.shards)
-        return self._scatter(parcels, [(engine, [requests[place] for place in places]) for places in parcels])
+        parts = split_by_key([messages_digest(request) for request in requests], self._settings.shards)
+        return self._scatter(parts, [(engine, [requests[place] for place in places]) for places in parts])
 
-    def _begin_desk(self, cache: str) -> Any:
+    def _begin_store_actor(self, cache: str) -> Any:
         """On this machine, because the store is a file of this machine."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=False)
-        return self._ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here).remote(cache)
+        return self._ray.remote(StoreActor).options(num_cpus=0, scheduling_strategy=here).remote(cache)
 
     def _scatter(self, parts: Sequence[Sequence[int]], contents: Sequence[Any], show: Show | None = None) -> list[Any]:
         """The answers to all parts, in the order of the whole.
@@ -128,21 +130,21 @@ class Cluster:
     def _send(self, shard: str, content: Any) -> Any:
         """Ray's name of the answer that this shard will have."""
         s = self._settings
-        order = Order(shard, self._params, self._domain, str(self._root), self._workshop.pack(content))
-        task = self._ray.remote(carry_out).options(
+        order = ShardJobs(shard, self._params, self._domain, str(self._root), self._pickler.pack(content))
+        task = self._ray.remote(run_shard).options(
             name=f"parammem {shard}",
             num_cpus=s.cpus_per_shard,
             num_gpus=s.gpus_per_shard,
             max_retries=s.retries,
             retry_exceptions=False,
         )
-        return task.remote(order, self._desk, self._run)
+        return task.remote(order, self._store_actor, self._run)
 
     def _answers(self, one: Any, shard: str) -> list[Any]:
         from ray.exceptions import RayError, RayTaskError
 
         try:
-            done: Done = self._ray.get(one)
+            done: ShardResult = self._ray.get(one)
         except RayTaskError as error:
             if isinstance(error.cause, ParamMemError):
                 raise error.cause from None
@@ -160,7 +162,7 @@ class Cluster:
 
     def _tell(self, show: Show | None, shards: Sequence[str]) -> None:
         """Lost workers to stderr, and progress."""
-        news: News = asked(self._desk, "news")
+        news: ShardReport = ask_actor(self._store_actor, "news")
         for sentence in news.lost:
             log.warning("%s", sentence)
         done = sum(count for shard, count in news.done.items() if shard in shards)
@@ -170,7 +172,7 @@ class Cluster:
 
     def _count(self) -> None:
         """What was recorded since the last time goes to the account of the stage."""
-        now: CacheStats = asked(self._desk, "made")
+        now: CacheStats = ask_actor(self._store_actor, "made")
         names = ("misses", "prompt_tokens", "tokens_generated")
         self._engines.done_elsewhere(CacheStats(**{n: getattr(now, n) - getattr(self._counted, n) for n in names}))
         self._counted = now
@@ -180,7 +182,7 @@ class Cluster:
 class _Asking:
     """An engine whose many requests are spread over the cluster."""
 
-    cluster: Cluster
+    executor: RayExecutor
     engine: Engine
 
     @property
@@ -191,7 +193,7 @@ class _Asking:
         """Raises as the engine does; the answers of the others are recorded then."""
         if len(requests) < 2:  # what is asked once more after a failure comes one by one
             return self.engine.complete(requests)
-        answers = self.cluster.ask(self.engine, requests)
+        answers = self.executor.ask(self.engine, requests)
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer

@@ -37,7 +37,7 @@ def load(everything: bool, modules: list[str], site: str) -> None:
                 __import__(name)
             except ImportError:
                 continue
-        preload(modules, site)
+        import_modules(modules, site)
     finally:
         os.register_at_fork = register
     _be_a_script()
@@ -45,7 +45,7 @@ def load(everything: bool, modules: list[str], site: str) -> None:
     sys.modules["random"].seed(0)  # every child starts from the same state: verdicts repeat
 
 
-def preload(modules: list[str], site: str) -> None:
+def import_modules(modules: list[str], site: str) -> None:
     """Import modules, numpy from its folder: nothing else that is installed there can be imported afterwards."""
     # One thread: a forked child has no others, and starting them would cost it its address space.
     os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} if site else {}

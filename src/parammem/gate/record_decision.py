@@ -1,4 +1,4 @@
-"""rule_on(): the gate with its memory. How many looks were paid for stands in the ledger, and so does the answer."""
+"""Decide about challengers by what the ledger says was spent before, and write the decisions into the ledger."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def looks_paid(events: Sequence[Event], domain: str) -> Looks:
     return looks
 
 
-def rule_on(evidence: Evidence, rule: Rule, ledger: Ledger, actor: str) -> Decision:
+def decide_and_record(evidence: Evidence, rule: Rule, ledger: Ledger, actor: str) -> Decision:
     """Decide, save the record and write `Evaluated` and `Decided` into the ledger.
 
     The same evidence under the same rule gets the decision it got before, and is not paid for twice: so a run that
@@ -37,22 +37,22 @@ def rule_on(evidence: Evidence, rule: Rule, ledger: Ledger, actor: str) -> Decis
     Raises:
         LedgerError: the ledger is broken, or a decision that it names is missing or changed.
     """
-    return rule_on_all([evidence], rule, ledger, actor)[0]
+    return decide_and_record_all([evidence], rule, ledger, actor)[0]
 
 
-def rule_on_all(meetings: Sequence[Evidence], rule: Rule, ledger: Ledger, actor: str) -> list[Decision]:
-    """`rule_on` several challengers of one domain, each against the same champion on the same tasks.
+def decide_and_record_all(several: Sequence[Evidence], rule: Rule, ledger: Ledger, actor: str) -> list[Decision]:
+    """`decide_and_record` several challengers of one domain, each against the same champion on the same tasks.
 
     Each is a look of its own and pays for itself, so the budget holds however many there are and however alike. Of
     several that pass one is promoted: that which solved most, the first of them on a tie. To choose among those costs
     nothing, since each of them was shown to be better.
     """
     events = ledger.read()
-    old = [_before(evidence, rule, ledger, events) for evidence in meetings]
+    old = [_before(evidence, rule, ledger, events) for evidence in several]
     if all(old):
         return [one for one in old if one]
-    decisions = _decide_all(meetings, rule, looks_paid(events, meetings[0].domain))
-    for evidence, decision in zip(meetings, decisions, strict=True):
+    decisions = _decide_all(several, rule, looks_paid(events, several[0].domain))
+    for evidence, decision in zip(several, decisions, strict=True):
         arms = {"none": "", "champion": evidence.champion, "challenger": evidence.challenger}
         fact = Evaluated(domain=evidence.domain, arms=arms, runs=evidence.outcomes, solved=evidence.solved)
         ledger.append(fact, actor)
@@ -61,9 +61,9 @@ def rule_on_all(meetings: Sequence[Evidence], rule: Rule, ledger: Ledger, actor:
     return decisions
 
 
-def _decide_all(meetings: Sequence[Evidence], rule: Rule, looks: Looks) -> list[Decision]:
+def _decide_all(several: Sequence[Evidence], rule: Rule, looks: Looks) -> list[Decision]:
     decisions: list[Decision] = []
-    for evidence in meetings:
+    for evidence in several:
         decisions.append(decide(evidence, rule, looks))
         budget = decisions[-1].budget
         looks = looks.after(budget.alpha, budget.reserve) if budget.paid else looks

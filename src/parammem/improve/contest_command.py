@@ -1,6 +1,6 @@
 """Compare champion and challenger in a process of its own; the evidence goes to a file.
 
-python -m parammem.improve.judge --domain code --challenger DIR [--champion DIR] --out FILE
+python -m parammem.improve.contest_command --domain code --challenger DIR [--champion DIR] --out FILE
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from parammem.stages.contest import meet
 
 
 def main() -> int:
-    """For `meet_in_process`. Errors are one line, and their own exit code."""
-    parser = argparse.ArgumentParser(prog="python -m parammem.improve.judge")
+    """For `contest_in_process`. Errors are one line, and their own exit code."""
+    parser = argparse.ArgumentParser(prog="python -m parammem.improve.contest_command")
     parser.add_argument("--domain", required=True)
     parser.add_argument("--challenger", type=Path, required=True)
     parser.add_argument("--champion", type=Path)

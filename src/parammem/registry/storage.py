@@ -1,4 +1,4 @@
-"""What must survive: collecting garbage without losing a version, and fetching a version back."""
+"""Collect garbage without losing the data of a version, and fetch the adapter of a version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes that train one adapter together: who is in, what they tell each other, how the model is spread.
+"""Connect the processes that train one adapter together, pass messages between them, and distribute the model.
 
 `accelerate launch` starts them and sets the environment that is read here. Process 0 leads: it alone reads rows, writes
 files and knows the stage; the others follow with what it tells them. A run that nobody launched is a team of one, to
@@ -94,7 +94,7 @@ def launched(environment: Mapping[str, str] = os.environ) -> int:
 
 
 @contextmanager
-def mustered(processes: int, strategy: str, device: str) -> Iterator[Team]:
+def joined_team(processes: int, strategy: str, device: str) -> Iterator[Team]:
     """This process's team, connected while the block lasts. At its end the leader sends the followers home.
 
     Args:
@@ -144,7 +144,7 @@ def _check(processes: int, size: int, strategy: str) -> None:
         )
 
 
-def spread(model: Any, team: Team, device: str) -> Any:
+def distribute(model: Any, team: Team, device: str) -> Any:
     """Put a PEFT model on the team's devices; returns what to call for a forward pass that is learned from.
 
     With fsdp the model's own tensors become shares. All processes start from the leader's trainable weights.

@@ -1,5 +1,8 @@
-"""Runs as bytes. Engines, the domain and a server's embedding stay where they are: in their place goes a name, and
-whoever unpacks the parcel puts its own there. Everything else about a run is plain data."""
+"""Runs to bytes and back.
+
+Engines, the domain and a server's embedding stay where they are: in their place goes a name, and the process that
+unpacks them puts its own there. Everything else about a run is plain data.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ DOMAIN = "domain"
 Name = Origin | str
 
 
-class Workshop:
-    """The engines and the domain of one process."""
+class RunPickler:
+    """Packs and unpacks runs with the engines and the domain of one process."""
 
     def __init__(self, params: Params, domain: str, root: Path, engines: Engines, judge: Domain | None = None) -> None:
         self.engines, self.root = engines, root
@@ -34,9 +37,9 @@ class Workshop:
         _Packer(file, self._name).dump(thing)
         return file.getvalue()
 
-    def unpack(self, parcel: bytes) -> Any:
+    def unpack(self, packed: bytes) -> Any:
         """Raises ClusterError: a model or adapter is not the one that was packed; and as `Engines.open`."""
-        return _Unpacker(io.BytesIO(parcel), self._find).load()
+        return _Unpacker(io.BytesIO(packed), self._find).load()
 
     def _name(self, thing: object) -> Name | None:
         return DOMAIN if thing is self.judge else self.engines.origin(thing)

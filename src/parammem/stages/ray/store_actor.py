@@ -1,8 +1,8 @@
-"""The desk: one small process on the driver's machine that holds the completion store for all shards.
+"""The Ray actor that holds the completion store for all shards, on the driver's machine.
 
 What a shard's engine made goes there before anybody sees it, so a worker that is lost takes nothing recorded with it,
 and the next one to have its shard finds it. (SQLite's file itself must not be shared by machines.) It also hears where
-each shard is worked on and how far it is. Ray makes an actor of the class `Desk`; cluster.py does that.
+each shard is worked on and how far it is. Ray makes an actor of the class `StoreActor`; driver.py does that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from parammem.engines.store import Spent, Store
 from parammem.errors import ClusterError
 
 
-class News(NamedTuple):
+class ShardReport(NamedTuple):
     """What has happened since the driver last asked."""
 
     lost: list[str]
@@ -27,7 +27,7 @@ class News(NamedTuple):
     """Shard → jobs done."""
 
 
-class Desk:
+class StoreActor:
     """See above."""
 
     def __init__(self, folder: str) -> None:
@@ -47,9 +47,9 @@ class Desk:
     def progress(self, shard: str, done: int) -> None:
         self._done[shard] = done
 
-    def news(self) -> News:
+    def news(self) -> ShardReport:
         lost, self._lost = self._lost, []
-        return News(lost, dict(self._done))
+        return ShardReport(lost, dict(self._done))
 
     def made(self) -> CacheStats:
         """What was recorded here since the start; without hits, which shards know."""
@@ -83,13 +83,13 @@ class Desk:
 
 
 @dataclass(frozen=True)
-class DeskStore:
-    """The store as a shard sees it: a Keeper whose methods ask the desk. Each raises EngineError as Store's does, and
-    ClusterError when the desk is gone."""
+class ActorStore:
+    """The store as a shard sees it: a Keeper whose methods ask the actor. Each raises EngineError as Store's does, and
+    ClusterError when the actor is gone."""
 
     run: str
-    """Names the desk."""
-    desk: Any = field(compare=False)
+    """Names the actor."""
+    store_actor: Any = field(compare=False)
     """Ray's handle of the actor."""
 
     def get(self, keys: Sequence[str]) -> dict[str, str]:
@@ -111,16 +111,16 @@ class DeskStore:
         return self._ask("learnt", server, model)
 
     def _ask(self, what: str, *arguments: Any) -> Any:
-        return asked(self.desk, what, *arguments)
+        return ask_actor(self.store_actor, what, *arguments)
 
 
-def asked(desk: Any, what: str, *arguments: Any) -> Any:
-    """The desk's answer, or its error, raised as if it were here. Raises ClusterError: the desk is gone."""
+def ask_actor(store_actor: Any, what: str, *arguments: Any) -> Any:
+    """The actor's answer, or its error, raised as if it were here. Raises ClusterError: the actor is gone."""
     import ray
     from ray.exceptions import RayActorError, RayTaskError
 
     try:
-        return ray.get(getattr(desk, what).remote(*arguments))
+        return ray.get(getattr(store_actor, what).remote(*arguments))
     except RayTaskError as error:
         raise error.cause from None
     except RayActorError as error:

@@ -1,4 +1,4 @@
-"""Which rows are in the batches already, and which ids a source has used: on disk, so that memory stays flat.
+"""Index the rows of all batches, and the ids that a source has used: on disk, so that memory stays flat.
 
 The index of batches is made from the batch files and can be thrown away at any time.
 """
@@ -27,7 +27,7 @@ def row_digest(row: Experience) -> bytes:
     return bytes.fromhex(digest_of(told))
 
 
-class Known:
+class RowIndex:
     """The rows of all batches that the ledger names."""
 
     def __init__(self, root: Path, keep: bool = True) -> None:

@@ -9,27 +9,27 @@ from pathlib import Path
 import pytest
 
 from parammem.sandbox import Limits, Pool
-from parammem.sandbox.inner import foresight, wire
+from parammem.sandbox.inner import planned_calls, wire
 from parammem.sandbox.problems import read_problems
 from tests.sandbox.trusting import check_program, checked
 
 
-def foreseen(tests: str, entry: str = "f") -> tuple[list[object], bool]:
+def planned(tests: str, entry: str = "f") -> tuple[list[object], bool]:
     """Positional arguments of each call, and whether they are all."""
-    calls, complete = foresight.calls(ast.parse(tests), entry)
+    calls, complete = planned_calls.calls(ast.parse(tests), entry)
     return [marshal.loads(call)[1] for call in calls], complete
 
 
-def test_assertions_in_a_straight_line_are_foreseen_in_order():
+def test_assertions_in_a_straight_line_are_planned_in_order():
     tests = "import math\nassert f(1) == 2\nassert abs(f(2, [3]) - f(-4.5)) < 1\n"
     tests += "x = f('a')\nassert len(str(f({1: (2,)}))) > 0\n"
-    assert foreseen(tests) == ([(1,), (2, [3]), (-4.5,), ("a",), ({1: (2,)},)], True)
+    assert planned(tests) == ([(1,), (2, [3]), (-4.5,), ("a",), ({1: (2,)},)], True)
 
 
 def test_the_body_of_check_follows_the_module():
     tests = "METADATA = {}\ndef check(g):\n    assert g(1) == 1, 'why'\n    assert True\n"
     tests += "    assert g(x=2) == f(3)\ncandidate(0)\n"
-    calls, complete = foreseen(tests)
+    calls, complete = planned(tests)
     assert (calls, complete) == ([(0,), (1,), (), (3,)], True)
 
 
@@ -57,7 +57,7 @@ def test_the_body_of_check_follows_the_module():
     ],
 )
 def test_what_is_not_certain_is_not_foreseen(tail: str):
-    assert foreseen(f"assert f(1)\n{tail}\nassert f(9)") == ([(1,)], False)
+    assert planned(f"assert f(1)\n{tail}\nassert f(9)") == ([(1,)], False)
 
 
 def counted(pool: Pool, source: str, tests: str) -> tuple[bool, str]:
@@ -136,8 +136,8 @@ def test_equal_calls_are_equal_bytes_and_parts_are_not_shared():
     assert wire.pack(0.0) != wire.pack(-0.0)
 
 
-def test_most_calls_of_humaneval_are_foreseen(shared_data: Path):
+def test_most_calls_of_humaneval_are_planned(shared_data: Path):
     problems = read_problems(shared_data / "humaneval" / "HumanEval.jsonl.gz")
-    plans = [foreseen(problem.test, problem.entry_point) for problem in problems]
+    plans = [planned(problem.test, problem.entry_point) for problem in problems]
     assert sum(complete for _, complete in plans) >= 140
     assert sum(len(calls) for calls, _ in plans) >= 1000

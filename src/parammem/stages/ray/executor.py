@@ -1,4 +1,4 @@
-"""What stages see of a cluster: jobs in, trajectories out, wherever the work is done."""
+"""Run jobs and return their trajectories, in this process or on a Ray cluster: all that stages see of Ray."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Show = Callable[[int], None]
 """Is told how many jobs are done."""
 
 
-class Workplace(Protocol):
-    """Works on jobs, and has engines asked."""
+class Executor(Protocol):
+    """Works on jobs, and asks engines."""
 
     def work(self, jobs: Sequence[Job], show: Show | None = None) -> list[Trajectory]:
         """Trajectories in the order of the jobs. Raises as `batch.run`, and ClusterError."""
@@ -31,7 +31,7 @@ class Workplace(Protocol):
         ...
 
 
-class Here:
+class LocalExecutor:
     """This process."""
 
     def work(self, jobs: Sequence[Job], show: Show | None = None) -> list[Trajectory]:
@@ -41,25 +41,25 @@ class Here:
         return engine
 
 
-HERE = Here()
+LOCAL = LocalExecutor()
 
 
 @contextmanager
-def working(params: Params, engines: Engines, judge: Domain, root: Path) -> Iterator[Workplace]:
-    """The workplace that params ask for. Raises ClusterError: there is no such cluster."""
+def open_executor(params: Params, engines: Engines, judge: Domain, root: Path) -> Iterator[Executor]:
+    """The executor that params ask for. Raises ClusterError: there is no such cluster."""
     if params.engine.ray is None:
-        yield HERE
+        yield LOCAL
         return
-    from parammem.stages.spread.cluster import opened
+    from parammem.stages.ray.driver import open_cluster
 
-    with opened(params, params.engine.ray, engines, judge, root) as cluster:
+    with open_cluster(params, params.engine.ray, engines, judge, root) as cluster:
         yield cluster
 
 
-def shares(keys: Sequence[str], count: int) -> list[list[int]]:
+def split_by_key(keys: Sequence[str], count: int) -> list[list[int]]:
     """Places of the items of each shard, in order; shards without any are left out.
 
-    An item's shard follows from its key alone: all runs on one task meet in one shard, whose engine sees equal
+    An item's shard follows from its key alone: all runs on one task are in one shard, whose engine sees equal
     requests of different methods and makes them once, and a shard of a repeated run asks for what it asked for before.
     """
     found: list[list[int]] = [[] for _ in range(count)]

@@ -1,4 +1,4 @@
-"""Adapters that are whole, kept until all adapters of a stage are.
+"""Keep finished adapters until all adapters of a stage are, so that a killed stage resumes without training again.
 
 DVC removes a stage's outs before it runs the stage, so what a killed stage had finished must lie elsewhere. A kept
 adapter's name is the digest of everything that decides its bytes, this code included.
@@ -30,7 +30,7 @@ def code_version() -> str:
     return digest_of([sources, *(version(name) for name in ("torch", "transformers", "peft"))])
 
 
-def whole(folder: Path) -> Adapter | None:
+def kept_adapter(folder: Path) -> Adapter | None:
     """The adapter kept in this folder, or None. One whose weights are not what its card says is removed, aloud."""
     if not folder.is_dir():
         return None
@@ -49,7 +49,7 @@ def whole(folder: Path) -> Adapter | None:
     return adapter
 
 
-def place(kept: Path, out: Path) -> None:
+def copy_adapter(kept: Path, out: Path) -> None:
     """A copy of a kept adapter at `out`, whole or not at all; an older folder there is replaced."""
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -1,7 +1,7 @@
 """Which calls a test program is going to make, as far as its text says so for certain.
 
-They are sent to the child together, so that an assertion costs no round trip. What is foreseen decides no verdict:
-the judge compares every call the tests make with the next one foreseen, and starts over without when they differ.
+They are sent to the child together, so that an assertion costs no round trip. What is planned decides no verdict:
+the judge compares every call the tests make with the next one planned, and starts over without when they differ.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from . import wire
 
 _MOST = 1000
-"""Calls that are foreseen at most; the rest is made when it comes up."""
+"""Calls that are planned at most; the rest is made when it comes up."""
 
 
 class _Unclear(Exception):

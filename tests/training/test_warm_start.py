@@ -13,7 +13,7 @@ from parammem.core import Adapter, digest_of
 from parammem.engines.base import chat
 from parammem.errors import AdapterError, AdapterMissingError
 from parammem.training.lora_sft import train_lora
-from parammem.training.warm import read_start
+from parammem.training.warm_start import read_start
 from tests.training.rows import make_rows, train_params
 
 OLD, NEW = make_rows(40), make_rows(60)[20:]

@@ -1,4 +1,4 @@
-"""The lean forward computes what PEFT's modules compute: losses, gradients, and whole runs."""
+"""The fast forward computes what PEFT's modules compute: losses, gradients, and whole runs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 
 from parammem.engines.base import chat
 from parammem.training.encoding import pad_id
+from parammem.training.fast_forward import fits_fast_forward
 from parammem.training.fit import OnStep, Run, loss_sum
-from parammem.training.lean import leans
 from parammem.training.lora_sft import train_lora
 from parammem.training.order import Plan
 from parammem.training.prepare import encode_rows, load_base, with_lora
@@ -20,7 +20,7 @@ from tests.tiny import make_tiny_model
 from tests.training.rows import TARGETS, make_rows, train_params
 
 
-def make_run(base: Path, lean: bool, **changes: Any) -> Run:
+def make_run(base: Path, fast: bool, **changes: Any) -> Run:
     """Rows of several lengths, and an adapter that already does something."""
     params = train_params(dropout=0.0, **changes)
     tokenizer, model, _ = load_base(base, "float32")
@@ -31,8 +31,8 @@ def make_run(base: Path, lean: bool, **changes: Any) -> Run:
     for name, weight in tuned.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.1)
-    assert leans(tuned, params)
-    return Run(tuned, rows, [], Plan(tuple(len(row.ids) for row in rows), params), pad_id(tokenizer), "cpu", lean)
+    assert fits_fast_forward(tuned, params)
+    return Run(tuned, rows, [], Plan(tuple(len(row.ids) for row in rows), params), pad_id(tokenizer), "cpu", fast)
 
 
 def loss_and_gradients(run: Run) -> tuple[float, dict[str, torch.Tensor]]:
@@ -45,8 +45,8 @@ def loss_and_gradients(run: Run) -> tuple[float, dict[str, torch.Tensor]]:
 @pytest.mark.parametrize("kv_heads", [2, 4])
 def test_loss_and_every_gradient_are_those_of_peft(tmp_path: Path, targets: tuple[str, ...], kv_heads: int) -> None:
     base = make_tiny_model(tmp_path / "base", kv_heads=kv_heads)
-    expected, by_peft = loss_and_gradients(make_run(base, lean=False, target_modules=targets))
-    loss, gradients = loss_and_gradients(make_run(base, lean=True, target_modules=targets))
+    expected, by_peft = loss_and_gradients(make_run(base, fast=False, target_modules=targets))
+    loss, gradients = loss_and_gradients(make_run(base, fast=True, target_modules=targets))
     assert loss == pytest.approx(expected, rel=1e-5)
     assert gradients.keys() == by_peft.keys()
     assert len(gradients) == 2 * 2 * len(targets), "A and B of each projection in two layers"
@@ -56,18 +56,18 @@ def test_loss_and_every_gradient_are_those_of_peft(tmp_path: Path, targets: tupl
 
 
 def test_nothing_but_the_adapter_gets_a_gradient(tiny_base: Path) -> None:
-    run = make_run(tiny_base, lean=True)
+    run = make_run(tiny_base, fast=True)
     loss_and_gradients(run)
     assert {name for name, weight in run.model.named_parameters() if weight.grad is not None} == set(run.weights())
 
 
 def test_a_whole_run_ends_in_the_same_losses(tiny_base: Path, tmp_path: Path) -> None:
     curves = []
-    for lean in (False, True):
-        out = tmp_path / str(lean)
+    for fast in (False, True):
+        out = tmp_path / str(fast)
         params, checkpoints = train_params(dropout=0.0), tmp_path / "checkpoints"
         train_lora(
-            make_rows(40), chat, tiny_base, params, out, checkpoints, "cpu", progress=False, threads=1, lean=lean
+            make_rows(40), chat, tiny_base, params, out, checkpoints, "cpu", progress=False, threads=1, fast=fast
         )
         with (out / "losses.csv").open() as lines:
             curves.append([{key: float(value) for key, value in line.items()} for line in csv.DictReader(lines)])
@@ -101,7 +101,7 @@ def test_a_run_broken_off_goes_on_to_the_same_bytes(tiny_base: Path, tmp_path: P
 def test_what_it_does_not_compute_goes_through_peft(tiny_base: Path) -> None:
     def taken(dtype: str = "float32", **changes: Any) -> bool:
         params = train_params(**{"dropout": 0.0, **changes})
-        return leans(with_lora(load_base(tiny_base, dtype)[1], params), params)
+        return fits_fast_forward(with_lora(load_base(tiny_base, dtype)[1], params), params)
 
     assert taken()
     assert not taken(dropout=0.1)

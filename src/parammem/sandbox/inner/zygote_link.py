@@ -1,4 +1,4 @@
-"""The worker's line to its zygote: what is ordered there, and what it reports."""
+"""The connection of a worker to its zygote: it orders runs there, and reads how they ended."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import time
 from . import forks
 
 
-class Line:
-    """The worker's line to its zygote, and the child that waits at its other end for a run like the last."""
+class ZygoteLink:
+    """The connection of a worker to its zygote, and the child that waits at its other end for a run like the last."""
 
     def __init__(self, control: _socket.socket, jobs: int) -> None:
         """`jobs`: the descriptor that hangs up when the main process goes away."""

@@ -6,12 +6,12 @@ import pytest
 
 from parammem.core.event import Decided
 from parammem.errors import LedgerError
-from parammem.gate import Rule, rule_on
+from parammem.gate import Rule, decide_and_record
 from parammem.gate.check import check_champion
-from parammem.gate.office import looks_paid, rule_on_all
+from parammem.gate.record_decision import decide_and_record_all, looks_paid
 from parammem.gate.rule import Looks
 from parammem.registry import Ledger
-from tests.gate.meetings import CLEAR, EQUAL, meeting, part
+from tests.gate.evidences import CLEAR, EQUAL, meeting, part
 
 WHO = "flow improve"
 
@@ -22,7 +22,7 @@ def ledger(tmp_path) -> Ledger:
 
 
 def test_a_decision_is_saved_and_stands_in_the_ledger(ledger):
-    decision = rule_on(meeting(*CLEAR), Rule(), ledger, WHO)
+    decision = decide_and_record(meeting(*CLEAR), Rule(), ledger, WHO)
     kinds = [event.fact.kind for event in ledger.read()]
     assert kinds == ["evaluate", "decide"]
     fact = ledger.read()[-1].fact
@@ -32,14 +32,14 @@ def test_a_decision_is_saved_and_stands_in_the_ledger(ledger):
 
 
 def test_the_same_evidence_is_paid_for_once(ledger):
-    first = rule_on(meeting(*CLEAR), Rule(), ledger, WHO)
-    assert rule_on(meeting(*CLEAR), Rule(), ledger, WHO) == first
+    first = decide_and_record(meeting(*CLEAR), Rule(), ledger, WHO)
+    assert decide_and_record(meeting(*CLEAR), Rule(), ledger, WHO) == first
     assert looks_paid(ledger.read(), "code") == Looks(1, 0, first.budget.alpha)
 
 
 def test_a_reserve_look_stands_in_the_ledger_as_one_and_the_record_of_a_regular_look_is_as_it_was(ledger):
-    weak = rule_on(meeting(part("anchor", 8, 4, 10)), Rule(), ledger, WHO)
-    rule_on(meeting(*CLEAR), Rule(), ledger, WHO)
+    weak = decide_and_record(meeting(part("anchor", 8, 4, 10)), Rule(), ledger, WHO)
+    decide_and_record(meeting(*CLEAR), Rule(), ledger, WHO)
     reserve, regular = [e for e in ledger.read() if isinstance(e.fact, Decided)]
     assert isinstance(reserve.fact, Decided)
     assert reserve.fact.reserve
@@ -51,22 +51,22 @@ def test_a_reserve_look_stands_in_the_ledger_as_one_and_the_record_of_a_regular_
 
 
 def test_other_evidence_is_another_look_with_less_to_spend(ledger):
-    first = rule_on(meeting(*EQUAL), Rule(), ledger, WHO)
-    second = rule_on(meeting(part("anchor", 61, 60, 279)), Rule(), ledger, WHO)
+    first = decide_and_record(meeting(*EQUAL), Rule(), ledger, WHO)
+    second = decide_and_record(meeting(part("anchor", 61, 60, 279)), Rule(), ledger, WHO)
     assert second.budget.look == 2
     assert second.budget.alpha < first.budget.alpha
 
 
 def test_a_look_that_was_not_taken_is_not_counted(ledger):
-    rule_on(meeting(part("anchor", 3, 2, 10)), Rule(), ledger, WHO)
+    decide_and_record(meeting(part("anchor", 3, 2, 10)), Rule(), ledger, WHO)
     assert looks_paid(ledger.read(), "code") == Looks()
-    assert rule_on(meeting(*CLEAR), Rule(), ledger, WHO).budget.look == 1
+    assert decide_and_record(meeting(*CLEAR), Rule(), ledger, WHO).budget.look == 1
 
 
 def test_domains_have_budgets_of_their_own(ledger):
-    rule_on(meeting(*EQUAL), Rule(), ledger, WHO)
+    decide_and_record(meeting(*EQUAL), Rule(), ledger, WHO)
     other = meeting(*EQUAL).model_copy(update={"domain": "math"})
-    assert rule_on(other, Rule(), ledger, WHO).budget.look == 1
+    assert decide_and_record(other, Rule(), ledger, WHO).budget.look == 1
 
 
 def test_a_decision_after_a_crash_between_record_and_ledger_is_the_same(ledger, monkeypatch):
@@ -79,20 +79,20 @@ def test_a_decision_after_a_crash_between_record_and_ledger_is_the_same(ledger, 
 
     monkeypatch.setattr(Ledger, "append", crash)
     with pytest.raises(KeyboardInterrupt):
-        rule_on(meeting(*CLEAR), Rule(), ledger, WHO)
+        decide_and_record(meeting(*CLEAR), Rule(), ledger, WHO)
     monkeypatch.setattr(Ledger, "append", real)
-    decision = rule_on(meeting(*CLEAR), Rule(), ledger, WHO)
+    decision = decide_and_record(meeting(*CLEAR), Rule(), ledger, WHO)
     assert decision.budget.look == 1
     assert len(list((ledger.root / "ledger" / "decisions").iterdir())) == 1
     assert [event.fact.kind for event in ledger.read()] == ["evaluate", "decide"]
 
 
 def test_a_decision_that_was_changed_on_disk_stops_the_gate(ledger):
-    decision = rule_on(meeting(*EQUAL), Rule(), ledger, WHO)
+    decision = decide_and_record(meeting(*EQUAL), Rule(), ledger, WHO)
     path = ledger.root / "ledger" / "decisions" / f"{decision.digest}.json"
     path.write_text(path.read_text().replace('"refuse"', '"promote"'))
     with pytest.raises(LedgerError, match="was changed"):
-        rule_on(meeting(*EQUAL), Rule(), ledger, WHO)
+        decide_and_record(meeting(*EQUAL), Rule(), ledger, WHO)
 
 
 def two(first, second):
@@ -102,7 +102,7 @@ def two(first, second):
 
 
 def test_two_challengers_are_two_looks_and_each_pays_for_itself(ledger):
-    first, second = rule_on_all(two(EQUAL, CLEAR), Rule(), ledger, WHO)
+    first, second = decide_and_record_all(two(EQUAL, CLEAR), Rule(), ledger, WHO)
     assert (first.answer, second.answer) == ("refuse", "promote")
     assert (first.budget.look, second.budget.look) == (1, 2)
     assert second.budget.alpha < first.budget.alpha
@@ -113,7 +113,7 @@ def test_two_challengers_are_two_looks_and_each_pays_for_itself(ledger):
 @pytest.mark.parametrize(("gains", "winner"), [((70, 60), 0), ((60, 70), 1), ((60, 60), 0)])
 def test_of_two_that_pass_the_one_that_gained_more_is_promoted_and_the_other_is_outdone(ledger, gains, winner):
     slices = [(part("anchor", gain, 20, 320 - gain),) for gain in gains]
-    decisions = rule_on_all(two(*slices), Rule(), ledger, WHO)
+    decisions = decide_and_record_all(two(*slices), Rule(), ledger, WHO)
     assert [one.answer for one in decisions].count("promote") == 1
     assert decisions[winner].answer == "promote"
     other = decisions[1 - winner]
@@ -124,8 +124,8 @@ def test_of_two_that_pass_the_one_that_gained_more_is_promoted_and_the_other_is_
 
 
 def test_the_same_two_meetings_get_the_same_two_answers(ledger):
-    first = rule_on_all(two(CLEAR, CLEAR), Rule(), ledger, WHO)
-    assert rule_on_all(two(CLEAR, CLEAR), Rule(), ledger, WHO) == first
+    first = decide_and_record_all(two(CLEAR, CLEAR), Rule(), ledger, WHO)
+    assert decide_and_record_all(two(CLEAR, CLEAR), Rule(), ledger, WHO) == first
     assert looks_paid(ledger.read(), "code").regular == 2
 
 

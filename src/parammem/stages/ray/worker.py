@@ -17,12 +17,12 @@ from parammem.config import Params
 from parammem.engines.base import Engine, Request
 from parammem.errors import ParamMemError
 from parammem.stages.common import Engines
-from parammem.stages.spread.desk import DeskStore
-from parammem.stages.spread.parcel import Workshop
+from parammem.stages.ray.pickling import RunPickler
+from parammem.stages.ray.store_actor import ActorStore
 
 
 @dataclass(frozen=True)
-class Order:
+class ShardJobs:
     """One shard of a list of jobs, or of requests to one engine."""
 
     shard: str
@@ -32,12 +32,12 @@ class Order:
     domain: str
     root: str
     """Absolute; the models and adapters lie there on every machine."""
-    parcel: bytes
+    packed: bytes
     """A list of jobs, or an engine and a list of requests."""
 
 
 @dataclass(frozen=True)
-class Done:
+class ShardResult:
     """What came of it."""
 
     answers: list[Any]
@@ -48,20 +48,20 @@ class Done:
     """One that concerns all; then there are no answers."""
 
 
-def carry_out(order: Order, desk: Any, run: str) -> Done:
+def run_shard(jobs: ShardJobs, store_actor: Any, run: str) -> ShardResult:
     """Ray calls this in a worker process, and once more in another one if the first is lost."""
-    desk.begin.remote(order.shard, f"{os.getpid()} on {socket.gethostname()}")
+    store_actor.begin.remote(jobs.shard, f"{os.getpid()} on {socket.gethostname()}")
     try:
-        workshop = _workshop(order.params, order.domain, order.root, DeskStore(run, desk))
-        before = workshop.engines.stats().hits
-        content = workshop.unpack(order.parcel)
+        pickler = _pickler(jobs.params, jobs.domain, jobs.root, ActorStore(run, store_actor))
+        before = pickler.engines.stats().hits
+        content = pickler.unpack(jobs.packed)
         if isinstance(content, tuple):
             answers = _ask(*content)
         else:
-            answers = _work(content, lambda done: desk.progress.remote(order.shard, done))
+            answers = _work(content, lambda done: store_actor.progress.remote(jobs.shard, done))
     except ParamMemError as error:
-        return Done([], 0, error)
-    return Done(answers, workshop.engines.stats().hits - before)
+        return ShardResult([], 0, error)
+    return ShardResult(answers, pickler.engines.stats().hits - before)
 
 
 def _work(jobs: Sequence[Job], show: Any) -> list[Any]:
@@ -73,8 +73,8 @@ def _ask(engine: Engine, requests: list[Request]) -> list[Any]:
 
 
 @lru_cache(maxsize=1)
-def _workshop(params: str, domain: str, root: str, store: DeskStore) -> Workshop:
+def _pickler(params: str, domain: str, root: str, store: ActorStore) -> RunPickler:
     """A worker that has had a shard has its models in memory for the next one."""
     parsed = Params.model_validate_json(params)
     engines = Engines(parsed, Path(root), store if parsed.engine.cache else None)
-    return Workshop(parsed, domain, Path(root), engines)
+    return RunPickler(parsed, domain, Path(root), engines)

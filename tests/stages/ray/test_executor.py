@@ -27,20 +27,21 @@ from parammem.reflectors.parametric import Untrained
 from parammem.reflectors.retrieved import Retrieved
 from parammem.stages.common import Engines, budget
 from parammem.stages.protocols import Oracle
-from parammem.stages.spread import cluster, shard
-from parammem.stages.spread.desk import Desk
-from parammem.stages.spread.parcel import Workshop
-from parammem.stages.spread.workplace import HERE, shares, working
+from parammem.stages.ray import driver as ray_driver
+from parammem.stages.ray import worker as ray_worker
+from parammem.stages.ray.executor import LOCAL, open_executor, split_by_key
+from parammem.stages.ray.pickling import RunPickler
+from parammem.stages.ray.store_actor import StoreActor
 from tests.agents.worlds import Echo, actor_says, make_agent, task
 from tests.stages.arena import Knowing, make_model, parsed, small_params
 from tests.training.rows import make_row
 
-LOCAL: dict[str, Any] = {"address": "local", "shards": 2}
+RAY: dict[str, Any] = {"address": "local", "shards": 2}
 
 
 @given(st.lists(st.text(max_size=6), max_size=40), st.integers(1, 9))
 def test_shares_are_a_partition_and_keep_the_order(keys, count):
-    found = shares(keys, count)
+    found = split_by_key(keys, count)
     assert sorted(place for places in found for place in places) == list(range(len(keys)))
     assert all(places and places == sorted(places) for places in found)
     assert len(found) <= count
@@ -48,38 +49,38 @@ def test_shares_are_a_partition_and_keep_the_order(keys, count):
 
 @given(st.lists(st.text(max_size=6), max_size=40), st.integers(1, 9))
 def test_the_shard_of_a_key_follows_from_the_key_alone(keys, count):
-    together = [{keys[place] for place in places} for places in shares(keys, count)]
-    assert len(set().union(*together)) == sum(map(len, together)), "all runs on one task meet in one shard"
+    together = [{keys[place] for place in places} for places in split_by_key(keys, count)]
+    assert len(set().union(*together)) == sum(map(len, together)), "all runs on one task are in one shard"
     backwards = list(reversed(keys))
-    again = [{backwards[place] for place in places} for places in shares(backwards, count)]
+    again = [{backwards[place] for place in places} for places in split_by_key(backwards, count)]
     assert together == again
 
 
 def test_many_tasks_are_shared_out_about_evenly():
-    sizes = [len(places) for places in shares([f"math-{number}" for number in range(1000)], 4)]
+    sizes = [len(places) for places in split_by_key([f"math-{number}" for number in range(1000)], 4)]
     assert all(200 < size < 300 for size in sizes)
 
 
 def test_without_params_the_work_is_done_here(tmp_path):
-    with working(parsed(), Engines(parsed(), tmp_path), get_domain("math"), tmp_path) as workplace:
-        assert workplace is HERE
+    with open_executor(parsed(), Engines(parsed(), tmp_path), get_domain("math"), tmp_path) as executor:
+        assert executor is LOCAL
     engine = actor_says("good one")
     agent = make_agent("resample", engine)
     seen: list[int] = []
-    found = HERE.work([Job(agent, task(number), 1) for number in (3, 1, 2)], seen.append)
+    found = LOCAL.work([Job(agent, task(number), 1) for number in (3, 1, 2)], seen.append)
     assert [one.task_id for one in found] == ["math-3", "math-1", "math-2"]
     assert seen[-1] == 3
-    assert HERE.asking(engine) is engine
+    assert LOCAL.asking(engine) is engine
 
 
 @pytest.fixture
-def two(tmp_path) -> tuple[Workshop, Workshop]:
+def two(tmp_path) -> tuple[RunPickler, RunPickler]:
     """Two processes' workshops on equal files."""
     made = []
     for name in ("driver", "worker"):
         root = tmp_path / name
         make_model(root)
-        made.append(Workshop(parsed(), "math", root, Engines(parsed(), root)))
+        made.append(RunPickler(parsed(), "math", root, Engines(parsed(), root)))
     return made[0], made[1]
 
 
@@ -95,10 +96,10 @@ def test_a_parcel_holds_no_engine_and_no_domain_and_is_worked_on_alike(two):
     ]
     asked = [one.task for one in list(Knowing(parsed(), "math").tasks.values())[:3]]
     jobs = [Job(agent, one, 5, (), "two-phase", 2) for agent in agents for one in asked]
-    parcel = driver.pack(jobs)
-    assert b"torch" not in parcel
-    assert len(parcel) < 40_000
-    found = worker.unpack(parcel)
+    packed = driver.pack(jobs)
+    assert b"torch" not in packed
+    assert len(packed) < 40_000
+    found = worker.unpack(packed)
     engine = worker.engines.origin(found[0].agent.actor)
     assert engine == driver.engines.origin(actor)
     assert {id(job.agent.actor) for job in found} == {id(found[0].agent.actor)}
@@ -124,54 +125,58 @@ def test_an_oracle_takes_its_keys_along(two):
 
 def test_a_machine_with_another_model_is_refused_by_name(tmp_path, two):
     make_model(tmp_path / "other", seed=1)
-    other = Workshop(parsed(), "math", tmp_path / "other", Engines(parsed(), tmp_path / "other"))
-    parcel = two[0].pack((two[0].engines.open(), []))
+    other = RunPickler(parsed(), "math", tmp_path / "other", Engines(parsed(), tmp_path / "other"))
+    packed = two[0].pack((two[0].engines.open(), []))
     with pytest.raises(ClusterError, match=r"the model 'engine.model' on machine .* is not the one .*`git pull`"):
-        other.unpack(parcel)
+        other.unpack(packed)
 
 
 def test_things_that_were_not_opened_by_engines_travel_whole(tmp_path):
-    workshop = Workshop(parsed(), "math", tmp_path, Engines(parsed(), tmp_path))
-    assert pickle.loads(workshop.pack({"a": task(1)})) == {"a": task(1)}
+    pickler = RunPickler(parsed(), "math", tmp_path, Engines(parsed(), tmp_path))
+    assert pickle.loads(pickler.pack({"a": task(1)})) == {"a": task(1)}
 
 
 class _Handle:
-    """A desk as workers and the driver have it: `desk.get.remote(...)`, answered at once."""
+    """The actor as workers and the driver have it: `store_actor.get.remote(...)`, answered at once."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, store_actor: StoreActor) -> None:
+        self._store_actor = store_actor
 
     def __getattr__(self, name: str) -> Any:
-        return SimpleNamespace(remote=getattr(self._desk, name))
+        return SimpleNamespace(remote=getattr(self._store_actor, name))
 
 
 def test_the_desk_names_a_worker_that_was_lost_once(tmp_path):
-    desk = Desk(str(tmp_path))
-    desk.begin("shard 1 of 2 (round 1)", "17 on left")
-    desk.begin("shard 2 of 2 (round 1)", "18 on right")
-    desk.progress("shard 1 of 2 (round 1)", 3)
-    assert desk.news() == ([], {"shard 1 of 2 (round 1)": 3, "shard 2 of 2 (round 1)": 0})
-    desk.begin("shard 1 of 2 (round 1)", "19 on right")
-    lost, done = desk.news()
+    store_actor = StoreActor(str(tmp_path))
+    store_actor.begin("shard 1 of 2 (round 1)", "17 on left")
+    store_actor.begin("shard 2 of 2 (round 1)", "18 on right")
+    store_actor.progress("shard 1 of 2 (round 1)", 3)
+    assert store_actor.news() == ([], {"shard 1 of 2 (round 1)": 3, "shard 2 of 2 (round 1)": 0})
+    store_actor.begin("shard 1 of 2 (round 1)", "19 on right")
+    lost, done = store_actor.news()
     assert lost == ["shard 1 of 2 (round 1): the worker 17 on left was lost; 19 on right goes on with it"]
     assert done["shard 1 of 2 (round 1)"] == 0
-    assert desk.news().lost == []
+    assert store_actor.news().lost == []
 
 
 def test_the_desk_keeps_completions_where_a_run_here_finds_them_and_counts_them(tmp_path):
-    desk = Desk(str(tmp_path))
-    engine = CachedEngine(ScriptedEngine(lambda request, draw: f"two words {draw}"), desk, batch=2)
+    store_actor = StoreActor(str(tmp_path))
+    engine = CachedEngine(ScriptedEngine(lambda request, draw: f"two words {draw}"), store_actor, batch=2)
     requests = [Request(messages=chat(f"{n}"), temperature=1.0, max_tokens=9, n=2) for n in range(3)]
     found = engine.complete(requests)
-    assert (desk.made().misses, desk.made().tokens_generated, desk.made().prompt_tokens) == (6, 18, 6)
-    desk.put({"embedding": "[0.5, 0.5]"})
-    assert desk.made().misses == 6, "an embedding is no completion"
+    assert (store_actor.made().misses, store_actor.made().tokens_generated, store_actor.made().prompt_tokens) == (
+        6,
+        18,
+        6,
+    )
+    store_actor.put({"embedding": "[0.5, 0.5]"})
+    assert store_actor.made().misses == 6, "an embedding is no completion"
     here = CachedEngine(ScriptedEngine(lambda request, draw: "never"), tmp_path)
     assert [[c.text for c in draws] for draws in here.complete(requests)] == [[c.text for c in d] for d in found]
     assert here.stats.misses == 0
     one = Spent("actor", "model", 1, 2, 3, 0.5)
-    assert desk.spend(one) == [one]
-    assert desk.spent() == Store(tmp_path).spent() == [one]
+    assert store_actor.spend(one) == [one]
+    assert store_actor.spent() == Store(tmp_path).spent() == [one]
 
 
 def test_a_shard_hands_an_error_that_concerns_all_back_as_its_answer(tmp_path, monkeypatch):
@@ -180,9 +185,11 @@ def test_a_shard_hands_an_error_that_concerns_all_back_as_its_answer(tmp_path, m
     def refuse(*_: object) -> None:
         raise failed
 
-    monkeypatch.setattr(shard, "_workshop", refuse)
-    order = shard.Order("shard 1 of 1 (round 1)", parsed().model_dump_json(by_alias=True), "math", str(tmp_path), b"")
-    assert shard.carry_out(order, _Handle(Desk("")), "run") == shard.Done([], 0, failed)
+    monkeypatch.setattr(ray_worker, "_pickler", refuse)
+    order = ray_worker.ShardJobs(
+        "shard 1 of 1 (round 1)", parsed().model_dump_json(by_alias=True), "math", str(tmp_path), b""
+    )
+    assert ray_worker.run_shard(order, _Handle(StoreActor("")), "run") == ray_worker.ShardResult([], 0, failed)
 
 
 def test_requests_that_fail_alone_are_raised_when_the_others_are_recorded():
@@ -196,7 +203,7 @@ def test_requests_that_fail_alone_are_raised_when_the_others_are_recorded():
             return [failed, *engine.complete(requests[1:])]
 
     requests = [Request(messages=chat(f"{n}"), temperature=1.0, max_tokens=9) for n in range(3)]
-    engine = cluster._Asking(Scattering(), ScriptedEngine(lambda request, draw: "said"))  # type: ignore[arg-type]
+    engine = ray_driver._Asking(Scattering(), ScriptedEngine(lambda request, draw: "said"))  # type: ignore[arg-type]
     with pytest.raises(RequestFailed, match="500"):
         engine.complete(requests)
     assert engine.complete(requests[:1])[0][0].text == "said"
@@ -204,7 +211,7 @@ def test_requests_that_fail_alone_are_raised_when_the_others_are_recorded():
 
 
 def test_params_travel_as_json_unchanged():
-    params = parse_params(small_params(engine={"ray": LOCAL}))
+    params = parse_params(small_params(engine={"ray": RAY}))
     assert type(params).model_validate_json(params.model_dump_json(by_alias=True)) == params
 
 
@@ -217,15 +224,15 @@ def test_addresses_that_are_none_are_refused(address):
 @pytest.mark.parametrize("key", ["shards", "cpus_per_shard", "retries"])
 def test_numbers_out_of_range_are_refused(key):
     with pytest.raises(ConfigError, match=f"engine.ray.{key}"):
-        parse_params(small_params(engine={"ray": LOCAL | {key: -1}}))
+        parse_params(small_params(engine={"ray": RAY | {key: -1}}))
 
 
 def test_without_ray_the_error_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    params = parse_params(small_params(engine={"ray": LOCAL}))
+    params = parse_params(small_params(engine={"ray": RAY}))
     with (
         pytest.raises(ClusterError, match=r"pip install 'parammem\[ray\]'"),
-        working(params, Engines(params, tmp_path), Echo(), tmp_path),  # type: ignore[arg-type]
+        open_executor(params, Engines(params, tmp_path), Echo(), tmp_path),  # type: ignore[arg-type]
     ):
         pass
 
@@ -233,7 +240,7 @@ def test_without_ray_the_error_says_how_to_install_it(tmp_path, monkeypatch):
 def test_an_address_where_nothing_answers_is_named_with_what_to_do():
     """Ray itself would try for a minute and then end the process."""
     with pytest.raises(ClusterError, match=r"no Ray cluster at engine.ray.address '127.0.0.1:9'.*`ray start --head`"):
-        cluster._join(None, RayParams(address="127.0.0.1:9"))
+        ray_driver._join(None, RayParams(address="127.0.0.1:9"))
 
 
 def test_a_cluster_without_room_for_a_shard_is_an_error_and_no_endless_wait():
@@ -243,7 +250,7 @@ def test_a_cluster_without_room_for_a_shard_is_an_error_and_no_endless_wait():
         {"Alive": True, "Resources": {"CPU": 2.0, "GPU": 1.0}},
     ]
     ray = SimpleNamespace(nodes=lambda: machines)
-    cluster._check_room(ray, RayParams(address="auto", cpus_per_shard=4))
-    cluster._check_room(ray, RayParams(address="auto", cpus_per_shard=2, gpus_per_shard=0.5))
+    ray_driver._check_room(ray, RayParams(address="auto", cpus_per_shard=4))
+    ray_driver._check_room(ray, RayParams(address="auto", cpus_per_shard=2, gpus_per_shard=0.5))
     with pytest.raises(ClusterError, match=r"4 CPUs and 1 GPUs for a shard \(the most: 4 and 1\)"):
-        cluster._check_room(ray, RayParams(address="auto", cpus_per_shard=4, gpus_per_shard=1))
+        ray_driver._check_room(ray, RayParams(address="auto", cpus_per_shard=4, gpus_per_shard=1))

@@ -1,4 +1,4 @@
-"""The rules at the door: what a row must be to come in. Each broken rule has a name; docs/continual.md lists them."""
+"""Check rows by the admission rules, and return those that each row breaks; docs/continual.md lists the rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from parammem.core.domain_names import USUAL_KINDS
 from parammem.core.experience import Experience
 from parammem.domains.added import unadded
 from parammem.experience.checks import fault_of
-from parammem.experience.places import shown
+from parammem.experience.field_paths import shown
 from parammem.experience.texts import hides_characters, is_garbled
 from parammem.validation.duplicates import Shingles, overlaps, shingles
 from parammem.validation.private import find_private
@@ -36,8 +36,8 @@ def visible_digest(task: Task) -> str:
 
 
 @dataclass(frozen=True)
-class Door:
-    """What rows are held against."""
+class Admission:
+    """The evaluation tasks and settings that rows are checked against."""
 
     evaluation: frozenset[str]
     """`Task.content` of every evaluation task."""
@@ -57,7 +57,7 @@ class Door:
         near: float,
         own: Iterable[Task] = (),
         kinds: Mapping[str, str] = USUAL_KINDS,
-    ) -> Door:
+    ) -> Admission:
         known = {shingles(unadded(task.text)) for task in tasks}
         ours = frozenset(map(visible_digest, own))
         return cls(frozenset(task.content for task in tasks), tuple(sorted(known, key=sorted)), near, ours, kinds)

@@ -1,4 +1,4 @@
-"""Judging in a process of its own: it has the worktree's code, ends with the turn, and gives its memory back."""
+"""Compare champion and challenger in a process of its own, which has the worktree's code and ends with the turn."""
 
 from __future__ import annotations
 
@@ -6,22 +6,30 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parammem.checkout.processes import run_guarded
 from parammem.errors import DataError
 from parammem.gate.evidence import Evidence
-from parammem.improve.processes import run_guarded
 
 if TYPE_CHECKING:
     from parammem.improve.turn import Turn
 
 
-def meet_in_process(turn: Turn, domain: str, champion: Path | None, challenger: Path) -> Evidence:
-    """The evidence about a challenger, by `python -m parammem.improve.judge` in the worktree.
+def contest_in_process(turn: Turn, domain: str, champion: Path | None, challenger: Path) -> Evidence:
+    """The evidence about a challenger, by `python -m parammem.improve.contest_command` in the worktree.
 
     Raises:
         DataError: it failed; with its last lines.
     """
-    out = turn.tree / ".cache" / "meetings" / f"{domain}.json"
-    command = [sys.executable, "-m", "parammem.improve.judge", "--domain", domain, "--challenger", str(challenger)]
+    out = turn.tree / ".cache" / "contests" / f"{domain}.json"
+    command = [
+        sys.executable,
+        "-m",
+        "parammem.improve.contest_command",
+        "--domain",
+        domain,
+        "--challenger",
+        str(challenger),
+    ]
     command += ["--champion", str(champion)] if champion else []
     code, tail = run_guarded([*command, "--out", str(out)], turn.tree, turn.tools.say)
     if code:

@@ -1,4 +1,4 @@
-"""Entering a trained adapter into the ledger: what it was trained on, and its version."""
+"""Register a trained adapter in the ledger: what it was trained on, and its version."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from parammem.registry.ledger import Ledger
 from parammem.registry.state import Version, register
 
 
-def enter(root: Path, domain: str, folder: Path | None = None, actor: str = "") -> str:
-    """Enter an adapter folder; says what it is called now. Raises as `enter_adapter` does."""
-    version = enter_adapter(root, domain, folder, actor or person(root))
+def register_folder(root: Path, domain: str, folder: Path | None = None, actor: str = "") -> str:
+    """Register an adapter folder; return what it is called now. Raises as `register_adapter` does."""
+    version = register_adapter(root, domain, folder, actor or person(root))
     return f"{domain} {version.name}: adapter {version.adapter[:16]}"
 
 
-def enter_adapter(root: Path, domain: str, folder: Path | None, actor: str) -> Version:
+def register_adapter(root: Path, domain: str, folder: Path | None, actor: str) -> Version:
     """`Trained` and `Published(candidate)` for the adapter that lies in a folder, by default the pipeline's.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where in a row something is, in words that hold nothing of the row: names of our own fields, and numbers.
+"""Name the place of a value in a row by our own field names and numbers, so that nothing of the row is shown.
 
 Other people's names for their keys can be secrets and mail addresses like any value, so they are never shown.
 """
