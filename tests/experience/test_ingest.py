@@ -12,7 +12,7 @@ import pytest
 
 from parammem.errors import DataError, LedgerError
 from parammem.experience.ingest import ingest, ingested
-from parammem.experience.records import Outcome, Refused
+from parammem.experience.records import Ingestion, Refused
 from parammem.experience.sources import Source
 from parammem.experience.split import is_fresh
 from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, QUARANTINE, WORK
@@ -23,11 +23,11 @@ from tests.experience.rows import key, line, row, rows_in, store, task, text_of,
 WHO = "person ada"
 
 
-def take(root, lines, share: float = 0.0, name: str = "in.jsonl", **more) -> Outcome:
+def take(root, lines, share: float = 0.0, name: str = "in.jsonl", **more) -> Ingestion:
     return ingest(Source.of(write(root / name, lines)), store(root, share, **more), WHO)
 
 
-def apart(root: Path, outcome: Outcome) -> dict[int, bytes]:
+def apart(root: Path, outcome: Ingestion) -> dict[int, bytes]:
     """Number of a line → its bytes, of those that are shown to nobody."""
     found = {}
     for one in refused(root):
@@ -140,7 +140,7 @@ def test_a_broken_line_costs_its_neighbours_nothing(tmp_path):
 
 
 def test_another_schema_version_is_refused_and_named(tmp_path):
-    outcome = take(tmp_path, [line(row(0), schema=2), line(row(1), schema=1), line(row(2))])
+    outcome = take(tmp_path, [line(row(0), schema=3), line(row(1), schema=1), line(row(2))])
     assert outcome.event.reasons == {"schema-version": 1}
     assert "reads 1" in refused(tmp_path)[0].details[0]
 

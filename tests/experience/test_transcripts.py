@@ -195,7 +195,7 @@ def test_thinking_is_left_out_and_a_refusal_is_no_attempt():
     parts = [{"type": "reasoning", "reasoning": "7 * 2"}, {"type": "text", "text": "Answer: 14"}]
     assert texts(read([user("Double of 7?"), said(parts)], "qa")) == ["Answer: 14"]
     declined = read([user(DOUBLE), said(None, refusal="I can't help.")], outcome=False)
-    assert (texts(declined), declined.trajectory.submission, declined.outcome) == ([], None, False)
+    assert (texts(declined), declined.trajectory.submission, declined.outcome.passed) == ([], None, False)
 
 
 def test_messages_may_be_json_text():
@@ -217,7 +217,7 @@ def test_what_is_no_transcript_is_refused(messages):
 )  # fmt: skip
 def test_metadata_may_hold_the_outcome_as_text(metadata, outcome):
     row = {"messages": [user(DOUBLE), said(GOOD)], "metadata": metadata}
-    assert read_line(json.dumps(row).encode(), "code")[0].outcome is outcome
+    assert read_line(json.dumps(row).encode(), "code")[0].outcome.passed is outcome
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_reflexions_real_logs_hold_the_attempt_after_the_last_reflection():
         zip(REAL_REFLEXION["reflections"], (2, 3), strict=True)
     )
     assert trajectory.submitted == trajectory.attempts[0]
-    assert experience.outcome is True
+    assert experience.outcome.passed is True
 
 
 def test_a_real_log_teaches():

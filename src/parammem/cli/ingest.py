@@ -18,7 +18,7 @@ from parammem.errors import DataError, LedgerError
 if TYPE_CHECKING:
     from parammem.experience.convert import Format
     from parammem.experience.preview import Preview
-    from parammem.experience.records import Outcome
+    from parammem.experience.records import Ingestion
     from parammem.experience.sources import Source
     from parammem.experience.store import Store
 
@@ -150,7 +150,7 @@ def _refusal(name: str, error: Exception) -> str:
     return shown(name)
 
 
-def _take(source: Source, store: Store, form: Format | None, dvc: bool) -> Outcome:
+def _take(source: Source, store: Store, form: Format | None, dvc: bool) -> Ingestion:
     from parammem.checkout.dvc import track
     from parammem.checkout.git import person
     from parammem.experience.ingest import ingest as take
@@ -199,7 +199,7 @@ def row_as_text(row: Preview) -> str:
     return "\n".join(lines)
 
 
-def as_text(outcome: Outcome) -> str:
+def as_text(outcome: Ingestion) -> str:
     """What became of a file, for people; no text of a row."""
     event = outcome.event
     if not outcome.new:

@@ -64,7 +64,7 @@ class Admission:
 
     def judge(self, rows: Sequence[tuple[Experience, AnswerKey | None]]) -> list[list[Broken]]:
         """For each row the rules it broke; empty: it may come in."""
-        texts = [[unadded(row.task.text), *(r.text for r in row.trajectory.reflections)] for row, _ in rows]
+        texts = [[unadded(row.task.text), *advice_of(row)] for row, _ in rows]
         places = [place for place, many in enumerate(texts) for _ in many]
         near = overlaps([shingles(text) for many in texts for text in many], self.references, self.near)
         holding = {places[number] for number in near}
@@ -100,6 +100,11 @@ class Admission:
         return []
 
 
+def advice_of(row: Experience) -> list[str]:
+    """Every piece of advice that a run had: what it was given, and its own reflections."""
+    return [*(one.text for one in row.advice), *(said.text for said in row.trajectory.reflections)]
+
+
 def _shape(row: Experience) -> list[Broken]:
     task, trajectory = row.task, row.trajectory
     found = []
@@ -109,7 +114,7 @@ def _shape(row: Experience) -> list[Broken]:
         found.append(Broken("other-task", "the trajectory is about another task or domain"))
     if trajectory.submission is not None and trajectory.submitted is None:
         found.append(Broken("no-submission", "the attempt that is submitted is not there"))
-    if row.outcome and trajectory.submitted is None:
+    if row.outcome.passed and trajectory.submitted is None:
         found.append(Broken("no-submission", "it turned out right without an attempt"))
     numbers = [attempt.number for attempt in trajectory.attempts]
     if numbers != sorted(set(numbers)):
@@ -125,7 +130,7 @@ def _key(row: Experience, key: AnswerKey | None) -> list[Broken]:
 
 def _looks(row: Experience, key: AnswerKey | None) -> list[Broken]:
     found = []
-    plain = [row.task.text, *(r.text for r in row.trajectory.reflections)]
+    plain = [row.task.text, *advice_of(row)]
     if any(map(hides_characters, plain)):
         found.append(Broken("control-characters", "its task or advice holds characters that nobody sees"))
     if any(len(name) > LONGEST_NAME or not name.isprintable() for name in _names(row)):
@@ -133,6 +138,8 @@ def _looks(row: Experience, key: AnswerKey | None) -> list[Broken]:
     if any(map(is_garbled, plain)):
         found.append(Broken("garbled", "its task or advice was decoded wrongly"))
     values = [*_strings("task", row.task.model_dump()), *_strings("trajectory", row.trajectory.model_dump())]
+    values += _strings("advice", [one.model_dump() for one in row.advice])
+    values += [("run_id", row.run_id)] if row.run_id else []
     values += _strings("key", key.model_dump()) if key else []
     whole = find_private("\n".join(dict.fromkeys(text for _, text in values)))
     if whole:  # looked up by place only when there is something: most rows hold nothing
@@ -145,6 +152,7 @@ def _names(row: Experience) -> list[str]:
     """What stands in tables and file names of reports, and on terminals."""
     trajectory = row.trajectory
     names = [row.task.task_id, trajectory.task_id, trajectory.method, trajectory.protocol]
+    names += [row.run_id] if row.run_id else []
     return [*names, *trajectory.examples, *(said.author for said in trajectory.reflections)]
 
 

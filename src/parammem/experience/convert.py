@@ -12,17 +12,16 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import ValidationError
 
-from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Task, Trajectory, digest_of
-from parammem.core.domain_names import USUAL_KINDS
-from parammem.core.experience import Experience
+from parammem.config import DOMAINS
+from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Reflection, Task, Trajectory, digest_of
+from parammem.core.advice import OPENING, without_advice
+from parammem.core.experience import SCHEMAS, Experience
 from parammem.domains import get_domain
 from parammem.experience.field_paths import known_fields, place_of
 from parammem.experience.transcripts import Unmapped, read_chat
 
 Format = Literal["parammem", "reflexion", "openai"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-SCHEMA = 1
-"""The version of the Experience record that is read. It goes up when a field changes its meaning."""
 
 TASK_TEXT = ("prompt", "question", "problem", "task", "instruction")
 TRIES = ("implementations", "trajectories", "scratchpads", "answers")
@@ -73,10 +72,11 @@ def read_line(
     return found  # it stands in what is not kept of a log: metadata, say
 
 
-def _read(row: dict[str, Any], domain: Known, form: Format | None) -> tuple[Experience, AnswerKey | None, Format]:
-    version = row.pop("schema", SCHEMA)
-    if version != SCHEMA:
-        raise Unreadable("schema-version", f"`schema` is another one; this version reads {SCHEMA}")
+def _read(row: dict[str, Any], domain: str, form: Format | None) -> tuple[Experience, AnswerKey | None, Format]:
+    version = row.pop("schema", SCHEMAS[0])
+    if version not in SCHEMAS or isinstance(version, bool):
+        read = " and ".join(map(str, SCHEMAS))
+        raise Unreadable("schema-version", f"`schema` is another one; this version reads {read}")
     key = row.pop("key", None)
     form = form or _form_of(row)
     try:
@@ -148,14 +148,39 @@ def _form_of(row: dict[str, Any]) -> Format:
 
 def _own(row: dict[str, Any], domain: Known) -> Experience:
     try:
-        return Experience.model_validate_json(json.dumps(row, allow_nan=False))
+        return unmarked(Experience.model_validate_json(json.dumps(row, allow_nan=False)))
     except ValidationError:
         raise
     except ValueError:
         raise Unreadable("not-json", "NaN and infinite numbers are no JSON") from None
 
 
-def _from_reflexion(row: dict[str, Any], known: Known) -> Experience:
+def unmarked(row: Experience) -> Experience:
+    """The run without the blocks of advice in the texts that its agent was sent; the advice is the run's."""
+    if OPENING not in row.line():
+        return row
+    found = list(row.advice)
+    text, advice = without_advice(row.task.text)
+    found += advice
+    attempts = []
+    for attempt in row.trajectory.attempts:
+        steps = []
+        for step in attempt.steps:
+            said, advice = without_advice(step.text)
+            found += advice if step.role != "assistant" else ()
+            steps.append(step.model_copy(update={"text": said}))
+        attempts.append(attempt.model_copy(update={"steps": tuple(steps)}))
+    given = {(one.digest, one.draw): one for one in reversed(found)}
+    return row.model_copy(
+        update={
+            "task": row.task.model_copy(update={"text": text}),
+            "trajectory": row.trajectory.model_copy(update={"attempts": tuple(attempts)}),
+            "advice": tuple(reversed(given.values())),
+        }
+    )
+
+
+def _from_reflexion(row: dict[str, Any], domain: str) -> Experience:
     """noahshinn/reflexion's programming logs (`implementations`, `test_feedback`, `reflections`, `is_solved`), and the
     same lists under the names of its other experiments. Hidden tests in the log (`test`) are left behind."""
     text = _first(row, TASK_TEXT)
@@ -240,7 +265,7 @@ def _experience(
         stop="iterations",
         submission=attempts[-1].number if attempts else None,
     )
-    return Experience(task=task, trajectory=trajectory, outcome=outcome)
+    return Experience(task=task, trajectory=trajectory, outcome=Outcome(passed=outcome))
 
 
 def _task(row: dict[str, Any], text: str, domain: str) -> Task:

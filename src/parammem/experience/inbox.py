@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from parammem.core import AnswerKey, Task, Trajectory, digest_of
+from parammem.core import AnswerKey, Outcome, Task, Trajectory, digest_of
 from parammem.core.escape import shown
 from parammem.core.experience import Experience
 from parammem.core.jsonl import lines_of, write_text
@@ -45,7 +45,7 @@ F_SETSIG = 10
 def report(
     trajectory: Trajectory | Experience,
     task: Task | None = None,
-    outcome: bool | None = None,
+    outcome: bool | Outcome | None = None,
     key: AnswerKey | None = None,
     inbox: Path | str | None = None,
 ) -> Path:
@@ -55,7 +55,7 @@ def report(
 
     Args:
         trajectory: or a whole Experience, and then neither task nor outcome.
-        outcome: whether it turned out right; None if nobody knows.
+        outcome: whether it turned out right, or an Outcome with value and source; None if nobody knows.
         key: for tasks that can be judged again; kept only if the task falls into the fresh slice.
         inbox: default: the environment's PARAMMEM_INBOX, else data/inbox below the working directory.
 
@@ -74,14 +74,15 @@ def report(
     return path
 
 
-def _row(trajectory: Trajectory | Experience, task: Task | None, outcome: bool | None) -> Experience:
+def _row(trajectory: Trajectory | Experience, task: Task | None, outcome: bool | Outcome | None) -> Experience:
     if isinstance(trajectory, Experience):
         return trajectory
     if task is None:
         raise DataError("a trajectory is reported with its task: report(trajectory, task, outcome=…)")
     if (task.task_id, task.domain) != (trajectory.task_id, trajectory.domain):
         raise DataError(f"task {task.task_id!r} is not the trajectory's, which is {trajectory.task_id!r}")
-    return Experience(task=task, trajectory=trajectory, outcome=outcome)
+    ended = outcome if isinstance(outcome, Outcome) else Outcome(passed=outcome)
+    return Experience(task=task, trajectory=trajectory, outcome=ended)
 
 
 def _one_line(value: dict) -> str:

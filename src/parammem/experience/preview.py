@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from parammem.core import Step
 from parammem.core.event import Ingested
 from parammem.core.experience import Experience
 from parammem.core.record import Record
@@ -24,6 +25,7 @@ class SeenAttempt(Record):
     candidate: str
     passed: bool | None
     feedback: str
+    steps: tuple[Step, ...] = ()
 
 
 class Preview(Record):
@@ -47,6 +49,12 @@ class Preview(Record):
     submission: int | None = None
     reflections: tuple[str, ...] = ()
     outcome: bool | None = None
+    value: float | None = None
+    source_of_outcome: str = ""
+    """Who said how it ended; empty if the log does not say."""
+    advice: tuple[str, ...] = ()
+    """What the run was advised."""
+    run_id: str = ""
 
 
 def preview(source: Source, store: Store, form: Format | None = None) -> Iterator[Preview]:
@@ -83,6 +91,7 @@ def _as_read(source: str, number: int, form: str, becomes: str, row: Experience)
             candidate=a.candidate,
             passed=a.feedback.passed,
             feedback=a.feedback.text,
+            steps=a.steps,
         )
         for a in trajectory.attempts
     )
@@ -97,5 +106,9 @@ def _as_read(source: str, number: int, form: str, becomes: str, row: Experience)
         attempts=attempts,
         submission=trajectory.submission,
         reflections=tuple(said.text for said in trajectory.reflections),
-        outcome=row.outcome,
+        outcome=row.outcome.passed,
+        value=row.outcome.value,
+        source_of_outcome=row.outcome.source or "",
+        advice=tuple(one.text for one in row.advice),
+        run_id=row.run_id,
     )

@@ -101,7 +101,7 @@ def outcomes(tree: Path, domain: str) -> dict[str, Outcomes]:
         rows = good = bad = 0
         for row in iter_jsonl(file, Experience):
             if row.task.domain == domain:
-                rows, good, bad = rows + 1, good + (row.outcome is True), bad + (row.outcome is False)
+                rows, good, bad = rows + 1, good + (row.outcome.passed is True), bad + (row.outcome.passed is False)
         found[file.stem] = Outcomes(rows=rows, good=good, bad=bad)
     return found
 
