@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from parammem.core import Outcome
 from parammem.experience.convert import Unreadable, read_line
 from tests.experience.rows import key, line, row
 
@@ -82,9 +83,10 @@ def test_a_chat_becomes_a_task_attempts_and_feedback():
     trajectory = experience.trajectory
     assert (form, experience.task.task_id, experience.task.domain) == ("openai", "double", "code")
     assert experience.task.text == "Write f(x) that doubles x."
-    assert [a.candidate for a in trajectory.attempts] == ["def f(x): return x + 2", "def f(x): return 2 * x"]
-    assert trajectory.attempts[0].feedback.text == "f(3) gives 5, not 6."  # a tool's result is a step of the next try
-    assert [a.feedback.passed for a in trajectory.attempts] == [False, None]
+    (attempt,) = trajectory.attempts
+    assert (attempt.candidate, attempt.feedback.passed) == ("def f(x): return 2 * x", None)
+    assert [step.role for step in attempt.steps] == ["assistant", "user", "assistant", "tool", "assistant"]
+    assert attempt.steps[1].text == "f(3) gives 5, not 6."
     assert "You write Python" not in experience.line()
 
 
@@ -93,11 +95,10 @@ def test_success_is_told_by_a_bit(value):
     assert read({**CHAT, "outcome": value})[0].outcome.passed is True
 
 
-def test_nobody_knows_is_an_outcome_and_a_reward_between_is_not():
+def test_nobody_knows_is_an_outcome_and_a_reward_is_kept_as_it_is():
     assert read({**CHAT, "outcome": None})[0].outcome.passed is None
-    with pytest.raises(Unreadable) as found:
-        read({k: v for k, v in CHAT.items() if k != "outcome"} | {"reward": 0.7})
-    assert found.value.rule == "no-outcome"
+    rewarded = read({k: v for k, v in CHAT.items() if k != "outcome"} | {"reward": 0.7})[0]
+    assert rewarded.outcome == Outcome(passed=None, value=0.7, source="reward")
 
 
 @pytest.mark.parametrize(

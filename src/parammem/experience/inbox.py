@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from parammem.core.jsonl import lines_of, write_text
 from parammem.core.words import count
 from parammem.errors import DataError
 from parammem.experience.sources import LONGEST_LINE, SUFFIXES, Source, fault_of_file, open_regular
+from parammem.experience.zipped import MAGIC
 
 INBOX = Path("data") / "inbox"
 REPORT = "report-"
@@ -176,7 +178,10 @@ def is_being_written(data: IO[bytes]) -> bool:
 def is_whole(data: IO[bytes], file: Path) -> bool:
     """Whether a file that nobody writes to at this moment ends as a whole one does: with a line's end, with the end of
     an array, with a line that parses, or as gzip data ends. A copy that pauses seldom does."""
-    if data.read(2) == b"\x1f\x8b":
+    head = data.read(4)
+    if head == MAGIC:
+        return zipfile.is_zipfile(data)
+    if head[:2] == b"\x1f\x8b":
         try:
             data.seek(0)
             return all(True for _ in lines_of(data, file, LONGEST_LINE))
@@ -185,7 +190,7 @@ def is_whole(data: IO[bytes], file: Path) -> bool:
     size = data.seek(0, os.SEEK_END)
     data.seek(-min(size, LONGEST_LINE), os.SEEK_END)
     tail = data.read().strip(b"\xef\xbb\xbf \t\r")
-    listed = file.name.endswith(".json") or tail.startswith(b"[")
+    listed = file.name.endswith((".json", ".traj")) or tail.startswith(b"[")
     if tail.endswith(b"\n") and not listed:
         return True
     last = tail.rstrip().rpartition(b"\n")[2]

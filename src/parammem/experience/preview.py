@@ -8,12 +8,12 @@ from parammem.core import Step
 from parammem.core.event import Ingested
 from parammem.core.experience import Experience
 from parammem.core.record import Record
-from parammem.experience.convert import Format
 from parammem.experience.index import RowIndex
 from parammem.experience.ingest import ingested, rows_of
-from parammem.experience.sorter import Judged, judged, masked, side_of
+from parammem.experience.sorter import judged, masked, side_of
 from parammem.experience.sources import Source
 from parammem.experience.store import Store
+from parammem.experience.units import Judged
 from parammem.registry.ledger import Ledger
 
 
@@ -40,7 +40,7 @@ class Preview(Record):
     """Names of the rules that refuse it."""
     details: tuple[str, ...] = ()
     form: str = ""
-    """parammem, reflexion or openai; empty: it could not be read."""
+    """Name of its format; empty: it could not be told."""
     task_id: str = ""
     domain: str = ""
     task: str = ""
@@ -57,7 +57,7 @@ class Preview(Record):
     run_id: str = ""
 
 
-def preview(source: Source, store: Store, form: Format | None = None) -> Iterator[Preview]:
+def preview(source: Source, store: Store, form: str | None = None) -> Iterator[Preview]:
     """Every row of a source in order. Raises DataError when it cannot be read, LedgerError for a broken ledger."""
     known = RowIndex(store.root, keep=False)
     try:

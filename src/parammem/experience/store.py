@@ -11,6 +11,7 @@ from parammem.core.domain_names import USUAL_KINDS
 from parammem.core.jsonl import iter_jsonl
 from parammem.errors import DataError
 from parammem.experience.admission import Admission
+from parammem.experience.outcomes import NONE, Outcomes
 
 BATCHES = Path("data") / "experience"
 FRESH = Path("data") / "fresh"
@@ -32,6 +33,8 @@ class Store:
     """Share of tasks that are kept for judging."""
     domain: str = ""
     """What the tasks of logs are that do not say it themselves."""
+    outcomes: Outcomes = NONE
+    """How runs ended whose logs do not say it, or say that nobody knows."""
     private: Path | None = None
     """Folder for rows with secrets; default: data/quarantine/private below root. It is never pushed anywhere, so a run
     in a worktree names the folder of the tree that stays."""
@@ -49,6 +52,7 @@ def open_store(
     domain: str = "",
     private: Path | None = None,
     kinds: Mapping[str, str] = USUAL_KINDS,
+    outcomes: Outcomes = NONE,
 ) -> Store:
     """A store that knows the evaluation tasks of these domains.
 
@@ -72,8 +76,14 @@ def open_store(
                     f"run `dvc repro tasks@{name}` or `dvc pull` first"
                 )
             tasks += read_jsonl(file, Task)
-    admission = Admission.against(tasks, near, _with_programs(root, domains), kinds)
-    return Store(root, admission, fresh_share, domain, private)
+    return Store(
+        root,
+        Admission.against(tasks, near, _with_programs(root, domains), kinds),
+        fresh_share,
+        domain,
+        outcomes,
+        private,
+    )
 
 
 def _with_programs(root: Path, domains: Sequence[str]) -> Iterator[Task]:

@@ -1,8 +1,8 @@
-"""A chat transcript as a task with its attempts, or the rule by which it cannot be mapped without loss.
+"""A conversation as one task and one attempt with its steps, or the rule by which it cannot be mapped without loss.
 
-Attempts are answers that were handed over. A message that calls a tool, a question back and a courtesy are none, and
-neither are the examples of a few-shot prompt. Steps are not kept: they are left out where an answer stands beside them,
-and a transcript whose answer was handed over by a tool call is refused.
+The task is what the user said before the agent began. The attempt's steps are all that came after, to the submission:
+the last thing that the agent handed over, by a tool that submits, or as text. A question back and a courtesy are no
+submission, and the examples of a few-shot prompt are neither attempts nor steps.
 """
 
 from __future__ import annotations
@@ -12,14 +12,25 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from parammem.core import GivenAdvice, Step, ToolCall
+from parammem.core.advice import without_advice
 from parammem.core.python_source import parse_python
+from parammem.experience.formats.base import Unreadable
+from parammem.experience.formats.turns import Turn
 
-TEXT = ("text", "input_text", "output_text")
-LEFT_OUT = ("refusal", "reasoning", "thinking", "redacted_thinking", "summary_text")
-STEPS = ("tool_use", "tool_result", "tool_call", "tool_call_response", "function_call", "function_call_output")
-IGNORED = ("system", "developer")
+SUBMITS = re.compile(
+    r"(?:.*[_.-])?(?:submit|submission|final_?answer|answer|finish|complete|attempt_completion|done|respond|"
+    r"final_?response)(?:[_-]?(?:task|final|solution|answer|code|result))*",
+    re.IGNORECASE,
+)
+"""Names of tools that hand an answer over."""
+HANDED = (
+    "answer", "submission", "code", "solution", "final_answer", "result", "output", "patch", "response", "message",
+    "content", "text",
+)  # fmt: skip
+"""Arguments of such a tool that hold the answer, the likeliest first."""
 TURNS, LOOKED_AT = 100, 5000
 """Turns of a user that are told apart, and characters of one that are looked at: this is no work for long texts."""
 SIMILAR = 0.55
@@ -55,21 +66,16 @@ _ASKS = re.compile(
 )
 
 
-class Unmapped(Exception):
-    """A transcript that cannot be mapped: the rule's name, and why in words without any value of it."""
-
-    def __init__(self, rule: str, detail: str) -> None:
-        super().__init__(detail)
-        self.rule, self.detail = rule, detail
-
-
 class Chat(NamedTuple):
-    """What a transcript says."""
+    """What a conversation says."""
 
     task: str
-    tries: list[str]
-    feedback: list[str]
-    """What its user said to each."""
+    submission: str | None
+    """None: nothing was handed over."""
+    steps: tuple[Step, ...]
+    feedback: str
+    """What its user said to the submission."""
+    advice: tuple[GivenAdvice, ...]
 
 
 class _Said(NamedTuple):
@@ -77,85 +83,145 @@ class _Said(NamedTuple):
 
     user: bool
     text: str
+    place: int
+    """Of its turn."""
+    calls: bool
+    """Whether it calls a tool: then it is no answer."""
 
 
-def read_chat(messages: Any, kind: str) -> Chat:
-    """The task, the answers and what was said to them. Raises Unmapped."""
-    said, steps = _messages(messages)
-    if not any(one.user for one in said):
-        raise Unmapped("not-a-record", "messages: no user message with text")
-    answers = _answers(said, kind, steps)
+def read_chat(turns: Sequence[Turn], kind: str) -> Chat:
+    """Return the task, the submission and the steps of a conversation. Raises Unreadable.
+
+    Args:
+        kind: of the domain. Kinds code, math and qa want one answer to one question; others take every conversation.
+    """
+    turns, advice = _without_advice(turns)
+    said = [
+        _Said(turn.role == "user", turn.text, place, bool(turn.calls))
+        for place, turn in enumerate(turns)
+        if turn.text and turn.role in ("user", "assistant")
+    ]
+    begun = next((place for place, turn in enumerate(turns) if turn.role == "assistant"), len(turns))
+    if not any(one.user and one.place < begun for one in said):
+        begun = next((one.place for one in said if one.user), -1) + 1
+    if not begun or not any(one.user for one in said):
+        raise Unreadable("not-a-record", "messages: no user message with text")
+    stepped = any(turn.calls or turn.results for turn in turns)
+    if stepped or kind == "open":
+        return _agent_run(turns, said, begun, kind, advice)
+    return _answered(turns, said, kind, advice)
+
+
+def _without_advice(turns: Sequence[Turn]) -> tuple[list[Turn], tuple[GivenAdvice, ...]]:
+    """The turns without blocks of advice, and each piece of advice once."""
+    found: dict[tuple[str, int | None], GivenAdvice] = {}
+    left = []
+    for turn in turns:
+        text, advice = without_advice(turn.text) if turn.role != "assistant" else (turn.text, ())
+        for one in advice:
+            found.setdefault((one.digest, one.draw), one)
+        left.append(turn._replace(text=text) if advice else turn)
+    return left, tuple(found.values())
+
+
+def _agent_run(
+    turns: Sequence[Turn], said: Sequence[_Said], begun: int, kind: str, advice: tuple[GivenAdvice, ...]
+) -> Chat:
+    """A run with tools, or of an open domain: one attempt, whatever its user says meanwhile."""
+    task, begun = _asked(turns, said, begun, kind)
+    place, text = _handed_over(turns, said, begun, kind)
+    end = len(turns) if place is None else place + 1
+    steps = tuple(step for turn in turns[begun:end] for step in turn.steps())
+    after = next((one.text for one in said if one.user and one.place >= end), "")
+    return Chat(task, text, steps, after if place is not None else "", advice)
+
+
+def _asked(turns: Sequence[Turn], said: Sequence[_Said], begun: int, kind: str) -> tuple[str, int]:
+    """The task's text, and the turn with which the attempt begins: a question back belongs to the task."""
+    asked = [one.text for one in said if one.user and one.place < begun]
+    while kind != "open":
+        back = next((one for one in said if one.place >= begun and not one.user), None)
+        if back is None or back.calls or not _is_question(back.text) or any(t.calls for t in turns[begun : back.place]):
+            break
+        reply = next((one for one in said if one.place > back.place), None)
+        if reply is None or not reply.user or any(turn.calls for turn in turns[back.place : reply.place]):
+            break
+        asked += [back.text, reply.text]
+        begun = reply.place + 1
+    return "\n\n".join(asked), begun
+
+
+def _handed_over(turns: Sequence[Turn], said: Sequence[_Said], begun: int, kind: str) -> tuple[int | None, str | None]:
+    """The turn of the submission, and its text."""
+    calls = [(place, call) for place, turn in enumerate(turns) if place >= begun for call in turn.calls]
+    submit = next(((place, call) for place, call in reversed(calls) if SUBMITS.fullmatch(call.name)), None)
+    answers = [one for one in said if one.place >= begun and not one.user and not one.calls]
+    if kind == "code":
+        answers = [one for one in answers if holds_program(one.text)]
+    else:
+        places = {one.place: place for place, one in enumerate(said)}
+        answers = [one for one in answers if not _is_aside(said, places[one.place])]
+    last = answers[-1] if answers else None
+    if submit and not (last and last.place > submit[0] and (kind == "code" or _SAID.search(last.text))):
+        return submit[0], _argument(submit[1])
+    if last:
+        return last.place, last.text
+    if kind == "open":
+        return (calls[-1][0], _as_text(calls[-1][1])) if calls else (None, None)
+    if not calls:
+        return None, None
+    raise Unreadable(
+        "tool-calls", "messages: nothing that was handed over can be judged as an answer of this domain; give it as "
+        "the text of an assistant message or as the argument of a tool named submit, or take a domain of kind open"
+    )  # fmt: skip
+
+
+def _argument(call: ToolCall) -> str:
+    """What a tool that submits was given: its likeliest argument, or all of them."""
+    if isinstance(call.arguments, str):
+        return call.arguments
+    texts = {name: value for name, value in call.arguments.items() if isinstance(value, str | int | float)}
+    found = next((texts[name] for name in HANDED if name in texts), None)
+    if found is None and len(texts) == 1:
+        found = next(iter(texts.values()))
+    return str(found) if found is not None else json.dumps(call.arguments, ensure_ascii=False)
+
+
+def _as_text(call: ToolCall) -> str:
+    given = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments, ensure_ascii=False)
+    return f"{call.name}({given})"
+
+
+def _answered(turns: Sequence[Turn], said: Sequence[_Said], kind: str, advice: tuple[GivenAdvice, ...]) -> Chat:
+    """A conversation without tools, about one question of kind code, math or qa."""
+    answers = _answers(said, kind)
     blocks = _blocks(said, answers)
     if len(blocks) > TURNS:
-        raise Unmapped("several-turns", f"messages: {len(blocks)} turns of a user; {_SPLIT}")
-    asked, tries = blocks[0][0], [answer for _, answer in blocks if answer]
-    between = [text for text, answer in blocks[1:] if answer]
-    last = next((text for text, answer in reversed(blocks[1:]) if not answer), "")
-    first = 0  # which question the last attempts answer
+        raise Unreadable("several-turns", f"messages: {len(blocks)} turns of a user; {_SPLIT}")
+    asked, tries = blocks[0][0], [answer for _, answer, _ in blocks if answer]
+    between = [text for text, answer, _ in blocks[1:] if answer]
+    last = next((text for text, answer, _ in reversed(blocks[1:]) if not answer), "")
+    first = 0  # which question the last answers are to
     for number, text in enumerate(between, 1):
         if _is_alike(asked, text):
             if first != number - 1:
-                raise Unmapped("several-turns", f"messages: question {number + 1} comes after feedback; {_SPLIT}")
+                raise Unreadable("several-turns", f"messages: question {number + 1} comes after feedback; {_SPLIT}")
             first, asked = number, text
         elif not _is_feedback(text):
-            raise Unmapped("several-turns", f"messages: user turn {number + 1} asks for something else; {_SPLIT}")
-    feedback = [*between[first:], last]
-    return Chat(asked, tries[first:], feedback[: len(tries) - first])
+            raise Unreadable("several-turns", f"messages: user turn {number + 1} asks for something else; {_SPLIT}")
+    left = tries[first:]
+    if not left:
+        return Chat(asked, None, (), last, advice)
+    start = [begun for _, answer, begun in blocks if answer][first]
+    final = max(said[place].place for place in answers)
+    steps = [step for turn in turns[start : final + 1] for step in turn.steps()]
+    return Chat(asked, left[-1], tuple(steps) if len(steps) > 1 else (), last, advice)
 
 
 _SPLIT = "give each task a row of its own, with its outcome"
 
 
-def _messages(messages: Any) -> tuple[list[_Said], bool]:
-    """The messages of users and assistants that have text, and whether tools were called."""
-    if isinstance(messages, str):  # some data sets keep them as JSON text
-        try:
-            messages = json.loads(messages)
-        except (ValueError, RecursionError):
-            raise Unmapped("not-a-record", "messages: neither a list nor JSON text of one") from None
-    if not isinstance(messages, list):
-        raise Unmapped("not-a-record", "messages: not a list")
-    said, steps = [], False
-    for message in messages:
-        if not isinstance(message, dict):
-            raise Unmapped("not-a-record", "messages: one is not an object")
-        role = message.get("role")
-        if role in IGNORED:
-            continue
-        if role not in ("user", "assistant", "tool", "function"):
-            raise Unmapped("not-a-record", "messages: a role is none of system, developer, user, assistant, tool")
-        text, step = _content(message.get("content"))
-        step = step or role in ("tool", "function") or bool(message.get("tool_calls") or message.get("function_call"))
-        steps |= step
-        if text and (role == "user" or not step) and role not in ("tool", "function"):
-            said.append(_Said(role == "user", text))
-    return said, steps
-
-
-def _content(content: Any) -> tuple[str, bool]:
-    """The text of a message's content, and whether it holds a tool call or its result."""
-    if content is None or isinstance(content, str):
-        return _plain(content or ""), False
-    if not isinstance(content, list):
-        raise Unmapped("not-a-record", "messages: content is neither text nor a list of parts")
-    texts, step = [], False
-    for part in content:
-        kind = part.get("type") if isinstance(part, dict) else None
-        text = part if isinstance(part, str) else part.get("text") if kind in TEXT else None
-        if isinstance(text, str):
-            texts.append(text)
-        elif kind in STEPS:
-            step = True
-        elif kind not in LEFT_OUT:
-            raise Unmapped("not-text", "messages: a part is no text (a picture, a sound, a file)")
-    return _plain("\n".join(texts)), step
-
-
-def _plain(text: str) -> str:
-    return text.replace("\r\n", "\n").strip()
-
-
-def _answers(said: Sequence[_Said], kind: str, steps: bool) -> set[int]:
+def _answers(said: Sequence[_Said], kind: str) -> set[int]:
     """Places of the messages in which an answer is handed over."""
     begun = next(place for place, one in enumerate(said) if one.user)
     told = [place for place, one in enumerate(said) if place > begun and not one.user]
@@ -163,13 +229,7 @@ def _answers(said: Sequence[_Said], kind: str, steps: bool) -> set[int]:
         programs = {place for place in told if holds_program(said[place].text)}
         if programs:
             return programs
-    found = {place for place in told if not _is_aside(said, place)}
-    if steps and (kind == "code" or not found):
-        raise Unmapped(
-            "tool-calls", "messages: the answer was handed over by a tool call, and runs have no steps yet; "
-            "give the answer as the text of an assistant message"
-        )  # fmt: skip
-    return found
+    return {place for place in told if not _is_aside(said, place)}
 
 
 def holds_program(text: str) -> bool:
@@ -201,28 +261,30 @@ def _is_short(text: str, words: int) -> bool:
     return len(text) < 20 * words and len(text.split()) <= words
 
 
-def _blocks(said: Sequence[_Said], answers: set[int]) -> list[tuple[str, str]]:
-    """What was asked and the answer to it, in turn; the last one may have no answer. Questions back and what was said
-    to them belong to what is asked; of several answers in a row the last one stands."""
-    return list(_in_turn(said, answers)) or [("", "")]
+def _blocks(said: Sequence[_Said], answers: set[int]) -> list[tuple[str, str, int]]:
+    """What was asked, the answer to it and the turn with which the answer begins; the last one may have no answer.
+    Questions back and their answers belong to what is asked; of several answers in a row the last one stands."""
+    return list(_in_turn(said, answers)) or [("", "", 0)]
 
 
-def _in_turn(said: Sequence[_Said], answers: set[int]) -> Iterator[tuple[str, str]]:
+def _in_turn(said: Sequence[_Said], answers: set[int]) -> Iterator[tuple[str, str, int]]:
     asked: list[str] = []
     answer = question = ""
+    begun = 0
     for place, one in enumerate(said):
         if place in answers:
+            begun = begun if answer else one.place
             answer = one.text
         elif not one.user:
             question = one.text if not answer and asked and _is_question(one.text) else ""
         else:
             if answer:
-                yield "\n\n".join(asked), answer
+                yield "\n\n".join(asked), answer, begun
                 asked, answer = [], ""
             asked += [question, one.text] if question else [one.text]
             question = ""
     if asked:
-        yield "\n\n".join(asked), answer
+        yield "\n\n".join(asked), answer, begun
 
 
 def _is_alike(before: str, text: str) -> bool:
