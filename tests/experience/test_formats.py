@@ -15,7 +15,7 @@ from parammem.errors import DataError
 from parammem.experience.admission import Admission
 from parammem.experience.outcomes import Outcomes, read_outcomes
 from parammem.experience.preview import Preview, preview
-from parammem.experience.sources import Source
+from parammem.experience.source_files import Source
 from tests.experience.rows import store
 
 TASK, ANSWER = "How many orders are late?", "Answer: 3"

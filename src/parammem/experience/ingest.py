@@ -20,14 +20,14 @@ from parammem.core.event import Event, Ingested
 from parammem.core.jsonl import write_text
 from parammem.errors import DataError
 from parammem.experience.index import RowIndex, as_os_error
-from parammem.experience.records import Ingestion
+from parammem.experience.ingest_result import IngestResult
 from parammem.experience.sorter import PRIVATE_LINES, Sorter
-from parammem.experience.sources import Source
-from parammem.experience.store import BATCHES, FRESH, KEYS, QUARANTINE, WORK, Store
+from parammem.experience.source_files import Source
+from parammem.experience.store import BATCHES, FRESH, KEYS, QUARANTINE, WORK, ExperienceStore
 from parammem.registry.ledger import Ledger
 
 
-def ingest(source: Source, store: Store, actor: str, form: str | None = None) -> Ingestion:
+def ingest(source: Source, store: ExperienceStore, actor: str, form: str | None = None) -> IngestResult:
     """Take one source in.
 
     Raises:
@@ -42,7 +42,7 @@ def ingest(source: Source, store: Store, actor: str, form: str | None = None) ->
         old = already(facts, digest, store.domain, store.outcomes.digest)
         if old:
             _write_order(store.root, facts)
-            return Ingestion(event=old, new=False, digest=digest, files=_files_of(store.root, old))
+            return IngestResult(event=old, new=False, digest=digest, files=_files_of(store.root, old))
         known = RowIndex(store.root)
         try:
             known.follow(store.root / place for fact in facts for place in rows_of(fact))
@@ -56,7 +56,7 @@ def ingest(source: Source, store: Store, actor: str, form: str | None = None) ->
             known.close()
         name = _name_of(facts, digest, store)
         event, files = _finish(name, source, sorter, store, actor)
-        return Ingestion(event=event, new=True, digest=digest, files=files, examples=tuple(sorter.examples))
+        return IngestResult(event=event, new=True, digest=digest, files=files, examples=tuple(sorter.examples))
 
 
 def already(facts: Iterable[Ingested], digest: str, domain: str, outcomes: str = "") -> Ingested | None:
@@ -75,7 +75,7 @@ def already(facts: Iterable[Ingested], digest: str, domain: str, outcomes: str =
     return old
 
 
-def _name_of(facts: Iterable[Ingested], digest: str, store: Store) -> str:
+def _name_of(facts: Iterable[Ingested], digest: str, store: ExperienceStore) -> str:
     """What stands for a source in the event: its digest, or that with what was said beside it."""
     known = {fact.source for fact in facts}
     name = with_outcomes(digest, store.outcomes.digest) if store.outcomes else digest
@@ -124,7 +124,9 @@ def _alone(root: Path) -> Iterator[Path]:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _finish(digest: str, source: Source, sorter: Sorter, store: Store, actor: str) -> tuple[Ingested, tuple[str, ...]]:
+def _finish(
+    digest: str, source: Source, sorter: Sorter, store: ExperienceStore, actor: str
+) -> tuple[Ingested, tuple[str, ...]]:
     """Move the files into place and write the event; on any failure take away what was put there."""
     ledger = Ledger(store.root)
     names = {side: _named(sorter.work / side) for side in ("batch", "fresh")}

@@ -11,8 +11,8 @@ from parammem.core.record import Record
 from parammem.experience.index import RowIndex
 from parammem.experience.ingest import ingested, rows_of
 from parammem.experience.sorter import judged, masked, side_of
-from parammem.experience.sources import Source
-from parammem.experience.store import Store
+from parammem.experience.source_files import Source
+from parammem.experience.store import ExperienceStore
 from parammem.experience.units import Judged
 from parammem.registry.ledger import Ledger
 
@@ -57,7 +57,7 @@ class Preview(Record):
     run_id: str = ""
 
 
-def preview(source: Source, store: Store, form: str | None = None) -> Iterator[Preview]:
+def preview(source: Source, store: ExperienceStore, form: str | None = None) -> Iterator[Preview]:
     """Every row of a source in order. Raises DataError when it cannot be read, LedgerError for a broken ledger."""
     known = RowIndex(store.root, keep=False)
     try:
@@ -68,11 +68,11 @@ def preview(source: Source, store: Store, form: str | None = None) -> Iterator[P
         known.close()
 
 
-def _facts(store: Store) -> Sequence[Ingested]:
+def _facts(store: ExperienceStore) -> Sequence[Ingested]:
     return ingested(Ledger(store.root).read())
 
 
-def _shown(source: Source, one: Judged, store: Store, known: RowIndex) -> Preview:
+def _shown(source: Source, one: Judged, store: ExperienceStore, known: RowIndex) -> Preview:
     if one.row is None or one.broken:
         rules = tuple(dict.fromkeys(rule.rule for rule in one.broken))
         details = tuple(masked(rule.detail) for rule in one.broken)

@@ -18,12 +18,12 @@ from parammem.core import AnswerKey
 from parammem.core.experience import Experience
 from parammem.core.jsonl import Line
 from parammem.errors import DataError
-from parammem.experience.admission import PRIVATE, Broken
+from parammem.experience.admission import PRIVATE, BrokenRule
 from parammem.experience.index import RowIndex
-from parammem.experience.records import Refused
-from parammem.experience.sources import Source
+from parammem.experience.ingest_result import Refused
+from parammem.experience.source_files import Source
 from parammem.experience.split import is_fresh
-from parammem.experience.store import Store
+from parammem.experience.store import ExperienceStore
 from parammem.experience.units import Judged, failed, read_source
 from parammem.validation.private import find_private
 
@@ -35,7 +35,7 @@ PRIVATE_LINES = "lines"
 """Name of the file, in a folder of its source, that holds the lines which are shown to nobody."""
 
 
-def judged(source: Source, store: Store, form: str | None = None) -> Iterator[Judged]:
+def judged(source: Source, store: ExperienceStore, form: str | None = None) -> Iterator[Judged]:
     """Every row of a source in order, with the rules that it breaks. Raises DataError as `Source.lines`."""
     chunk: list[Judged] = []
     size = 0
@@ -48,7 +48,7 @@ def judged(source: Source, store: Store, form: str | None = None) -> Iterator[Ju
     yield from _held_against(store, chunk)
 
 
-def _held_against(store: Store, chunk: Sequence[Judged]) -> Iterator[Judged]:
+def _held_against(store: ExperienceStore, chunk: Sequence[Judged]) -> Iterator[Judged]:
     readable = [one for one in chunk if one.row is not None]
     try:
         verdicts = store.admission.judge([(one.row, one.key) for one in readable if one.row is not None])
@@ -59,7 +59,7 @@ def _held_against(store: Store, chunk: Sequence[Judged]) -> Iterator[Judged]:
         yield one if one.row is None else Judged(one.line, one.row, one.key, one.form, tuple(next(found)))
 
 
-def _alone(store: Store, one: Judged) -> list[Broken]:
+def _alone(store: ExperienceStore, one: Judged) -> list[BrokenRule]:
     assert one.row is not None
     try:
         return store.admission.judge([(one.row, one.key)])[0]
@@ -71,7 +71,7 @@ def _alone(store: Store, one: Judged) -> list[Broken]:
 class Sorter:
     """Reads a source once and deals its rows out to files in the work folder."""
 
-    store: Store
+    store: ExperienceStore
     known: RowIndex
     work: Path
     form: str | None
@@ -109,7 +109,7 @@ class Sorter:
             named = key.model_copy(update={"task_id": row.task.task_id})
             self.out["keys"].write(named.line().encode() + b"\n")
 
-    def _refuse(self, line: Line, broken: Sequence[Broken]) -> None:
+    def _refuse(self, line: Line, broken: Sequence[BrokenRule]) -> None:
         self.counts["quarantined"] += 1
         rules = tuple(dict.fromkeys(rule.rule for rule in broken))
         self.reasons.update(rules)
@@ -136,7 +136,7 @@ class Sorter:
         self.out["refused"].write(refused.line().encode() + b"\n")
 
 
-def side_of(row: Experience, store: Store) -> str:
+def side_of(row: Experience, store: ExperienceStore) -> str:
     """`fresh` for tasks that are kept for judging, `batch` for those that are learned from."""
     return "fresh" if is_fresh(row.task, store.fresh_share) else "batch"
 

@@ -23,7 +23,7 @@ TASKS = Path("data") / "tasks"
 
 
 @dataclass(frozen=True)
-class Store:
+class ExperienceStore:
     """Where experience goes, and by which rules it comes in."""
 
     root: Path
@@ -53,7 +53,7 @@ def open_store(
     private: Path | None = None,
     kinds: Mapping[str, str] = USUAL_KINDS,
     outcomes: Outcomes = NONE,
-) -> Store:
+) -> ExperienceStore:
     """A store that knows the evaluation tasks of these domains.
 
     Domains of kind open have none to know: their tasks come from experience, and by the hash of a task's text it is
@@ -76,7 +76,7 @@ def open_store(
                     f"run `dvc repro tasks@{name}` or `dvc pull` first"
                 )
             tasks += read_jsonl(file, Task)
-    return Store(
+    return ExperienceStore(
         root,
         Admission.against(tasks, near, _with_programs(root, domains), kinds),
         fresh_share,

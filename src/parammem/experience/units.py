@@ -15,12 +15,12 @@ from typing import Any
 from parammem.core import AnswerKey
 from parammem.core.experience import Experience
 from parammem.core.jsonl import Line
-from parammem.experience.admission import Broken
+from parammem.experience.admission import BrokenRule
 from parammem.experience.convert import OURS, form_of, own_row, parsed, read_runs
 from parammem.experience.formats import FORMATS
 from parammem.experience.formats.base import Reading, Unreadable
-from parammem.experience.sources import LONGEST_LINE, Source, longest_of
-from parammem.experience.store import Store
+from parammem.experience.source_files import LONGEST_LINE, Source, longest_of
+from parammem.experience.store import ExperienceStore
 
 LONGEST_RUN = 8 * LONGEST_LINE
 """Bytes of all rows of one run together."""
@@ -36,11 +36,11 @@ class Judged:
     """None: it could not be read."""
     key: AnswerKey | None = None
     form: str | None = None
-    broken: tuple[Broken, ...] = ()
+    broken: tuple[BrokenRule, ...] = ()
     """Empty: it may come in."""
 
 
-def read_source(source: Source, store: Store, form: str | None = None) -> Iterator[Judged]:
+def read_source(source: Source, store: ExperienceStore, form: str | None = None) -> Iterator[Judged]:
     """Yield every run of a source: those of one row in their order, then those that are spread over rows.
 
     Raises:
@@ -55,15 +55,15 @@ def read_source(source: Source, store: Store, form: str | None = None) -> Iterat
         gathered.close()
 
 
-def _reading(line: Line, store: Store) -> Reading:
+def _reading(line: Line, store: ExperienceStore) -> Reading:
     return Reading(domain=store.domain, file=line.file.name.partition(".")[0], kinds=store.admission.kinds)
 
 
-def _read(line: Line, store: Store, form: str | None, gathered: _Gathered) -> Iterator[Judged]:
+def _read(line: Line, store: ExperienceStore, form: str | None, gathered: _Gathered) -> Iterator[Judged]:
     if line.too_long:
         yield Judged(
             line,
-            broken=(Broken("too-long", f"{line.size} bytes; a row of this file may have {longest_of(line.file)}"),),
+            broken=(BrokenRule("too-long", f"{line.size} bytes; a row of this file may have {longest_of(line.file)}"),),
         )
         return
     try:
@@ -80,16 +80,16 @@ def _read(line: Line, store: Store, form: str | None, gathered: _Gathered) -> It
                 raise Unreadable("not-a-record", "no run is in it")
             yield from (Judged(line, one, None, found) for one in runs)
     except Unreadable as error:
-        yield Judged(line, form=form, broken=(Broken(error.rule, error.detail),))
+        yield Judged(line, form=form, broken=(BrokenRule(error.rule, error.detail),))
     except sqlite3.Error:
         raise
     except Exception as error:
         yield Judged(line, broken=(failed(error, "read"),))
 
 
-def failed(error: Exception, what: str) -> Broken:
+def failed(error: Exception, what: str) -> BrokenRule:
     """Return a refusal for what no rule foresaw. Messages of libraries may hold values of the row: none is shown."""
-    return Broken("cannot-be-judged", f"{type(error).__name__} while it was {what}; please report a row like it")
+    return BrokenRule("cannot-be-judged", f"{type(error).__name__} while it was {what}; please report a row like it")
 
 
 class _Gathered:
@@ -115,7 +115,7 @@ class _Gathered:
             data = json.dumps(piece)  # in ASCII: half a surrogate pair is no text of SQLite's
             base.execute("INSERT INTO parts VALUES (?, ?, ?, ?, ?)", (run, form, line.number, str(line.file), data))
 
-    def runs(self, store: Store) -> Iterator[Judged]:
+    def runs(self, store: ExperienceStore) -> Iterator[Judged]:
         """Yield every run, in the order of their first rows."""
         if self._base is None:
             return
@@ -129,11 +129,11 @@ class _Gathered:
             line = Line(number, b"", size, Path(file), -1)
             if size > LONGEST_RUN:
                 detail = f"{size} bytes in the rows of one run; it may have {LONGEST_RUN}"
-                yield Judged(line._replace(size=0), form=form, broken=(Broken("too-long", detail),))
+                yield Judged(line._replace(size=0), form=form, broken=(BrokenRule("too-long", detail),))
             else:
                 yield from self._run(name, form, line, store)
 
-    def _run(self, name: str, form: str, line: Line, store: Store) -> Iterator[Judged]:
+    def _run(self, name: str, form: str, line: Line, store: ExperienceStore) -> Iterator[Judged]:
         assert self._base is not None
         rows = self._base.execute(
             "SELECT data FROM parts WHERE run = ? OR run IN (SELECT run FROM same WHERE main = ?) ORDER BY rowid",
@@ -147,7 +147,7 @@ class _Gathered:
             found = read_runs(pieces, form, _reading(line, store), store.outcomes, data)
             yield from (Judged(line, one, None, form) for one in found)
         except Unreadable as error:
-            yield Judged(line, form=form, broken=(Broken(error.rule, error.detail),))
+            yield Judged(line, form=form, broken=(BrokenRule(error.rule, error.detail),))
         except Exception as error:
             yield Judged(line, form=form, broken=(failed(error, "read"),))
 
