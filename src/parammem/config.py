@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_valid
 
 from parammem.core.domain_names import BUILT_IN, USUAL_KINDS
 from parammem.core.words import count
-from parammem.domain_params import BenchmarksParams, DomainName, Domains, TasksParams
+from parammem.domain_params import BenchmarksParams, DomainName, DomainParams, Domains, TasksParams
 from parammem.errors import ConfigError
 from parammem.overlays import read_raw
 from parammem.sections import UNSHOWN, RayParams, Section, ServerParams, TrainParams
@@ -308,15 +308,17 @@ def read_mapping(path: Path | str) -> dict[str, Any]:
     return raw
 
 
-def kinds_in(path: Path | str) -> dict[str, str]:
-    """Return the kind of every domain that a params file names, in its order, whatever else is wrong with it; nothing
-    where it cannot be read."""
+def domains_in(path: Path | str) -> dict[str, DomainParams]:
+    """Return the domains of a params file, in its order, whatever else is wrong with it; none if it cannot be read."""
     try:
-        raw = read_raw(Path(path))
-        found = TypeAdapter(Domains).validate_python(raw.get("domains"))
+        return TypeAdapter(Domains).validate_python(read_raw(Path(path)).get("domains"))
     except (ConfigError, ValidationError, AttributeError):
         return {}
-    return {name: one.kind for name, one in found.items()}
+
+
+def kinds_in(path: Path | str) -> dict[str, str]:
+    """Return the kind of each domain of a params file, as `domains_in`."""
+    return {name: one.kind for name, one in domains_in(path).items()}
 
 
 def parse_params(raw: Any, name: str = "params.yaml") -> Params:

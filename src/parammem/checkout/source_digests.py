@@ -102,6 +102,11 @@ class Sources:
         return [".".join(one).removesuffix(".__init__") for one in parts], others
 
 
+def sources_of(root: Path) -> Path:
+    """Return the folder that the package lies in: the repository's own, or else where it is installed."""
+    return root / "src" if (root / "src" / "parammem").is_dir() else Path(__file__).parents[2]
+
+
 def read_source(data: bytes, package: str) -> SourceFile:
     """Return what a source says. Raises SyntaxError or ValueError where it is no Python.
 

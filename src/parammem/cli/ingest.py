@@ -16,8 +16,8 @@ from parammem.core.words import count
 from parammem.errors import DataError, LedgerError
 
 if TYPE_CHECKING:
-    from parammem.experience.preview import Preview
     from parammem.experience.ingest_result import IngestResult
+    from parammem.experience.preview import Preview
     from parammem.experience.source_files import Source
     from parammem.experience.store import ExperienceStore
 
