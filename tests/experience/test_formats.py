@@ -233,6 +233,23 @@ def test_a_log_without_outcome_is_refused_until_a_table_names_it(tmp_path, name)
     assert other.reasons == ("no-outcome",)
 
 
+@pytest.mark.parametrize(
+    ("score", "label", "outcome"),
+    [
+        (1.0, "fail", Outcome(passed=False, value=1.0, source="judge")),
+        (0.8, "passed", Outcome(passed=True, value=0.8, source="judge")),
+        (0.8, "relevant", Outcome(passed=None, value=0.8, source="judge")),
+        (0.0, "irrelevant", Outcome(passed=False, value=0.0, source="judge")),
+    ],
+)
+def test_an_evaluations_label_decides_where_it_is_a_verdict(tmp_path, score, label, outcome):
+    said = [attribute("gen_ai.evaluation.score.value", score), attribute("gen_ai.evaluation.score.label", label)]
+    event = {"traceId": "t1", "eventName": "gen_ai.evaluation.result", "attributes": said, "timeUnixNano": "9"}
+    last = otlp(span(3, {**CHAT, "gen_ai.input.messages": PARTS, "gen_ai.output.messages": ANSWERED}))
+    (run,) = shown(tmp_path, [*OTEL[:2], last, {"resourceLogs": [{"scopeLogs": [{"logRecords": [event]}]}]}])
+    assert (run.outcome, run.value, run.source_of_outcome) == (outcome.passed, outcome.value, "judge")
+
+
 def test_runs_that_are_mixed_up_in_a_file_are_told_apart(tmp_path):
     first, second = ([json.loads(json.dumps(row).replace('"r1"', f'"{name}"')) for row in CLAUDE[1:]] for name in "ab")
     mixed = [row for pair in zip(first, second, strict=True) for row in pair]
