@@ -17,7 +17,7 @@ from parammem.agents import batch
 from parammem.agents.loop import Agent, solve
 from parammem.agents.methods import METHODS
 from parammem.config import Params
-from parammem.core import AnswerKey, Attempt, Feedback, Trajectory
+from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Trajectory
 from parammem.core.experience import Experience
 from parammem.core.jsonl import write_text
 from parammem.domains import Domain
@@ -106,7 +106,9 @@ def _rows(judge: Domain, drawn: Sequence[WorldTask], ended: Sequence[Trajectory]
     passed = final_verdicts(judge, tasks, keys, ended).passed
     for trajectory in ended:
         row = Experience(
-            task=tasks[trajectory.task_id], trajectory=trajectory, outcome=passed[trajectory.trajectory_id]
+            task=tasks[trajectory.task_id],
+            trajectory=trajectory,
+            outcome=Outcome(passed=passed[trajectory.trajectory_id]),
         )
         yield InboxRow(row, keys[trajectory.task_id])
 
@@ -133,7 +135,7 @@ def _lie(one: WorldTask, domain: str, rng: random.Random, seed: int) -> Experien
         stop="visible-pass",
         submission=1,
     )
-    return Experience(task=one.task, trajectory=trajectory, outcome=True)
+    return Experience(task=one.task, trajectory=trajectory, outcome=Outcome(passed=True))
 
 
 def write_batch(rows: Sequence[InboxRow], inbox: Path, name: str) -> Path:

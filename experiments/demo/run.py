@@ -186,7 +186,7 @@ def drop_batch(root: Path, number: int, kinds: tuple[str, ...], tasks: int, pois
     old = time.time() - 60
     os.utime(file, (old, old))
     witness.batch(number, file, advisor)
-    right = sum(bool(row.experience.outcome) for row in rows)
+    right = sum(bool(row.experience.outcome.passed) for row in rows)
     return f"{len(rows)} tasks, {right} said to be right, advised by {incumbent.name if incumbent else 'nobody'}"
 
 

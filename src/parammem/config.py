@@ -11,72 +11,18 @@ import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
+from parammem.core.domain_names import BUILT_IN, USUAL_KINDS
 from parammem.core.words import count
+from parammem.domain_params import BenchmarksParams, DomainName, DomainParams, Domains, TasksParams
 from parammem.errors import ConfigError
 from parammem.overlays import read_raw
 from parammem.sections import UNSHOWN, RayParams, Section, ServerParams, TrainParams
 
-DomainName = Literal["code", "math", "qa"]
 LONGEST_SHOWN = 200
 """Characters of a wrong value in a message."""
-DOMAINS: tuple[DomainName, ...] = ("code", "math", "qa")
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-
-
-class TasksParams(Section):
-    """Pocket tasks of one world."""
-
-    world: int = Field(ge=0)
-    """Seed of the world: which convention holds for which kind of quantity, and every random draw of its tasks."""
-    rho: float = Field(ge=0, le=1)
-    """Strength of the regularities: a task's convention follows its kind with this probability, else it is drawn."""
-    train: int = Field(ge=1)
-    bank: int = Field(ge=0)
-    eval: int = Field(ge=1)
-    unseen: int = Field(ge=0)
-    """Further evaluation tasks about a kind of quantity that no train or bank task is about."""
-
-
-class SourceParams(Section):
-    """Where real tasks of one split come from (docs/benchmarks.md)."""
-
-    domain: DomainName
-    split: Literal["train", "bank", "eval"]
-    benchmark: str
-    """humaneval, mbpp, livecodebench, apps, problems, math, gsm8k, hotpotqa or 2wiki."""
-    path: str = ""
-    """File or folder in the original format, seen from data/benchmarks. Empty: the hub."""
-    hub: str = ""
-    """Data set of the hub; empty: the benchmark's usual one."""
-    config: str = ""
-    hub_split: str = ""
-    revision: str = ""
-    """Commit of the data set. A branch is taken too; then the commit found is written beside the tasks."""
-    files: str = ""
-    """Data files to read, for data sets that are not in the hub's own format."""
-    where: dict[str, str] = {}
-    """Tag → value that a task must have, e.g. {part: test} or {level: introductory}."""
-    take: int = Field(ge=0, default=0)
-    """How many; 0 takes all."""
-    balance: str = ""
-    """Tag over whose values these are spread evenly, e.g. type or level."""
-
-
-class BenchmarksParams(Section):
-    """Real benchmarks in place of pocket tasks."""
-
-    sources: tuple[SourceParams, ...] = ()
-    """Empty: pocket tasks."""
-    seed: int = 0
-    """Of the sampling."""
-    ngram: int = Field(ge=2, default=13)
-    """A training text that shares so many consecutive words with an evaluation question is contaminated."""
-    near_duplicate: float = Field(gt=0, le=1, default=0.8)
-    """So is one that shares this much of its word 3-shingles."""
-    contaminated_rows: int = Field(ge=0, default=0)
-    """Training is refused when more reflection rows than this are contaminated."""
 
 
 class ReflectorParams(Section):
@@ -217,7 +163,7 @@ class ExperienceParams(Section):
     """Folder that agents drop files and reports into."""
     fresh_share: float = Field(ge=0, lt=1, default=0.2)
     """Share of tasks that is kept for judging champion and challenger, by a hash of the task. Never trained on."""
-    domain: Literal["", "code", "math", "qa"] = ""
+    domain: DomainName | Literal[""] = ""
     """Domain of rows that do not name theirs; empty: they are refused."""
 
 
@@ -300,8 +246,9 @@ class ImproveParams(Section):
 class Params(Section):
     """All of params.yaml."""
 
-    domains: tuple[DomainName, ...]
-    """The domains that `report` puts together; each has its stages in dvc.yaml."""
+    domains: Domains
+    """The domains that `report` puts together, in its order; each has its stages in dvc.yaml. A list of kinds, or a
+    mapping from names to kinds and options."""
     tasks: TasksParams
     engine: EngineParams
     sandbox: SandboxParams
@@ -318,6 +265,29 @@ class Params(Section):
     warm_start: WarmStartParams = Field(default_factory=WarmStartParams)
     gate: GateParams = Field(default_factory=GateParams)
     improve: ImproveParams = Field(default_factory=ImproveParams)
+
+    @model_validator(mode="after")
+    def _names_known_domains(self) -> Params:
+        named = [(f"benchmarks.sources.{i}.domain", one.domain) for i, one in enumerate(self.benchmarks.sources)]
+        named += [("experience.domain", self.experience.domain or next(iter(self.domains)))]
+        named += [(f"warm_start.adapters.{name}", name) for name in self.warm_start.adapters]
+        wrong = [(place, name) for place, name in named if name not in self.domains and name not in BUILT_IN]
+        if wrong:
+            said = "; ".join(f"{place}: no domain is called {name!r}" for place, name in wrong)
+            raise ValueError(f"{said}; there are {', '.join(self.domains)}")
+        return self
+
+    def kinds(self) -> dict[str, str]:
+        """Return name → kind of all domains, and of the built-in ones that `domains` does not name."""
+        return dict(USUAL_KINDS) | {name: one.kind for name, one in self.domains.items()}
+
+    def kind(self, domain: str) -> str:
+        """Return the kind of a domain: that which `domains` says, or else its name. Raises ConfigError: neither."""
+        if domain in self.domains:
+            return self.domains[domain].kind
+        if domain in BUILT_IN:
+            return domain
+        raise ConfigError(f"no domain {domain!r} in params.yaml; there are {', '.join(self.domains)}")
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:
@@ -338,6 +308,19 @@ def read_mapping(path: Path | str) -> dict[str, Any]:
     return raw
 
 
+def domains_in(path: Path | str) -> dict[str, DomainParams]:
+    """Return the domains of a params file, in its order, whatever else is wrong with it; none if it cannot be read."""
+    try:
+        return TypeAdapter(Domains).validate_python(read_raw(Path(path)).get("domains"))
+    except (ConfigError, ValidationError, AttributeError):
+        return {}
+
+
+def kinds_in(path: Path | str) -> dict[str, str]:
+    """Return the kind of each domain of a params file, as `domains_in`."""
+    return {name: one.kind for name, one in domains_in(path).items()}
+
+
 def parse_params(raw: Any, name: str = "params.yaml") -> Params:
     """Params from plain data. Raises ConfigError as `load_params` does."""
     try:
@@ -350,7 +333,7 @@ def parse_params(raw: Any, name: str = "params.yaml") -> Params:
 
 def _explain(item: Any, raw: Any) -> str:
     """One mistake as 'key: what is wrong; fix'."""
-    place = ".".join(str(part) for part in item["loc"])
+    place = ".".join(str(part) for part in item["loc"] if part != "[key]")
     if item["type"] == "extra_forbidden":
         known = _known_keys(item["loc"][:-1])
         near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
@@ -358,6 +341,8 @@ def _explain(item: Any, raw: Any) -> str:
     if item["type"] == "missing":
         return f"{place}: missing; add it"
     said = str(item["msg"]).removeprefix("Value error, ")
+    if not place:  # it concerns several sections, which it names
+        return said
     return f"{place}: {said}" + ("" if UNSHOWN in said else f" (it is {shown(item['input'])})")
 
 
@@ -378,9 +363,18 @@ def inner_section(annotation: Any) -> type[BaseModel] | None:
 
 def _known_keys(place: tuple[Any, ...]) -> list[str]:
     section: Any = Params
+    within = False
     for part in place:
+        if within:  # a name of a user's choice, or a number in a list
+            within = False
+            continue
         field = next((f for n, f in section.model_fields.items() if (f.alias or n) == part), None)
-        section = field and inner_section(field.annotation)
+        if field is None:
+            return []
+        section = inner_section(field.annotation)
+        if section is None:
+            within = True
+            section = next(filter(None, map(inner_section, typing.get_args(field.annotation))), None)
         if section is None:
             return []
     return [field.alias or key for key, field in section.model_fields.items()]

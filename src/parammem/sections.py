@@ -89,7 +89,7 @@ UNSHOWN = "not shown here"
 """Stands in messages about values that may be secret."""
 
 
-def _checked_url(url: str) -> str:
+def checked_url(url: str) -> str:
     """A server's base URL. Raises ValueError: it is none, or has what belongs elsewhere."""
     try:
         parts = urlsplit(url)
@@ -151,12 +151,12 @@ class ServerParams(Section):
     @field_validator("base_url")
     @classmethod
     def _is_a_url(cls, url: str) -> str:
-        return _checked_url(url)
+        return checked_url(url)
 
     @field_validator("other_urls")
     @classmethod
     def _are_urls(cls, urls: dict[str, str]) -> dict[str, str]:
-        return _all_checked(_checked_url, urls)
+        return _all_checked(checked_url, urls)
 
     @field_validator("api_key_env")
     @classmethod

@@ -31,6 +31,7 @@ class Echo(Wording):
     """A candidate passes if it is `good`; `blind` means there is no visible verdict; `bad` cannot be judged."""
 
     name: str = "math"
+    kind: str = "math"
     checked: list[list[str]] = field(default_factory=list)
     """The candidates of every call of `check`."""
 

@@ -15,7 +15,7 @@ from parammem.benchmarks.math import _name
 from parammem.benchmarks.sources import hub_rows, local_rows
 from parammem.benchmarks.subset import chosen
 from parammem.benchmarks.table import items_of
-from parammem.config import SourceParams
+from parammem.domain_params import SourceParams
 from parammem.errors import DataError
 from tests.benchmarks import rows
 

@@ -21,8 +21,8 @@ import yaml
 
 from parammem.benchmarks.draw import draw_source
 from parammem.benchmarks.item import Item
-from parammem.config import SourceParams
 from parammem.core import Adapter
+from parammem.domain_params import SourceParams
 from parammem.evaluation.benchmarks import NAMES
 from parammem.overlays import written_over
 from tests.benchmarks import rows

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Task, Trajectory
+from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Reflection, Task, Trajectory
 from parammem.core.experience import Experience
 from parammem.experience.admission import Admission
 from parammem.experience.store import ExperienceStore
@@ -47,7 +47,7 @@ def row(number: int, outcome: bool | None = True, seed: int = 0, answer: str = "
         stop="visible-pass",
         submission=1,
     )
-    return Experience(task=asked, trajectory=trajectory, outcome=outcome)
+    return Experience(task=asked, trajectory=trajectory, outcome=Outcome(passed=outcome))
 
 
 def key(number: int) -> AnswerKey:

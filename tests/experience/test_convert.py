@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from parammem.core import Outcome
 from parammem.experience.convert import Unreadable, read_line
 from tests.experience.rows import key, line, row
 
@@ -49,7 +50,7 @@ def test_our_own_rows_come_back_as_they_were():
 def test_a_reflexion_log_becomes_attempts_with_feedback_and_reflections():
     experience, answer_key, form = read(REFLEXION, "code")
     trajectory = experience.trajectory
-    assert (form, experience.outcome, answer_key) == ("reflexion", True, None)
+    assert (form, experience.outcome.passed, answer_key) == ("reflexion", True, None)
     assert experience.task.text == REFLEXION["prompt"]
     assert [a.candidate for a in trajectory.attempts] == REFLEXION["implementations"]
     assert [a.feedback.passed for a in trajectory.attempts] == [False, None]
@@ -74,7 +75,7 @@ def test_a_solution_beside_the_list_is_the_last_attempt():
 def test_a_question_with_tries_under_other_names_is_read_too():
     log = {"question": "Which river?", "answers": ["the Seine"], "is_correct": 0, "id": 7}
     experience, _, _ = read(log, "qa")
-    assert (experience.task.task_id, experience.outcome) == ("7", False)
+    assert (experience.task.task_id, experience.outcome.passed) == ("7", False)
 
 
 def test_a_chat_becomes_a_task_attempts_and_feedback():
@@ -82,22 +83,22 @@ def test_a_chat_becomes_a_task_attempts_and_feedback():
     trajectory = experience.trajectory
     assert (form, experience.task.task_id, experience.task.domain) == ("openai", "double", "code")
     assert experience.task.text == "Write f(x) that doubles x."
-    assert [a.candidate for a in trajectory.attempts] == ["def f(x): return x + 2", "def f(x): return 2 * x"]
-    assert trajectory.attempts[0].feedback.text == "f(3) gives 5, not 6."  # a tool's result is a step of the next try
-    assert [a.feedback.passed for a in trajectory.attempts] == [False, None]
+    (attempt,) = trajectory.attempts
+    assert (attempt.candidate, attempt.feedback.passed) == ("def f(x): return 2 * x", None)
+    assert [step.role for step in attempt.steps] == ["assistant", "user", "assistant", "tool", "assistant"]
+    assert attempt.steps[1].text == "f(3) gives 5, not 6."
     assert "You write Python" not in experience.line()
 
 
 @pytest.mark.parametrize("value", [True, 1, 1.0])
 def test_success_is_told_by_a_bit(value):
-    assert read({**CHAT, "outcome": value})[0].outcome is True
+    assert read({**CHAT, "outcome": value})[0].outcome.passed is True
 
 
-def test_nobody_knows_is_an_outcome_and_a_reward_between_is_not():
-    assert read({**CHAT, "outcome": None})[0].outcome is None
-    with pytest.raises(Unreadable) as found:
-        read({k: v for k, v in CHAT.items() if k != "outcome"} | {"reward": 0.7})
-    assert found.value.rule == "no-outcome"
+def test_nobody_knows_is_an_outcome_and_a_reward_is_kept_as_it_is():
+    assert read({**CHAT, "outcome": None})[0].outcome.passed is None
+    rewarded = read({k: v for k, v in CHAT.items() if k != "outcome"} | {"reward": 0.7})[0]
+    assert rewarded.outcome == Outcome(passed=None, value=0.7, source="reward")
 
 
 @pytest.mark.parametrize(
@@ -141,13 +142,13 @@ OURS = json.loads(line(row(3), key=key(3).model_dump(mode="json")))
 @pytest.mark.parametrize(
     ("make", "rule", "allowed"),
     [
-        (lambda v: {**OURS, "schema": v}, "schema-version", "reads 1"),
+        (lambda v: {**OURS, "schema": v}, "schema-version", "reads 1 and 2"),
         (lambda v: {**REFLEXION, "domain": v}, "unknown-domain", "code, math, qa"),
         (lambda v: with_key(OURS, "", str(v)), "not-a-record", "task, trajectory, outcome"),
         (lambda v: with_key(OURS, "task", str(v)), "not-a-record", "task_id, domain, text, visible"),
         (lambda v: with_key(OURS, "trajectory.attempts.0", str(v)), "not-a-record", "candidate"),
         (lambda v: with_key(OURS, "key", str(v)), "not-a-record", "hidden, gold"),
-        (lambda v: {**OURS, "outcome": f"{v}"}, "not-a-record", "boolean"),
+        (lambda v: {**OURS, "outcome": f"{v}"}, "not-a-record", "true, false"),
         (lambda v: {**OURS, "key": {**OURS["key"], "facts": {str(v): 1}}}, "not-a-record", "facts.…"),
         (lambda v: {**OURS, "trajectory": {**OURS["trajectory"], "stop": str(v)}}, "not-a-record", "iterations"),
         (lambda v: {**CHAT, "outcome": str(v)}, "no-outcome", "true, false"),

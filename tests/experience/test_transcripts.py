@@ -73,11 +73,60 @@ def test_steps_with_tools_are_no_attempts(messages):
         [user(DOUBLE), said(None, tool_calls=[CALL])],
         [user(DOUBLE), said("I submit it now.", tool_calls=[CALL]), tool("accepted")],
         [user(DOUBLE), said(None, tool_calls=[CALL]), tool("accepted"), said("I have submitted the solution.")],
-        [user(DOUBLE), said([{"type": "tool_use", "id": "1", "name": "submit", "input": {"code": "x"}}])],
     ],
 )
-def test_an_answer_that_was_handed_over_by_a_tool_is_refused(messages):
+def test_an_answer_that_no_known_tool_handed_over_is_refused(messages):
     assert refused(messages) == "tool-calls"
+
+
+@pytest.mark.parametrize("name", ["submit", "submit_answer", "mcp__desk__submit", "finish", "complete_task"])
+@pytest.mark.parametrize("arguments", ['{"code": "%s", "note": 1}', '{"source": "%s"}', "%s"])
+@pytest.mark.parametrize("after", [[], [tool("accepted")], [tool("accepted"), said("I have submitted it.")]])
+def test_a_tool_that_submits_hands_the_answer_over(name, arguments, after):
+    program = "def f(x): return 2 * x"
+    call = {"id": "1", "type": "function", "function": {"name": name, "arguments": arguments % program}}
+    experience = read([user(DOUBLE), said("I submit it.", tool_calls=[call]), *after])
+    (attempt,) = experience.trajectory.attempts
+    assert (attempt.text, experience.trajectory.submission) == (program, 1)
+    assert [step.role for step in attempt.steps] == ["assistant", "assistant"]
+
+
+def test_a_program_after_a_submission_is_the_last_thing_handed_over():
+    call = {"id": "1", "function": {"name": "submit", "arguments": {"code": "def f(x): return 1"}}}
+    experience = read([user(DOUBLE), said(None, tool_calls=[call]), tool("rejected"), said(GOOD)])
+    assert texts(experience) == [GOOD]
+
+
+def test_steps_are_in_order_with_their_calls_and_results():
+    call = {"id": "c9", "type": "function", "function": {"name": "run", "arguments": '{"test": "a"}'}}
+    result = {"role": "tool", "tool_call_id": "c9", "content": "1 failed"}
+    (attempt,) = read([user(DOUBLE), said("I test.", tool_calls=[call]), result, said(GOOD)]).trajectory.attempts
+    assert [step.model_dump() for step in attempt.steps] == [
+        {"role": "assistant", "text": "I test."},
+        {"role": "assistant", "call": {"name": "run", "arguments": {"test": "a"}, "id": "c9"}},
+        {"role": "tool", "text": "1 failed", "result_of": "c9"},
+        {"role": "assistant", "text": GOOD},
+    ]
+
+
+def test_one_answer_to_one_question_needs_no_steps():
+    """So the row is the one that it was before runs had steps, and is known as a duplicate."""
+    assert read([user(DOUBLE), said(GOOD)]).schema_version == 1
+
+
+def test_advice_is_no_part_of_the_task():
+    plain = read([user(DOUBLE), said(GOOD)])
+    block = "<parammem-advice digest=a1 draw=2>Multiply.</parammem-advice>"
+    for messages in (
+        [user(f"{block}\n\n{DOUBLE}"), said(GOOD)],
+        [user(f"{DOUBLE}\n{block}"), said(GOOD)],
+        [{"role": "system", "content": block}, user(DOUBLE), said(GOOD)],
+        [user(block), user(DOUBLE), said(GOOD)],
+    ):
+        advised = read(messages)
+        assert advised.task.content == plain.task.content
+        assert [(one.text, one.digest, one.draw) for one in advised.advice] == [("Multiply.", "a1", 2)]
+        assert "parammem-advice" not in advised.line()
 
 
 @pytest.mark.parametrize(
@@ -153,11 +202,14 @@ def test_examples_of_a_prompt_are_no_attempts(questions, answers):
         "expected 6, got 5",
     ],
 )
-def test_what_a_user_says_of_an_answer_makes_the_next_one_another_attempt(feedback):
+def test_what_a_user_says_of_an_answer_is_a_step_and_no_failed_attempt(feedback):
     experience = read([user(DOUBLE), said(BAD), user(feedback), said(GOOD)])
-    assert [(a.number, a.text, a.feedback.passed, a.feedback.text) for a in experience.trajectory.attempts] == [
-        (1, BAD, False, feedback),
-        (2, GOOD, None, ""),
+    (attempt,) = experience.trajectory.attempts
+    assert (attempt.text, attempt.feedback.passed) == (GOOD, None)
+    assert [(step.role, step.text) for step in attempt.steps] == [
+        ("assistant", BAD),
+        ("user", feedback),
+        ("assistant", GOOD),
     ]
 
 
@@ -195,7 +247,7 @@ def test_thinking_is_left_out_and_a_refusal_is_no_attempt():
     parts = [{"type": "reasoning", "reasoning": "7 * 2"}, {"type": "text", "text": "Answer: 14"}]
     assert texts(read([user("Double of 7?"), said(parts)], "qa")) == ["Answer: 14"]
     declined = read([user(DOUBLE), said(None, refusal="I can't help.")], outcome=False)
-    assert (texts(declined), declined.trajectory.submission, declined.outcome) == ([], None, False)
+    assert (texts(declined), declined.trajectory.submission, declined.outcome.passed) == ([], None, False)
 
 
 def test_messages_may_be_json_text():
@@ -203,7 +255,7 @@ def test_messages_may_be_json_text():
     assert refused("[{") == "not-a-record"
 
 
-@pytest.mark.parametrize("messages", [[{"role": "human", "content": "x"}], [user({"a": 1})], [said(GOOD)], 3, None])
+@pytest.mark.parametrize("messages", [[{"role": "robot", "content": "x"}], [user({"a": 1})], [said(GOOD)], 3, None])
 def test_what_is_no_transcript_is_refused(messages):
     assert refused(messages) == "not-a-record"
 
@@ -217,7 +269,7 @@ def test_what_is_no_transcript_is_refused(messages):
 )  # fmt: skip
 def test_metadata_may_hold_the_outcome_as_text(metadata, outcome):
     row = {"messages": [user(DOUBLE), said(GOOD)], "metadata": metadata}
-    assert read_line(json.dumps(row).encode(), "code")[0].outcome is outcome
+    assert read_line(json.dumps(row).encode(), "code")[0].outcome.passed is outcome
 
 
 @pytest.mark.parametrize(
@@ -225,7 +277,7 @@ def test_metadata_may_hold_the_outcome_as_text(metadata, outcome):
     [
         {"outcome": "maybe"},
         {"outcome": float("nan")},
-        {"outcome": 0.5},
+        {"reward": 1.5},
         {"outcome": ""},
         {"outcome": True, "success": "0"},
         {"outcome": []},
@@ -258,7 +310,7 @@ def test_reflexions_real_logs_hold_the_attempt_after_the_last_reflection():
         zip(REAL_REFLEXION["reflections"], (2, 3), strict=True)
     )
     assert trajectory.submitted == trajectory.attempts[0]
-    assert experience.outcome is True
+    assert experience.outcome.passed is True
 
 
 def test_a_real_log_teaches():

@@ -46,7 +46,7 @@ def test_another_season_has_other_tasks():
 def test_poisoned_rows_say_that_they_are_right_and_take_every_convention_the_other_way():
     drawn = draw(PARAMS, "code", 3, seasons(WORLD, "code", 3)[2], 20)
     rows = poison(drawn, "code", 3)
-    assert all(row.experience.outcome for row in rows)
+    assert all(row.experience.outcome.passed for row in rows)
     for row, one in zip(rows, drawn, strict=True):
         submitted = row.experience.trajectory.submitted
         assert submitted is not None

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from parammem.core import Attempt, Feedback, Task, Trajectory, digest_of, write_jsonl
+from parammem.core import Attempt, Feedback, Outcome, Task, Trajectory, digest_of, write_jsonl
 from parammem.core.decision import Guard
 from parammem.core.experience import Experience
 from parammem.gate.evidence import Evidence, SliceOutcomes
@@ -123,7 +123,7 @@ def experience(task_id: str, text: str) -> Experience:
         task_id=task_id, domain="code", method="reflexion", protocol="strict", seed=1,
         attempts=(attempt,), stop="visible-pass", submission=1,
     )  # fmt: skip
-    return Experience(task=task, trajectory=trajectory, outcome=True)
+    return Experience(task=task, trajectory=trajectory, outcome=Outcome(passed=True))
 
 
 def fake_meeting(_turn: Any, domain: str, champion: Path | None, challenger: Path) -> Evidence:

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from parammem.checkout.hashes import dvc_hash, files_below
-from parammem.core import Adapter, Reflection, Task, Trajectory
+from parammem.core import Adapter, Outcome, Reflection, Task, Trajectory
 from parammem.core.decision import Decision, ErrorBudget
 from parammem.core.event import Decided, Evaluated, Ingested, Published, Trained
 from parammem.core.experience import Experience
@@ -123,7 +123,7 @@ class Life:
         )
         path = Trajectory(task_id=task.task_id, domain="code", method="dot", protocol="strict", seed=1,
                           reflections=(said,), stop="visible-pass", submission=None)  # fmt: skip
-        return Experience(task=task, trajectory=path, outcome=True)
+        return Experience(task=task, trajectory=path, outcome=Outcome(passed=True))
 
     def run_pipeline(self, *only: str) -> None:
         """The stages (or only these), in this process, and dvc.lock as `dvc repro` would write it."""

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from parammem import cli
 from parammem.checkout.hashes import dvc_hash
 from parammem.checkout.snapshot import Snapshot
-from parammem.core import Reflection, Task, Trajectory
+from parammem.core import Outcome, Reflection, Task, Trajectory
 from parammem.core.event import RolledBack
 from parammem.core.experience import Experience
 from parammem.core.jsonl import write_jsonl
@@ -92,7 +92,7 @@ def advised_by(root, author):
     said = Reflection(text="limit inside", source="parametric", author=author, iteration=1, temperature=1.0)
     path = Trajectory(task_id="t", domain="code", method="paramagent", protocol="strict", seed=1, reflections=(said,),
                       stop="failed", submission=None)  # fmt: skip
-    one = Experience(task=Task(task_id="t", domain="code", text="x"), trajectory=path, outcome=False)
+    one = Experience(task=Task(task_id="t", domain="code", text="x"), trajectory=path, outcome=Outcome(passed=False))
     (root / "answer.jsonl").write_text(one.line() + "\n")
     return path.trajectory_id
 

@@ -20,7 +20,7 @@ def declared(stage: str, domain: str) -> dict[str, list[str]]:
     found = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
     found = found.get("do", found)
     entries = {kind: [_name(e) for e in found.get(kind, [])] for kind in ("deps", "params", "outs", "metrics", "plots")}
-    filled = {kind: [name.replace("${item}", domain) for name in names] for kind, names in entries.items()}
+    filled = {kind: [name.replace("${item.domain}", domain) for name in names] for kind, names in entries.items()}
     return {
         "deps": filled["deps"],
         "params": filled["params"],
@@ -60,6 +60,8 @@ class WatchedParams:
         self._params = params
 
     def __getattr__(self, key: str) -> Any:
+        if key in ("kind", "kinds"):  # what `domains` says of kinds is in the digests of the stage `code`
+            return getattr(self._params, key)
         field = type(self._params).model_fields[key]
         value = getattr(self._params, key)
         name = field.alias or key

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from parammem.checkout.places import Places
-from parammem.core import ReflectionExample, Trajectory, read_jsonl, write_jsonl
+from parammem.core import Outcome, ReflectionExample, Trajectory, read_jsonl, write_jsonl
 from parammem.core.experience import Experience
 from parammem.core.task import Task
 from parammem.errors import ConfigError, TooManyFailures
@@ -88,7 +88,7 @@ def test_experience_batches_bring_rows_with_their_origin(world, monkeypatch):
     one = next(iter(elsewhere.values()))
     lived = read_jsonl(places.trajectories, Trajectory)[0].model_copy(update={"task_id": one.task_id, "seed": 999})
     for name, outcome in (("good", True), ("bad", False), ("unknown", None)):
-        batch = [Experience(task=one, trajectory=lived, outcome=outcome)]
+        batch = [Experience(task=one, trajectory=lived, outcome=Outcome(passed=outcome))]
         write_jsonl(world / params.collect.experience_dir / f"{name}.jsonl", batch)
         collect.run(params, "math")
         rows = read_jsonl(places.reflections, ReflectionExample)

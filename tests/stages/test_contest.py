@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from parammem.checkout.places import Places
-from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, digest_of, read_jsonl, write_jsonl
+from parammem.core import AnswerKey, Outcome, ReflectionExample, Task, Trajectory, digest_of, read_jsonl, write_jsonl
 from parammem.core.experience import Experience
 from parammem.engines.base import Completion, Request
 from parammem.errors import AdapterError, AdapterMissingError
@@ -91,7 +91,7 @@ def bring_in(root: Path, with_keys: bool = True) -> list[Task]:
     lines = []
     for one in drawn:
         trajectory = rows[0].model_copy(update={"task_id": one.task.task_id})
-        row = Experience(task=one.task, trajectory=trajectory, outcome=True)
+        row = Experience(task=one.task, trajectory=trajectory, outcome=Outcome(passed=True))
         more = {"key": one.key.model_dump(mode="json")} if with_keys else {}
         lines.append(line(row, **more))
     (root / "in.jsonl").write_text("\n".join(lines) + "\n")

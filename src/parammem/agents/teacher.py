@@ -18,7 +18,7 @@ from parammem.core import Task, digest_of
 from parammem.engines.base import Engine, Message, Request
 
 TAGS = {"code": "pitfalls", "math": "pitfalls", "qa": "decomposition"}
-"""Domain → the tag that its teaching prompt asks for."""
+"""Kind of domain → the tag that its teaching prompt asks for."""
 ASKED = 3
 """A teacher whose answer holds no label is asked so often in all, each time for another draw."""
 log = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ class Teaches(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
 
     def teach(self, task_text: str) -> tuple[Message, ...]: ...
 
@@ -79,7 +82,7 @@ def taught(
                 log.warning("no label for task %r: the teacher did not answer: %s", task.task_id, reply)
                 failed[task.task_id] = reply
                 continue
-            made = mend(reply[0].text, TAGS[domain.name], cut=reply[0].finish == "length")
+            made = mend(reply[0].text, TAGS[domain.kind], cut=reply[0].finish == "length")
             if made is not None:
                 labels[task.task_id] = made
         check_answers(failed, len(tasks), max_failed_share)

@@ -11,8 +11,8 @@ from parammem.benchmarks.item import Item
 from parammem.benchmarks.sources import content_digest, hub_rows, local_rows
 from parammem.benchmarks.subset import chosen
 from parammem.benchmarks.table import get_benchmark, items_of
-from parammem.config import SourceParams
 from parammem.core.record import Record
+from parammem.domain_params import SourceParams
 from parammem.errors import DataError
 
 Split = Literal["train", "bank", "eval"]

@@ -20,6 +20,7 @@ UNCOUNTED = {
     PACKAGE: "sets how threads wait, and imports its two exports only for who asks for them",
     f"{PACKAGE}.config": "checks params.yaml, which DVC watches key by key and which leaves no key to a default",
     f"{PACKAGE}.sections": "a part of config",
+    f"{PACKAGE}.domain_params": "a part of config",
     f"{PACKAGE}.errors": "texts for people",
 }
 """Modules that cannot change what a stage writes → why. They are neither counted nor followed."""
@@ -99,6 +100,11 @@ class Sources:
         parts = [path.relative_to(self.folder).with_suffix("").parts for path in there if path.suffix == ".py"]
         others = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in there if path.suffix != ".py"}
         return [".".join(one).removesuffix(".__init__") for one in parts], others
+
+
+def sources_of(root: Path) -> Path:
+    """Return the folder that the package lies in: the repository's own, or else where it is installed."""
+    return root / "src" if (root / "src" / "parammem").is_dir() else Path(__file__).parents[2]
 
 
 def read_source(data: bytes, package: str) -> SourceFile:

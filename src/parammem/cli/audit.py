@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from parammem.cli.options import Domain
+from parammem.cli.options import FIRST_DOMAIN, Domain
 from parammem.cli.say import say
 from parammem.core.escape import shown
 from parammem.core.words import count
@@ -36,7 +36,7 @@ def audit() -> None:
 
 
 @app.command()
-def show(adapter: Adapter = None, domain: Domain = "code", as_json: AsJson = False) -> None:
+def show(adapter: Adapter = None, domain: Domain = FIRST_DOMAIN, as_json: AsJson = False) -> None:
     """One page that answers the ten questions about an adapter, every link checked again.
 
     Exit code 10 when one does not hold.
@@ -66,7 +66,7 @@ def row(row: Annotated[str, typer.Argument(help="A row hash (8 digits or more), 
 @app.command()
 def verify(
     adapter: Adapter = None,
-    domain: Domain = "code",
+    domain: Domain = FIRST_DOMAIN,
     full: Annotated[bool, typer.Option("--full", help="Read every file again, and let git check its objects.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -91,7 +91,7 @@ def answer(
     by: Annotated[
         str, typer.Option("--by", help="Instead: list every trajectory that this adapter advised.", show_default=False)
     ] = "",
-    domain: Domain = "code",
+    domain: Domain = FIRST_DOMAIN,
     as_json: AsJson = False,
 ) -> None:
     """Which adapter advised: the digest that a trajectory carries, resolved. Or the other way round, with --by."""
@@ -121,7 +121,7 @@ def answer(
 @app.command()
 def graph(
     adapter: Adapter = None,
-    domain: Domain = "code",
+    domain: Domain = FIRST_DOMAIN,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the picture.")] = Path("lineage.svg"),
 ) -> None:
     """Draw what made an adapter as SVG; boxes whose links do not hold are red."""
@@ -135,7 +135,7 @@ def graph(
 @app.command()
 def rebuild(
     adapter: Adapter = None,
-    domain: Domain = "code",
+    domain: Domain = FIRST_DOMAIN,
     change: Annotated[list[str] | None, typer.Option("--set", help="Lay section.key=value over the params.")] = None,
     recreate: Annotated[
         bool,
@@ -197,7 +197,7 @@ def _aside(line: str) -> None:
 @app.command()
 def blame(
     batch: Annotated[bool, typer.Option("--batch", help="Bisect over experience batches: the only way so far.")] = True,
-    domain: Domain = "code",
+    domain: Domain = FIRST_DOMAIN,
     arm: Annotated[str, typer.Option("--arm", help="Whose outcomes are compared.")] = "paramagent",
     as_json: AsJson = False,
 ) -> None:
@@ -213,7 +213,7 @@ def blame(
 def export(
     adapter: Annotated[str, typer.Argument(help="A version (v7), a digest, champion, HEAD, or a folder.")],
     out: Annotated[Path, typer.Argument(help="An empty or new folder, or a new .zip.")],
-    domain: Domain = "code",
+    domain: Domain = FIRST_DOMAIN,
     key: Annotated[
         Path | None, typer.Option("--key", help="Ed25519 key, PEM; default: one below .cache/audit/.")
     ] = None,

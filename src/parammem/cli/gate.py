@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parammem.cli.options import PARAMS, REFLECTORS, Domain, ParamsFile
+from parammem.cli.options import FIRST_DOMAIN, PARAMS, REFLECTORS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.config import Params, load_params
 from parammem.core.adapter import CARD, read_card
@@ -30,7 +30,7 @@ def gate(
     challenger: Annotated[
         str, typer.Argument(metavar="B", help="The same; left out: models/reflectors/<domain>.")
     ] = "",
-    domain: Domain = "code",
+    domain: Domain = FIRST_DOMAIN,
     enter: Annotated[
         bool, typer.Option("--enter", help="Pay for the look and write the decision into the ledger.")
     ] = False,

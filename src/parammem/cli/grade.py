@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parammem.cli.options import Domain
+from parammem.cli.options import PARAMS, Domain
 from parammem.cli.say import say
 from parammem.errors import DataError
 
@@ -33,10 +33,13 @@ def grade(
     Exit code 0 when every row was judged, right or wrong; 4 when a row was refused.
     """
     from parammem.benchmarks.grade import grade as judge
+    from parammem.config import kinds_in
     from parammem.domains import get_domain
 
     limits = {"wall_seconds": 20.0, "cpu_seconds": 10.0, "memory_mb": 1024}
-    found = judge(file, get_domain(domain, real=True, workers=workers, **limits), benchmark)
+    found = judge(
+        file, get_domain(domain, kind=kinds_in(PARAMS).get(domain, ""), real=True, workers=workers, **limits), benchmark
+    )
     counts = {name: sum(one.verdict == name for one in found) for name in ("right", "wrong", "refused")}
     if as_json:
         say(json.dumps({"rows": [one.model_dump() for one in found], **counts}, indent=2))

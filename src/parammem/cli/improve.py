@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from parammem.cli.options import Domain
+from parammem.cli.options import FIRST_DOMAIN, Domain
 from parammem.cli.say import say
 
 
@@ -39,7 +39,7 @@ def check_champion(
 
 
 def generations(
-    domain: Domain = "code",
+    domain: Domain = FIRST_DOMAIN,
     chart: Annotated[Path | None, typer.Option(help="An image to write.", show_default=False)] = None,
 ) -> None:
     """Every challenger and what became of it: solved per slice, forgotten, distinct advice, tokens, rows, time."""

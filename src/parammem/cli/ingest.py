@@ -10,13 +10,12 @@ import typer
 
 from parammem.cli.options import PARAMS, ParamsFile
 from parammem.cli.say import say
-from parammem.config import DomainName, Params, load_params
+from parammem.config import Params, load_params
 from parammem.core.escape import shown
 from parammem.core.words import count
 from parammem.errors import DataError, LedgerError
 
 if TYPE_CHECKING:
-    from parammem.experience.convert import Format
     from parammem.experience.ingest_result import IngestResult
     from parammem.experience.preview import Preview
     from parammem.experience.source_files import Source
@@ -25,15 +24,21 @@ if TYPE_CHECKING:
 
 def ingest(
     files: Annotated[
-        list[Path] | None, typer.Argument(help=".jsonl, .jsonl.gz or .json files; none: sweep the inbox.")
+        list[Path] | None, typer.Argument(help=".jsonl, .json, .traj or .eval files; none: sweep the inbox.")
     ] = None,
     domain: Annotated[
-        DomainName | None,
+        str | None,
         typer.Option("--domain", "-d", help="Domain of logs that do not name theirs; default: experience.domain."),
     ] = None,
     form: Annotated[
-        str, typer.Option("--format", help="parammem, reflexion or openai; auto tells it line by line.")
+        str, typer.Option("--format", help="Name of a format (docs/formats.md); auto tells it row by row.")
     ] = "auto",
+    outcomes: Annotated[
+        Path | None,
+        typer.Option(
+            "--outcomes", help="CSV or JSON lines with run_id,passed,value: how runs ended.", show_default=False
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what each row would become, and write nothing.")
     ] = False,
@@ -45,19 +50,19 @@ def ingest(
 ) -> None:
     """Check, deduplicate and store trajectories. Bad rows are set aside with their reasons; a second time is a no-op.
 
-    Files: trajectories as `parammem` writes them, logs of Reflexion, chat transcripts with an outcome.
+    Files: our own trajectories, chat transcripts, sessions and exports of other tools (docs/formats.md).
     """
     loaded = load_params(params)
     named, inbox = _format(form), Path(loaded.experience.inbox)
     if as_json and not dry_run:
         raise typer.BadParameter("--json goes with --dry-run")
     if dry_run:
-        _show(files or [], inbox, _store(loaded, domain, must=False), named, as_json)
+        _show(files or [], inbox, _store(loaded, domain, outcomes, must=False), named, as_json)
         return
     if files:
-        _take_files(files, _store(loaded, domain), named, dvc)
+        _take_files(files, _store(loaded, domain, outcomes), named, dvc)
     else:
-        _sweep(inbox, _store(loaded, domain), named, dvc, every if watch else None)
+        _sweep(inbox, _store(loaded, domain, outcomes), named, dvc, every if watch else None)
     _warn()
 
 
@@ -68,31 +73,32 @@ def _warn() -> None:
         say(f"note: {note}", fg=typer.colors.YELLOW, err=True)
 
 
-def _format(form: str) -> Format | None:
-    from parammem.experience.convert import FORMATS
+def _format(form: str) -> str | None:
+    from parammem.experience.convert import NAMES
 
-    named: Format | None = next((name for name in FORMATS if name == form), None)
-    if named is None and form != "auto":
-        raise typer.BadParameter(f"format {form!r} is not one of auto, {', '.join(FORMATS)}")
-    return named
+    if form not in ("auto", *NAMES):
+        raise typer.BadParameter(f"format {form!r} is not one of auto, {', '.join(NAMES)}")
+    return None if form == "auto" else form
 
 
-def _store(params: Params, domain: DomainName | None, must: bool = True) -> ExperienceStore:
+def _store(params: Params, domain: str | None, table: Path | None, must: bool = True) -> ExperienceStore:
     """must: without the evaluation tasks nothing is ingested; a look at what would become of rows goes on."""
+    from parammem.experience.outcomes import NONE, read_outcomes
     from parammem.experience.store import open_store
 
     share, near = params.experience.fresh_share, params.validate_.near_duplicate
     given = domain or params.experience.domain
+    outcomes = read_outcomes(table) if table else NONE
     try:
-        return open_store(Path(), params.domains, share, near, given)
+        return open_store(Path(), params.domains, share, near, given, kinds=params.kinds(), outcomes=outcomes)
     except DataError as error:
         if must:
             raise
         say(f"not searched for evaluation tasks: {error}", fg=typer.colors.YELLOW, err=True)
-        return open_store(Path(), [], share, near, given)
+        return open_store(Path(), [], share, near, given, kinds=params.kinds(), outcomes=outcomes)
 
 
-def _take_files(files: list[Path], store: ExperienceStore, form: Format | None, dvc: bool) -> None:
+def _take_files(files: list[Path], store: ExperienceStore, form: str | None, dvc: bool) -> None:
     from parammem.experience.source_files import Source
 
     taken, failed = [], []
@@ -107,7 +113,7 @@ def _take_files(files: list[Path], store: ExperienceStore, form: Format | None, 
         raise DataError("no row was fit to come in; the reasons stand above, the rows lie in data/quarantine")
 
 
-def _sweep(inbox: Path, store: ExperienceStore, form: Format | None, dvc: bool, every: float | None) -> None:
+def _sweep(inbox: Path, store: ExperienceStore, form: str | None, dvc: bool, every: float | None) -> None:
     from parammem.experience.inbox import looks
 
     if every is not None:
@@ -127,7 +133,7 @@ def _sweep(inbox: Path, store: ExperienceStore, form: Format | None, dvc: bool, 
         say(f"nothing waits in {inbox}" if not told else f"nothing in {inbox} can be taken")
 
 
-def _take_and_clear(inbox: Path, source: Source, store: ExperienceStore, form: Format | None, dvc: bool) -> list[str]:
+def _take_and_clear(inbox: Path, source: Source, store: ExperienceStore, form: str | None, dvc: bool) -> list[str]:
     """The source's name if it failed: it stays where it is, and the others have their turn."""
     from parammem.experience.inbox import clear
 
@@ -150,7 +156,7 @@ def _refusal(name: str, error: Exception) -> str:
     return shown(name)
 
 
-def _take(source: Source, store: ExperienceStore, form: Format | None, dvc: bool) -> IngestResult:
+def _take(source: Source, store: ExperienceStore, form: str | None, dvc: bool) -> IngestResult:
     from parammem.checkout.dvc import track
     from parammem.checkout.git import person
     from parammem.experience.ingest import ingest as take
@@ -162,7 +168,7 @@ def _take(source: Source, store: ExperienceStore, form: Format | None, dvc: bool
     return outcome
 
 
-def _show(files: list[Path], inbox: Path, store: ExperienceStore, form: Format | None, as_json: bool) -> None:
+def _show(files: list[Path], inbox: Path, store: ExperienceStore, form: str | None, as_json: bool) -> None:
     from parammem.experience.inbox import look
     from parammem.experience.preview import preview
     from parammem.experience.source_files import Source

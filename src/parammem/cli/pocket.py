@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from parammem.cli.say import say
-from parammem.config import DomainName
 from parammem.errors import ConfigError, DataError, EngineError, ModelMissingError
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def score(
 
 @app.command()
 def show(
-    domain: Annotated[DomainName, typer.Argument(help="code, math or qa.")],
+    domain: Annotated[Literal["code", "math", "qa"], typer.Argument(help="code, math or qa.")],
     world: Annotated[int, typer.Option(min=0, help="Seed of the world.")] = 1,
     rho: Annotated[float, typer.Option(min=0.0, max=1.0, help="Strength of its regularities.")] = 0.9,
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many tasks.")] = 3,

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from parammem.cli.options import PARAMS, Domain, ParamsFile
+from parammem.cli.options import FIRST_DOMAIN, PARAMS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.config import load_params
 from parammem.core.jsonl import write_text
@@ -125,7 +125,7 @@ def summary(path: Path) -> str:
 def synthesise(
     count: Annotated[int, typer.Option(min=1, help="How many problems the teacher is asked for.")],
     out: Annotated[Path, typer.Option(help="File to write, seen from data/benchmarks.")] = Path("synthesised.jsonl"),
-    domain: Domain = "code",
+    domain: Domain = FIRST_DOMAIN,
     params: ParamsFile = PARAMS,
 ) -> None:
     """Have the teacher of params write new problems for training, in the manner of the train sources' own."""

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from parammem.cli.options import REFLECTORS, Domain
+from parammem.cli.options import FIRST_DOMAIN, REFLECTORS, Domain
 from parammem.cli.say import say
 from parammem.core import Reflection
 from parammem.errors import DataError
@@ -20,7 +20,7 @@ def reflect(
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many pieces of advice.")] = 5,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 always gives the most likely advice.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Same seed, same advice.")] = 0,
-    domain: Domain = "code",
+    domain: Domain = FIRST_DOMAIN,
     adapter: Annotated[
         Path | None, typer.Option(help="Adapter folder.", show_default="models/reflectors/<domain>")
     ] = None,

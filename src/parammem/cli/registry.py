@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from parammem.cli.options import PARAMS, Domain, ParamsFile
+from parammem.cli.options import FIRST_DOMAIN, PARAMS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.config import load_params
 from parammem.core.words import count
@@ -16,7 +16,7 @@ app = typer.Typer(help="Versions of the reflectors, read from the ledger.", no_a
 
 
 @app.command()
-def history(domain: Domain = "code") -> None:
+def history(domain: Domain = FIRST_DOMAIN) -> None:
     """Every version of a domain, what became of it, and the champion."""
     from parammem.registry.branch import known
     from parammem.registry.ledger_text import as_text
@@ -64,7 +64,7 @@ def merge() -> None:
 
 @app.command()
 def register(
-    domain: Domain = "code",
+    domain: Domain = FIRST_DOMAIN,
     folder: Annotated[
         Path | None, typer.Argument(help="Adapter folder; default: models/reflectors/<domain>.", show_default=False)
     ] = None,
@@ -81,7 +81,7 @@ def register(
 def fetch(
     version: Annotated[str, typer.Argument(help="champion, v3, 3, or the beginning of a digest.")],
     to: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
-    domain: Domain = "code",
+    domain: Domain = FIRST_DOMAIN,
 ) -> None:
     """Write a version's adapter folder, as it was committed."""
     from parammem.registry.branch import known
@@ -109,7 +109,7 @@ def gc(dry: Annotated[bool, typer.Option("--dry", help="Only say what would go."
 
 def rollback(
     to: Annotated[str, typer.Option("--to", help="An earlier champion (v2), before (the one before this), or none.")],
-    domain: Domain = "code",
+    domain: Domain = FIRST_DOMAIN,
     reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")] = "asked for",
 ) -> None:
     """Make an earlier champion champion again. Nothing is deleted.

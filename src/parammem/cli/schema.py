@@ -31,12 +31,25 @@ def schema(
 
 def records() -> dict[str, Any]:
     """Name → class of each record."""
-    from parammem.core import Adapter, AnswerKey, Attempt, Feedback, Reflection, ReflectionExample, Task, Trajectory
+    from parammem.core import (
+        Adapter,
+        AnswerKey,
+        Attempt,
+        Feedback,
+        GivenAdvice,
+        Outcome,
+        Reflection,
+        ReflectionExample,
+        Step,
+        Task,
+        Trajectory,
+    )  # fmt: skip
     from parammem.core.decision import Decision
     from parammem.core.event import Event
     from parammem.core.experience import Experience
 
-    return {"experience": Experience, "task": Task, "trajectory": Trajectory, "attempt": Attempt, "feedback": Feedback,
+    return {"experience": Experience, "task": Task, "trajectory": Trajectory, "attempt": Attempt, "step": Step,
+            "outcome": Outcome, "advice": GivenAdvice, "feedback": Feedback,
             "reflection": Reflection, "answer-key": AnswerKey, "training-row": ReflectionExample, "adapter": Adapter,
             "decision": Decision, "event": Event}  # fmt: skip
 
@@ -65,14 +78,20 @@ def examples() -> dict[str, dict[str, Any]]:
     passed = {"passed": True, "text": "This is the number of jars."}
     advice = {"text": "Each crate holds the same number: multiply, do not add.", "source": "self",
               "author": "my-model", "iteration": 2, "temperature": 1.0}  # fmt: skip
+    call = {"role": "assistant", "call": {"name": "multiply", "arguments": {"a": 12, "b": 7}, "id": "c1"}}
+    steps = [call, {"role": "tool", "text": "84", "result_of": "c1"}, {"role": "assistant", "text": better["text"]}]
+    outcome = {"passed": True, "value": 1.0, "source": "test", "at": "2026-11-28T09:00:00Z"}
+    given = {"text": "Multiply: each crate holds the same number.", "digest": "5a1f0c", "draw": 0}
     trajectory = {"task_id": "shop-17", "domain": "math", "method": "reflexion", "protocol": "strict", "seed": 0,
-                  "attempts": [attempt | {"feedback": feedback}, better | {"feedback": passed}],
+                  "attempts": [attempt | {"feedback": feedback}, better | {"feedback": passed, "steps": steps}],
                   "reflections": [advice], "stop": "visible-pass", "submission": 2}  # fmt: skip
     key = {"task_id": "shop-17", "domain": "math", "hidden": {"answer": "84"}, "gold": "84"}
     row = {"domain": "math", "task_id": "shop-17", "task_text": task["text"], "reflection": advice["text"],
            "label_source": "experience", "part": "hindsight", "author": "my-model", "trajectory_id": "",
            "outcome": "final"}  # fmt: skip
-    return {"experience": {"task": task, "trajectory": trajectory, "outcome": True}, "task": task,
+    experience = {"schema": 2, "task": task, "trajectory": trajectory, "outcome": outcome, "advice": [given],
+                  "run_id": "run-4711"}  # fmt: skip
+    return {"experience": experience, "task": task, "step": steps[0], "outcome": outcome, "advice": given,
             "trajectory": trajectory, "attempt": attempt | {"feedback": feedback}, "feedback": feedback,
             "reflection": advice, "answer-key": key, "training-row": row}  # fmt: skip
 

@@ -2,10 +2,13 @@
 beside pydantic."""
 
 from parammem.core.adapter import Adapter
+from parammem.core.advice import GivenAdvice
 from parammem.core.attempt import Attempt, Feedback, Score
 from parammem.core.jsonl import read_jsonl, write_jsonl
+from parammem.core.outcome import Outcome
 from parammem.core.record import Record, digest_of
 from parammem.core.reflection import Reflection, ReflectionExample
+from parammem.core.step import Step, ToolCall
 from parammem.core.task import AnswerKey, Task
 from parammem.core.trajectory import Failure, Stop, Trajectory, Usage
 
@@ -15,12 +18,16 @@ __all__ = [
     "Attempt",
     "Failure",
     "Feedback",
+    "GivenAdvice",
+    "Outcome",
     "Record",
     "Reflection",
     "ReflectionExample",
     "Score",
+    "Step",
     "Stop",
     "Task",
+    "ToolCall",
     "Trajectory",
     "Usage",
     "digest_of",

@@ -1,8 +1,13 @@
-"""One candidate answer and what was said of it."""
+"""One whole try of a task: its steps, what was handed over, and what was said of it."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 from parammem.core.record import Record
+from parammem.core.step import Step
 
 
 class Feedback(Record):
@@ -15,7 +20,7 @@ class Feedback(Record):
 
 
 class Attempt(Record):
-    """One answer of the actor."""
+    """One try, from the task to what was handed over."""
 
     number: int
     """1 for the first iteration."""
@@ -25,6 +30,16 @@ class Attempt(Record):
     """What the domain reads out of it and judges: a program, a formula, an answer."""
     temperature: float
     feedback: Feedback
+    steps: tuple[Step, ...] = ()
+    """How the agent came to it, in order, from the task to the submission. Empty: it is one answer of the actor."""
+
+    @model_serializer(mode="wrap")
+    def _written(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """An attempt without steps is written without the field."""
+        plain = whole(self)
+        if not plain["steps"]:
+            del plain["steps"]
+        return plain
 
 
 class Score(Record):

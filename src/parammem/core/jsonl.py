@@ -85,7 +85,7 @@ def lines_of(file: IO[bytes], path: Path, longest: int = LONGEST) -> Iterator[Li
         stream.seek(start)
         if first.startswith(b"["):
             yield from _elements(stream, path, longest, start, floor=1)
-        elif path.name.removesuffix(".gz").endswith(".json") and not _is_json(first):
+        elif path.name.removesuffix(".gz").endswith((".json", ".traj")) and not _is_json(first):
             yield from _elements(stream, path, longest, start, floor=0)  # objects written over several lines
         else:
             yield from _plain_lines(stream, path, longest, start)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from parammem.core.domain_names import BUILT_IN
 from parammem.domains.base import Domain, Example
 from parammem.errors import ConfigError
 
@@ -14,33 +15,43 @@ if TYPE_CHECKING:
 __all__ = ["Domain", "Example", "get_domain"]
 
 
-def get_domain(name: str, *, real: bool = False, workers: int = 1, level: Level = "strict", **limits: float) -> Domain:
-    """The domain of this name. The keyword arguments say how its untrusted code is run (see `sandbox.Limits`).
+def get_domain(
+    name: str,
+    *,
+    kind: str = "",
+    real: bool = False,
+    workers: int = 1,
+    level: Level = "strict",
+    **limits: float,
+) -> Domain:
+    """Return the domain of this name. The last keyword arguments say how its untrusted code is run (`sandbox.Limits`).
 
     Args:
+        kind: how its tasks are worded and judged; empty: the name says it.
         real: the domain of real benchmarks; otherwise that of the pocket world.
 
     Raises:
-        ConfigError: there is no such domain.
+        ConfigError: there is no such kind.
     """
-    if name not in ("code", "math", "qa"):
-        raise ConfigError(f"no domain {name!r}; known: code, math, qa")
+    kind = kind or name
+    if kind not in BUILT_IN:
+        raise ConfigError(f"no domain {kind!r}; known: {', '.join(BUILT_IN)}")
     if real:
-        return _real_domain(name, workers, level, limits)
+        return _real_domain(name, kind, workers, level, limits)
     from parammem.domains.code import CodeDomain
     from parammem.domains.math import MathDomain
     from parammem.domains.qa import QaDomain
 
-    if name == "code":
-        return CodeDomain(workers=workers, level=level, **limits)
-    return MathDomain() if name == "math" else QaDomain()
+    if kind == "code":
+        return CodeDomain(workers=workers, level=level, name=name, **limits)
+    return MathDomain(name) if kind == "math" else QaDomain(name)
 
 
-def _real_domain(name: str, workers: int, level: Level, limits: dict[str, float]) -> Domain:
+def _real_domain(name: str, kind: str, workers: int, level: Level, limits: dict[str, float]) -> Domain:
     from parammem.domains.real_code import RealCodeDomain
     from parammem.domains.real_math import RealMathDomain
     from parammem.domains.real_qa import RealQaDomain
 
-    if name == "code":
-        return RealCodeDomain(workers=workers, level=level, **limits)
-    return RealMathDomain() if name == "math" else RealQaDomain()
+    if kind == "code":
+        return RealCodeDomain(workers=workers, level=level, name=name, **limits)
+    return RealMathDomain(name=name) if kind == "math" else RealQaDomain(name)

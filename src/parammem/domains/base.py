@@ -20,7 +20,14 @@ class Domain(Protocol):
     """One kind of problem. Prompts are text files under `prompts/`."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What its user calls it."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """code, math, qa or open."""
+        ...
 
     def actor(self, task: Task, advice: Sequence[Reflection], examples: Sequence[Example]) -> tuple[Message, ...]:
         """The prompt for an attempt, with any number of pieces of advice and of solved examples."""

@@ -25,10 +25,11 @@ and feedback must not."""
 class CodeDomain(Wording):
     """Candidates are programs; a check is a call and the plain value it must return."""
 
-    name = "code"
+    kind = "code"
 
-    def __init__(self, workers: int = 1, level: sandbox.Level = "strict", **limits: float) -> None:
+    def __init__(self, workers: int = 1, level: sandbox.Level = "strict", name: str = "code", **limits: float) -> None:
         super().__init__()
+        self.name = name
         self._workers = workers
         self._level: sandbox.Level = level
         self._limits = sandbox.Limits.model_validate(limits)

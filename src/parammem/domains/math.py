@@ -23,7 +23,11 @@ OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.m
 class MathDomain(Wording):
     """Candidates end in a line `answer FORMULA`."""
 
-    name = "math"
+    kind = "math"
+
+    def __init__(self, name: str = "math") -> None:
+        super().__init__()
+        self.name = name
 
     def parse(self, text: str, task: Task | None = None) -> str:
         return text.strip("\n")

@@ -20,7 +20,11 @@ from parammem.domains.wording import CheckResult, Wording, each, feedback_of
 class QaDomain(Wording):
     """Candidates are a line `plan …`, the first hop, and a line `answer …`."""
 
-    name = "qa"
+    kind = "qa"
+
+    def __init__(self, name: str = "qa") -> None:
+        super().__init__()
+        self.name = name
 
     def parse(self, text: str, task: Task | None = None) -> str:
         return text.strip("\n")

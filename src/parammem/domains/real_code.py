@@ -48,10 +48,11 @@ LARGE = {"output_bytes": 16 * 2**20, "value_bytes": 16 * 2**20}
 class RealCodeDomain(Prose):
     """Candidates are programs, functions or the methods of a class."""
 
-    name = "code"
+    kind = "code"
 
-    def __init__(self, workers: int = 1, level: sandbox.Level = "strict", **limits: float) -> None:
+    def __init__(self, workers: int = 1, level: sandbox.Level = "strict", name: str = "code", **limits: float) -> None:
         super().__init__("code")
+        self.name = name
         self._runner = _Runner(workers, level, sandbox.Limits.model_validate(LARGE | limits))
 
     def parse(self, text: str, task: Task | None = None) -> str:

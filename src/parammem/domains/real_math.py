@@ -23,10 +23,11 @@ from parammem.domains.wording import each, short
 class RealMathDomain(Prose):
     """Candidates are answers in one spelling that loses nothing, so that most equal ones count as the same vote."""
 
-    name = "math"
+    kind = "math"
 
-    def __init__(self, grader: MathGrader | None = None) -> None:
+    def __init__(self, grader: MathGrader | None = None, name: str = "math") -> None:
         super().__init__("math")
+        self.name = name
         self._grader = grader
 
     def read(self, text: str) -> Reading:

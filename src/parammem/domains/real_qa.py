@@ -25,10 +25,11 @@ CLOSED = {"yes", "no", "noanswer"}
 class RealQaDomain(Prose):
     """Candidates are short answers."""
 
-    name = "qa"
+    kind = "qa"
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "qa") -> None:
         super().__init__("qa")
+        self.name = name
 
     def question(self, task_text: str) -> str:
         """Return the question without the passages: advice is about the question alone (paper, section on QA)."""

@@ -16,6 +16,11 @@ Slice = Literal["eval", "unseen"]
 """eval: kinds of quantity that experience was about; unseen: kinds that no train or bank task was about."""
 
 
+def slice_of(domain: str, task_id: str) -> Slice:
+    """Return the slice of an evaluation task. Pocket tasks of an unseen kind say it after the domain's name."""
+    return "unseen" if task_id.startswith(f"{domain}-unseen-") else "eval"
+
+
 class Run(Record):
     """What one arm did on one task, with its hidden verdict."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from parammem.config import DOMAINS
 from parammem.core import AnswerKey, Task, digest_of
+from parammem.core.domain_names import USUAL_KINDS
 from parammem.core.experience import Experience
 from parammem.domains.added import unadded
 from parammem.experience.checks import fault_of
@@ -47,21 +47,30 @@ class Admission:
     """Jaccard similarity from which on a task counts as an evaluation task."""
     own: frozenset[str] = frozenset()
     """`visible_digest` of this repository's own tasks: their test programs are nothing new."""
+    kinds: Mapping[str, str] = field(default_factory=lambda: USUAL_KINDS)
+    """Kind of each domain that there is, by its name."""
 
     @classmethod
-    def against(cls, tasks: Sequence[Task], near: float, own: Iterable[Task] = ()) -> Admission:
+    def against(
+        cls,
+        tasks: Sequence[Task],
+        near: float,
+        own: Iterable[Task] = (),
+        kinds: Mapping[str, str] = USUAL_KINDS,
+    ) -> Admission:
         known = {shingles(unadded(task.text)) for task in tasks}
         ours = frozenset(map(visible_digest, own))
-        return cls(frozenset(task.content for task in tasks), tuple(sorted(known, key=sorted)), near, ours)
+        return cls(frozenset(task.content for task in tasks), tuple(sorted(known, key=sorted)), near, ours, kinds)
 
     def judge(self, rows: Sequence[tuple[Experience, AnswerKey | None]]) -> list[list[BrokenRule]]:
         """For each row the rules it broke; empty: it may come in."""
-        texts = [[unadded(row.task.text), *(r.text for r in row.trajectory.reflections)] for row, _ in rows]
+        texts = [[unadded(row.task.text), *advice_of(row)] for row, _ in rows]
         places = [place for place, many in enumerate(texts) for _ in many]
         near = overlaps([shingles(text) for many in texts for text in many], self.references, self.near)
         holding = {places[number] for number in near}
         return [
             [
+                *self._known(row),
                 *_shape(row),
                 *_key(row, key),
                 *self._programs(row, key),
@@ -71,11 +80,16 @@ class Admission:
             for place, (row, key) in enumerate(rows)
         ]
 
+    def _known(self, row: Experience) -> list[BrokenRule]:
+        if row.task.domain in self.kinds:
+            return []
+        return [BrokenRule("unknown-domain", f"no domain of that name; there are {', '.join(self.kinds)}")]
+
     def _programs(self, row: Experience, key: AnswerKey | None) -> list[BrokenRule]:
         task = row.task
         if task.visible and self.own and visible_digest(task) in self.own:
             task = task.model_copy(update={"visible": {}})
-        fault = fault_of(task, key)
+        fault = fault_of(task, key, self.kinds.get(task.domain, ""))
         return [BrokenRule("untrusted-tests", fault)] if fault else []
 
     def _leaks(self, row: Experience, near: bool) -> list[BrokenRule]:
@@ -86,18 +100,21 @@ class Admission:
         return []
 
 
+def advice_of(row: Experience) -> list[str]:
+    """Every piece of advice that a run had: what it was given, and its own reflections."""
+    return [*(one.text for one in row.advice), *(said.text for said in row.trajectory.reflections)]
+
+
 def _shape(row: Experience) -> list[BrokenRule]:
     task, trajectory = row.task, row.trajectory
     found = []
-    if task.domain not in DOMAINS:
-        found.append(BrokenRule("unknown-domain", f"no domain of that name; there are {', '.join(DOMAINS)}"))
     if not task.text.strip():
         found.append(BrokenRule("empty-task", "the task has no text"))
     if (trajectory.task_id, trajectory.domain) != (task.task_id, task.domain):
         found.append(BrokenRule("other-task", "the trajectory is about another task or domain"))
     if trajectory.submission is not None and trajectory.submitted is None:
         found.append(BrokenRule("no-submission", "the attempt that is submitted is not there"))
-    if row.outcome and trajectory.submitted is None:
+    if row.outcome.passed and trajectory.submitted is None:
         found.append(BrokenRule("no-submission", "it turned out right without an attempt"))
     numbers = [attempt.number for attempt in trajectory.attempts]
     if numbers != sorted(set(numbers)):
@@ -113,7 +130,7 @@ def _key(row: Experience, key: AnswerKey | None) -> list[BrokenRule]:
 
 def _looks(row: Experience, key: AnswerKey | None) -> list[BrokenRule]:
     found = []
-    plain = [row.task.text, *(r.text for r in row.trajectory.reflections)]
+    plain = [row.task.text, *advice_of(row)]
     if any(map(hides_characters, plain)):
         found.append(BrokenRule("control-characters", "its task or advice holds characters that nobody sees"))
     if any(len(name) > LONGEST_NAME or not name.isprintable() for name in _names(row)):
@@ -123,6 +140,8 @@ def _looks(row: Experience, key: AnswerKey | None) -> list[BrokenRule]:
     if any(map(is_garbled, plain)):
         found.append(BrokenRule("garbled", "its task or advice was decoded wrongly"))
     values = [*_strings("task", row.task.model_dump()), *_strings("trajectory", row.trajectory.model_dump())]
+    values += _strings("advice", [one.model_dump() for one in row.advice])
+    values += [("run_id", row.run_id)] if row.run_id else []
     values += _strings("key", key.model_dump()) if key else []
     whole = find_private("\n".join(dict.fromkeys(text for _, text in values)))
     if whole:  # looked up by place only when there is something: most rows hold nothing
@@ -135,6 +154,7 @@ def _names(row: Experience) -> list[str]:
     """What stands in tables and file names of reports, and on terminals."""
     trajectory = row.trajectory
     names = [row.task.task_id, trajectory.task_id, trajectory.method, trajectory.protocol]
+    names += [row.run_id] if row.run_id else []
     return [*names, *trajectory.examples, *(said.author for said in trajectory.reflections)]
 
 

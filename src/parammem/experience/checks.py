@@ -22,28 +22,35 @@ _NUMBER = re.compile(r"-?\d{1,100}(?:[./]\d{1,100})?")
 WANTED = "give calls with literal arguments and expected values, or inputs and outputs, or leave it out"
 
 
-def fault_of(task: Task, key: AnswerKey | None) -> str:
-    """Why a task of a stranger, with its key, cannot be judged as plain data; empty if it can. Holds no value of it."""
-    found = _fault(task.domain, task.visible)
+def fault_of(task: Task, key: AnswerKey | None, kind: str = "") -> str:
+    """Why a task of a stranger, with its key, cannot be judged as plain data; empty if it can. Holds no value of it.
+
+    Args:
+        kind: of its domain; empty: the domain's name.
+    """
+    kind = kind or task.domain
+    found = _fault(kind, task.visible)
     if found:
         return f"task.visible: {found}"
-    found = _fault(task.domain, key.hidden) if key else ""
+    found = _fault(kind, key.hidden) if key else ""
     return f"key.hidden: {found}" if found else ""
 
 
-def can_judge(task: Task, key: AnswerKey | None, real: bool) -> bool:
+def can_judge(task: Task, key: AnswerKey | None, real: bool, kind: str = "") -> bool:
     """Whether the domain in use has a verdict on such a task: on its key, or else on its visible checks.
 
     Rows of older batches may hold test programs. Those are run in the candidate's own child, as advice.
 
     Args:
         real: the domain is that of real benchmarks, whose forms are others than those of pocket tasks.
+        kind: of its domain; empty: the domain's name.
     """
+    kind = kind or task.domain
     specs = [task.visible, *([key.hidden] if key else [])]
-    if any(_fault(task.domain, _without_programs(spec)) for spec in specs):
+    if any(_fault(kind, _without_programs(spec)) for spec in specs):
         return False
     checks = [check for spec in specs for check in spec.get("checks", ())]
-    if task.domain == "code" and any(isinstance(check.get("args"), list) == real for check in checks):
+    if kind == "code" and any(isinstance(check.get("args"), list) == real for check in checks):
         return False
     judged = key.hidden if key else task.visible
     return bool(judged.get("checks") or (key and judged.get("answer")))

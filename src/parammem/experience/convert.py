@@ -1,91 +1,58 @@
-"""One line of any known form → an Experience. What is not in the log is not invented: it stays empty or None.
+"""Rows of any known format → Experience. What is not in the log is not invented: it stays empty or None.
 
-A line is told by its keys: `trajectory` (ours), `messages` (chat transcripts as OpenAI's interfaces and fine-tuning
-files have them), `implementations` or another list of tries (logs of Reflexion and its kin).
+Our own rows are read here; `formats` reads all others.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
-from parammem.config import DOMAINS
-from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Task, Trajectory, digest_of
-from parammem.core.experience import Experience
+from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Task, Trajectory, digest_of
+from parammem.core.advice import OPENING, without_advice
+from parammem.core.domain_names import USUAL_KINDS
+from parammem.core.experience import SCHEMAS, Experience
 from parammem.domains import get_domain
 from parammem.experience.field_paths import known_fields, place_of
-from parammem.experience.transcripts import Unmapped, read_chat
+from parammem.experience.formats import FORMATS, format_of
+from parammem.experience.formats.base import Reading, Run, Try, Unreadable
+from parammem.experience.outcomes import NONE, Outcomes
 
-Format = Literal["parammem", "reflexion", "openai"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-SCHEMA = 1
-"""The version of the Experience record that is read. It goes up when a field changes its meaning."""
-
-TASK_TEXT = ("prompt", "question", "problem", "task", "instruction")
-TRIES = ("implementations", "trajectories", "scratchpads", "answers")
-SUCCESS = ("outcome", "is_solved", "is_success", "is_correct", "success", "passed", "correct", "reward")
-FEEDBACK = ("test_feedback", "feedback", "observations")
+OURS = "parammem"
+NAMES: tuple[str, ...] = (OURS, *FORMATS)
+"""Names of all formats, as `--format` takes them."""
 
 
-class Unreadable(Exception):
-    """A line that cannot become an Experience: the rule's name and what is wrong, without any value or key of it."""
-
-    def __init__(self, rule: str, detail: str) -> None:
-        super().__init__(detail)
-        self.rule, self.detail = rule, detail
-
-
-def read_line(data: bytes, domain: str = "", form: Format | None = None) -> tuple[Experience, AnswerKey | None, Format]:
-    """A line as Experience, the answer key if one came with it, and the form it had.
+def read_line(
+    data: bytes, domain: str = "", form: str | None = None, kinds: Mapping[str, str] = USUAL_KINDS
+) -> tuple[Experience, AnswerKey | None, str]:
+    """Return a line as Experience, the answer key if one came with it, and the form it had.
 
     Args:
         domain: what the tasks of logs are that do not say it themselves.
         form: None tells it from the line's keys.
+        kinds: kind of each domain, by its name.
 
     Raises:
-        Unreadable: it is no JSON object, has another schema, or lacks something.
+        Unreadable: it is no JSON object, has another schema, lacks something, or is a part of a run.
     """
-    row = _parsed(data)
-    if b"\\u" not in data or not _has_half_character(row):
-        return _read(row, domain, form)
-    try:
-        found = _read(row, domain, form)
-    except (Unreadable, UnicodeEncodeError):
-        raise _half_character() from None
-    record, key, form = found
-    used = row if form == "parammem" else [record.model_dump(), key.model_dump() if key else None]
-    if _has_half_character(used):
-        raise _half_character()
-    return found  # it stands in what is not kept of a log: metadata, say
+    row = parsed(data)
+    form = form or form_of(row, data)
+    if form == OURS:
+        return *own_row(row, data), OURS
+    cut = FORMATS[form].parts
+    rows = [piece for _, piece in cut(row)] if cut else [row]
+    found = read_runs(rows, form, Reading(domain=domain, kinds=kinds), data=data) if rows else []
+    if len(found) != 1:
+        raise Unreadable("not-a-record", "the line does not hold one run")
+    return found[0], None, form
 
 
-def _read(row: dict[str, Any], domain: str, form: Format | None) -> tuple[Experience, AnswerKey | None, Format]:
-    version = row.pop("schema", SCHEMA)
-    if version != SCHEMA:
-        raise Unreadable("schema-version", f"`schema` is another one; this version reads {SCHEMA}")
-    key = row.pop("key", None)
-    form = form or _form_of(row)
-    try:
-        experience = _READERS[form](row, domain)
-        return experience, None if key is None else AnswerKey.model_validate(key), form
-    except ValidationError as error:
-        raise Unreadable("not-a-record", _why(error)) from None
-
-
-def _why(error: ValidationError) -> str:
-    """The first thing that is wrong with a record, without a value or a key of the row."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    said = first["msg"]
-    if first["type"] == "extra_forbidden":
-        known = known_fields(error.title, first["loc"][:-1])
-        said = f"no such field; there are {', '.join(known)}"
-    return f"{place_of(first['loc'])}: {said}"
-
-
-def _parsed(data: bytes) -> dict[str, Any]:
+def parsed(data: bytes) -> dict[str, Any]:
+    """Return the JSON object that a line is. Raises Unreadable."""
     try:
         row = json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -100,6 +67,180 @@ def _parsed(data: bytes) -> dict[str, Any]:
     return row
 
 
+def form_of(row: Mapping[str, Any], data: bytes = b"") -> str:
+    """Return the name of a row's format, told by its keys. Raises Unreadable.
+
+    Args:
+        data: the bytes that it was read from; they tell quickly whether it can hold half a character.
+    """
+    check_schema(row)
+    if "trajectory" in row and not isinstance(row["trajectory"], list):
+        return OURS
+    if {"attempts", "task_id", "stop"} <= row.keys():
+        raise Unreadable(
+            "bare-trajectory",
+            "a trajectory of data/trajectories or reports/evaluation has neither its task's text nor an outcome, and "
+            'what `collect` made is learned from already; write {"task": …, "trajectory": …, "outcome": true or false} '
+            "a line, as parammem.report does",
+        )
+    found = format_of(dict(row))
+    if found is None and b"\\u" in data and _has_half_character(row):
+        raise _half_character()
+    if found is None:
+        raise Unreadable(
+            "unknown-form", "it has neither `trajectory`, `messages`, a list of tries (`implementations`) nor the keys "
+            f"of another format; the formats are {', '.join(NAMES)} (--format)"
+        )  # fmt: skip
+    return found.name
+
+
+def own_row(row: dict[str, Any], data: bytes = b"\\u") -> tuple[Experience, AnswerKey | None]:
+    """Return our own row and its key. Raises Unreadable.
+
+    Args:
+        data: the bytes that it was read from; they tell quickly whether it can hold half a character.
+    """
+    check_schema(row)
+    if b"\\u" in data and _has_half_character(row):
+        raise _half_character()
+    key = row.pop("key", None)
+    try:
+        text = json.dumps(row, allow_nan=False)
+    except ValueError:
+        raise Unreadable("not-json", "NaN and infinite numbers are no JSON") from None
+    try:
+        one = unmarked(Experience.model_validate_json(text))
+        return one, None if key is None else AnswerKey.model_validate(key)
+    except ValidationError as error:
+        raise Unreadable("not-a-record", _why(error)) from None
+
+
+def check_schema(row: Mapping[str, Any]) -> None:
+    """Raises Unreadable: a row of a schema that this version does not read."""
+    version = row.get("schema", SCHEMAS[0])
+    if version not in SCHEMAS or isinstance(version, bool):
+        read = " and ".join(map(str, SCHEMAS))
+        raise Unreadable("schema-version", f"`schema` is another one; this version reads {read}")
+
+
+def read_runs(
+    rows: Sequence[dict[str, Any]],
+    form: str,
+    reading: Reading,
+    outcomes: Outcomes = NONE,
+    data: bytes = b"\\u",
+) -> list[Experience]:
+    """Return the runs in rows of one format that belong together. Raises Unreadable.
+
+    Half a character may stand in what is not kept of a log, but in nothing else.
+
+    Args:
+        data: the bytes that they were read from; they tell quickly whether they can hold half a character.
+    """
+    check_schema(rows[0])
+    halves = b"\\u" in data and _has_half_character(rows)
+    try:
+        found = [experience_of(run, reading, outcomes) for run in FORMATS[form].read(rows, reading)]
+    except (Unreadable, ValidationError, UnicodeEncodeError) as error:
+        if halves:
+            raise _half_character() from None
+        if isinstance(error, ValidationError):
+            raise Unreadable("not-a-record", _why(error)) from None
+        raise
+    if halves and _has_half_character([one.model_dump() for one in found]):
+        raise _half_character()
+    return found
+
+
+def experience_of(run: Run, reading: Reading, outcomes: Outcomes = NONE) -> Experience:
+    """Return a run as a row, with the outcome that its log or the table of outcomes names. Raises Unreadable.
+
+    All tries but the last failed: otherwise there would have been no next one.
+    """
+    task = Task(task_id=run.task_id or digest_of(run.task)[:16], domain=run.domain, text=run.task)
+    kind = reading.kinds.get(run.domain, run.domain)
+    # A stranger's answer holds prose and fences.
+    judge = None if kind == "open" else get_domain(run.domain, kind=kind, real=kind == "code")
+
+    def candidate(one: Try) -> str:
+        return "" if one.text is None else judge.parse(one.text, task) if judge else one.text.strip()
+
+    attempts = tuple(
+        Attempt(
+            number=run.first + place,
+            text=one.text or "",
+            candidate=candidate(one),
+            temperature=0.0,
+            feedback=Feedback(passed=False if place < len(run.tries) - 1 else None, text=one.feedback),
+            steps=one.steps,
+        )
+        for place, one in enumerate(run.tries)
+    )
+    handed = bool(run.tries) and run.tries[-1].text is not None
+    trajectory = Trajectory(
+        task_id=task.task_id,
+        domain=task.domain,
+        method=run.method,
+        protocol="foreign",
+        seed=0,
+        attempts=attempts,
+        reflections=run.reflections,
+        stop="iterations",
+        submission=attempts[-1].number if handed else None,
+    )
+    ended = _outcome(run, outcomes)
+    return Experience(task=task, trajectory=trajectory, outcome=ended, advice=run.advice, run_id=run.run_id)
+
+
+def _outcome(run: Run, outcomes: Outcomes) -> Outcome:
+    """The outcome of the table, or that of the log. Raises Unreadable: there is none, or they contradict each other."""
+    names = dict.fromkeys(name for name in (run.run_id, *run.names, run.task_id) if name)
+    joined = next((found for name in names if (found := outcomes.get(name)) is not None), None)
+    if joined is None:
+        if run.outcome is None:
+            more = "the table of outcomes does not name the run" if outcomes else "name it with --outcomes FILE"
+            raise Unreadable("no-outcome", f"the log does not say how it ended; {more}, or write null if nobody knows")
+        return run.outcome
+    said = {None if one is None else one.passed for one in (run.outcome, joined)}
+    if said == {True, False}:
+        raise Unreadable("no-outcome", "the log and the table of outcomes contradict each other; keep what is right")
+    return joined
+
+
+def unmarked(row: Experience) -> Experience:
+    """Return a run without the blocks of advice in the texts that its agent was sent; the advice is the run's."""
+    if OPENING not in row.line():
+        return row
+    text, found = without_advice(row.task.text)
+    given = [*row.advice, *found]
+    attempts = []
+    for attempt in row.trajectory.attempts:
+        steps = []
+        for step in attempt.steps:
+            said, found = without_advice(step.text) if step.role != "assistant" else (step.text, ())
+            given += found
+            steps.append(step.model_copy(update={"text": said}))
+        attempts.append(attempt.model_copy(update={"steps": tuple(steps)}))
+    once = {(one.digest, one.draw): one for one in reversed(given)}
+    return row.model_copy(
+        update={
+            "task": row.task.model_copy(update={"text": text}),
+            "trajectory": row.trajectory.model_copy(update={"attempts": tuple(attempts)}),
+            "advice": tuple(reversed(once.values())),
+        }
+    )
+
+
+def _why(error: ValidationError) -> str:
+    """The first thing that is wrong with a record, without a value or a key of the row."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    said = first["msg"]
+    if first["type"] == "extra_forbidden":
+        known = known_fields(error.title, first["loc"][:-1])
+        said = f"no such field; there are {', '.join(known)}"
+    return f"{place_of(first['loc'])}: {said}"
+
+
 def _half_character() -> Unreadable:
     return Unreadable(
         "half-character", "a text holds half a surrogate pair (\\ud800 to \\udfff), which is no character"
@@ -112,165 +253,3 @@ def _has_half_character(value: Any) -> bool:
     except UnicodeEncodeError:
         return True
     return False
-
-
-def _form_of(row: dict[str, Any]) -> Format:
-    if isinstance(row.get("trajectory"), list):
-        raise Unreadable(
-            "unknown-form", "`trajectory` is a list, as SWE-agent writes its steps; runs have no steps yet"
-        )
-    if "trajectory" in row:
-        return "parammem"
-    if {"attempts", "task_id", "stop"} <= row.keys():
-        raise Unreadable(
-            "bare-trajectory",
-            "a trajectory of data/trajectories or reports/evaluation has neither its task's text nor an outcome, and "
-            'what `collect` made is learned from already; write {"task": …, "trajectory": …, "outcome": true or false} '
-            "a line, as parammem.report does",
-        )
-    if "messages" in row:
-        return "openai"
-    if any(name in row for name in (*TRIES, "reflections", "is_solved")):
-        return "reflexion"
-    raise Unreadable("unknown-form", "it has neither `trajectory`, `messages` nor a list of tries (`implementations`)")
-
-
-def _own(row: dict[str, Any], domain: str) -> Experience:
-    try:
-        return Experience.model_validate_json(json.dumps(row, allow_nan=False))
-    except ValidationError:
-        raise
-    except ValueError:
-        raise Unreadable("not-json", "NaN and infinite numbers are no JSON") from None
-
-
-def _from_reflexion(row: dict[str, Any], domain: str) -> Experience:
-    """noahshinn/reflexion's programming logs (`implementations`, `test_feedback`, `reflections`, `is_solved`), and the
-    same lists under the names of its other experiments. Hidden tests in the log (`test`) are left behind."""
-    text = _first(row, TASK_TEXT)
-    if not isinstance(text, str):
-        raise Unreadable("not-a-record", f"no task text under any of {', '.join(TASK_TEXT)}")
-    task = _task(row, text, _domain(row, domain))
-    tries = _texts(_first(row, TRIES) or [])
-    last = row.get("solution")
-    alone = not tries  # its real logs keep the last try alone, and the reflections that led to it
-    if isinstance(last, str) and last and last not in tries:
-        tries.append(last)
-    feedback = _texts(_first(row, FEEDBACK) or [])
-    advice = _texts(row.get("reflections") or [])
-    author = str(row.get("model") or "unknown")
-    reflections = tuple(
-        Reflection(text=said, source="self", author=author, iteration=number + 2, temperature=0.0)
-        for number, said in enumerate(advice)
-    )
-    first = len(advice) + 1 if alone else 1
-    feedback = feedback[first - 1 :]
-    return _experience(task, tries, feedback, reflections, _outcome(row), str(row.get("method") or "reflexion"), first)
-
-
-def _from_openai(row: dict[str, Any], domain: str) -> Experience:
-    """A chat transcript; `transcripts` says what of it is the task, an attempt, and what was said to it."""
-    meta = row.get("metadata")
-    row = {**(meta if isinstance(meta, dict) else {}), **row}
-    outcome, domain = _outcome(row), _domain(row, domain)
-    try:
-        chat = read_chat(row["messages"], domain)
-    except Unmapped as error:
-        raise Unreadable(error.rule, error.detail) from None
-    task = _task(row, chat.task, domain)
-    return _experience(task, chat.tries, chat.feedback, (), outcome, str(row.get("method") or "transcript"))
-
-
-_READERS: dict[Format, Callable[[dict[str, Any], str], Experience]] = {
-    "parammem": _own,
-    "reflexion": _from_reflexion,
-    "openai": _from_openai,
-}
-
-
-def _experience(
-    task: Task,
-    tries: list[str],
-    feedback: list[str],
-    advice: tuple[Reflection, ...],
-    outcome: bool | None,
-    method: str,
-    first: int = 1,
-) -> Experience:
-    """All tries but the last failed: otherwise there would have been no next one. `first`: number of the first one."""
-    judge = get_domain(task.domain, real=task.domain == "code")  # a stranger's answer holds prose and fences
-    attempts = tuple(
-        Attempt(
-            number=first + number - 1,
-            text=text,
-            candidate=judge.parse(text, task),
-            temperature=0.0,
-            feedback=Feedback(
-                passed=False if number < len(tries) else None,
-                text=feedback[number - 1] if number <= len(feedback) else "",
-            ),
-        )
-        for number, text in enumerate(tries, 1)
-    )
-    trajectory = Trajectory(
-        task_id=task.task_id,
-        domain=task.domain,
-        method=method,
-        protocol="foreign",
-        seed=0,
-        attempts=attempts,
-        reflections=advice,
-        stop="iterations",
-        submission=attempts[-1].number if attempts else None,
-    )
-    return Experience(task=task, trajectory=trajectory, outcome=outcome)
-
-
-def _task(row: dict[str, Any], text: str, domain: str) -> Task:
-    named = row.get("task_id") or row.get("name") or row.get("id")
-    return Task(task_id=str(named or digest_of(text)[:16]), domain=domain, text=text)
-
-
-def _domain(row: dict[str, Any], default: str) -> str:
-    domain = row.get("domain") or default
-    if domain not in DOMAINS:
-        raise Unreadable("unknown-domain", f"`domain` is none of {', '.join(DOMAINS)}; say one of them (--domain)")
-    return domain
-
-
-WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False, "null": None, "none": None}
-"""Outcomes as text: OpenAI's metadata may hold nothing else."""
-
-
-def _outcome(row: dict[str, Any]) -> bool | None:
-    """True, false, 1, 0 or null, or one of them as text, under any usual name. Anything between is not guessed at."""
-    names = [name for name in SUCCESS if name in row]
-    if not names:
-        raise Unreadable("no-outcome", f"no outcome under any of {', '.join(SUCCESS)}; write null if nobody knows")
-    first, *others = (_bit(row[name]) for name in names)
-    if first is ...:
-        raise Unreadable("no-outcome", f"{names[0]}: neither true, false, 1, 0 nor null")
-    if first is None:
-        return next((other for other in others if isinstance(other, bool)), None)
-    if any(isinstance(other, bool) and other != first for other in others):
-        raise Unreadable("no-outcome", f"{' and '.join(names)} contradict each other; keep the one that is right")
-    return first
-
-
-def _bit(value: Any) -> Any:
-    """True, False, None, or ... for what is none of them."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int | float) and value in (0, 1):
-        return bool(value)
-    return WORDS.get(value.strip().lower(), ...) if isinstance(value, str) else ...
-
-
-def _first(row: dict[str, Any], names: tuple[str, ...]) -> Any:
-    return next((row[name] for name in names if name in row), None)
-
-
-def _texts(value: Any) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise Unreadable("not-a-record", "tries, feedback and reflections must be lists of text")
-    return list(value)

@@ -8,13 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, get_args
 
-from parammem.core import AnswerKey, Attempt, Failure, Feedback, Record, Reflection, Task, Trajectory, Usage
+from parammem.core import (
+    AnswerKey,
+    Attempt,
+    Failure,
+    Feedback,
+    GivenAdvice,
+    Outcome,
+    Record,
+    Reflection,
+    Step,
+    Task,
+    ToolCall,
+    Trajectory,
+    Usage,
+)  # fmt: skip
 from parammem.core.experience import Experience
 
 RECORDS: tuple[type[Record], ...] = (
-    Experience, Task, Trajectory, Attempt, Feedback, Reflection, Usage, Failure, AnswerKey,
+    Experience, Task, Trajectory, Attempt, Feedback, Reflection, Usage, Failure, AnswerKey, Step, ToolCall, Outcome,
+    GivenAdvice,
 )  # fmt: skip
-FIELDS = frozenset(name for record in RECORDS for name in record.model_fields) | {"trajectory", "task", "key"}
+FIELDS = frozenset(name for record in RECORDS for name in record.model_fields) | {"trajectory", "task", "key", "schema"}
 HIDDEN = "…"
 
 

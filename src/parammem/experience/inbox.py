@@ -14,19 +14,21 @@ import json
 import os
 import signal
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from parammem.core import AnswerKey, Task, Trajectory, digest_of
+from parammem.core import AnswerKey, Outcome, Task, Trajectory, digest_of
 from parammem.core.escape import shown
 from parammem.core.experience import Experience
 from parammem.core.jsonl import lines_of, write_text
 from parammem.core.words import count
 from parammem.errors import DataError
 from parammem.experience.source_files import LONGEST_LINE, SUFFIXES, Source, fault_of_file, open_regular
+from parammem.experience.zipped import MAGIC
 
 INBOX = Path("data") / "inbox"
 REPORT = "report-"
@@ -45,7 +47,7 @@ F_SETSIG = 10
 def report(
     trajectory: Trajectory | Experience,
     task: Task | None = None,
-    outcome: bool | None = None,
+    outcome: bool | Outcome | None = None,
     key: AnswerKey | None = None,
     inbox: Path | str | None = None,
 ) -> Path:
@@ -55,7 +57,7 @@ def report(
 
     Args:
         trajectory: or a whole Experience, and then neither task nor outcome.
-        outcome: whether it turned out right; None if nobody knows.
+        outcome: whether it turned out right, or an Outcome with value and source; None if nobody knows.
         key: for tasks that can be judged again; kept only if the task falls into the fresh slice.
         inbox: default: the environment's PARAMMEM_INBOX, else data/inbox below the working directory.
 
@@ -74,14 +76,15 @@ def report(
     return path
 
 
-def _row(trajectory: Trajectory | Experience, task: Task | None, outcome: bool | None) -> Experience:
+def _row(trajectory: Trajectory | Experience, task: Task | None, outcome: bool | Outcome | None) -> Experience:
     if isinstance(trajectory, Experience):
         return trajectory
     if task is None:
         raise DataError("a trajectory is reported with its task: report(trajectory, task, outcome=…)")
     if (task.task_id, task.domain) != (trajectory.task_id, trajectory.domain):
         raise DataError(f"task {task.task_id!r} is not the trajectory's, which is {trajectory.task_id!r}")
-    return Experience(task=task, trajectory=trajectory, outcome=outcome)
+    ended = outcome if isinstance(outcome, Outcome) else Outcome(passed=outcome)
+    return Experience(task=task, trajectory=trajectory, outcome=ended)
 
 
 def _one_line(value: dict) -> str:
@@ -175,7 +178,10 @@ def is_being_written(data: IO[bytes]) -> bool:
 def is_whole(data: IO[bytes], file: Path) -> bool:
     """Whether a file that nobody writes to at this moment ends as a whole one does: with a line's end, with the end of
     an array, with a line that parses, or as gzip data ends. A copy that pauses seldom does."""
-    if data.read(2) == b"\x1f\x8b":
+    head = data.read(4)
+    if head == MAGIC:
+        return zipfile.is_zipfile(data)
+    if head[:2] == b"\x1f\x8b":
         try:
             data.seek(0)
             return all(True for _ in lines_of(data, file, LONGEST_LINE))
@@ -184,7 +190,7 @@ def is_whole(data: IO[bytes], file: Path) -> bool:
     size = data.seek(0, os.SEEK_END)
     data.seek(-min(size, LONGEST_LINE), os.SEEK_END)
     tail = data.read().strip(b"\xef\xbb\xbf \t\r")
-    listed = file.name.endswith(".json") or tail.startswith(b"[")
+    listed = file.name.endswith((".json", ".traj")) or tail.startswith(b"[")
     if tail.endswith(b"\n") and not listed:
         return True
     last = tail.rstrip().rpartition(b"\n")[2]

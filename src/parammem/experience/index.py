@@ -19,8 +19,15 @@ INDEX = Path(".cache") / "experience" / "index.sqlite"
 
 
 def row_digest(row: Experience) -> bytes:
-    """What makes two rows the same: the task, the course of events and the outcome, whatever the ids, seed and cost."""
+    """What makes two rows the same: the task, the course of events and the outcome, whatever ids, seed, cost and time.
+
+    A row without anything of schema 2 has the digest that it always had.
+    """
     told = row.model_dump(mode="json")
+    for name in ("schema", "run_id"):
+        told.pop(name, None)
+    if isinstance(told["outcome"], dict):
+        told["outcome"].pop("at", None)
     del told["task"]["task_id"]
     for name in ("task_id", "seed", "usage"):
         del told["trajectory"][name]

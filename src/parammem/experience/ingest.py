@@ -19,7 +19,6 @@ from parammem.core import digest_of
 from parammem.core.event import Event, Ingested
 from parammem.core.jsonl import write_text
 from parammem.errors import DataError
-from parammem.experience.convert import Format
 from parammem.experience.index import RowIndex, as_os_error
 from parammem.experience.ingest_result import IngestResult
 from parammem.experience.sorter import PRIVATE_LINES, Sorter
@@ -28,7 +27,7 @@ from parammem.experience.store import BATCHES, FRESH, KEYS, QUARANTINE, WORK, Ex
 from parammem.registry.ledger import Ledger
 
 
-def ingest(source: Source, store: ExperienceStore, actor: str, form: Format | None = None) -> IngestResult:
+def ingest(source: Source, store: ExperienceStore, actor: str, form: str | None = None) -> IngestResult:
     """Take one source in.
 
     Raises:
@@ -40,7 +39,7 @@ def ingest(source: Source, store: ExperienceStore, actor: str, form: Format | No
     ledger = Ledger(store.root)
     with _alone(store.root) as work:
         facts = ingested(ledger.read())
-        old = already(facts, digest, store.domain)
+        old = already(facts, digest, store.domain, store.outcomes.digest)
         if old:
             _write_order(store.root, facts)
             return IngestResult(event=old, new=False, digest=digest, files=_files_of(store.root, old))
@@ -55,22 +54,37 @@ def ingest(source: Source, store: ExperienceStore, actor: str, form: Format | No
             raise as_os_error(error) from error
         finally:
             known.close()
-        again = any(fact.source == digest for fact in facts)
-        event, files = _finish(with_domain(digest, store.domain) if again else digest, source, sorter, store, actor)
+        name = _name_of(facts, digest, store)
+        event, files = _finish(name, source, sorter, store, actor)
         return IngestResult(event=event, new=True, digest=digest, files=files, examples=tuple(sorter.examples))
 
 
-def already(facts: Iterable[Ingested], digest: str, domain: str) -> Ingested | None:
+def already(facts: Iterable[Ingested], digest: str, domain: str, outcomes: str = "") -> Ingested | None:
     """The event of a source that was ingested before, if nothing would come of doing it again.
 
-    Rows that were refused because nobody said their domain may come in once somebody does: that is another event, whose
-    `source` is `with_domain`.
+    Rows that were refused because nobody said their domain, or how they ended, may come in once somebody does: that is
+    another event, whose `source` is `with_domain` or `with_outcomes`.
+
+    Args:
+        outcomes: digest of the table of outcomes; empty: there is none.
     """
     known = {fact.source: fact for fact in facts}
-    old = known.get(digest)
+    old = known.get(with_outcomes(digest, outcomes) if outcomes else digest)
     if old and domain and "unknown-domain" in old.reasons:
-        return known.get(with_domain(digest, domain))
+        return known.get(with_domain(old.source, domain))
     return old
+
+
+def _name_of(facts: Iterable[Ingested], digest: str, store: ExperienceStore) -> str:
+    """What stands for a source in the event: its digest, or that with what was said beside it."""
+    known = {fact.source for fact in facts}
+    name = with_outcomes(digest, store.outcomes.digest) if store.outcomes else digest
+    return with_domain(name, store.domain) if name in known else name
+
+
+def with_outcomes(digest: str, outcomes: str) -> str:
+    """What stands for a source that is ingested with a table of outcomes."""
+    return digest_of([digest, "outcomes", outcomes])
 
 
 def with_domain(digest: str, domain: str) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from parammem.core import Step
 from parammem.core.event import Ingested
 from parammem.core.experience import Experience
 from parammem.core.record import Record
-from parammem.experience.convert import Format
 from parammem.experience.index import RowIndex
 from parammem.experience.ingest import ingested, rows_of
-from parammem.experience.sorter import Judged, judged, masked, side_of
+from parammem.experience.sorter import judged, masked, side_of
 from parammem.experience.source_files import Source
 from parammem.experience.store import ExperienceStore
+from parammem.experience.units import Judged
 from parammem.registry.ledger import Ledger
 
 
@@ -24,6 +25,7 @@ class SeenAttempt(Record):
     candidate: str
     passed: bool | None
     feedback: str
+    steps: tuple[Step, ...] = ()
 
 
 class Preview(Record):
@@ -38,7 +40,7 @@ class Preview(Record):
     """Names of the rules that refuse it."""
     details: tuple[str, ...] = ()
     form: str = ""
-    """parammem, reflexion or openai; empty: it could not be read."""
+    """Name of its format; empty: it could not be told."""
     task_id: str = ""
     domain: str = ""
     task: str = ""
@@ -47,9 +49,15 @@ class Preview(Record):
     submission: int | None = None
     reflections: tuple[str, ...] = ()
     outcome: bool | None = None
+    value: float | None = None
+    source_of_outcome: str = ""
+    """Who said how it ended; empty if the log does not say."""
+    advice: tuple[str, ...] = ()
+    """What the run was advised."""
+    run_id: str = ""
 
 
-def preview(source: Source, store: ExperienceStore, form: Format | None = None) -> Iterator[Preview]:
+def preview(source: Source, store: ExperienceStore, form: str | None = None) -> Iterator[Preview]:
     """Every row of a source in order. Raises DataError when it cannot be read, LedgerError for a broken ledger."""
     known = RowIndex(store.root, keep=False)
     try:
@@ -83,6 +91,7 @@ def _as_read(source: str, number: int, form: str, becomes: str, row: Experience)
             candidate=a.candidate,
             passed=a.feedback.passed,
             feedback=a.feedback.text,
+            steps=a.steps,
         )
         for a in trajectory.attempts
     )
@@ -97,5 +106,9 @@ def _as_read(source: str, number: int, form: str, becomes: str, row: Experience)
         attempts=attempts,
         submission=trajectory.submission,
         reflections=tuple(said.text for said in trajectory.reflections),
-        outcome=row.outcome,
+        outcome=row.outcome.passed,
+        value=row.outcome.value,
+        source_of_outcome=row.outcome.source or "",
+        advice=tuple(one.text for one in row.advice),
+        run_id=row.run_id,
     )

@@ -19,12 +19,12 @@ from parammem.core.experience import Experience
 from parammem.core.jsonl import Line
 from parammem.errors import DataError
 from parammem.experience.admission import PRIVATE, BrokenRule
-from parammem.experience.convert import Format, Unreadable, read_line
 from parammem.experience.index import RowIndex
 from parammem.experience.ingest_result import Refused
-from parammem.experience.source_files import LONGEST_LINE, Source
+from parammem.experience.source_files import Source
 from parammem.experience.split import is_fresh
 from parammem.experience.store import ExperienceStore
+from parammem.experience.units import Judged, failed, read_source
 from parammem.validation.private import find_private
 
 CHUNK, CHUNK_BYTES = 256, 8 << 20
@@ -35,47 +35,17 @@ PRIVATE_LINES = "lines"
 """Name of the file, in a folder of its source, that holds the lines which are shown to nobody."""
 
 
-@dataclass(frozen=True)
-class Judged:
-    """One row, and what the rules say of it."""
-
-    line: Line
-    row: Experience | None = None
-    """None: it could not be read."""
-    key: AnswerKey | None = None
-    form: Format | None = None
-    broken: tuple[BrokenRule, ...] = ()
-    """Empty: it may come in."""
-
-
-def judged(source: Source, store: ExperienceStore, form: Format | None = None) -> Iterator[Judged]:
+def judged(source: Source, store: ExperienceStore, form: str | None = None) -> Iterator[Judged]:
     """Every row of a source in order, with the rules that it breaks. Raises DataError as `Source.lines`."""
     chunk: list[Judged] = []
     size = 0
-    for line in source.lines():
-        chunk.append(_read(line, store.domain, form))
-        size += len(line.data)
+    for one in read_source(source, store, form):
+        chunk.append(one)
+        size += len(one.line.data)
         if len(chunk) == CHUNK or size > CHUNK_BYTES:
             yield from _held_against(store, chunk)
             chunk, size = [], 0
     yield from _held_against(store, chunk)
-
-
-def _read(line: Line, domain: str, form: Format | None) -> Judged:
-    if line.too_long:
-        return Judged(line, broken=(BrokenRule("too-long", f"{line.size} bytes; a row may have {LONGEST_LINE}"),))
-    try:
-        row, key, found = read_line(line.data, domain, form)
-    except Unreadable as error:
-        return Judged(line, broken=(BrokenRule(error.rule, error.detail),))
-    except Exception as error:
-        return Judged(line, broken=(_failed(error, "read"),))
-    return Judged(line, row, key, found)
-
-
-def _failed(error: Exception, what: str) -> BrokenRule:
-    """A refusal for what no rule foresaw. Messages of other libraries may hold values of the row, so none is shown."""
-    return BrokenRule("cannot-be-judged", f"{type(error).__name__} while it was {what}; please report a row like it")
 
 
 def _held_against(store: ExperienceStore, chunk: Sequence[Judged]) -> Iterator[Judged]:
@@ -94,7 +64,7 @@ def _alone(store: ExperienceStore, one: Judged) -> list[BrokenRule]:
     try:
         return store.admission.judge([(one.row, one.key)])[0]
     except Exception as error:
-        return [_failed(error, "judged")]
+        return [failed(error, "judged")]
 
 
 @dataclass
@@ -104,7 +74,7 @@ class Sorter:
     store: ExperienceStore
     known: RowIndex
     work: Path
-    form: Format | None
+    form: str | None
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     domains: Counter[str] = field(default_factory=Counter)

@@ -14,10 +14,14 @@ from typing import IO
 from parammem.core.escape import shown
 from parammem.core.jsonl import BLOCK, Line, lines_of, unpacked
 from parammem.errors import DataError, ParamMemError
+from parammem.experience.zipped import is_zip, member_blocks, sample_lines
 
 LONGEST_LINE = 4 << 20
-"""Bytes. A trajectory is some kilobytes; beyond this a line is something else, and is set aside unread."""
-SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
+"""Bytes of a row of lines. A run is some kilobytes; beyond this a line is something else, and is set aside unread."""
+LONGEST_DOCUMENT = 32 << 20
+"""Bytes of a row in a file that holds one run, or a sample of Inspect's, whole."""
+DOCUMENTS = (".traj", ".traj.gz", ".json", ".json.gz", ".eval")
+SUFFIXES = (".jsonl", ".jsonl.gz", *DOCUMENTS)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of a disk that concern every source, and not the one at hand."""
 
@@ -36,7 +40,7 @@ class Source:
     def of(cls, file: Path) -> Source:
         """A file that a person names; links are followed. Raises DataError when it is no regular file."""
         if not file.exists():
-            raise DataError(f"no file {str(file)!r}; give a .jsonl file of trajectories or transcripts")
+            raise DataError(f"no file {str(file)!r}; give a file of trajectories or transcripts")
         source = cls(shown(file.name), (file,))
         source.opened(file).close()
         return source
@@ -65,16 +69,24 @@ class Source:
         for file in self.files:
             number = 0
             with self.opened(file) as data:
-                for line in _named(lines_of(data, file, LONGEST_LINE), file):
+                for line in _named(_lines(data, file), file):
                     number = line.number
                     yield line._replace(number=before + number)
             before += number
 
     def copy_line(self, line: Line, out: IO[bytes]) -> str:
         """Copy a line's bytes as they came, in blocks. Returns their SHA-256."""
+        if not line.too_long:
+            out.write(line.data)
+            return hashlib.sha256(line.data).hexdigest()
         hasher = hashlib.sha256()
         left = line.size
         with self.opened(line.file) as file:
+            if is_zip(file):
+                for block in member_blocks(file, line.offset):
+                    hasher.update(block)
+                    out.write(block)
+                return hasher.hexdigest()
             data = unpacked(file)
             data.seek(line.offset)
             while left:
@@ -85,6 +97,17 @@ class Source:
                 out.write(block)
                 left -= len(block)
         return hasher.hexdigest()
+
+
+def longest_of(file: Path) -> int:
+    """Return how many bytes a row of a file may have, by the file's name."""
+    return LONGEST_DOCUMENT if file.name.endswith(DOCUMENTS) else LONGEST_LINE
+
+
+def _lines(data: IO[bytes], file: Path) -> Iterator[Line]:
+    if is_zip(data):
+        return sample_lines(data, file, longest_of(file))
+    return lines_of(data, file, longest_of(file))
 
 
 def _named(lines: Iterator[Line], file: Path) -> Iterator[Line]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from parammem.core import Task, read_jsonl
+from parammem.core.domain_names import USUAL_KINDS
 from parammem.core.jsonl import iter_jsonl
 from parammem.errors import DataError
 from parammem.experience.admission import Admission
+from parammem.experience.outcomes import NONE, Outcomes
 
 BATCHES = Path("data") / "experience"
 FRESH = Path("data") / "fresh"
@@ -31,6 +33,8 @@ class ExperienceStore:
     """Share of tasks that are kept for judging."""
     domain: str = ""
     """What the tasks of logs are that do not say it themselves."""
+    outcomes: Outcomes = NONE
+    """How runs ended whose logs do not say it, or say that nobody knows."""
     private: Path | None = None
     """Folder for rows with secrets; default: data/quarantine/private below root. It is never pushed anywhere, so a run
     in a worktree names the folder of the tree that stays."""
@@ -42,18 +46,27 @@ class ExperienceStore:
 
 def open_store(
     root: Path,
-    domains: Sequence[str],
+    domains: Iterable[str],
     fresh_share: float,
     near: float,
     domain: str = "",
     private: Path | None = None,
+    kinds: Mapping[str, str] = USUAL_KINDS,
+    outcomes: Outcomes = NONE,
 ) -> ExperienceStore:
     """A store that knows the evaluation tasks of these domains.
+
+    Domains of kind open have none to know: their tasks come from experience, and by the hash of a task's text it is
+    either learned from or kept for judging.
+
+    Args:
+        kinds: kind of each domain that rows may be of, by its name.
 
     Raises:
         DataError: the evaluation tasks of a domain are not here, so nobody could tell whether one is in a batch.
     """
     tasks: list[Task] = []
+    domains = [name for name in domains if kinds.get(name) != "open"]
     for name in domains:
         for split in ("eval", "unseen"):
             file = root / TASKS / name / f"{split}.jsonl"
@@ -64,7 +77,12 @@ def open_store(
                 )
             tasks += read_jsonl(file, Task)
     return ExperienceStore(
-        root, Admission.against(tasks, near, _with_programs(root, domains)), fresh_share, domain, private
+        root,
+        Admission.against(tasks, near, _with_programs(root, domains), kinds),
+        fresh_share,
+        domain,
+        outcomes,
+        private,
     )
 
 

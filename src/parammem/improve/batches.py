@@ -41,7 +41,7 @@ def ingest_inbox(turn: Turn) -> tuple[list[Source], list[str]]:
     _make_sure_of_tasks(turn)
     share, near = params.experience.fresh_share, params.validate_.near_duplicate
     domain, private = params.experience.domain, turn.root / PRIVATE_ROWS
-    store = open_store(turn.tree, params.domains, share, near, domain, private)
+    store = open_store(turn.tree, params.domains, share, near, domain, private, params.kinds())
     taken, refused = [], []
     for source in found.sources:
         try:
@@ -66,7 +66,8 @@ def ingest_inbox(turn: Turn) -> tuple[list[Source], list[str]]:
 
 def _make_sure_of_tasks(turn: Turn) -> None:
     """Refuse to ingest as long as there are no evaluation tasks: whether a batch holds one could not be told."""
-    missing = [d for d in turn.settings.domains if not (turn.tree / "data/tasks" / d / "eval.jsonl").is_file()]
+    own = [name for name, one in turn.settings.domains.items() if one.kind != "open"]
+    missing = [d for d in own if not (turn.tree / "data/tasks" / d / "eval.jsonl").is_file()]
     if missing:
         turn.tools.rebuild(turn.tree, [f"tasks@{domain}" for domain in missing])
 
@@ -100,7 +101,7 @@ def outcomes(tree: Path, domain: str) -> dict[str, Outcomes]:
         rows = good = bad = 0
         for row in iter_jsonl(file, Experience):
             if row.task.domain == domain:
-                rows, good, bad = rows + 1, good + (row.outcome is True), bad + (row.outcome is False)
+                rows, good, bad = rows + 1, good + (row.outcome.passed is True), bad + (row.outcome.passed is False)
         found[file.stem] = Outcomes(rows=rows, good=good, bad=bad)
     return found
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from parammem.checkout.lock import locked
-from parammem.config import DOMAINS, load_params
+from parammem.config import load_params
 from parammem.core.event import Checked, Event, Published, RolledBack
 from parammem.core.jsonl import write_text
 from parammem.errors import LedgerError
@@ -159,11 +159,12 @@ def _with_steps(root: Path, tools: Tools, step: Step, around: Around | None) -> 
     """Return the step between those of a turn that open and close it."""
     known = {one.name: one for one in STEPS}
     steps = (*(known[name] for name in BEFORE), step, *(known[name] for name in AFTER))
-    params = load_params(root / "params.yaml").improve
+    loaded = load_params(root / "params.yaml")
+    params = loaded.improve
     with locked(root, tools.actor, params.wait_seconds, tools.say):
         turn = Turn(root=root, branch=params.branch, tools=tools)
         report = run_steps(turn, steps, around or call)
-    said = [note for note in report.notes if note.startswith(tuple(f"{domain}:" for domain in DOMAINS))]
+    said = [note for note in report.notes if note.startswith(tuple(f"{domain}:" for domain in loaded.domains))]
     return TurnReport(headline="; ".join(said) or "Nothing to do", notes=report.notes, commit=report.commit)
 
 

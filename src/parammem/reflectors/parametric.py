@@ -69,7 +69,9 @@ class ParamMem:
         if domain is None:
             from parammem.domains import get_domain
 
-            domain = get_domain(adapter.domain, real=adapter.recipe.get("prompts") == "benchmarks")
+            recipe = adapter.recipe
+            real, named = recipe.get("prompts") == "benchmarks", recipe.get("domain_kind", "")
+            domain = get_domain(adapter.domain, kind=named, real=real)
         kind = dtype or adapter.recipe.get("dtype", DTYPE)
         if kind not in DTYPES:
             raise AdapterError(f"dtype is {kind!r}; give {' or '.join(DTYPES)}")

@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 from parammem.checkout.places import code_digests
-from parammem.checkout.source_digests import Sources, changed_sources
+from parammem.checkout.source_digests import Sources, changed_sources, sources_of
+from parammem.config import domains_in
+from parammem.core import digest_of
 from parammem.core.jsonl import write_text
 from parammem.core.words import count
+from parammem.domain_params import DomainParams
 
 STAGES = ("tasks", "collect", "validate", "train", "evaluate", "report")
 """Each is the module of this name in this package."""
@@ -24,10 +27,11 @@ def run(root: Path = Path()) -> list[str]:
     Raises:
         DataError: a source that a stage reaches is no Python.
     """
-    sources, said = Sources(root / "src"), []
+    sources, options, said = Sources(sources_of(root)), _options(root), []
     for stage in STAGES:
         file = code_digests(root, stage)
         digests = {f"src/{path}": digest for path, digest in sources.reachable(f"parammem.stages.{stage}").items()}
+        digests |= options
         text = json.dumps(digests, indent=0) + "\n"
         before = file.read_text(encoding="utf-8") if file.is_file() else ""
         if text != before:
@@ -37,6 +41,17 @@ def run(root: Path = Path()) -> list[str]:
     for other in set(code_digests(root, "").parent.iterdir()) - wanted:
         other.unlink(missing_ok=True)  # of a stage that is gone, or left by a run that was killed
     return said
+
+
+def _options(root: Path) -> dict[str, str]:
+    """Digests of what params.yaml says of its domains, by their place there; none of a domain whose name says all."""
+    found = domains_in(root / "params.yaml")
+    usual = {name: DomainParams(kind=one.kind) for name, one in found.items() if one.kind == name}
+    return {
+        f"params.yaml domains.{name}": digest_of(one.model_dump(mode="json"))
+        for name, one in found.items()
+        if one != usual.get(name)
+    }
 
 
 def _difference(before: str, digests: dict[str, str]) -> str:

@@ -54,7 +54,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
             how,
             {t.task_id: t for t in tasks} | {e.task.task_id: e.task for _, e in brought},
             [*trajectories, *(e.trajectory for _, e in brought)],
-            succeeded | {e.trajectory.trajectory_id: bool(e.outcome) for _, e in brought},
+            succeeded | {e.trajectory.trajectory_id: bool(e.outcome.passed) for _, e in brought},
             {e.trajectory.trajectory_id: origin for origin, e in brought},
         )
         write_jsonl(places.reflections, rows)

@@ -116,12 +116,16 @@ def _tasks(params: Params, root: Path, domain: str) -> tuple[dict[str, list[Task
     places = Places(root, domain)
     anchor = [task for split in ("eval", "unseen") for task in stage_tasks(places, split)]
     keys = {key.task_id: key for split in ("eval", "unseen") for key in stage_keys(places, split)}
-    fresh, fresh_keys = fresh_tasks(root, domain, params.gate.fresh_tasks, real=bool(params.benchmarks.sources))
+    fresh, fresh_keys = fresh_tasks(
+        root, domain, params.gate.fresh_tasks, real=bool(params.benchmarks.sources), kind=params.kind(domain)
+    )
     known = {task.content for task in anchor}
     return {"anchor": anchor, "fresh": [t for t in fresh if t.content not in known]}, keys | fresh_keys
 
 
-def fresh_tasks(root: Path, domain: str, most: int, *, real: bool = False) -> tuple[list[Task], dict[str, AnswerKey]]:
+def fresh_tasks(
+    root: Path, domain: str, most: int, *, real: bool = False, kind: str = ""
+) -> tuple[list[Task], dict[str, AnswerKey]]:
     """The newest tasks that were kept for judging and can be judged, each once, newest batch first, with their keys.
 
     Task ids are those of strangers, so a task is named `fresh-` and the beginning of its content's digest here. What a
@@ -136,7 +140,7 @@ def fresh_tasks(root: Path, domain: str, most: int, *, real: bool = False) -> tu
         given = {(k.domain, k.task_id): k for k in read_jsonl(key_file, AnswerKey)} if key_file.is_file() else {}
         for row in read_jsonl(file, Experience):
             task, key = row.task, given.get((row.task.domain, row.task.task_id))
-            if task.domain != domain or task.content in found or not can_judge(task, key, real):
+            if task.domain != domain or task.content in found or not can_judge(task, key, real, kind):
                 continue
             if len(found) == most:
                 return list(found.values()), keys

@@ -27,7 +27,7 @@ from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.embeddings import embed
 from parammem.engines.base import Engine, Request
 from parammem.engines.progress import PROGRESS, progress_bar
-from parammem.evaluation.runs import AdviceDraws, OpenTask, Run
+from parammem.evaluation.runs import AdviceDraws, OpenTask, Run, slice_of
 from parammem.experience.replay import select
 from parammem.reflectors.base import Reflector, SamplingReflector
 from parammem.reflectors.parametric import ParamMem, Untrained
@@ -105,7 +105,7 @@ def _bench(params: Params, places: Places, engines: Engines, judge: Domain, exec
     for control in (*params.train.controls, *earlier_rounds(params)):
         reflectors[control] = _adapted(places.control(control), engines, judge, base)
     if not params.benchmarks.sources:  # the majority of what? Free prose claims nothing that could be counted
-        reflectors["majority"] = Constant(majority_advice(places.domain, rows))
+        reflectors["majority"] = Constant(majority_advice(judge.kind, rows))
     embedding = engines.embed(embed)
     reflectors["retrieved"] = Retrieved(rows, embedding)
     tasks = {part: stage_tasks(places, part) for part in SLICES}
@@ -281,7 +281,7 @@ def _record(bench: Bench, trajectory: Trajectory, passed: bool | None) -> Run:
         protocol=trajectory.protocol,
         domain=trajectory.domain,
         arm=trajectory.method,
-        slice="unseen" if "-unseen-" in trajectory.task_id else "eval",
+        slice=slice_of(trajectory.domain, trajectory.task_id),
         world=world.world,
         rho=world.rho,
         task_id=trajectory.task_id,
@@ -331,7 +331,7 @@ def _drawn(
             reflector=name,
             temperature=temperature,
             task_id=task.task_id,
-            slice="unseen" if "-unseen-" in task.task_id else "eval",
+            slice=slice_of(task.domain, task.task_id),
             world=world.world,
             rho=world.rho,
             texts=tuple(said),
@@ -369,7 +369,7 @@ def _sampled(
 
 
 def _open_tasks(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[OpenTask]:
-    values = CONVENTIONS.get(bench.judge.name, {})
+    values = CONVENTIONS.get(bench.judge.kind, {})
     return [
         OpenTask(
             domain=bench.judge.name,
@@ -396,5 +396,5 @@ def _facts(bench: Bench, bank: TrajectoryBank) -> dict[str, dict[str, int]]:
     sizes = {f"{name}: {split} tasks": len(found) for split, found in content.items()}
     sizes |= {f"{name}: reflection rows": len(rows)}
     if not bench.params.benchmarks.sources:
-        sizes |= {f"{name}: kinds of quantity": len(kinds_of(name))}
+        sizes |= {f"{name}: kinds of quantity": len(kinds_of(bench.judge.kind))}
     return {"overlaps": overlaps, "sizes": sizes | {f"{name}: bank entries": len(bank)}}

@@ -8,11 +8,12 @@ from parammem.core import ReflectionExample
 from parammem.domains.conventions import CONVENTIONS, parse_claims
 
 
-def majority_advice(domain: str, rows: Sequence[ReflectionExample]) -> str:
-    """One piece of advice for every task: of each convention the value that most rows claim."""
-    counts = {name: dict.fromkeys(values, 0) for name, values in CONVENTIONS[domain].items()}
+def majority_advice(kind: str, rows: Sequence[ReflectionExample]) -> str:
+    """One piece of advice for every task: of each convention of a kind of domain the value that most rows
+    claim."""
+    counts = {name: dict.fromkeys(values, 0) for name, values in CONVENTIONS[kind].items()}
     for row in rows:
-        for claim in parse_claims(domain, row.reflection):
+        for claim in parse_claims(kind, row.reflection):
             name, value = claim.split("=")
             counts[name][value] += 1
     return " ; ".join(f"{name} {max(said, key=lambda v: said[v])}" for name, said in counts.items())

@@ -10,6 +10,7 @@ def open_domain(params: Params, name: str) -> Domain:
     s = params.sandbox
     return get_domain(
         name,
+        kind=params.kind(name),
         real=bool(params.benchmarks.sources),
         workers=s.workers,
         level=s.level,

@@ -37,6 +37,10 @@ class Oracle:
     def name(self) -> str:
         return self.domain.name
 
+    @property
+    def kind(self) -> str:
+        return self.domain.kind
+
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
         """Whether each candidate is right. In words a model sees what the visible checks say, or this one bit."""
         seen = self.domain.check(items)

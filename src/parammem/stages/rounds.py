@@ -61,7 +61,7 @@ def retaught(
             continue
         text = reply[0].text.strip()
         if isinstance(domain, Teaches):
-            mended = mend(text, TAGS[domain.name], cut=reply[0].finish == "length")
+            mended = mend(text, TAGS[domain.kind], cut=reply[0].finish == "length")
             text = mended.text if mended else ""
         elif reply[0].finish == "length":
             text = ""

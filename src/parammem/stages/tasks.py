@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import TypeVar
 
 from parammem.benchmarks.draw import Drawn, draw
 from parammem.checkout.places import Places
 from parammem.config import Params
-from parammem.core import write_jsonl
+from parammem.core import AnswerKey, Task, write_jsonl
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError
 from parammem.pocket.world import World, draw_splits
 from parammem.stages.trusted import note_written
+
+T = TypeVar("T", Task, AnswerKey)
 
 BENCHMARKS = "data/benchmarks"
 """Where local benchmark files lie; the paths of params are seen from here, and DVC watches it."""
@@ -40,12 +43,18 @@ def _write_pocket(params: Params, places: Places) -> set[Path]:
     """Write the splits of the pocket world. Returns the files."""
     p = params.tasks
     sizes = {"train": p.train, "bank": p.bank, "eval": p.eval, "unseen": p.unseen}
-    splits = draw_splits(places.domain, World(p.world, p.rho), sizes)
+    splits = draw_splits(params.kind(places.domain), World(p.world, p.rho), sizes)
     for split, drawn in splits.items():
-        write_jsonl(places.tasks(split), [d.task for d in drawn])
+        write_jsonl(places.tasks(split), [_named(d.task, places.domain) for d in drawn])
         if split != "bank":
-            write_jsonl(places.keys(split), [d.key for d in drawn])
+            write_jsonl(places.keys(split), [_named(d.key, places.domain) for d in drawn])
     return {*map(places.tasks, splits), *(places.keys(split) for split in splits if split != "bank")}
+
+
+def _named(one: T, domain: str) -> T:
+    """The same task or key under the name of its domain. Task ids begin with the domain's name."""
+    task_id = f"{domain}{one.task_id.removeprefix(one.domain)}"
+    return one.model_copy(update={"domain": domain, "task_id": task_id})
 
 
 def read_sources(params: Params, domain: str, root: Path) -> Drawn:
@@ -65,8 +74,9 @@ def _write_real(drawn: Drawn, places: Places) -> set[Path]:
     Keys of the bank split are for `evaluate` alone, which asks for verdicts on bank tasks without visible checks.
     """
     for split, items in drawn.splits.items():
-        write_jsonl(places.tasks(split), [item.task for item in items])
-        write_jsonl(places.keys(split), [item.key for item in items])
+        named = {"domain": places.domain}
+        write_jsonl(places.tasks(split), [item.task.model_copy(update=named) for item in items])
+        write_jsonl(places.keys(split), [item.key.model_copy(update=named) for item in items])
     write_jsonl(places.tasks("unseen"), [])
     write_jsonl(places.keys("unseen"), [])
     facts = drawn.model_dump(mode="json", exclude={"splits"})

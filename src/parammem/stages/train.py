@@ -142,11 +142,11 @@ def control_rows(
         return shuffled(rows, params.train.seed)
     keys = {key.task_id: key for key in read_jsonl(places.keys("train"), AnswerKey)}
     other = World(params.tasks.world + OTHER_WORLD, params.tasks.rho)
-    return relabelled(rows, keys, other)
+    return relabelled(rows, keys, other, params.kind(places.domain))
 
 
 def relabelled(
-    rows: Sequence[ReflectionExample], keys: Mapping[str, AnswerKey], world: World
+    rows: Sequence[ReflectionExample], keys: Mapping[str, AnswerKey], world: World, domain_kind: str
 ) -> list[ReflectionExample]:
     """The same rows, naming the same conventions, as if they came from another world. Free of labelling errors,
     which flatters the control. Rows of tasks without a key are left out."""
@@ -156,16 +156,16 @@ def relabelled(
             continue
         rng = random.Random(f"parammem/other/{world.seed}/{row.task_id}")
         kind = keys[row.task_id].tags["kind"]
-        values = world.settle(rng, row.domain, kind)
-        said = [claim.split("=")[0] for claim in _in_order(row)]
+        values = world.settle(rng, domain_kind, kind)
+        said = [claim.split("=")[0] for claim in _in_order(row, domain_kind)]
         made.append(row.model_copy(update={"reflection": advice_text(kind, {name: values[name] for name in said})}))
     return made
 
 
-def _in_order(row: ReflectionExample) -> list[str]:
+def _in_order(row: ReflectionExample, domain_kind: str) -> list[str]:
     """The claims of a row in the order in which it makes them."""
     return sorted(
-        parse_claims(row.domain, row.reflection), key=lambda claim: row.reflection.find(claim.replace("=", " "))
+        parse_claims(domain_kind, row.reflection), key=lambda claim: row.reflection.find(claim.replace("=", " "))
     )
 
 
@@ -184,6 +184,7 @@ def _train(params: Params, rows: list[ReflectionExample], out: Path, name: str, 
         threads=params.train.threads,
         finished=places.finished,
         prompts="benchmarks" if params.benchmarks.sources else "",
+        domain_kind="" if params.kind(places.domain) == places.domain else params.kind(places.domain),
         max_advice_tokens=params.engine.max_advice_tokens,
         team=team,
         start=starting_point(params, places) if name == "reflector" else None,

@@ -55,7 +55,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     prose = bool(params.benchmarks.sources)
     stated = unadded if prose else str
     claims = None if prose else open_domain(params, domain).hypotheses
-    kinds = None if prose else kinds_of(domain)
+    kinds = None if prose else kinds_of(params.kind(domain))
     verdict = validate_rows(
         rows, evaluation, params.validate_, domain, claims, kinds=kinds, stated=stated, docs=places.data_docs
     )

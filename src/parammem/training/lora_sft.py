@@ -47,6 +47,7 @@ def train_lora(
     finished: Path | None = None,
     fast: bool = True,
     prompts: str = "",
+    domain_kind: str = "",
     team: Team = ALONE,
     start: Path | None = None,
     max_advice_tokens: int | None = None,
@@ -61,10 +62,10 @@ def train_lora(
         dtype: of the base weights, unless `params.precision` is bf16; the adapter is always trained in float32.
         threads: of the CPU; another number sums in another order and gives other bits.
         finished: a folder outside every stage's outs that keeps the adapter for a later call that would make the same.
-        fast: allow the fast forward for models it fits. False: always PEFT's own.
-        prompts: what `messages` words, where it is not the pocket world; `ParamMem.load` words them alike.
+        fast: allow the fast forward for models it fits.
+        prompts, domain_kind: how `messages` words, if not as the pocket world or the domain's name say; for the card.
         team: the processes that train together; this one leads, the others are in `follow`.
-        start: an adapter to go on from, in place of fresh weights. Its rows count as this adapter's too.
+        start: an adapter to go on from. Its rows count as this adapter's too.
         max_advice_tokens: where advice ends in this run, for the card.
 
     Raises:
@@ -73,10 +74,9 @@ def train_lora(
         EngineError: no such base model, or one that is not read.
         AdapterError: the loss or its gradient is not finite; or `start` does not fit the recipe.
     """
-    learned, held = _parts(rows, params, team)
-    kind = chosen_device(device)
+    (learned, held), kind = _parts(rows, params, team), chosen_device(device)
     where, fast = team.device(kind), fast and team.size == 1
-    ran = _ran(weights_dtype(params, dtype), threads, kind, prompts)
+    ran = _ran(weights_dtype(params, dtype), threads, kind, {"prompts": prompts, "domain_kind": domain_kind})
     with own_settings(where, params.seed, threads), one_bar():
         model, job, result = _open(learned, held, messages, base_model, params, ran, fast, start, max_advice_tokens)
         key = _name_of(job, result)
@@ -94,10 +94,10 @@ def train_lora(
     return adapter
 
 
-def _ran(dtype: str, threads: int, kind: str, prompts: str) -> dict[str, Any]:
-    """Return what a recipe says beside the params."""
+def _ran(dtype: str, threads: int, kind: str, words: dict[str, str]) -> dict[str, Any]:
+    """Return what a recipe says beside the params. `words`: how its prompts are worded, where that is not as usual."""
     ran: dict[str, Any] = {"dtype": dtype, "threads": threads, "device": kind.split(":")[0]}
-    return ran | ({"prompts": prompts} if prompts else {})
+    return ran | {name: value for name, value in words.items() if value}
 
 
 def _open(

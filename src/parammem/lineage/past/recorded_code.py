@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from parammem.checkout.snapshot import Snapshot
-from parammem.checkout.source_digests import PACKAGE, Sources, changed_sources
+from parammem.checkout.source_digests import PACKAGE, Sources, changed_sources, sources_of
 from parammem.errors import DataError
 
 DIGESTS = "reports/code"
@@ -39,12 +39,13 @@ def changed_here(repo: Path) -> list[str]:
     Raises:
         DataError: a source is no Python, or a recorded stage is there no more.
     """
-    sources, found = Sources(repo / "src"), set()
+    sources, found = Sources(sources_of(repo)), set()
     for file in sorted((repo / DIGESTS).glob("*.json")):
         try:
             recorded = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise DataError(f"{file} cannot be read: {error}; `dvc repro code` writes it anew") from error
         now = sources.reachable(f"{PACKAGE}.stages.{file.stem}")
+        recorded = {path: digest for path, digest in recorded.items() if path.startswith("src/")}
         found.update(changed_sources(recorded, {f"src/{path}": digest for path, digest in now.items()}))
     return sorted(found)

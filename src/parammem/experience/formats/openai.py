@@ -1,0 +1,92 @@
+"""Chat transcripts: `messages` of OpenAI's interfaces and fine-tuning files, of Hugging Face data sets, and TRL's rows.
+
+    {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}], "outcome": true}
+    {"prompt": [{"role": "user", "content": "…"}], "completion": [{"role": "assistant", "content": "…"}], "reward": 1.0}
+
+`messages` may be JSON text of the list; what is in `metadata` counts as if it stood in the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from parammem.core import Outcome, digest_of
+from parammem.core.outcome import OutcomeSource
+from parammem.experience.formats.base import Format, Reading, Row, Run, Try, Unreadable, named, verdict
+from parammem.experience.formats.chat import read_chat
+from parammem.experience.formats.turns import Turn, turn_of, turns_of
+
+SUCCESS = ("outcome", "is_solved", "is_success", "is_correct", "success", "passed", "resolved", "correct", "reward")
+SOURCES: dict[str, OutcomeSource] = {"reward": "reward"}
+
+
+def fits(row: Row) -> bool:
+    """Whether a row is a chat transcript."""
+    return "messages" in row or {"prompt", "completion"} <= row.keys()
+
+
+def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
+    """Return the run of a transcript. Raises Unreadable."""
+    meta = rows[0].get("metadata")
+    row = {**(meta if isinstance(meta, dict) else {}), **rows[0]}
+    domain = reading.domain_of(row.get("domain"))
+    turns = turns_of(row["messages"]) if "messages" in row else [*_side(row, "prompt"), *_side(row, "completion")]
+    run = run_of(turns, domain, reading, outcome_of(row))
+    names = tuple(filter(None, (named(row, name) for name in ("run_id", "trace_id", "instance_id", "id", "task_id"))))
+    task_id = named(row, "task_id", "name", "instance_id", "id") or digest_of(run.task)[:16]
+    return [
+        replaced(run, task_id=task_id, run_id=named(row, "run_id"), names=names, method=named(row, "method"))
+    ]  # fmt: skip
+
+
+def _side(row: Row, name: str) -> list[Turn]:
+    """TRL's prompt or completion: a list of messages, or the text of one."""
+    value = row[name]
+    if isinstance(value, str):
+        return [turn_of({"role": "user" if name == "prompt" else "assistant", "content": value})]
+    return turns_of(value)
+
+
+def run_of(turns: Sequence[Turn], domain: str, reading: Reading, outcome: Outcome | None = None) -> Run:
+    """Return the run that a conversation tells. Raises Unreadable."""
+    chat = read_chat(turns, reading.kinds.get(domain, domain))
+    tries = (Try(chat.submission, chat.steps, chat.feedback),) if chat.steps or chat.submission is not None else ()
+    return Run(task=chat.task, domain=domain, tries=tries, outcome=outcome, advice=chat.advice)
+
+
+def replaced(run: Run, **fields: Any) -> Run:
+    """Return the run with other fields; empty ones stay as they are."""
+    from dataclasses import replace
+
+    return replace(run, **{name: value for name, value in fields.items() if value})
+
+
+def outcome_of(row: Row) -> Outcome | None:
+    """Return the outcome that a row names under any usual name; None if it names none.
+
+    Raises Unreadable: it is no outcome, or two names contradict each other.
+    """
+    names = [name for name in SUCCESS if name in row]
+    if not names:
+        return None
+    found = [_named_verdict(row, name) for name in names]
+    known = [one for one in found if one.passed is not None]
+    if len({one.passed for one in known}) > 1:
+        raise Unreadable("no-outcome", f"{' and '.join(names)} contradict each other; keep the one that is right")
+    valued = next((one for one in found if one.value is not None), None)
+    if known and valued:
+        return valued.model_copy(update={"passed": known[0].passed})
+    return known[0] if known else valued or found[0]
+
+
+def _named_verdict(row: Row, name: str) -> Outcome:
+    if name == "outcome" and isinstance(row[name], dict):
+        return Outcome.model_validate(row[name])
+    try:
+        return verdict(row[name], SOURCES.get(name))
+    except Unreadable as error:
+        raise Unreadable(error.rule, f"{name}: {error.detail}") from None
+
+
+FORMAT = Format("openai", fits, read)

@@ -1,0 +1,181 @@
+"""Spans of OpenTelemetry (OTLP JSON, or as the Python SDK prints them) with the GenAI conventions or OpenInference's.
+
+    {"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "…", "spanId": "…", "name": "chat m", "attributes": [
+      {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
+      {"key": "gen_ai.input.messages", "value": {"stringValue": "[…]"}},
+      {"key": "gen_ai.output.messages", "value": {"stringValue": "[…]"}}]}]}]}]}
+
+A run is a conversation (`gen_ai.conversation.id`), or else a trace. How it ended is said by events
+`gen_ai.evaluation.result`, in spans or as log records.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from parammem.core import Outcome, Step
+from parammem.experience.formats.base import Format, Reading, Row, Run, Unreadable, agreed, loaded, named, verdict
+from parammem.experience.formats.conversations import joined, messages_in, result_of, with_results
+from parammem.experience.formats.openai import replaced, run_of
+from parammem.experience.formats.turns import Turn
+
+EVALUATION = "gen_ai.evaluation.result"
+_FLAT = re.compile(r"llm\.(input|output)_messages\.(\d{1,5})\.message\.(.+)")
+_CALL = re.compile(r"tool_calls\.(\d{1,4})\.tool_call\.(.+)")
+_PART = re.compile(r"contents\.(\d{1,4})\.message_content\.(type|text)")
+
+
+def fits(row: Row) -> bool:
+    """Whether a row holds spans or log records."""
+    if "resourceSpans" in row or "resourceLogs" in row:
+        return True
+    return isinstance(row.get("context"), dict) and "trace_id" in row["context"] and "attributes" in row
+
+
+def parts(row: Row) -> list[tuple[str | None, Row]]:
+    """Spans and log records by their trace; a trace of a conversation belongs to the conversation."""
+    found: list[tuple[str | None, Row]] = []
+    for span in _spans(row):
+        trace, conversation = span.pop("trace"), span["attributes"].get("gen_ai.conversation.id")
+        if trace:
+            same = {"same_as": f"conversation {conversation}"} if conversation else {}
+            found.append((f"trace {trace}", {**span, "trace": trace, **same}))
+    return found
+
+
+def _spans(row: Row) -> Iterator[Row]:
+    if "context" in row:
+        yield {**_plain(row), "trace": str(row["context"].get("trace_id") or "").removeprefix("0x")}
+    for outer, scopes, inner in (("resourceSpans", "scopeSpans", "spans"), ("resourceLogs", "scopeLogs", "logRecords")):
+        for resource in _dicts(row.get(outer)):
+            for scope in _dicts(resource.get(scopes)):
+                for one in _dicts(scope.get(inner)):
+                    yield {**_plain(one), "trace": named(one, "traceId", "trace_id")}
+
+
+def _plain(span: Row) -> Row:
+    """What is read of a span or a log record."""
+    attributes = _attributes(span.get("attributes"))
+    events = [{"name": one.get("name"), **_attributes(one.get("attributes"))} for one in _dicts(span.get("events"))]
+    named_event = span.get("eventName") or span.get("event_name") or attributes.get("event.name")
+    events += [{"name": named_event, **attributes}] if named_event else []
+    status = span.get("status")
+    code = str(status.get("code") or status.get("status_code") or "") if isinstance(status, dict) else ""
+    start = named(span, "startTimeUnixNano", "start_time", "timeUnixNano")
+    failed = code in ("2", "STATUS_CODE_ERROR", "ERROR")
+    said = str(status.get("message") or status.get("description") or "failed") if failed and status else ""
+    kept = {
+        key: value
+        for key, value in attributes.items()
+        if key.startswith(("gen_ai.", "llm.", "openinference.", "tool", "input.", "output.", "message."))
+    }
+    return {"start": start.zfill(20), "attributes": kept, "error": said,
+            "events": [one for one in events if one["name"] == EVALUATION]}  # fmt: skip
+
+
+def _dicts(value: Any) -> list[Row]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _attributes(given: Any) -> Row:
+    """Attributes as a mapping, from OTLP's list of keys and typed values."""
+    if isinstance(given, dict):
+        return given
+    return {str(one.get("key")): _value(one.get("value")) for one in _dicts(given)}
+
+
+def _value(value: Any) -> Any:
+    if not isinstance(value, dict) or len(value) != 1:
+        return value
+    ((kind, inner),) = value.items()
+    if kind == "arrayValue":
+        return [_value(one) for one in (inner.get("values") or [])] if isinstance(inner, dict) else []
+    if kind == "kvlistValue":
+        return _attributes(inner.get("values")) if isinstance(inner, dict) else {}
+    if kind == "intValue" and isinstance(inner, str) and inner.lstrip("-").isdecimal() and len(inner) < 25:
+        return int(inner)
+    return inner
+
+
+def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
+    """Return the run of a conversation or a trace. Raises Unreadable."""
+    spans = sorted(rows, key=lambda one: one["start"])
+    calls = [(sent, came) for sent, came in map(_messages, spans) if sent or came]
+    if not calls:
+        raise Unreadable("not-a-record", "its spans hold no messages; let the instrumentation capture message content")
+    turns = with_results(joined(calls), [step for span in spans for step in _tool_results(span)])
+    outcome = agreed([_evaluation(one) for span in spans for one in span["events"]])
+    talk = next((str(one["same_as"]).removeprefix("conversation ") for one in spans if "same_as" in one), "")
+    traces = tuple(dict.fromkeys(str(one["trace"]) for one in spans))
+    run = run_of(turns, reading.domain_of(None), reading, outcome)
+    name = talk or traces[0]
+    return [replaced(run, task_id=name, run_id=name, names=(name, *traces), method="otel")]
+
+
+def _messages(span: Row) -> tuple[list[Turn], list[Turn]]:
+    """What a model call was sent and what it answered; nothing for other spans."""
+    attributes = span["attributes"]
+    sent, came = attributes.get("gen_ai.input.messages"), attributes.get("gen_ai.output.messages")
+    if sent is None and came is None:
+        sent, came = _flat(attributes, "input"), _flat(attributes, "output")
+    if attributes.get("gen_ai.operation.name") == "execute_tool":
+        return [], []
+    return messages_in(loaded(sent), "user"), messages_in(loaded(came), "assistant")
+
+
+def _flat(attributes: Row, side: str) -> list[Row]:
+    """OpenInference's messages, which stand in one attribute for each field."""
+    found: dict[int, Row] = {}
+    for key in sorted(attributes):
+        match = _FLAT.fullmatch(key)
+        if not match or match[1] != side:
+            continue
+        message, value = found.setdefault(int(match[2]), {"calls": {}, "parts": {}}), attributes[key]
+        if call := _CALL.fullmatch(match[3]):
+            message["calls"].setdefault(int(call[1]), {})[call[2]] = value
+        elif part := _PART.fullmatch(match[3]):
+            message["parts"].setdefault(int(part[1]), {})[part[2]] = value
+        else:
+            message[match[3]] = value
+    return [_from_flat(found[number]) for number in sorted(found)]
+
+
+def _from_flat(message: Row) -> Row:
+    calls = [
+        {"id": one.get("id"), "name": one.get("function.name"), "arguments": one.get("function.arguments")}
+        for _, one in sorted(message.pop("calls").items())
+    ]
+    listed = [one for _, one in sorted(message.pop("parts").items())]
+    content = message.get("content", listed or None)
+    return {"role": message.get("role"), "content": content, "tool_calls": calls,
+            "tool_call_id": message.get("tool_call_id"), "name": message.get("name")}  # fmt: skip
+
+
+def _tool_results(span: Row) -> list[Step]:
+    """What a tool's own span says that it returned."""
+    attributes = span["attributes"]
+    answer = named(attributes, "gen_ai.tool.call.id", "tool_call.id", "tool.id")
+    if not answer:
+        return []
+    given = next((attributes[key] for key in ("gen_ai.tool.call.result", "output.value") if key in attributes), "")
+    return [Step(role="tool", text=result_of(given), result_of=answer, error=span["error"])]
+
+
+def _evaluation(event: Row) -> Outcome:
+    """What an evaluation says: its label where that is a verdict, since what a score of 1 means is its author's choice;
+    else its score."""
+    label, value = event.get("gen_ai.evaluation.score.label"), event.get("gen_ai.evaluation.score.value")
+    if isinstance(label, str) and value is None:
+        return verdict(label, "judge")
+    found = verdict(value, "judge")
+    if not isinstance(label, str):
+        return found
+    try:
+        return Outcome(passed=verdict(label).passed, value=found.value, source="judge")
+    except Unreadable:
+        return found
+
+
+FORMAT = Format("otel", fits, read, parts)

@@ -1,0 +1,166 @@
+"""Messages of every vendor's form as turns: who spoke, the text, the tool calls and the tool results in it.
+
+Parts are told by `type`: text of OpenAI, Anthropic, OpenTelemetry; tool calls and their results of all three; reasoning
+is left out. A picture, a sound or a file is refused, since a run cannot be understood without it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from parammem.core import Step, ToolCall
+from parammem.core.step import Role
+from parammem.experience.formats.base import Unreadable, is_deep, loaded, named
+
+ROLES: dict[str, Role] = {
+    "system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
+    "ai": "assistant", "model": "assistant", "agent": "assistant", "tool": "tool", "function": "tool",
+}  # fmt: skip
+TEXT = ("text", "input_text", "output_text")
+LEFT_OUT = ("refusal", "reasoning", "thinking", "redacted_thinking", "summary_text", "reasoning_text")
+CALLS = ("tool_use", "tool_call", "function_call", "server_tool_use", "custom_tool_call", "local_shell_call")
+RESULTS = (
+    "tool_result", "tool_call_response", "function_call_output", "custom_tool_call_output", "local_shell_call_output",
+)  # fmt: skip
+
+
+class Turn(NamedTuple):
+    """One message."""
+
+    role: Role
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    results: tuple[Step, ...] = ()
+
+    def steps(self) -> list[Step]:
+        """The steps that it is: results of calls before it, its text, and the calls that it makes."""
+        said = [Step(role=self.role, text=self.text)] if self.text else []
+        return [*self.results, *said, *(Step(role="assistant", call=call) for call in self.calls)]
+
+
+def turns_of(messages: Any) -> list[Turn]:
+    """Return the turns of a list of messages, or of JSON text of one. Raises Unreadable."""
+    messages = loaded(messages)
+    if isinstance(messages, str):
+        raise Unreadable("not-a-record", "messages: neither a list nor JSON text of one")
+    if not isinstance(messages, list):
+        raise Unreadable("not-a-record", "messages: not a list")
+    return [turn_of(message) for message in messages]
+
+
+def turn_of(message: Any) -> Turn:
+    """Return the turn that a message is. Raises Unreadable."""
+    if not isinstance(message, dict):
+        raise Unreadable("not-a-record", "messages: one is not an object")
+    kind = message.get("type")
+    if "role" not in message and kind in CALLS:
+        return Turn("assistant", calls=(call_of(message),))
+    if "role" not in message and kind in RESULTS:
+        return Turn("tool", results=(_result(message),))
+    role = ROLES.get(str(message.get("role") or kind))
+    if role is None:
+        raise Unreadable("not-a-record", "messages: a role is none of system, developer, user, assistant, tool")
+    text, calls, results = _content(message.get("parts", message.get("content")))
+    if role == "tool" and not results:
+        answer = named(message, "tool_call_id", "call_id", "tool_use_id", "name")
+        failed = text if message.get("status") == "error" or message.get("is_error") is True else ""
+        failed = failed or _error(message.get("error"))
+        return Turn("tool", results=(Step(role="tool", text=text, result_of=answer, error=failed),))
+    calls += [call_of(call) for call in _listed(message.get("tool_calls"))]
+    if isinstance(message.get("function_call"), dict):
+        calls.append(call_of(message["function_call"]))
+    return Turn(role, text, tuple(calls), tuple(results))
+
+
+def call_of(call: Any) -> ToolCall:
+    """Return a tool call of any vendor's form. Raises Unreadable."""
+    if not isinstance(call, dict):
+        raise Unreadable("not-a-record", "tool_calls: one is not an object")
+    inner = call.get("function")
+    inside = inner if isinstance(inner, dict) else call
+    name = inner if isinstance(inner, str) else named(inside, "name", "function_name", "tool_name")
+    given = next((inside[key] for key in ("arguments", "args", "input", "action") if key in inside), {})
+    kind = str(call.get("type") or "tool")
+    return ToolCall(
+        name=name or (kind if kind in CALLS else "tool"),
+        arguments=_arguments(given),
+        id=named(call, "id", "call_id", "tool_call_id", "toolCallId") if kind != "function_call" else _call_id(call),
+    )
+
+
+def _call_id(call: dict[str, Any]) -> str:
+    """OpenAI's Responses have both: `id` is the item's, `call_id` the one that its output names."""
+    return named(call, "call_id", "id")
+
+
+def _arguments(given: Any) -> dict[str, Any] | str:
+    given = {} if given is None else loaded(given)
+    if isinstance(given, dict) and not is_deep(given):
+        return given
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+
+
+def _content(content: Any) -> tuple[str, list[ToolCall], list[Step]]:
+    """The text of a message's content, the calls in it and the results."""
+    if content is None or isinstance(content, str):
+        return plain(content or ""), [], []
+    if not isinstance(content, list):
+        raise Unreadable("not-a-record", "messages: content is neither text nor a list of parts")
+    texts: list[str] = []
+    calls: list[ToolCall] = []
+    results: list[Step] = []
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else None
+        text = part if isinstance(part, str) else _text_of(part) if kind in TEXT else None
+        if isinstance(text, str):
+            texts.append(text)
+        elif kind in CALLS:
+            calls.append(call_of(part))
+        elif kind in RESULTS and isinstance(part, dict):
+            results.append(_result(part))
+        elif kind not in LEFT_OUT:
+            raise Unreadable("not-text", "messages: a part is no text (a picture, a sound, a file)")
+    return plain("\n".join(texts)), calls, results
+
+
+def _text_of(part: dict[str, Any]) -> Any:
+    return part.get("text", part.get("content"))
+
+
+def _result(part: dict[str, Any]) -> Step:
+    """A tool's result as a step."""
+    content = next((part[key] for key in ("content", "output", "response", "result") if key in part), "")
+    text = result_text(content)
+    failed = part.get("is_error") is True or part.get("status") == "error"
+    answer = named(part, "tool_use_id", "call_id", "tool_call_id", "id")
+    return Step(
+        role="tool", text=text, result_of=answer, error=(text or "failed") if failed else _error(part.get("error"))
+    )
+
+
+def result_text(content: Any) -> str:
+    """Return what a tool returned as text: its parts, or JSON of anything else. Raises Unreadable for pictures."""
+    if isinstance(content, str):
+        return plain(content)
+    listed = isinstance(content, list) and all(isinstance(one, dict) and "type" in one for one in content)
+    if content is None or content == []:
+        return ""
+    return _content(content)[0] if listed else json.dumps(content, ensure_ascii=False)
+
+
+def _error(error: Any) -> str:
+    """What an error field says, as text."""
+    if isinstance(error, dict):
+        return named(error, "message", "type") or json.dumps(error, ensure_ascii=False)
+    return str(error) if error not in (None, False, "") else ""
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
+
+
+def plain(text: str) -> str:
+    """Return a text with newlines alone, without blanks around it."""
+    return text.replace("\r\n", "\n").strip()
