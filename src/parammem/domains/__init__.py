@@ -15,7 +15,7 @@ __all__ = ["Domain", "Example", "get_domain"]
 
 
 def get_domain(name: str, *, real: bool = False, workers: int = 1, level: Level = "strict", **limits: float) -> Domain:
-    """The domain of this name. The keyword arguments say how its untrusted code is run (see `sandbox.Limits`).
+    """Return the domain of this name. The keyword arguments say how its untrusted code is run (see `sandbox.Limits`).
 
     Args:
         real: the domain of real benchmarks; otherwise that of the pocket world.

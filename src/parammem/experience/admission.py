@@ -31,7 +31,7 @@ PRIVATE = "secret-or-personal-data"
 
 
 def visible_digest(task: Task) -> str:
-    """What tells the checks of a task from all others."""
+    """Return what tells the checks of a task from all others."""
     return digest_of([task.domain, task.visible])
 
 
@@ -55,7 +55,7 @@ class Admission:
         return cls(frozenset(task.content for task in tasks), tuple(sorted(known, key=sorted)), near, ours)
 
     def judge(self, rows: Sequence[tuple[Experience, AnswerKey | None]]) -> list[list[Broken]]:
-        """For each row the rules it broke; empty: it may come in."""
+        """Return for each row the rules it broke; empty: it may come in."""
         texts = [[unadded(row.task.text), *(r.text for r in row.trajectory.reflections)] for row, _ in rows]
         places = [place for place, many in enumerate(texts) for _ in many]
         near = overlaps([shingles(text) for many in texts for text in many], self.references, self.near)
@@ -130,14 +130,14 @@ def _looks(row: Experience, key: AnswerKey | None) -> list[Broken]:
 
 
 def _names(row: Experience) -> list[str]:
-    """What stands in tables and file names of reports, and on terminals."""
+    """Return what stands in tables and file names of reports, and on terminals."""
     trajectory = row.trajectory
     names = [row.task.task_id, trajectory.task_id, trajectory.method, trajectory.protocol]
     return [*names, *trajectory.examples, *(said.author for said in trajectory.reflections)]
 
 
 def _strings(place: str, value: Any) -> list[tuple[str, str]]:
-    """Every text in a nested value with its place, keys of mappings too."""
+    """Return every text in a nested value with its place, keys of mappings too."""
     if isinstance(value, str):
         return [(place, value)]
     if isinstance(value, dict):

@@ -39,7 +39,7 @@ class Unreadable(Exception):
 
 
 def read_line(data: bytes, domain: str = "", form: Format | None = None) -> tuple[Experience, AnswerKey | None, Format]:
-    """A line as Experience, the answer key if one came with it, and the form it had.
+    """Return a line as Experience, the answer key if one came with it, and the form it had.
 
     Args:
         domain: what the tasks of logs are that do not say it themselves.
@@ -76,7 +76,7 @@ def _read(row: dict[str, Any], domain: str, form: Format | None) -> tuple[Experi
 
 
 def _why(error: ValidationError) -> str:
-    """The first thing that is wrong with a record, without a value or a key of the row."""
+    """Return the first thing that is wrong with a record, without a value or a key of the row."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     said = first["msg"]
     if first["type"] == "extra_forbidden":
@@ -169,7 +169,7 @@ def _from_reflexion(row: dict[str, Any], domain: str) -> Experience:
 
 
 def _from_openai(row: dict[str, Any], domain: str) -> Experience:
-    """A chat transcript; `transcripts` says what of it is the task, an attempt, and what was said to it."""
+    """Return a chat transcript; `transcripts` says what of it is the task, an attempt, and what was said to it."""
     meta = row.get("metadata")
     row = {**(meta if isinstance(meta, dict) else {}), **row}
     outcome, domain = _outcome(row), _domain(row, domain)
@@ -243,7 +243,8 @@ WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0"
 
 
 def _outcome(row: dict[str, Any]) -> bool | None:
-    """True, false, 1, 0 or null, or one of them as text, under any usual name. Anything between is not guessed at."""
+    """Return true, false, 1, 0 or null, or one of them as text, under any usual name. Anything between is not guessed
+    at."""
     names = [name for name in SUCCESS if name in row]
     if not names:
         raise Unreadable("no-outcome", f"no outcome under any of {', '.join(SUCCESS)}; write null if nobody knows")
@@ -258,7 +259,7 @@ def _outcome(row: dict[str, Any]) -> bool | None:
 
 
 def _bit(value: Any) -> Any:
-    """True, False, None, or ... for what is none of them."""
+    """Return True, False, None, or ... for what is none of them."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float) and value in (0, 1):

@@ -49,7 +49,7 @@ class Judged:
 
 
 def judged(source: Source, store: Store, form: Format | None = None) -> Iterator[Judged]:
-    """Every row of a source in order, with the rules that it breaks. Raises DataError as `Source.lines`."""
+    """Yield every row of a source in order, with the rules that it breaks. Raises DataError as `Source.lines`."""
     chunk: list[Judged] = []
     size = 0
     for line in source.lines():
@@ -74,7 +74,8 @@ def _read(line: Line, domain: str, form: Format | None) -> Judged:
 
 
 def _failed(error: Exception, what: str) -> Broken:
-    """A refusal for what no rule foresaw. Messages of other libraries may hold values of the row, so none is shown."""
+    """Return a refusal for what no rule foresaw. Messages of other libraries may hold values of the row, so none is
+    shown."""
     return Broken("cannot-be-judged", f"{type(error).__name__} while it was {what}; please report a row like it")
 
 
@@ -167,18 +168,19 @@ class Sorter:
 
 
 def side_of(row: Experience, store: Store) -> str:
-    """`fresh` for tasks that are kept for judging, `batch` for those that are learned from."""
+    """Return `fresh` for tasks that are kept for judging, `batch` for those that are learned from."""
     return "fresh" if is_fresh(row.task, store.fresh_share) else "batch"
 
 
 def masked(detail: str) -> str:
-    """The reason as it may be shown. No rule puts a row's text into it; this is for the one that does by mistake."""
+    """Return the reason as it may be shown. No rule puts a row's text into it; this is for the one that does by
+    mistake."""
     kinds = find_private(detail)
     return f"held back: {', '.join(kinds)}" if kinds else detail
 
 
 def _text(line: Line, rules: Sequence[str]) -> str | None:
-    """The line as text that may be shown around; None if it must lie apart, byte for byte."""
+    """Return the line as text that may be shown around; None if it must lie apart, byte for byte."""
     if line.too_long or PRIVATE in rules:
         return None
     try:

@@ -48,7 +48,7 @@ def open_store(
     domain: str = "",
     private: Path | None = None,
 ) -> Store:
-    """A store that knows the evaluation tasks of these domains.
+    """Return a store that compares rows with the evaluation tasks of these domains.
 
     Raises:
         DataError: the evaluation tasks of a domain are not here, so nobody could tell whether one is in a batch.

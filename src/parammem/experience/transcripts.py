@@ -80,7 +80,7 @@ class _Said(NamedTuple):
 
 
 def read_chat(messages: Any, domain: str) -> Chat:
-    """The task, the answers and what was said to them. Raises Unmapped."""
+    """Return the task, the answers and what was said to them. Raises Unmapped."""
     said, steps = _messages(messages)
     if not any(one.user for one in said):
         raise Unmapped("not-a-record", "messages: no user message with text")
@@ -107,7 +107,7 @@ _SPLIT = "give each task a row of its own, with its outcome"
 
 
 def _messages(messages: Any) -> tuple[list[_Said], bool]:
-    """The messages of users and assistants that have text, and whether tools were called."""
+    """Return the messages of users and assistants that have text, and whether tools were called."""
     if isinstance(messages, str):  # some data sets keep them as JSON text
         try:
             messages = json.loads(messages)
@@ -133,7 +133,7 @@ def _messages(messages: Any) -> tuple[list[_Said], bool]:
 
 
 def _content(content: Any) -> tuple[str, bool]:
-    """The text of a message's content, and whether it holds a tool call or its result."""
+    """Return the text of a message's content, and whether it holds a tool call or its result."""
     if content is None or isinstance(content, str):
         return _plain(content or ""), False
     if not isinstance(content, list):
@@ -156,7 +156,7 @@ def _plain(text: str) -> str:
 
 
 def _answers(said: Sequence[_Said], domain: str, steps: bool) -> set[int]:
-    """Places of the messages in which an answer is handed over."""
+    """Return places of the messages in which an answer is handed over."""
     begun = next(place for place, one in enumerate(said) if one.user)
     told = [place for place, one in enumerate(said) if place > begun and not one.user]
     if domain == "code":
@@ -173,7 +173,7 @@ def _answers(said: Sequence[_Said], domain: str, steps: bool) -> set[int]:
 
 
 def holds_program(text: str) -> bool:
-    """Whether a message holds Python: a fenced block, or nothing but a program."""
+    """Return whether a message holds Python: a fenced block, or nothing but a program."""
     if _FENCE.search(text):
         return True
     tree = parse_python(text)
@@ -182,7 +182,7 @@ def holds_program(text: str) -> bool:
 
 
 def _is_aside(said: Sequence[_Said], place: int) -> bool:
-    """Whether an assistant's message is a question back or a courtesy."""
+    """Return whether an assistant's message is a question back or a courtesy."""
     text = said[place].text
     if _SAID.search(text):
         return False
@@ -202,8 +202,8 @@ def _is_short(text: str, words: int) -> bool:
 
 
 def _blocks(said: Sequence[_Said], answers: set[int]) -> list[tuple[str, str]]:
-    """What was asked and the answer to it, in turn; the last one may have no answer. Questions back and what was said
-    to them belong to what is asked; of several answers in a row the last one stands."""
+    """Return what was asked and the answer to it, in turn; the last one may have no answer. Questions back and what was
+    said to them belong to what is asked; of several answers in a row the last one stands."""
     return list(_in_turn(said, answers)) or [("", "")]
 
 
@@ -226,13 +226,13 @@ def _in_turn(said: Sequence[_Said], answers: set[int]) -> Iterator[tuple[str, st
 
 
 def _is_alike(before: str, text: str) -> bool:
-    """Whether two questions are of one form, as the examples of a prompt are."""
+    """Return whether two questions are of one form, as the examples of a prompt are."""
     left, right = (_WORD.findall(_DIGITS.sub("0", one[:LOOKED_AT].casefold()))[:100] for one in (before, text))
     return SequenceMatcher(None, left, right, autojunk=False).ratio() >= SIMILAR
 
 
 def _is_feedback(text: str) -> bool:
-    """Whether a user's turn is about the answer before it."""
+    """Return whether a user's turn is about the answer before it."""
     text = text[:LOOKED_AT]
     if _COMPLAINT.search(text):
         return True

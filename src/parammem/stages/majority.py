@@ -9,7 +9,7 @@ from parammem.domains.conventions import CONVENTIONS, parse_claims
 
 
 def majority_advice(domain: str, rows: Sequence[ReflectionExample]) -> str:
-    """One piece of advice for every task: of each convention the value that most rows claim."""
+    """Return one piece of advice for every task: of each convention the value that most rows claim."""
     counts = {name: dict.fromkeys(values, 0) for name, values in CONVENTIONS[domain].items()}
     for row in rows:
         for claim in parse_claims(domain, row.reflection):

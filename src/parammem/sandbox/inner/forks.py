@@ -94,7 +94,8 @@ def _plan(cages: tuple[Cage, Cage], order: bytes) -> _Plan:
 
 
 def _fork(control: _socket.socket, plan: _Plan, channel: _Channel, ring: list[int]) -> tuple[int, str]:
-    """A child that locks itself down, says so on its channel and waits for its run; and its scratch folder, if any."""
+    """Return a child that locks itself down, says so on its channel and waits for its run; and its scratch folder, if
+    any."""
     _, limits, _, cage, steps, seal, _, _ = plan
     folder = ""
     if limits["file_bytes"]:
@@ -113,7 +114,8 @@ def _fork(control: _socket.socket, plan: _Plan, channel: _Channel, ring: list[in
 
 
 def _eager(plan: _Plan) -> list[int]:
-    """Have the pages that a child writes to copied at the fork; gives descriptors that children have no use for."""
+    """Have the pages that a child writes to copied at the fork; gives descriptors that children have no use
+    for."""
     steps, seal = plan.steps, plan.seal
     return [] if seal is None else eager.copy(lambda: child.sample(steps, seal))
 
