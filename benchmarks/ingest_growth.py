@@ -61,11 +61,13 @@ def one(root: Path) -> None:
 
     from parammem.experience.admission import Admission
     from parammem.experience.ingest import ingest
-    from parammem.experience.sources import Source
-    from parammem.experience.store import Store
+    from parammem.experience.source_files import Source
+    from parammem.experience.store import ExperienceStore
 
     start = time.perf_counter()
-    event = ingest(Source.of(root / "in.jsonl"), Store(root, Admission.against([], 0.9), 0.2), "person benchmark").event
+    event = ingest(
+        Source.of(root / "in.jsonl"), ExperienceStore(root, Admission.against([], 0.9), 0.2), "person benchmark"
+    ).event
     seconds = time.perf_counter() - start
     print(
         seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, event.kept + event.held + event.duplicates

@@ -135,7 +135,7 @@ def ours(args: argparse.Namespace, team: Team, device: str) -> tuple[list[float]
     """Return seconds and losses of every step, and the batches as row numbers."""
     import torch
 
-    from parammem.training.fit import Job, open_run, take_step
+    from parammem.training.fit import TrainingJob, open_run, take_step
     from parammem.training.prepare import with_lora
 
     params = params_of(args)
@@ -143,7 +143,7 @@ def ours(args: argparse.Namespace, team: Team, device: str) -> tuple[list[float]
     rows = make_rows((WARM + args.steps) * args.batch, shape["vocab_size"], args.longest)
     model = make_model(args.model, "cpu" if team.size > 1 and args.strategy == "fsdp" else device, args.precision)
     torch.manual_seed(params.seed)
-    job = Job(rows, [], params, PAD, "", "", args.precision, 1, False)
+    job = TrainingJob(rows, [], params, PAD, "", "", args.precision, 1, False)
     run = open_run(with_lora(model, params), job, team, device)
     weights = run.weights()
     optimizer = torch.optim.AdamW(weights.values(), lr=params.learning_rate, weight_decay=0.0)

@@ -19,7 +19,7 @@ from parammem.config import Params, parse_params, read_mapping
 from parammem.core import read_jsonl
 from parammem.core.jsonl import write_text
 from parammem.evaluation.metrics import advice_accuracy
-from parammem.evaluation.records import AdviceDraws, Run
+from parammem.evaluation.runs import AdviceDraws, Run
 from parammem.overlays import laid_over
 from parammem.stages import collect, evaluate, tasks, train, validate
 

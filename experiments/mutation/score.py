@@ -15,7 +15,7 @@ from experiments.mutation.languages import LANGUAGES
 from parammem.config import ValidateParams
 from parammem.core import ReflectionExample
 from parammem.core.record import Record
-from parammem.validation.records import Verdict
+from parammem.validation.result import ValidationResult
 from parammem.validation.rules import suite_digest, suite_rules
 from parammem.validation.validate import validate_rows
 
@@ -217,7 +217,7 @@ def evaluation_texts(domain: str = "code") -> list[str]:
     return sorted({LANGUAGES[domain].question(random.Random(n)) for n in range(5000, 5200)})
 
 
-def judge(rows: list[ReflectionExample], domain: str) -> Verdict:
+def judge(rows: list[ReflectionExample], domain: str) -> ValidationResult:
     """Return the suite's verdict under the reference bounds."""
     language = LANGUAGES[domain]
     return validate_rows(rows, evaluation_texts(domain), REFERENCE, domain, language.claims, kinds=language.kinds)

@@ -14,7 +14,7 @@ from parammem.evaluation.metrics import (
     tokens,
     visible_rate,
 )
-from parammem.evaluation.records import AdviceDraws
+from parammem.evaluation.runs import AdviceDraws
 from tests.evaluation.synthetic import make_run
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from experiments.demo.run import DOMAIN, make_repository
 from flows import ROOT
-from flows.server import local_server
+from flows.prefect_server import local_server
 from parammem.core.event import Ingested
 from parammem.registry.branch import ledger_at
 from tests.flows.deployed import post, prefect, wait_for, watcher, worker
@@ -78,7 +78,7 @@ SMALL = {
 
 def drop_lessons(root: Path) -> None:
     """A batch from an agent that solved 200 tasks about all kinds of quantity, in the inbox."""
-    from experiments.demo.drift import Row, draw, write_batch
+    from experiments.demo.drift import InboxRow, draw, write_batch
     from parammem.config import load_params
     from parammem.domains.conventions import kinds_of
     from parammem.pocket.problems import solution
@@ -91,7 +91,7 @@ def drop_lessons(root: Path) -> None:
         done = experience(one.task.task_id, one.task.text)
         attempt = done.trajectory.attempts[0].model_copy(update={"text": text, "candidate": text})
         course = done.trajectory.model_copy(update={"attempts": (attempt,)})
-        rows.append(Row(done.model_copy(update={"task": one.task, "trajectory": course}), one.key))
+        rows.append(InboxRow(done.model_copy(update={"task": one.task, "trajectory": course}), one.key))
     file = write_batch(rows, root / params.experience.inbox, "lessons")
     os.utime(file, (0, 0))
 

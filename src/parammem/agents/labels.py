@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from parammem.agents.concurrent import MOST_FAILED, ask_each, check_answers
+from parammem.agents.repair import whole_sentences
 from parammem.agents.teacher import ASKED, Teaches, taught
 from parammem.core import ReflectionExample, Task, Trajectory, digest_of
 from parammem.core.reflection import LabelSource
@@ -125,8 +126,12 @@ def _from_teacher(how: Labelling, domain: Teaches, tasks: Sequence[Task]) -> lis
 
 
 def _asked(how: Labelling, questions: Sequence[_Question]) -> list[ReflectionExample]:
-    """Return a row for each answer. A label that the token limit cut is asked for again, drawn and no longer greedy,
-    since greedy text runs into loops; after ASKED times it stays cut, and `validate` sets it aside."""
+    """Return a row for each answer.
+
+    A label that the token limit cut ends with its last whole sentence. Where it has none, it is asked for again, drawn
+    and no longer greedy, since greedy text runs into loops; after ASKED times it stays cut, and `validate` sets it
+    aside.
+    """
     replies = ask_each(how.engine, [_request(how, q) for q in questions])
     for draw in range(1, ASKED):
         cut = [place for place, reply in enumerate(replies) if _is_cut(reply)]
@@ -143,8 +148,9 @@ def _asked(how: Labelling, questions: Sequence[_Question]) -> list[ReflectionExa
             log.warning("no row from task %r (%s): the labeller did not answer: %s", q.task.task_id, q.part, reply)
             failed[f"{q.task.task_id}, {q.trajectory_id} {q.part}"] = reply
         else:
-            said, cut_off = reply[0].text.strip(), _is_cut(reply)
-            rows.append(_row(how, q.task, q.trajectory_id, q.part, said, how.engine.digest, cut_off))
+            whole = whole_sentences(reply[0].text) if reply[0].finish == "length" else ""
+            said = whole or reply[0].text.strip()
+            rows.append(_row(how, q.task, q.trajectory_id, q.part, said, how.engine.digest, _is_cut(reply)))
     check_answers(failed, len(questions), how.max_failed_share)
     return rows
 
@@ -161,7 +167,10 @@ def _request(how: Labelling, q: _Question, draw: int = 0) -> Request:
 
 
 def _is_cut(reply: list[Completion] | Exception) -> bool:
-    return not isinstance(reply, Exception) and reply[0].finish == "length"
+    """Whether the limit ended a label in which no sentence is whole."""
+    if isinstance(reply, Exception) or reply[0].finish != "length":
+        return False
+    return not whole_sentences(reply[0].text)
 
 
 def _row(

@@ -47,6 +47,8 @@ class Budget:
     reflector_temperature: float
     max_tokens: int
     max_advice_tokens: int
+    stop: tuple[str, ...] = ()
+    """An attempt ends before the first of these."""
     reflected: tuple[int, ...] | None = None
     """Attempts, counted from the first of a phase, that are reflected on if they fail; None: every one but the last."""
 
@@ -215,6 +217,7 @@ def _request(
         messages=messages,
         temperature=temperature,
         max_tokens=agent.budget.max_advice_tokens if advice else agent.budget.max_tokens,
+        stop=() if advice else agent.budget.stop,
         seed=int(digest_of([seed, task.task_id])[:12], 16),
         first_draw=number - 1,
     )

@@ -38,6 +38,9 @@ _FAREWELL = re.compile(
 )
 _REFUSAL = re.compile(r"\b(?:i(?:'m| am) sorry|i can(?:no|')t (?:help|assist|provide)|as an ai\b)", re.IGNORECASE)
 
+_SENTENCE_END = re.compile(r"(?<=[^\W\d_`)\]])[)\"'`]*[.!?][)\"'`]*(?=\s)")
+"""Not the point of a number or of a list."""
+
 
 class Mended(Record):
     """A label and what was done to it."""
@@ -154,3 +157,12 @@ def _closed(item: str, done: list[Repair]) -> str:
         return item
     done.append("fence closed")
     return f"{item}\n{fence}"
+
+
+def whole_sentences(text: str) -> str:
+    """Return the sentences of prose that are whole: up to the last full stop, question or exclamation mark after a
+    word. Empty where fewer than LEAST_WORDS words are left, or a fence would stay open.
+    """
+    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    kept = text[: ends[-1]].strip() if ends else ""
+    return kept if len(re.findall(r"\w+", kept)) >= LEAST_WORDS and not open_fence(kept) else ""

@@ -14,7 +14,7 @@ from parammem.benchmarks.examples import assert_check, stated_checks
 from parammem.benchmarks.item import Item, Missing, code_item, need
 from parammem.core.python_source import parse_python, unparsed
 from parammem.domains.added import PASS_TEST
-from parammem.sandbox.problems import Problem
+from parammem.sandbox.humaneval import HumanEvalProblem
 
 WRONG_EXAMPLES = {
     "HumanEval/47": ("median([-10, 4, 6, 1000, 10, 20])",),  # says 15.0; the median is 8.0
@@ -108,7 +108,9 @@ def _function_item(
     benchmark: str, task_id: str, prompt: str, entry: str, solution: str, tests: str, checks: list[dict[str, Any]]
 ) -> Item:
     """Return a problem that is stated as the head of a function."""
-    problem = Problem(task_id=task_id, prompt=prompt, entry_point=entry, canonical_solution=solution, test=tests)
+    problem = HumanEvalProblem(
+        task_id=task_id, prompt=prompt, entry_point=entry, canonical_solution=solution, test=tests
+    )
     stub = {"entry": entry, "stub": prompt}
     hidden = stub | {"checks": [{"name": "tests", "tests": tests}]}
     source = "docstring" if benchmark == "humaneval" else "first test"

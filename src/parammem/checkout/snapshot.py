@@ -11,7 +11,7 @@ from parammem.checkout.git import Blobs
 from parammem.checkout.hashes import Hashes, files_below
 
 
-class Store:
+class ObjectStore:
     """Bytes by DVC's hash."""
 
     def __init__(self, repo: Path, hashes: Hashes) -> None:
@@ -49,7 +49,7 @@ class Snapshot:
     the working tree where it holds the same bytes, or from git.
     """
 
-    def __init__(self, store: Store, lock: Lock, commit: str | None = None, blobs: Blobs | None = None) -> None:
+    def __init__(self, store: ObjectStore, lock: Lock, commit: str | None = None, blobs: Blobs | None = None) -> None:
         self.store, self.lock, self.commit, self._blobs = store, lock, commit, blobs
         self.outs = {path: (md5, name) for name, stage in lock.items() for path, md5 in stage["outs"].items()}
 

@@ -20,7 +20,7 @@ from parammem.checkout.git import UNATTENDED, ask, git, prune_worktrees
 from parammem.checkout.hashes import Hashes
 from parammem.checkout.held_files import hold, is_held
 from parammem.checkout.processes import environment
-from parammem.checkout.snapshot import Store
+from parammem.checkout.snapshot import ObjectStore
 from parammem.core.jsonl import write_text
 from parammem.core.plain_yaml import plain_yaml
 from parammem.errors import LineageError, LineageMissingError
@@ -149,7 +149,7 @@ def local_config(root: Path) -> str:
 def bring_inputs(repo: Path, tree: Path) -> None:
     """Copy what the tree's .dvc files name from this repository's cache or working tree. Raises LineageError."""
     with Hashes(repo) as hashes:
-        store = Store(repo, hashes)
+        store = ObjectStore(repo, hashes)
         for pointer in sorted(path for path in tree.rglob("*.dvc") if path.is_file() and ".dvc" not in path.parts[:-1]):
             for path, md5 in _pointed(pointer):
                 _bring(store, tree, path, md5)
@@ -164,7 +164,7 @@ def _pointed(pointer: Path) -> list[tuple[Path, str]]:
         raise LineageError(f"{pointer} cannot be read: {error}; restore it with git") from error
 
 
-def _bring(store: Store, tree: Path, target: Path, md5: str) -> None:
+def _bring(store: ObjectStore, tree: Path, target: Path, md5: str) -> None:
     path = target.relative_to(tree).as_posix()
     if md5.endswith(".dir"):
         listing = store.listing(md5)

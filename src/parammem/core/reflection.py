@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import field_validator
+
 from parammem.core.record import Extended, digest_of
 
 AdviceSource = Literal["self", "parametric", "retrieved"]
+ORACLE = "oracle"
+"""Author of advice that was written from an answer key, to see what right advice is worth. No row can have it."""
 LabelSource = Literal["experience", "teacher", "self", "task-only"]
 
 
@@ -51,6 +55,13 @@ class ReflectionExample(Cuttable):
     """What counted as success: final, visible, or none."""
     origin: str = "collect"
     """collect, or the digest of the experience batch that the row came in with."""
+
+    @field_validator("author")
+    @classmethod
+    def _is_no_oracle(cls, author: str) -> str:
+        if author == ORACLE:
+            raise ValueError("this advice was written from the answer key (parammem uptake), and is never trained on")
+        return author
 
     @property
     def row_hash(self) -> str:

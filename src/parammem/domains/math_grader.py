@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from parammem.domains.answers import Equality
-from parammem.domains.math_same import Comparison
+from parammem.domains.math_same import AnswerComparison
 from parammem.domains.math_text import official_equal
 from parammem.errors import EngineError
 
@@ -63,7 +63,7 @@ class MathGrader:
         if max(len(gold), len(answer)) > MAX_CHARACTERS:
             return Equality(equal=False, by=f"an answer of more than {MAX_CHARACTERS} characters")
         turn = _Turn(self, self._cpu)
-        comparison = Comparison(turn.ask)
+        comparison = AnswerComparison(turn.ask)
         try:
             told = comparison.same(gold, answer)
         except RecursionError:

@@ -30,7 +30,7 @@ _WITHOUT = re.compile(
 
 
 @dataclass
-class Comparison:
+class AnswerComparison:
     """One comparison of two answers; `rule` is what decided last."""
 
     ask: Ask
@@ -63,6 +63,10 @@ class Comparison:
             return self._unordered(_members(gold), _members(answer))
         if gold.kind == "value" and answer.kind == "list" and len({member.text for member in answer.items}) > 1:
             return self._all((gold, member) for member in answer.items)  # 3/4 or 0.75
+        if re.fullmatch(r"[A-E]", gold.text) and (choice := _CHOICE.match(answer.text)):
+            return self._said("the same choice", choice.group(1) == gold.text)
+        if {gold.kind, answer.kind} == {"union", "list"}:
+            gold, answer = _union(gold), _union(answer)  # x < 1 or x > 3
         if gold.kind != answer.kind:
             return self._said(f"a {gold.kind} is no {answer.kind}", False)
         if gold.kind == "value":
@@ -267,6 +271,13 @@ def _left_out(shape: Shape) -> tuple[Shape, ...] | None:
     joined = all(left == right for left, right in zip(ends[1:-1:2], ends[2::2], strict=True))
     whole = ends[0] == "-\\infty" and ends[-1] == "\\infty"
     return tuple(piece.items[1] for piece in pieces[:-1]) if whole and joined else None
+
+
+def _union(shape: Shape) -> Shape:
+    """A list of inequalities as the union of their intervals; any other shape as it is."""
+    parts = [_interval(item) for item in shape.items] if shape.kind == "list" else []
+    known = tuple(part for part in parts if part is not None)
+    return Shape("union", shape.text, known) if parts and len(known) == len(parts) else shape
 
 
 def _interval(shape: Shape) -> Shape | None:

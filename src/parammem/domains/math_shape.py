@@ -205,7 +205,7 @@ def _words(text: str, depth: int) -> Shape | None:
         return None  # a letter with a unit
     if not _WORD.fullmatch(plain) or _AND.search(plain) or "," in plain:
         return None
-    long = [word for word in re.split(r"[ .'-]+", plain) if len(word) >= 4]
+    long = [word for word in re.split(r"[ .'-]+", plain) if len(word) >= 4 or word.lower() in ("yes", "no")]
     return Shape("text", plain_words(text)) if long and not _FUNCTIONS & set(long) else None
 
 

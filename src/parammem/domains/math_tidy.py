@@ -35,7 +35,7 @@ _SPACE = re.compile(
 )
 _EMPTY = re.compile(
     r"\\!|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|boldsymbol|"
-    r"mathstrut)(?![a-zA-Z])|\{\}"
+    r"mathstrut|large|Large|LARGE|huge|Huge|small|tiny|normalsize|underline|checkmark)(?![a-zA-Z])|\{\}"
 )
 _TEXTS = re.compile(
     r"\\(?:text(?:bf|it|rm|normal|sf|tt|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|operatorname\*?)\s*\{"
@@ -56,7 +56,7 @@ _SPELLINGS = (
     (re.compile(r"\\(?:degree|degrees)(?![a-zA-Z])"), r"^\\circ "),
     (re.compile(r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])"), r"^\\circ "),
     (re.compile(r"\\(?:dots|cdots|dotsc|dotsb)(?![a-zA-Z])|\.\.\."), r"\\ldots "),
-    (re.compile(r"\{\s*,\s*\}"), ","),
+    (re.compile(r"\{\s*([,:])\s*\}"), r"\1"),
     (re.compile(r"\\(?:[%$€£#])"), lambda found: found.group()[1]),
     (re.compile(r"\*\*"), "^"),
     (re.compile(r"\\[dt]binom(?![a-zA-Z])"), r"\\binom"),
@@ -94,6 +94,10 @@ def _cleaned(text: str) -> str:
     text = _TEXTS.sub(r"\\text{", text)
     text = re.sub(r"\\text\{\s*([eixyznk])\s*\}(?=\s*(?:[\^_+*/=)}\]-]|$))", _single, text)
     text = re.sub(r"\\text\{\s*(-?[\d.,/]+)\s*\}", r"\1", text)
+    text = re.sub(r"(?<=\d)\s?([ap])\.\s?m\.?(?![a-zA-Z])", r" \1m", text)
+    text = re.sub(r"\\text\{\s*([-+])\s*\}", r"\1", text)
+    text = re.sub(r"^\s*\\text\{\s*(-?\d[\d.,:/]{0,30}(?:\s[A-Za-z][A-Za-z. ]{0,40})?)\s*\}\s*$", r"\1", text)
+    text = re.sub(r"(?<=[\d}])\s?\\text\{\s?\((?![^()]*\b(?:mod|base)\b)[a-z][^(){}]{2,60}\)\s?\}\s*$", "", text)
     text = re.sub(r"\\text\{\s*\}", " ", text)
     return _arguments(" ".join(text.split()))
 

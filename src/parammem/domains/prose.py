@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from parammem.core import Attempt, Reflection, Task
 from parammem.domains.base import Example
+from parammem.domains.code_blocks import open_fence
 from parammem.domains.wording import template
 from parammem.engines.base import Message, chat
 
@@ -40,7 +41,11 @@ class Prose:
         self, task: Task, attempts: Sequence[Attempt], earlier: Sequence[Reflection], diverse: bool
     ) -> tuple[Message, ...]:
         last = attempts[-1]
-        words = {"task": task.text, "attempt": last.text, "feedback": last.feedback.text or "No tests were run."}
+        words = {
+            "task": task.text,
+            "attempt": fences_closed(last.text),
+            "feedback": last.feedback.text or "No tests were run.",
+        }
         if not diverse:
             return self._ask("reflect", words)
         said = _part("Notes that you wrote before:", [piece.text for piece in earlier])
@@ -54,7 +59,7 @@ class Prose:
         return self._ask("teach", {"task": self.question(task_text)})
 
     def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
-        return self._ask("hindsight", {"task": task.text, "attempt": attempt.text})
+        return self._ask("hindsight", {"task": task.text, "attempt": fences_closed(attempt.text)})
 
     def question(self, task_text: str) -> str:
         """Return what advice is asked on. The whole text, unless a domain says that part of it is material."""
@@ -68,8 +73,14 @@ class Prose:
         return chat(filled(template(self.style, name), words).strip(), template(self.style, SYSTEM).strip())
 
     def _solved(self, examples: Sequence[Example]) -> str:
-        shown = [f"{task.text}\n\nA solution that passed:\n{attempt.text}" for task, attempt in examples]
+        shown = [f"{task.text}\n\nA solution that passed:\n{fences_closed(attempt.text)}" for task, attempt in examples]
         return _part("Similar tasks that were solved:", shown)
+
+
+def fences_closed(text: str) -> str:
+    """Return a text with its last fence closed, which a limit or a stop string has cut off."""
+    fence = open_fence(text)
+    return f"{text.rstrip()}\n{fence}" if fence else text
 
 
 def filled(text: str, words: dict[str, str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from parammem.core import AnswerKey, Feedback, Score, Task
 from parammem.domains.conventions import parse_claims
-from parammem.domains.wording import Checked, Wording, each, feedback_of
+from parammem.domains.wording import CheckResult, Wording, each, feedback_of
 
 
 class QaDomain(Wording):
@@ -54,7 +54,7 @@ def _score(task_id: str, expected: str, candidate: str) -> Score:
     return Score(task_id=task_id, passed=passed, value=float(passed), detail=detail)
 
 
-def _results(spec: dict[str, Any], candidate: str) -> list[Checked]:
+def _results(spec: dict[str, Any], candidate: str) -> list[CheckResult]:
     readings = _readings(candidate)
     return [_judge(check, readings) for check in spec.get("checks", [])]
 
@@ -64,6 +64,6 @@ def _readings(candidate: str) -> dict[str, str]:
     return dict(claim.split("=") for claim in parse_claims("qa", plan.removeprefix("plan ")))
 
 
-def _judge(check: dict[str, Any], readings: dict[str, str]) -> Checked:
+def _judge(check: dict[str, Any], readings: dict[str, str]) -> CheckResult:
     got = check["answers"].get(readings.get(check["phrase"], ""), "nothing")
-    return Checked(check["name"], ok=got == check["expected"], expected=check["expected"], got=got)
+    return CheckResult(check["name"], ok=got == check["expected"], expected=check["expected"], got=got)

@@ -26,10 +26,10 @@ from parammem.domains.code_outcomes import placed, plain, printed, returned, tol
 from parammem.domains.code_text import program_in
 from parammem.domains.contest_rules import APPS, APPS_NUMPY, RULES, ContestRule
 from parammem.domains.prose import Prose
-from parammem.domains.wording import Checked, each, short
+from parammem.domains.wording import CheckResult, each, short
 from parammem.engines.base import Message
 from parammem.sandbox.asks import sendable
-from parammem.sandbox.problems import Problem
+from parammem.sandbox.humaneval import HumanEvalProblem
 
 IMPORTS = (
     "from typing import *\n"
@@ -71,7 +71,7 @@ class RealCodeDomain(Prose):
         return each(lambda place: _score(items[place][0].task_id, runs[place]), range(len(items)))
 
 
-_Tests = sandbox.Check | sandbox.Job
+_Tests = sandbox.ProgramCheck | sandbox.CandidateJob
 """A test program as a run: outside the child where it is trusted, else inside, as advice."""
 
 
@@ -83,7 +83,7 @@ class _Runner:
     level: sandbox.Level
     limits: sandbox.Limits
 
-    def results(self, items: Sequence[tuple[Mapping[str, Any], str]]) -> list[list[Checked] | Exception]:
+    def results(self, items: Sequence[tuple[Mapping[str, Any], str]]) -> list[list[CheckResult] | Exception]:
         """Return per item its checks in order, or why it cannot be judged. Equal runs are made once."""
         plans = each(lambda item: self._sendable(_plan(*item)), items)
         jobs, programs = {}, {}
@@ -101,17 +101,17 @@ class _Runner:
         alone."""
         for run in (*plan.jobs(), *plan.programs):
             run.model_dump_json()
-            if isinstance(run, sandbox.Job):
+            if isinstance(run, sandbox.CandidateJob):
                 sendable(run, self.limits)
         return plan
 
     def _said(self, programs: Sequence[_Tests]) -> list[sandbox.Verdict]:
         """Return what each test program says: a verdict of trusted tests, advice of all others."""
-        checks = [program for program in programs if isinstance(program, sandbox.Check)]
-        advice = [program for program in programs if isinstance(program, sandbox.Job)]
+        checks = [program for program in programs if isinstance(program, sandbox.ProgramCheck)]
+        advice = [program for program in programs if isinstance(program, sandbox.CandidateJob)]
         told = iter(sandbox.check_many(checks, self.limits, self.workers, self.level))
         advised = iter(sandbox.run_many(advice, self.limits, self.workers, self.level))
-        return [next(told) if isinstance(p, sandbox.Check) else sandbox.advised(next(advised)) for p in programs]
+        return [next(told) if isinstance(p, sandbox.ProgramCheck) else sandbox.advised(next(advised)) for p in programs]
 
 
 @dataclass(frozen=True)
@@ -123,11 +123,11 @@ class _Plan:
     """Lines of the program that stand before the candidate's."""
     rule: ContestRule | None
     """How its benchmark judges, where that is a contest's way."""
-    calls: sandbox.Job | None
-    runs: sandbox.Job | None
+    calls: sandbox.CandidateJob | None
+    runs: sandbox.CandidateJob | None
     programs: tuple[_Tests, ...]
 
-    def jobs(self) -> list[sandbox.Job]:
+    def jobs(self) -> list[sandbox.CandidateJob]:
         return [job for job in (self.calls, self.runs) if job is not None]
 
 
@@ -143,7 +143,9 @@ def source_of(spec: Mapping[str, Any], candidate: str) -> tuple[str, int]:
     if stub and _defines(candidate, spec["entry"]):
         before = _before(stub, spec["entry"])
     elif stub:
-        problem = Problem(task_id="", prompt=stub, entry_point=spec["entry"], canonical_solution=candidate, test="")
+        problem = HumanEvalProblem(
+            task_id="", prompt=stub, entry_point=spec["entry"], canonical_solution=candidate, test=""
+        )
         candidate = problem.program(candidate)
     if _rule(spec) and not spec.get("entry"):
         candidate = _without_returns(candidate)
@@ -251,8 +253,8 @@ def _plan(spec: Mapping[str, Any], candidate: str) -> _Plan:
         checks=checks,
         before=before,
         rule=rule,
-        calls=sandbox.Job(source=source, entry=called, calls=calls, preload=preload) if calls else None,
-        runs=sandbox.Job(source=source, calls=runs, preload=preload) if runs else None,
+        calls=sandbox.CandidateJob(source=source, entry=called, calls=calls, preload=preload) if calls else None,
+        runs=sandbox.CandidateJob(source=source, calls=runs, preload=preload) if runs else None,
         programs=tuple(programs),
     )
 
@@ -263,7 +265,7 @@ def _tests(spec: Mapping[str, Any], tests: sandbox.TrustedTests | str, source: s
     preload = ("numpy",) if preload or _NUMPY.search(sandbox.text_of(tests)) else ()
     before = stub if stub and _compiles(sandbox.text_of(stub)) else None
     if isinstance(tests, sandbox.TrustedTests) and isinstance(before, sandbox.TrustedTests | None):
-        return sandbox.Check(source=source, entry=entry, tests=tests, preamble=before, preload=preload)
+        return sandbox.ProgramCheck(source=source, entry=entry, tests=tests, preamble=before, preload=preload)
     advice = sandbox.advice(source, entry, sandbox.text_of(tests), sandbox.text_of(before or ""))
     return advice.model_copy(update={"preload": preload})
 
@@ -285,7 +287,7 @@ def _call(check: Mapping[str, Any], rule: ContestRule | None) -> sandbox.Call:
 
 def _read(
     plan: _Plan | Exception, outcomes: Mapping[str, list[sandbox.Outcome]], verdicts: Mapping[str, sandbox.Verdict]
-) -> list[Checked]:
+) -> list[CheckResult]:
     """Return the results of one candidate's checks, in their order."""
     if isinstance(plan, Exception):
         raise plan
@@ -303,7 +305,7 @@ def _read(
     return found
 
 
-def _feedback(results: Sequence[Checked]) -> Feedback:
+def _feedback(results: Sequence[CheckResult]) -> Feedback:
     """Return one line per visible test; a task without any has no visible verdict."""
     if not results:
         return Feedback(passed=None, text="")
@@ -314,7 +316,7 @@ def _feedback(results: Sequence[Checked]) -> Feedback:
     return Feedback(passed=all(item.ok for item in results), text="\n".join(lines))
 
 
-def _score(task_id: str, results: list[Checked] | Exception) -> Score:
+def _score(task_id: str, results: list[CheckResult] | Exception) -> Score:
     if isinstance(results, Exception):
         raise results
     if not results:

@@ -14,6 +14,7 @@ from parammem.domains.answers import Equality, Reading
 from parammem.domains.math_answer import read_answer
 from parammem.domains.math_grader import MAX_CHARACTERS, MathGrader, shared_grader
 from parammem.domains.math_tidy import tidy
+from parammem.domains.math_twice import said_twice
 from parammem.domains.math_units import number
 from parammem.domains.prose import Prose
 from parammem.domains.wording import each, short
@@ -43,6 +44,9 @@ class RealMathDomain(Prose):
         if not found.equal and "together" in hidden:
             whole = grader.compare(hidden["together"], candidate)
             found = whole if whole.equal else found
+        if not found.equal:
+            ways = [grader.compare(hidden["answer"], way) for way in said_twice(candidate)]
+            found = next((way for way in ways if way.equal), found)
         return found
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:

@@ -67,7 +67,7 @@ def _label(piece: Reflection) -> str:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """One visible check: its name, what was expected, and what came instead; `got` None with ok False: an error."""
 
     name: str
@@ -76,19 +76,19 @@ class Checked:
     got: str = ""
 
 
-def feedback_text(results: Sequence[Checked]) -> str:
+def feedback_text(results: Sequence[CheckResult]) -> str:
     """Return one line: "limit ok ; empty expected 0 got -1"."""
     return " ; ".join(
         f"{item.name} ok" if item.ok else f"{item.name} expected {item.expected} got {item.got}" for item in results
     )
 
 
-def feedback_of(results: Sequence[Checked]) -> Feedback:
+def feedback_of(results: Sequence[CheckResult]) -> Feedback:
     """Return what these visible checks say; a task without any has no visible verdict."""
     return Feedback(passed=all(c.ok for c in results) if results else None, text=feedback_text(results))
 
 
-def score_of(task_id: str, results: Sequence[Checked]) -> Score:
+def score_of(task_id: str, results: Sequence[CheckResult]) -> Score:
     """Return the score, passed if every hidden check is. Raises ValueError if there are none: then anything would
     pass."""
     if not results:

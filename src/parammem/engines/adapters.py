@@ -33,7 +33,7 @@ MOST_UNUSED = 512
 
 
 @dataclass(frozen=True)
-class Trained:
+class AdapterFolder:
     """An adapter folder that may be loaded."""
 
     card: Adapter
@@ -58,7 +58,7 @@ def settings_digest(settings: Mapping[str, Any]) -> str:
 
 def check_adapter(
     folder: Path, base_digest: str | None, base_name: str, vetted: Vetted | None = None, served: bool = False
-) -> Trained:
+) -> AdapterFolder:
     """See that an adapter folder's card fits its weights, its settings and this base (None: it is not known here).
 
     Args:
@@ -96,7 +96,7 @@ def check_adapter(
             f"that the adapter in {str(folder)!r} was trained with; fetch the base model again"
         )
     tensors = frozenset() if served else _tensors(folder, lora)
-    return Trained(card, settings_digest(settings), lora, tensors)
+    return AdapterFolder(card, settings_digest(settings), lora, tensors)
 
 
 def read_lora_settings(folder: Path) -> dict[str, Any]:

@@ -30,7 +30,7 @@ OpenSession = Callable[["torch.Tensor", "torch.Tensor"], "Session"]
 
 
 @dataclass(frozen=True)
-class Row:
+class DrawRow:
     """One draw of one prompt."""
 
     prompt: tuple[int, ...]
@@ -43,7 +43,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Limits:
+class BatchLimits:
     """What a batch is made for."""
 
     batch: int
@@ -56,7 +56,7 @@ class Limits:
     """Ask every so many steps whether rows have ended: on a GPU each question waits for the device."""
 
 
-def decode(open_session: OpenSession, rows: Sequence[Row], limits: Limits) -> list[list[int]]:
+def decode(open_session: OpenSession, rows: Sequence[DrawRow], limits: BatchLimits) -> list[list[int]]:
     """Return the tokens of each row, in order, the end token included if there is one."""
     import torch
 
@@ -69,7 +69,7 @@ def decode(open_session: OpenSession, rows: Sequence[Row], limits: Limits) -> li
     return written
 
 
-def _batches(rows: Sequence[Row], batch: int) -> Iterator[list[int]]:
+def _batches(rows: Sequence[DrawRow], batch: int) -> Iterator[list[int]]:
     """Yield row numbers in batches: prompts with equally many draws together, then equal lengths; a prompt's rows in
     line."""
     of_prompt: dict[tuple[int, ...], list[int]] = {}
@@ -94,7 +94,7 @@ def _batches(rows: Sequence[Row], batch: int) -> Iterator[list[int]]:
         yield waiting
 
 
-def _in_memory(rows: Sequence[Row], batches: Iterable[list[int]], most: int) -> Iterator[list[int]]:
+def _in_memory(rows: Sequence[DrawRow], batches: Iterable[list[int]], most: int) -> Iterator[list[int]]:
     """Yield the batches, parted where their rows would need more than `most` tokens together (0: as they are)."""
     for batch in batches:
         part: list[int] = []
@@ -112,7 +112,7 @@ def _width(tokens: int) -> int:
     return -(-tokens // BUCKET) * BUCKET
 
 
-def _run(rows: list[Row], open_session: OpenSession, limits: Limits) -> list[list[int]]:
+def _run(rows: list[DrawRow], open_session: OpenSession, limits: BatchLimits) -> list[list[int]]:
     """Decode one batch, from prefill to its last token. Rows of one prompt lie side by side."""
     import torch
 
@@ -137,7 +137,7 @@ def _run(rows: list[Row], open_session: OpenSession, limits: Limits) -> list[lis
     return [_cut(ids, row.max_tokens, limits.eos) for ids, row in zip(state.out.tolist(), rows, strict=True)]
 
 
-def _pad(prompts: list[tuple[int, ...]], limits: Limits) -> tuple[torch.Tensor, torch.Tensor]:
+def _pad(prompts: list[tuple[int, ...]], limits: BatchLimits) -> tuple[torch.Tensor, torch.Tensor]:
     """Return ids and mask [prompts, width], left-padded to the next multiple of BUCKET (not at all if lengths are
     equal)."""
     import torch
@@ -156,8 +156,8 @@ def _pad(prompts: list[tuple[int, ...]], limits: Limits) -> tuple[torch.Tensor, 
 class _State:
     """What the loop keeps of its rows. `out` has all rows; the rest follows the live ones, named by `numbers`."""
 
-    rows: list[Row]
-    limits: Limits
+    rows: list[DrawRow]
+    limits: BatchLimits
     out: torch.Tensor
     numbers: torch.Tensor
     done: torch.Tensor
@@ -167,7 +167,7 @@ class _State:
     eos: torch.Tensor
 
     @classmethod
-    def of(cls, rows: list[Row], limits: Limits) -> _State:
+    def of(cls, rows: list[DrawRow], limits: BatchLimits) -> _State:
         import torch
 
         device, count = limits.device, len(rows)

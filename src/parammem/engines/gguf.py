@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from parammem.engines.digests import model_digest
-from parammem.engines.loading import first_line, load_tokenizer
+from parammem.engines.loading import first_line, is_failure, load_tokenizer
 from parammem.engines.vetting import vet_model
 from parammem.errors import ConfigError, EngineError, ModelMissingError, ParamMemError
 
@@ -113,7 +113,9 @@ def _convert(file: Path, out: Path, dtype: str) -> None:
             tokenizer: Any = AutoTokenizer.from_pretrained(
                 place, gguf_file="model.gguf", local_files_only=True, trust_remote_code=False
             )
-        except Exception as error:  # as above
+        except BaseException as error:  # as above, and panics of the tokenizer's Rust part
+            if not is_failure(error):
+                raise
             raise EngineError(f"{file} cannot be converted ({first_line(error)}); fetch it again") from error
     model, said = found
     if said["missing_keys"]:

@@ -22,7 +22,7 @@ def environment() -> Any:
     from jinja2.ext import Extension, loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    class Generation(Extension):
+    class GenerationTag(Extension):
         """{% generation %} marks what the assistant said; nothing is done with that here."""
 
         tags = {"generation"}
@@ -45,7 +45,7 @@ def environment() -> Any:
             return dict.fromkeys(*words)
 
     made = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols], cache_size=16
+        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, loopcontrols], cache_size=16
     )
     made.filters["tojson"] = _tojson
     made.globals.update(raise_exception=_refuse, strftime_now=lambda text: datetime.now().strftime(text), dict=Dict())

@@ -44,8 +44,10 @@ def colour(name: str) -> str:
 def panels(columns: int, width: float, height: float, rows: int = 1, **shared: Any) -> tuple[Figure, list[list[Any]]]:
     """Return a figure of `width` × `height` inches and its grid of axes, drawn in the report's style."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    spaced = ConstrainedLayoutEngine(w_pad=0.09)  # the last number of a panel stays apart from the next one's first
+    figure = Figure(figsize=(width, height), layout=spaced)
     grid = figure.subplots(rows, columns, squeeze=False, **shared)
     for axes in grid.flat:
         _dress(axes)
@@ -87,6 +89,11 @@ def legend_below(figure: Figure, handles: list[Any], labels: list[str], columns:
         figure.legend(
             handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9, labelcolor=INK
         )
+
+
+def from_zero(axes: Any) -> None:
+    """Let the y axis begin at zero, with room for a whole dot above the highest value. Call it when all is drawn."""
+    axes.set_ylim(0, 1.04 * axes.get_ylim()[1])
 
 
 def percent_axis(axis: Any) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from parammem.core.record import Record
-from parammem.evaluation.records import AdviceDraws, Slice
+from parammem.evaluation.runs import AdviceDraws, Slice
 from parammem.evaluation.statistics import resamples
 
 TIES = 5

@@ -11,6 +11,7 @@ from parammem.evaluation.canvas import (
     FAINT,
     INK,
     colour,
+    from_zero,
     legend_below,
     panels,
     percent_axis,
@@ -120,7 +121,7 @@ def temperature_curves(inputs: ReportInputs, rows: list[TemperatureRow]) -> str:
                 handles[name] = axes.plot(*zip(*points, strict=True), "o-", color=_domain(domain), markersize=4)[0]
         axes.set_xlabel("reflector temperature")
         axes.set_title(label, fontsize=10)
-        axes.set_ylim(bottom=0)
+        from_zero(axes)
         if key in ("advice_accuracy", "solved"):
             percent_axis(axes.yaxis)
     legend_below(figure, list(handles.values()), list(handles), 4)
@@ -170,7 +171,7 @@ def cost(inputs: ReportInputs, tree: Tree) -> str:
         plain_axis(axes.xaxis)
         axes.set_title(DOMAIN_NAMES.get(domain, domain), fontsize=11)
         axes.set_xlabel("tokens per task (log scale)")
-        axes.set_ylim(bottom=0)
+        from_zero(axes)
         percent_axis(axes.yaxis)
     row[0].set_ylabel("tasks solved")
     legend_below(figure, list(handles.values()), list(handles), 4)
@@ -196,7 +197,7 @@ def losses(inputs: ReportInputs) -> str:
                     handles[f"{REFLECTORS.get(name, name)}, {label}"] = drawn[0]
         axes.set_title(DOMAIN_NAMES.get(domain, domain), fontsize=11)
         axes.set_xlabel("optimiser step")
-        axes.set_ylim(bottom=0)
+        from_zero(axes)
     row[0].set_ylabel("loss, nats per token")
     legend_below(figure, list(handles.values()), list(handles), 3)
     return svg(figure, "loss")
@@ -234,7 +235,7 @@ def _arm_lines(inputs: ReportInputs, name: str, label: str, points: Any, last: i
         axes.set_xticks(range(1, last + 1))
         axes.set_xlim(0.8, last + 0.2)
         percent_axis(axes.yaxis)
-    row[0].set_ylim(bottom=0)  # only now: the limits are shared, and setting one ends the scaling to later panels
+    from_zero(row[0])  # only now: the limits are shared, and setting one ends the scaling to later panels
     row[0].set_ylabel(label)
     ordered = [arm_name(arm) for arm in arms if arm_name(arm) in handles]
     legend_below(figure, [handles[label] for label in ordered], ordered, 4)

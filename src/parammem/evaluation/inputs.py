@@ -11,7 +11,8 @@ from parammem.core.record import Record
 from parammem.evaluation.benchmarks import Benchmarks
 from parammem.evaluation.diversity import Clusters, TaskDiversity
 from parammem.evaluation.methods import OverMethods
-from parammem.evaluation.records import AdviceDraws, OpenTask, Point, Run
+from parammem.evaluation.runs import AdviceDraws, OpenTask, Point, Run
+from parammem.evaluation.uptake import Uptake
 
 ARMS: dict[str, str] = {
     "base": "Base, one attempt",
@@ -128,6 +129,8 @@ class ReportInputs(Record):
     """The proof of disjointness: pairs of splits → tasks they share by content, e.g. {"code: train and eval": 0}."""
     benchmarks: tuple[Benchmarks, ...] = ()
     """Where real tasks came from, by domain. Empty: pocket tasks, of `world` and `rho`."""
+    uptake: tuple[Uptake, ...] = ()
+    """What `parammem uptake` found, by domain, where it was run."""
     made: tuple[Made, ...] = ()
     """What each domain's reflector was made of."""
     mutation: dict[str, Any] | None = None

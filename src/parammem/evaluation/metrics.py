@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from parammem.core.record import Record
-from parammem.evaluation.records import AdviceDraws, Run
+from parammem.evaluation.runs import AdviceDraws, Run
 from parammem.evaluation.statistics import cluster_bootstrap
 
 

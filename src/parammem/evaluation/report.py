@@ -20,6 +20,7 @@ from parammem.evaluation.inputs import DOMAIN_NAMES, Made, ReportInputs, arm_nam
 from parammem.evaluation.protocols import protocol_tables
 from parammem.evaluation.statistics import Comparison
 from parammem.evaluation.summary import comparisons, metrics_json, temperature_rows
+from parammem.evaluation.uptake import uptake_table
 from parammem.evaluation.variants import label_findings, variant_curves, variant_tables
 
 HERE = Path(__file__).parent
@@ -118,6 +119,7 @@ def _page(inputs: ReportInputs, tree: Any, compared: list[Comparison], curve: li
         comparison_table=tables.comparisons_table(compared),
         reflector_table=tables.reflectors_table(inputs, tree),
         ceiling_table=tables.ceilings_table(inputs, tree),
+        uptake_tables=[(DOMAIN_NAMES.get(u.domain, u.domain), u, uptake_table(u)) for u in inputs.uptake],
         correlation_table=tables.correlation_table(inputs, tree),
         methods_table=tables.methods_table(inputs),
         study_rows=_study_tables(inputs),

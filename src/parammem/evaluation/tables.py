@@ -24,6 +24,7 @@ from parammem.evaluation.inputs import (
 from parammem.evaluation.protocols import protocol_tables
 from parammem.evaluation.statistics import Comparison
 from parammem.evaluation.summary import TemperatureRow
+from parammem.evaluation.uptake import uptake_table
 
 Table = tuple[list[str], list[list[str]]]
 """Head and rows."""
@@ -208,6 +209,9 @@ def table_text(inputs: ReportInputs, tree: Tree, compared: Sequence[Comparison])
     _print(console, "Paired comparisons", comparisons_table(compared))
     _print(console, "The reflectors", reflectors_table(inputs, tree))
     _print(console, "Bayes floor and ceilings", ceilings_table(inputs, tree))
+    for one in inputs.uptake:
+        name = DOMAIN_NAMES.get(one.domain, one.domain)
+        _print(console, f"{name}: advice uptake on {one.tasks} train tasks", uptake_table(one))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 

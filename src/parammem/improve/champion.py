@@ -14,11 +14,11 @@ from parammem.config import DOMAINS, load_params
 from parammem.core.event import Checked, Event, Published, RolledBack
 from parammem.core.jsonl import write_text
 from parammem.errors import LedgerError
-from parammem.gate.check import check_champion, failed_in_a_row
+from parammem.gate.nightly_check import check_champion, failed_in_a_row
 from parammem.improve.run import Around, call, run_steps
 from parammem.improve.steps import STEPS, Step
-from parammem.improve.turn import Report, Tools, Turn
-from parammem.improve.warm import champion_folder
+from parammem.improve.turn import Tools, Turn, TurnReport
+from parammem.improve.warm_challenger import champion_folder
 from parammem.registry.branch import known
 from parammem.registry.state import champion, find_version, one_before, roll_back
 
@@ -32,7 +32,7 @@ AFTER = ("push", "commit", "publish", "close")
 
 def evaluate_champion(
     root: Path, tools: Tools, night: str = "", domains: tuple[str, ...] = (), around: Around | None = None
-) -> Report:
+) -> TurnReport:
     """Does each champion still hold? Twice in a row no, and the one before it takes its place.
 
     Args:
@@ -49,7 +49,7 @@ def evaluate_champion(
 
 def rollback(
     root: Path, tools: Tools, domain: str, to: str, reason: str = "asked for", around: Around | None = None
-) -> Report:
+) -> TurnReport:
     """Make an earlier champion champion again on the branch of automation, and tag it.
 
     Who is meant is settled now, before anything waits: a turn that is at work may promote another version meanwhile.
@@ -155,7 +155,7 @@ def _note(root: Path, domain: str) -> Path:
     return root / NOTES / f"rollback-{domain}.json"
 
 
-def _with_steps(root: Path, tools: Tools, step: Step, around: Around | None) -> Report:
+def _with_steps(root: Path, tools: Tools, step: Step, around: Around | None) -> TurnReport:
     """Return the step between those of a turn that open and close it."""
     known = {one.name: one for one in STEPS}
     steps = (*(known[name] for name in BEFORE), step, *(known[name] for name in AFTER))
@@ -164,7 +164,7 @@ def _with_steps(root: Path, tools: Tools, step: Step, around: Around | None) -> 
         turn = Turn(root=root, branch=params.branch, tools=tools)
         report = run_steps(turn, steps, around or call)
     said = [note for note in report.notes if note.startswith(tuple(f"{domain}:" for domain in DOMAINS))]
-    return Report(headline="; ".join(said) or "Nothing to do", notes=report.notes, commit=report.commit)
+    return TurnReport(headline="; ".join(said) or "Nothing to do", notes=report.notes, commit=report.commit)
 
 
 def _check(turn: Turn, night: str, domains: tuple[str, ...]) -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from parammem.core import Attempt, Feedback, Reflection, Task
 from parammem.core.reflection import AdviceSource
 from parammem.domains.conventions import CONVENTIONS, kinds_of, phrase
-from parammem.domains.wording import Checked, Wording, feedback_text
-from parammem.pocket.problems import Check, Choices, Problem, draw_revealed, find_checks, solution
+from parammem.domains.wording import CheckResult, Wording, feedback_text
+from parammem.pocket.problems import Choices, Probe, Problem, draw_revealed, find_checks, solution
 from parammem.pocket.relations import make_qa
 from parammem.pocket.world import MAKERS
 
@@ -200,14 +200,14 @@ def _failed_attempt(rng: random.Random, scene: Scene) -> tuple[Attempt, tuple[st
     return _attempt(scene.problem, choices, feedback_text(results)), tuple(checks)
 
 
-def _result(scene: Scene, choices: Choices, name: str, check: Check, broken: str) -> Checked:
+def _result(scene: Scene, choices: Choices, name: str, check: Probe, broken: str) -> CheckResult:
     """Return a check of a candidate with these choices; of one that came to nothing if `broken` says how."""
     shown = f"{name} of {check.instance['of']}" if scene.domain == "qa" else name
     expected = check.outcomes[scene.gold[name]]
     if broken:
-        return Checked(shown, ok=False, expected=expected, got=broken)
+        return CheckResult(shown, ok=False, expected=expected, got=broken)
     ok = choices[name] == scene.gold[name]
-    return Checked(shown, ok=ok, expected=expected, got=str(check.outcomes[choices[name]]))
+    return CheckResult(shown, ok=ok, expected=expected, got=str(check.outcomes[choices[name]]))
 
 
 def _diagnosis(rng: random.Random, scene: Scene, revealed: tuple[str, ...]) -> str:

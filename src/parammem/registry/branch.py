@@ -6,8 +6,7 @@ The registry, the gate and the audit all ask here which ledgers count, and join 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,11 +81,6 @@ def _refs(root: Path) -> list[str]:
     return [ref for _, ref in sorted((p, ref) for p, ref in placed if p is not None)]
 
 
-def joined(ledgers: Sequence[Sequence[Event]]) -> list[Event]:
-    """Return all of them as one, by `join`."""
-    return reduce(join, ledgers, []) if ledgers else []
-
-
 def known(root: Path, committed: bool = False) -> list[Event]:
     """Return the events of the ledger to its end.
 
@@ -96,7 +90,7 @@ def known(root: Path, committed: bool = False) -> list[Event]:
     Raises:
         LedgerError: one of the chains does not hold.
     """
-    return joined([sound(one, walk) for one in ledgers_of(root, committed)])
+    return join(*(sound(one, walk) for one in ledgers_of(root, committed)))
 
 
 def sound(one: BranchLedger, reader: Callable[[bytes], tuple[list[Event], list[Fault], str]]) -> list[Event]:

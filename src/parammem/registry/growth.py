@@ -50,7 +50,7 @@ class Growth(NamedTuple):
     """What could not be looked at, in words."""
 
 
-class Step(NamedTuple):
+class LedgerChange(NamedTuple):
     """A commit's ledger beside one parent's, by the names of git's objects."""
 
     commit: str
@@ -112,7 +112,7 @@ def _head(root: Path) -> tuple[str, ...]:
     return ("HEAD",) if has_commits(root) else ()
 
 
-def _steps(root: Path, path: str, revisions: Sequence[str]) -> Iterator[Step]:
+def _steps(root: Path, path: str, revisions: Sequence[str]) -> Iterator[LedgerChange]:
     plain = ("-c", "log.showSignature=false", "-c", "log.follow=false", "log", "--reverse", *LOG)
     text = git(root, *plain, *revisions, "--", f":(top,literal){path}", env=AS_IT_IS)
     for entry in text.split("\x01")[1:]:
@@ -121,17 +121,17 @@ def _steps(root: Path, path: str, revisions: Sequence[str]) -> Iterator[Step]:
         for line in raw.split("\n"):
             if line.startswith(":"):
                 _, _, old, new, _ = line.split(None, 4)
-                yield Step(commit, len(parents.split()), subject, old, new)
+                yield LedgerChange(commit, len(parents.split()), subject, old, new)
 
 
-def _by_commit(steps: Iterable[Step]) -> list[list[Step]]:
-    found: dict[str, list[Step]] = {}
+def _by_commit(steps: Iterable[LedgerChange]) -> list[list[LedgerChange]]:
+    found: dict[str, list[LedgerChange]] = {}
     for step in steps:
         found.setdefault(step.commit, []).append(step)
     return list(found.values())
 
 
-def _loss(root: Path, path: str, group: list[Step], ledgers: _Ledgers) -> Iterator[Loss]:
+def _loss(root: Path, path: str, group: list[LedgerChange], ledgers: _Ledgers) -> Iterator[Loss]:
     """Yield what a commit took out of the ledger, unless those who go on from it have it again."""
     first = group[0]
     merge = first.parents > 1

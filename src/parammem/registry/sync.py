@@ -24,14 +24,14 @@ from parammem.errors import AdapterError, DataError, LedgerError, LineageError
 from parammem.registry.state import Version, versions
 from parammem.registry.storage import fetch
 from parammem.registry.tags import artifact as artifact_name
-from parammem.tracking.server import ArtifactAbsent
+from parammem.tracking.wandb_server import ArtifactAbsent
 
 DONE = "synced.jsonl"
 STATE = ("params.yaml", "dvc.lock", "reports/metrics.json", "reports/validation/{domain}.json")
 """What a run is logged with, beside the adapter's folder."""
 
 
-class Server(Protocol):
+class TrackingServer(Protocol):
     """A W&B server that answers. `parammem.tracking` makes one."""
 
     name: str
@@ -131,7 +131,7 @@ def _adapters(events: Sequence[Event], domain: str) -> set[str]:
     return {e.fact.adapter for e in events if isinstance(e.fact, Published) and e.fact.domain == domain}
 
 
-def replay(events: Sequence[Event], server: Server, folder: Path, root: Path = Path()) -> list[Operation]:
+def replay(events: Sequence[Event], server: TrackingServer, folder: Path, root: Path = Path()) -> list[Operation]:
     """Tell the server what it was not told yet, in order. Any other failure than an artifact that the server lacks
     stops here; the rest is done next time.
 
@@ -170,7 +170,7 @@ def replay(events: Sequence[Event], server: Server, folder: Path, root: Path = P
 
 
 def _tell_or_log(
-    server: Server, operation: Operation, events: Sequence[Event], root: Path, lost: dict[str, str]
+    server: TrackingServer, operation: Operation, events: Sequence[Event], root: Path, lost: dict[str, str]
 ) -> bool:
     """Tell the server; if it lacks the version log it, once, and tell again. False: it cannot be had, see `lost`."""
     version, digest = _version_of(operation, events), operation.arguments.get("digest", "")
@@ -211,7 +211,7 @@ def _without_what_moved_on(operation: Operation, later: Sequence[Operation]) -> 
     return operation.model_copy(update={"arguments": {**a, **left}})
 
 
-def _log(server: Server, version: Version, root: Path) -> None:
+def _log(server: TrackingServer, version: Version, root: Path) -> None:
     """Log a version as `parammem track` would have done when its tag was made: out of that commit and DVC.
 
     Raises:
@@ -230,7 +230,7 @@ def _log(server: Server, version: Version, root: Path) -> None:
         server.log(state)
 
 
-def _tell(server: Server, operation: Operation) -> None:
+def _tell(server: TrackingServer, operation: Operation) -> None:
     a = operation.arguments
     if operation.kind == "aliases":
         server.set_aliases(a["artifact"], a["digest"], tuple(a["aliases"]), tuple(a["gone"]))

@@ -12,18 +12,18 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from parammem.sandbox.advice import advice, advised
+from parammem.sandbox.jobs import Call, CandidateJob, Level, Limits, Outcome, ProgramCheck, Verdict
 from parammem.sandbox.pool import Pool, shared_pool
-from parammem.sandbox.records import Call, Check, Job, Level, Limits, Outcome, Verdict
 from parammem.sandbox.trusted import TrustedTests, text_of, trust_spec, trust_tests
 from parammem.sandbox.verdict import equal
 
-T = TypeVar("T", Job, Check)
+T = TypeVar("T", CandidateJob, ProgramCheck)
 A = TypeVar("A")
 
 __all__ = [
     "Call",
-    "Check",
-    "Job",
+    "ProgramCheck",
+    "CandidateJob",
     "Level",
     "Limits",
     "Outcome",
@@ -52,11 +52,11 @@ def run(
     Raises:
         SandboxError: the level cannot be had here; nothing was run.
     """
-    return run_many([Job(source=source, entry=entry, calls=list(calls))], limits, 1, level)[0]
+    return run_many([CandidateJob(source=source, entry=entry, calls=list(calls))], limits, 1, level)[0]
 
 
 def run_many(
-    jobs: Sequence[Job], limits: Limits | None = None, workers: int = 1, level: Level = "strict"
+    jobs: Sequence[CandidateJob], limits: Limits | None = None, workers: int = 1, level: Level = "strict"
 ) -> list[list[Outcome]]:
     """Run many candidates over a pool of workers that lives on between calls, return their outcomes in order.
 
@@ -93,12 +93,12 @@ def check_program(
     for text in (tests, preamble):
         if not isinstance(text, TrustedTests | None):
             raise TypeError(f"tests are TrustedTests, not {type(text).__name__}; use advise_program for any other text")
-    check = Check(source=source, entry=entry, tests=tests, preamble=preamble)
+    check = ProgramCheck(source=source, entry=entry, tests=tests, preamble=preamble)
     return check_many([check], limits, 1, level)[0]
 
 
 def check_many(
-    checks: Sequence[Check], limits: Limits | None = None, workers: int = 1, level: Level = "strict"
+    checks: Sequence[ProgramCheck], limits: Limits | None = None, workers: int = 1, level: Level = "strict"
 ) -> list[Verdict]:
     """Return `check_program` for many candidates over the pool; verdicts in order. Raises SandboxError as it does."""
     return _by_preload(checks, lambda some, preload: shared_pool(workers, level, preload).check(some, limits))

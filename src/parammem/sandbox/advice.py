@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from parammem.sandbox.records import Call, Job, Outcome, Verdict
+from parammem.sandbox.jobs import Call, CandidateJob, Outcome, Verdict
 
 _NAME = "_tests_say"
 
 
-def advice(source: str, entry: str, tests: str, preamble: str = "") -> Job:
+def advice(source: str, entry: str, tests: str, preamble: str = "") -> CandidateJob:
     """A job that runs a test program beside the candidate, in one child: `advised` reads its outcomes."""
     told = (
         f"\ndef {_NAME}():\n"
@@ -21,7 +21,7 @@ def advice(source: str, entry: str, tests: str, preamble: str = "") -> Job:
         "    if callable(space.get('check')) and space['check'] is not space['candidate']:\n"
         "        space['check'](space['candidate'])\n"
     )
-    return Job(source=source + "\n" + told, entry=_NAME, calls=[Call()])
+    return CandidateJob(source=source + "\n" + told, entry=_NAME, calls=[Call()])
 
 
 def advised(outcomes: Sequence[Outcome]) -> Verdict:

@@ -16,9 +16,9 @@ from typing import Any
 
 from parammem.errors import SandboxError
 from parammem.sandbox import asks
-from parammem.sandbox.asks import EASY, Ask, Lost
+from parammem.sandbox.asks import EASY, Lost, WorkerRequest
+from parammem.sandbox.jobs import CandidateJob, Level, Limits, Outcome, ProgramCheck, Verdict
 from parammem.sandbox.member import START_SECONDS, Died, Late, Worker
-from parammem.sandbox.records import Check, Job, Level, Limits, Outcome, Verdict
 
 _BUNCH = 4
 """So many runs go to a worker at once at most. Who interrupts a call waits for those that were begun."""
@@ -75,7 +75,7 @@ class Pool:
         self._homes: list[int] = []
         """Processors that workers keep to."""
 
-    def run(self, jobs: Sequence[Job], limits: Limits | None = None) -> list[list[Outcome]]:
+    def run(self, jobs: Sequence[CandidateJob], limits: Limits | None = None) -> list[list[Outcome]]:
         """Return the outcomes of each job's calls, in order. A job on which a worker died twice is a `crash`.
 
         Raises:
@@ -85,7 +85,7 @@ class Pool:
         outcomes = iter(self._spread([asks.of_job(job, limits) for job in jobs if job.calls]))
         return [next(outcomes) if job.calls else [] for job in jobs]
 
-    def check(self, checks: Sequence[Check], limits: Limits | None = None) -> list[Verdict]:
+    def check(self, checks: Sequence[ProgramCheck], limits: Limits | None = None) -> list[Verdict]:
         """Return the verdict of each test program, in order. Raises as `run` does."""
         limits = limits or Limits()
         return self._spread([asks.of_check(check, limits) for check in checks])
@@ -100,7 +100,7 @@ class Pool:
         """Return process ids of the workers that are running."""
         return [worker.process.pid for worker in self._all]
 
-    def _spread(self, wanted: Sequence[Ask]) -> list[Any]:
+    def _spread(self, wanted: Sequence[WorkerRequest]) -> list[Any]:
         """Return what each came to. Each worker's thread takes the next few when it is done with some; the first error
         ends all."""
         found: list[Any] = [None] * len(wanted)
@@ -138,7 +138,7 @@ class Pool:
                 stop()
         return found
 
-    def _some(self, some: Sequence[Ask]) -> list[Any]:
+    def _some(self, some: Sequence[WorkerRequest]) -> list[Any]:
         """Return their answers, in one exchange: this process wakes up once for all of them. If the worker dies of one,
         each is tried by itself."""
         if len(some) > 1:
@@ -149,7 +149,7 @@ class Pool:
                     held.drop()
         return [self._one(ask) for ask in some]
 
-    def _one(self, ask: Ask) -> Any:
+    def _one(self, ask: WorkerRequest) -> Any:
         """Make one exchange with some idle worker; a worker that dies is replaced and the run tried once more, but
         not if it died of tests that took too long. Gives a Lost when it could not be carried out."""
         with self._worker() as held:

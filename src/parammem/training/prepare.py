@@ -13,6 +13,7 @@ from parammem.core import ReflectionExample
 from parammem.engines.base import Message
 from parammem.engines.folders import find_model
 from parammem.engines.loading import load_causal_model, load_tokenizer
+from parammem.engines.tokenizing import places_of
 from parammem.engines.vetting import Vetted, vet_model
 from parammem.errors import AdapterError, DataError
 from parammem.training.encoding import Encoded, encode
@@ -30,8 +31,10 @@ def encode_rows(
     """Return rows as tokens, by way of a `datasets` table in memory. Raises DataError for a row that does not fit."""
     from datasets import Dataset
 
+    known = places_of(model)
+
     def tokens(row: dict[str, str]) -> dict[str, Any]:
-        encoded = encode(tokenizer, messages(row["task_text"]), row["reflection"])
+        encoded = encode(tokenizer, messages(row["task_text"]), row["reflection"], known)
         return {"ids": list(encoded.ids), "prompt": encoded.prompt}
 
     table = Dataset.from_list([{"task_text": row.task_text, "reflection": row.reflection} for row in rows])

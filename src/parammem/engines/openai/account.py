@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from parammem.engines.base import Request
-from parammem.engines.store import Keeper, Spent
+from parammem.engines.completion_store import Keeper, Spent
 from parammem.errors import BudgetExceeded
 
 FRAME = 64

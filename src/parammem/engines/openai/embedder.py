@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parammem.core.record import digest_of
+from parammem.engines.completion_store import Keeper
 from parammem.engines.concurrent import gathered
 from parammem.engines.openai.account import bound
-from parammem.engines.openai.server import Call, Server, Unusable, shown
-from parammem.engines.openai.wire import BASE_LIMIT
-from parammem.engines.store import Keeper
+from parammem.engines.openai.http_client import BASE_LIMIT
+from parammem.engines.openai.server import Server, ServerCall, Unusable, shown
 from parammem.errors import EngineError
 
 KEY = "embedding-1"
@@ -60,7 +60,7 @@ class Embedder:
         price = self.server.account.terms.price(self.model)
         body = {"model": self.model, "input": texts}
         most, limit = bound(texts, 0, price), BASE_LIMIT + VECTOR_BYTES * len(texts)
-        call = Call("/embeddings", body, "embedder", self.model, most, price, limit)
+        call = ServerCall("/embeddings", body, "embedder", self.model, most, price, limit)
         return await self.server.post(call, lambda payload: _vectors(payload, len(texts)))
 
 

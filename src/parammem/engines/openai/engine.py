@@ -19,10 +19,10 @@ from parammem.core.record import digest_of
 from parammem.engines.base import Completion, Request, chat
 from parammem.engines.concurrent import concerns_one, gathered
 from parammem.engines.openai.account import most_of
-from parammem.engines.openai.answers import read_completions
 from parammem.engines.openai.capabilities import FieldRefused, listed
-from parammem.engines.openai.server import Call, Server, Unusable
-from parammem.engines.openai.wire import BASE_LIMIT, BYTES_PER_TOKEN, LIST_LIMIT, NotJson, json_of
+from parammem.engines.openai.http_client import BASE_LIMIT, BYTES_PER_TOKEN, LIST_LIMIT, NotJson, json_of
+from parammem.engines.openai.replies import read_completions
+from parammem.engines.openai.server import Server, ServerCall, Unusable
 from parammem.engines.sampling import GREEDY, messages_digest
 from parammem.engines.vetting import vet_model
 
@@ -97,7 +97,7 @@ class OpenAIEngine:
             body["stop"] = list(request.stop)
         most, limit = most_of(request, n, self._price), BASE_LIMIT + BYTES_PER_TOKEN * request.max_tokens * n
         needs = frozenset({"n"}) if n > 1 else frozenset[str]()
-        call = Call("/chat/completions", body, request.role, self.model, most, self._price, limit, needs)
+        call = ServerCall("/chat/completions", body, request.role, self.model, most, self._price, limit, needs)
         return await self.server.post(call, lambda payload: self._read(payload, request, n))
 
     def _read(self, payload: Any, request: Request, n: int) -> list[Completion]:

@@ -10,11 +10,11 @@ from typing import Any
 
 from parammem.engines.base import Request, chat
 from parammem.engines.openai.account import Account, Most, Terms, counted
-from parammem.engines.openai.answers import read_completions
 from parammem.engines.openai.capabilities import LENGTH, NEW_LENGTH, Capabilities, FieldRefused, listed
 from parammem.engines.openai.engine import models
-from parammem.engines.openai.server import Call, Server, Unusable
-from parammem.engines.openai.wire import Broken, NotJson, json_of, printable
+from parammem.engines.openai.http_client import IncompleteResponse, NotJson, json_of, printable
+from parammem.engines.openai.replies import read_completions
+from parammem.engines.openai.server import Server, ServerCall, Unusable
 from parammem.errors import ConfigError, EngineError, RequestFailed
 
 SYSTEM, QUESTION = "Answer with a few words.", "Write whichever words come to mind."
@@ -74,7 +74,7 @@ class _Chart:
         body = {"model": self.model, "messages": [*messages, {"role": "user", "content": QUESTION}], LENGTH: TOKENS}
         body |= {"temperature": 1.0, **fields}
         most = Most(300, TOKENS * fields.get("n", 1))
-        call = Call("/chat/completions", body, "probe", self.model, most, needs=frozenset(needs))
+        call = ServerCall("/chat/completions", body, "probe", self.model, most, needs=frozenset(needs))
         return await self.server.post(call, lambda payload: payload if isinstance(payload, dict) else {})
 
     def texts(self, payload: dict[str, Any]) -> list[str]:
@@ -231,7 +231,7 @@ async def _status(chart: _Chart, fields: dict[str, Any]) -> tuple[int, bool]:
     body = chart.found.body(plain) | fields
     try:
         answer = await chart.server.once("POST", "/chat/completions", body)
-    except Broken as error:
+    except IncompleteResponse as error:
         raise RequestFailed(str(error)) from None
     if answer.status == 200:
         try:

@@ -29,14 +29,14 @@ from parammem.core.words import count
 from parammem.engines.openai.account import Account, Most, Price
 from parammem.engines.openai.background import background_loop
 from parammem.engines.openai.capabilities import Capabilities, FieldRefused
-from parammem.engines.openai.faults import Fault, Kind, error_in, sorted_fault
+from parammem.engines.openai.faults import Kind, ServerFault, error_in, sorted_fault
 from parammem.engines.openai.headers import api_key, is_local, retry_after, said_wait
-from parammem.engines.openai.wire import (
+from parammem.engines.openai.http_client import (
     BASE_LIMIT,
     EXCERPT,
-    Answer,
-    Broken,
+    IncompleteResponse,
     NotJson,
+    Response,
     exchange,
     is_page,
     json_of,
@@ -105,7 +105,7 @@ class ServerSettings:
 
 
 @dataclass(frozen=True)
-class Call:
+class ServerCall:
     """One thing to ask of a server, and who pays for it."""
 
     path: str
@@ -156,7 +156,7 @@ class Server:
             self._known[model] = Capabilities(self.base_url, model, dict(self.settings.aliases).get(model, ""))
         return self._known[model]
 
-    async def post(self, call: Call, read: Callable[[Any], T]) -> T:
+    async def post(self, call: ServerCall, read: Callable[[Any], T]) -> T:
         """Return what `read` makes of the JSON answer; it raises Unusable for an answer that is not worth having.
 
         Raises:
@@ -175,12 +175,12 @@ class Server:
             self._broken = error  # those that still wait for their turn need not be sent
             raise
 
-    async def get(self, path: str, limit: int = BASE_LIMIT) -> Answer:
+    async def get(self, path: str, limit: int = BASE_LIMIT) -> Response:
         """Return what a path holds, for something that costs nothing and is only a help: of bad statuses, 401 alone is
         an error, and one that may pass is waited for once. Raises RequestFailed: no answer came; EngineError: 401."""
         waited = False
 
-        async def attempt() -> Answer:
+        async def attempt() -> Response:
             nonlocal waited
             answer = await self._send("GET", path, None, limit)
             passing = not waited and (answer.status in (408, 429) or answer.status >= 500)
@@ -202,7 +202,7 @@ class Server:
 
         await self._persist(attempt, "POST /load_lora_adapter")
 
-    async def once(self, method: str, path: str, body: Any = None, limit: int = BASE_LIMIT) -> Answer:
+    async def once(self, method: str, path: str, body: Any = None, limit: int = BASE_LIMIT) -> Response:
         """Make one exchange and nothing else, for those who examine a server. Raises Broken."""
         client = self._idle.pop() if self._idle else self._new_client()
         self.sent += method == "POST"
@@ -257,7 +257,7 @@ class Server:
         while (wait := self._not_before - time.monotonic()) > 0:
             await asyncio.sleep(wait + self._jitter(0))
 
-    async def _attempt(self, call: Call, found: Capabilities, read: Callable[[Any], T]) -> T:
+    async def _attempt(self, call: ServerCall, found: Capabilities, read: Callable[[Any], T]) -> T:
         """Make one paid attempt: admitted by the budget, and booked whether its answer can be used or not. What is
         refused for a field alone is sent again without it."""
         if missing := call.needs & found.refused:
@@ -288,7 +288,7 @@ class Server:
                 await self.account.learn(self.base_url, call.model, found.line())
         return result
 
-    async def _paid(self, call: Call, body: dict[str, Any]) -> Answer:
+    async def _paid(self, call: ServerCall, body: dict[str, Any]) -> Response:
         """Make one exchange and book it: as the server counts, or at its bound where an answer may have been charged
         and says nothing that can be believed."""
         try:
@@ -314,15 +314,15 @@ class Server:
             await self.account.charge(call.role, call.model, call.price, usage, call.most)
         return answer
 
-    async def _send(self, method: str, path: str, body: Any, limit: int = BASE_LIMIT) -> Answer:
+    async def _send(self, method: str, path: str, body: Any, limit: int = BASE_LIMIT) -> Response:
         """Make one exchange, return the answer. Raises _Again: no whole answer came."""
         try:
             # A client for each place, with one connection: a pool of many looks at all of them for every request.
             return await self.once(method, path, body, limit)
-        except Broken as broken:
+        except IncompleteResponse as broken:
             raise _Again(self._clean(str(broken)), kind=broken.kind, paid=broken.sent) from broken.__cause__
 
-    def _fault(self, answer: Answer, fields: list[str] | tuple[str, ...] = ()) -> Fault | None:
+    def _fault(self, answer: Response, fields: list[str] | tuple[str, ...] = ()) -> ServerFault | None:
         """Return what is wrong by the server's own words, in the status or inside the answer; None: nothing."""
         try:
             payload = json_of(answer)
@@ -335,7 +335,7 @@ class Server:
             return sorted_fault(status, payload, text, fields)
         return None if inside is None else sorted_fault(*inside, text, fields)
 
-    def _refuse(self, fault: Fault | None, answer: Answer, what: str, others: Sequence[str] = ()) -> None:
+    def _refuse(self, fault: ServerFault | None, answer: Response, what: str, others: Sequence[str] = ()) -> None:
         """Raise what an error means: _Again, RequestFailed or EngineError."""
         assert fault is not None
         said = self._clean(fault.words[:EXCERPT])

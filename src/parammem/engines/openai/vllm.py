@@ -24,7 +24,7 @@ from parammem.engines.lora import lora_of
 from parammem.engines.openai.account import bound
 from parammem.engines.openai.capabilities import FieldRefused
 from parammem.engines.openai.engine import PROTOCOL, OpenAIEngine, models
-from parammem.engines.openai.server import Call, Server, Unusable
+from parammem.engines.openai.server import Server, ServerCall, Unusable
 from parammem.engines.vetting import vet_model
 from parammem.errors import AdapterError, AdapterMismatchError, ConfigError, EngineError, ModelMissingError
 
@@ -50,7 +50,7 @@ FLIP = 1.0
 """What another token counts where a server does not say how near it was."""
 
 
-class Said(NamedTuple):
+class CanaryToken(NamedTuple):
     """One token of a canary's answer."""
 
     token: str
@@ -59,7 +59,7 @@ class Said(NamedTuple):
     """Log probabilities of the likeliest tokens in its place. Empty: the server does not say."""
 
 
-Line = list[Said]
+Line = list[CanaryToken]
 """A canary's answer."""
 
 
@@ -189,7 +189,9 @@ async def _canary(server: Server, base: str, model: str, prompt: str) -> Line:
 
     price = server.account.terms.price(base)
     most = bound([prompt], CANARY_TOKENS, price)
-    call = Call("/chat/completions", body, "canary", model, most, price, needs=frozenset({"logprobs", "top_logprobs"}))
+    call = ServerCall(
+        "/chat/completions", body, "canary", model, most, price, needs=frozenset({"logprobs", "top_logprobs"})
+    )
     try:
         return await server.post(call, read)
     except FieldRefused as error:
@@ -199,9 +201,9 @@ async def _canary(server: Server, base: str, model: str, prompt: str) -> Line:
         ) from error
 
 
-def _said(token: Any) -> Said:
+def _said(token: Any) -> CanaryToken:
     rivals = {str(one["token"]): float(one["logprob"]) for one in token.get("top_logprobs") or []}
-    return Said(str(token["token"]), float(token["logprob"]), rivals)
+    return CanaryToken(str(token["token"]), float(token["logprob"]), rivals)
 
 
 def _tokens(line: Line) -> list[str]:
@@ -219,7 +221,7 @@ def distance(one: Line, other: Line) -> float:
     return furthest if len(one) == len(other) else max(FLIP, furthest)
 
 
-def _lead(said: Said, token: str) -> float:
+def _lead(said: CanaryToken, token: str) -> float:
     """Return how much likelier a token was than the one that another answer has in its place: near 0 where chance
     decides."""
     if not said.rivals:

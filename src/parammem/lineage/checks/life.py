@@ -20,6 +20,7 @@ from parammem.lineage.checks.tree import NOT_HERE, kind_of, lock_checks
 from parammem.lineage.past.events import DECISIONS, LEDGER, Life, branch_ledgers, read_decision, walk
 from parammem.lineage.past.history import REFLECTORS, Generation, History
 from parammem.lineage.past.raw import every_raw_input, raw_inputs
+from parammem.lineage.past.uncommitted import Uncommitted
 from parammem.registry.growth import check_growth
 from parammem.registry.tags import artifact, commits_of_events, wanted_tags
 
@@ -110,12 +111,15 @@ def _tag(found: GitTag | None, name: str, forms: list[tuple[str, str]]) -> Findi
     return Finding(**said, holds=True, detail=f"points at {found.commit[:12]}")
 
 
-def generation_checks(one: Generation, life: Life, seen: set[str], folders: Folders) -> Iterator[Finding]:
+def generation_checks(
+    one: Generation, life: Life, seen: set[str], folders: Folders, own: Uncommitted
+) -> Iterator[Finding]:
     """Check bytes, manifest, data, rules and evaluation of one generation.
 
     Args:
         seen: cached copies that were checked before.
         folders: gives the hashes of all folders in which the history has an adapter.
+        own: what a `dvc repro` left that is not committed.
     """
     where = f"{LOCK} of {one.commit.sha[:12]}" if one.commit else LOCK
     if one.commit is not None:  # the working tree's own is checked with the tree
@@ -123,12 +127,14 @@ def generation_checks(one: Generation, life: Life, seen: set[str], folders: Fold
     for path, (md5, stage) in sorted(one.snapshot.outs.items()):
         if path.startswith(WAY) and one.domain in (path.rpartition("/")[2].partition(".")[0], one.domain):
             yield from object_checks(one.snapshot, path, md5, stage, seen)
-    yield from manifest_checks(one)
+    yield from manifest_checks(one, own)
     yield from _recorded(one, life, folders)
     deps = one.snapshot.lock.get(f"evaluate@{one.domain}", {}).get("deps", {})
     if one.place in deps:
         detail = f"evaluate read {one.place} as {deps[one.place][:12]}, train wrote {one.out[:12]}"
-        same = deps[one.place] == one.out
+        same: bool | None = deps[one.place] == one.out
+        if not same and one.commit is None and f"evaluate@{one.domain}" in own.behind:
+            same, detail = None, f"{one.place} was trained anew; `dvc repro` will run evaluate@{one.domain} on it"
         yield Finding(kind="report", stage=f"evaluate@{one.domain}", path=where, holds=same, detail=detail)
 
 
@@ -165,14 +171,14 @@ def raw_checks(history: History, state: Snapshot | None, seen: set[str]) -> Iter
             yield Finding(kind=kind_of(path), stage="ingest", path=path, holds=None, detail=detail)
 
 
-def current_checks(history: History) -> Iterator[Finding]:
+def current_checks(history: History, own: Uncommitted) -> Iterator[Finding]:
     """Check the adapters of the working tree against the data and rules that lie there now."""
     here = history.here()
     for place, (out, _) in sorted(here.outs.items()):
         if place.startswith(REFLECTORS):
             domain = place.removeprefix(REFLECTORS)
             adapter = history.card(here, place, out)
-            yield from manifest_checks(Generation(domain, 0, place, out, None, here, adapter))
+            yield from manifest_checks(Generation(domain, 0, place, out, None, here, adapter), own)
             yield from _base(history, adapter)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,8 +30,8 @@ from parammem.core.event import (
 )
 from parammem.core.ledger_format import finished, read_event, split_lines
 from parammem.core.record import digest_of
-from parammem.registry.branch import joined, ledgers_of
-from parammem.registry.join import common, merged, missing
+from parammem.registry.branch import ledgers_of
+from parammem.registry.join import common, join, merged, missing
 
 LEDGER, DECISIONS = places.LEDGER.as_posix(), places.DECISIONS.as_posix()
 
@@ -161,7 +160,7 @@ def read_life(repo: Path) -> Life:
         life.faults.extend(Fault(line, f"{what}{where}") for line, what in found.faults)
         life.unfinished.extend(Fault(line, f"{what}{where}") for line, what in found.unfinished)
         lives.append((one.name, found.events))
-    life.events.extend(joined([events for _, events in lives]))
+    life.events.extend(join(*(events for _, events in lives)))
     here = lives[-1][1] if lives else []
     life.forks.extend(fork for name, events in lives[:-1] if (fork := _fork(name, events, here)))
     return life
@@ -176,11 +175,11 @@ def ledger_bytes(repo: Path) -> bytes:
     """Return the ledger that `read_life` reads, as a file: one that has all of it or, where there is none, what a merge
     will write. Empty if there is no ledger."""
     found = [(one.data, walk(one.data).events) for one in ledgers_of(repo)]
-    everything = joined([events for _, events in found])
+    everything = join(*(events for _, events in found))
     whole = [data for data, events in found if len(events) == len(everything)]
     if whole or not found:
         return whole[-1] if whole else b""
-    chain = reduce(merged, (events for _, events in found))
+    chain = merged(*(events for _, events in found))
     return b"".join(event.line().encode() + b"\n" for event in chain)
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from parammem.checkout.dvc_lock import LOCK, Lock, parse_lock, read_lock
 from parammem.checkout.git import Blobs, GitCommit, blob_ids, commits_of
 from parammem.checkout.hashes import Hashes
-from parammem.checkout.snapshot import Snapshot, Store
+from parammem.checkout.snapshot import ObjectStore, Snapshot
 from parammem.core import Adapter
 from parammem.core.adapter import CARD, parse_card
 from parammem.errors import LineageError
@@ -61,7 +61,7 @@ class History:
 
     def __init__(self, repo: Path, hashes: Hashes, blobs: Blobs) -> None:
         self.repo, self.hashes, self.blobs = repo, hashes, blobs
-        self.store = Store(repo, hashes)
+        self.store = ObjectStore(repo, hashes)
 
     @classmethod
     @contextmanager
