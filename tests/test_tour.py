@@ -18,7 +18,7 @@ from parammem.cli import app
 from parammem.config import load_params
 from parammem.core import ReflectionExample
 from parammem.core.adapter import Adapter
-from parammem.pocket.world import Drawn, World, draw_splits
+from parammem.pocket.world import World, WorldTask, draw_splits
 
 STARTS = ("src", "data", "models", "reports", "ledger", "tests")
 
@@ -29,7 +29,7 @@ def page(repo_root: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def drawn(repo_root: Path) -> Drawn:
+def drawn(repo_root: Path) -> WorldTask:
     """The page's task, drawn anew as the stage `tasks` does."""
     tasks = load_params(repo_root / "params.yaml").tasks
     return draw_splits("math", World(tasks.world, tasks.rho), {"train": 2})["train"][1]

@@ -148,9 +148,8 @@ def _bank(bench: Bench) -> TrajectoryBank:
 
 
 def _bank_outcomes(bench: Bench, tasks: Sequence[Task], ended: Sequence[Trajectory]) -> dict[str, bool]:
-    """Return trajectory id → final verdict, asked once, of those whose bank task has no visible verdict. Where all
-    have one, the bank split's keys are not even read. A task that cannot be judged is named in the log and counts
-    as failed."""
+    """Return trajectory id → final verdict, asked once, where the bank task has no visible verdict. Where all have
+    one, the bank split's keys are not read. A task that cannot be judged is named in the log and counts as failed."""
     silent = [(t, t.submitted) for t in ended if all(a.feedback.passed is None for a in t.attempts)]
     asked = [(t, attempt.candidate) for t, attempt in silent if attempt is not None]
     if not asked:
@@ -258,8 +257,7 @@ def _keys(places: Places) -> dict[str, AnswerKey]:
 def _verdicts(
     bench: Bench, keys: Mapping[str, AnswerKey], trajectories: Sequence[Trajectory]
 ) -> dict[int, bool | None]:
-    """Return verdicts by identity of the trajectory, as several temperatures of one arm have one id. None: it cannot be
-    judged."""
+    """Return verdicts by identity of the trajectory: several temperatures of an arm have one id. None: not judged."""
     tasks = {task.task_id: task for task in bench.everything()}
     numbered = [t.model_copy(update={"seed": number}) for number, t in enumerate(trajectories)]
     found = final_verdicts(bench.judge, tasks, keys, numbered)
