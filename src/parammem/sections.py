@@ -90,7 +90,7 @@ UNSHOWN = "not shown here"
 
 
 def checked_url(url: str) -> str:
-    """A server's base URL. Raises ValueError: it is none, or has what belongs elsewhere."""
+    """Return a server's base URL. Raises ValueError: it is none, or has what belongs elsewhere."""
     try:
         parts = urlsplit(url)
         whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -109,7 +109,7 @@ def checked_url(url: str) -> str:
 
 
 def _checked_variable(name: str) -> str:
-    """The name of an environment variable. Raises ValueError: it is none, and perhaps the key itself."""
+    """Return the name of an environment variable. Raises ValueError: it is none, and perhaps the key itself."""
     if name and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError(
             f"this is no name of an environment variable ({UNSHOWN}, since it may be a key); set a variable to the "
@@ -184,7 +184,8 @@ class ServerParams(Section):
 
 
 def _all_checked(check: Callable[[str], str], values: dict[str, str]) -> dict[str, str]:
-    """The values, each checked. Raises ValueError: all that are wrong, each with the key that it stands under."""
+    """Return the values, each checked. Raises ValueError: all that are wrong, each with the key that it stands
+    under."""
     wrong = []
     for name, value in values.items():
         try:

@@ -101,7 +101,7 @@ class Said:
 
 
 def said_answers(text: str) -> Iterator[Said]:
-    """Every place where the text says its answer, first to last. Placeholders (`Answer: …`) are none."""
+    """Yield every place where the text says its answer, first to last. Placeholders (`Answer: …`) are none."""
     lines = text.split("\n")
     place = 0
     for number, line in enumerate(lines):
@@ -181,7 +181,7 @@ def _checked(rest: str, label: bool, place: int) -> Said | None:
 
 
 def _below(lines: list[str], number: int) -> str:
-    """The next lines that are not empty, up to an empty one; a formula on lines of its own as a whole."""
+    """Return the next lines that are not empty, up to an empty one; a formula on lines of its own as a whole."""
     found: list[str] = []
     for line in lines[number + 1 : number + 12]:
         if not found and _UNDERLINE.fullmatch(line):
@@ -194,7 +194,7 @@ def _below(lines: list[str], number: int) -> str:
 
 
 def _open(text: str) -> bool:
-    """Whether a formula or an environment that begins in a text does not end in it."""
+    """Return whether a formula or an environment that begins in a text does not end in it."""
     return (
         text.count("\\[") > text.count("\\]")
         or text.count("\\begin{") > text.count("\\end{")

@@ -30,7 +30,7 @@ class Domain(Protocol):
         ...
 
     def actor(self, task: Task, advice: Sequence[Reflection], examples: Sequence[Example]) -> tuple[Message, ...]:
-        """The prompt for an attempt, with any number of pieces of advice and of solved examples."""
+        """Return the prompt for an attempt, with any number of pieces of advice and of solved examples."""
         ...
 
     def reflect(
@@ -44,11 +44,12 @@ class Domain(Protocol):
         ...
 
     def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
-        """The prompt that asks what a successful attempt assumed."""
+        """Return the prompt that asks what a successful attempt assumed."""
         ...
 
     def parse(self, text: str, task: Task | None = None) -> str:
-        """The candidate in what an actor wrote. Never raises: what cannot be read becomes a candidate that fails.
+        """Return the candidate in what an actor wrote. Never raises: what cannot be read becomes a candidate that
+        fails.
 
         Args:
             task: what was asked, where that says which part of the text is the candidate.
@@ -56,13 +57,14 @@ class Domain(Protocol):
         ...
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
-        """What the visible checks say of each (task, candidate)."""
+        """Return what the visible checks say of each (task, candidate)."""
         ...
 
     def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
-        """The hidden verdict on each (task, key, candidate)."""
+        """Return the hidden verdict on each (task, key, candidate)."""
         ...
 
     def hypotheses(self, advice: str) -> frozenset[str]:
-        """What a piece of advice claims, parsed, e.g. {"limit=inside", "empty=zero"}. Empty if nothing is claimed."""
+        """Return what a piece of advice claims, parsed, e.g. {"limit=inside", "empty=zero"}. Empty if nothing is
+        claimed."""
         ...

@@ -74,7 +74,8 @@ class Block:
 
 
 def language_of(info: str) -> Language:
-    """The language that an info string names: `python title="x"`, `{.python}`, `py3`, `python:src/x.py`, `x.py`."""
+    """Return the language that an info string names: `python title="x"`, `{.python}`, `py3`, `python:src/x.py`,
+    `x.py`."""
     words = re.split(r"[\s,;:={}()\[\]]+", info.strip().strip("{").strip().lstrip("."), maxsplit=1)
     word = words[0].lower()
     if re.match(r"(?:i?python|py|jupyter|sage)", word) or word.endswith(".py"):
@@ -85,24 +86,24 @@ def language_of(info: str) -> Language:
 
 
 def fenced_blocks(text: str) -> list[Block]:
-    """The fenced blocks of a text, in order. Blocks of Markdown are given as the blocks that stand in them."""
+    """Return the fenced blocks of a text, in order. Blocks of Markdown are given as the blocks that stand in them."""
     return _blocks(text, 0)
 
 
 def loosely_fenced_blocks(text: str) -> list[Block]:
-    """The same where fences stand at the end of a line of prose, or deep in a paragraph."""
+    """Return the same where fences stand at the end of a line of prose, or deep in a paragraph."""
     loose = _DEEP.sub("\n", _LATE.sub(r"\n\n\1", text))
     return [] if loose == text else _blocks(loose, 0)
 
 
 def inline_code(text: str) -> list[Block]:
-    """What stands between backticks within a line: ```` ```python print(1)``` ````, `` `print(1)` ``."""
+    """Return what stands between backticks within a line: ```` ```python print(1)``` ````, `` `print(1)` ``."""
     spans = [child for token in _parser().parse(text) for child in token.children or () if child.type == "code_inline"]
     return [Block(*_without_word(span.content.strip()), closed=True) for span in spans]
 
 
 def _without_word(code: str) -> tuple[str, Language]:
-    """Code without the name of a language before it."""
+    """Return code without the name of a language before it."""
     word, _, rest = code.partition(" ")
     return (rest.strip(), "python") if rest and language_of(word) == "python" else (code, "unnamed")
 
@@ -132,8 +133,8 @@ def _rejects(lines: list[str], place: int) -> bool:
 
 @cache
 def _parser() -> MarkdownIt:
-    """A parser of blocks and inline code. HTML, indented code, tables and the rest are prose to it: `<answer>` before a
-    fence would otherwise hide the block."""
+    """Return a parser of blocks and inline code. HTML, indented code, tables and the rest are prose to it: `<answer>`
+    before a fence would otherwise hide the block."""
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("zero").enable(["blockquote", "list", "heading", "backticks"])
@@ -142,7 +143,7 @@ def _parser() -> MarkdownIt:
 
 
 def _fence(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """The rule for a fenced block: markdown-it's own, but for which line closes it."""
+    """Return the rule for a fenced block: markdown-it's own, but for which line closes it."""
     line = _line(state, start)
     opened = re.match(r"(`{3,}|~{3,})(.*)", line)
     if not opened or (opened[1][0] == "`" and "`" in opened[2]):
@@ -162,7 +163,7 @@ def _fence(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def _code_after(info: str) -> str:
-    """Code that stands in the opening line, after the language: ```` ```python def f(): ````."""
+    """Return code that stands in the opening line, after the language: ```` ```python def f(): ````."""
     word, _, rest = info.strip().partition(" ")
     looks = re.match(r"(?:async |def |class |import |from \w|@|print\(|[A-Za-z_]\w* = )", rest)
     return rest.strip() if looks and language_of(word) == "python" else ""
@@ -177,7 +178,7 @@ def _content(state: StateBlock, start: int, close: int) -> str:
 
 
 def _close(state: StateBlock, start: int, end: int, mark: str, info: str) -> tuple[int, str]:
-    """The line that closes the block (`end`: none does), and what stands in it before the fence.
+    """Return the line that closes the block (`end`: none does), and what stands in it before the fence.
 
     It is the first line with a fence alone, as in CommonMark; but if the lines before it are no Python and those before
     a later one are, it is that one: the earlier stood in a string. Then a fence at the end of a line of code counts.
@@ -219,7 +220,7 @@ def _opened_again(state: StateBlock, start: int, close: int, mark: str) -> int:
 
 
 def _places(state: StateBlock, start: int, end: int, mark: str) -> list[int]:
-    """The lines after this one that a fence of this kind stands in; found once for the text."""
+    """Return the lines after this one that a fence of this kind stands in; found once for the text."""
     key = f"lines with {mark[0]}"
     if key not in state.env:
         lines = range(state.lineMax)
@@ -229,7 +230,8 @@ def _places(state: StateBlock, start: int, end: int, mark: str) -> list[int]:
 
 
 def _plain_close(state: StateBlock, places: list[int], alone: re.Pattern[str], nested: bool, end: int) -> int:
-    """The first line with a closing fence alone. In a block of Markdown (`nested`) fences that open close before it."""
+    """Return the first line with a closing fence alone. In a block of Markdown (`nested`) fences that open close before
+    it."""
     depth = 0
     for number in places:
         line = _line(state, number)
@@ -243,17 +245,17 @@ def _plain_close(state: StateBlock, places: list[int], alone: re.Pattern[str], n
 
 
 def _reads(code: str) -> bool:
-    """Whether this is Python, as it is, indented as a whole, or behind prompts."""
+    """Return whether this is Python, as it is, indented as a whole, or behind prompts."""
     return parsed(code) is not None
 
 
 def parsed(code: str) -> ast.Module | None:
-    """The tree of a block's code. None: it is no Python."""
+    """Return the tree of a block's code. None: it is no Python."""
     return parse_python(plain(code))
 
 
 def plain(code: str) -> str:
-    """Code at the left margin and without the prompts of a shell; what cannot be read so stays as it is."""
+    """Return code at the left margin and without the prompts of a shell; what cannot be read so stays as it is."""
     if parse_python(code) is not None:
         return code
     if _SHELL.match(_TYPED.sub("", code.lstrip("\n"))):
@@ -263,8 +265,8 @@ def plain(code: str) -> str:
 
 
 def without_prompts(text: str) -> str:
-    """The statements typed into a Python shell. What it answered is left out, and so are expressions, which are asked
-    for their answer."""
+    """Return the statements typed into a Python shell. What it answered is left out, and so are expressions, which are
+    asked for their answer."""
     typed: list[list[str]] = []
     going = False
     for line in text.split("\n"):
@@ -288,8 +290,8 @@ def has_prompts(text: str) -> bool:
 
 
 def fence_after(line: str, inside: str) -> str:
-    """The fence that is open after this line, if `inside` was before it; "" for none. For lines of a text that is not
-    parsed as a whole, as the items of a list."""
+    """Return the fence that is open after this line, if `inside` was before it; "" for none. For lines of a text that
+    is not parsed as a whole, as the items of a list."""
     match = re.match(r"[ \t]*(`{3,}|~{3,})(.*)", line)
     if not match:
         return inside
@@ -301,7 +303,7 @@ def fence_after(line: str, inside: str) -> str:
 
 
 def open_fence(text: str) -> str:
-    """The fence that a text leaves open; "" if all are closed."""
+    """Return the fence that a text leaves open; "" if all are closed."""
     inside = ""
     for line in text.split("\n"):
         inside = fence_after(line, inside)
@@ -309,7 +311,7 @@ def open_fence(text: str) -> str:
 
 
 def outside_fences(text: str) -> Iterator[str]:
-    """The lines of a text that stand in no fenced block."""
+    """Yield the lines of a text that stand in no fenced block."""
     inside = ""
     for line in text.split("\n"):
         before, inside = inside, fence_after(line, inside)

@@ -20,8 +20,8 @@ SHOWN = 200
 
 
 def plain(text: str) -> Any:
-    """The value of a Python literal. Most are JSON as well, which is read fifty times as fast: a list of a million
-    numbers takes `literal_eval` eight seconds."""
+    """Return the value of a Python literal. Most are JSON as well, which is read fifty times as fast: a list of a
+    million numbers takes `literal_eval` eight seconds."""
     try:
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -33,7 +33,7 @@ def _no_constant(name: str) -> Any:
 
 
 def placed(outcome: sandbox.Outcome, before: int) -> sandbox.Outcome:
-    """The outcome with the line that its error names counted in the candidate, which the agent sees, from 1."""
+    """Return the outcome with the line that its error names counted in the candidate, which the agent sees, from 1."""
     if not before or not outcome.error:
         return outcome
     error = _PLACE.sub(lambda line: str(max(1, int(line.group()) - before)), outcome.error)
@@ -57,7 +57,7 @@ def returned(check: Mapping[str, Any], outcome: sandbox.Outcome, rule: ContestRu
 
 
 def _holds(same: Callable[[Any, Any], bool], value: Any, wanted: Any) -> bool:
-    """Whether two values are the same; what cannot be compared (two arrays, a signalling NaN) is not."""
+    """Return whether two values are the same; what cannot be compared (two arrays, a signalling NaN) is not."""
     try:
         return same(value, wanted)
     except Exception:
@@ -72,8 +72,8 @@ def _written(value: Any) -> str:
 
 
 def printed(check: Mapping[str, Any], outcome: sandbox.Outcome, rule: ContestRule | None) -> CheckResult:
-    """`sys.exit` with another code than 0 is a failure, but not for LiveCodeBench and APPS, whose harnesses take it for
-    the end of the program."""
+    """Return whether an exit is a failure: `sys.exit` with another code than 0 is, but not for LiveCodeBench and
+    APPS, whose harnesses take it for the end of the program."""
     ended = outcome.kind == "value" or (rule is not None and outcome.exit_code is not None)
     if ended and (rule.same_output if rule else same_output)(outcome.stdout, check["expected"]):
         return CheckResult(check["name"], ok=True)
@@ -82,8 +82,8 @@ def printed(check: Mapping[str, Any], outcome: sandbox.Outcome, rule: ContestRul
 
 
 def same_output(printed: str, wanted: str) -> bool:
-    """Whether a program printed what it should: line by line, spaces at ends and between words aside; numbers that are
-    written differently (`1.0`, `1.00`) are the same."""
+    """Return whether a program printed what it should: line by line, spaces at ends and between words aside; numbers
+    that are written differently (`1.0`, `1.00`) are the same."""
     left, right = ([line.split() for line in text.strip().splitlines()] for text in (printed, wanted))
     if left == right:
         return True

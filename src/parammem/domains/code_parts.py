@@ -146,7 +146,7 @@ def _given(node: ast.stmt) -> list[str]:
 
 
 def _elided(node: ast.stmt) -> bool:
-    """Whether a function's body is left out: `...`, `pass`, a docstring, `raise NotImplementedError`."""
+    """Return whether a function's body is left out: `...`, `pass`, a docstring, `raise NotImplementedError`."""
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return False
     return all(
@@ -179,7 +179,8 @@ def _is_stdin(node: ast.expr) -> bool:
 
 
 def part_of(code: str, closed: bool = True) -> Part | None:
-    """The code as a part; None if Python cannot read it, or nothing in it does anything (`3`, `{"a": 1}`, `# …`)."""
+    """Return the code as a part; None if Python cannot read it, or nothing in it does anything (`3`, `{"a": 1}`, `#
+    …`)."""
     tree = parse_python(code)
     if tree is None or not any(_says(node) for node in tree.body):
         return None
@@ -187,14 +188,15 @@ def part_of(code: str, closed: bool = True) -> Part | None:
 
 
 def _says(node: ast.stmt) -> bool:
-    """Whether a statement is code. Prose can be read as a name (`Done`) or an annotation (`Note: this`)."""
+    """Return whether a statement is code. Prose can be read as a name (`Done`) or an annotation (`Note: this`)."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Call | ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr | ast.ListComp)
     return not (isinstance(node, ast.AnnAssign) and node.value is None)
 
 
 def needed(part: Part, names: frozenset[str]) -> str:
-    """The statements of a part that give these names their meaning, its imports, and what those statements need."""
+    """Return the statements of a part that give these names their meaning, its imports, and what those statements
+    need."""
     wanted, before = set(names), None
     while wanted != before:
         before = set(wanted)
@@ -219,7 +221,8 @@ def _bound_by(node: ast.stmt) -> list[str]:
 
 
 def plain_parts(text: str) -> list[Part]:
-    """Runs of lines that are Python, in a text that is mostly prose; each with as many statements as stand together."""
+    """Return runs of lines that are Python, in a text that is mostly prose; each with as many statements as stand
+    together."""
     parts: list[Part] = []
     run: list[str] = []
     known: set[str] = set()
@@ -249,13 +252,13 @@ def _made(run: Sequence[str]) -> list[Part]:
 
 
 def _bare(unit: Part) -> bool:
-    """Whether it is a call alone, as prose may be: `O(n)`."""
+    """Return whether it is a call alone, as prose may be: `O(n)`."""
     return all(isinstance(node, ast.Expr) for node in unit.tree.body)
 
 
 def _unit(lines: Sequence[str], start: int) -> tuple[int, int]:
-    """How many lines the statement that begins here has: those that are indented under it, and those that it needs to
-    be whole; 0 if no statement begins here. And how many characters were looked at to say so."""
+    """Return how many lines the statement that begins here has: those that are indented under it, and those that it
+    needs to be whole; 0 if no statement begins here. And how many characters were looked at to say so."""
     if not _STARTS.match(lines[start]):
         return 0, len(lines[start])
     end = _below(lines, start + 1)
@@ -276,7 +279,7 @@ def _below(lines: Sequence[str], place: int) -> int:
 
 
 def _wants_more(lines: Sequence[str]) -> bool:
-    """Whether what was read so far is the beginning of a statement: a decorator, an open bracket or text."""
+    """Return whether what was read so far is the beginning of a statement: a decorator, an open bracket or text."""
     last = next((line for line in reversed(lines) if line.strip()), "")
     if last.startswith("@") or last.rstrip().endswith("\\"):
         return True

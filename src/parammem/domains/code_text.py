@@ -51,7 +51,7 @@ class Need:
 
     @classmethod
     def of(cls, spec: Mapping[str, Any] | None) -> Need:
-        """What `Task.visible` says; domains/real_code.py has its form."""
+        """Return what `Task.visible` says; domains/real_code.py has its form."""
         entry, stub = (spec or {}).get("entry"), (spec or {}).get("stub")
         return cls(entry if isinstance(entry, str) else None, stub if isinstance(stub, str) else "")
 
@@ -61,7 +61,7 @@ _LANGUAGE_LINE = re.compile(r"\A\s*+(?:python3?|py3?)[ \t]*\n", re.IGNORECASE)
 
 
 def program_in(text: str, spec: Mapping[str, Any] | None = None) -> str:
-    """The program in what a model wrote. Never raises: what cannot be read so becomes a program that fails.
+    """Return the program in what a model wrote. Never raises: what cannot be read so becomes a program that fails.
 
     Args:
         spec: `Task.visible` of the task, if it is at hand.
@@ -81,7 +81,7 @@ def program_in(text: str, spec: Mapping[str, Any] | None = None) -> str:
 
 
 def _solution(text: str, need: Need) -> str | None:
-    """The program that does what the task needs; None if there is none."""
+    """Return the program that does what the task needs; None if there is none."""
     whole = text.strip("\n")
     if not FENCE.search(text):
         body = body_in(need.stub, whole) if need.stub else None
@@ -114,7 +114,7 @@ def _parts(blocks: Sequence[Block]) -> list[Part]:
 
 
 def _part(block: Block) -> list[Part]:
-    """The block as a part. Of one that was cut off, what is whole."""
+    """Return the block as a part. Of one that was cut off, what is whole."""
     code = plain(block.code)
     part = part_of(code, block.closed)
     if part is None and not block.closed:
@@ -126,14 +126,14 @@ def _part(block: Block) -> list[Part]:
 
 
 def _lonely(parts: list[Part]) -> list[Part]:
-    """The parts, if only one of them defines or reads anything: a program with words before or behind it, and not one
-    with an error in its middle."""
+    """Return the parts, if only one of them defines or reads anything: a program with words before or behind it, and
+    not one with an error in its middle."""
     telling = [part for part in parts if part.functions or part.reads]
     return parts if len(telling) == 1 else []
 
 
 def _plain(text: str) -> list[Part]:
-    """Python outside of any fence."""
+    """Return Python outside of any fence."""
     bare = _TAGS.sub("\n", "\n".join(outside_fences(text)))
     typed = part_of(without_prompts(bare)) if has_prompts(bare) else None
     indented = re.findall(r"(?:^(?: {2}|\t).*\n?|^\n)+", bare, re.MULTILINE)
@@ -144,7 +144,7 @@ def _plain(text: str) -> list[Part]:
 
 
 def _chosen(parts: Sequence[Part], need: Need) -> str | None:
-    """The program among these parts, with what it needs of the others."""
+    """Return the program among these parts, with what it needs of the others."""
     if need.entry is None:
         return _guessed(parts)
     if not need.entry:
@@ -161,8 +161,8 @@ def _defines(part: Part, entry: str) -> bool:
 
 
 def _guessed(parts: Sequence[Part]) -> str | None:
-    """The program where no task says what it needs: one that reads and prints, else the last function or class that no
-    other one uses, else what prints."""
+    """Return the program where no task says what it needs: one that reads and prints, else the last function or class
+    that no other one uses, else what prints."""
     program = next((part for part in reversed(parts) if part.is_program), None)
     if program is not None:
         return _joined(program, parts)
@@ -176,12 +176,12 @@ def _guessed(parts: Sequence[Part]) -> str | None:
 
 
 def _is_helper(part: Part, others: Sequence[Part]) -> bool:
-    """Whether another part needs what this one defines."""
+    """Return whether another part needs what this one defines."""
     return any(part.functions & other.missing for other in others)
 
 
 def _last_program(parts: Sequence[Part]) -> str | None:
-    """The last that reads and prints when it is run, together with what it needs; else the last that prints."""
+    """Return the last that reads and prints when it is run, together with what it needs; else the last that prints."""
     joined = [(part, part_of(_joined(part, parts))) for part in parts]
     for fits in (
         lambda part, whole: part.is_program,
@@ -197,7 +197,7 @@ def _last_program(parts: Sequence[Part]) -> str | None:
 
 
 def _joined(base: Part, parts: Sequence[Part]) -> str:
-    """The part with those others that give a meaning to names that it uses: its helpers, before it."""
+    """Return the part with those others that give a meaning to names that it uses: its helpers, before it."""
     taken: list[Part] = [base]
     codes = {id(base): base.code}
     missing = _wanted(base)
@@ -227,7 +227,7 @@ def _wanted(part: Part) -> set[str]:
 
 
 def _unreadable(blocks: Sequence[Block], need: Need) -> str | None:
-    """The last block that by its words is the solution, though Python cannot read it."""
+    """Return the last block that by its words is the solution, though Python cannot read it."""
     fitting = [
         block.code for block in blocks if _looks_right(block.code, need) and not (need.stub and parsed(block.code))
     ]
@@ -248,7 +248,8 @@ def _defines_by_words(code: str, entry: str) -> bool:
 
 
 def _body(blocks: Sequence[Block], text: str, stub: str) -> str | None:
-    """The body of the stub's function: the last block that completes it, or the lines that the text begins with."""
+    """Return the body of the stub's function: the last block that completes it, or the lines that the text begins
+    with."""
     bodies = [body for block in blocks if (body := body_in(stub, block.code)) is not None]
     ending = [body for body in bodies if re.search(r"\b(?:return|yield|raise)\b", body)]
     if ending or bodies:
@@ -267,7 +268,7 @@ def _at_margin(line: str) -> bool:
 
 
 def _whatever(text: str) -> str:
-    """Where nothing is a solution: the last block that may be code, else everything."""
+    """Return, where nothing is a solution, the last block that may be code, else everything."""
     blocks = fenced_blocks(text)
     own = [block.code for block in blocks if block.language in ("python", "unnamed")]
     return (own or [block.code for block in blocks] or [text.strip("\n")])[-1]

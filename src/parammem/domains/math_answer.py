@@ -105,13 +105,13 @@ def _named(found: tuple[str, str]) -> Reading | None:
 
 
 def _whole(text: str) -> Reading | None:
-    """What stands in answer tags, if it is no long prose."""
+    """Return what stands in answer tags, if it is no long prose."""
     found = _expression(text)
     return Reading(answer=found, rule="the text") if found else _last(text)
 
 
 def _boxes(text: str) -> Reading | None:
-    """The last box that holds something, and those before it that only commas, `and` or `or` part from it."""
+    """Return the last box that holds something, and those before it that only commas, `and` or `or` part from it."""
     inners = list(dict.fromkeys(on_one_line(box.inner) for box in _last_boxes(text)))
     if not inners:
         return None
@@ -136,7 +136,7 @@ def last_box(text: str) -> str:
 
 
 def _all_boxes(text: str, depth: int = 0) -> list[Span]:
-    """Boxes that close, outermost, first to last; of a box in a box alone, what that one holds."""
+    """Return boxes that close, outermost, first to last; of a box in a box alone, what that one holds."""
     found: list[Span] = []
     end, unclosed = 0, 0
     for box in _BOX.finditer(text):
@@ -160,7 +160,7 @@ def _all_boxes(text: str, depth: int = 0) -> list[Span]:
 
 
 def _said(text: str) -> Reading | None:
-    """The last line that says an answer which can be read."""
+    """Return the last line that says an answer which can be read."""
     found: list[tuple[int, str, str]] = []
     for mark in _HASHES.finditer(text):
         if not _is_heading(mark["rest"], last=not text[mark.end() :].strip()):
@@ -176,7 +176,8 @@ def _said(text: str) -> Reading | None:
 
 
 def _is_heading(rest: str, last: bool) -> bool:
-    """`#### Step 3: add` and `#### 3. Add` are headings; `#### 18` and `#### 18 apples` are answers."""
+    """Return whether a line is a heading: `#### Step 3: add` and `#### 3. Add` are headings; `#### 18` and `#### 18
+    apples` are answers."""
     if re.match(r"\d+[.)]\s+[A-Za-z]", rest):
         return not last
     if spelled_number(rest) is not None:
@@ -185,7 +186,7 @@ def _is_heading(rest: str, last: bool) -> bool:
 
 
 def _expression(rest: str) -> str:
-    """The answer at the head of what follows `answer is`; empty if that is no answer but prose about one."""
+    """Return the answer at the head of what follows `answer is`; empty if that is no answer but prose about one."""
     if listed := _listed("\n" + rest.strip()):
         return listed
     rest = rest.strip().lstrip("*_`>: ").strip().replace("。", ".")
@@ -222,13 +223,13 @@ def _only_words(text: str) -> bool:
 
 
 def _first_number(text: str) -> str:
-    """The only number of a sentence; empty if it has more."""
+    """Return the only number of a sentence; empty if it has more."""
     found = [match.group().strip() for match in _BARE.finditer(text) if match.group().strip()]
     return found[0] if len(found) == 1 else ""
 
 
 def _joined(text: str, spans: list[Span]) -> str:
-    """The first stretch of mathematics, with those that `,`, `and` or `or` joins to it."""
+    """Return the first stretch of mathematics, with those that `,`, `and` or `or` joins to it."""
     found = [spans[0]]
     for span in spans[1:]:
         if not _JOINER.fullmatch(text[found[-1].end : span.start]):
@@ -239,7 +240,7 @@ def _joined(text: str, spans: list[Span]) -> str:
 
 
 def _last(text: str) -> Reading | None:
-    """The last stretch of mathematics or number, with those joined to it."""
+    """Return the last stretch of mathematics or number, with those joined to it."""
     line = next((line.strip() for line in reversed(text.split("\n")) if line.strip()), "")
     line = _BOLD.sub(r"\1", line) if re.search(r"=", line) else line
     bare = re.sub(r"^(?:A|答案)\s*[:：]\s*(?=[-\d$\\.])", "", line.strip("*_`> "))
@@ -275,7 +276,7 @@ def _last(text: str) -> Reading | None:
 
 
 def _last_list(text: str) -> str:
-    """The items that end a text, below a line that announces solutions; empty for another end."""
+    """Return the items that end a text, below a line that announces solutions; empty for another end."""
     lines = [line for line in text.split("\n") if line.strip()]
     start = len(lines)
     while start and _ITEM.match(lines[start - 1]):
@@ -285,7 +286,7 @@ def _last_list(text: str) -> str:
 
 
 def _listed(items: str) -> str:
-    """The formulas of a list whose items hold one each and no words; empty for another list."""
+    """Return the formulas of a list whose items hold one each and no words; empty for another list."""
     parts = [part.strip(" .,;*") for part in re.split(_BULLET, items) if part.strip()]
     spans = [spans_of(part) for part in parts]
     if len(parts) < 2 or not all(
@@ -296,14 +297,14 @@ def _listed(items: str) -> str:
 
 
 def _bold_words(line: str) -> Reading | None:
-    """The only bold words of the last line, where the text holds no mathematics."""
+    """Return the only bold words of the last line, where the text holds no mathematics."""
     found = _BOLD.findall(line)
     short = len(found) == 1 and len(found[0].split()) <= 4
     return Reading(answer=found[0].strip(" .:,"), rule="the last line's bold words") if short else None
 
 
 def _masked(text: str, spans: list[Span]) -> str:
-    """The text with its stretches of mathematics blanked out."""
+    """Return the text with its stretches of mathematics blanked out."""
     made, place = [], 0
     for span in spans:
         made += [text[place : span.start], " " * (span.end - span.start)]
@@ -344,7 +345,7 @@ def _pairs(left: str, right: str) -> bool:
 
 
 def _closes(text: str, opened: re.Match[str], mark: re.Match[str]) -> bool:
-    """Whether this dollar closes that one."""
+    """Return whether this dollar closes that one."""
     inner = text[opened.end() : mark.start()]
     if "\n\n" in inner or len(inner) > LONGEST // 500:
         return False

@@ -114,7 +114,7 @@ def read_short_answer(text: str) -> Reading:
 
 
 def _ways(text: str, said: list[Said]) -> list[tuple[str, Callable[[], str]]]:
-    """The rules in their order, each with what it finds."""
+    """Return the rules in their order, each with what it finds."""
     return [
         ("the line that the prompt asks for", lambda: _last([one for one in said if one.label])),
         ("a field of JSON", lambda: _last_field(text)),
@@ -136,7 +136,7 @@ def _ways(text: str, said: list[Said]) -> list[tuple[str, Callable[[], str]]]:
 
 
 def _last(said: list[Said]) -> str:
-    """What the last of these places says, if it is an answer and no prose about one."""
+    """Return what the last of these places says, if it is an answer and no prose about one."""
     for one in reversed(said[-200:]):
         rest = one.rest.split("\n")[0]
         first = re.match(r"[\W_]*([A-Za-z]+)", rest)
@@ -191,7 +191,8 @@ def _one_line(text: str) -> str:
 
 
 def short_form(answer: str) -> str:
-    """An answer without what stands around it: emphasis, quotes, tags, boxes, a full stop, an explanation behind it."""
+    """Return an answer without what stands around it: emphasis, quotes, tags, boxes, a full stop, an explanation behind
+    it."""
     text = answer.strip().strip(_INVISIBLE).strip()[:SHORT]
     before = None
     while before != text:
@@ -225,7 +226,7 @@ def _without_explanation(text: str) -> str:
 
 
 def _unwrapped(text: str) -> str:
-    """Without quotes or dollars around the whole, and without a full stop."""
+    """Return a text without quotes or dollars around the whole, and without a full stop."""
     for left, right in (*_QUOTES, ("$", "$"), ("\\(", "\\)"), ("[", "]"), ("{", "}")):
         inner = text[len(left) : -len(right)]
         wraps = text.startswith(left) and text.endswith(right) and len(text) > len(left + right)
@@ -238,7 +239,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _balanced(text: str, left: str, right: str) -> bool:
-    """Whether every pair that opens in here closes in here."""
+    """Return whether every pair that opens in here closes in here."""
     depth = 0
     for sign in text:
         depth += (sign == left) - (sign == right)

@@ -31,7 +31,7 @@ PRIVATE = "secret-or-personal-data"
 
 
 def visible_digest(task: Task) -> str:
-    """What tells the checks of a task from all others."""
+    """Return what tells the checks of a task from all others."""
     return digest_of([task.domain, task.visible])
 
 
@@ -63,7 +63,7 @@ class Admission:
         return cls(frozenset(task.content for task in tasks), tuple(sorted(known, key=sorted)), near, ours, kinds)
 
     def judge(self, rows: Sequence[tuple[Experience, AnswerKey | None]]) -> list[list[BrokenRule]]:
-        """For each row the rules it broke; empty: it may come in."""
+        """Return for each row the rules it broke; empty: it may come in."""
         texts = [[unadded(row.task.text), *advice_of(row)] for row, _ in rows]
         places = [place for place, many in enumerate(texts) for _ in many]
         near = overlaps([shingles(text) for many in texts for text in many], self.references, self.near)
@@ -151,7 +151,7 @@ def _looks(row: Experience, key: AnswerKey | None) -> list[BrokenRule]:
 
 
 def _names(row: Experience) -> list[str]:
-    """What stands in tables and file names of reports, and on terminals."""
+    """Return what stands in tables and file names of reports, and on terminals."""
     trajectory = row.trajectory
     names = [row.task.task_id, trajectory.task_id, trajectory.method, trajectory.protocol]
     names += [row.run_id] if row.run_id else []
@@ -159,7 +159,7 @@ def _names(row: Experience) -> list[str]:
 
 
 def _strings(place: str, value: Any) -> list[tuple[str, str]]:
-    """Every text in a nested value with its place, keys of mappings too."""
+    """Return every text in a nested value with its place, keys of mappings too."""
     if isinstance(value, str):
         return [(place, value)]
     if isinstance(value, dict):

@@ -23,7 +23,8 @@ WANTED = "give calls with literal arguments and expected values, or inputs and o
 
 
 def fault_of(task: Task, key: AnswerKey | None, kind: str = "") -> str:
-    """Why a task of a stranger, with its key, cannot be judged as plain data; empty if it can. Holds no value of it.
+    """Return why a task of a stranger, with its key, cannot be judged as plain data; empty if it can. Holds no value of
+    it.
 
     Args:
         kind: of its domain; empty: the domain's name.
@@ -37,7 +38,7 @@ def fault_of(task: Task, key: AnswerKey | None, kind: str = "") -> str:
 
 
 def can_judge(task: Task, key: AnswerKey | None, real: bool, kind: str = "") -> bool:
-    """Whether the domain in use has a verdict on such a task: on its key, or else on its visible checks.
+    """Return whether the domain in use has a verdict on such a task: on its key, or else on its visible checks.
 
     Rows of older batches may hold test programs. Those are run in the candidate's own child, as advice.
 
@@ -90,7 +91,7 @@ def _code(spec: Mapping[str, Any], checks: list[dict[str, Any]]) -> str:
 
 
 def _is_call(check: Mapping[str, Any]) -> bool:
-    """A call and its value: in source text, or (pocket tasks) as JSON values."""
+    """Return whether a check is a call and its value: in source text, or (pocket tasks) as JSON values."""
     if "call" in check:
         return _is_literal_call(check["call"]) and _is_literal(check.get("expected"))
     if isinstance(check.get("args"), str):
@@ -131,7 +132,7 @@ def _is_plain(node: ast.expr) -> bool:
 
 
 def _fits(value: Any, depth: int) -> bool:
-    """Whether a JSON value is nested no deeper than this."""
+    """Return whether a JSON value is nested no deeper than this."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return depth > 0 and all(_fits(one, depth - 1) for one in inner)
 
@@ -149,7 +150,7 @@ def _math(spec: Mapping[str, Any], checks: list[dict[str, Any]]) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    """A number that is quickly made exact: `1e999999999` would have a billion digits."""
+    """Return whether a number is quickly made exact: `1e999999999` would have a billion digits."""
     if isinstance(value, str):
         return _NUMBER.fullmatch(value) is not None
     return isinstance(value, int | float) and abs(value) < 10**100

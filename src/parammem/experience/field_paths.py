@@ -34,17 +34,17 @@ HIDDEN = "…"
 
 
 def shown(part: int | str) -> str:
-    """A step of a place; HIDDEN for what is none of our field names."""
+    """Return a step of a place; HIDDEN for what is none of our field names."""
     return str(part) if isinstance(part, int) or part in FIELDS else HIDDEN
 
 
 def place_of(parts: Iterable[int | str]) -> str:
-    """A place as pydantic gives it, dotted; "the line" for the row itself."""
+    """Return a place as pydantic gives it, dotted; "the line" for the row itself."""
     return ".".join(map(shown, parts)) or "the line"
 
 
 def known_fields(title: str, parts: Iterable[int | str]) -> tuple[str, ...]:
-    """Names of the fields that the record at this place has.
+    """Return names of the fields that the record at this place has.
 
     Args:
         title: of the record that the place is seen from.
@@ -57,7 +57,7 @@ def known_fields(title: str, parts: Iterable[int | str]) -> tuple[str, ...]:
 
 
 def _record_in(annotation: Any) -> type[Record] | None:
-    """The record that a field holds, alone or in a collection."""
+    """Return the record that a field holds, alone or in a collection."""
     if annotation in RECORDS:
         return annotation
     return next((found for inner in get_args(annotation) if (found := _record_in(inner))), None)

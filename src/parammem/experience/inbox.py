@@ -92,7 +92,7 @@ def _one_line(value: dict) -> str:
 
 
 def waiting(inbox: Path, settled: float = SETTLED) -> list[Source]:
-    """What lies in the inbox and is whole: each file a source, and all single reports together one.
+    """Return what lies in the inbox and is whole: each file a source, and all single reports together one.
 
     Files written less than `settled` seconds ago wait for the next time.
     """
@@ -109,7 +109,7 @@ class Look:
 
 
 def look(inbox: Path, settled: float = SETTLED, restore: bool = True) -> Look:
-    """What can be taken from the inbox, and what else lies in it and why it is left there.
+    """Return what can be taken from the inbox, and what else lies in it and why it is left there.
 
     restore: bring what `clear` had begun to move away when it was killed back into view.
     """
@@ -138,7 +138,7 @@ def look(inbox: Path, settled: float = SETTLED, restore: bool = True) -> Look:
 
 
 def _why_left(file: Path, device: int, settled: float) -> str | None:
-    """Why a file cannot be taken; empty: it can; None: it is too new to say."""
+    """Return why a file cannot be taken; empty: it can; None: it is too new to say."""
     try:
         kind = os.lstat(file)
     except OSError:  # gone since
@@ -162,8 +162,8 @@ def _why_left(file: Path, device: int, settled: float) -> str | None:
 
 
 def is_being_written(data: IO[bytes]) -> bool:
-    """Whether some process has the file open for writing, as far as the system tells (Linux, local disks, own files):
-    a lease to read is given only when nobody has."""
+    """Return whether some process has the file open for writing, as far as the system tells (Linux, local disks, own
+    files): a lease to read is given only when nobody has."""
     if not hasattr(fcntl, "F_SETLEASE"):
         return False
     try:
@@ -176,8 +176,8 @@ def is_being_written(data: IO[bytes]) -> bool:
 
 
 def is_whole(data: IO[bytes], file: Path) -> bool:
-    """Whether a file that nobody writes to at this moment ends as a whole one does: with a line's end, with the end of
-    an array, with a line that parses, or as gzip data ends. A copy that pauses seldom does."""
+    """Return whether a file that nobody writes to at this moment ends as a whole one does: with a line's end, with the
+    end of an array, with a line that parses, or as gzip data ends. A copy that pauses seldom does."""
     head = data.read(4)
     if head == MAGIC:
         return zipfile.is_zipfile(data)
@@ -252,7 +252,7 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _renamed(file: Path, place: Path) -> bool:
-    """Whether the file could be renamed; False if it is gone."""
+    """Return whether the file could be renamed; False if it is gone."""
     try:
         os.rename(file, place)
     except FileNotFoundError:
@@ -280,7 +280,7 @@ def _put_away(file: Path, place: Path) -> None:
 
 
 def _free(place: Path) -> Path:
-    """The place, or one beside it that is free."""
+    """Return the place, or one beside it that is free."""
     if not os.path.lexists(place):
         return place
     prefix = f"{time.time_ns()}-"
@@ -288,7 +288,7 @@ def _free(place: Path) -> Path:
 
 
 def looks(inbox: Path, every: float | None, stop: Callable[[], bool] = lambda: False) -> Iterator[Look]:
-    """One look into the inbox, or one every so many seconds until `stop` says so."""
+    """Yield one look into the inbox, or one every so many seconds until `stop` says so."""
     while not stop():
         yield look(inbox)
         if every is None or stop():
@@ -297,6 +297,6 @@ def looks(inbox: Path, every: float | None, stop: Callable[[], bool] = lambda: F
 
 
 def watch(inbox: Path, every: float, stop: Callable[[], bool] = lambda: False) -> Iterator[Source]:
-    """Sources as they come in, looking every so many seconds until `stop` says so."""
+    """Yield sources as they come in, looking every so many seconds until `stop` says so."""
     for found in looks(inbox, every, stop):
         yield from found.sources

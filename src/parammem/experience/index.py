@@ -98,19 +98,19 @@ class RowIndex:
         self._base.commit()
 
     def seen(self, row: Experience) -> bool:
-        """Whether a row is in a batch, or came earlier in this source; from now on it did."""
+        """Return whether a row is in a batch, or came earlier in this source; from now on it did."""
         digest = row_digest(row)
         if self._base.execute("SELECT 1 FROM rows WHERE digest = ? LIMIT 1", (digest,)).fetchone():
             return True
         return self._base.execute("INSERT OR IGNORE INTO here VALUES (?)", (digest,)).rowcount == 0
 
     def free(self, name: str, content: str) -> bool:
-        """Whether an id means this content in this source: it is new, or it meant the same before."""
+        """Return whether an id means this content in this source: it is new, or it meant the same before."""
         self._base.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", (name, content))
         return self._base.execute("SELECT content FROM ids WHERE id = ?", (name,)).fetchone()[0] == content
 
     def free_seed(self, run: str, seed: int) -> int:
-        """The first seed from this one on that no row of this source has taken for this run; now it is taken.
+        """Return the first seed from this one on that no row of this source has taken for this run; now it is taken.
 
         Each taken seed points behind the last one that was found taken after it, so that a thousand runs with one seed
         are looked up a few times each, and not a thousand times.
@@ -134,6 +134,6 @@ def _is_full(error: sqlite3.Error) -> bool:
 
 
 def as_os_error(error: sqlite3.Error) -> OSError:
-    """A fault of the index as the fault of the disk that it is."""
+    """Return a fault of the index as the fault of the disk that it is."""
     number = errno.ENOSPC if _is_full(error) else errno.EIO
     return OSError(number, f"{os.strerror(number)} (the index of experience: {error})", str(INDEX))

@@ -60,7 +60,7 @@ def ingest(source: Source, store: ExperienceStore, actor: str, form: str | None 
 
 
 def already(facts: Iterable[Ingested], digest: str, domain: str, outcomes: str = "") -> Ingested | None:
-    """The event of a source that was ingested before, if nothing would come of doing it again.
+    """Return the event of a source that was ingested before, if nothing would come of doing it again.
 
     Rows that were refused because nobody said their domain, or how they ended, may come in once somebody does: that is
     another event, whose `source` is `with_domain` or `with_outcomes`.
@@ -88,23 +88,23 @@ def with_outcomes(digest: str, outcomes: str) -> str:
 
 
 def with_domain(digest: str, domain: str) -> str:
-    """What stands for a source that is ingested again with a domain named."""
+    """Return what stands for a source that is ingested again with a domain named."""
     return digest_of([digest, "domain", domain])
 
 
 def ingested(events: list[Event]) -> list[Ingested]:
-    """The ingest facts of a ledger, oldest first."""
+    """Return the ingest facts of a ledger, oldest first."""
     return [event.fact for event in events if isinstance(event.fact, Ingested)]
 
 
 def rows_of(fact: Ingested) -> list[Path]:
-    """Where the rows of a source lie, those to learn from and those kept for judging."""
+    """Return where the rows of a source lie, those to learn from and those kept for judging."""
     places = [(BATCHES, fact.batch), (FRESH, fact.fresh)]
     return [folder / f"{name}.jsonl" for folder, name in places if name]
 
 
 def _files_of(root: Path, fact: Ingested) -> tuple[str, ...]:
-    """Files of a source that are here."""
+    """Return files of a source that are here."""
     places = [*rows_of(fact), QUARANTINE / f"{fact.source}.jsonl", KEYS / f"{fact.fresh}.jsonl"]
     return tuple(place.as_posix() for place in places if (root / place).is_file())
 
@@ -171,7 +171,7 @@ def _write_order(root: Path, facts: list[Ingested]) -> None:
 
 
 def _named(file: Path) -> str:
-    """A file's digest, or nothing for an empty one."""
+    """Return a file's digest, or nothing for an empty one."""
     if not file.stat().st_size:
         return ""
     with file.open("rb") as data:

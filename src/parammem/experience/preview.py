@@ -58,7 +58,8 @@ class Preview(Record):
 
 
 def preview(source: Source, store: ExperienceStore, form: str | None = None) -> Iterator[Preview]:
-    """Every row of a source in order. Raises DataError when it cannot be read, LedgerError for a broken ledger."""
+    """Yield every row of a source in order. Raises DataError when it cannot be read, LedgerError for a broken
+    ledger."""
     known = RowIndex(store.root, keep=False)
     try:
         known.follow(store.root / place for fact in _facts(store) for place in rows_of(fact))

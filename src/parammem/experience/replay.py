@@ -19,7 +19,7 @@ ANCHOR = "collect"
 
 
 def select(rows: Sequence[ReflectionExample], dials: PoolParams) -> list[ReflectionExample]:
-    """The rows to learn from, in their order. With every dial at 0 these are all rows.
+    """Return the rows to learn from, in their order. With every dial at 0 these are all rows.
 
     - `max_rows`: a weighted reservoir (Efraimidis and Spirakis 2006) of this size. A row weighs 0.5^(age/half_life),
       where age counts the batches that came after its own; rows of the anchor do not age.
@@ -44,8 +44,8 @@ def select(rows: Sequence[ReflectionExample], dials: PoolParams) -> list[Reflect
 def replayed(
     rows: Sequence[ReflectionExample], known: Collection[str], dials: WarmStartParams
 ) -> list[ReflectionExample]:
-    """What an adapter is trained on that goes on from another: every row that is new to it, and so many of those that
-    it knows that they make up the share `replay`, in their order. Which ones follows from a hash.
+    """Return what an adapter is trained on that goes on from another: every row that is new to it, and so many of those
+    that it knows that they make up the share `replay`, in their order. Which ones follows from a hash.
 
     Args:
         known: hashes of the rows that it has learned.
@@ -64,13 +64,13 @@ def replayed(
 
 
 def ages(rows: Sequence[ReflectionExample]) -> dict[str, int]:
-    """Batch → how many batches came after it; 0 for the newest, and for the anchor."""
+    """Return batch → how many batches came after it; 0 for the newest, and for the anchor."""
     batches = list(dict.fromkeys(row.origin for row in rows if row.origin != ANCHOR))
     return {batch: age for age, batch in enumerate(reversed(batches))} | {ANCHOR: 0}
 
 
 def _ranked(rows: Sequence[ReflectionExample], dials: PoolParams) -> list[int]:
-    """Places of the rows, those that are likeliest to stay first."""
+    """Return places of the rows, those that are likeliest to stay first."""
     old = ages(rows)
 
     def staying(place: int) -> tuple[float, int]:

@@ -36,7 +36,7 @@ PRIVATE_LINES = "lines"
 
 
 def judged(source: Source, store: ExperienceStore, form: str | None = None) -> Iterator[Judged]:
-    """Every row of a source in order, with the rules that it breaks. Raises DataError as `Source.lines`."""
+    """Yield every row of a source in order, with the rules that it breaks. Raises DataError as `Source.lines`."""
     chunk: list[Judged] = []
     size = 0
     for one in read_source(source, store, form):
@@ -137,18 +137,19 @@ class Sorter:
 
 
 def side_of(row: Experience, store: ExperienceStore) -> str:
-    """`fresh` for tasks that are kept for judging, `batch` for those that are learned from."""
+    """Return `fresh` for tasks that are kept for judging, `batch` for those that are learned from."""
     return "fresh" if is_fresh(row.task, store.fresh_share) else "batch"
 
 
 def masked(detail: str) -> str:
-    """The reason as it may be shown. No rule puts a row's text into it; this is for the one that does by mistake."""
+    """Return the reason as it may be shown. No rule puts a row's text into it; this is for the one that does by
+    mistake."""
     kinds = find_private(detail)
     return f"held back: {', '.join(kinds)}" if kinds else detail
 
 
 def _text(line: Line, rules: Sequence[str]) -> str | None:
-    """The line as text that may be shown around; None if it must lie apart, byte for byte."""
+    """Return the line as text that may be shown around; None if it must lie apart, byte for byte."""
     if line.too_long or PRIVATE in rules:
         return None
     try:

@@ -38,7 +38,7 @@ class Source:
 
     @classmethod
     def of(cls, file: Path) -> Source:
-        """A file that a person names; links are followed. Raises DataError when it is no regular file."""
+        """Return a file that a person names; links are followed. Raises DataError when it is no regular file."""
         if not file.exists():
             raise DataError(f"no file {str(file)!r}; give a file of trajectories or transcripts")
         source = cls(shown(file.name), (file,))
@@ -46,7 +46,7 @@ class Source:
         return source
 
     def opened(self, file: Path) -> IO[bytes]:
-        """A file of the source, open for reading.
+        """Return a file of the source, open for reading.
 
         Raises:
             DataError: it is no regular file, a link, or on another file system; it cannot be read.
@@ -54,7 +54,7 @@ class Source:
         return open_regular(file, self.device)
 
     def digest(self) -> str:
-        """SHA-256 of the files' bytes, one after the other, in blocks. Raises DataError as `opened`."""
+        """Return SHA-256 of the files' bytes, one after the other, in blocks. Raises DataError as `opened`."""
         hasher = hashlib.sha256()
         for file in self.files:
             with self.opened(file) as data:
@@ -63,7 +63,7 @@ class Source:
         return hasher.hexdigest()
 
     def lines(self) -> Iterator[Line]:
-        """Every line that is not blank, numbered over all files. Memory holds one line, and never more than
+        """Yield every line that is not blank, numbered over all files. Memory holds one line, and never more than
         LONGEST_LINE of it. Raises DataError as `opened`, and where gzip data is broken."""
         before = 0
         for file in self.files:
@@ -111,7 +111,7 @@ def _lines(data: IO[bytes], file: Path) -> Iterator[Line]:
 
 
 def _named(lines: Iterator[Line], file: Path) -> Iterator[Line]:
-    """The lines; what is wrong with the file is said of its name as it may be shown."""
+    """Yield the lines; what is wrong with the file is said of its name as it may be shown."""
     try:
         yield from lines
     except DataError as error:
@@ -119,7 +119,7 @@ def _named(lines: Iterator[Line], file: Path) -> Iterator[Line]:
 
 
 def open_regular(file: Path, device: int | None = None) -> IO[bytes]:
-    """A file, open for reading if it is a regular one. Never waits for a writer, as opening a FIFO would.
+    """Return a file, open for reading if it is a regular one. Never waits for a writer, as opening a FIFO would.
 
     Args:
         device: the file system that it must lie on, with no link followed; None: links are followed.
@@ -144,7 +144,7 @@ def open_regular(file: Path, device: int | None = None) -> IO[bytes]:
 
 
 def fault_of_file(found: os.stat_result, device: int | None) -> str:
-    """In words what a file is if it is none that is ingested; empty if it is."""
+    """Return in words what a file is if it is none that is ingested; empty if it is."""
     if stat.S_ISLNK(found.st_mode):
         return "a link, which is not followed; copy the file itself"
     if not stat.S_ISREG(found.st_mode):
@@ -157,7 +157,7 @@ def fault_of_file(found: os.stat_result, device: int | None) -> str:
 
 
 def words_of(error: Exception) -> str:
-    """What was raised, for people: our own words, or the kind of an error that nobody foresaw."""
+    """Return what was raised, for people: our own words, or the kind of an error that nobody foresaw."""
     if isinstance(error, ParamMemError):
         return str(error)
     said = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
@@ -165,5 +165,5 @@ def words_of(error: Exception) -> str:
 
 
 def concerns_all(error: Exception) -> bool:
-    """Whether an error is no fault of the source at hand: a full disk, say."""
+    """Return whether an error is no fault of the source at hand: a full disk, say."""
     return isinstance(error, OSError) and error.errno in FULL

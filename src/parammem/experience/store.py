@@ -54,7 +54,7 @@ def open_store(
     kinds: Mapping[str, str] = USUAL_KINDS,
     outcomes: Outcomes = NONE,
 ) -> ExperienceStore:
-    """A store that knows the evaluation tasks of these domains.
+    """Return a store that compares rows with the evaluation tasks of these domains.
 
     Domains of kind open have none to know: their tasks come from experience, and by the hash of a task's text it is
     either learned from or kept for judging.

@@ -17,14 +17,15 @@ _PAIR = re.compile("[\u00c3\u00c2\u00e2\u00d0\u00d1][\u0080-\u00bf€‚ƒ„…
 
 
 def hides_characters(text: str) -> bool:
-    """Whether there is a character that nobody can see and no ordinary text has."""
+    """Return whether there is a character that nobody can see and no ordinary text has."""
     if text.isascii() and text.isprintable():
         return False
     return any(mark not in SEEN and unicodedata.category(mark) in {"Cc", "Cf", "Co", "Cs", "Cn"} for mark in text)
 
 
 def is_garbled(text: str) -> bool:
-    """Whether bytes were decoded wrongly, or no letter or digit is in it. Brackets and formulas are no garbage."""
+    """Return whether bytes were decoded wrongly, or no letter or digit is in it. Brackets and formulas are no
+    garbage."""
     if "\ufffd" in text or _was_utf8(text):
         return True
     visible = [mark for mark in text[:10_000] if not mark.isspace()]
@@ -32,7 +33,8 @@ def is_garbled(text: str) -> bool:
 
 
 def _was_utf8(text: str) -> bool:
-    """Whether UTF-8 was read as Latin-1 or Windows-1252: then the way back gives UTF-8 again, or pairs pile up."""
+    """Return whether UTF-8 was read as Latin-1 or Windows-1252: then the way back gives UTF-8 again, or pairs pile
+    up."""
     found = len(_PAIR.findall(text))
     if not found:
         return False

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
-    """Writes data/trajectories/<domain>.jsonl and data/reflections/<domain>.jsonl.
+    """Write data/trajectories/<domain>.jsonl and data/reflections/<domain>.jsonl.
 
     Raises:
         TooManyFailures, DataError, EngineError, SandboxError.
@@ -79,7 +79,8 @@ def work_on(
 def outcomes(
     params: Params, judge: Domain, tasks: Sequence[Task], trajectories: Sequence[Trajectory], places: Places
 ) -> dict[str, bool]:
-    """Trajectory id → whether it ended well: by the final verdict on train tasks, or by the visible checks alone."""
+    """Return trajectory id → whether it ended well: by the final verdict on train tasks, or by the visible checks
+    alone."""
     done = [t for t in trajectories if t.submitted is not None]
     if params.collect.outcome == "visible" or params.collect.label != "experience":
         return {t.trajectory_id: t.stop == "visible-pass" for t in done}
@@ -138,7 +139,8 @@ def final_verdicts(
 
 
 def read_experience(folder: Path, domain: str) -> list[tuple[str, Experience]]:
-    """(batch, experience) of this domain from all batch files, in the order in which they came. Raises RecordError.
+    """Return (batch, experience) of this domain from all batch files, in the order in which they came. Raises
+    RecordError.
 
     order.txt in the folder names the batches one a line, the oldest first; those that it does not name come last, by
     name. Task ids get the batch before them: ids of other agents may be the same as ours.

@@ -50,15 +50,15 @@ class Engines:
         self._origins: dict[int, tuple[object, Origin]] = {}
 
     def open(self, model: str = "", adapter: Path | None = None) -> Engine:
-        """The model of params, or another one; with or without an adapter. Raises as `HfEngine.load` does, and with a
-        server as `Servers.open`."""
+        """Return the model of params, or another one; with or without an adapter. Raises as `HfEngine.load` does, and
+        with a server as `Servers.open`."""
         engine = self._open(model, adapter)
         folder = "" if adapter is None else os.path.relpath(adapter, self._root)
         self._origins[id(engine)] = (engine, Origin("engine", model, folder, engine.digest))
         return engine
 
     def origin(self, thing: object) -> Origin | None:
-        """How an engine or embedding that was opened here can be opened elsewhere; None for everything else."""
+        """Return how an engine or embedding that was opened here can be opened elsewhere; None for everything else."""
         found = self._origins.get(id(thing))
         return found[1] if found else None
 
@@ -67,7 +67,7 @@ class Engines:
         self._elsewhere.append(stats)
 
     def stats(self) -> CacheStats:
-        """What all engines did since the start."""
+        """Return what all engines did since the start."""
         every = [*(engine.stats for engine in self._opened), *self._elsewhere]
         return CacheStats(*(sum(getattr(one, field.name) for one in every) for field in fields(CacheStats)))
 
@@ -119,11 +119,11 @@ class Engines:
         return Servers(settings, terms, self._cache, server.other_urls, server.other_keys)
 
     def embed(self, built_in: Embed) -> Embed:
-        """The embedding of banks and retrieval: the built-in one, or a server's where params name one."""
+        """Return the embedding of banks and retrieval: the built-in one, or a server's where params name one."""
         return self.served_embedding() or built_in
 
     def served_embedding(self) -> Embed | None:
-        """A server's embedding, where params name one."""
+        """Return a server's embedding, where params name one."""
         if self._servers is None or not self._params.server or not self._params.server.embedder:
             return None
         served = self._servers.embedder(self._params.server.embedder)
@@ -131,7 +131,7 @@ class Engines:
         return served
 
     def work(self, stage: str) -> Work:
-        """Tokens written and completions found in the cache since the start."""
+        """Return tokens written and completions found in the cache since the start."""
         done = self.stats()
         return Work(stage=stage, generated_tokens=done.tokens_generated, made=done.misses, cache_hits=done.hits)
 

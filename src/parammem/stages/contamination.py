@@ -25,7 +25,7 @@ NAME = "contamination.json"
 def verdict_on(
     params: Params, rows: Sequence[ReflectionExample], places: Places, domain: object
 ) -> Contamination | None:
-    """Whether the rows hold anything of the evaluation questions; None for pocket tasks.
+    """Return whether the rows hold anything of the evaluation questions; None for pocket tasks.
 
     A row is its question and its reflection. Passages do not count: questions of one encyclopedia share them.
     Nor does what we add to a statement (`domains.added`): `tasks` compared the statements alone, and promised that none

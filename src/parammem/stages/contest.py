@@ -126,7 +126,8 @@ def _tasks(params: Params, root: Path, domain: str) -> tuple[dict[str, list[Task
 def fresh_tasks(
     root: Path, domain: str, most: int, *, real: bool = False, kind: str = ""
 ) -> tuple[list[Task], dict[str, AnswerKey]]:
-    """The newest tasks that were kept for judging and can be judged, each once, newest batch first, with their keys.
+    """Return the newest tasks that were kept for judging and can be judged, each once, newest batch first, with their
+    keys.
 
     Task ids are those of strangers, so a task is named `fresh-` and the beginning of its content's digest here. What a
     stranger sent is never made into trusted tests; a task that cannot be judged costs itself alone.
@@ -194,8 +195,8 @@ def _outcomes(contest: Contest, name: str) -> SliceOutcomes:
 
 
 def _verdicts(contest: Contest, tasks: Sequence[Task]) -> dict[tuple[str, str, int], bool]:
-    """The hidden verdict on every run of these tasks, or the visible one where there is no key. Keys may be strangers':
-    however many of them judge nothing, the gate goes on, and their tasks count as not solved by any arm."""
+    """Return the hidden verdict on every run of these tasks, or the visible one where there is no key. Keys may be
+    strangers': however many of them judge nothing, the gate goes on, and their tasks count as not solved by any arm."""
     wanted = {task.task_id: task for task in tasks}
     runs = {place: t for place, t in contest.ended.items() if place[1] in wanted}
     keyed = {place: t for place, t in runs.items() if place[1] in contest.keys}
@@ -232,7 +233,7 @@ def _guards(contest: Contest, challenger: Path) -> tuple[Guard, ...]:
 
 
 def _canaries(contest: Contest, arm: str) -> list[str]:
-    """The most likely advice of an arm's model on a few tasks; the arm `none` gives the base model's."""
+    """Return the most likely advice of an arm's model on a few tasks; the arm `none` gives the base model's."""
     reflector = contest.arms[arm]
     engine = reflector.engine if isinstance(reflector, ParamMem) else contest.actor
     return [said for (said,) in _advice(contest, engine, _all(contest)[:CANARIES], 0.0, 1)]
@@ -256,7 +257,8 @@ def _advice(
 
 
 def _distinct(contest: Contest, arm: str) -> float:
-    """Mean number of distinct pieces of advice in as many draws as evaluation takes, over up to `curve_tasks` tasks.
+    """Return mean number of distinct pieces of advice in as many draws as evaluation takes, over up to `curve_tasks`
+    tasks.
 
     Advice is the same when it claims the same, in whatever order or words; where a domain reads no claims out of it,
     when its words are the same.
@@ -292,13 +294,13 @@ def _tokens(contest: Contest, arm: str, without: Collection[str] = ()) -> float:
 
 
 def continued_from(card: Adapter) -> dict[str, str]:
-    """The adapter that this one was trained on from, if it did not start from the base."""
+    """Return the adapter that this one was trained on from, if it did not start from the base."""
     start = card.recipe.get("start")
     return {"continued from": start} if start else {}
 
 
 def _inputs(contest: Contest) -> dict[str, str]:
-    """What the outcomes were made from, by digest."""
+    """Return what the outcomes were made from, by digest."""
     found = {f"{name} tasks": digest_of([t.content for t in tasks]) for name, tasks in contest.tasks.items()}
     for name, tasks in contest.tasks.items():
         keys = [contest.keys[task.task_id] for task in tasks if task.task_id in contest.keys]
@@ -308,7 +310,7 @@ def _inputs(contest: Contest) -> dict[str, str]:
 
 
 def decided_under(params: Params, root: Path, domain: str) -> dict[str, str]:
-    """Digests of the params, the validated rows and what vouches for them. What is not there has none."""
+    """Return digests of the params, the validated rows and what vouches for them. What is not there has none."""
     places = Places(root, domain)
     found = {"params": digest_of(params.model_dump(mode="json", by_alias=True))}
     if places.validated.is_file():

@@ -66,7 +66,7 @@ class Bench:
 
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
-    """Writes reports/evaluation/<domain>/: trajectories, runs, curve runs, advice draws, open tasks and facts.
+    """Write reports/evaluation/<domain>/: trajectories, runs, curve runs, advice draws, open tasks and facts.
 
     Raises:
         TooManyFailures, DataError, EngineError, AdapterError, SandboxError.
@@ -118,7 +118,7 @@ def _adapted(folder: Path, engines: Engines, judge: Domain, base: str) -> ParamM
 
 
 def arms(bench: Bench) -> list[Agent]:
-    """Every method of params, and paramagent once more with each control in the reflector's place."""
+    """Return every method of params, and paramagent once more with each control in the reflector's place."""
     shared = {"domain": bench.judge, "actor": bench.actor, "budget": budget(bench.params)}
     given = {"none": None, "parametric": bench.reflectors["trained"], "retrieved": bench.reflectors["retrieved"]}
     methods = [get_method(name) for name in bench.params.evaluate.methods]
@@ -133,8 +133,8 @@ def arms(bench: Bench) -> list[Agent]:
 
 
 def _bank(bench: Bench) -> TrajectoryBank:
-    """Solved tasks of the bank split, by reflexion. Visible checks decide what gets in; a bank task that has none gives
-    its final verdict, as a train task may: evaluation tasks give nothing here."""
+    """Return solved tasks of the bank split, by reflexion. Visible checks decide what gets in; a bank task that has
+    none gives its final verdict, as a train task may: evaluation tasks give nothing here."""
     tasks = stage_tasks(bench.places, "bank")
     needed = any(get_method(name).bank for name in bench.params.evaluate.methods)
     if not needed or "strict" not in (bench.params.evaluate.protocol, *bench.params.evaluate.also):
@@ -148,8 +148,8 @@ def _bank(bench: Bench) -> TrajectoryBank:
 
 
 def _bank_outcomes(bench: Bench, tasks: Sequence[Task], ended: Sequence[Trajectory]) -> dict[str, bool]:
-    """Trajectory id → final verdict, asked once, of those whose bank task has no visible verdict. Where all have one,
-    the bank split's keys are not even read. A task that cannot be judged is named in the log and counts as failed."""
+    """Return trajectory id → final verdict, asked once, where the bank task has no visible verdict. Where all have
+    one, the bank split's keys are not read. A task that cannot be judged is named in the log and counts as failed."""
     silent = [(t, t.submitted) for t in ended if all(a.feedback.passed is None for a in t.attempts)]
     asked = [(t, attempt.candidate) for t, attempt in silent if attempt is not None]
     if not asked:
@@ -166,7 +166,7 @@ def _bank_outcomes(bench: Bench, tasks: Sequence[Task], ended: Sequence[Trajecto
 
 
 def _one_phase(bench: Bench, bank: TrajectoryBank) -> list[Trajectory]:
-    """Protocol `strict`: the bank comes from tasks of its own."""
+    """Return the trajectories of protocol `strict`: the bank comes from tasks of its own."""
     tasks, seed = bench.everything(), bench.params.evaluate.seed
     shown = dict(zip([t.task_id for t in tasks], bank.retrieve(tasks, bench.params.agent.examples), strict=True))
     every = [(agent, task) for agent in arms(bench) for task in tasks]
@@ -179,11 +179,11 @@ def _under(bench: Bench, protocol: str, bank: TrajectoryBank) -> list[Trajectory
 
 
 def _two_phases(bench: Bench, protocol: str = "two-phase") -> list[Trajectory]:
-    """Protocol `two-phase` (the paper's Algorithm 1): methods with a bank fill it with the evaluation tasks they solved
-    visibly, and try the others again with it. Resample gets as many calls as they do: twice the iterations.
-    Without a visible verdict no task is known to be solved: all are tried again, with an empty bank, and the submission
-    rule counts the attempts of both phases.
-    Under `oracle` and `released-code` the hidden verdict takes the visible checks' place (stages/protocols.py)."""
+    """Return the trajectories of protocol `two-phase` (the paper's Algorithm 1): methods with a bank fill it with
+    the evaluation tasks they solved visibly, and try the others again with it. Resample gets as many calls as they
+    do: twice the iterations. Without a visible verdict no task is known to be solved: all are tried again, with an
+    empty bank, and the submission rule counts the attempts of both phases. Under `oracle` and `released-code` the
+    hidden verdict takes the visible checks' place (stages/protocols.py)."""
     tasks, seed = bench.everything(), bench.params.evaluate.seed
     keys = _keys(bench.places) if protocol in ORACLES else {}
     found: list[Trajectory] = []
@@ -229,7 +229,7 @@ def joined(first: Trajectory, second: Trajectory) -> Trajectory:
 
 
 def _curve(bench: Bench) -> list[tuple[float, Trajectory]]:
-    """paramagent at several reflector temperatures, on the first evaluation tasks."""
+    """Return paramagent at several reflector temperatures, on the first evaluation tasks."""
     p = bench.params
     tasks = bench.tasks["eval"][: p.evaluate.curve_tasks]
     pairs = []
@@ -257,7 +257,7 @@ def _keys(places: Places) -> dict[str, AnswerKey]:
 def _verdicts(
     bench: Bench, keys: Mapping[str, AnswerKey], trajectories: Sequence[Trajectory]
 ) -> dict[int, bool | None]:
-    """By identity of the trajectory, as several temperatures of one arm have one id. None: it cannot be judged."""
+    """Return verdicts by identity of the trajectory: several temperatures of an arm have one id. None: not judged."""
     tasks = {task.task_id: task for task in bench.everything()}
     numbered = [t.model_copy(update={"seed": number}) for number, t in enumerate(trajectories)]
     found = final_verdicts(bench.judge, tasks, keys, numbered)
@@ -298,7 +298,7 @@ def _record(bench: Bench, trajectory: Trajectory, passed: bool | None) -> Run:
 
 
 def _draws(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[AdviceDraws]:
-    """A fixed number of draws of every reflector on every task, and of the trained one at every temperature."""
+    """Return a fixed number of draws of every reflector on every task, and of the trained one at every temperature."""
     p = bench.params
     every = bench.everything()[: p.evaluate.draw_tasks or None]
     wanted = [
@@ -347,7 +347,7 @@ def _drawn(
 def _sampled(
     bench: Bench, reflector: SamplingReflector, temperature: float, tasks: Sequence[Task], count: int
 ) -> list[list[str]]:
-    """`count` draws for each task; none for a task whose request got no answer."""
+    """Return `count` draws for each task; none for a task whose request got no answer."""
     requests = [
         Request(
             messages=reflector.messages(task),
@@ -385,7 +385,7 @@ def _open_tasks(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[OpenTask]:
 
 
 def _facts(bench: Bench, bank: TrajectoryBank) -> dict[str, dict[str, int]]:
-    """Sizes, and the proof that the splits share no task."""
+    """Return sizes, and the proof that the splits share no task."""
     name, places = bench.judge.name, bench.places
     content = {s: {t.content for t in stage_tasks(places, s)} for s in ("train", "bank", *SLICES)}
     rows = read_jsonl(places.validated, ReflectionExample)

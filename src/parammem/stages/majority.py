@@ -9,7 +9,7 @@ from parammem.domains.conventions import CONVENTIONS, parse_claims
 
 
 def majority_advice(kind: str, rows: Sequence[ReflectionExample]) -> str:
-    """One piece of advice for every task: of each convention of a kind of domain the value that most rows
+    """Return one piece of advice for every task: of each convention of a kind of domain the value that most rows
     claim."""
     counts = {name: dict.fromkeys(values, 0) for name, values in CONVENTIONS[kind].items()}
     for row in rows:

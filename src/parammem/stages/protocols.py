@@ -42,7 +42,8 @@ class Oracle:
         return self.domain.kind
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
-        """Whether each candidate is right. In words a model sees what the visible checks say, or this one bit."""
+        """Return whether each candidate is right. In words a model sees what the visible checks say, or this one
+        bit."""
         seen = self.domain.check(items)
         scores = self.domain.score([(task, self.keys[task.task_id], candidate) for task, candidate in items])
         return [self._feedback(*pair) for pair in zip(seen, scores, strict=True)]
@@ -80,7 +81,7 @@ class Oracle:
 
 
 def under(protocol: str, agent: Agent, keys: Mapping[str, AnswerKey]) -> Agent:
-    """The agent as it works under this protocol.
+    """Return the agent as it works under this protocol.
 
     `oracle`: the hidden verdict gates its loop. `released-code`: so it does for the methods that the published code
     gates with it, those with a bank or with ParamMem, and the latter have that code's number of calls.
@@ -95,7 +96,7 @@ def under(protocol: str, agent: Agent, keys: Mapping[str, AnswerKey]) -> Agent:
 
 
 def phases_of(protocol: str, agent: Agent) -> int:
-    """How many phases the agent has: the second tries again what the first failed, with a bank of its successes.
+    """Return how many phases the agent has: the second tries again what the first failed, with a bank of its successes.
 
     Under `two-phase` and `oracle` the methods with a bank have two. The published code gives two to ParamAgent as well.
     """
@@ -105,12 +106,12 @@ def phases_of(protocol: str, agent: Agent) -> int:
 
 
 def calls_doubled(protocol: str, agent: Agent) -> bool:
-    """Whether resample has twice the iterations, so that it has as many calls as the methods with two phases. The
-    published code does not compare at equal calls, and neither does its protocol."""
+    """Return whether resample has twice the iterations, so that it has as many calls as the methods with two phases.
+    The published code does not compare at equal calls, and neither does its protocol."""
     return protocol in ("two-phase", "oracle") and agent.method.name == "resample"
 
 
 def named(protocol: str, trajectory: Trajectory) -> Trajectory:
-    """The trajectory with the reason it ended for: not visible checks, where an oracle spoke."""
+    """Return the trajectory with the reason it ended for: not visible checks, where an oracle spoke."""
     gated = protocol in ORACLES and trajectory.stop == "visible-pass"
     return trajectory.model_copy(update={"stop": "oracle-pass"}) if gated else trajectory

@@ -29,7 +29,7 @@ R = TypeVar("R", bound=Record)
 
 
 def run(params: Params, root: Path = Path(".")) -> None:
-    """Writes reports/metrics.json, report.html, table.txt and plots/."""
+    """Write reports/metrics.json, report.html, table.txt and plots/."""
     write_report(build_report(gather(params, root)), root / "reports")
 
 
@@ -127,13 +127,13 @@ def _work(places: Sequence[Places]) -> list[Work]:
 
 
 def _benchmarks(places: Places, params: Params) -> Benchmarks | None:
-    """Where the domain's real tasks came from; None for pocket tasks."""
+    """Return where the domain's real tasks came from; None for pocket tasks."""
     facts = _json(places.tasks("sources").with_suffix(".json")) if params.benchmarks.sources else None
     return read_benchmarks(places.domain, facts, params.benchmarks.seed) if facts else None
 
 
 def _made(places: Places) -> Made | None:
-    """What the domain's reflector was made of; None if its card or the validation report is not there."""
+    """Return what the domain's reflector was made of; None if its card or the validation report is not there."""
     report = _json(places.validation)
     if report is None or not (places.reflector / CARD).is_file():
         return None

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def earlier_rounds(params: Params) -> list[str]:
-    """Names of the rounds before the last; their adapters lie among the controls."""
+    """Return names of the rounds before the last; their adapters lie among the controls."""
     return [f"round-{number}" for number in range(1, params.reflector.rounds)]
 
 
@@ -71,6 +71,6 @@ def retaught(
 
 
 def _relabelled(row: ReflectionExample, text: str, author: str) -> ReflectionExample:
-    """The row with a new reflection, and with the provenance of one."""
+    """Return the row with a new reflection, and with the provenance of one."""
     said = {"reflection": text, "author": author, "label_source": "self", "part": "task", "trajectory_id": ""}
     return row.model_copy(update=said | {"outcome": "none", "cut": False})

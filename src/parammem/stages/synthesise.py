@@ -20,7 +20,7 @@ from parammem.stages.tasks import BENCHMARKS
 
 
 def run(params: Params, domain: str, count: int, out: Path, root: Path = Path(".")) -> int:
-    """Writes `out` (seen from data/benchmarks), a file for the benchmark `problems`; returns how many it holds.
+    """Write `out` (seen from data/benchmarks), a file for the benchmark `problems`; returns how many it holds.
 
     The problems given to the teacher are the train tasks of the other sources of params. Run again, it asks only for
     what is not in the completion cache.

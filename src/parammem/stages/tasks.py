@@ -23,8 +23,8 @@ BENCHMARKS = "data/benchmarks"
 
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
-    """Writes data/tasks/<domain>/<split>.jsonl and data/keys/<domain>/<split>.jsonl. Pocket bank tasks get no key:
-    all of them have visible checks.
+    """Write data/tasks/<domain>/<split>.jsonl and data/keys/<domain>/<split>.jsonl. Pocket bank tasks get no key: all
+    of them have visible checks.
 
     Raises:
         ConfigError: params name sources, and none for this domain.
@@ -58,7 +58,7 @@ def _named(one: T, domain: str) -> T:
 
 
 def read_sources(params: Params, domain: str, root: Path) -> Drawn:
-    """The real tasks of a domain. Raises as `run` does."""
+    """Return the real tasks of a domain. Raises as `run` does."""
     p = params.benchmarks
     sources = [source for source in p.sources if source.domain == domain]
     if not sources:

@@ -38,7 +38,7 @@ OTHER_WORLD = 1_000_003
 
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
-    """Writes models/reflectors/<domain>/ and models/controls/<domain>/<control>/. Raises as `train_lora` does.
+    """Write models/reflectors/<domain>/ and models/controls/<domain>/<control>/. Raises as `train_lora` does.
 
     With `train.launch.processes`, that many processes do it together, which this one starts, unless they were started
     by hand: `accelerate launch --multi_gpu --num_processes N $(which parammem) stage train DOMAIN`.
@@ -118,7 +118,7 @@ def main() -> None:
 
 
 def starting_point(params: Params, places: Places) -> Path | None:
-    """Folder of the adapter that the reflector's training goes on from; None: it starts from the base.
+    """Return folder of the adapter that the reflector's training goes on from; None: it starts from the base.
 
     Raises:
         ConfigError: that does not go with what else params ask for.
@@ -137,7 +137,7 @@ def starting_point(params: Params, places: Places) -> Path | None:
 def control_rows(
     control: str, rows: Sequence[ReflectionExample], places: Places, params: Params
 ) -> list[ReflectionExample]:
-    """The rows of a control: as many as the reflector's, about the same tasks."""
+    """Return the rows of a control: as many as the reflector's, about the same tasks."""
     if control == "shuffled":
         return shuffled(rows, params.train.seed)
     keys = {key.task_id: key for key in read_jsonl(places.keys("train"), AnswerKey)}
@@ -148,7 +148,7 @@ def control_rows(
 def relabelled(
     rows: Sequence[ReflectionExample], keys: Mapping[str, AnswerKey], world: World, domain_kind: str
 ) -> list[ReflectionExample]:
-    """The same rows, naming the same conventions, as if they came from another world. Free of labelling errors,
+    """Return the same rows, naming the same conventions, as if they came from another world. Free of labelling errors,
     which flatters the control. Rows of tasks without a key are left out."""
     made = []
     for row in rows:
@@ -163,7 +163,7 @@ def relabelled(
 
 
 def _in_order(row: ReflectionExample, domain_kind: str) -> list[str]:
-    """The claims of a row in the order in which it makes them."""
+    """Return the claims of a row in the order in which it makes them."""
     return sorted(
         parse_claims(domain_kind, row.reflection), key=lambda claim: row.reflection.find(claim.replace("=", " "))
     )

@@ -29,7 +29,8 @@ NAMED = 5
 
 
 def stage_tasks(places: Places, split: str) -> list[Task]:
-    """The tasks of a split that the stage `tasks` wrote, with trusted tests. Raises RecordError, SandboxError."""
+    """Return the tasks of a split that the stage `tasks` wrote, with trusted tests. Raises RecordError,
+    SandboxError."""
     file = places.tasks(split)
     tasks = read_jsonl(file, Task)
     trusted = _trusted(places, file, [task.visible for task in tasks])
@@ -37,7 +38,8 @@ def stage_tasks(places: Places, split: str) -> list[Task]:
 
 
 def stage_keys(places: Places, split: str) -> list[AnswerKey]:
-    """The answer keys of a split that the stage `tasks` wrote, with trusted tests. Raises RecordError, SandboxError."""
+    """Return the answer keys of a split that the stage `tasks` wrote, with trusted tests. Raises RecordError,
+    SandboxError."""
     file = places.keys(split)
     keys = read_jsonl(file, AnswerKey)
     trusted = _trusted(places, file, [key.hidden for key in keys])
@@ -82,12 +84,12 @@ def _check_written(places: Places, folder: Path) -> None:
 
 
 def _listing(folder: Path) -> dict[str, str]:
-    """Path inside a folder → MD5, of the files that DVC counts."""
+    """Return path inside a folder → MD5, of the files that DVC counts."""
     return {name: file_hash(file, "md5") for name, file in files_below(folder)}
 
 
 def _noted(places: Places) -> Mapping[str, Any]:
-    """What the last run of the stage here noted; nothing if there is no such note, or none that can be read."""
+    """Return what the last run of the stage here noted; nothing if there is no such note, or none that can be read."""
     try:
         found = json.loads(places.written.read_bytes())
     except (OSError, ValueError, RecursionError):

@@ -26,7 +26,7 @@ class QuarantinedRow(Record):
 
 
 def read_recalled(path: Path) -> frozenset[str]:
-    """Hashes of rows that were withdrawn for good, one a line; lines with # are for people."""
+    """Return hashes of rows that were withdrawn for good, one a line; lines with # are for people."""
     lines = text_lines(path.read_text(encoding="utf-8")) if path.is_file() else []
     return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
@@ -36,7 +36,7 @@ def _of(domain: str, row: Experience) -> bool:
 
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
-    """Writes data/validated/, data/quarantine/ and reports/validation/; Data Docs beside it.
+    """Write data/validated/, data/quarantine/ and reports/validation/; Data Docs beside it.
 
     Raises:
         ValidationFailed: a rule about the whole failed. Everything is written all the same.

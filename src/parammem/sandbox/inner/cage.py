@@ -40,7 +40,7 @@ def inherit() -> None:
 
 
 def steps_of(cage: Cage, limits: dict[str, Any]) -> list[Step]:
-    """What locks a child down beyond what it inherits, in this order, ahead of the seccomp program."""
+    """Return what locks a child down beyond what it inherits, in this order, ahead of the seccomp program."""
     with_zygote = (_libc["prctl"], (1, 9, 0, 0, 0), "dying with the zygote")  # PR_SET_PDEATHSIG, SIGKILL
     if cage.filter is None:  # level none
         return [with_zygote]
@@ -61,7 +61,7 @@ def steps_of(cage: Cage, limits: dict[str, Any]) -> list[Step]:
 
 
 def seal_of(cage: Cage) -> Seal | None:
-    """The last step, which puts the seccomp program in force; None at level none."""
+    """Return the last step, which puts the seccomp program in force; None at level none."""
     if cage.filter is None:
         return None
     words, places, program = cage.filter.seal
@@ -69,7 +69,8 @@ def seal_of(cage: Cage) -> Seal | None:
 
 
 def _bounds(wanted: dict[str, int]) -> list[Step]:
-    """Resource limits as steps, each no higher than this process's own; no limit at all is the highest number."""
+    """Return resource limits as steps, each no higher than this process's own; no limit at all is the highest
+    number."""
     set_limit = _libc["prlimit"]
     found: list[Step] = []
     for name, most in wanted.items():

@@ -30,7 +30,7 @@ LOCKED = b"\0\0\0\x09R" + bytes(8)
 
 
 def refused(error: BaseException) -> bytes:
-    """The frame that says that it may not, and why."""
+    """Return the frame that says that it may not, and why."""
     body = b"!%b%b" % (bytes(8), f"{type(error).__name__}: {error}".encode()[:1000])
     return wire.frame(body)
 
@@ -106,7 +106,7 @@ def _serve_program(link: int, source: str) -> None:
 
 
 def _left(error: SystemExit) -> tuple[bytes, bytes]:
-    """What `sys.exit` was given, as the code of a process: none is 0, words are 1."""
+    """Return what `sys.exit` was given, as the code of a process: none is 0, words are 1."""
     code = error.code
     number = 0 if code is None else code & 255 if isinstance(code, int) else 1
     return (b"Q", b"%d" % number) if number else (b"V", wire.encode(None))
@@ -163,7 +163,7 @@ def _serve_calls(link: int, source: str, entry: str, judged: bool, rest: bytes) 
 
 
 def _find(module: Any, entry: str) -> Any:
-    """A function of the module, or a method by its dotted name (`Solution.solve`), bound to a fresh instance."""
+    """Return a function of the module, or a method by its dotted name (`Solution.solve`), bound to a fresh instance."""
     found = module.__dict__.get(entry)
     if found is not None:
         return found
@@ -186,7 +186,7 @@ def _encoded(value: Any) -> tuple[bytes, bytes]:
 
 
 def _said(error: BaseException) -> tuple[bytes, bytes]:
-    """An exception as its kind and a short text with the line of the source it came from."""
+    """Return an exception as its kind and a short text with the line of the source it came from."""
     if isinstance(error, MemoryError):
         return b"M", b""
     try:
@@ -202,7 +202,7 @@ def _said(error: BaseException) -> tuple[bytes, bytes]:
 
 
 def _printed() -> int:
-    """How many bytes were printed so far, this program says: the worker may read several answers at once."""
+    """Return how many bytes were printed so far, this program says: the worker may read several answers at once."""
     try:
         _flush()
         if sys.stdout is not _stdout:
@@ -223,7 +223,7 @@ def _send(link: int, kind: bytes, body: bytes) -> None:
 
 
 def _receive(link: int, data: bytes) -> tuple[bytes, bytes]:
-    """The next frame, and what has come after it; `data` is what had come after the last."""
+    """Return the next frame, and what has come after it; `data` is what had come after the last."""
     while len(data) < 4:
         part = read(link, 65536)
         if not part:

@@ -95,11 +95,12 @@ class Conversation:
         return None if data is None else self._row(data)
 
     def spoilt(self) -> str:
-        """Which limit it turned out to have passed when all was said and it was stopped: "files", "output" or ""."""
+        """Return which limit it turned out to have passed when all was said and it was stopped: "files", "output" or
+        ""."""
         return "files" if self.end()[0] == "files" else "output" if self.flooded() else ""
 
     def _receive(self) -> bytes | None:
-        """The next frame; bytes that came after it wait for the next call."""
+        """Return the next frame; bytes that came after it wait for the next call."""
         while True:
             data, at = self.data, self.at
             if len(data) >= at + 4:
@@ -121,7 +122,7 @@ class Conversation:
             self.data, self.at = part, 0
 
     def _part(self, size: int) -> bytes:
-        """Some bytes of the child. Ends this worker if the main process is gone or the zygote hangs."""
+        """Return some bytes of the child. Ends this worker if the main process is gone or the zygote hangs."""
         if self.patient:  # all answers are on their way: better one wake-up than one for each, unless it takes long
             self.patient = False
             self._hangs_up(_ONE_GO)
@@ -150,11 +151,12 @@ class Conversation:
         return [_name(_KINDS.get(kind, "undecodable"), error), b"", text, error]
 
     def flooded(self) -> bool:
-        """Whether it printed more than it may, whatever it says."""
+        """Return whether it printed more than it may, whatever it says."""
         return os.fstat(self.printed).st_size > self.limits["output_bytes"]
 
     def _stdout(self, until: int) -> bytes:
-        """What was printed since the last answer, up to a place the child names; at most what there is and may be."""
+        """Return what was printed since the last answer, up to a place the child names; at most what there is and may
+        be."""
         size = min(until, self.limits["output_bytes"]) - self.seen
         text = os.pread(self.printed, size, self.seen) if size > 0 else b""
         self.seen += len(text)
@@ -170,7 +172,8 @@ class Conversation:
         return self.report
 
     def _hangs_up(self, wait: int = 0) -> bool:
-        """Whether the child closes its channel in so many milliseconds, though there may be answers left to read."""
+        """Return whether the child closes its channel in so many milliseconds, though there may be answers left to
+        read."""
         if not self.hung_up:
             self.hung_up = bool(self.hanging.poll(wait))
         return self.hung_up
@@ -181,7 +184,7 @@ class Conversation:
         return self.end()[2]
 
     def last_row(self, program: bool = False) -> Row:
-        """The outcome of a call that was never answered: which limit or act ended the child."""
+        """Return the outcome of a call that was never answered: which limit or act ended the child."""
         kind, error = self._ending()
         text = self._stdout(self.limits["output_bytes"])
         if kind == "exit" and program and self.end()[1] == 0:
@@ -209,7 +212,7 @@ class Conversation:
 
 
 def _signal(number: int) -> str:
-    """A signal's name; real-time ones have none."""
+    """Return a signal's name; real-time ones have none."""
     import signal
 
     try:
@@ -227,7 +230,7 @@ def _fill(descriptor: int, text: str) -> None:
 
 
 def _name(kind: str, error: str) -> str:
-    """A better name for an exception that speaks of a limit."""
+    """Return a better name for an exception that speaks of a limit."""
     if kind != "exception":
         return kind
     return next((name for start, name in _BETTER_NAMES if error.startswith(start)), kind)

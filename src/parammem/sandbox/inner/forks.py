@@ -91,7 +91,8 @@ def _plan(cages: tuple[Cage, Cage], order: bytes) -> _Plan:
 
 
 def _fork(control: _socket.socket, plan: _Plan, channel: _Channel) -> tuple[int, str]:
-    """A child that locks itself down, says so on its channel and waits for its run; and its scratch folder, if any."""
+    """Return a child that locks itself down, says so on its channel and waits for its run; and its scratch folder, if
+    any."""
     _, limits, _, cage, steps, seal, _, _ = plan
     folder = ""
     if limits["file_bytes"]:

@@ -85,7 +85,7 @@ class _Candidate:
             raise _Stopped from None
 
     def _note(self, body: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """What a note says: arguments are changed as they were in the child, an exception is made anew."""
+        """Return what a note says: arguments are changed as they were in the child, an exception is made anew."""
         try:
             said = wire.decode(body)
             if "args" in said:
@@ -97,7 +97,7 @@ class _Candidate:
             return {}
 
     def other(self, name: str) -> _Candidate:
-        """Another function of the same candidate."""
+        """Return another function of the same candidate."""
         return _Candidate(self.talk, name, self.planned, self.all_are, self)
 
 
@@ -174,7 +174,7 @@ def _prepared(tests: str, preamble: str, entry: str) -> _Tests:
 
 
 def _defined(tree: ast.Module) -> set[str]:
-    """Names that the tests give a meaning to themselves."""
+    """Return names that the tests give a meaning to themselves."""
     found = {statement.name for statement in tree.body if isinstance(statement, ast.FunctionDef)}
     for statement in tree.body:
         if isinstance(statement, ast.Assign):
@@ -191,7 +191,7 @@ def _all_names(code: types.CodeType) -> set[str]:
 
 
 def _run_tests(candidate: _Candidate, job: dict[str, Any], tests: _Tests) -> str:
-    """Empty when they pass, else why not."""
+    """Return empty when they pass, else why not."""
     space: dict[str, Any] = {"__name__": "tests"}
     if tests.chance:
         random.seed(0)  # every candidate meets the same numbers: verdicts repeat
@@ -221,7 +221,7 @@ def _names(code: types.CodeType) -> set[str]:
 
 
 def _outside(name: str, candidate: _Candidate) -> Any:
-    """What a name means that the tests use and do not define: a standard module, or another of its functions."""
+    """Return what a name means that the tests use and do not define: a standard module, or another of its functions."""
     if name in sys.stdlib_module_names:
         return importlib.import_module(name)
     return candidate.other(name)

@@ -16,12 +16,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def abi() -> int:
-    """Version of Landlock here; 0 where the kernel has none or it is switched off."""
+    """Return version of Landlock here; 0 where the kernel has none or it is switched off."""
     return max(0, _libc.syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint(1)))
 
 
 def readable() -> list[str]:
-    """What a candidate may read: the interpreter's own library, shared libraries, time zones, a few devices."""
+    """Return what a candidate may read: the interpreter's own library, shared libraries, time zones, a few devices."""
     library = os.path.dirname(os.__file__)
     return [
         library,
@@ -33,7 +33,7 @@ def readable() -> list[str]:
 
 
 def ruleset(readable: list[str], writable: list[str]) -> int:
-    """A descriptor of rules that refuse everything but reading below some paths and writing below others.
+    """Return a descriptor of rules that refuse everything but reading below some paths and writing below others.
 
     Raises:
         OSError: no Landlock here.
@@ -73,5 +73,6 @@ def _allow(ruleset_fd: int, path: str, rights: int) -> None:
 
 
 def restriction(ruleset_fd: int) -> tuple[Callable[..., int], tuple[int, int, int]]:
-    """The call, and its arguments, that puts the rules on a process for good, and gives 0; no_new_privs must be set."""
+    """Return the call, and its arguments, that puts the rules on a process for good, and gives 0; no_new_privs must be
+    set."""
     return ctypes.PyDLL(None).syscall, (_RESTRICT, ruleset_fd, 0)

@@ -32,7 +32,7 @@ def enter() -> list[str]:
 
 
 def hide(library: str) -> list[str]:
-    """In the first process of new namespaces: a process list of its own, and empty folders in place of people's.
+    """Prepare the first process of new namespaces: a process list of its own, and empty folders in place of people's.
 
     `library` is the interpreter's own folder; what lies on the way to it stays. Returns what could be hidden.
     """

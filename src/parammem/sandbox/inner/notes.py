@@ -34,7 +34,7 @@ class CandidateError(Exception):
 
 
 def of(raised: BaseException | None, call: bytes, name: str, args: Any, kwargs: Any, alone: bool) -> bytes:
-    """The note that goes with an answer; empty where there is nothing to say."""
+    """Return the note that goes with an answer; empty where there is nothing to say."""
     note: dict[str, Any] = {}
     if raised is not None:
         note["raised"] = _kinds(raised)
@@ -74,7 +74,7 @@ def _kinds(error: BaseException) -> tuple[str, list[tuple[str, str]], str, Any]:
 
 
 def exception_of(said: Any) -> Exception:
-    """The exception that the candidate says it raised, so that tests may expect it: of the nearest class that is
+    """Return the exception that the candidate says it raised, so that tests may expect it: of the nearest class that is
     builtin or in `_STANDARD`, under its own name, with its own text."""
     name, bases, text, args = said
     silent = {kind.__name__ for kind in _SILENT}
@@ -104,8 +104,8 @@ def _class_of(module: str, name: str) -> type[Exception] | None:
 
 
 def put_back(mine: Any, theirs: Any) -> Any:
-    """The caller's object with the contents that it has in the child now: lists, sets, dicts and what they hold keep
-    their identity where they keep their type."""
+    """Return the caller's object with the contents that it has in the child now: lists, sets, dicts and what they hold
+    keep their identity where they keep their type."""
     kind = type(mine)
     if kind is not type(theirs):
         return theirs

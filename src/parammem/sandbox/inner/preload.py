@@ -63,8 +63,8 @@ def import_modules(modules: list[str], site: str) -> None:
 
 
 def reach(folder: str) -> str:
-    """A path to a folder of modules that stays open when its parents are closed or hidden; modules are imported over it
-    from then on. It was opened with this process's rights and needs no search right on its parents."""
+    """Return a path to a folder of modules that stays open when its parents are closed or hidden; modules are imported
+    over it from then on. It was opened with this process's rights and needs no search right on its parents."""
     handle = os.open(folder, os.O_PATH | os.O_DIRECTORY)
     open_path = f"/proc/self/fd/{handle}"
     sys.path[:] = [p.replace(folder, open_path) if p.startswith(folder) else p for p in sys.path]

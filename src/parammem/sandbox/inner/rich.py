@@ -62,7 +62,7 @@ class Stream:
 
 
 def parts_of(value: Any) -> tuple[str, Any] | None:
-    """The kind and the plain contents of a value; None where it has none that are known."""
+    """Return the kind and the plain contents of a value; None where it has none that are known."""
     kind = type(value)
     for base, name, contents in _CONTENTS:
         if isinstance(value, base):
@@ -99,7 +99,7 @@ _CONTENTS: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
 
 
 def _taken(value: Any) -> tuple[list[Any], str]:
-    """The items of an iterator, and why there are no more of them here; "": because it ended."""
+    """Return the items of an iterator, and why there are no more of them here; "": because it ended."""
     items: list[Any] = []
     try:
         for item in value:
@@ -159,7 +159,7 @@ _LOADED: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def built(name: str, contents: Any) -> Any:
-    """The value of a kind with these contents. Raises ArithmeticError, AttributeError, ImportError, LookupError,
+    """Return the value of a kind with these contents. Raises ArithmeticError, AttributeError, ImportError, LookupError,
     TypeError or ValueError on contents that are none."""
     wanted, build = _BUILDERS[name]
     if type(contents) is not wanted:  # `bytearray(10**12)` would be a flood

@@ -17,7 +17,7 @@ _TOO_MUCH = 2**62
 
 
 def make(uid: int | None) -> str:
-    """A fresh folder that the child's user owns; None: it runs as this process's own."""
+    """Return a fresh folder that the child's user owns; None: it runs as this process's own."""
     place = next((p for p in ("/tmp", "/var/tmp", "/dev/shm") if os.access(p, os.W_OK)), "/tmp")
     folder = f"{place}/run-{os.urandom(8).hex()}"
     os.mkdir(folder, 0o700)
@@ -67,8 +67,8 @@ def _empty(top: int, name: str, names: list[str]) -> None:
 
 
 def size(folder: str, most: int, pid: int = 0) -> int:
-    """Bytes in use below a folder, counted until they are more than `most`. `pid`: a process in /proc whose open files
-    count too, though they were deleted."""
+    """Return bytes in use below a folder, counted until they are more than `most`. `pid`: a process in /proc whose open
+    files count too, though they were deleted."""
     try:
         top = _open(folder, None)
     except OSError:
@@ -82,7 +82,7 @@ def size(folder: str, most: int, pid: int = 0) -> int:
 
 
 def _below(folder: int, most: int, depth: int) -> int:
-    """Bytes below an open folder, which may change meanwhile."""
+    """Return bytes below an open folder, which may change meanwhile."""
     if depth > _DEEPEST:
         return _TOO_MUCH
     total = 0
@@ -104,7 +104,7 @@ def _below(folder: int, most: int, depth: int) -> int:
 
 
 def _open(name: str, parent: int | None) -> int:
-    """A descriptor of a folder that is no link, after it was opened to its owner. Raises OSError."""
+    """Return a descriptor of a folder that is no link, after it was opened to its owner. Raises OSError."""
     place = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     try:
         if os.fstat(place).st_mode & 0o700 != 0o700:
@@ -115,7 +115,7 @@ def _open(name: str, parent: int | None) -> int:
 
 
 def _deleted(pid: int, device: int) -> int:
-    """Bytes of deleted files on a device that a process holds open; 0 where it may not be asked."""
+    """Return bytes of deleted files on a device that a process holds open; 0 where it may not be asked."""
     seen: dict[int, int] = {}
     try:
         names = os.listdir(f"/proc/{pid}/fd")

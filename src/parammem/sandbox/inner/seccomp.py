@@ -59,8 +59,8 @@ class Program:
 
 
 def program(machine: str, opening: str) -> Program:
-    """The filter for an architecture. `opening` is what files may be opened: "none", "read", "write", or "write old"
-    where Landlock, before its version 3, lets any file be cut that may be opened.
+    """Return the filter for an architecture. `opening` is what files may be opened: "none", "read", "write", or "write
+    old" where Landlock, before its version 3, lets any file be cut that may be opened.
 
     Raises:
         OSError: this architecture has no table.
@@ -92,7 +92,7 @@ Segment = tuple[int, list[bytes]]
 
 
 def _segments(rules: dict[int, list[bytes]]) -> list[Segment]:
-    """All numbers from 0 on, cut where the rule changes; what has no rule is refused."""
+    """Return all numbers from 0 on, cut where the rule changes; what has no rule is refused."""
     segments: list[Segment] = []
     for number in range(max(rules) + 2):
         rule = rules.get(number, [_refuse(errno.EPERM)])
@@ -102,7 +102,7 @@ def _segments(rules: dict[int, list[bytes]]) -> list[Segment]:
 
 
 def _search(segments: list[Segment]) -> list[bytes]:
-    """A binary search."""
+    """Return the instructions of a binary search."""
     if len(segments) == 1:
         return segments[0][1]
     middle = len(segments) // 2
@@ -136,7 +136,7 @@ def _masked_equal(index: int, mask: int, value: int) -> list[bytes]:
 
 
 def _opened(opening: str, index: int) -> list[bytes]:
-    """What may be opened, by the argument that holds the flags."""
+    """Return what may be opened, by the argument that holds the flags."""
     if opening == "none":
         return [_refuse(errno.EACCES)]
     if opening == "write old":  # cutting needs the right to write, which Landlock keeps inside the folder
@@ -167,5 +167,5 @@ def _checked(opening: str) -> dict[str, list[bytes]]:
 
 
 def machine() -> str:
-    """The architecture, by the kernel's name for it."""
+    """Return the architecture, by the kernel's name for it."""
     return os.uname().machine

@@ -47,7 +47,8 @@ def watch(control: _socket.socket, pid: int, limits: dict[str, Any], folder: str
 
 
 def cpu_clock(pid: int) -> int:
-    """The CPU clock of a process, all its threads together (clock_getcpuclockid(3)). It stands until it is reaped."""
+    """Return the CPU clock of a process, all its threads together (clock_getcpuclockid(3)). It stands until it is
+    reaped."""
     return (~pid << 3) | 2
 
 
@@ -68,7 +69,7 @@ def _limit_hit(pid: int, start: float, limits: dict[str, Any], folder: str) -> s
 
 
 def _seen_pid(pid: int) -> int:
-    """The child's number in this /proc, which may belong to an outer process namespace."""
+    """Return the child's number in this /proc, which may belong to an outer process namespace."""
     ours = os.readlink("/proc/self")
     if ours == str(os.getpid()):
         return pid
@@ -83,7 +84,7 @@ def _seen_pid(pid: int) -> int:
 
 
 def _held(pid: int | str) -> int:
-    """Bytes of memory that a process has written to, in memory or swapped out; 0 where it may not be asked."""
+    """Return bytes of memory that a process has written to, in memory or swapped out; 0 where it may not be asked."""
     total = 0
     try:
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
@@ -103,7 +104,7 @@ def _threads(pid: int) -> int:
 
 
 def _queued(pid: int) -> float:
-    """Seconds in which the child could have run but had to wait for a CPU; 0 where the kernel does not say."""
+    """Return seconds in which the child could have run but had to wait for a CPU; 0 where the kernel does not say."""
     total = 0
     try:
         for name in os.listdir(f"/proc/{pid}/task"):

@@ -29,7 +29,7 @@ class WireError(ValueError):
 
 
 def encode(value: Any) -> bytes:
-    """The bytes of a plain value. Subclasses of builtin types travel as their base type's value.
+    """Return the bytes of a plain value. Subclasses of builtin types travel as their base type's value.
 
     Raises:
         WireError: something in it is no plain value, or it is nested too deeply or too large.
@@ -106,7 +106,8 @@ def _put_other(value: Any, out: list[bytes], depth: int) -> None:
 
 
 def _as_base(value: Any) -> Any:
-    """An instance of a subclass as its exact builtin base (Counter → dict, IntEnum → int, namedtuple → tuple)."""
+    """Return an instance of a subclass as its exact builtin base (Counter → dict, IntEnum → int, namedtuple →
+    tuple)."""
     if isinstance(value, int):
         return int.__add__(value, 0)
     if isinstance(value, str):
@@ -125,7 +126,7 @@ def _as_base(value: Any) -> Any:
 
 
 def decode(data: bytes | memoryview, deadline: float | None = None) -> Any:
-    """The value in `data`, of exact builtin types and those of `rich`. `deadline` is on time.monotonic().
+    """Return the value in `data`, of exact builtin types and those of `rich`. `deadline` is on time.monotonic().
 
     Raises:
         WireError: these bytes are not exactly one value, or decoding them took too long or too much.
@@ -250,7 +251,7 @@ _CONTAINERS = frozenset(b"ltdSZ")
 
 
 def pack(value: Any) -> bytes:
-    """The bytes of a plain value for a reader that trusts the writer; `marshal.loads` reads them.
+    """Return the bytes of a plain value for a reader that trusts the writer; `marshal.loads` reads them.
 
     Equal values give equal bytes (up to the order of sets and dicts), and no part is shared with another.
 
@@ -272,7 +273,7 @@ _EXACT = frozenset((type(None), bool, int, float, complex, str, bytes, list, tup
 
 
 def pack_call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-    """A call for a child, which reads it with `unpack_call`. Equal calls give equal bytes, as `pack` does.
+    """Return a call for a child, which reads it with `unpack_call`. Equal calls give equal bytes, as `pack` does.
 
     Raises:
         WireError: an argument can neither be packed nor encoded.
@@ -292,10 +293,10 @@ def unpack_call(call: bytes) -> tuple[str, Any, Any]:
 
 
 def frame(payload: bytes) -> bytes:
-    """A payload with its length before it."""
+    """Return a payload with its length before it."""
     return _LENGTH.pack(len(payload)) + payload
 
 
 def frame_size(header: bytes) -> int:
-    """Length of the payload that follows these four bytes."""
+    """Return length of the payload that follows these four bytes."""
     return _LENGTH.unpack(header)[0]

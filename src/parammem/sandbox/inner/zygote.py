@@ -21,8 +21,8 @@ _NEEDED = {"CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7}
 
 
 def prepare(level: str, user_namespace: bool, packages: list[str] | None = None) -> tuple[Cage, Cage]:
-    """The cages of this zygote's children, without and with a scratch folder. `packages`: folders of installed packages
-    that they may read besides. Raises OSError naming what is missing."""
+    """Return the cages of this zygote's children, without and with a scratch folder. `packages`: folders of installed
+    packages that they may read besides. Raises OSError naming what is missing."""
     packages = packages or []
     with open("/proc/self/statm", encoding="ascii") as statm:
         base = int(statm.read().split()[0]) * os.sysconf("SC_PAGESIZE")
@@ -53,7 +53,7 @@ _NOBODY = 65534
 
 
 def _free_user() -> int | None:
-    """A user that owns nothing; nobody where the high numbers are not mapped; None where even nobody is not."""
+    """Return a user that owns nothing; nobody where the high numbers are not mapped; None where even nobody is not."""
     with open("/proc/self/uid_map", encoding="ascii") as table:
         ranges = [tuple(map(int, line.split())) for line in table]
     fresh = 2_000_000_000 + int.from_bytes(os.urandom(3), "little") * 8  # each worker its own, to count its threads
@@ -76,7 +76,7 @@ def _see_capabilities() -> None:
 
 
 def lacking_of(held: int) -> list[str]:
-    """Names of the capabilities that root needs and that are not among those held, a set of bits."""
+    """Return names of the capabilities that root needs and that are not among those held, a set of bits."""
     return [name for name, number in _NEEDED.items() if not held >> number & 1]
 
 

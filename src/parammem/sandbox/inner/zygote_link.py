@@ -42,7 +42,7 @@ class ZygoteLink:
         return given
 
     def _receive(self, deadline: float) -> tuple[bytes, list[int]]:
-        """A word of the zygote, and descriptors. No zygote, no worker: the pool replaces both."""
+        """Return a word of the zygote, and descriptors. No zygote, no worker: the pool replaces both."""
         if not self.says(max(1000, int((deadline - time.monotonic()) * 1000))):
             os._exit(3)
         word, ancillary, _, _ = self.control.recvmsg(64, forks.RIGHTS_SPACE)
@@ -50,14 +50,14 @@ class ZygoteLink:
         return word, list(struct.unpack(f"{len(data) // 4}i", data))
 
     def says(self, milliseconds: int) -> bool:
-        """Whether the zygote says something in this time. Ends this worker if the main process is gone."""
+        """Return whether the zygote says something in this time. Ends this worker if the main process is gone."""
         ready = self.poller.poll(milliseconds)
         if ready and all(fd == self.jobs for fd, _ in ready):
             os._exit(3)
         return bool(ready)
 
     def ended(self, deadline: float) -> tuple[str, int, float]:
-        """How the child ended: reason, wait status, CPU seconds."""
+        """Return how the child ended: reason, wait status, CPU seconds."""
         report, self.waiting = self._receive(deadline)
         if len(report) != forks.REPORT.size:
             os._exit(3)

@@ -88,7 +88,7 @@ class RayExecutor:
         return _Asking(self, engine)
 
     def ask(self, engine: Engine, requests: Sequence[Request]) -> list[list[Completion] | Exception]:
-        """For each request its completions, or what it failed with; in order."""
+        """Return for each request its completions, or what it failed with; in order."""
         parts = split_by_key([messages_digest(request) for request in requests], self._settings.shards)
         return self._scatter(parts, [(engine, [requests[place] for place in places]) for places in parts])
 
@@ -100,7 +100,7 @@ class RayExecutor:
         return self._ray.remote(StoreActor).options(num_cpus=0, scheduling_strategy=here).remote(cache)
 
     def _scatter(self, parts: Sequence[Sequence[int]], contents: Sequence[Any], show: Show | None = None) -> list[Any]:
-        """The answers to all parts, in the order of the whole.
+        """Return the answers to all parts, in the order of the whole.
 
         Raises:
             ParamMemError: one that concerns all jobs; the other shards are ended then, and what they recorded is kept.
@@ -128,7 +128,7 @@ class RayExecutor:
         return [found[place] for place in sorted(found)]
 
     def _send(self, shard: str, content: Any) -> Any:
-        """Ray's name of the answer that this shard will have."""
+        """Return Ray's name of the answer that this shard will have."""
         s = self._settings
         order = ShardJobs(shard, self._params, self._domain, str(self._root), self._pickler.pack(content))
         task = self._ray.remote(run_shard).options(

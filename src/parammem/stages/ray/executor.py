@@ -21,11 +21,11 @@ class Executor(Protocol):
     """Works on jobs, and asks engines."""
 
     def work(self, jobs: Sequence[Job], show: Show | None = None) -> list[Trajectory]:
-        """Trajectories in the order of the jobs. Raises as `batch.run`, and ClusterError."""
+        """Return trajectories in the order of the jobs. Raises as `batch.run`, and ClusterError."""
         ...
 
     def asking(self, engine: Engine) -> Engine:
-        """An engine with the same digest and answers, for many requests at once."""
+        """Return an engine with the same digest and answers, for many requests at once."""
         ...
 
 

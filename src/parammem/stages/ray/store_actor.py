@@ -52,7 +52,7 @@ class StoreActor:
         return ShardReport(lost, dict(self._done))
 
     def made(self) -> CacheStats:
-        """What was recorded here since the start; without hits, which shards know."""
+        """Return what was recorded here since the start; without hits, which shards know."""
         return replace(self._made)
 
     def get(self, keys: Sequence[str]) -> dict[str, str]:
@@ -115,7 +115,7 @@ class ActorStore:
 
 
 def ask_actor(store_actor: Any, what: str, *arguments: Any) -> Any:
-    """The actor's answer, or its error, raised as if it were here. Raises ClusterError: the actor is gone."""
+    """Return the actor's answer, or its error, raised as if it were here. Raises ClusterError: the actor is gone."""
     import ray
     from ray.exceptions import RayActorError, RayTaskError
 

@@ -74,7 +74,7 @@ def _ask(engine: Engine, requests: list[Request]) -> list[Any]:
 
 @lru_cache(maxsize=1)
 def _pickler(params: str, domain: str, root: str, store: ActorStore) -> RunPickler:
-    """A worker that has had a shard has its models in memory for the next one."""
+    """Return this worker's pickler: a worker that has had a shard has its models in memory for the next one."""
     parsed = Params.model_validate_json(params)
     engines = Engines(parsed, Path(root), store if parsed.engine.cache else None)
     return RunPickler(parsed, domain, Path(root), engines)
