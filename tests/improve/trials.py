@@ -36,8 +36,8 @@ from parammem.lineage import plan_recall
 from parammem.registry import Ledger
 from parammem.registry.branch import known
 from parammem.registry.growth import check_growth
-from parammem.registry.history import check
 from parammem.registry.ledger import CUT_SHORT, PLACE
+from parammem.registry.ledger_text import check
 from parammem.registry.state import champion
 from parammem.registry.tags import existing_tags, sync_tags, wanted_tags
 from tests.improve.lab import git, make_lab
@@ -72,12 +72,12 @@ def lab_with_two_champions(folder: Path) -> Path:
 
 
 def _promote(root: Path, ledger: Ledger, letter: str) -> None:
-    from parammem.registry.state import crown, register
+    from parammem.registry.state import make_champion, register
 
     version = register(ledger, "code", letter * 64, "", "flow improve")
     decision = promoting(letter * 64)
     ledger.save_decision(decision)
-    crown(ledger, version, decision.digest, "flow improve")
+    make_champion(ledger, version, decision.digest, "flow improve")
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", letter)
 

@@ -77,7 +77,7 @@ def _check_places(file: Path, out: Path) -> None:
 
 
 def _read_facts(file: Path) -> dict[str, Any]:
-    """The tokenizer's settings in the file. Raises EngineError."""
+    """Return the tokenizer's settings in the file. Raises EngineError."""
     from gguf import GGUFReader
 
     try:
@@ -152,7 +152,7 @@ def _mend_tokenizer(out: Path, facts: dict[str, Any]) -> None:
 
 
 def _checked(out: Path, facts: dict[str, Any]) -> str:
-    """The folder's digest, once it is seen to load and to have every token in its place. Raises EngineError."""
+    """Return the folder's digest, once it is seen to load and to have every token in its place. Raises EngineError."""
     try:
         tokenizer = load_tokenizer(vet_model(out))
     except ParamMemError as error:

@@ -84,14 +84,14 @@ def within(seconds: float, call: Callable[[], Any]) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """The kind of an exception and the beginning of what it says."""
+    """Return the kind of an exception and the beginning of what it says."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     return text if len(text) <= 300 else f"{text[:300]}…"
 
 
 def load_tokenizer(vetted: Vetted) -> Any:
-    """The folder's tokenizer. Raises EngineError."""
+    """Return the folder's tokenizer. Raises EngineError."""
     from transformers import AutoTokenizer
 
     step = "a model folder needs tokenizer.json (or its older forms) and tokenizer_config.json; fetch it again"
@@ -140,7 +140,7 @@ def _counts(settings: Any, word: str) -> Iterator[int]:
 
 
 def load_causal_model(vetted: Vetted, dtype: str) -> Any:
-    """The folder's causal language model on the CPU, every weight of it from the folder.
+    """Return the folder's causal language model on the CPU, every weight of it from the folder.
 
     Raises:
         EngineError: a file is broken, or weights are missing: the library would draw them at random.

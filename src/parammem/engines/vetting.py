@@ -127,7 +127,7 @@ def _refuse_pointers(folder: Path, names: list[str] | tuple[str, ...]) -> None:
 
 
 def is_pointer(path: Path) -> bool:
-    """Whether a file is what git leaves in the place of one that git-lfs has."""
+    """Return whether a file is what git leaves in the place of one that git-lfs has."""
     with path.open("rb") as file:
         return file.read(len(LFS)) == LFS
 

@@ -1,6 +1,6 @@
 """From (prompt, reflection) to token ids and labels. The loss is on the completion only, its end included.
 
-The prompt is encoded alone and the completion after it, exactly as the engine meets them when it samples, so no token
+The prompt is encoded alone and the completion after it, exactly as the engine gets them when it samples, so no token
 ever spans the border. Masks are made by position, never by token id: padding is not learned whatever the pad token
 is, and the end-of-turn token is learned even where a tokenizer uses it as its pad token.
 """
@@ -45,7 +45,7 @@ class Batch:
 
 
 def encode(tokenizer: Any, messages: Sequence[Message], reflection: str, known: int | None = None) -> Encoded:
-    """Chat template with the assistant's turn opened, then the reflection, then eos.
+    """Return chat template with the assistant's turn opened, then the reflection, then eos.
 
     Args:
         known: how many tokens the model has a place for; None: not looked at.
@@ -90,7 +90,8 @@ def collate(rows: Sequence[Encoded], pad: int) -> Batch:
 
 
 def pad_id(tokenizer: Any) -> int:
-    """A token to fill with that is not eos. What it is has no effect; that it is not eos keeps dumps readable."""
+    """Return a token to fill with that is not eos. What it is has no effect; that it is not eos keeps dumps
+    readable."""
     if tokenizer.pad_token_id is not None and tokenizer.pad_token_id != tokenizer.eos_token_id:
         return tokenizer.pad_token_id
     return 0 if tokenizer.eos_token_id != 0 else 1
