@@ -42,10 +42,12 @@ MODULES = {
     "labels": "the advice that a training row is labelled with: agents write it, validation checks it",
     "methods": "the paper's methods: agents run them, evaluation compares them",
     "protocols": "the evaluation protocols: stages run them, evaluation names them",
+    "probe": "the command, and the part of the stages that it calls",
     "recall": "the recall of a batch: lineage plans and proves it, improve carries it out",
     "run": "carries out the whole of its package",
     "study": "the study of label noise: experiments run it, evaluation draws its results",
     "trusted": "trusted tests of a task: the sandbox defines them, stages read them",
+    "uptake": "the command, the part of the stages that it calls, and the measure itself",
     "variants": "variants of the training: experiments run them, evaluation draws their results",
     "worker": "what runs in a worker process: of the sandbox's pool, or of a Ray cluster",
 }

@@ -300,9 +300,9 @@ def test_a_secret_in_a_line_that_cannot_be_read_is_not_shown_either(tmp_path):
 
 
 def test_a_line_of_bad_bytes_and_one_that_is_too_long_lie_apart_byte_for_byte(tmp_path, monkeypatch):
-    from parammem.experience import sorter, sources
+    from parammem.experience import sorter, source_files
 
-    monkeypatch.setattr(sources, "LONGEST_LINE", 5000)
+    monkeypatch.setattr(source_files, "LONGEST_LINE", 5000)
     monkeypatch.setattr(sorter, "LONGEST_LINE", 5000)
     bad, long = b'{"task": "\xff\xfe"}', b'{"task": "' + b"x" * 20000 + b'"}'
     file = tmp_path / "in.jsonl"

@@ -17,7 +17,7 @@ from parammem.lineage.past.history import History
 from parammem.lineage.past.recorded_code import DIGESTS, SOURCES
 from parammem.lineage.rows.datasets import row_hash
 from parammem.stages import code_digests as stage
-from tests.checkout.test_code import project
+from tests.checkout.test_source_digests import project
 from tests.lineage.test_links import ADAPTER, entry, git, make_adapter, repo  # noqa: F401
 
 CODE = f"{DIGESTS}/collect.json"
