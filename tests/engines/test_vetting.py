@@ -14,7 +14,7 @@ import pytest
 from parammem.engines.base import Request, chat
 from parammem.engines.digests import extra_digest, model_digest
 from parammem.engines.hf import HfEngine, load_model
-from parammem.engines.loading import load_causal_model, load_tokenizer
+from parammem.engines.loading import _check_size, load_causal_model, load_tokenizer
 from parammem.engines.vetting import vet_model, view
 from parammem.errors import EngineError, ModelMissingError, ParamMemError
 from parammem.training.prepare import load_base
@@ -181,6 +181,12 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights that are noise": (write("model.safetensors", os.urandom(5000)), "could not be loaded"),
     "no weights in the file": (write("model.safetensors", b""), "could not be loaded"),
     "weights that are missing": (fewer_weights, "lack 1 tensors"),
+    "a vocabulary of a billion": (lambda f: edit(f / "config.json", vocab_size=10**9), "asks for 32,.* numbers"),
+    "layers of a hundred million": (
+        lambda f: edit(f / "config.json", intermediate_size=10**8), "asks for .* numbers, and the weights are"),
+    "a million layers": (lambda f: edit(f / "config.json", num_hidden_layers=10**6), "asks for 1,000,000 layers"),
+    "a million experts": (
+        lambda f: edit(f / "config.json", model_type="mixtral", num_local_experts=10**6), "of 1,000,000 experts"),
     "weights of another shape": (lambda f: edit(f / "config.json", hidden_size=64), "could not be loaded"),
     "no tokenizer": (lambda f: [one.unlink() for one in f.glob("tokenizer*.json")], "the tokenizer in"),
     "a tokenizer that is no JSON": (write("tokenizer.json", b"{"), "the tokenizer in"),
@@ -317,3 +323,12 @@ def test_a_loaded_model_and_tokenizer_bear_the_folders_name(model):
     vetted = vet_model(model)
     assert load_tokenizer(vetted).name_or_path == str(model)
     assert load_causal_model(vetted, "float32").config._name_or_path == str(model)
+
+
+def test_looking_at_the_size_draws_no_random_numbers(model):
+    import torch
+
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    _check_size(vet_model(model), model)
+    assert torch.equal(torch.get_rng_state(), before)

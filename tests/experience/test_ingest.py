@@ -210,6 +210,31 @@ def test_secrets_and_personal_data_are_set_apart_and_never_shown(tmp_path, kind,
     assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("kind", [kind for kind in SECRETS if "/" not in SECRETS[kind]])
+def test_a_secret_in_the_name_of_a_file_is_not_shown_and_not_kept(tmp_path, kind):
+    """The ledger and commit messages hold the name, and both are pushed."""
+    from parammem.experience.inbox import look
+
+    value = SECRETS[kind]
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    file = inbox / f"log {value}.jsonl"
+    file.write_text(line(row(1)) + "\n")
+    os.utime(file, (0, 0))
+    (inbox / f"{value} left.txt").write_text("")
+    (tmp_path / "root").mkdir()
+    for source in (Source.of(file), *look(inbox).sources):
+        outcome = ingest(source, store(tmp_path / "root"), "person ada")
+        assert value not in source.name + outcome.event.name
+    assert value not in repr(look(inbox).left)
+    kept = [path for path in (tmp_path / "root").rglob("*") if path.is_file()]
+    assert kept
+    assert not any(value.encode() in path.read_bytes() or value in path.name for path in kept)
+    with pytest.raises(DataError) as caught:
+        Source.of(inbox)
+    assert value not in str(caught.value)
+
+
 def changed_visible(name: str) -> str:
     visible = {name: f"x = 1  # {SECRETS['mail address']}"}
     return line(row(1).model_copy(update={"task": row(1).task.model_copy(update={"visible": visible})}))

@@ -13,12 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from parammem.engines.digests import read_settings, weight_files
 from parammem.engines.tokenizer_files import check_tokenizer
 from parammem.engines.vetting import Vetted, check_unchanged, view
 from parammem.errors import EngineError, ParamMemError
 
 LOADING_SECONDS = 300.0
 """CPU for reading a tokenizer; converting a large SentencePiece model takes a tenth of that."""
+MOST_LAYERS, MOST_EXPERTS = 1000, 100_000
+"""Of a model; the largest known have 126 layers, and 23,000 experts in all of them."""
+FOUR_BITS, ANYHOW = 2, 64 << 20
+"""Most numbers that a byte of weights stands for, and numbers that a model may have beside its weights (tables)."""
 
 
 class TooSlow(Exception):
@@ -101,6 +106,39 @@ def load_tokenizer(vetted: Vetted) -> Any:
     return tokenizer
 
 
+def _check_size(vetted: Vetted, place: Path) -> None:
+    """See that config.json asks for no more than the weights hold: a library fills what is missing with numbers drawn
+    at random, be it terabytes, before it says so. Built without memory for its numbers. Raises EngineError."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    layers = max(_counts(read_settings(place / "config.json"), "layer"), default=0)
+    experts = max(_counts(read_settings(place / "config.json"), "expert"), default=1)
+    held = sum((vetted.folder / name).stat().st_size for name in weight_files(vetted.folder))
+    many = f"{layers:,} layers of {experts:,} experts"
+    if layers <= MOST_LAYERS and layers * max(1, experts) <= MOST_EXPERTS:
+        config = AutoConfig.from_pretrained(str(place), local_files_only=True, trust_remote_code=False)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        asked = sum(one.numel() for one in [*model.parameters(), *model.buffers()])
+        if asked <= FOUR_BITS * held + ANYHOW:
+            return
+        many = f"{asked:,} numbers"
+    raise EngineError(
+        f"config.json in {str(vetted.folder)!r} asks for {many}, and the weights are {held:,} bytes: they belong to "
+        "different models, or the file is spoilt; fetch the model again, all of its files"
+    )
+
+
+def _counts(settings: Any, word: str) -> Iterator[int]:
+    """Every whole number in nested settings whose name has this word."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _counts(value, word)
+        elif isinstance(value, int) and word in name:
+            yield value
+
+
 def load_causal_model(vetted: Vetted, dtype: str) -> Any:
     """Return the folder's causal language model on the CPU, every weight of it from the folder.
 
@@ -112,6 +150,7 @@ def load_causal_model(vetted: Vetted, dtype: str) -> Any:
 
     step = "check that the folder is whole (all weights and config.json of one model), or fetch it again"
     with opened(vetted, "the model", step) as place:
+        _check_size(vetted, place)
         found: Any = AutoModelForCausalLM.from_pretrained(
             str(place),
             dtype=getattr(torch, dtype),

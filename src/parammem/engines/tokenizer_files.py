@@ -25,6 +25,8 @@ LONGEST_TEXT = 256
 LONGEST_PATTERN = 4000
 """Characters; the longest known have some 700."""
 LARGEST_NUMBER = 10_000
+MOST_EXTRA = 1000
+"""Of any number in tokenizer_config.json that may make tokens; T5 has 100."""
 MOST_GROWTH = 1000
 """Times that all steps together may make a text longer; the known ones stay under 100."""
 MOST_ADDED = 100_000
@@ -96,8 +98,8 @@ def check_tokenizer_settings(settings: dict[str, Any]) -> None:
     """See that a tokenizer_config.json makes no tokens without end. Raises ValueError naming the setting."""
     for name, value in settings.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and not abs(value) <= LARGEST_NUMBER and not name.endswith(FREE_NUMBERS):
-            raise ValueError(f"{name} is {value:g}; at most {LARGEST_NUMBER:,} is taken")
+        if number and not abs(value) <= MOST_EXTRA and not name.endswith(FREE_NUMBERS):
+            raise ValueError(f"{name} is {value:g}; at most {MOST_EXTRA:,} is taken")
         if isinstance(value, dict | list) and len(value) > MOST_ADDED:
             raise ValueError(f"{name} has {len(value):,} entries; at most {MOST_ADDED:,} are taken")
 

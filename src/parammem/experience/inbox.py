@@ -22,12 +22,18 @@ from pathlib import Path
 from typing import IO
 
 from parammem.core import AnswerKey, Outcome, Task, Trajectory, digest_of
-from parammem.core.escape import shown
 from parammem.core.experience import Experience
 from parammem.core.jsonl import lines_of, write_text
 from parammem.core.words import count
 from parammem.errors import DataError
-from parammem.experience.source_files import LONGEST_LINE, SUFFIXES, Source, fault_of_file, open_regular
+from parammem.experience.source_files import (
+    LONGEST_LINE,
+    SUFFIXES,
+    Source,
+    fault_of_file,
+    name_for_people,
+    open_regular,
+)
 from parammem.experience.zipped import MAGIC
 
 INBOX = Path("data") / "inbox"
@@ -125,13 +131,13 @@ def look(inbox: Path, settled: float = SETTLED, restore: bool = True) -> Look:
         file = inbox / name
         why = _why_left(file, device, settled)
         if why:
-            left[shown(name)] = why
+            left[name_for_people(name)] = why
         elif why is None:
             continue
         elif name.startswith(REPORT):  # written in one step: whole
             reports.append(file)
         else:
-            found.append(Source(shown(name), (file,), device))
+            found.append(Source(name_for_people(name), (file,), device))
     if reports:
         found.append(Source(f"{count(len(reports), 'report')}", tuple(reports), device))
     return Look(found, left)

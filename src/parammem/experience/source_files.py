@@ -15,6 +15,7 @@ from parammem.core.escape import shown
 from parammem.core.jsonl import BLOCK, Line, lines_of, unpacked
 from parammem.errors import DataError, ParamMemError
 from parammem.experience.zipped import is_zip, member_blocks, sample_lines
+from parammem.validation.private import find_private
 
 LONGEST_LINE = 4 << 20
 """Bytes of a row of lines. A run is some kilobytes; beyond this a line is something else, and is set aside unread."""
@@ -41,7 +42,7 @@ class Source:
         """Return a file that a person names; links are followed. Raises DataError when it is no regular file."""
         if not file.exists():
             raise DataError(f"no file {str(file)!r}; give a file of trajectories or transcripts")
-        source = cls(shown(file.name), (file,))
+        source = cls(name_for_people(file.name), (file,))
         source.opened(file).close()
         return source
 
@@ -110,12 +111,21 @@ def _lines(data: IO[bytes], file: Path) -> Iterator[Line]:
     return lines_of(data, file, longest_of(file))
 
 
+def name_for_people(name: str) -> str:
+    """A file's name as one printable line; without its words where it holds a secret or personal data: the ledger and
+    commit messages keep it, and both are pushed."""
+    bare = name.removesuffix(".gz").rpartition(".")[0]
+    if find_private(f"{bare}\n{name}"):
+        return f"a file with private data in its name ({hashlib.sha256(os.fsencode(name)).hexdigest()[:8]})"
+    return shown(name)
+
+
 def _named(lines: Iterator[Line], file: Path) -> Iterator[Line]:
     """Yield the lines; what is wrong with the file is said of its name as it may be shown."""
     try:
         yield from lines
     except DataError as error:
-        raise DataError(str(error).replace(str(file), shown(file.name))) from error.__cause__
+        raise DataError(str(error).replace(str(file), name_for_people(file.name))) from error.__cause__
 
 
 def open_regular(file: Path, device: int | None = None) -> IO[bytes]:
@@ -132,11 +142,11 @@ def open_regular(file: Path, device: int | None = None) -> IO[bytes]:
         handle = os.open(file, flags)
     except OSError as error:
         link = " (a link is not followed)" if error.errno == errno.ELOOP else ""
-        raise DataError(f"{shown(file.name)} cannot be read: {error.strerror}{link}") from error
+        raise DataError(f"{name_for_people(file.name)} cannot be read: {error.strerror}{link}") from error
     try:
         why = fault_of_file(os.fstat(handle), device)
         if why:
-            raise DataError(f"{shown(file.name)} is {why}")
+            raise DataError(f"{name_for_people(file.name)} is {why}")
         return os.fdopen(handle, "rb")
     except BaseException:
         os.close(handle)
