@@ -2,8 +2,8 @@
 
 Two sets that are similar to degree t must share one of their rarest shingles (prefix filter: Chaudhuri et al. 2006,
 Bayardo et al. 2007). So an index over those few finds every candidate pair, and each candidate is then verified
-exactly. Short items, which share their words with many others, are found by pairs of their rarest shingles: similar ones
-share two. Unlike MinHash nothing is missed, which matters where a miss would put evaluation data into training.
+exactly. Short items, which share their words with many others, are found by pairs of their rarest shingles: similar
+ones share two. Unlike MinHash nothing is missed, which matters where a miss would put evaluation data into training.
 """
 
 from __future__ import annotations
