@@ -9,7 +9,7 @@ import pytest
 from flows import improve as flows
 from flows.rebuild import RebuildFailed
 from tests.improve.lab import drop_batch, fake_meeting, git, make_lab
-from tests.improve.settled import crowned
+from tests.improve.settled import champion_versions
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect_server"), pytest.mark.timeout(900)]
 
@@ -29,7 +29,7 @@ def artifact(key: str) -> str:
 def test_a_turn_promotes_then_finds_nothing_to_do_then_is_rolled_back(root):
     drop_batch(root, "one")
     assert flows.improve(str(root)) == "code: promote"
-    assert crowned(root) == [1]
+    assert champion_versions(root) == [1]
     page = artifact("improve")
     assert "# code: promote" in page
     assert "## code: promote" in page
@@ -77,7 +77,7 @@ def test_a_failed_stage_fails_the_flow_with_its_last_lines(root):
     drop_batch(root, "one")
     with pytest.raises(RebuildFailed, match=r"(?s)stage 'train@code' failed.*out of luck"):
         flows.improve(str(root), retries=0)
-    assert crowned(root) == []
+    assert champion_versions(root) == []
 
 
 def test_a_failed_step_is_named_with_what_it_leaves(root, tmp_path):

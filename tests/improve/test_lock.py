@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from parammem.checkout.lock import PLACE, held, holder, locked
+from parammem.checkout.held_files import held
+from parammem.checkout.lock import PLACE, holder, locked
 from parammem.checkout.processes import run_guarded
 from parammem.errors import DataError
 

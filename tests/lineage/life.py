@@ -125,16 +125,21 @@ class Life:
                           reflections=(said,), stop="visible-pass", submission=None)  # fmt: skip
         return Experience(task=task, trajectory=path, outcome=True)
 
-    def run_pipeline(self) -> None:
-        """The stages, in this process, and dvc.lock as `dvc repro` would write it."""
+    def run_pipeline(self, *only: str) -> None:
+        """The stages (or only these), in this process, and dvc.lock as `dvc repro` would write it."""
         here = Path.cwd()
         os.chdir(self.root)
         try:
-            for stage in fake_pipeline.STAGES.values():
-                stage()
+            for name, stage in fake_pipeline.STAGES.items():
+                if not only or name in only:
+                    stage()
         finally:
             os.chdir(here)
-        (self.root / "dvc.lock").write_text(yaml.safe_dump(self._lock(), sort_keys=False))
+        lock, path = self._lock(), self.root / "dvc.lock"
+        if only:
+            before = yaml.safe_load(path.read_text())["stages"]
+            lock["stages"] = before | {k: v for k, v in lock["stages"].items() if k.partition("@")[0] in only}
+        path.write_text(yaml.safe_dump(lock, sort_keys=False))
 
     def _lock(self) -> dict[str, Any]:
         stages = {}

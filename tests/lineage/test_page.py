@@ -8,9 +8,11 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from parammem import cli
+from parammem.checkout.hashes import dvc_hash
 from parammem.checkout.snapshot import Snapshot
 from parammem.core import Reflection, Task, Trajectory
 from parammem.core.event import RolledBack
@@ -40,7 +42,7 @@ def test_ten_answers_of_each_generation_are_the_truth(lived, number):
     assert facts[4]["missing"] == []
     assert [one["decision"] for one in facts[5]["decisions"]] == [truth.decisions[number - 1]]
     assert facts[5]["decisions"][0]["answer"] == truth.answers[number - 1]
-    assert bool(facts[5]["reigns"]) == (truth.answers[number - 1] == "promote")
+    assert bool(facts[5]["championships"]) == (truth.answers[number - 1] == "promote")
     assert facts[5]["champion_now"] == (number == 3)
     assert facts[7]["commit"] == truth.commits[number - 1]
     assert facts[7]["base"]["name"] == "models/base"
@@ -116,6 +118,29 @@ def test_a_trajectory_is_found_by_its_id_and_counted_on_the_page(lived):
     shutil.move(root / "answer.jsonl", root / "data/trajectories/code.jsonl")
     assert answered_by(root, name)[0].advised[0].version == 3
     assert audit_page(root).answers[5].facts["pieces"] == 1
+
+
+def test_a_trajectory_of_the_evaluation_is_found_here_and_where_only_the_cache_has_it(lived):
+    root, truth = lived
+    folder = root / "reports/evaluation/code"
+    name = advised_by(root, truth.adapters[2])
+    shutil.move(root / "answer.jsonl", folder / "trajectories.jsonl")
+    assert answered_by(root, name)[0].advised[0].version == 3
+    for path in folder.iterdir():  # as `dvc commit` would leave them: in the cache, named by a committed dvc.lock
+        cached = root / ".dvc/cache/files/md5" / dvc_hash(path)[:2] / dvc_hash(path)[2:]  # pyright: ignore
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, cached)
+    listing = [{"md5": dvc_hash(path), "relpath": path.name} for path in sorted(folder.iterdir())]
+    whole = str(dvc_hash(folder))
+    (root / ".dvc/cache/files/md5" / whole[:2]).mkdir(exist_ok=True)
+    (root / ".dvc/cache/files/md5" / whole[:2] / whole[2:]).write_text(json.dumps(listing, sort_keys=True))
+    lock = yaml.safe_load((root / "dvc.lock").read_text())
+    lock["stages"]["evaluate@code"]["outs"][0]["md5"] = whole
+    (root / "dvc.lock").write_text(yaml.safe_dump(lock))
+    git(root, "commit", "-qam", "evaluated")
+    shutil.rmtree(folder)
+    [one] = answered_by(root, "t")
+    assert (one.file, one.trajectory_id) == ("reports/evaluation/code/trajectories.jsonl", name)
 
 
 def test_without_a_ledger_the_rest_is_answered(lived):

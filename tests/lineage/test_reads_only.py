@@ -18,10 +18,10 @@ READING = {
     "parammem.checkout.processes": {"run_guarded"},  # pip, for an environment of the audit's own
     "parammem.checkout": {"places"},
     "parammem.checkout.worktree": {"repro", "set_params", "worktree"},  # a rebuild's, which nobody else sees
-    "parammem.registry.branch": {"joined", "ledgers_of"},
+    "parammem.registry.branch": {"ledgers_of"},
     "parammem.registry.environment": {"describe"},
     "parammem.registry.growth": {"check_growth"},
-    "parammem.registry.join": {"common", "merged", "missing"},
+    "parammem.registry.join": {"common", "join", "merged", "missing"},
     "parammem.registry.tags": {"artifact", "commits_of_events", "wanted_tags"},
 }  # fmt: skip
 """What lineage may use of the packages that also write."""

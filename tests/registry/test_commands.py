@@ -20,7 +20,7 @@ from parammem.gate import Rule, decide_and_record
 from parammem.improve.branch import make_tree
 from parammem.registry import Ledger
 from parammem.registry.branch import known, ledger_at, refuse_behind
-from parammem.registry.state import champion, crown, find_version, register
+from parammem.registry.state import champion, find_version, make_champion, register
 from parammem.registry.tags import existing_tags, wanted_tags
 from tests.gate.evidences import CLEAR, meeting
 from tests.improve.lab import git, make_lab, write_params
@@ -35,7 +35,7 @@ def ledger(tmp_path, monkeypatch) -> Ledger:
     ledger = Ledger()
     version = register(ledger, "code", "b" * 64, "", WHO)
     decision = decide_and_record(meeting(*CLEAR), Rule(), ledger, WHO)
-    crown(ledger, version, decision.digest, WHO)
+    make_champion(ledger, version, decision.digest, WHO)
     register(ledger, "code", "c" * 64, "", WHO)
     return ledger
 
@@ -81,7 +81,7 @@ def made(tmp_path_factory) -> Path:
     ledger = Ledger(tree)
     version = register(ledger, "code", "b" * 64, "", WHO)
     decision = decide_and_record(meeting(*CLEAR), Rule(), ledger, WHO)
-    crown(ledger, version, decision.digest, WHO)
+    make_champion(ledger, version, decision.digest, WHO)
     register(ledger, "code", "c" * 64, "", WHO)
     move_branch(root, "improve", commit(tree, ["ledger"], "a turn"), before)
     remove_trees(root)
@@ -185,7 +185,7 @@ def promoted_meanwhile(root: Path) -> None:
     ledger = Ledger(tree)
     evidence = meeting(*CLEAR, champion="b" * 64).model_copy(update={"challenger": "c" * 64})
     decision = decide_and_record(evidence, Rule(), ledger, WHO)
-    crown(ledger, find_version(ledger.read(), "code", "v2"), decision.digest, WHO)
+    make_champion(ledger, find_version(ledger.read(), "code", "v2"), decision.digest, WHO)
     move_branch(root, "improve", commit(tree, ["ledger"], "a turn"), before)
     remove_trees(root)
 

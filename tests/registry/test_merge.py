@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import subprocess
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from parammem import cli
-from parammem.core.event import Decided, Event, Ingested, Published, Recalled, RolledBack
+from parammem.core.event import START, Decided, Event, Ingested, Published, Recalled, RolledBack, make_event
+from parammem.core.ledger_format import identity
 from parammem.errors import LedgerError
 from parammem.registry import Ledger
 from parammem.registry.branch import known, refuse_behind, warning_behind
 from parammem.registry.growth import check_growth
-from parammem.registry.join import join, merged, missing
+from parammem.registry.join import in_order, join, merged, missing
 from parammem.registry.ledger import PLACE, walk
 from parammem.registry.merge import as_file, drive, install, merge_bytes, settle
 from parammem.registry.state import champion
@@ -207,3 +209,61 @@ def test_whatever_grew_a_merge_is_a_valid_chain_that_has_all_of_it(tmp_path_fact
     assert missing(a, chain) == missing(b, chain) == []
     assert data.startswith((as_file(a), as_file(b)))
     assert merged(chain, a) == merged(chain, b) == chain, "merging once more changes nothing"
+
+
+TREE = st.lists(st.tuples(st.integers(0, 9), SIDE), min_size=1, max_size=5)
+"""Ledgers that grew: from how much of an earlier one each began, and what was appended then."""
+
+
+def chained(start: list[Event], side) -> list[Event]:
+    """What the ledger would hold after these appends: a fact that it has adds nothing, unless it rolls back."""
+    chain = list(start)
+    for fact, actor in side:
+        if isinstance(fact, RolledBack) or identity(fact) not in {identity(event.fact) for event in chain}:
+            time = f"2026-01-02T{next(SECONDS) // 60 % 24:02}:{next(SECONDS) % 60:02}:00Z"
+            previous = chain[-1].digest if chain else START
+            chain.append(make_event(len(chain) + 1, time, actor, fact, previous))
+    return chain
+
+
+def grown_tree(tree) -> list[list[Event]]:
+    ledgers: list[list[Event]] = []
+    for kept, side in tree:
+        ledgers.append(chained(ledgers[kept % len(ledgers)][:kept] if ledgers else [], side))
+    return ledgers
+
+
+@settings(max_examples=80, deadline=None, database=None)
+@given(TREE, st.randoms(use_true_random=False))
+def test_the_order_of_many_ledgers_follows_from_their_events_alone(tree, chance: random.Random):
+    ledgers = grown_tree(tree)
+    whole = join(*ledgers)
+    again = [*ledgers, *(one[: chance.randint(0, len(one))] for one in ledgers), chance.choice(ledgers)]
+    chance.shuffle(again)
+    assert join(*again) == whole, "neither their order nor what is given twice makes a difference"
+    assert {event.digest for event in whole} <= {event.digest for one in ledgers for event in one}
+    assert all(missing(one, whole) == [] for one in ledgers), "nothing is lost"
+
+
+@settings(max_examples=80, deadline=None, database=None)
+@given(TREE)
+def test_a_merge_of_many_ledgers_changes_nobodys_answer(tree):
+    ledgers = grown_tree(tree)
+    facts, chain, ordered = [event.fact for event in join(*ledgers)], merged(*ledgers), in_order(ledgers)
+    assert walk(as_file(chain))[1] == []
+    assert [event.fact for event in chain] == facts
+    for few in range(1, len(ordered) + 1):  # merged one after the other, in their order
+        assert [event.fact for event in join(*ledgers, merged(*ordered[:few]))] == facts
+
+
+def test_three_ledgers_of_which_two_name_nothing_have_one_order():
+    """Joined two at a time, what named no version stood in the order in which the branches happened to be read."""
+    start = chained([], [(ingest("o"), "person Ada")])
+    one = chained(start, [(ingest("a"), "person Ada")])
+    two = chained(start, [(ingest("b"), "flow improve")])
+    three = chained(start, [(published(1, "candidate"), "person Ada")])
+    orders = {tuple(e.digest for e in join(*some)) for some in itertools.permutations([one, two, three])}
+    assert len(orders) == 1
+    said = [e.fact for e in join(one, two, three)]
+    assert [fact.kind for fact in said] == ["ingest", "publish", "ingest", "ingest"]
+    assert [fact.source[0] for fact in said if isinstance(fact, Ingested)] == ["o", "b", "a"]

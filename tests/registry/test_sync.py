@@ -10,9 +10,9 @@ import pytest
 from parammem.core.event import Trained
 from parammem.errors import DataError
 from parammem.registry import Ledger
-from parammem.registry.state import crown, register, roll_back
+from parammem.registry.state import make_champion, register, roll_back
 from parammem.registry.sync import aliases_of, operations, replay
-from parammem.tracking.server import ArtifactAbsent
+from parammem.tracking.wandb_server import ArtifactAbsent
 from tests.registry.repository import promoting
 
 WHO = "flow improve"
@@ -65,7 +65,7 @@ class FakeServer:
 
 @pytest.fixture
 def ledger(tmp_path) -> Ledger:
-    """v1 and v2 reigned, v3 is candidate, v1 reigns again; math has a v1 of its own."""
+    """v1 and v2 were champion, v3 is candidate, v1 is champion again; math has a v1 of its own."""
     ledger = Ledger(tmp_path / "repository")
     for letter in "abc":
         fact = Trained(domain="code", adapter=letter * 64, data_digest="d", rows=3, base_digest="b", recipe_digest="r")
@@ -74,7 +74,7 @@ def ledger(tmp_path) -> Ledger:
         if letter != "c":
             decision = promoting(letter * 64)
             ledger.save_decision(decision)
-            crown(ledger, version, decision.digest, WHO)
+            make_champion(ledger, version, decision.digest, WHO)
     register(ledger, "math", "d" * 64, "", WHO)
     roll_back(ledger, "code", "v1", "worse", WHO)
     return ledger

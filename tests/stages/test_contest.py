@@ -16,7 +16,7 @@ from parammem.core.experience import Experience
 from parammem.engines.base import Completion, Request
 from parammem.errors import AdapterError, AdapterMissingError
 from parammem.experience.ingest import ingest
-from parammem.experience.sources import Source
+from parammem.experience.source_files import Source
 from parammem.experience.split import is_fresh
 from parammem.experience.store import open_store
 from parammem.gate import Evidence, Rule, decide
@@ -73,9 +73,9 @@ def project(trained, tmp_path) -> Path:
 
 @pytest.fixture
 def met(project, monkeypatch) -> Callable[..., Evidence]:
-    def run(reigning: bool = True, **words: str) -> Evidence:
+    def run(incumbent: bool = True, **words: str) -> Evidence:
         engines(monkeypatch, **({"champion": "softly", "challenger": "plainly"} | words))
-        return meet(PARAMS, project, DOMAIN, project / "champion" if reigning else None, project / "challenger")
+        return meet(PARAMS, project, DOMAIN, project / "champion" if incumbent else None, project / "challenger")
 
     return run
 
@@ -122,7 +122,7 @@ def test_equal_adapters_do_equally_well_on_every_task(met):
 
 
 def test_without_a_champion_there_are_two_arms(met):
-    evidence = met(reigning=False)
+    evidence = met(incumbent=False)
     assert evidence.champion == ""
     assert evidence.slices[0].champion == ()
     assert decide(evidence, Rule(), 0).answer == "undecided"

@@ -16,7 +16,7 @@ from parammem.agents.methods import METHODS
 from parammem.checkout.places import Places
 from parammem.core import AnswerKey, Attempt, Feedback, Task, Trajectory, read_jsonl, write_jsonl
 from parammem.domains import get_domain
-from parammem.evaluation.records import AdviceDraws, OpenTask, Run
+from parammem.evaluation.runs import AdviceDraws, OpenTask, Run
 from parammem.reflectors.retrieved import Constant
 from parammem.stages import evaluate, tasks
 from parammem.stages.evaluate import SLICES, Bench, joined
@@ -279,3 +279,8 @@ def test_evaluate_writes_one_run_for_each_arm_and_task_and_proves_the_splits_dis
     before = snapshot(project, "reports/evaluation")
     evaluate.run(params, "math")
     assert snapshot(project, "reports/evaluation") == before
+    few = params.model_copy(update={"evaluate": params.evaluate.model_copy(update={"draw_tasks": 1})})
+    evaluate.run(few, "math")
+    fewer = read_jsonl(folder / "draws.jsonl", AdviceDraws)
+    assert len({d.task_id for d in fewer}) == 1
+    assert {d.reflector for d in fewer} == {d.reflector for d in draws}

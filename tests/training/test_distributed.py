@@ -17,7 +17,7 @@ from parammem.engines.base import chat
 from parammem.errors import ConfigError
 from parammem.sections import LaunchParams
 from parammem.training.distributed import ALONE, VARIABLES, joined_team, launched
-from parammem.training.fit import Run, loss_sum
+from parammem.training.fit import TrainingRun, loss_sum
 from parammem.training.launch import command, launch
 from parammem.training.lora_sft import SINCE, recipe_of, train_lora
 from parammem.training.order import Plan, batches_of, shares
@@ -186,7 +186,7 @@ def test_checkpointing_computes_every_layer_again(tiny_base: Path, checkpointing
     for name, module in model.named_modules():
         if name.endswith("self_attn.o_proj"):
             module.register_forward_hook(lambda *_, name=name: computed.append(name))
-    run = Run(model.train(), rows, [], Plan(tuple(len(row.ids) for row in rows), params), 0, "cpu")
+    run = TrainingRun(model.train(), rows, [], Plan(tuple(len(row.ids) for row in rows), params), 0, "cpu")
     loss_sum(run, rows)[0].backward()
     assert len(computed) == times * 2, "two layers"
 

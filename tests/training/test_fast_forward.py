@@ -12,7 +12,7 @@ import torch
 from parammem.engines.base import chat
 from parammem.training.encoding import pad_id
 from parammem.training.fast_forward import fits_fast_forward
-from parammem.training.fit import OnStep, Run, loss_sum
+from parammem.training.fit import OnStep, TrainingRun, loss_sum
 from parammem.training.lora_sft import train_lora
 from parammem.training.order import Plan
 from parammem.training.prepare import encode_rows, load_base, with_lora
@@ -20,7 +20,7 @@ from tests.tiny import make_tiny_model
 from tests.training.rows import TARGETS, make_rows, train_params
 
 
-def make_run(base: Path, fast: bool, **changes: Any) -> Run:
+def make_run(base: Path, fast: bool, **changes: Any) -> TrainingRun:
     """Rows of several lengths, and an adapter that already does something."""
     params = train_params(dropout=0.0, **changes)
     tokenizer, model, _ = load_base(base, "float32")
@@ -32,10 +32,12 @@ def make_run(base: Path, fast: bool, **changes: Any) -> Run:
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.1)
     assert fits_fast_forward(tuned, params)
-    return Run(tuned, rows, [], Plan(tuple(len(row.ids) for row in rows), params), pad_id(tokenizer), "cpu", fast)
+    return TrainingRun(
+        tuned, rows, [], Plan(tuple(len(row.ids) for row in rows), params), pad_id(tokenizer), "cpu", fast
+    )
 
 
-def loss_and_gradients(run: Run) -> tuple[float, dict[str, torch.Tensor]]:
+def loss_and_gradients(run: TrainingRun) -> tuple[float, dict[str, torch.Tensor]]:
     total, _ = loss_sum(run, run.train)
     total.backward()
     return total.item(), {name: weight.grad for name, weight in run.weights().items() if weight.grad is not None}

@@ -1,7 +1,7 @@
-"""The `parammem` command: every command parses, calls one function of a room below, and prints what it returned.
+"""The `parammem` command: every command parses, calls one function of a package below, and prints what it returned.
 
-Rooms are imported inside the commands, so that `parammem --help` does not wait for torch. What can go wrong has an
-exit code of its own (the help's last lines list them); an error becomes one red line on stderr (guard.py).
+Packages are imported inside the commands, so that `parammem --help` does not wait for torch. What can go wrong has an
+exit code of its own (the help's last lines list them); an error becomes one red line on stderr (exceptions.py).
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import typer
 from parammem.cli import (
     audit,
     doctor,
+    exceptions,
     gate,
     grade,
-    guard,
     improve,
     ingest,
     model,
     pocket,
+    probe,
     profile,
     quiet,
     reflect,
@@ -33,6 +34,7 @@ from parammem.cli import (
     serve,
     stage,
     track,
+    uptake,
 )
 from parammem.cli.say import say
 
@@ -74,6 +76,8 @@ app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(pocket.app, name="pocket")
 app.add_typer(model.app, name="model")
 app.add_typer(profile.app, name="profile")
+app.command("probe")(probe.probe)
+app.command("uptake")(uptake.uptake)
 app.command("synthesise")(profile.synthesise)
 app.add_typer(serve.app, name="serve")
 app.command("doctor")(doctor.doctor)
@@ -120,7 +124,7 @@ def run_command(command: Callable[[], object]) -> None:
     except Exception as error:
         if os.environ.get(DEBUG):
             traceback.print_exception(error)
-        message, code = guard.ending(error)
+        message, code = exceptions.ending(error)
         say(f"error: {message}", fg=typer.colors.RED, err=True)
         raise SystemExit(code) from None
 

@@ -72,11 +72,10 @@ _SO = re.compile(
 )
 """What leads to an answer and is no part of it."""
 _ROOTS = {"∛": 3, "∜": 4}
-_FRACTION = re.compile(r"\\frac\s*(?!\s*\{)")
 
 
 def tidy(answer: str) -> str:
-    """The answer in one spelling: ASCII and plain LaTeX commands, single spaces, braced arguments."""
+    """Return the answer in one spelling: ASCII and plain LaTeX commands, single spaces, braced arguments."""
     text = _unquoted(_characters(answer))
     text = re.sub(r"\\\\(?=[a-zA-Z])", r"\\", text) if not re.search(r"matrix|array|cases", text) else text
     text = re.sub(r"\\\\(?:\s*\[[^\]]*\])?", " \\\\\\\\ ", text)  # row breaks stand apart, without their extra height
@@ -110,7 +109,7 @@ def _single(found: re.Match[str]) -> str:
 
 
 def _characters(text: str) -> str:
-    """Unicode signs as LaTeX."""
+    """Return unicode signs as LaTeX."""
     text = re.sub(rf"(\d?)\s*([{''.join(_HALVES)}])", _half, text)
     for marks, opened in ((_POWERS, "^{"), (_INDICES, "_{")):
         text = re.sub(
@@ -133,7 +132,7 @@ def _root(found: re.Match[str]) -> str:
 
 
 def _unquoted(text: str) -> str:
-    """Without what stands around the whole: math delimiters, emphasis, quotes, a full stop."""
+    """Return a text without what stands around the whole: math delimiters, emphasis, quotes, a full stop."""
     before = None
     while before != text:
         before = text
@@ -175,7 +174,7 @@ def _after_root(found: re.Match[str]) -> str:
 
 
 def argument(text: str, place: int) -> tuple[str, int]:
-    """One TeX argument from here, without its braces, and where it ends; ("", place) if there is none."""
+    """Return one TeX argument from here, without its braces, and where it ends; ("", place) if there is none."""
     while place < len(text) and text[place] == " ":
         place += 1
     if place >= len(text) or text[place] in "}^_":
@@ -191,7 +190,7 @@ def argument(text: str, place: int) -> tuple[str, int]:
 
 
 def closing(text: str, place: int) -> int:
-    """Where the brace that opens here closes; -1 if nowhere. Escaped braces do not count."""
+    """Return where the brace that opens here closes; -1 if nowhere. Escaped braces do not count."""
     depth, escaped = 0, False
     for at in range(place, len(text)):
         sign = text[at]
@@ -209,5 +208,6 @@ def closing(text: str, place: int) -> int:
 
 
 def joined_thousands(text: str) -> str:
-    """`10,000`, `10 000` → `10000`. Only for a text that is one number, or for numbers in a list with wider commas."""
+    """Return `10,000`, `10 000` → `10000`. Only for a text that is one number, or for numbers in a list with wider
+    commas."""
     return _THOUSANDS.sub(lambda found: re.sub(r"[ ,]", "", found["whole"]) + (found["rest"] or ""), text)

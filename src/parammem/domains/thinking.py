@@ -66,8 +66,8 @@ def without_thinking(text: str) -> str:
 
 
 def tagged(text: str) -> str | None:
-    """What the last `<answer>…</answer>` holds (to the end where it does not close); None without such a tag, or with
-    an empty one."""
+    """Return what the last `<answer>…</answer>` holds (to the end where it does not close); None without such a tag, or
+    with an empty one."""
     opened = list(_TAG.finditer(text))
     for found in reversed(opened):
         rest = text[found.end() :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -12,6 +12,9 @@ WIDTH, HEIGHT, GAP_X, GAP_Y, EDGE = 176, 46, 44, 14, 16
 COLUMNS = ("experience", "rows", "rules", "adapter", "evaluation", "decision")
 FILLS = {"experience": "#e8f1fa", "rows": "#eaf6ea", "rules": "#f6f2e2", "adapter": "#efe6f7", "evaluation": "#fdeee3",
          "decision": "#f3f3f3"}  # fmt: skip
+
+Place = tuple[float, float]
+"""x and y; of a box, its upper left corner."""
 
 
 class Box(NamedTuple):
@@ -25,12 +28,13 @@ class Box(NamedTuple):
 
 
 def draw(boxes: Sequence[Box], edges: Sequence[tuple[str, str]], title: str) -> str:
-    """Columns from left to right, boxes from top to bottom, arrows as curves."""
-    columns = [[box for box in boxes if box.column == number] for number in range(len(COLUMNS))]
+    """Return a drawing: columns from left to right, boxes from top to bottom, arrows as curves; no empty column."""
+    used = sorted({box.column for box in boxes})
+    columns = [[box for box in boxes if box.column == number] for number in used]
     tall = max(len(column) for column in columns)
     height = 2 * EDGE + 24 + tall * (HEIGHT + GAP_Y)
-    width = 2 * EDGE + len(COLUMNS) * WIDTH + (len(COLUMNS) - 1) * GAP_X
-    places = {}
+    width = 2 * EDGE + len(columns) * WIDTH + (len(columns) - 1) * GAP_X
+    places: dict[str, Place] = {}
     for number, column in enumerate(columns):
         top = EDGE + 24 + (tall - len(column)) * (HEIGHT + GAP_Y) / 2
         for row, box in enumerate(column):
@@ -39,25 +43,45 @@ def draw(boxes: Sequence[Box], edges: Sequence[tuple[str, str]], title: str) -> 
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" width="{width}" role="img" '
         f'font-family="system-ui, sans-serif" font-size="12"><title>{_text(title)}</title>',
     ]
-    for number, name in enumerate(COLUMNS):
+    for number, column in enumerate(used):
         x = EDGE + number * (WIDTH + GAP_X) + WIDTH / 2
-        parts.append(f'<text x="{x:g}" y="{EDGE + 6}" text-anchor="middle" fill="#667">{name}</text>')
-    parts += [_arrow(places[left], places[right]) for left, right in edges if left in places and right in places]
+        parts.append(f'<text x="{x:g}" y="{EDGE + 6}" text-anchor="middle" fill="#667">{COLUMNS[column]}</text>')
+    parts += [_arrow(places, left, right) for left, right in edges if left in places and right in places]
     parts += [_box(box, *places[box.key]) for box in boxes]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _arrow(left: tuple[float, float], right: tuple[float, float]) -> str:
-    if left[0] == right[0]:
-        x = left[0] + WIDTH / 2
-        down = left[1] < right[1]
-        y0, y1 = (left[1] + HEIGHT, right[1]) if down else (left[1], right[1] + HEIGHT)
+def _arrow(places: Mapping[str, Place], left: str, right: str) -> str:
+    """A curve with a head, from a box to one below or above it, or to the right of it."""
+    (x0, y0), (x1, y1) = places[left], places[right]
+    if x0 == x1:
+        x, sign = x0 + WIDTH / 2, 1 if y0 < y1 else -1
+        y0, y1 = (y0 + HEIGHT, y1) if sign == 1 else (y0, y1 + HEIGHT)
         path = f"M{x:g} {y0:g} L{x:g} {y1:g}"
+        head = f"M{x - 3.5:g} {y1 - 6 * sign:g} L{x:g} {y1:g} L{x + 3.5:g} {y1 - 6 * sign:g} z"
     else:
-        x0, y0, x1, y1 = left[0] + WIDTH, left[1] + HEIGHT / 2, right[0], right[1] + HEIGHT / 2
-        bend = (x1 - x0) / 2
-        path = f"M{x0:g} {y0:g} C{x0 + bend:g} {y0:g} {x1 - bend:g} {y1:g} {x1:g} {y1:g}"
-    return f'<path d="{path}" fill="none" stroke="#99a" stroke-width="1.2"/>'
+        start, end = (x0 + WIDTH, y0 + HEIGHT / 2), (x1, y1 + HEIGHT / 2)
+        stops = [start, *_around(list(places.values()), start, end), end]
+        path = f"M{start[0]:g} {start[1]:g}" + "".join(map(_curve, stops, stops[1:]))
+        head = f"M{end[0] - 6:g} {end[1] - 3.5:g} L{end[0]:g} {end[1]:g} L{end[0] - 6:g} {end[1] + 3.5:g} z"
+    return (
+        f'<path d="{path}" fill="none" stroke="#99a" stroke-width="1.2"/><path d="{head}" fill="#99a" stroke="none"/>'
+    )
+
+
+def _around(boxes: Sequence[Place], start: Place, end: Place) -> list[Place]:
+    """Where an arrow has to pass so that it goes below the boxes in its way; nowhere if there are none."""
+    between = [(x, y) for x, y in boxes if start[0] < x and x + WIDTH < end[0]]
+    low, high = sorted((start[1], end[1]))
+    if not any(y <= high and low <= y + HEIGHT for _, y in between):
+        return []
+    lane = max(y for _, y in between) + HEIGHT + GAP_Y / 2
+    return [(min(x for x, _ in between), lane), (max(x for x, _ in between) + WIDTH, lane)]
+
+
+def _curve(start: Place, end: Place) -> str:
+    bend = (end[0] - start[0]) / 2
+    return f" C{start[0] + bend:g} {start[1]:g} {end[0] - bend:g} {end[1]:g} {end[0]:g} {end[1]:g}"
 
 
 def _box(box: Box, x: float, y: float) -> str:
@@ -73,5 +97,5 @@ def _box(box: Box, x: float, y: float) -> str:
 
 
 def _text(text: str, most: int = MOST) -> str:
-    """Text for an element: one line of signs that XML may hold, since titles are names from outside."""
+    """Return text for an element: one line of signs that XML may hold, since titles are names from outside."""
     return escape(shown(text, most))

@@ -37,15 +37,17 @@ DOMAIN_COLOURS = {"code": "#2f7ed8", "math": "#e08214", "qa": "#1baf5d", "all": 
 
 
 def colour(name: str) -> str:
-    """Of an arm or reflector; a control of an arm has its reflector's colour."""
+    """Return the colour of an arm or reflector; a control of an arm has its reflector's colour."""
     return COLOURS.get(name) or COLOURS.get(name.rpartition(".")[2], FAINT)
 
 
 def panels(columns: int, width: float, height: float, rows: int = 1, **shared: Any) -> tuple[Figure, list[list[Any]]]:
     """Return a figure of `width` × `height` inches and its grid of axes, drawn in the report's style."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    spaced = ConstrainedLayoutEngine(w_pad=0.09)  # the last number of a panel stays apart from the next one's first
+    figure = Figure(figsize=(width, height), layout=spaced)
     grid = figure.subplots(rows, columns, squeeze=False, **shared)
     for axes in grid.flat:
         _dress(axes)
@@ -53,7 +55,7 @@ def panels(columns: int, width: float, height: float, rows: int = 1, **shared: A
 
 
 def svg(figure: Figure, name: str, for_page: bool = True) -> str:
-    """The figure as an <svg> element with ids of its own (`name` keeps those of several figures apart)."""
+    """Return the figure as an <svg> element with ids of its own (`name` keeps those of several figures apart)."""
     from matplotlib import rc_context
 
     out = io.StringIO()
@@ -75,7 +77,7 @@ def svg(figure: Figure, name: str, for_page: bool = True) -> str:
 
 
 def png(figure: Figure, dots_per_inch: int = 130) -> bytes:
-    """The figure as PNG on white, without a date or a version in it."""
+    """Return the figure as PNG on white, without a date or a version in it."""
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=dots_per_inch, facecolor="white", metadata={"Software": None})
     return out.getvalue()
@@ -87,6 +89,11 @@ def legend_below(figure: Figure, handles: list[Any], labels: list[str], columns:
         figure.legend(
             handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9, labelcolor=INK
         )
+
+
+def from_zero(axes: Any) -> None:
+    """Let the y axis begin at zero, with room for a whole dot above the highest value. Call it when all is drawn."""
+    axes.set_ylim(0, 1.04 * axes.get_ylim()[1])
 
 
 def percent_axis(axis: Any) -> None:

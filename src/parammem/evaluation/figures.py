@@ -11,6 +11,7 @@ from parammem.evaluation.canvas import (
     FAINT,
     INK,
     colour,
+    from_zero,
     legend_below,
     panels,
     percent_axis,
@@ -40,14 +41,14 @@ Tree = dict[str, Any]
 
 
 def find(tree: Tree, *path: str) -> Any:
-    """The figure at a path (an arm's dots are steps of their own), or None."""
+    """Return the figure at a path (an arm's dots are steps of their own), or None."""
     for part in ".".join(path).split("."):
         tree = tree.get(part) if isinstance(tree, dict) else None  # type: ignore[assignment]
     return tree
 
 
 def pass_rates(inputs: ReportInputs, tree: Tree) -> str:
-    """Hidden pass rate of every arm with its interval; floor and ceilings as lines."""
+    """Return hidden pass rate of every arm with its interval; floor and ceilings as lines."""
     domains = domains_of(inputs)
     arms = [arm for arm in arms_of(inputs.runs) if any(runs_of(inputs, domain, arm) for domain in domains)]
     if not arms:
@@ -72,7 +73,7 @@ def pass_rates(inputs: ReportInputs, tree: Tree) -> str:
 
 
 def solved_curves(inputs: ReportInputs) -> str:
-    """Share of tasks solved by the end of each iteration, per arm."""
+    """Return share of tasks solved by the end of each iteration, per arm."""
     return _arm_lines(
         inputs,
         "solved",
@@ -84,7 +85,7 @@ def solved_curves(inputs: ReportInputs) -> str:
 
 
 def repetition_curves(inputs: ReportInputs) -> str:
-    """Share of reflections that repeat the claims of an earlier one, by iteration."""
+    """Return share of reflections that repeat the claims of an earlier one, by iteration."""
     arms = [arm for arm in arms_of(inputs.runs) if any(metrics.repetition(r for r in inputs.runs if r.arm == arm))]
     return _arm_lines(
         inputs,
@@ -99,7 +100,7 @@ def repetition_curves(inputs: ReportInputs) -> str:
 
 
 def temperature_curves(inputs: ReportInputs, rows: list[TemperatureRow]) -> str:
-    """Diversity and success against reflector temperature."""
+    """Return diversity and success against reflector temperature."""
     if not rows:
         return ""
     shown = [
@@ -120,7 +121,7 @@ def temperature_curves(inputs: ReportInputs, rows: list[TemperatureRow]) -> str:
                 handles[name] = axes.plot(*zip(*points, strict=True), "o-", color=_domain(domain), markersize=4)[0]
         axes.set_xlabel("reflector temperature")
         axes.set_title(label, fontsize=10)
-        axes.set_ylim(bottom=0)
+        from_zero(axes)
         if key in ("advice_accuracy", "solved"):
             percent_axis(axes.yaxis)
     legend_below(figure, list(handles.values()), list(handles), 4)
@@ -128,7 +129,7 @@ def temperature_curves(inputs: ReportInputs, rows: list[TemperatureRow]) -> str:
 
 
 def accuracy_bars(inputs: ReportInputs, tree: Tree) -> str:
-    """Advice accuracy of each reflector on seen (filled) and unseen (hollow) kinds."""
+    """Return advice accuracy of each reflector on seen (filled) and unseen (hollow) kinds."""
     domains = [domain for domain in domains_of(inputs) if find(tree, domain, "reflector")]
     names = in_order((name for domain in domains for name in find(tree, domain, "reflector")), REFLECTORS)
     if not names:
@@ -154,7 +155,7 @@ def accuracy_bars(inputs: ReportInputs, tree: Tree) -> str:
 
 
 def cost(inputs: ReportInputs, tree: Tree) -> str:
-    """Prompt and completion tokens per task against tasks solved."""
+    """Return prompt and completion tokens per task against tasks solved."""
     domains = domains_of(inputs)
     arms = [arm for arm in arms_of(inputs.runs) if "." not in arm]
     figure, [row] = panels(len(domains), 11, 3.6)
@@ -170,7 +171,7 @@ def cost(inputs: ReportInputs, tree: Tree) -> str:
         plain_axis(axes.xaxis)
         axes.set_title(DOMAIN_NAMES.get(domain, domain), fontsize=11)
         axes.set_xlabel("tokens per task (log scale)")
-        axes.set_ylim(bottom=0)
+        from_zero(axes)
         percent_axis(axes.yaxis)
     row[0].set_ylabel("tasks solved")
     legend_below(figure, list(handles.values()), list(handles), 4)
@@ -178,7 +179,7 @@ def cost(inputs: ReportInputs, tree: Tree) -> str:
 
 
 def losses(inputs: ReportInputs) -> str:
-    """Training and held-out loss of every adapter."""
+    """Return training and held-out loss of every adapter."""
     domains = in_order((point.domain for point in inputs.losses), DOMAIN_NAMES)
     if not domains:
         return ""
@@ -196,7 +197,7 @@ def losses(inputs: ReportInputs) -> str:
                     handles[f"{REFLECTORS.get(name, name)}, {label}"] = drawn[0]
         axes.set_title(DOMAIN_NAMES.get(domain, domain), fontsize=11)
         axes.set_xlabel("optimiser step")
-        axes.set_ylim(bottom=0)
+        from_zero(axes)
     row[0].set_ylabel("loss, nats per token")
     legend_below(figure, list(handles.values()), list(handles), 3)
     return svg(figure, "loss")
@@ -206,7 +207,7 @@ _ENDS = {"pass_rate": "", "pass_rate_low": "_low", "pass_rate_high": "_high"}
 
 
 def _dot(axes: Any, place: float, found: Tree | None, paint: str, fill: bool = True) -> Any:
-    """A value with its interval on a horizontal scale; None if there is no value."""
+    """Return a value with its interval on a horizontal scale; None if there is no value."""
     if not found or found.get("pass_rate") is None:
         return None
     low, high = found["pass_rate_low"], found["pass_rate_high"]
@@ -216,7 +217,7 @@ def _dot(axes: Any, place: float, found: Tree | None, paint: str, fill: bool = T
 
 
 def _arm_lines(inputs: ReportInputs, name: str, label: str, points: Any, last: int, arms: list[str]) -> str:
-    """A line per arm, a panel per domain; `points` gives (iteration, share) of an arm's runs."""
+    """Return a line per arm, a panel per domain; `points` gives (iteration, share) of an arm's runs."""
     domains = domains_of(inputs)
     if not arms:
         return ""
@@ -234,7 +235,7 @@ def _arm_lines(inputs: ReportInputs, name: str, label: str, points: Any, last: i
         axes.set_xticks(range(1, last + 1))
         axes.set_xlim(0.8, last + 0.2)
         percent_axis(axes.yaxis)
-    row[0].set_ylim(bottom=0)  # only now: the limits are shared, and setting one ends the scaling to later panels
+    from_zero(row[0])  # only now: the limits are shared, and setting one ends the scaling to later panels
     row[0].set_ylabel(label)
     ordered = [arm_name(arm) for arm in arms if arm_name(arm) in handles]
     legend_below(figure, [handles[label] for label in ordered], ordered, 4)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from parammem.evaluation.canvas import colour, legend_below, panels, percent_axis, svg
+from parammem.evaluation.canvas import colour, from_zero, legend_below, panels, percent_axis, svg
 from parammem.evaluation.inputs import DOMAIN_NAMES, arm_name, in_order
-from parammem.evaluation.records import Point
+from parammem.evaluation.runs import Point
 from parammem.evaluation.statistics import mcnemar, wilson
 
 AXES = {
@@ -25,7 +25,7 @@ Table = tuple[list[str], list[list[str]]]
 
 
 def variant_tables(points: Sequence[Point]) -> list[tuple[str, Table]]:
-    """(experiment, table): a row per domain, x and arm."""
+    """Return (experiment, table): a row per domain, x and arm."""
     head = [
         "domain",
         "x",
@@ -86,7 +86,8 @@ def label_findings(points: Sequence[Point]) -> list[str]:
 
 
 def variant_curves(points: Sequence[Point]) -> str:
-    """One picture: a panel per experiment and domain, a line per arm, 95% intervals (Wilson). "" without points."""
+    """Return one picture: a panel per experiment and domain, a line per arm, 95% intervals (Wilson). "" without
+    points."""
     cells = list(
         dict.fromkeys((p.experiment, p.domain) for p in sorted(points, key=lambda p: (p.experiment, p.domain)))
     )
@@ -101,13 +102,13 @@ def variant_curves(points: Sequence[Point]) -> str:
         handles |= _panel(grid[place // columns][place % columns], mine)
     for place in range(len(cells), rows * columns):
         grid[place // columns][place % columns].set_axis_off()
-    grid[0][0].set_ylim(bottom=0)
+    from_zero(grid[0][0])
     legend_below(figure, list(handles.values()), list(handles), 4)
     return svg(figure, "variants")
 
 
 def _panel(axes: Any, points: Sequence[Point]) -> dict[str, Any]:
-    """Draws one experiment in one domain; gives the legend's handles by the arm's name."""
+    """Draw one experiment in one domain, return the legend's handles by the arm's name."""
     named = {p.x: p.setting for p in points if p.setting}
     across = max(p.x for p in points) - min(p.x for p in points) or 1.0
     handles: dict[str, Any] = {}
@@ -127,7 +128,10 @@ def _panel(axes: Any, points: Sequence[Point]) -> dict[str, Any]:
     axes.set_title(f"{DOMAIN_NAMES.get(points[0].domain, points[0].domain)}: {points[0].experiment}", fontsize=10)
     axes.set_xlabel(AXES.get(points[0].experiment, "setting"))
     xs = sorted({p.x for p in points})
-    axes.set_xticks(xs, [named[x].replace(" ", "\n") if x in named else f"{x:g}" for x in xs], fontsize=8)
+    many = len(named) > 3  # names side by side would run into each other
+    labels = [(named[x] if many else named[x].replace(" ", "\n")) if x in named else f"{x:g}" for x in xs]
+    slanted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if many else {}
+    axes.set_xticks(xs, labels, fontsize=8, **slanted)
     axes.margins(x=0.15)
     percent_axis(axes.yaxis)
     return handles

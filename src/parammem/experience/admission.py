@@ -18,7 +18,7 @@ from parammem.validation.duplicates import Shingles, overlaps, shingles
 from parammem.validation.private import find_private
 
 
-class Broken(NamedTuple):
+class BrokenRule(NamedTuple):
     """A rule that a row broke."""
 
     rule: str
@@ -54,7 +54,7 @@ class Admission:
         ours = frozenset(map(visible_digest, own))
         return cls(frozenset(task.content for task in tasks), tuple(sorted(known, key=sorted)), near, ours)
 
-    def judge(self, rows: Sequence[tuple[Experience, AnswerKey | None]]) -> list[list[Broken]]:
+    def judge(self, rows: Sequence[tuple[Experience, AnswerKey | None]]) -> list[list[BrokenRule]]:
         """For each row the rules it broke; empty: it may come in."""
         texts = [[unadded(row.task.text), *(r.text for r in row.trajectory.reflections)] for row, _ in rows]
         places = [place for place, many in enumerate(texts) for _ in many]
@@ -71,61 +71,63 @@ class Admission:
             for place, (row, key) in enumerate(rows)
         ]
 
-    def _programs(self, row: Experience, key: AnswerKey | None) -> list[Broken]:
+    def _programs(self, row: Experience, key: AnswerKey | None) -> list[BrokenRule]:
         task = row.task
         if task.visible and self.own and visible_digest(task) in self.own:
             task = task.model_copy(update={"visible": {}})
         fault = fault_of(task, key)
-        return [Broken("untrusted-tests", fault)] if fault else []
+        return [BrokenRule("untrusted-tests", fault)] if fault else []
 
-    def _leaks(self, row: Experience, near: bool) -> list[Broken]:
+    def _leaks(self, row: Experience, near: bool) -> list[BrokenRule]:
         if row.task.content in self.evaluation:
-            return [Broken("evaluation-task", "its task is one that reflectors are judged on")]
+            return [BrokenRule("evaluation-task", "its task is one that reflectors are judged on")]
         if near:
-            return [Broken("evaluation-task", "its task or advice holds nearly all words of an evaluation task")]
+            return [BrokenRule("evaluation-task", "its task or advice holds nearly all words of an evaluation task")]
         return []
 
 
-def _shape(row: Experience) -> list[Broken]:
+def _shape(row: Experience) -> list[BrokenRule]:
     task, trajectory = row.task, row.trajectory
     found = []
     if task.domain not in DOMAINS:
-        found.append(Broken("unknown-domain", f"no domain of that name; there are {', '.join(DOMAINS)}"))
+        found.append(BrokenRule("unknown-domain", f"no domain of that name; there are {', '.join(DOMAINS)}"))
     if not task.text.strip():
-        found.append(Broken("empty-task", "the task has no text"))
+        found.append(BrokenRule("empty-task", "the task has no text"))
     if (trajectory.task_id, trajectory.domain) != (task.task_id, task.domain):
-        found.append(Broken("other-task", "the trajectory is about another task or domain"))
+        found.append(BrokenRule("other-task", "the trajectory is about another task or domain"))
     if trajectory.submission is not None and trajectory.submitted is None:
-        found.append(Broken("no-submission", "the attempt that is submitted is not there"))
+        found.append(BrokenRule("no-submission", "the attempt that is submitted is not there"))
     if row.outcome and trajectory.submitted is None:
-        found.append(Broken("no-submission", "it turned out right without an attempt"))
+        found.append(BrokenRule("no-submission", "it turned out right without an attempt"))
     numbers = [attempt.number for attempt in trajectory.attempts]
     if numbers != sorted(set(numbers)):
-        found.append(Broken("attempts-out-of-order", "attempts are not numbered upwards, each once"))
+        found.append(BrokenRule("attempts-out-of-order", "attempts are not numbered upwards, each once"))
     return found
 
 
-def _key(row: Experience, key: AnswerKey | None) -> list[Broken]:
+def _key(row: Experience, key: AnswerKey | None) -> list[BrokenRule]:
     if key is not None and (key.task_id, key.domain) != (row.task.task_id, row.task.domain):
-        return [Broken("other-task", "the answer key is of another task or domain")]
+        return [BrokenRule("other-task", "the answer key is of another task or domain")]
     return []
 
 
-def _looks(row: Experience, key: AnswerKey | None) -> list[Broken]:
+def _looks(row: Experience, key: AnswerKey | None) -> list[BrokenRule]:
     found = []
     plain = [row.task.text, *(r.text for r in row.trajectory.reflections)]
     if any(map(hides_characters, plain)):
-        found.append(Broken("control-characters", "its task or advice holds characters that nobody sees"))
+        found.append(BrokenRule("control-characters", "its task or advice holds characters that nobody sees"))
     if any(len(name) > LONGEST_NAME or not name.isprintable() for name in _names(row)):
-        found.append(Broken("odd-name", f"an id or a name is not printable, or longer than {LONGEST_NAME} characters"))
+        found.append(
+            BrokenRule("odd-name", f"an id or a name is not printable, or longer than {LONGEST_NAME} characters")
+        )
     if any(map(is_garbled, plain)):
-        found.append(Broken("garbled", "its task or advice was decoded wrongly"))
+        found.append(BrokenRule("garbled", "its task or advice was decoded wrongly"))
     values = [*_strings("task", row.task.model_dump()), *_strings("trajectory", row.trajectory.model_dump())]
     values += _strings("key", key.model_dump()) if key else []
     whole = find_private("\n".join(dict.fromkeys(text for _, text in values)))
     if whole:  # looked up by place only when there is something: most rows hold nothing
         where = [f"{', '.join(kinds)} in {place}" for place, text in values if (kinds := find_private(text))]
-        found.append(Broken(PRIVATE, "; ".join(where[:5]) or ", ".join(whole)))
+        found.append(BrokenRule(PRIVATE, "; ".join(where[:5]) or ", ".join(whole)))
     return found
 
 

@@ -21,7 +21,7 @@ TASKS = Path("data") / "tasks"
 
 
 @dataclass(frozen=True)
-class Store:
+class ExperienceStore:
     """Where experience goes, and by which rules it comes in."""
 
     root: Path
@@ -47,7 +47,7 @@ def open_store(
     near: float,
     domain: str = "",
     private: Path | None = None,
-) -> Store:
+) -> ExperienceStore:
     """A store that knows the evaluation tasks of these domains.
 
     Raises:
@@ -63,7 +63,9 @@ def open_store(
                     f"run `dvc repro tasks@{name}` or `dvc pull` first"
                 )
             tasks += read_jsonl(file, Task)
-    return Store(root, Admission.against(tasks, near, _with_programs(root, domains)), fresh_share, domain, private)
+    return ExperienceStore(
+        root, Admission.against(tasks, near, _with_programs(root, domains)), fresh_share, domain, private
+    )
 
 
 def _with_programs(root: Path, domains: Sequence[str]) -> Iterator[Task]:

@@ -1,6 +1,6 @@
-"""May a challenger take the champion's place? Guards, slices, one paired test, and a lifetime error budget.
+"""Decide whether a challenger takes the champion's place. Guards, slices, one paired test, and a lifetime error budget.
 
-Pure but for `record_decision.py`, which reads and writes the ledger. Who runs the arms is `parammem.stages.contest`.
+Pure but for `record_decision.py`, which reads and writes the ledger. `parammem.stages.contest` runs the arms.
 """
 
 from parammem.gate.decide import decide

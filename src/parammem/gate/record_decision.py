@@ -14,7 +14,7 @@ from parammem.registry.ledger import Ledger
 
 
 def rule_of(params: GateParams) -> Rule:
-    """The gate's dials out of params."""
+    """Return the gate's dials out of params."""
     return Rule.model_validate({name: getattr(params, name) for name in Rule.model_fields})
 
 
@@ -79,14 +79,14 @@ def _gain(decision: Decision) -> float:
 
 
 def _outdone(decision: Decision, best: Decision) -> Decision:
-    """A challenger that may be promoted, beside one that may be too and gained no less."""
+    """Return a challenger that may be promoted, beside one that may be too and gained no less."""
     why = f"outdone: {best.challenger[:16]} may be promoted too, and gained {100 * _gain(best):+.1f} points"
     inputs = {**decision.inputs, "outdone by": best.challenger}
     return decision.model_copy(update={"answer": "undecided", "reasons": (why, *decision.reasons), "inputs": inputs})
 
 
 def decided(decision: Decision) -> Decided:
-    """The ledger's line about a decision."""
+    """Return the ledger's line about a decision."""
     return Decided(
         domain=decision.domain,
         decision=decision.digest,
@@ -100,7 +100,7 @@ def decided(decision: Decision) -> Decided:
 
 
 def _before(evidence: Evidence, rule: Rule, ledger: Ledger, events: Sequence[Event]) -> Decision | None:
-    """The decision on exactly this evidence, if there was one."""
+    """Return the decision on exactly this evidence, if there was one."""
     for event in reversed(events):
         fact = event.fact
         if not isinstance(fact, Decided) or fact.domain != evidence.domain:

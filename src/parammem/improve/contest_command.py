@@ -17,7 +17,8 @@ from parammem.stages.contest import meet
 
 
 def main() -> int:
-    """For `contest_in_process`. Errors are one line, and their own exit code."""
+    """Run what `contest_in_process` asks for, return the exit code. Errors are one line, and have an exit code of their
+    own."""
     parser = argparse.ArgumentParser(prog="python -m parammem.improve.contest_command")
     parser.add_argument("--domain", required=True)
     parser.add_argument("--challenger", type=Path, required=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def contest_in_process(turn: Turn, domain: str, champion: Path | None, challenger: Path) -> Evidence:
-    """The evidence about a challenger, by `python -m parammem.improve.contest_command` in the worktree.
+    """Return the evidence about a challenger, by `python -m parammem.improve.contest_command` in the worktree.
 
     Raises:
         DataError: it failed; with its last lines.

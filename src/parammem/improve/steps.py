@@ -28,15 +28,15 @@ from parammem.core.event import Published, SetAside, Trained
 from parammem.core.jsonl import write_text
 from parammem.core.words import count
 from parammem.errors import DataError
-from parammem.improve import pool
+from parammem.improve import batches
 from parammem.improve.blame import blame
 from parammem.improve.branch import make_tree, refuse_if_checked_out, release_refs
 from parammem.improve.triggers import Reason, Triggers, judge, last_training, new_batches
 from parammem.improve.turn import Ended, Turn
-from parammem.improve.warm import add_challengers, back_to_retrained, champion_folder, show_state
+from parammem.improve.warm_challenger import add_challengers, back_to_retrained, champion_folder, show_state
 from parammem.registry.branch import ledger_at
 from parammem.registry.register import register_adapter
-from parammem.registry.state import champion, crown, versions
+from parammem.registry.state import champion, make_champion, versions
 from parammem.registry.tags import sync_tags
 
 PATHS = ("dvc.lock", "params.yaml", "ledger", "reports", "data", "models")
@@ -80,14 +80,14 @@ def finish(turn: Turn) -> None:
             turn.note(f"tags that were missing: {', '.join(made)}")
         if _is_unlogged(turn):
             _tell_wandb(turn, ("track", "sync"))
-    done = pool.clear_ingested(*_inbox(turn))
+    done = batches.clear_ingested(*_inbox(turn))
     if done:
         turn.note(f"{count(done, 'file')} in the inbox had been ingested before")
 
 
 def take_in(turn: Turn) -> None:
     """The inbox becomes batches in the worktree. What cannot be read stays, and the others have their turn."""
-    turn.sources, turn.refused_sources = pool.ingest_inbox(turn)
+    turn.sources, turn.refused_sources = batches.ingest_inbox(turn)
     for text in turn.refused_sources:
         turn.note(f"stays in the inbox: {text}")
 
@@ -99,7 +99,7 @@ def consider(turn: Turn) -> None:
         min_new_rows=p.min_new_rows, max_hours=p.max_hours, drift_points=p.drift_points, drift_rows=p.drift_rows
     )
     for domain in turn.settings.domains:
-        reason = judge(domain, events, pool.outcomes(turn.tree, domain), triggers, turn.tools.clock())
+        reason = judge(domain, events, batches.outcomes(turn.tree, domain), triggers, turn.tools.clock())
         if turn.force and not reason.due:
             reason = Reason(
                 domain=domain, due=True, why=f"{domain}: asked for", new_rows=reason.new_rows, kind="asked for"
@@ -121,9 +121,9 @@ def enter(turn: Turn) -> None:
     for domain in turn.due:
         version = register_adapter(turn.tree, domain, None, turn.tools.actor)
         _remember_batches(turn, domain)
-        reigning = champion(turn.ledger.read(), domain)
-        if reigning and reigning.adapter == version.adapter:
-            turn.note(f"{domain}: the adapter of the champion {reigning.name} came out again; nothing to judge")
+        incumbent = champion(turn.ledger.read(), domain)
+        if incumbent and incumbent.adapter == version.adapter:
+            turn.note(f"{domain}: the adapter of the champion {incumbent.name} came out again; nothing to judge")
         else:
             turn.challenge(domain, version.adapter, Places(turn.tree, domain).reflector)
             turn.note(f"{domain}: {version.name} ({version.adapter[:12]}) is candidate")
@@ -132,7 +132,7 @@ def enter(turn: Turn) -> None:
 def _remember_batches(turn: Turn, domain: str) -> None:
     """Batches that changed nothing (no success among their rows) are not new any more either."""
     last = last_training(turn.ledger.read(), domain)
-    there = tuple(pool.batches(turn.tree))
+    there = tuple(batches.batches(turn.tree))
     if last and isinstance(last.fact, Trained) and last.fact.batches != there:
         turn.record(last.fact.model_copy(update={"batches": there}))
 
@@ -146,8 +146,8 @@ def warm(turn: Turn) -> None:
 def meet(turn: Turn) -> None:
     """Champion and challenger, and no reflector, on the same tasks."""
     for one in turn.challengers:
-        reigning = champion(turn.ledger.read(), one.domain)
-        folder = champion_folder(turn, one.domain, reigning) if reigning else None
+        incumbent = champion(turn.ledger.read(), one.domain)
+        folder = champion_folder(turn, one.domain, incumbent) if incumbent else None
         found = turn.tools.meet(turn, one.domain, folder, one.folder)
         turn.evidence.setdefault(one.domain, []).append(found)
 
@@ -167,7 +167,7 @@ def decide(turn: Turn) -> None:
             turn.note(f"{domain}: {decision.answer}: {decision.reasons[0] if decision.reasons else ''}")
             if decision.answer == "promote":
                 version = next(v for v in versions(turn.ledger.read(), domain) if v.adapter == decision.challenger)
-                crown(turn.ledger, version, decision.digest, turn.tools.actor)
+                make_champion(turn.ledger, version, decision.digest, turn.tools.actor)
         _accuse(turn, decisions)
 
 
@@ -175,11 +175,11 @@ def _accuse(turn: Turn, decisions: list[Decision]) -> None:
     """Batches that are to blame for a refusal are written down. The retrained challenger speaks for all: it has learned
     from the whole pool. If the other one is champion now, there is nothing to blame."""
     first = decisions[0]
-    found = blame(turn.ledger.read(), first, pool.batches(turn.tree), [one.adapter for one in turn.challengers])
+    found = blame(turn.ledger.read(), first, batches.batches(turn.tree), [one.adapter for one in turn.challengers])
     if any(found) and all(one.answer != "promote" for one in decisions):
         turn.record(SetAside(domain=first.domain, decision=first.digest, batches=found.aside, suspects=found.suspects))
         kept = f", {len(found.suspects)} under suspicion" if found.suspects else ""
-        turn.note(f"{first.domain}: {count(len(found.aside), 'batch', 'batches')} set aside in {pool.ASIDE}{kept}")
+        turn.note(f"{first.domain}: {count(len(found.aside), 'batch', 'batches')} set aside in {batches.ASIDE}{kept}")
         turn.aside += [name for name in found.aside if name not in turn.aside]
 
 
@@ -194,7 +194,7 @@ def commit(turn: Turn) -> None:
     turn.commits += [made] if made else []
     back_to_retrained(turn)
     if turn.aside:
-        pool.set_aside(turn.tree, turn.aside)
+        batches.set_aside(turn.tree, turn.aside)
         turn.commits.append(
             commit_paths(turn.tree, ("data",), "Batches set aside that a refused challenger had learned from")
         )
@@ -247,7 +247,7 @@ def _tracking(turn: Turn) -> Path:
 
 def clear(turn: Turn) -> None:
     """What is committed leaves the inbox."""
-    pool.clear_ingested(*_inbox(turn))
+    batches.clear_ingested(*_inbox(turn))
 
 
 def _inbox(turn: Turn) -> tuple[Path, Path, str]:
@@ -280,14 +280,14 @@ STEPS: tuple[Step, ...] = (
 
 
 def nothing_to_do(root: Path, branch: str) -> str:
-    """In words why there is nothing to do, if that can be told without a worktree; empty if it cannot.
+    """Return in words why there is nothing to do, if that can be told without a worktree; empty if it cannot.
 
     Looks at the inbox, at what an earlier run may have left, and at the ledgers of branch and person.
     """
     from parammem.experience.inbox import waiting
 
     params = load_params(root / "params.yaml")
-    if pool.leftovers(root) or waiting(root / params.experience.inbox):
+    if batches.leftovers(root) or waiting(root / params.experience.inbox):
         return ""
     for revision in (f"refs/heads/{branch}", "HEAD"):
         events = ledger_at(root, revision)
@@ -297,7 +297,8 @@ def nothing_to_do(root: Path, branch: str) -> str:
 
 
 def targets(turn: Turn) -> list[str]:
-    """Stages that params ask for; the name of a stage that every domain has stands for those of the due domains."""
+    """Return stages that params ask for; the name of a stage that every domain has stands for those of the due
+    domains."""
     names = turn.settings.improve.stages
     per_domain = ("tasks", "collect", "validate", "train", "evaluate")
     return [full for name in names for full in ([f"{name}@{d}" for d in turn.due] if name in per_domain else [name])]
@@ -312,7 +313,7 @@ def _nothing(turn: Turn) -> str:
 
 
 def _message(turn: Turn) -> str:
-    """The commit's message: what came in and what was decided."""
+    """Return the commit's message: what came in and what was decided."""
     parts = [f"{count(len(turn.sources), 'new source')}"] if turn.sources else []
     parts += [f"{one.domain} {one.answer}" for one in turn.decisions]
     lines = [f"Improve: {', '.join(parts) or 'records'}", "", *(f"- {note}" for note in turn.notes)]

@@ -22,7 +22,7 @@ def register_folder(root: Path, domain: str, folder: Path | None = None, actor: 
 
 
 def register_adapter(root: Path, domain: str, folder: Path | None, actor: str) -> Version:
-    """`Trained` and `Published(candidate)` for the adapter that lies in a folder, by default the pipeline's.
+    """Record `Trained` and `Published(candidate)` for the adapter that lies in a folder, by default the pipeline's.
 
     Raises:
         AdapterMissingError: no adapter lies there.

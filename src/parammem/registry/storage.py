@@ -58,19 +58,19 @@ def collect_garbage(root: Path, dry: bool = False, events: Sequence[Event] = ())
 
 
 def missing_champions(root: Path, events: Sequence[Event] = ()) -> list[str]:
-    """The champions by the checked-out ledger, or by `events`, and of whose folder a file is not in the local DVC
-    cache."""
-    reigning: dict[str, Version] = {}
+    """Return the champions by the checked-out ledger, or by `events`, and of whose folder a file is not in the local
+    DVC cache."""
+    incumbent: dict[str, Version] = {}
     for ledger in (Ledger(root).read(), events):
         for domain in sorted({e.fact.domain for e in ledger if e.fact.kind == "publish"}):
             if found := champion(ledger, domain):
-                reigning[f"{domain} {found.name} {found.dvc}"] = found
+                incumbent[f"{domain} {found.name} {found.dvc}"] = found
     cache = dvc.cache_folder(root)
-    return [f"{v.domain} {v.name}" for v in reigning.values() if v.dvc and not _is_whole(cache, v.dvc)]
+    return [f"{v.domain} {v.name}" for v in incumbent.values() if v.dvc and not _is_whole(cache, v.dvc)]
 
 
 def _is_whole(cache: Path, md5: str) -> bool:
-    """Whether an object is there and, if it lists a folder, all that it lists."""
+    """Return whether an object is there and, if it lists a folder, all that it lists."""
     place = dvc.cached(cache, md5)
     if not place.is_file() or not md5.endswith(".dir"):
         return place.is_file()
@@ -81,7 +81,7 @@ def _is_whole(cache: Path, md5: str) -> bool:
 
 
 def fetch(root: Path, domain: str, version: Version, to: Path) -> Path:
-    """A version's adapter folder, out of the DVC cache (or remote), as it was committed. `to` must not exist.
+    """Write a version's adapter folder, out of the DVC cache (or remote), as it was committed. `to` must not exist.
 
     Raises:
         LedgerError: its tag is missing or another version's, its data is neither in the cache nor in the remote, or

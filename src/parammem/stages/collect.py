@@ -18,7 +18,7 @@ from parammem.core import AnswerKey, Task, Trajectory, read_jsonl, write_jsonl
 from parammem.core.experience import Experience
 from parammem.domains import Domain
 from parammem.engines.base import Engine
-from parammem.engines.progress import progress_bar
+from parammem.engines.progress import PROGRESS, progress_bar
 from parammem.errors import ConfigError, DataError
 from parammem.stages.common import Engines, accounted, budget, check_failures, most_tokens
 from parammem.stages.opening import open_domain
@@ -48,6 +48,8 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
         succeeded = outcomes(params, judge, tasks, trajectories, places)
         brought = read_experience(root / params.collect.experience_dir, domain)
         how = _labelling(params, judge, engines, actor, executor)
+        labels = len(brought) + (len(trajectories) or len(tasks))
+        PROGRESS.begin(f"labels {domain}", 0, labels * params.engine.max_advice_tokens)
         rows = label(
             how,
             {t.task_id: t for t in tasks} | {e.task.task_id: e.task for _, e in brought},

@@ -23,8 +23,8 @@ from parammem.evaluation.inputs import Work
 
 if TYPE_CHECKING:
     from parammem.agents.bank import Embed
+    from parammem.engines.completion_store import Keeper
     from parammem.engines.openai.servers import Servers
-    from parammem.engines.store import Keeper
 
 
 class Origin(NamedTuple):
@@ -154,6 +154,7 @@ def budget(params: Params) -> Budget:
         reflector_temperature=agent.reflector_temperature,
         max_tokens=engine.max_new_tokens,
         max_advice_tokens=engine.max_advice_tokens,
+        stop=engine.stop,
     )
 
 

@@ -26,9 +26,9 @@ from parammem.domains import Domain, Example
 from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.embeddings import embed
 from parammem.engines.base import Engine, Request
-from parammem.engines.progress import progress_bar
-from parammem.evaluation.records import AdviceDraws, OpenTask, Run
-from parammem.experience.pool import select
+from parammem.engines.progress import PROGRESS, progress_bar
+from parammem.evaluation.runs import AdviceDraws, OpenTask, Run
+from parammem.experience.replay import select
 from parammem.reflectors.base import Reflector, SamplingReflector
 from parammem.reflectors.parametric import ParamMem, Untrained
 from parammem.reflectors.retrieved import Constant, Retrieved
@@ -300,8 +300,9 @@ def _record(bench: Bench, trajectory: Trajectory, passed: bool | None) -> Run:
 def _draws(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[AdviceDraws]:
     """A fixed number of draws of every reflector on every task, and of the trained one at every temperature."""
     p = bench.params
+    every = bench.everything()[: p.evaluate.draw_tasks or None]
     wanted = [
-        (name, reflector, p.agent.reflector_temperature, bench.everything())
+        (name, reflector, p.agent.reflector_temperature, every)
         for name, reflector in bench.reflectors.items()
         if name != "retrieved"
     ]
@@ -359,6 +360,7 @@ def _sampled(
         )
         for task in tasks
     ]
+    PROGRESS.begin(f"advice {bench.judge.name}", 0, len(requests) * count * bench.params.engine.max_advice_tokens)
     answers = call(bench.executor.asking(reflector.engine).complete, requests)
     for task, answer in zip(tasks, answers, strict=True):
         if isinstance(answer, Exception):

@@ -1,8 +1,8 @@
 """Connect the processes that train one adapter together, pass messages between them, and distribute the model.
 
 `accelerate launch` starts them and sets the environment that is read here. Process 0 leads: it alone reads rows, writes
-files and knows the stage; the others follow with what it tells them. A run that nobody launched is a team of one, to
-which all of this does nothing. Nothing here knows rows, params or adapters.
+files and runs the stage; the others follow with what it tells them. A run without a launcher is a team of one, to
+which all of this does nothing. Nothing here depends on rows, params or adapters.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Team:
         return f"{kind}:{self.local}" if self.size > 1 and kind == "cuda" else kind
 
     def tell(self, thing: Any) -> Any:
-        """What the leader says, in every process. All must call it; what followers pass is ignored."""
+        """Return what the leader says, in every process. All must call it; what followers pass is ignored."""
         if self.size == 1:
             return thing
         import torch.distributed as dist
@@ -57,7 +57,7 @@ class Team:
         return box[0]
 
     def total(self, value: float) -> float:
-        """The sum of every process's value, in every process."""
+        """Return the sum of every process's value, in every process."""
         if self.size == 1:
             return value
         import torch
@@ -89,7 +89,7 @@ ALONE = Team()
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> int:
-    """How many processes a launcher started together with this one; 1 if none did."""
+    """Return how many processes a launcher started together with this one; 1 if none did."""
     return int(environment["WORLD_SIZE"]) if all(name in environment for name in VARIABLES) else 1
 
 
@@ -170,7 +170,7 @@ def distribute(model: Any, team: Team, device: str) -> Any:
 
 
 def trainable(model: Any) -> dict[str, Any]:
-    """The adapter's own tensors: the only ones that learn."""
+    """Return the adapter's own tensors: the only ones that learn."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
@@ -180,11 +180,11 @@ def adding_up(forward: Any, last: bool) -> AbstractContextManager[None]:
 
 
 def whole_tensor(tensor: Any) -> Any:
-    """A tensor as it is; of one that is spread, all of it (every process must ask)."""
+    """Return a tensor as it is; of one that is spread, all of it (every process must ask)."""
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
 def _layers(base: Any) -> list[Any]:
-    """The model's blocks, by the names that its class gives for what must not be split."""
+    """Return the model's blocks, by the names that its class gives for what must not be split."""
     names = set(base._no_split_modules or ())
     return [module for module in base.modules() if type(module).__name__ in names]

@@ -20,7 +20,7 @@ PROJECTIONS = frozenset({"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "u
 
 
 def fits_fast_forward(model: Any, params: TrainParams) -> bool:
-    """Whether `fast_logits` computes what this PEFT model computes. Not with dropout: it lies between x and BA;
+    """Return whether `fast_logits` computes what this PEFT model computes. Not with dropout: it lies between x and BA;
     nor with gradient checkpointing, which is PEFT's model's."""
     import torch
 
@@ -31,7 +31,7 @@ def fits_fast_forward(model: Any, params: TrainParams) -> bool:
 
 
 def fast_logits(model: Any, ids: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """Logits [B, C, vocabulary] of a PEFT model at these columns [C] of ids [B, T], right-padded rows."""
+    """Return logits [B, C, vocabulary] of a PEFT model at these columns [C] of ids [B, T], right-padded rows."""
     import torch
     import torch.nn.functional as F
 
@@ -54,7 +54,7 @@ def fast_logits(model: Any, ids: torch.Tensor, columns: torch.Tensor) -> torch.T
 
 
 def _with_lora(projection: Any) -> torch.Tensor:
-    """W + scaling * BA of a projection with a LoRA, W of one without."""
+    """Return w + scaling * BA of a projection with a LoRA, W of one without."""
     import torch
 
     if not hasattr(projection, "lora_A"):

@@ -16,11 +16,11 @@ from parammem.config import TrainParams
 from parammem.core import Adapter, ReflectionExample, digest_of
 from parammem.engines.base import Message
 from parammem.errors import AdapterError, ConfigError, DataError
-from parammem.training.checkpoint import Progress
+from parammem.training.checkpoint import TrainingProgress
 from parammem.training.distributed import ALONE, Team
 from parammem.training.encoding import pad_id
 from parammem.training.fast_forward import fits_fast_forward
-from parammem.training.fit import Job, OnStep, fit, gathered, open_run
+from parammem.training.fit import OnStep, TrainingJob, fit, gathered, open_run
 from parammem.training.order import split_held_out
 from parammem.training.prepare import chosen_device, encode_rows, load_base, one_bar, own_settings, with_lora
 from parammem.training.publish import Result, publish, written_name
@@ -95,7 +95,7 @@ def train_lora(
 
 
 def _ran(dtype: str, threads: int, kind: str, prompts: str) -> dict[str, Any]:
-    """What a recipe says beside the params."""
+    """Return what a recipe says beside the params."""
     ran: dict[str, Any] = {"dtype": dtype, "threads": threads, "device": kind.split(":")[0]}
     return ran | ({"prompts": prompts} if prompts else {})
 
@@ -110,8 +110,9 @@ def _open(
     fast: bool,
     start: Path | None,
     max_advice_tokens: int | None,
-) -> tuple[Any, Job, Result]:
-    """The base model with an adapter to train, what is to be done, and what is known of the result before it is."""
+) -> tuple[Any, TrainingJob, Result]:
+    """Return the base model with an adapter to train, what is to be done, and what is known of the result before it
+    is."""
     tokenizer, base, vetted = load_base(base_model, ran["dtype"])
     base_digest = vetted.digest
     train, aside = (encode_rows(part, messages, tokenizer, base) if part else [] for part in (learned, held))
@@ -120,10 +121,10 @@ def _open(
     recipe = {**recipe_of(params), **ran} | ({"start": before.digest} if before else {})
     fast = fast and fits_fast_forward(model, params)
     pad, dtype, threads = pad_id(tokenizer), ran["dtype"], ran["threads"]
-    job = Job(train, aside, params, pad, str(base_model), base_digest, dtype, threads, fast)
+    job = TrainingJob(train, aside, params, pad, str(base_model), base_digest, dtype, threads, fast)
     domain, name = learned[0].domain, written_name(base_model)
     more: dict[str, Any] = {"base_extra": vetted.extra, "max_advice_tokens": max_advice_tokens}
-    result = Result(domain, learned, len(held), name, base_digest, recipe, Progress(), **more)
+    result = Result(domain, learned, len(held), name, base_digest, recipe, TrainingProgress(), **more)
     return model, job, replace(result, before=before.rows) if before else result
 
 
@@ -150,20 +151,20 @@ def follow(team: Team, device: str = "auto", on_step: OnStep | None = None) -> N
 
 
 def weights_dtype(params: TrainParams, dtype: str) -> str:
-    """Of the frozen weights: as the engine has them, or halved."""
+    """Return the dtype of the frozen weights: as the engine has them, or halved."""
     return "bfloat16" if params.precision == "bf16" else dtype
 
 
 def recipe_of(params: TrainParams) -> dict[str, Any]:
-    """Every training param, but for young ones at their defaults."""
+    """Return every training param, but for young ones at their defaults."""
     said = params.model_dump(mode="json")
     unsaid = {key for key in SINCE if getattr(params, key) == TrainParams.model_fields[key].default}
     return {key: value for key, value in said.items() if key not in unsaid}
 
 
-def _name_of(job: Job, result: Result) -> str:
-    """Digest of all that decides the adapter's bytes, so that no checkpoint and no finished adapter is taken up by
-    another run."""
+def _name_of(job: TrainingJob, result: Result) -> str:
+    """Return digest of all that decides the adapter's bytes, so that no checkpoint and no finished adapter is taken up
+    by another run."""
     tokens = [[row.ids, row.prompt] for row in (*job.train, *job.held)]
     provenance = [row.model_dump(mode="json") for row in result.rows]
     made_by = [result.base_model, result.base_digest, result.recipe, job.fast, code_version()]
@@ -174,7 +175,7 @@ def _name_of(job: Job, result: Result) -> str:
 def _parts(
     rows: Sequence[ReflectionExample], params: TrainParams, team: Team
 ) -> tuple[list[ReflectionExample], list[ReflectionExample]]:
-    """(rows to learn, rows held out). Raises ConfigError and DataError as `train_lora` says."""
+    """Return (rows to learn, rows held out). Raises ConfigError and DataError as `train_lora` says."""
     if params.launch.processes != team.size:
         raise ConfigError(
             f"train.launch.processes is {params.launch.processes} and {team.size} of them train; "

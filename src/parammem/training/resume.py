@@ -24,14 +24,15 @@ from parammem.training.publish import replace_folder
 
 @cache
 def code_version() -> str:
-    """Digest of the sources that make an adapter, and of the versions of what computes for them."""
+    """Return digest of the sources that make an adapter, and of the versions of what computes for them."""
     files = [*sorted(Path(__file__).parent.glob("*.py")), Path(llama.__file__)]
     sources = [path.read_text(encoding="utf-8") for path in files]
     return digest_of([sources, *(version(name) for name in ("torch", "transformers", "peft"))])
 
 
 def kept_adapter(folder: Path) -> Adapter | None:
-    """The adapter kept in this folder, or None. One whose weights are not what its card says is removed, aloud."""
+    """Return the adapter kept in this folder, or None. One whose weights are not what its card says is removed,
+    aloud."""
     if not folder.is_dir():
         return None
     try:

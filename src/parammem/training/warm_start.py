@@ -25,7 +25,7 @@ class Start(NamedTuple):
 
 
 def read_start(folder: Path, digest: str) -> Start:
-    """The adapter in a folder, if it is the one that params name.
+    """Return the adapter in a folder, if it is the one that params name.
 
     Raises:
         AdapterMissingError: no adapter lies there.

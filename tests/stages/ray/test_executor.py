@@ -20,8 +20,8 @@ from parammem.core import AnswerKey
 from parammem.domains import get_domain
 from parammem.engines.base import Request, chat
 from parammem.engines.cached import CachedEngine
+from parammem.engines.completion_store import Spent, Store
 from parammem.engines.scripted import ScriptedEngine
-from parammem.engines.store import Spent, Store
 from parammem.errors import ClusterError, ConfigError, RequestFailed
 from parammem.reflectors.parametric import Untrained
 from parammem.reflectors.retrieved import Retrieved
@@ -29,8 +29,9 @@ from parammem.stages.common import Engines, budget
 from parammem.stages.protocols import Oracle
 from parammem.stages.ray import driver as ray_driver
 from parammem.stages.ray import worker as ray_worker
-from parammem.stages.ray.executor import LOCAL, open_executor, split_by_key
+from parammem.stages.ray.executor import LOCAL, open_executor
 from parammem.stages.ray.pickling import RunPickler
+from parammem.stages.ray.shards import split_by_key
 from parammem.stages.ray.store_actor import StoreActor
 from tests.agents.worlds import Echo, actor_says, make_agent, task
 from tests.stages.arena import Knowing, make_model, parsed, small_params

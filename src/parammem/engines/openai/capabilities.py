@@ -1,8 +1,8 @@
 """What one model of one server was found to take and to answer: refused fields, and the name that it answers under.
 
 Each model of a server for itself: one model of OpenAI's refuses `temperature` or `max_tokens`, and the next one needs
-it. What was found is kept in the account (engines/store.py), so that the next run does not ask in vain again; refused
-fields are tried again after a week, since servers change.
+it. What was found is kept in the account (engines/completion_store.py), so that the next run does not ask in vain
+again; refused fields are tried again after a week, since servers change.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from parammem.engines.openai.faults import STREAM, Fault
-from parammem.engines.openai.wire import printable
+from parammem.engines.openai.faults import STREAM, ServerFault
+from parammem.engines.openai.http_client import printable
 from parammem.errors import EngineError, RequestFailed
 
 WEEK = 7 * 24 * 3600.0
@@ -77,7 +77,7 @@ class Capabilities:
     lead: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def line(self) -> str:
-        """What is worth keeping, as one JSON line."""
+        """Return what is worth keeping, as one JSON line."""
         kept = {name: getattr(self, name) for name in ("length", "coldest", "answers_as", "since", "streams")}
         return json.dumps(kept | {"refused": sorted(self.refused)}, sort_keys=True)
 
@@ -94,7 +94,7 @@ class Capabilities:
             log.warning("what was kept of the server %s cannot be read and is found out again", self.where)
 
     def body(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """A request as this model takes it."""
+        """Return a request as this model takes it."""
         if self.streams:
             wanted = wanted | {STREAM: True, "stream_options": {"include_usage": True}}
         body = {key: value for key, value in wanted.items() if key not in self.refused}
@@ -107,15 +107,15 @@ class Capabilities:
         return body
 
     def fields(self, body: dict[str, Any]) -> list[str]:
-        """Names of what may be refused of a body. `system` stands for the system's turn."""
+        """Return names of what may be refused of a body. `system` stands for the system's turn."""
         own = [key for key in body if key not in ("model", "messages", "input")]
         return own + (["system"] if any(m.get("role") == "system" for m in body.get("messages", [])) else [])
 
     def suspects(self, body: dict[str, Any]) -> list[str]:
-        """Names of what an error may speak of: what was sent, and what was left out already."""
+        """Return names of what an error may speak of: what was sent, and what was left out already."""
         return [*self.fields(body), *sorted(self.refused)]
 
-    def adapt(self, fault: Fault, sent: dict[str, Any], needs: frozenset[str] = frozenset()) -> None:
+    def adapt(self, fault: ServerFault, sent: dict[str, Any], needs: frozenset[str] = frozenset()) -> None:
         """Leave out or rename what was refused.
 
         Raises:
@@ -145,8 +145,8 @@ class Capabilities:
         if name in needs:
             raise FieldRefused(where)
 
-    def _only_this_value(self, fault: Fault, sent: dict[str, Any]) -> float:
-        """The lowest temperature, where 0 alone is refused; 0: all are. Raises RequestFailed: it is too hot."""
+    def _only_this_value(self, fault: ServerFault, sent: dict[str, Any]) -> float:
+        """Return the lowest temperature, where 0 alone is refused; 0: all are. Raises RequestFailed: it is too hot."""
         value = sent["temperature"]
         if value <= COLDEST and re.search(r"positive|greater than 0|> ?0|larger than 0|at least", fault.words):
             return COLDEST if value < COLDEST else 0.0
@@ -158,7 +158,8 @@ class Capabilities:
         return 0.0
 
     def check_name(self, named: Any, exact: bool = False) -> str:
-        """What is wrong with the name in an answer, "" if nothing: it is the asked one, or one that it resolves to.
+        """Return what is wrong with the name in an answer, "" if nothing: it is the asked one, or one that it resolves
+        to.
 
         A name is taken as it comes the first time, if it is the asked one with a date or without its folder, and must
         stay. A server that does not say is believed.
@@ -190,7 +191,7 @@ class Capabilities:
 
 
 def merged(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Messages without a system's turn: its words stand before those of the first user's turn."""
+    """Return messages without a system's turn: its words stand before those of the first user's turn."""
     said = [m["content"] for m in messages if m["role"] == "system"]
     others = [dict(m) for m in messages if m["role"] != "system"]
     first = next((m for m in others if m["role"] == "user"), None)
@@ -201,12 +202,13 @@ def merged(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def plain(name: str) -> str:
-    """A name without what servers put before and after it: `models/`, letters' case, `.gguf`."""
+    """Return a name without what servers put before and after it: `models/`, letters' case, `.gguf`."""
     return name.strip(" /").lower().removeprefix("models/").removesuffix(".gguf")
 
 
 def resolves(asked: str, named: str) -> bool:
-    """Whether a server may answer for `asked` under `named`: the same with a date, or with or without its folder."""
+    """Return whether a server may answer for `asked` under `named`: the same with a date, or with or without its
+    folder."""
     if named != named.strip():
         return False
     one, other = plain(asked).split("/"), plain(named).split("/")
@@ -218,5 +220,5 @@ def resolves(asked: str, named: str) -> bool:
 
 
 def listed(model: str, names: list[str]) -> bool:
-    """Whether a list of models has this one, under a spelling that servers take for it."""
+    """Return whether a list of models has this one, under a spelling that servers take for it."""
     return any(resolves(model, name) or resolves(name, model) for name in names)

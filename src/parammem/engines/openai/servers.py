@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
+from parammem.engines.completion_store import Keeper, Spent, Store
 from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.folders import hub_parts
 from parammem.engines.openai.account import Account, Terms
@@ -14,7 +15,6 @@ from parammem.engines.openai.embedder import Embedder
 from parammem.engines.openai.engine import OpenAIEngine, open_model
 from parammem.engines.openai.server import Server, ServerSettings
 from parammem.engines.openai.vllm import open_adapter
-from parammem.engines.store import Keeper, Spent, Store
 from parammem.errors import ConfigError
 
 
@@ -46,7 +46,7 @@ class Servers:
     def open(
         self, model: str, folder: Path | None = None, adapter: Path | None = None
     ) -> OpenAIEngine | ConcurrentCache:
-        """The engine for a model by the name that its server has it under, or for an adapter on it.
+        """Return the engine for a model by the name that its server has it under, or for an adapter on it.
 
         Args:
             model: that name; of a pinned model `owner/name@commit`, which its server has as `owner/name`.
@@ -71,7 +71,7 @@ class Servers:
         return Embedder(self._server(model), model, self._store)
 
     def spent(self) -> list[Spent]:
-        """By role and model, since the cache was begun."""
+        """Return what was spent by role and model, since the cache was begun."""
         return self.account.total()
 
     def _check_price(self, model: str) -> None:
@@ -91,7 +91,8 @@ class Servers:
 def settings_of(
     model: str, here: ServerSettings, elsewhere: Mapping[str, str], keys: Mapping[str, str]
 ) -> ServerSettings:
-    """How the server that has this model is spoken to: a key goes to the URL that it was given for, and to no other.
+    """Return how the server that has this model is spoken to: a key goes to the URL that it was given for, and to no
+    other.
 
     Args:
         here: of models that are not elsewhere; all but URL and key holds for those too.
@@ -104,7 +105,7 @@ def settings_of(
 
 
 def spent_table(spent: Sequence[Spent]) -> str:
-    """What was spent, a line for each role and model, and their sum."""
+    """Return what was spent, a line for each role and model, and their sum."""
     if not spent:
         return "nothing was spent"
     rows = [("role", "model", "answers", "prompt tokens", "completion tokens", "US$")]

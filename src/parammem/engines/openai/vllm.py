@@ -1,7 +1,7 @@
 """What only vLLM does: adapters on a base model, loaded while the server runs; and the command that starts it.
 
-vLLM's prefix cache knows adapters by name, and other weights under a known name are answered from the old ones'. So an
-adapter's name here contains the digest of its weights, and nothing is ever loaded again under a name that exists.
+vLLM's prefix cache tells adapters apart by name, and other weights under a known name are answered from the old ones'.
+So an adapter's name here contains the digest of its weights, and nothing is ever loaded again under a name that exists.
 Before an adapter is used, the server must list it under the base it was trained on, and a few canary prompts must show
 that it does not answer as the base does: a server that ignored the adapter would give a score to the wrong model.
 """
@@ -22,7 +22,7 @@ from parammem.engines.adapters import check_adapter, read_lora_settings
 from parammem.engines.openai.account import bound
 from parammem.engines.openai.capabilities import FieldRefused
 from parammem.engines.openai.engine import PROTOCOL, OpenAIEngine, models
-from parammem.engines.openai.server import Call, Server, Unusable
+from parammem.engines.openai.server import Server, ServerCall, Unusable
 from parammem.engines.vetting import refuse_pointers, vet_model
 from parammem.errors import AdapterError, AdapterMismatchError, ConfigError, EngineError, ModelMissingError
 
@@ -48,7 +48,7 @@ FLIP = 1.0
 """What another token counts where a server does not say how near it was."""
 
 
-class Said(NamedTuple):
+class CanaryToken(NamedTuple):
     """One token of a canary's answer."""
 
     token: str
@@ -57,19 +57,20 @@ class Said(NamedTuple):
     """Log probabilities of the likeliest tokens in its place. Empty: the server does not say."""
 
 
-Line = list[Said]
+Line = list[CanaryToken]
 """A canary's answer."""
 
 
 def adapter_name(domain: str, digest: str) -> str:
-    """Under which name an adapter is served: it contains the whole digest of its weights."""
+    """Return the name under which an adapter is served: it contains the whole digest of its weights."""
     return f"{domain}-{digest}"
 
 
 def open_adapter(
     server: Server, base: str, folder: Path, base_folder: Path | None = None, revision: str = ""
 ) -> OpenAIEngine:
-    """The engine for an adapter on a vLLM server: loaded if it is not yet there, checked, and seen to have an effect.
+    """Return the engine for an adapter on a vLLM server: loaded if it is not yet there, checked, and seen to have an
+    effect.
 
     Args:
         base: the name under which the server has the base model.
@@ -112,7 +113,7 @@ async def _ready(server: Server, base: str, name: str, folder: Path) -> None:
 
 
 async def _parent(server: Server, name: str) -> str | None:
-    """The base model on which the server has the adapter; None if it does not have it, "" if it does not say."""
+    """Return the base model on which the server has the adapter; None if it does not have it, "" if it does not say."""
     cards = await models(server)
     return next((card.get("parent") or "" for card in cards if card["id"] == name), None)
 
@@ -186,7 +187,9 @@ async def _canary(server: Server, base: str, model: str, prompt: str) -> Line:
 
     price = server.account.terms.price(base)
     most = bound([prompt], CANARY_TOKENS, price)
-    call = Call("/chat/completions", body, "canary", model, most, price, needs=frozenset({"logprobs", "top_logprobs"}))
+    call = ServerCall(
+        "/chat/completions", body, "canary", model, most, price, needs=frozenset({"logprobs", "top_logprobs"})
+    )
     try:
         return await server.post(call, read)
     except FieldRefused as error:
@@ -196,9 +199,9 @@ async def _canary(server: Server, base: str, model: str, prompt: str) -> Line:
         ) from error
 
 
-def _said(token: Any) -> Said:
+def _said(token: Any) -> CanaryToken:
     rivals = {str(one["token"]): float(one["logprob"]) for one in token.get("top_logprobs") or []}
-    return Said(str(token["token"]), float(token["logprob"]), rivals)
+    return CanaryToken(str(token["token"]), float(token["logprob"]), rivals)
 
 
 def _tokens(line: Line) -> list[str]:
@@ -206,8 +209,8 @@ def _tokens(line: Line) -> list[str]:
 
 
 def distance(one: Line, other: Line) -> float:
-    """The largest difference of log probabilities of the same tokens, up to and with the first place where the two
-    answers have other tokens; there, how far the one answer's token was from being the other's."""
+    """Return the largest difference of log probabilities of the same tokens, up to and with the first place where the
+    two answers have other tokens; there, how far the one answer's token was from being the other's."""
     furthest = 0.0
     for here, there in zip(one, other, strict=False):
         if here.token != there.token:
@@ -216,8 +219,9 @@ def distance(one: Line, other: Line) -> float:
     return furthest if len(one) == len(other) else max(FLIP, furthest)
 
 
-def _lead(said: Said, token: str) -> float:
-    """How much likelier a token was than the one that another answer has in its place: near 0 where chance decides."""
+def _lead(said: CanaryToken, token: str) -> float:
+    """Return how much likelier a token was than the one that another answer has in its place: near 0 where chance
+    decides."""
     if not said.rivals:
         return FLIP
     return said.logprob - said.rivals.get(token, min(said.rivals.values()))
@@ -232,7 +236,7 @@ class ServeCommand:
     """After `vllm serve`, or after `python -m vllm.entrypoints.openai.api_server --model`."""
 
     def shell(self, program: Sequence[str] = ("vllm", "serve")) -> str:
-        """The line to paste into a shell."""
+        """Return the line to paste into a shell."""
         settings = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
         return " ".join([*settings, shlex.join([*program, *self.arguments])])
 
@@ -246,7 +250,7 @@ def serve_command(
     dtype: str = "auto",
     further: Sequence[str] = (),
 ) -> ServeCommand:
-    """The command for one adapter, to which others can be added while the server runs.
+    """Return the command for one adapter, to which others can be added while the server runs.
 
     Args:
         model: what vLLM reads: a folder, or a hub name.
@@ -275,7 +279,7 @@ def serve_command(
 
 
 def rank_for(config: dict[str, Any], folder: Path) -> int:
-    """The smallest --max-lora-rank that fits an adapter_config.json. Raises AdapterError: there is none."""
+    """Return the smallest --max-lora-rank that fits an adapter_config.json. Raises AdapterError: there is none."""
     patterns = (config.get("rank_pattern") or {}).values()
     rank = max([int(config.get("r") or 0), *(int(value) for value in patterns)])
     if config.get("use_dora") or config.get("modules_to_save"):
@@ -296,6 +300,6 @@ def check_url(base_url: str) -> None:
 
 
 def model_length(folder: Path) -> int:
-    """How many tokens a model takes, at most LONGEST: more would only take memory from concurrency."""
+    """Return how many tokens a model takes, at most LONGEST: more would only take memory from concurrency."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return min(int(config.get("max_position_embeddings") or LONGEST), LONGEST)

@@ -15,6 +15,7 @@ from parammem.core.words import count
 from parammem.engines.adapters import SETTINGS, settings_digest, settings_fit
 from parammem.lineage.checks.findings import Finding
 from parammem.lineage.past.history import REFLECTORS, Generation
+from parammem.lineage.past.uncommitted import Uncommitted
 from parammem.lineage.rows.datasets import row_hashes
 
 BOUND = "validation.json"
@@ -33,8 +34,12 @@ def bound_report(bound: bytes | None, report: bytes | None) -> bool | None:
     return all(same) and named.get("report") == hashlib.sha256(report).hexdigest()
 
 
-def manifest_checks(one: Generation) -> Iterator[Finding]:
-    """What adapter.json says of the weights, rows.txt, the data and the params."""
+def manifest_checks(one: Generation, own: Uncommitted | None = None) -> Iterator[Finding]:
+    """Check what adapter.json says of the weights, rows.txt, the data and the params.
+
+    Args:
+        own: what a `dvc repro` left that is not committed: an adapter that was trained before it is behind the data.
+    """
     stage = one.snapshot.maker(one.place) or "train"
     if one.adapter is None:
         detail = "its adapter.json is not here, or broken; `dvc fetch --all-commits`"
@@ -49,7 +54,11 @@ def manifest_checks(one: Generation) -> Iterator[Finding]:
         )
     else:
         problems = None
+    behind = own is not None and one.commit is None and stage in own.behind
+    data = (validated, places_of(one.domain).validation.as_posix(), f"{one.place}/{BOUND}")
     for path, holds, detail in problems if problems is not None else _problems(one, validated) or []:
+        if holds is False and behind and path in data:
+            holds, detail = None, f"the data was made anew after the training; `dvc repro` will run {stage} on it"
         yield Finding(kind="adapter", stage=stage, path=path, holds=holds, detail=detail)
     params = one.snapshot.lock.get(stage, {}).get("params", {})
     recorded = {**(params.get("train") or {}), **{k.removeprefix("train."): v for k, v in params.items()}}
@@ -62,7 +71,7 @@ def manifest_checks(one: Generation) -> Iterator[Finding]:
 
 
 def _problems(one: Generation, validated: str, known_only: bool = False) -> list[tuple[str, bool | None, str]] | None:
-    """(path, holds, detail) of each link inside a generation. None with `known_only` if a part is not here."""
+    """Yield (path, holds, detail) of each link inside a generation. None with `known_only` if a part is not here."""
     adapter, rows, weights = one.adapter, one.rows(), one.read(WEIGHTS)
     assert adapter is not None
     md5 = one.snapshot.hash(validated)
@@ -104,7 +113,7 @@ def _problems(one: Generation, validated: str, known_only: bool = False) -> list
 
 
 def _settings(one: Generation) -> list[tuple[str, bool | None, str]]:
-    """What decides what the weights do. Cards of the first form say nothing of it but the recipe."""
+    """Return what decides what the weights do. Cards of the first form say nothing of it but the recipe."""
     data, card = one.read(SETTINGS), one.adapter
     assert card is not None
     if data is None:

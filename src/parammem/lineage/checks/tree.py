@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from parammem.checkout.dvc_lock import LOCK, parse_lock
+from parammem.checkout.dvc_lock import LOCK
 from parammem.checkout.files import read_mapping
 from parammem.checkout.git import ask, file_at
-from parammem.checkout.hashes import Hashes, files_below
+from parammem.checkout.hashes import files_below
 from parammem.checkout.snapshot import Snapshot
 from parammem.core.plain_yaml import plain_yaml
 from parammem.core.words import count
 from parammem.errors import DataError, LineageError
 from parammem.lineage.checks.findings import Finding
-from parammem.lineage.past.code import DIGESTS, SOURCES, changed_here
 from parammem.lineage.past.events import LEDGER
 from parammem.lineage.past.history import History
+from parammem.lineage.past.recorded_code import DIGESTS, SOURCES, changed_here
+from parammem.lineage.past.uncommitted import Uncommitted, as_committed, uncommitted
 
 ARTEFACTS = {"data": "data", "models": "model", "reports": "report", "ledger": "ledger"}
 """First folder → kind. Anything else is code, which may change: then a stage is stale and no link is broken."""
@@ -47,21 +48,26 @@ def kind_of(path: str) -> str:
     return ARTEFACTS.get(path.partition("/")[0], "code")
 
 
-def tree_checks(history: History) -> Iterator[Finding]:
-    """Every link of the working tree."""
-    yield from _committed(history)
+def tree_checks(history: History, own: Uncommitted | None = None) -> Iterator[Finding]:
+    """Check every link of the working tree.
+
+    Args:
+        own: what a `dvc repro` left that is not committed; None: it is looked up.
+    """
+    own = own or uncommitted(history)
+    yield from _committed(history, own)
     yield from _batches(history)
     try:
         here = history.here()
     except LineageError as error:
         yield Finding(kind="lock", stage="every stage", path=LOCK, holds=False, detail=str(error))
         return
-    yield from lock_checks(here)
+    yield from lock_checks(here, own=own)
     yield from _files(here)
 
 
-def _committed(history: History) -> Iterator[Finding]:
-    """Files of the record that differ from HEAD. The ledger may have grown.
+def _committed(history: History, own: Uncommitted) -> Iterator[Finding]:
+    """Check whether files of the record differ from HEAD. The ledger may have grown.
 
     Blobs are hashed here: `git diff` believes times to the second, which a forger can set.
     """
@@ -72,38 +78,44 @@ def _committed(history: History) -> Iterator[Finding]:
         kind = "lock" if path == LOCK else "decision" if path.startswith("ledger/decisions/") else kind_of(path)
         stage = STEPS.get(kind, "git")
         there, detail = repo / path, "as committed"
-        holds = there.is_file() and history.hashes.file(there, "git") == about.split()[2]
+        holds: bool | None = there.is_file() and history.hashes.file(there, "git") == about.split()[2]
         if not holds:
-            detail = _difference(history, path)
-            holds = path in (LEDGER, LOCK) and not detail
+            holds, detail = _difference(history, path, own)
         yield Finding(kind=kind, stage=stage, path=path, holds=holds, detail=detail)
 
 
-def _difference(history: History, path: str) -> str:
-    """How a file differs from HEAD's; empty for a ledger that only grew, and a dvc.lock that only has seen the sources
-    of now."""
+def _difference(history: History, path: str, own: Uncommitted) -> tuple[bool | None, str]:
+    """Whether a file may differ from HEAD's, and how it does: a ledger may have grown, a dvc.lock may have seen
+    the sources of now, and what a `dvc repro` made is not committed yet."""
     repo = history.repo
     committed, there = file_at(repo, "HEAD", path) or b"", repo / path
     if not there.is_file():
-        return f"it is missing; `git checkout -- {path}` restores it"
+        return False, f"it is missing; `git checkout -- {path}` restores it"
     data = there.read_bytes()
     if path == LEDGER and data.startswith(committed):
-        return ""
+        return True, "it has grown since the commit"
     if path == LOCK:
         if _only_sources(committed, data, history.hashes.any(repo / SOURCES)):
-            return ""
-        named = _lock_difference(committed, data)
-        if named:
-            return f"it differs from the commit: {named}; commit it if a repro made it, else `git checkout -- {path}`"
+            return True, "only the sources have changed since the commit, in nothing that runs"
+        if own.unexplained:
+            said = f"it differs from the commit and from the files that lie here: {own.unexplained}"
+            return False, f"{said}; `dvc repro` writes it anew, `git checkout -- {path}` restores it"
+        if own.anew:
+            return None, f"not committed yet: {', '.join(own.anew)} ran since the last commit; `git commit` records it"
+    if own.maker(path):
+        return None, f"not committed yet: {own.maker(path)} made it anew; `git commit` records it"
     same = next((n for n, pair in enumerate(zip(committed, data, strict=False)) if pair[0] != pair[1]), None)
     where = f"at byte {same}" if same is not None else f"in length ({len(data)} for {count(len(committed), 'byte')})"
     line = data[: same or 0].count(b"\n") + 1
-    return f"it differs from the commit {where}, line {line}; commit it if a repro made it, else restore it with git"
+    return (
+        False,
+        f"it differs from the commit {where}, line {line}; no stage wrote this: restore it with git",
+    )
 
 
 def _only_sources(committed: bytes, data: bytes, now: str | None) -> bool:
-    """Whether a dvc.lock differs only in the hash that it has of the sources, and that is their hash now: the stage
-    `code` ran after an edit that changed no stage's digests."""
+    """Return whether a dvc.lock differs only in the hash that it has of the sources, and that is their hash now: the
+    stage `code` ran after an edit that changed no stage's digests."""
     try:
         old, new = plain_yaml(committed), plain_yaml(data)
         seen = [(lock["stages"]["code"].pop("deps"), lock)[0] for lock in (old, new)]
@@ -113,36 +125,26 @@ def _only_sources(committed: bytes, data: bytes, now: str | None) -> bool:
     return old == new and paths[0] != paths[1] == [(SOURCES, now)]
 
 
-def _lock_difference(committed: bytes, data: bytes) -> str:
-    try:
-        old, new = parse_lock(committed), parse_lock(data)
-    except LineageError:
-        return ""
-    for stage in sorted({*old, *new}):
-        for part in ("cmd", "deps", "outs", "params"):
-            before, after = old.get(stage, {}).get(part), new.get(stage, {}).get(part)
-            if before != after:
-                if isinstance(before, dict) and isinstance(after, dict):
-                    differ = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
-                    return f"{part} of {stage}, {differ[0]}"
-                return f"{part} of {stage}"
-    return ""
+def lock_checks(state: Snapshot, where: str = LOCK, own: Uncommitted | None = None) -> Iterator[Finding]:
+    """Check that stages of one dvc.lock read what the others wrote.
 
-
-def lock_checks(state: Snapshot, where: str = LOCK) -> Iterator[Finding]:
-    """That stages of one dvc.lock read what the others wrote."""
+    Args:
+        own: what a `dvc repro` left that is not committed: stages after it may be behind.
+    """
     for name, stage in state.lock.items():
         for path, md5 in stage["deps"].items():
             made = state.hash(path)
             if made is None:
                 continue
-            holds = made == md5
+            holds: bool | None = made == md5
             detail = f"{name} read {path} as {md5[:12]}, {state.maker(path)} wrote {made[:12]}"
+            if not holds and own and name in own.behind:
+                holds, detail = None, f"{state.maker(path)} made {path} anew; `dvc repro` will run {name} on it"
             yield Finding(kind="lock", stage=name, path=where, holds=holds, detail=detail)
 
 
 def _files(here: Snapshot) -> Iterator[Finding]:
-    """Each dep and out of dvc.lock, hashed again."""
+    """Check each dep and out of dvc.lock, hashed again."""
     recorded: dict[str, tuple[str, str]] = {}
     for name, stage in here.lock.items():
         for path, md5 in stage["outs"].items():
@@ -194,16 +196,8 @@ def _waiting(here: Snapshot, path: str) -> bool:
     return any(not (here.store.repo / out).exists() for out in inside)
 
 
-def as_committed(hashes: Hashes, repo: Path, path: str) -> bool:
-    """Are all files that git has at this path as in HEAD? False where it has none."""
-    listing = ask(repo, "ls-tree", "-r", "-z", "HEAD", "--", path) or ""
-    entries = [entry.partition("\t") for entry in listing.split("\0") if entry]
-    files = [(repo / name, about.split()[2]) for about, _, name in entries]
-    return bool(files) and all(file.is_file() and hashes.file(file, "git") == blob_id for file, blob_id in files)
-
-
 def _changed_files(here: Snapshot, folder: Path, md5: str) -> list[str]:
-    """Files of a folder that differ from the recorded listing, if DVC's cache has that."""
+    """Return files of a folder that differ from the recorded listing, if DVC's cache has that."""
     listing = here.store.listing(md5)
     if listing is None:
         return []
@@ -212,7 +206,7 @@ def _changed_files(here: Snapshot, folder: Path, md5: str) -> list[str]:
 
 
 def _batches(history: History) -> Iterator[Finding]:
-    """Batches are named after their SHA-256, and the .dvc pointer of each raw input has its MD5."""
+    """Check that batches are named after their SHA-256, and that the .dvc pointer of each raw input has its MD5."""
     for folder in CONTENT_NAMED:
         for file in sorted((history.repo / folder).glob("*.jsonl")):
             path = file.relative_to(history.repo).as_posix()

@@ -20,6 +20,7 @@ from parammem.lineage.checks.tree import tree_checks
 from parammem.lineage.past.events import Life, read_life
 from parammem.lineage.past.history import Generation, History
 from parammem.lineage.past.subject import Subject, find_subject
+from parammem.lineage.past.uncommitted import uncommitted
 
 
 def verify(repo: Path, adapter: str | None = None, full: bool = False, domain: str = "code") -> Verification:
@@ -52,11 +53,11 @@ def _folders(history: History) -> Folders:
 
 
 def verify_history(history: History, life: Life, only: Subject | None = None, full: bool = False) -> Verification:
-    """`verify` with what is open already."""
-    tally, seen = Tally(), set()
+    """Return `verify` with what is open already."""
+    tally, seen, own = Tally(), set(), uncommitted(history)
     if only is None or only.generation is None or only.here:
-        tally.add(tree_checks(history))
-        tally.add(current_checks(history))
+        tally.add(tree_checks(history, own))
+        tally.add(current_checks(history, own))
     if only is not None and only.generation is None:  # a control, or what no dvc.lock names
         tally.add(manifest_checks(Generation(only.domain, 0, only.place, "", None, only.snapshot, only.adapter)))
     tally.add(ledger_checks(history, life))
@@ -69,7 +70,7 @@ def verify_history(history: History, life: Life, only: Subject | None = None, fu
             continue
         tally.generations += 1
         tally.rows += one.adapter.rows if one.adapter else 0
-        tally.add(generation_checks(one, life, seen, folders))
+        tally.add(generation_checks(one, life, seen, folders, own))
     if full:
         tally.add([fsck(history.repo)])
     return Verification(

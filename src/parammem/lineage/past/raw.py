@@ -9,17 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from parammem.checkout.git import HISTORY, Blobs, ask, branches
-from parammem.checkout.snapshot import Snapshot, Store
+from parammem.checkout.places import places_of
+from parammem.checkout.snapshot import ObjectStore, Snapshot
 from parammem.core.plain_yaml import plain_yaml
 from parammem.lineage.past.history import History
 
 BELOW = "data"
+EVALUATED = places_of("").evaluation
+"""Folder of the evaluations, one folder for each domain."""
+TRAJECTORIES = "trajectories.jsonl"
 EXPERIENCE = ("experience", "fresh", "trajectories")
 """Folders, wherever below `data/`, with trajectories, those that were set aside among them."""
 
 
-def raw_inputs(store: Store, commit: str | None) -> dict[str, str]:
-    """Path → DVC's hash of each raw input below `data/`; of the working tree if commit is None."""
+def raw_inputs(store: ObjectStore, commit: str | None) -> dict[str, str]:
+    """Return path → DVC's hash of each raw input below `data/`; of the working tree if commit is None."""
     pointers = _of_commit(store.repo, commit) if commit else _here(store.repo)
     found = {}
     for place, text in pointers:
@@ -28,7 +32,8 @@ def raw_inputs(store: Store, commit: str | None) -> dict[str, str]:
 
 
 def every_raw_input(history: History) -> Iterator[tuple[str, str]]:
-    """Path and DVC's hash of each raw input that any commit of a branch or tag ever named, and of the working tree's.
+    """Yield path and DVC's hash of each raw input that any commit of a branch or tag ever named, and of the working
+    tree's.
 
     One walk through git, since a thousand generations share nearly all of them.
     """
@@ -44,7 +49,8 @@ def every_raw_input(history: History) -> Iterator[tuple[str, str]]:
 
 
 def missing_inputs(state: Snapshot, path: str, md5: str) -> list[str]:
-    """What of a dep that no stage made can be found nowhere on this machine: in cache, git or the working tree."""
+    """Return what of a dep that no stage made can be found nowhere on this machine: in cache, git or the working
+    tree."""
     store = state.store
     if store.object(md5) is not None:
         return []
@@ -57,15 +63,17 @@ def missing_inputs(state: Snapshot, path: str, md5: str) -> list[str]:
 
 
 def trajectory_files(history: History) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of every file of experience: those that lie here, then those that only branches know."""
+    """Name and bytes of every file with trajectories (of experience, collection, evaluation): those that lie here, then
+    those that only branches know."""
     repo, seen = history.repo, set()
-    for file in sorted((repo / BELOW).rglob("*.jsonl")):
-        if _has_trajectories(file.relative_to(repo).as_posix()):
-            seen.add(history.hashes.file(file))
-            yield str(file), file.read_bytes()
+    here = [file for file in (repo / BELOW).rglob("*.jsonl") if _has_trajectories(file.relative_to(repo).as_posix())]
+    for file in [*sorted(here), *sorted((repo / EVALUATED).glob(f"*/{TRAJECTORIES}"))]:
+        seen.add(history.hashes.file(file))
+        yield str(file), file.read_bytes()
     for branch in ["HEAD", *branches(repo)]:
-        for path, md5 in raw_inputs(history.store, branch).items():
-            if md5 in seen or not _has_trajectories(path):
+        given = [(path, md5) for path, md5 in raw_inputs(history.store, branch).items() if _has_trajectories(path)]
+        for path, md5 in [*given, *_evaluated(history.at(branch))]:
+            if md5 in seen:
                 continue
             data = history.store.bytes_of(md5)
             if data is not None:
@@ -73,12 +81,21 @@ def trajectory_files(history: History) -> Iterator[tuple[str, bytes]]:
                 yield path, data
 
 
+def _evaluated(state: Snapshot) -> Iterator[tuple[str, str]]:
+    """Path and hash of the trajectories of each evaluation that a state names, where DVC's cache has its listing."""
+    for out, (md5, _) in state.outs.items():
+        if Path(out).parent == EVALUATED:
+            found = (state.store.listing(md5) or {}).get(TRAJECTORIES)
+            if found:
+                yield f"{out}/{TRAJECTORIES}", found
+
+
 def _has_trajectories(path: str) -> bool:
     parts = path.split("/")[:-1]  # keys/fresh is about the same tasks and has none
     return path.endswith(".jsonl") and parts[-1] in EXPERIENCE and "keys" not in parts
 
 
-def _lies(store: Store, path: str, md5: str) -> bool:
+def _lies(store: ObjectStore, path: str, md5: str) -> bool:
     return store.hashes.any(store.repo / path) == md5
 
 

@@ -93,7 +93,7 @@ def bisect(batches: Sequence[str], measure: Measure, alpha: float = ALPHA) -> Bl
 
 
 def compare(full: Outcomes, without: Outcomes, group: Sequence[str]) -> Trial:
-    """The paired comparison on the tasks that both did."""
+    """Return the paired comparison on the tasks that both did."""
     from scipy.stats import binomtest
 
     tasks = full.keys() & without.keys()
@@ -134,7 +134,8 @@ def blame_batches(
 
 
 def batches_in_order(repo: Path) -> list[str]:
-    """The batches that HEAD's .dvc pointers name, in the order in which they came; unknown ones last, by name."""
+    """Return the batches that HEAD's .dvc pointers name, in the order in which they came; unknown ones last, by
+    name."""
     names = (ask(repo, "ls-tree", "-z", "--name-only", "HEAD", f"{EXPERIENCE}/") or "").split("\0")
     there = {Path(name).name.removesuffix(".dvc").removesuffix(".jsonl") for name in names if ".jsonl" in name}
     came = [event.fact.batch for event in read_life(repo).events if event.fact.kind == "ingest" and event.fact.batch]
@@ -143,7 +144,7 @@ def batches_in_order(repo: Path) -> list[str]:
 
 
 def read_outcomes(path: Path, arm: str) -> Outcomes:
-    """Task → passed, of one arm. Raises LineageMissingError if there is no such arm."""
+    """Return task → passed, of one arm. Raises LineageMissingError if there is no such arm."""
     found = {}
     for _, run in iter_values(path):
         if run["arm"] == arm:
@@ -154,7 +155,7 @@ def read_outcomes(path: Path, arm: str) -> Outcomes:
 
 
 def render_blame(done: Blame) -> str:
-    """In words, each training on a line."""
+    """Return in words, each training on a line."""
     lines = [f"all {done.batches} batches: {done.solved:.3f} of {done.tasks} tasks solved"]
     for one in done.trials:
         said = f"without {len(one.without)}: {one.solved:.3f}, {one.better} better, {one.worse} worse, p = {one.p:.2g}"

@@ -9,7 +9,7 @@ import gc
 import marshal
 import os
 
-from . import child, forks, landlock, namespaces, seccomp, text
+from . import child, forks, landlock, namespaces, seccomp
 from .cage import Cage, inherit
 from .preload import load, reach
 
@@ -95,7 +95,6 @@ def start(control: _socket.socket, level: str, layered: bool, preload: list[str]
         _die_with_parent()
         silence()
         load(level == "nofiles", preload, site)
-        text.enlarge()
         child.rehearse()
         packages = [reach(f"{site}/numpy")] if site else []
         spaces = namespaces.enter() if layered and level != "none" else []

@@ -28,8 +28,8 @@ from parammem.engines.cached import CacheStats
 from parammem.engines.sampling import messages_digest
 from parammem.errors import ClusterError, ParamMemError
 from parammem.stages.common import Engines
-from parammem.stages.ray.executor import Show, split_by_key
 from parammem.stages.ray.pickling import RunPickler
+from parammem.stages.ray.shards import Show, split_by_key
 from parammem.stages.ray.store_actor import ShardReport, StoreActor, ask_actor
 from parammem.stages.ray.worker import ShardJobs, ShardResult, run_shard
 

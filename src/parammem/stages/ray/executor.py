@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -10,13 +10,11 @@ from typing import Protocol
 from parammem.agents import batch
 from parammem.agents.batch import Job
 from parammem.config import Params
-from parammem.core import Trajectory, digest_of
+from parammem.core import Trajectory
 from parammem.domains import Domain
 from parammem.engines.base import Engine
 from parammem.stages.common import Engines
-
-Show = Callable[[int], None]
-"""Is told how many jobs are done."""
+from parammem.stages.ray.shards import Show
 
 
 class Executor(Protocol):
@@ -54,15 +52,3 @@ def open_executor(params: Params, engines: Engines, judge: Domain, root: Path) -
 
     with open_cluster(params, params.engine.ray, engines, judge, root) as cluster:
         yield cluster
-
-
-def split_by_key(keys: Sequence[str], count: int) -> list[list[int]]:
-    """Places of the items of each shard, in order; shards without any are left out.
-
-    An item's shard follows from its key alone: all runs on one task are in one shard, whose engine sees equal
-    requests of different methods and makes them once, and a shard of a repeated run asks for what it asked for before.
-    """
-    found: list[list[int]] = [[] for _ in range(count)]
-    for place, key in enumerate(keys):
-        found[int(digest_of(["shard", key])[:12], 16) % count].append(place)
-    return [places for places in found if places]
