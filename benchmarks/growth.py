@@ -1,6 +1,6 @@
 """How do time and memory grow with the tasks, at 1, 10 and 100 times today's sizes?
 
-    python -m benchmarks.growth mcnemar|correlation|retrieved|clusters|duplicates
+    python -m benchmarks.growth mcnemar|correlation|retrieved|clusters|duplicates|report
 
 Each size runs in a process of its own, so that its peak memory is its own. Inputs are made from a seed.
 """
@@ -11,16 +11,20 @@ import argparse
 import multiprocessing
 import random
 import resource
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from parammem.embeddings import nearest
 from parammem.evaluation.diversity import clusters, correlate
+from parammem.evaluation.report import build_report, write_report
 from parammem.evaluation.statistics import mcnemar
 from parammem.validation.duplicates import near_duplicates, shingles
+from tests.evaluation.synthetic import make_inputs
 
 DICE = np.random.default_rng(0)
 
@@ -54,12 +58,19 @@ def duplicates(n: int) -> Any:
     return near_duplicates([shingles(row) for row in rows], 0.8)
 
 
+def report(n: int) -> Any:
+    """The report over n tasks of each of three domains, with all arms: its metrics, tables, pictures and page."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_report(build_report(make_inputs(tasks=n, unseen=n // 4)), Path(folder))
+
+
 KINDS: dict[str, tuple[Callable[[int], Any], tuple[int, ...]]] = {
     "mcnemar": (discordant, (200, 2_000, 20_000)),
     "correlation": (correlation, (200, 2_000, 20_000)),
     "retrieved": (retrieved, (1_000, 10_000, 100_000)),
     "clusters": (clustered, (1_000, 10_000, 100_000)),
     "duplicates": (duplicates, (300, 3_000, 30_000)),
+    "report": (report, (40, 400, 1_200)),
 }
 
 

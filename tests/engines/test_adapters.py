@@ -20,10 +20,15 @@ from parammem.engines.base import Request, chat
 from parammem.engines.digests import adapter_digest, model_digest
 from parammem.engines.hf import HfEngine
 from parammem.engines.lora import Lora
-from parammem.engines.openai.vllm import serve_command
-from parammem.errors import AdapterError, AdapterMismatchError, AdapterMissingError, ParamMemError
+from parammem.engines.openai.account import Account, Terms
+from parammem.engines.openai.engine import open_model
+from parammem.engines.openai.server import Server, ServerSettings
+from parammem.engines.openai.vllm import open_adapter, serve_command
+from parammem.errors import AdapterError, AdapterMismatchError, AdapterMissingError, ModelMissingError, ParamMemError
 from parammem.reflectors.parametric import ParamMem
+from parammem.training.prepare import load_base
 from tests.engines.conftest import write_card
+from tests.engines.stub import Stub
 from tests.memory import memory_bound
 from tests.tiny import make_tiny_model
 
@@ -245,15 +250,39 @@ def test_an_adapter_that_cannot_be_loaded_is_refused_by_name(tiny_model, adapter
     assert time.process_time() - began < 10
 
 
-SERVED = ("kind of PEFT", "megatron", "a setting of the future", "a pattern for modules", "settings that are no JSON",
-          "a card that is noise", "a pipe for the card")  # fmt: skip
+SERVED = ("kind of PEFT", "prompt tuning", "unknown kind", "no kind", "a kind that is a list", "megatron", "a pointer",
+          "a setting of the future", "a pattern for modules", "settings that are no JSON", "a card that is noise",
+          "a pipe for the card")  # fmt: skip
+"""Of BROKEN, what does not need the weights' insides, which a server reads itself."""
 
 
 @pytest.mark.parametrize("case", SERVED)
 def test_what_is_refused_here_is_not_given_to_vllm_either(tiny_model, adapter, case):
-    BROKEN[case][0](adapter, tiny_model)
-    with pytest.raises(AdapterError):
+    """In the same words, by the command that starts vLLM and before anything is asked of a server that runs."""
+    change, says = BROKEN[case]
+    change(adapter, tiny_model)
+    with pytest.raises(AdapterError, match=says):
         serve_command(tiny_model, "base", adapter, 512, "http://127.0.0.1:8000/v1")
+    with Stub(lambda asked: (200, {})) as stub:
+        with pytest.raises(AdapterError, match=says):
+            open_adapter(Server(ServerSettings(stub.url), Account(Terms())), "base", adapter, tiny_model)
+        assert stub.log == []
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_base_that_is_a_pointer_is_refused_in_the_same_words_everywhere(tiny_model, adapter, name):
+    (tiny_model / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with Stub(lambda asked: (200, {})) as stub:
+        server = Server(ServerSettings(stub.url), Account(Terms()))
+        for opened in (
+            lambda: HfEngine.load(tiny_model, device="cpu").complete(ASK),
+            lambda: load_base(tiny_model, "float32"),
+            lambda: open_model(server, "base", tiny_model),
+            lambda: open_adapter(server, "base", adapter, tiny_model),
+            lambda: serve_command(tiny_model, "base", adapter, 512, stub.url),
+        ):
+            with pytest.raises(ModelMissingError, match="git-lfs pointer"):
+                opened()
 
 
 def test_an_adapter_of_another_shape_is_refused(adapter, tmp_path):

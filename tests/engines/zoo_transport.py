@@ -112,6 +112,9 @@ TRANSPORT = [
         None, message={"reasoning_content": "Ben?"}), "RequestFailed", 2, 2, then=2, says="empty"),
     Specimen("vLLM", "thinking in `reasoning` and a text", "takes the text", always(message={"reasoning": "Ben?"}),
              "Anna", 1, 1),
+    Specimen("vLLM", "400: the template refuses the turns", FAILS, fails(400, {
+        "object": "error", "message": "Conversation roles must alternate user/assistant/user/assistant/...",
+        "type": "BadRequestError", "param": None, "code": 400}), "RequestFailed", 1, 0, says="roles must alternate"),
     Specimen("Gemini", "finish `MAX_TOKENS` in capitals", "takes the text as one that was cut", always(
         choice={"finish_reason": "MAX_TOKENS"}), "Anna", 1, 1),
     Specimen("Cohere", "finish `COMPLETE`", "takes the text", always(choice={"finish_reason": "COMPLETE"}),

@@ -13,6 +13,8 @@ from parammem.core.record import digest_of
 from parammem.errors import DataError
 
 Row = dict[str, Any]
+ENVELOPES = ("data", "rows", "examples", "instances")
+"""Names under which a file that is one object may hold its rows."""
 
 
 def local_rows(path: Path) -> list[Row]:
@@ -138,9 +140,13 @@ def _table(path: Path) -> list[Row]:
 
 
 def _listed(path: Path, value: Any) -> list[Row]:
-    """A JSON file holds a list of rows, or a table of columns or of rows by id."""
+    """A JSON file holds a list of rows, a table of columns or of rows by id, or rows in an envelope, as those of the
+    hub's viewer (`{"rows": [{"row": {…}}]}`) and of many exports (`{"data": […]}`)."""
     if isinstance(value, dict):
-        value = list(value.values())
+        packed = next((value[name] for name in ENVELOPES if isinstance(value.get(name), list)), None)
+        value = list(value.values()) if packed is None else packed
+    if isinstance(value, list) and all(isinstance(row, dict) and isinstance(row.get("row"), dict) for row in value):
+        value = [row["row"] for row in value]
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
         raise DataError(f"{path}: not a list of rows; give the benchmark's original file")
     return value

@@ -29,6 +29,17 @@ BLOCK = 1 << 20
 PACKED, RATIO = 64 << 20, 100
 """Bytes that gzip data may always unpack to, and how many times its size beyond them: a bomb has a thousand times."""
 BOM = b"\xef\xbb\xbf"
+NOT_TEXT = {
+    b"\xff\xfe": "it is UTF-16 text; convert it: `iconv -f UTF-16 -t UTF-8`",
+    b"\xfe\xff": "it is UTF-16 text; convert it: `iconv -f UTF-16 -t UTF-8`",
+    b"PAR1": "it is a Parquet file; give JSON lines: `pandas.read_parquet(…).to_json(…, orient='records', lines=True)`",
+    b"\x28\xb5\x2f\xfd": "it is packed with zstd; unpack it first, or pack it with gzip",
+    b"BZh": "it is packed with bzip2; unpack it first, or pack it with gzip",
+    b"\xfd7zXZ": "it is packed with xz; unpack it first, or pack it with gzip",
+    b"PK\x03\x04": "it is a zip archive; unpack it first",
+    b"version https://git-lfs": "it is a git-lfs pointer, not the file itself; run `git lfs pull` where it is from",
+}
+"""How files begin that are no JSON, and what to do with each."""
 _OUTSIDE = re.compile(rb'["\[\]{},]')
 _INSIDE = re.compile(rb'["\\]')
 
@@ -68,7 +79,7 @@ def iter_lines(path: Path | str, longest: int = LONGEST) -> Iterator[Line]:
     A byte order mark, CR LF and gzip are read through. Memory holds one line, and never more than `longest` of it.
 
     Raises:
-        DataError: there is no such file, or its gzip data is broken.
+        DataError: there is no such file, its gzip data is broken, or it is no JSON but of a form that is known.
     """
     path = Path(path)
     if not path.is_file():
@@ -82,6 +93,9 @@ def lines_of(file: IO[bytes], path: Path, longest: int = LONGEST) -> Iterator[Li
     try:
         stream = unpacked(file)
         start, first = _beginning(stream)
+        for begins, said in NOT_TEXT.items():
+            if first.startswith(begins):
+                raise DataError(said)
         stream.seek(start)
         if first.startswith(b"["):
             yield from _elements(stream, path, longest, start, floor=1)
@@ -91,7 +105,7 @@ def lines_of(file: IO[bytes], path: Path, longest: int = LONGEST) -> Iterator[Li
             yield from _plain_lines(stream, path, longest, start)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(f"{path}: its gzip data is broken ({error}); fetch or pack the file again") from error
-    except DataError as error:  # it unpacks to too much
+    except DataError as error:  # it unpacks to too much, or is of another form
         raise DataError(f"{path}: {error}") from error
 
 

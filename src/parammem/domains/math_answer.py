@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from parammem.domains.answers import Reading, json_answers, said_answers
 from parammem.domains.math_layout import DISPLAYS, blocks, on_one_line
-from parammem.domains.math_prose import in_a_sentence, in_words, money_in_one, yes_or_no
+from parammem.domains.math_prose import in_a_sentence, in_words, money_in_one, rounded, yes_or_no
 from parammem.domains.math_tidy import closing
 from parammem.domains.math_units import spelled_number
 from parammem.domains.thinking import tagged, without_thinking
@@ -190,7 +190,7 @@ def _expression(rest: str) -> str:
     if listed := _listed("\n" + rest.strip()):
         return listed
     rest = rest.strip().lstrip("*_`>: ").strip().replace("。", ".")
-    if said := yes_or_no(rest):
+    if said := yes_or_no(rest) or rounded(rest):
         return said
     rest = re.sub(r"(?<=\d) ?\\\((\\text\{[^{}]{1,40}\})\\\)", r" \1", rest)
     rest = re.sub(
@@ -265,6 +265,7 @@ def _last(text: str) -> Reading | None:
     every = sorted([*spans, *numbers], key=lambda span: span.start)
     remarks = [found.span() for found in _REMARK.finditer(covered)]
     every = [span for span in every if not any(a < span.start < b for a, b in remarks)] or every
+    every = [span for span in every if not text[: span.start][-5:].endswith((" not ", ",not "))] or every
     if not every:
         return _bold_words(line)
     chain = [every[-1]]

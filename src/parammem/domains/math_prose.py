@@ -12,6 +12,9 @@ from parammem.domains.math_units import spelled_number
 
 _YES_NO = re.compile(r"[\s*_#>\"]{0,10}(?P<said>yes|no)\b[*_\"]{0,4}[.,;:]?\s(?:because|since|as)\b", re.IGNORECASE)
 _IS = re.compile(r"\b(?:is|are|was|were)\s(?:an?\s|the\s)?(?P<said>[A-Za-z][a-z]{2,20}(?:\s[A-Za-z]{3,20})?)\.?$")
+_ROUNDED = re.compile(
+    r"[^\n.]{0,40}\d[^\n]{0,20}?,? (?:which )?(?:rounds?|rounded) (?:up |down )?to \$?(?P<said>\d[\d,.]{0,20}\d|\d)"
+)
 _MONEY = re.compile(r"(?<![\d,.])(\d[\d,]{0,12}) dollars?,? and (\d\d?) cents?\b")
 
 
@@ -24,6 +27,15 @@ def yes_or_no(text: str) -> str:
     """`Yes` or `No` with its reason behind it; empty for another text."""
     found = _YES_NO.match(text)
     return found["said"] if found else ""
+
+
+def rounded(text: str) -> str:
+    """The 8 of `7.5, which rounds up to 8`; empty for another text, and where it is rounded to a place (`to 2 decimal
+    places`, `to the nearest cent`)."""
+    found = _ROUNDED.match(text)
+    return (
+        found["said"] if found and not re.match(r"\s(?:decimal|significant|places|d\.p)", text[found.end() :]) else ""
+    )
 
 
 def in_a_sentence(text: str) -> tuple[str, str]:

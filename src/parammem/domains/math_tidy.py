@@ -68,7 +68,7 @@ _THOUSANDS = re.compile(
 _COLOURS = re.compile(r"\\(?:text)?colou?r\s*(?:\[\w+\])?\{[\w!.#, -]*\}")
 _SO = re.compile(
     r"^\s*(?:(?:=>|⇒|⟹|∴|→|->|\\(?:Rightarrow|Longrightarrow|implies|therefore|rightarrow|iff)(?![a-zA-Z]))\s*"
-    r"|\\text\{[^{}]*\b(?:is|are|equals)\s*:?\s*\}(?=.*\d))"
+    r"|\\text\{[^{}]*\b(?:(?:is|are|equals)\s*:?|[Aa]nswer\s?:)\s*\}(?=.*\d))"
 )
 """What leads to an answer and is no part of it."""
 _ROOTS = {"∛": 3, "∜": 4}
@@ -95,6 +95,8 @@ def _cleaned(text: str) -> str:
     text = re.sub(r"\\text\{\s*([eixyznk])\s*\}(?=\s*(?:[\^_+*/=)}\]-]|$))", _single, text)
     text = re.sub(r"\\text\{\s*(-?[\d.,/]+)\s*\}", r"\1", text)
     text = re.sub(r"(?<=\d)\s?([ap])\.\s?m\.?(?![a-zA-Z])", r" \1m", text)
+    text = re.sub(r"\b(?:US|CA|AU|NZ|HK)\s?(?=\$)", "", text)
+    text = re.sub(r"(?<=[\d}]),?\s?\\text\{\s?,?\s?\(?(?:since|because|as|so the answer)\b.*$", "", text)
     text = re.sub(r"\\text\{\s*([-+])\s*\}", r"\1", text)
     text = re.sub(r"^\s*\\text\{\s*(-?\d[\d.,:/]{0,30}(?:\s[A-Za-z][A-Za-z. ]{0,40})?)\s*\}\s*$", r"\1", text)
     text = re.sub(r"(?<=[\d}])\s?\\text\{\s?\((?![^()]*\b(?:mod|base)\b)[a-z][^(){}]{2,60}\)\s?\}\s*$", "", text)

@@ -117,6 +117,13 @@ def _marks(folder: Path, names: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
     return tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in stats)
 
 
+def refuse_pointers(folder: Path) -> None:
+    """See that no file of a folder is a git-lfs pointer; a folder that is not there has none. Raises
+    ModelMissingError."""
+    if folder.is_dir():
+        _refuse_pointers(folder, sorted(path.name for path in folder.iterdir() if path.is_file()))
+
+
 def _refuse_pointers(folder: Path, names: list[str] | tuple[str, ...]) -> None:
     for name in names:
         if is_pointer(folder / name):

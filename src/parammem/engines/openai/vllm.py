@@ -17,15 +17,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from parammem.core.adapter import read_card
 from parammem.core.record import digest_of
 from parammem.engines.adapters import check_adapter, read_lora_settings
-from parammem.engines.lora import lora_of
 from parammem.engines.openai.account import bound
 from parammem.engines.openai.capabilities import FieldRefused
 from parammem.engines.openai.engine import PROTOCOL, OpenAIEngine, models
 from parammem.engines.openai.server import Server, ServerCall, Unusable
-from parammem.engines.vetting import vet_model
+from parammem.engines.vetting import refuse_pointers, vet_model
 from parammem.errors import AdapterError, AdapterMismatchError, ConfigError, EngineError, ModelMissingError
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -263,11 +261,11 @@ def serve_command(
 
     Raises:
         AdapterError: vLLM cannot serve this adapter.
+        ModelMissingError: the base's folder holds git-lfs pointers in place of its files.
     """
-    card = read_card(folder)
-    config = read_lora_settings(folder)
-    lora_of(config, folder, served=True)
-    rank = rank_for(config, folder)
+    refuse_pointers(Path(model))
+    card = check_adapter(folder, None, str(model), served=True).card
+    rank = rank_for(read_lora_settings(folder), folder)
     url = urlsplit(base_url)
     adapter = {"name": adapter_name(card.domain, card.digest), "path": str(folder.resolve()), "base_model_name": name}
     arguments = [
