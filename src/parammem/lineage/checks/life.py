@@ -49,7 +49,7 @@ def ledger_checks(history: History, life: Life) -> Iterator[Finding]:
     if not life.events and not has_commits(history.repo):
         return
     growth = check_growth(history.repo)
-    yield _of_ledger(True, f"{growth.commits} commits")
+    yield _of_ledger(True, count(growth.commits, "commit"))
     for loss in growth.losses:
         yield _of_ledger(False if loss.certain else None, loss.what)
     for what in growth.unchecked:
