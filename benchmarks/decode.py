@@ -31,7 +31,7 @@ WORDS = "sum price limit inside apples Anna mentor round zero once the of and co
 
 
 def random_pocket(folder: Path) -> Path:
-    """A random Llama of about a million parameters that ends a text with probability 1/50 per token."""
+    """Return a random Llama of about a million parameters that ends a text with probability 1/50 per token."""
     from transformers import GenerationConfig
 
     from tests.tiny import TEXTS, make_tiny_model

@@ -62,12 +62,12 @@ class Life(NamedTuple):
 
 
 def night(rng: np.random.Generator, kind: Nights, gain: float) -> Evidence:
-    """One night: tasks of very different difficulty, both arms drawn independently on each, and the ties.
+    """Draw one night: tasks of very different difficulty, both arms drawn independently on each, and the ties.
 
     The mean chance is 0.45, with a spread by which a third of the tasks comes out differently in two equal arms.
     """
     easy = rng.beta(0.9, 1.1, kind.tasks)
-    # The gain is spread over tasks that have room for it, so that the mean gain is `gain` whatever the difficulties.
+    # The gain is spread over tasks that allow it, so that the mean gain is `gain` whatever the difficulties.
     room = easy * (1 - easy)
     better = np.clip(easy + gain * room / room.mean(), 0, 1)
     return _evidence(rng.binomial(kind.runs, easy), rng.binomial(kind.runs, better), kind)
@@ -143,7 +143,7 @@ def simulate(histories: int, nights: int, kind: Nights, gain: float, rule: Rule)
 
 
 def share(nights: list[int], within: int) -> float:
-    """Share of histories that promoted within so many nights."""
+    """Return share of histories that promoted within so many nights."""
     return sum(0 < night <= within for night in nights) / len(nights)
 
 

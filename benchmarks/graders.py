@@ -84,7 +84,7 @@ class PairReport:
 
 
 def golds(data: Path, name: str, file: str, limit: int = 0) -> GoldReport:
-    """Every gold of a file, and a spoilt version of it."""
+    """Return every gold of a file, and a spoilt version of it."""
     started = time.monotonic()
     rows = local_rows(data / file)
     items, left_out = items_of(name, rows[:limit] if limit else rows)
@@ -116,12 +116,12 @@ def golds(data: Path, name: str, file: str, limit: int = 0) -> GoldReport:
 
 
 def _as_written(item: Item) -> str:
-    """The gold as an actor would write it."""
+    """Return the gold as an actor would write it."""
     return f"Here it is:\n```python\n{item.key.gold}\n```" if item.task.domain == "code" else item.key.gold
 
 
 def _scored(domain: Domain, items: Sequence[Item], candidates: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Task ids that score 1, and what is said of the others."""
+    """Return task ids that score 1, and what is said of the others."""
     scores = domain.score([(i.task, i.key, text) for i, text in zip(items, candidates, strict=True)])
     passed, failed = [], []
     for item, score in zip(items, scores, strict=True):
@@ -133,8 +133,8 @@ def _scored(domain: Domain, items: Sequence[Item], candidates: Sequence[str]) ->
 
 
 def spoilt(items: Sequence[Item], place: int) -> str:
-    """What an actor writes who is wrong: every returned or printed value changed, a number one too high, the answer to
-    another question."""
+    """Return what an actor writes who is wrong: every returned or printed value changed, a number one too high, the
+    answer to another question."""
     item = items[place]
     if item.task.domain == "code":
         return f"```python\n{item.key.gold}\n{_spoiler(item)}\n```"
@@ -146,7 +146,7 @@ def spoilt(items: Sequence[Item], place: int) -> str:
 
 
 def another_value(answer: str) -> str:
-    """An answer that is not equal: the first number one higher, or another text."""
+    """Return an answer that is not equal: the first number one higher, or another text."""
     changed = re.sub(r"\d+", lambda match: str(int(match.group()) + 1), answer, count=1)
     return changed if changed != answer else f"{answer}+12345"
 
@@ -160,7 +160,7 @@ CHANGE = (
 
 
 def _spoiler(item: Item) -> str:
-    """Text that, put after a gold solution, changes what it returns or prints."""
+    """Return text that, put after a gold solution, changes what it returns or prints."""
     entry = item.key.hidden.get("entry", "")
     if not entry:
         return "print('and more')"
@@ -177,7 +177,8 @@ def _spoiler(item: Item) -> str:
 
 
 def hotpot_pairs(data: Path, limit: int = 0, seed: int = 0) -> list[tuple[str, str]]:
-    """(gold, answer) of every dev question: equal, another writing, a near miss, or another question's answer."""
+    """Return (gold, answer) of every dev question: equal, another writing, a near miss, or another question's
+    answer."""
     answers = [row["answer"] for row in local_rows(data / "hotpotqa/hotpot_dev_v1_simplified.json")]
     rng = random.Random(seed)
     pairs = [(gold, _qa_variant(rng, gold, answers)) for gold in answers]
@@ -198,7 +199,8 @@ def _qa_variant(rng: random.Random, gold: str, answers: Sequence[str]) -> str:
 
 
 def math_pairs(data: Path, limit: int = 0, seed: int = 0) -> list[tuple[str, str]]:
-    """(gold, answer) of every test problem: equal, written otherwise, a wrong value, or another problem's answer."""
+    """Return (gold, answer) of every test problem: equal, written otherwise, a wrong value, or another problem's
+    answer."""
     items, _ = items_of("math", local_rows(data / "math/test.jsonl"))
     golds_ = [item.key.hidden["answer"] for item in items]
     rng = random.Random(seed)
@@ -288,7 +290,7 @@ class WritingReport:
 
 
 def math_writings(data: Path, limit: int = 0) -> list[WritingReport]:
-    """Answers whose right verdict is known, judged by the grader and by the official rule."""
+    """Return answers whose right verdict is known, judged by the grader and by the official rule."""
     items, _ = items_of("math", local_rows(data / "math/test.jsonl"))
     golds_ = [item.key.hidden["answer"] for item in items]
     domain: Any = get_domain("math", real=True)

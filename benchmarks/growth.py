@@ -35,7 +35,8 @@ def correlation(n: int) -> Any:
 
 
 def retrieved(n: int) -> Any:
-    """A thousand tasks against n rows, as `reflectors.retrieved` asks for them; embeddings of random directions."""
+    """Return a thousand tasks against n rows, as `reflectors.retrieved` asks for them; embeddings of random
+    directions."""
     keys, query = DICE.normal(size=(n, 384)), DICE.normal(size=(1000, 384))
     return nearest(query.astype(np.float32), keys.astype(np.float32), 64)
 

@@ -22,7 +22,7 @@ KINDS = ("tasks", "one id", "duplicates")
 
 
 def row(number: int, kind: str) -> dict[str, Any]:
-    """A row as an agent reports it."""
+    """Return a row as an agent reports it."""
     task = number if kind == "tasks" else 0
     answer = f"def f(xs):\n    return {0 if kind == 'duplicates' else number} + len(xs)"
     text = f"Write f(xs) for case {task}: count the crates on day {task * 7 + 3}, row {task * task}, place {task % 13}."
@@ -43,7 +43,7 @@ def rows(count: int, kind: str) -> Iterator[str]:
 
 
 def measure(count: int, kind: str) -> tuple[float, float]:
-    """Seconds and peak MB of one ingestion, in a process of its own."""
+    """Return seconds and peak MB of one ingestion, in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         with (Path(folder) / "in.jsonl").open("w") as out:
             out.writelines(rows(count, kind))
@@ -59,13 +59,15 @@ def one(root: Path) -> None:
     import resource
     import time
 
-    from parammem.experience.door import Door
+    from parammem.experience.admission import Admission
     from parammem.experience.ingest import ingest
     from parammem.experience.sources import Source
-    from parammem.experience.store import Store
+    from parammem.experience.store import ExperienceStore
 
     start = time.perf_counter()
-    event = ingest(Source.of(root / "in.jsonl"), Store(root, Door.against([], 0.9), 0.2), "person benchmark").event
+    event = ingest(
+        Source.of(root / "in.jsonl"), ExperienceStore(root, Admission.against([], 0.9), 0.2), "person benchmark"
+    ).event
     seconds = time.perf_counter() - start
     print(
         seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, event.kept + event.held + event.duplicates

@@ -15,7 +15,7 @@ PUBLIC = Path("tests/domains/public/math.jsonl")
 
 
 def judged(gold: str, text: str) -> bool | None:
-    """Its verdict; None where it fails."""
+    """Return its verdict; None where it fails."""
     from math_verify import parse, verify
 
     try:

@@ -29,7 +29,7 @@ class Written:
 
 
 def whole(pattern: str, write: Callable[[re.Match[str]], str | None]) -> Way:
-    """A way that applies where the whole answer matches."""
+    """Return a way that applies where the whole answer matches."""
 
     def way(gold: str) -> str | None:
         found = re.fullmatch(pattern, gold.strip())

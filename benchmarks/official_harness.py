@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def passes(benchmark: str, program: str, spec: dict[str, Any]) -> bool:
-    """The harness's verdict, from a process of its own."""
+    """Return the harness's verdict, from a process of its own."""
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:

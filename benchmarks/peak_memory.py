@@ -73,7 +73,7 @@ def _see_stages(stages: dict[str, Peak], tree: Sequence[tuple[psutil.Process, in
 
 
 def _tree(top: psutil.Process) -> Iterator[tuple[psutil.Process, int]]:
-    """The process and all below it that still live, with their resident bytes."""
+    """Yield the process and all below it that still live, with their resident bytes."""
     try:
         processes = [top, *top.children(recursive=True)]
     except psutil.Error:
@@ -86,7 +86,7 @@ def _tree(top: psutil.Process) -> Iterator[tuple[psutil.Process, int]]:
 
 
 def _stage(process: psutil.Process) -> str:
-    """E.g. "train --domain code"; empty if this is no stage. A shell that starts one is none."""
+    """Return e.g. "train --domain code"; empty if this is no stage. A shell that starts one is none."""
     try:
         words = process.cmdline()
     except psutil.Error:

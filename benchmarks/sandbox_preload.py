@@ -7,9 +7,9 @@ import statistics
 import sys
 import time
 
-from parammem.sandbox import Call, Job, Limits, Pool
+from parammem.sandbox import Call, CandidateJob, Limits, Pool
 
-JOBS = [Job(source="def f(x): return x + 1", entry="f", calls=[Call(args=[1])])] * 200
+JOBS = [CandidateJob(source="def f(x): return x + 1", entry="f", calls=[Call(args=[1])])] * 200
 
 
 def main() -> None:

@@ -69,12 +69,12 @@ def alarms(folder: Path, show: bool) -> None:
 
 
 def _where(text: str) -> str:
-    """The first line, or the first 300 characters, that hold it."""
+    """Return the first line, or the first 300 characters, that hold it."""
     return next((line[:300] for line in text.splitlines() if find_private(line)), text[:300])
 
 
 def real_rows(folder: Path) -> Iterator[tuple[str, str]]:
-    """(file, row as text) of every benchmark row in the folder; each solution of an APPS problem is a row."""
+    """Yield (file, row as text) of every benchmark row in the folder; each solution of an APPS problem is a row."""
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
         if file.name.endswith((".jsonl", ".jsonl.gz")):
@@ -89,7 +89,7 @@ def real_rows(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _text(value: Any) -> str:
-    """Every text in a nested value, a line each, as admission joins them."""
+    """Return every text in a nested value, a line each, as admission joins them."""
     if isinstance(value, dict):
         return "\n".join([*map(str, value), *map(_text, value.values())])
     return "\n".join(map(_text, value)) if isinstance(value, list) else str(value)

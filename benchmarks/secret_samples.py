@@ -181,7 +181,7 @@ _PARTS = "wal ter gob lin mar pek sto vin dra hul nex por tam zel kor bri".split
 
 
 def sample(name: str, dice: random.Random) -> str:
-    """A text that holds a synthetic secret of this form."""
+    """Return a text that holds a synthetic secret of this form."""
     return _HOLE.sub(lambda hole: _filled(hole, dice), FORMS[name])
 
 

@@ -60,14 +60,14 @@ class LockStep:
 
 
 def items(count: int) -> list[Item]:
-    """The first rows of HumanEval."""
+    """Return the first rows of HumanEval."""
     folder = Path(os.environ.get("PARAMMEM_SHARED_DATA", ROOT.parent / "shared" / "data"))
     with gzip.open(folder / "humaneval" / "HumanEval.jsonl.gz", "rt", encoding="utf-8") as lines:
         return [humaneval(json.loads(line), number) for number, line in enumerate(lines)][:count]
 
 
 def serve(latency: float, solve_share: float) -> None:
-    """A server that knows HumanEval; prints its URL and runs until its input ends."""
+    """Serve HumanEval answers; print the URL and runs until its input ends."""
     from tests.engines.local_server import LocalServer
 
     known = {item.task.text: item for item in items(10**6)}
@@ -88,7 +88,7 @@ def serve(latency: float, solve_share: float) -> None:
 
 
 def run(engine: Engine, domain: Domain, chosen: Sequence[Item]) -> tuple[list[Trajectory], float]:
-    """Trajectories in order, and seconds."""
+    """Return trajectories in order, and seconds."""
     agent = Agent(method=METHODS["reflexion"], domain=domain, actor=engine, budget=BUDGET)
     started = time.perf_counter()
     found = batch.run([solve(agent, item.task, 1) for item in chosen])

@@ -73,9 +73,9 @@ def learned_loss(model: Any, batch: dict[str, Any]) -> Any:
 
 
 def lean_loss(model: Any, batch: dict[str, Any]) -> Any:
-    from parammem.training.lean import lean_logits
+    from parammem.training.fast_forward import fast_logits
 
-    return cross_entropy(lean_logits(model, batch["input_ids"], columns_of(batch) - 1), batch)
+    return cross_entropy(fast_logits(model, batch["input_ids"], columns_of(batch) - 1), batch)
 
 
 def largest_difference(model: Any, batch: dict[str, Any]) -> tuple[float, float]:

@@ -30,8 +30,8 @@ from typing import Any
 
 from parammem.config import TrainParams
 from parammem.sections import LaunchParams
+from parammem.training.distributed import Team, joined_team
 from parammem.training.encoding import Encoded
-from parammem.training.team import Team, mustered
 
 SHAPES: dict[str, dict[str, Any]] = {
     "llama-3.1-8b": {
@@ -115,7 +115,7 @@ def make_model(shape: str, device: str, precision: str) -> Any:
 
 
 def flops(rows: list[Encoded], shape: dict[str, Any], rank: int) -> float:
-    """Model FLOPs of one training pass over these rows."""
+    """Return model FLOPs of one training pass over these rows."""
     d, wide, layers = shape["hidden_size"], shape["intermediate_size"], shape["num_hidden_layers"]
     narrow = d * shape["num_key_value_heads"] // shape["num_attention_heads"]
     sides = [(d, d), (d, narrow), (d, narrow), (d, d), (d, wide), (d, wide), (wide, d)]
@@ -132,10 +132,10 @@ def flops(rows: list[Encoded], shape: dict[str, Any], rank: int) -> float:
 
 
 def ours(args: argparse.Namespace, team: Team, device: str) -> tuple[list[float], list[float], list[list[int]]]:
-    """Seconds and losses of every step, and the batches as row numbers."""
+    """Return seconds and losses of every step, and the batches as row numbers."""
     import torch
 
-    from parammem.training.fit import Job, open_run, take_step
+    from parammem.training.fit import TrainingJob, open_run, take_step
     from parammem.training.prepare import with_lora
 
     params = params_of(args)
@@ -143,7 +143,7 @@ def ours(args: argparse.Namespace, team: Team, device: str) -> tuple[list[float]
     rows = make_rows((WARM + args.steps) * args.batch, shape["vocab_size"], args.longest)
     model = make_model(args.model, "cpu" if team.size > 1 and args.strategy == "fsdp" else device, args.precision)
     torch.manual_seed(params.seed)
-    job = Job(rows, [], params, PAD, "", "", args.precision, 1, False)
+    job = TrainingJob(rows, [], params, PAD, "", "", args.precision, 1, False)
     run = open_run(with_lora(model, params), job, team, device)
     weights = run.weights()
     optimizer = torch.optim.AdamW(weights.values(), lr=params.learning_rate, weight_decay=0.0)
@@ -172,7 +172,7 @@ KERNELS = {
 
 
 def profiled(step: Callable[[], object], device: str) -> str:
-    """How long the device worked in one step, and on what; the profiler itself slows the host down."""
+    """Return how long the device worked in one step, and on what; the profiler itself slows the host down."""
     from torch.profiler import ProfilerActivity, profile
 
     on_device = device.startswith("cuda")
@@ -291,7 +291,7 @@ def main() -> None:
     args = arguments()
     kind = "cuda" if torch.cuda.is_available() else "cpu"
     where = torch.cuda.get_device_name() if kind == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    with mustered(args.processes, args.strategy, kind) as team:
+    with joined_team(args.processes, args.strategy, kind) as team:
         device = team.device(kind)
         seconds, losses, batches = ours(args, team, device)
         if team.leads:

@@ -28,7 +28,7 @@ STAGES = (tasks, collect, validate, train, evaluate)
 
 
 def run(plan_file: Path = Path("study.yaml"), root: Path = Path(".")) -> None:
-    """Writes reports/study.json. A finished cell (world, rho, domain) lies in reports/study/ and is not run again;
+    """Write reports/study.json. A finished cell (world, rho, domain) lies in reports/study/ and is not run again;
     delete it there when the code or the plan has changed.
 
     Raises:
@@ -64,20 +64,20 @@ def summarise_finished(plan_file: Path = Path("study.yaml"), root: Path = Path("
 
 
 def cell_file(root: Path, world: int, rho: float, domain: str) -> Path:
-    """Where the result of a finished cell is kept."""
+    """Return where the result of a finished cell is kept."""
     return root / "reports" / "study" / f"{world}-{rho}-{domain}.json"
 
 
 def cell_params(
     base: Mapping[str, Any], plan: Mapping[str, Any], world: int, rho: float, domain: str
 ) -> dict[str, Any]:
-    """params.yaml with the study's settings and the cell's world over it."""
+    """Return params.yaml with the study's settings and the cell's world over it."""
     whole = laid_over(base, plan["params"])
     return laid_over(whole, {"tasks": {"world": world, "rho": rho}, "domains": [domain]})
 
 
 def run_cell(job: tuple[tuple[int, float, str], dict[str, Any], Path, Path]) -> dict[str, Any]:
-    """One world at one strength in one domain: the stages in a folder of its own. The result is kept."""
+    """Run one world at one strength in one domain: the stages in a folder of its own. The result is kept."""
     (world, rho, domain), raw, folder, root = job
     place = folder / f"{world}-{rho}"
     result = cell_file(root, world, rho, domain)
@@ -95,7 +95,8 @@ def run_cell(job: tuple[tuple[int, float, str], dict[str, Any], Path, Path]) -> 
 
 
 def summarise(params: Params, domain: str, root: Path = Path(".")) -> dict[str, Any]:
-    """What study.json says of a cell: counts, one digit per task, and advice accuracy on seen and unseen kinds."""
+    """Return what study.json says of a cell: counts, one digit per task, and advice accuracy on seen and unseen
+    kinds."""
     folder = Places(root, domain).evaluation
     runs = read_jsonl(folder / "runs.jsonl", Run)
     draws = read_jsonl(folder / "draws.jsonl", AdviceDraws)
@@ -130,7 +131,8 @@ def _accuracy(draws: list[AdviceDraws], part: str) -> dict[str, float]:
 
 def write_study(found: list[dict[str, Any]], plan: Mapping[str, Any], base: Mapping[str, Any], root: Path) -> None:
     """reports/study.json, and its table and picture for README and docs."""
-    from parammem.evaluation.study import study_figure, study_json, study_table
+    from experiments.study_tables import study_json, study_table
+    from parammem.evaluation.study import study_figure
 
     seeds = [base["collect"]["seed"], base["train"]["seed"], base["evaluate"]["seed"]]
     whole = study_json(found, protocol=base["evaluate"]["protocol"], seeds=seeds)

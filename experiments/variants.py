@@ -34,7 +34,7 @@ ROWS = "data/validated/{domain}.jsonl"
 
 
 def run(plan_file: Path = PLAN, root: Path = Path(".")) -> list[Point]:
-    """Writes reports/variants.json. A finished variant lies in reports/variants/ and is not run again; delete it there
+    """Write reports/variants.json. A finished variant lies in reports/variants/ and is not run again; delete it there
     when the code or the rows have changed. A variant whose model is not there is left out.
 
     Raises:
@@ -67,7 +67,7 @@ def run(plan_file: Path = PLAN, root: Path = Path(".")) -> list[Point]:
 
 
 def _jobs(plan: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[tuple[str, str, float, str, Params]]:
-    """Every variant in every domain, each checked before the first one runs."""
+    """Yield every variant in every domain, each checked before the first one runs."""
     for experiment, settings in plan["variants"].items():
         for domain in base["domains"]:
             for setting in settings:
@@ -78,7 +78,7 @@ def _jobs(plan: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[tuple[st
 
 
 def _link(root: Path, place: Path, links: list[str], params: Params) -> None:
-    """A folder with parts of the default run and room for rows, adapters and reports of its own.
+    """A folder with parts of the default run and folders for rows, adapters and reports of its own.
 
     The completion cache is one for all: most of what the arms without a trained reflector say is said in each variant.
     """
@@ -93,7 +93,7 @@ def _link(root: Path, place: Path, links: list[str], params: Params) -> None:
 
 
 def points_of(experiment: str, domain: str, x: float, folder: Path, setting: str = "") -> list[Point]:
-    """The arms of one variant. A round of self-teaching is the same arm at another x."""
+    """Return the arms of one variant. A round of self-teaching is the same arm at another x."""
     runs = [run for run in read_jsonl(folder / "runs.jsonl", Run) if run.slice == "eval"]
     draws = [d for d in read_jsonl(folder / "draws.jsonl", AdviceDraws) if d.slice == "eval"]
     untrained = {run.task_id: run.passed for run in runs if run.arm == "paramagent.untrained"}

@@ -25,10 +25,10 @@ from parammem.core.escape import markdown
 from parammem.core.event import Event
 from parammem.errors import ConfigError, LedgerError, ParamMemError
 from parammem.improve import champion as room
-from parammem.improve.meeting import meet_in_process
+from parammem.improve.contest_process import contest_in_process
 from parammem.improve.run import improve as turn_of
 from parammem.improve.steps import STEPS, Step
-from parammem.improve.turn import Ended, Report, Tools, Turn
+from parammem.improve.turn import Ended, Tools, Turn, TurnReport
 from parammem.registry.branch import ledger_at
 
 # isort: split
@@ -55,13 +55,13 @@ def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
 
 
 def tools(actor: str, retries: int = 1) -> Tools:
-    """What a turn needs, with the `rebuild` flow for the pipeline."""
+    """Return what a turn needs, with the `rebuild` flow for the pipeline."""
 
     def rebuild(tree: Path, targets: list[str]) -> None:
         wanted = pipeline.with_needs(pipeline.stages(tree), targets)
         rebuild_flow(str(tree), wanted, retries, artifact=False)
 
-    return Tools(rebuild=rebuild, meet=meet_in_process, say=say, actor=actor)
+    return Tools(rebuild=rebuild, meet=contest_in_process, say=say, actor=actor)
 
 
 def say(text: str) -> None:
@@ -73,7 +73,7 @@ def say(text: str) -> None:
 
 
 def as_tasks(names: list[str]) -> Callable[[Step, Turn], None]:
-    """A runner that makes a task of each step, and shows how far the turn is."""
+    """Return a runner that makes a task of each step, and shows how far the turn is."""
     progress = create_progress_artifact(progress=0.0, key="improve-progress", description="steps of this turn")
     ended: list[Ended] = []
 
@@ -133,7 +133,7 @@ def rollback(domain: str, to: str = "before", reason: str = "asked for", root: s
     return publish("rollback", report, Path(root))
 
 
-def publish(kind: str, report: Report, root: Path) -> str:
+def publish(kind: str, report: TurnReport, root: Path) -> str:
     """Leave artifacts and events, which notifications are made from, and name the run after what it did."""
     events = written(root, report.commit)
     name_run(run_name(kind, report, events))

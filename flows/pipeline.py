@@ -1,6 +1,6 @@
 """The DVC pipeline as the flows see it: its stages in order, what is stale, and one stage run at a time.
 
-DVC is called as a command, so that a run is the same whoever starts it, a person or a schedule. Knows nothing of
+DVC is called as a command, so that a run is the same whoever starts it, a person or a schedule. Depends on nothing of
 Prefect, which puts this folder on the import path: no module here may be named like a package that others import.
 """
 
@@ -40,7 +40,7 @@ class StageResult(NamedTuple):
 
 
 def stages(root: Path) -> dict[str, set[str]]:
-    """The pipeline of root/dvc.yaml: stage name → names of the stages it directly needs, dependencies first.
+    """Return the pipeline of root/dvc.yaml: stage name → names of the stages it directly needs, dependencies first.
 
     Raises:
         DataError: DVC cannot read the pipeline.
@@ -55,7 +55,7 @@ def stages(root: Path) -> dict[str, set[str]]:
 
 
 def with_needs(graph: dict[str, set[str]], targets: list[str]) -> list[str]:
-    """These stages and all that they need, in the graph's order.
+    """Return these stages and all that they need, in the graph's order.
 
     Raises:
         ValueError: there is no stage of that name.
@@ -74,13 +74,13 @@ def with_needs(graph: dict[str, set[str]], targets: list[str]) -> list[str]:
 
 
 def stale(root: Path) -> set[str]:
-    """Names of the stages whose inputs, command or outputs changed. What depends on them may have to run too."""
+    """Return names of the stages whose inputs, command or outputs changed. What depends on them may have to run too."""
     text = dvc.ask(root, "status", "--json")
     return set(json.loads(text) if text.strip() else {})
 
 
 def metrics(root: Path) -> dict[str, float]:
-    """All metrics as one flat table, e.g. {"code.reflexion.pass_rate": 0.33}; empty when there are none yet."""
+    """Return all metrics as one flat table, e.g. {"code.reflexion.pass_rate": 0.33}; empty when there are none yet."""
     with contextlib.suppress(DataError, ValueError):
         found = json.loads(dvc.ask(root, "metrics", "show", "--json"))
         files = found.get("", {}).get("data", {})
@@ -89,7 +89,7 @@ def metrics(root: Path) -> dict[str, float]:
 
 
 def flat(value: Any, prefix: str = "") -> list[tuple[str, float]]:
-    """Nested dicts of numbers as dotted keys."""
+    """Return nested dicts of numbers as dotted keys."""
     if isinstance(value, dict):
         return [pair for key, inner in value.items() for pair in flat(inner, f"{prefix}.{key}" if prefix else str(key))]
     return [(prefix, value)] if isinstance(value, int | float) else []

@@ -15,10 +15,10 @@ from flows import ROOT, configured_server, pipeline
 from flows.notify import tell_failure
 from flows.pipeline import StageResult
 from flows.server import require_answer
+from parammem.checkout.lock import locked
+from parammem.checkout.processes import run_guarded
 from parammem.config import load_params
 from parammem.errors import ConfigError, DataError, LineageError, ParamMemError, ValidationFailed
-from parammem.improve.lock import locked
-from parammem.improve.processes import run_guarded
 
 # isort: split
 from prefect import flow, get_run_logger, task
@@ -129,7 +129,7 @@ def bring_up_to_date(root: str, targets: list[str], retries: int, retry_seconds:
 def run_in_order(
     names: list[str], graph: dict[str, set[str]], root: str, retries: int, retry_seconds: int
 ) -> list[StageResult]:
-    """Each stage after what it needs; a failure keeps back only the stages that depend on it."""
+    """Run each stage after what it needs; a failure keeps back only the stages that depend on it."""
     results: list[StageResult] = []
     broken: set[str] = set()
     for name in names:
@@ -157,7 +157,8 @@ def explain(result: StageResult) -> str:
 
 
 def summary(results: list[StageResult], metrics: dict[str, float]) -> str:
-    """The artifact: a headline, what became of each stage, and the pass rates (or the first metrics there are)."""
+    """Return the artifact: a headline, what became of each stage, and the pass rates (or the first metrics there
+    are)."""
     lines = [f"# {headline(results)}", "", "| stage | outcome | seconds |", "|---|---|---|"]
     lines += [f"| {result.stage} | {result.outcome} | {result.seconds:.1f} |" for result in results]
     for result in results:
@@ -171,7 +172,8 @@ def summary(results: list[StageResult], metrics: dict[str, float]) -> str:
 
 
 def headline(results: list[StageResult]) -> str:
-    """How many stages did what. Logging counts only if it failed: it looks every time whether there is something."""
+    """Return how many stages did what. Logging counts only if it failed: it looks every time whether there is
+    something."""
     counted = [result for result in results if result.stage != TRACK or result.outcome == "failed"]
     counts = {kind: sum(result.outcome == kind for result in counted) for kind in ("ran", "restored", "failed")}
     if not any(counts.values()):

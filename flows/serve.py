@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """What to serve and when; `only` and `cron` are always set."""
+    """Return what to serve and when; `only` and `cron` are always set."""
     parser = argparse.ArgumentParser(prog="python -m flows.serve", description="Run the flows by schedule.")
     parser.add_argument("--root", default=str(ROOT), help="the repository (default: this one)")
     served = "all that leave your tree alone, and rebuild if --cron is given"
@@ -118,7 +118,7 @@ def has_trigger(deployment: str) -> bool:
 
 
 def deployments(given: argparse.Namespace, root: str) -> list[Any]:
-    """One deployment for each flow that is served."""
+    """Return one deployment for each flow that is served."""
     from prefect.client.schemas.objects import ConcurrencyLimitConfig
     from prefect.events import DeploymentEventTrigger
 

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from parammem.improve.processes import GUARD
+from parammem.checkout.processes import GUARD
 
 START_SECONDS = 600
 """Far more than it needs, for machines that are busy with something else."""

@@ -9,7 +9,7 @@ from parammem.core.decision import Decision, SliceResult
 from parammem.core.escape import markdown, shown
 from parammem.core.event import Checked, Event, Published, RolledBack
 from parammem.core.words import count
-from parammem.improve.turn import Report
+from parammem.improve.turn import TurnReport
 
 NOTE = 500
 """Characters of a note or a cell that a page shows."""
@@ -18,7 +18,7 @@ SLICE_HEAD = ("slice", "tasks", "no reflector", "champion", "challenger", "verdi
 SAID = {"promote": "promoted", "refuse": "refused", "undecided": "undecided"}
 
 
-def turn_page(report: Report) -> str:
+def turn_page(report: TurnReport) -> str:
     """Return a turn as Markdown: the headline, why it trained or not, what it did, and the decisions.
 
     Names of files, domains and adapters in it may come from strangers, so all text is escaped.
@@ -62,7 +62,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     return lines + [f"| {' | '.join(markdown(str(cell), NOTE) for cell in row)} |" for row in rows]
 
 
-def run_name(kind: str, report: Report, events: Sequence[Event]) -> str:
+def run_name(kind: str, report: TurnReport, events: Sequence[Event]) -> str:
     """Return what a finished run is called in Prefect's list: what it did, such as `improve code: v4 promoted`.
 
     Args:
@@ -75,7 +75,7 @@ def run_name(kind: str, report: Report, events: Sequence[Event]) -> str:
 
 
 def decision_table(decisions: Sequence[Decision]) -> list[dict[str, object]]:
-    """A row per decision and slice: shares solved in percent, and the answer."""
+    """Return a row per decision and slice: shares solved in percent, and the answer."""
     return [
         {
             "domain": decision.domain,
@@ -107,7 +107,7 @@ class News(NamedTuple):
     payload: dict[str, Any]
 
 
-def news(report: Report, events: Sequence[Event]) -> list[News]:
+def news(report: TurnReport, events: Sequence[Event]) -> list[News]:
     """Return promotions, refusals, failed nightly checks and all rollbacks of a run, for notifications.
 
     Args:

@@ -44,13 +44,13 @@ def test_sampling_repeats_by_seed_and_draws_differ(repo_root: Path) -> None:
     assert all(len({c.text for c in answer}) > 1 for answer in first)
 
 
-@pytest.mark.parametrize(("lean", "precision"), [(True, "float32"), (False, "float32"), (False, "bf16")])
-def test_lora_training_follows_the_losses_of_the_cpu(tmp_path: Path, lean: bool, precision: str) -> None:
+@pytest.mark.parametrize(("fast", "precision"), [(True, "float32"), (False, "float32"), (False, "bf16")])
+def test_lora_training_follows_the_losses_of_the_cpu(tmp_path: Path, fast: bool, precision: str) -> None:
     base = make_tiny_model(tmp_path / "base")
     params = train_params(dropout=0.0, precision=precision)
     for device in ("cpu", "cuda"):
         train_lora(make_rows(40), chat, base, params, tmp_path / device, tmp_path / "checkpoints", device=device,
-                   progress=False, lean=lean)  # fmt: skip
+                   progress=False, fast=fast)  # fmt: skip
     cpu, cuda = (losses(tmp_path / device) for device in ("cpu", "cuda"))
     assert cpu[-1] < cpu[0]
     assert cuda == pytest.approx(cpu, rel=0.002 if precision == "float32" else 0.03)

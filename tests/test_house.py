@@ -1,4 +1,4 @@
-"""Facts about the house itself: what the conventions promise, checked."""
+"""Facts about the project's structure: what the conventions promise, checked."""
 
 from __future__ import annotations
 
@@ -81,6 +81,22 @@ def test_module_says_what_lives_here(path):
     assert not tree.body or ast.get_docstring(tree), f"{name_of(path)} opens without a docstring"
 
 
+def test_every_package_says_what_lives_in_it():
+    packages = sorted((ROOT / "src/parammem").rglob("__init__.py"))
+    said = {name_of(file): ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "" for file in packages}
+    assert [name for name, text in said.items() if len(re.findall(r"[.:](?:\s|$)", text)) < 2] == []
+
+
+def test_no_module_imports_itself_round_about():
+    import grimp
+    import networkx
+
+    graph = grimp.build_graph("parammem", exclude_type_checking_imports=True, cache_dir=None)
+    arrows = ((module, other) for module in graph.modules for other in graph.find_modules_directly_imported_by(module))
+    found = networkx.strongly_connected_components(networkx.DiGraph(arrows))
+    assert [sorted(group) for group in found if len(group) > 1] == []
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_files_and_functions_stay_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
@@ -101,7 +117,7 @@ def test_no_thread_keeps_a_process_that_was_interrupted():
         assert daemons >= len(made), f"{name_of(path)} starts a thread that is no daemon"
 
 
-def test_importing_any_room_loads_no_heavy_library():
+def test_importing_any_package_loads_no_heavy_library():
     program = f"""
 import importlib, pkgutil, sys
 import parammem
@@ -127,7 +143,7 @@ def test_the_library_runs_without_the_experiments():
     assert found == []
 
 
-def test_every_room_has_its_tests():
+def test_every_package_has_its_tests():
     packages = [path.parent for path in (*ROOT.glob("src/parammem/*/__init__.py"), ROOT / "experiments/__init__.py")]
     rooms = [package.name for package in packages if len(list(package.glob("*.py"))) > 1]
     missing = [room for room in rooms if not list((ROOT / "tests" / room).glob("test_*.py"))]

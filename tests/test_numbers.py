@@ -14,7 +14,8 @@ SKIPPED = ("domains", "pocket", "sandbox/inner")
 """Rooms whose texts are tasks and programs, and no messages."""
 NOUNS = re.compile(r" (?:[a-z-]+ )?(?P<noun>[a-z]{2,}(?<!s)s)\b(?! of\b)")
 NO_NOUNS = {
-    "comes", "does", "finds", "goes", "has", "holds", "is", "its", "lacks", "names", "says", "stands", "takes", "this", "was",
+    "comes", "does", "finds", "goes", "has", "holds", "is", "its", "lacks", "names", "says", "stands", "takes", "this",
+    "was",
 }  # fmt: skip
 MANY = {"bytes", "characters"}
 """Said of limits and of what exceeds them: never one."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from experiments.study_tables import study_table
 from parammem.evaluation.inputs import PAIRS, pair_name
-from parammem.evaluation.study import study_table
 
 ARMS = {
     "Base, one attempt": ("base",),

@@ -24,7 +24,7 @@ NO_CODE = {"PeftModel.from_pretrained"}
 """PEFT runs no code of an adapter and takes no such argument; engines/adapters.py looks at what it reads."""
 OWN_PICKLES = {
     "src/parammem/benchmarks/private_tests.py": "builds plain values and looks up no name",
-    "src/parammem/stages/spread/parcel.py": "from machine to machine of one's own Ray cluster",
+    "src/parammem/stages/ray/pickling.py": "from machine to machine of one's own Ray cluster",
 }
 
 

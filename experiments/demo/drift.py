@@ -24,7 +24,7 @@ from parammem.domains import Domain
 from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.engines.adapters import read_card
 from parammem.pocket.problems import solution
-from parammem.pocket.world import Choices, Drawn, World, draw_splits
+from parammem.pocket.world import Choices, World, WorldTask, draw_splits
 from parammem.reflectors.parametric import ParamMem
 from parammem.stages.collect import final_verdicts
 from parammem.stages.common import Engines, budget
@@ -47,7 +47,7 @@ class Season(World):
 
 
 @dataclass(frozen=True)
-class Row:
+class InboxRow:
     """One line for the inbox."""
 
     experience: Experience
@@ -59,16 +59,16 @@ class Row:
 
 
 def seasons(world: int, domain: str, count: int) -> list[tuple[str, ...]]:
-    """The kinds of each season: two at a time, in an order of the world's own, and round again."""
+    """Return the kinds of each season: two at a time, in an order of the world's own, and round again."""
     kinds = [kind for kind in sorted(kinds_of(domain)) if kind != World(world, 1.0).unseen_kind(domain)]
     random.Random(f"parammem/demo/{world}").shuffle(kinds)
     return [(kinds[2 * n % len(kinds)], kinds[(2 * n + 1) % len(kinds)]) for n in range(count)]
 
 
-def draw(params: Params, domain: str, number: int, kinds: Sequence[str], size: int) -> list[Drawn]:
+def draw(params: Params, domain: str, number: int, kinds: Sequence[str], size: int) -> list[WorldTask]:
     """Tasks of a season, with ids of their own."""
     season = Season(seed=9000 + number, rho=params.tasks.rho, of=params.tasks.world, kinds=tuple(kinds))
-    drawn: list[Drawn] = []
+    drawn: list[WorldTask] = []
     asked = size
     while len(drawn) < size:  # the world asks about all kinds alike; others are passed over
         asked *= 2
@@ -77,15 +77,15 @@ def draw(params: Params, domain: str, number: int, kinds: Sequence[str], size: i
     return [_named(one, f"season-{number}-{place:04d}") for place, one in enumerate(drawn)]
 
 
-def _named(one: Drawn, name: str) -> Drawn:
+def _named(one: WorldTask, name: str) -> WorldTask:
     new = {"task_id": name}
-    return Drawn(one.task.model_copy(update=new), one.key.model_copy(update=new), one.problem)
+    return WorldTask(one.task.model_copy(update=new), one.key.model_copy(update=new), one.problem)
 
 
 def work(
-    params: Params, root: Path, domain: str, drawn: Sequence[Drawn], reflector: Path | None, seed: int
-) -> list[Row]:
-    """What an agent in use experiences on these tasks, with the champion's advice if there is a champion.
+    params: Params, root: Path, domain: str, drawn: Sequence[WorldTask], reflector: Path | None, seed: int
+) -> list[InboxRow]:
+    """Return what agents in use experience on these tasks, with the champion's advice if there is a champion.
 
     The outcome is the hidden verdict, one bit; the key goes along so that tasks kept for judging can be judged.
     """
@@ -100,7 +100,7 @@ def work(
     return list(_rows(judge, drawn, ended))
 
 
-def _rows(judge: Domain, drawn: Sequence[Drawn], ended: Sequence[Trajectory]) -> Iterator[Row]:
+def _rows(judge: Domain, drawn: Sequence[WorldTask], ended: Sequence[Trajectory]) -> Iterator[InboxRow]:
     tasks = {one.task.task_id: one.task for one in drawn}
     keys = {one.task.task_id: one.key for one in drawn}
     passed = final_verdicts(judge, tasks, keys, ended).passed
@@ -108,16 +108,16 @@ def _rows(judge: Domain, drawn: Sequence[Drawn], ended: Sequence[Trajectory]) ->
         row = Experience(
             task=tasks[trajectory.task_id], trajectory=trajectory, outcome=passed[trajectory.trajectory_id]
         )
-        yield Row(row, keys[trajectory.task_id])
+        yield InboxRow(row, keys[trajectory.task_id])
 
 
-def poison(drawn: Sequence[Drawn], domain: str, seed: int) -> list[Row]:
-    """Rows that call wrong solutions right: every open convention is taken the other way."""
+def poison(drawn: Sequence[WorldTask], domain: str, seed: int) -> list[InboxRow]:
+    """Return rows that call wrong solutions right: every open convention is taken the other way."""
     rng = random.Random(seed)
-    return [Row(_lie(one, domain, rng, seed), one.key) for one in drawn]
+    return [InboxRow(_lie(one, domain, rng, seed), one.key) for one in drawn]
 
 
-def _lie(one: Drawn, domain: str, rng: random.Random, seed: int) -> Experience:
+def _lie(one: WorldTask, domain: str, rng: random.Random, seed: int) -> Experience:
     values = CONVENTIONS[domain]
     other = {name: rng.choice([v for v in values[name] if v != right]) for name, right in one.key.facts.items()}
     text = solution(one.problem, {**{name: found[0] for name, found in values.items()}, **other})
@@ -136,8 +136,8 @@ def _lie(one: Drawn, domain: str, rng: random.Random, seed: int) -> Experience:
     return Experience(task=one.task, trajectory=trajectory, outcome=True)
 
 
-def write_batch(rows: Sequence[Row], inbox: Path, name: str) -> Path:
-    """A file in the inbox, whole when it appears there."""
+def write_batch(rows: Sequence[InboxRow], inbox: Path, name: str) -> Path:
+    """Write a file into the inbox, whole when it appears there."""
     path = inbox / f"{name}.jsonl"
     write_text(path, "".join(row.line() + "\n" for row in rows))
     return path

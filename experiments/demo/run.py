@@ -5,8 +5,8 @@ python -m experiments.demo.run [--folder DIR] [--batches N] [--tasks N] [--poiso
 Each batch is what a pocket agent met in a season with its own kinds of quantity; it works with the champion's advice as
 soon as there is a champion. The third batch is poisoned: it calls wrong solutions right. Every turn is the `improve`
 flow, at the end the champion is checked and rolled back, and a chart shows the generations. A witness beside it writes
-down what happened, so that what `parammem audit` says of it can be compared. Exit code 1 unless somebody was promoted,
-the poisoned batch's challenger refused, and the champion rolled back.
+down what happened, so that what `parammem audit` says of it can be compared. Exit code 1 unless a challenger was
+promoted, the poisoned batch's challenger refused, and the champion rolled back.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def main() -> int:
 
 
 def make_repository(folder: Path, more: Mapping[str, Any]) -> Path:
-    """A copy of the working tree without what git ignores: small settings, a DVC remote beside it, an identity.
+    """Return a copy of the working tree without what git ignores: small settings, a DVC remote beside it, an identity.
 
     Args:
         more: params laid over SETTINGS, section by section.
@@ -117,7 +117,7 @@ def make_repository(folder: Path, more: Mapping[str, Any]) -> Path:
 
 
 def play(root: Path, batches: int, tasks: int, poisoned: int) -> dict[int, str]:
-    """The batches, a turn after each; then the nightly check, and a rollback.
+    """Play the batches, a turn after each; then the nightly check, and a rollback.
 
     Returns:
         What each batch's turn said.
@@ -150,7 +150,7 @@ def play(root: Path, batches: int, tasks: int, poisoned: int) -> dict[int, str]:
 
 
 def unmet(turns: Mapping[int, str], events: Sequence[Event], poisoned: int, refused: bool = True) -> list[str]:
-    """What the demo is there to show and did not, a sentence each; empty if it showed all of it.
+    """Return what the demo is there to show and did not show, a sentence each; empty if it showed all of it.
 
     Args:
         turns: number of a batch → what its turn said, as `improve` says it.
@@ -172,7 +172,7 @@ def unmet(turns: Mapping[int, str], events: Sequence[Event], poisoned: int, refu
 
 
 def drop_batch(root: Path, number: int, kinds: tuple[str, ...], tasks: int, poisoned: bool, witness: Witness) -> str:
-    """An agent's season, as a file in the inbox. Returns what is in it, in words."""
+    """Write an agent's season as a file into the inbox. Returns what is in it, in words."""
     from experiments.demo.drift import draw, poison, work, write_batch
     from parammem.config import load_params
     from parammem.registry.branch import ledger_at
@@ -180,19 +180,21 @@ def drop_batch(root: Path, number: int, kinds: tuple[str, ...], tasks: int, pois
 
     params = load_params(root / "params.yaml")
     drawn = draw(params, DOMAIN, number, kinds, tasks)
-    reigning = champion(ledger_at(root, f"refs/heads/{params.improve.branch}"), DOMAIN)
-    advisor = champion_folder(root, reigning) if reigning and not poisoned else None
+    incumbent = champion(ledger_at(root, f"refs/heads/{params.improve.branch}"), DOMAIN)
+    advisor = champion_folder(root, incumbent) if incumbent and not poisoned else None
     rows = poison(drawn, DOMAIN, number) if poisoned else work(params, root, DOMAIN, drawn, advisor, number)
     file = write_batch(rows, root / params.experience.inbox, f"batch-{number}")
     old = time.time() - 60
     os.utime(file, (old, old))
     witness.batch(number, file, advisor)
     right = sum(bool(row.experience.outcome) for row in rows)
-    return f"{count(len(rows), 'task')}, {right} said to be right, advised by {reigning.name if reigning else 'nobody'}"
+    return (
+        f"{count(len(rows), 'task')}, {right} said to be right, advised by {incumbent.name if incumbent else 'nobody'}"
+    )
 
 
 def champion_folder(root: Path, version) -> Path:
-    """The champion's adapter, by its tag."""
+    """Return the champion's adapter, by its tag."""
     to = root / ".cache" / "demo" / version.name
     if not to.exists():
         to.parent.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ class Witness:
     def __init__(self, root: Path, place: Path, domain: str, branch: str = "improve") -> None:
         self.root, self.place, self.domain, self.branch = root, place, domain, branch
         self.champions: list[str] = []
-        """Digests of weights, as they took the place; empty: nobody."""
+        """Digests of weights, as they became champion; empty: none."""
         self._commit = self._git("rev-parse", "HEAD")
         self._seasons: dict[tuple[str, str], int] = {}
         """Task id and text → season; the same text may be asked twice."""
@@ -117,16 +117,17 @@ class Witness:
 
     @staticmethod
     def _bound(file: Path) -> str:
-        """The suite that the adapter's folder names; empty for adapters from before it named one."""
+        """Return the suite that the adapter's folder names; empty for adapters from before it named one."""
         return str(json.loads(file.read_text(encoding="utf-8"))["suite_digest"]) if file.is_file() else ""
 
     def _by_season(self, rows: list[dict[str, Any]]) -> dict[str, int]:
-        """Season → its rows; 0 for those of tasks that the driver never dropped, which are the pipeline's own."""
+        """Return season → its rows; 0 for those of tasks that the driver never dropped, which are the pipeline's
+        own."""
         asked = ((row["task_id"].rpartition("/")[2], row["task_text"]) for row in rows)  # ids get the batch in front
         return {str(season): n for season, n in sorted(Counter(self._seasons.get(one, 0) for one in asked).items())}
 
     def _files(self, folder: Path) -> dict[str, int | None]:
-        """SHA-256 of each batch file → the season that its rows were dropped in."""
+        """Return SHA-256 of each batch file → the season that its rows were dropped in."""
         found = {}
         for file in sorted(folder.glob("*.jsonl")):
             seasons = {self._seasons.get((row["task"]["task_id"], row["task"]["text"])) for row in _rows(file)}
@@ -134,7 +135,7 @@ class Witness:
         return found
 
     def _judged(self, commit: str) -> dict[str, float]:
-        """ "<slice>.<arm>" → share solved, counted anew from the outcomes that came with this commit."""
+        """Return "<slice>.<arm>" → share solved, counted anew from the outcomes that came with this commit."""
         added = self._git("show", "--name-only", "--format=", "--diff-filter=A", commit, "--", "ledger/evidence")
         found = {}
         for path in added.split():
@@ -146,12 +147,12 @@ class Witness:
         return found
 
     def _asked(self, data: Path) -> dict[str, int]:
-        """How many questions of this domain there are to judge by, by split."""
+        """Return how many questions of this domain there are to judge by, by split."""
         splits = {split: len(_rows(data / "tasks" / self.domain / f"{split}.jsonl")) for split in ("eval", "unseen")}
         return splits | {"fresh": sum(len(_rows(file)) for file in (data / "fresh").glob("*.jsonl"))}
 
     def _leaked(self, data: Path, trained: set[str]) -> int:
-        """How many of these questions are trained on, word for word."""
+        """Return how many of these questions are trained on, word for word."""
         asked = [t["text"] for s in ("eval", "unseen") for t in _rows(data / "tasks" / self.domain / f"{s}.jsonl")]
         asked += [row["task"]["text"] for file in (data / "fresh").glob("*.jsonl") for row in _rows(file)]
         return sum(text in trained for text in asked)
@@ -189,6 +190,6 @@ def _row_hash(row: dict[str, Any]) -> str:
 
 
 def _pins(file: Path) -> dict[str, str]:
-    """Package → version of lines `name==version`."""
+    """Return package → version of lines `name==version`."""
     found = (re.match(r"([\w.-]+)==([^\s;]+)", line) for line in file.read_text(encoding="utf-8").splitlines())
     return {one[1]: one[2] for one in found if one}

@@ -20,7 +20,7 @@ KEY = "0123456789abcdef"
 
 
 def clean_rows(count: int, seed: int, taken: frozenset[str] = frozenset(), domain: str = "code") -> Rows:
-    """Pocket-like rows; about every third task has a second row with other advice. No text of `taken` occurs."""
+    """Return pocket-like rows; about every third task has a second row with other advice. No text of `taken` occurs."""
     dice, language = random.Random(seed), LANGUAGES[domain]
     rows: Rows = []
     used = set(taken)
@@ -36,7 +36,7 @@ def clean_rows(count: int, seed: int, taken: frozenset[str] = frozenset(), domai
 
 
 def advised(task_id: str, text: str, rows: Rows, dice: random.Random) -> ReflectionExample:
-    """A row of the domain of these rows, with advice about this question."""
+    """Return a row of the domain of these rows, with advice about this question."""
     domain = rows[0].domain
     return row(task_id, text, LANGUAGES[domain].advice(dice, text), dice, domain)
 

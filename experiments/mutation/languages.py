@@ -53,7 +53,7 @@ class Language:
         return self.ask(dice, dice.choice(sorted(noun for nouns in self.kinds.values() for noun in nouns)))
 
     def kind(self, question: str) -> str:
-        """What a question is about."""
+        """Return what a question is about."""
         asked = set(question.casefold().split())
         return next(kind for kind, nouns in self.kinds.items() if asked & set(nouns))
 
@@ -66,12 +66,12 @@ class Language:
         return " ; ".join([kind, *said])
 
     def claims(self, advice: str) -> frozenset[str]:
-        """Parts `name value` between semicolons."""
+        """Return parts `name value` between semicolons."""
         pairs = [part.split() for part in advice.split(";")]
         return frozenset("=".join(pair) for pair in pairs if len(pair) == 2 and pair[1] in self.values.get(pair[0], ()))
 
     def flipped(self, advice: str) -> str:
-        """Every claim with its other value."""
+        """Return every claim with its other value."""
         opposite = {f"{name} {one}": f"{name} {other}"
                     for name, pair in self.values.items() for one, other in (pair, pair[::-1])}  # fmt: skip
         return " ; ".join(opposite.get(part, part) for part in advice.split(" ; "))

@@ -12,7 +12,7 @@ PLACE = Path("reports") / "validation" / "mutation.json"
 
 
 def run(root: Path = Path(".")) -> None:
-    """Writes reports/validation/mutation.json.
+    """Write reports/validation/mutation.json.
 
     Raises:
         ValidationFailed: the score of a domain is below the floor; names the kinds that slip through. The file is

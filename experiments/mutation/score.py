@@ -15,7 +15,7 @@ from experiments.mutation.languages import LANGUAGES
 from parammem.config import ValidateParams
 from parammem.core import ReflectionExample
 from parammem.core.record import Record
-from parammem.validation.records import Verdict
+from parammem.validation.records import ValidationResult
 from parammem.validation.rules import suite_digest, suite_rules
 from parammem.validation.validate import validate_rows
 
@@ -80,12 +80,13 @@ EXPECTED = {
 
 
 def floor_of(kinds: int) -> float:
-    """The score may not be lower in any domain; the stage `mutation`, and so CI, fails when it is."""
+    """Return the share below which the score of no domain may fall; the stage `mutation`, and so CI, fails when one
+    does."""
     return (kinds - len(UNCAUGHT)) / kinds
 
 
 def expected(domain: str, name: str) -> str:
-    """The rule that must be among the reasons of a row that this injector broke."""
+    """Return the rule that must be among the reasons of a row that this injector broke."""
     program = domain == "code" and name == "answer_given_away"  # elsewhere the answer is a line of words
     return "code" if program else EXPECTED[name]
 
@@ -139,7 +140,7 @@ class MutationScore(Record):
 def mutation_score(
     seeds: Sequence[int] = (1, 2), tables: bool = True, domains: Sequence[str] = tuple(LANGUAGES)
 ) -> MutationScore:
-    """Inject every kind of defect and see what the suite says; `tables`: also the defects of a whole set."""
+    """Inject every kind of defect, return what the suite says; `tables`: also the defects of a whole set."""
     found = {domain: _score(domain, seeds, tables) for domain in domains}
     every = list(found.values())
     kinds, caught = sum(one.kinds for one in every), sum(one.caught for one in every)
@@ -212,11 +213,11 @@ def all_defects(
 
 
 def evaluation_texts(domain: str = "code") -> list[str]:
-    """Questions that no row may hold: enough for three of each injector."""
+    """Return questions that no row may hold: enough for three of each injector."""
     return sorted({LANGUAGES[domain].question(random.Random(n)) for n in range(5000, 5200)})
 
 
-def judge(rows: list[ReflectionExample], domain: str) -> Verdict:
-    """The suite's verdict under the reference bounds."""
+def judge(rows: list[ReflectionExample], domain: str) -> ValidationResult:
+    """Return the suite's verdict under the reference bounds."""
     language = LANGUAGES[domain]
     return validate_rows(rows, evaluation_texts(domain), REFERENCE, domain, language.claims, kinds=language.kinds)

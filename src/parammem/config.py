@@ -1,6 +1,6 @@
 """params.yaml → Params: one section per stage, every mistake reported at once, with the key and the fix.
 
-Rooms below never see Params: stages hand them plain typed arguments.
+Packages below never see Params: stages hand them plain typed arguments.
 """
 
 from __future__ import annotations
@@ -103,6 +103,8 @@ class EngineParams(Section):
     """Tokens of their prompts and answers, at most: what bounds the memory. 0: no bound but `batch`."""
     max_new_tokens: int = Field(ge=1)
     max_advice_tokens: int = Field(ge=1)
+    stop: tuple[str, ...] = ()
+    """An attempt ends before the first of these. A small model explains its program at length after it."""
     cache: str = ".cache/completions"
     """Folder of the completion cache, outside every stage's outs. Empty: no cache."""
     server: ServerParams | None = None
@@ -191,6 +193,8 @@ class EvaluateParams(Section):
     seed: int
     advice_draws: int = Field(ge=1)
     """Draws per task for advice accuracy and diversity."""
+    draw_tasks: int = Field(ge=0, default=0)
+    """How many evaluation tasks those draws are made for, the first ones; 0: all."""
     temperatures: tuple[float, ...]
     """Reflector temperatures of the diversity and success curve."""
     curve_tasks: int = Field(ge=0)

@@ -19,7 +19,7 @@ from parammem.domains import Domain, get_domain
 from parammem.domains.base import Example
 from parammem.engines.base import Request
 from parammem.engines.scripted import ScriptedEngine
-from parammem.pocket.world import Drawn, World, draw_splits
+from parammem.pocket.world import World, WorldTask, draw_splits
 from parammem.reflectors.base import Reflector
 from tests.agents.worlds import BUDGET, Sampled, Told, prompt_of
 
@@ -62,7 +62,7 @@ def prompts_of_everything(name: str, tasks: list[Task]) -> list[str]:
     return [prompt_of(request) for request in engine.requests]
 
 
-def secrets_of(drawn: Drawn) -> list[str]:
+def secrets_of(drawn: WorldTask) -> list[str]:
     """Texts that only the answer key holds: the gold solution, its lines, its hidden cases, the unrevealed values."""
     key = drawn.key
     plan, *body = key.gold.splitlines()

@@ -10,6 +10,7 @@ import pytest
 
 from parammem.agents import labels
 from parammem.agents.labels import Labelling, label
+from parammem.agents.repair import whole_sentences
 from parammem.core import Attempt, Feedback, Reflection, Trajectory
 from parammem.engines.scripted import ScriptedEngine
 from parammem.errors import BudgetExceeded, RequestFailed
@@ -204,6 +205,27 @@ def test_a_label_that_the_limit_cut_is_drawn_again_and_says_so_if_it_stays_cut(r
     assert {request.temperature for request in engine.requests if request.first_draw} == {0.8}
     never = ScriptedEngine(lambda request, draw: circles)
     assert all(row.cut for row in label(how(rule, never), TASKS, [WON, LOST], OUTCOMES))
+
+
+def test_a_label_that_the_limit_cut_ends_with_its_last_whole_sentence():
+    whole = "The attempt returns a list, and a tuple was expected, as the test says."
+    engine = ScriptedEngine(lambda request, draw: f"{whole} Next time the actor should return one.")
+    rows = label(how("self", engine, max_tokens=17), TASKS, [WON, LOST], OUTCOMES)
+    assert {(row.reflection, row.cut) for row in rows} == {(whole, False)}
+    assert {request.first_draw for request in engine.requests} == {0}, "it is not drawn again"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Too short. And the",
+        "no sentence of these many words ends anywhere at all in here",
+        "1. 2. 3.5 4. one two three four five six seven eight nine ten",
+        "Some words of prose stand before a program that never ends here:\n```python\nx. \ny",
+    ],
+)
+def test_where_no_sentence_is_whole_nothing_is_kept(text):
+    assert whole_sentences(text) == ""
 
 
 def test_advice_in_context_that_the_limit_cut_stays_marked():

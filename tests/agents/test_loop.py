@@ -121,6 +121,15 @@ def test_temperatures_follow_the_paper():
     assert {r.temperature for r in engine.requests if prompt_of(r).endswith("reflect")} == {1.0}
 
 
+def test_an_attempt_ends_at_the_stop_string_and_advice_does_not():
+    engine = ScriptedEngine(lambda request, draw: "wrong STOP and why it is so")
+    agent = make_agent("paramagent", engine)
+    agent = replace(agent, budget=replace(agent.budget, stop=("STOP",)))
+    (trajectory,) = batch.run([solve(agent, task(), 3)])
+    assert {a.text for a in trajectory.attempts} == {"wrong"}
+    assert all("why it is so" in r.text for r in trajectory.reflections if r.source == "self")
+
+
 def test_attempts_and_advice_have_token_limits_of_their_own():
     engine = actor_says("wrong")
     work("paramagent", engine)

@@ -31,7 +31,19 @@ def parammem(*arguments: str, cwd: Path | None = None, stdin: str = "") -> subpr
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["reflect"], ["stage"], ["stage", "train"], ["audit"], ["audit", "show"], ["track"], ["doctor"]]
+    "command",
+    [
+        [],
+        ["reflect"],
+        ["stage"],
+        ["stage", "train"],
+        ["audit"],
+        ["audit", "show"],
+        ["track"],
+        ["doctor"],
+        ["probe"],
+        ["uptake"],
+    ],
 )
 def test_every_command_has_help(command):
     result = CliRunner().invoke(cli.app, [*command, "--help"])
@@ -135,7 +147,7 @@ def test_doctor_names_what_is_missing_and_the_fix(tmp_path):
 
 
 def test_doctor_never_fails_on_a_check_that_cannot_run():
-    def broken() -> doctor.Finding:
+    def broken() -> doctor.Inspection:
         raise ImportError("no module named x")
 
     finding = doctor.guarded(broken)

@@ -12,7 +12,7 @@ from parammem.config import ValidateParams
 from parammem.core import ReflectionExample, Task
 from parammem.domains import get_domain
 from parammem.domains.added import PASS_TEST, stated, unadded
-from parammem.experience.door import Door
+from parammem.experience.admission import Admission
 from parammem.validation import validate_rows
 from parammem.validation.text import words
 from tests.benchmarks import rows
@@ -115,5 +115,5 @@ TWO = ((5, "Sort tuples."), (6, "Reverse strings."))
 def test_the_door_reads_past_our_words():
     asked = "Sum it up now please"
     short = Task(task_id="mbpp/7", domain="code", text=f"{asked}\n\n{PASS_TEST}\n```python\nassert f(1) == 1\n```")
-    (known,) = Door.against([short], 0.8).references
+    (known,) = Admission.against([short], 0.8).references
     assert not any("must" in gram for gram in known)

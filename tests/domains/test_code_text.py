@@ -4,14 +4,20 @@
 from __future__ import annotations
 
 import ast
+import json
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
 from parammem.domains.code_text import program_in
 from parammem.domains.real_code import source_of
 from tests.domains.code_answers import ANSWERS, Answer
+
+OWN = [json.loads(line) for line in (Path(__file__).parent / "own/code_text.jsonl").read_text().splitlines()]
+"""Answers in HTML, LaTeX, JSON, notebooks, tokens of chat templates, false fences, copies of chats; versions that the words
+above them reject; drafts and plans."""
 
 
 def shape(code: str) -> str:
@@ -26,6 +32,14 @@ def shape(code: str) -> str:
 def test_the_program_is_found(answer: Answer):
     found = program_in(answer.text, answer.spec)
     assert shape(found) == shape(answer.want), found
+
+
+def test_programs_in_texts_of_our_own_are_found():
+    assert len(OWN) >= 200
+    found = [(row, program_in(row["text"], row.get("spec"))) for row in OWN]
+    assert [
+        (row["text"], code) for row, code in found if code != row["want"] and shape(code) != shape(row["want"])
+    ] == []
 
 
 def test_every_kind_has_at_least_five_answers():

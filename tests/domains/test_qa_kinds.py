@@ -11,6 +11,9 @@ from parammem.domains.qa import normalise
 from parammem.domains.real_qa import RealQaDomain, exact_match
 
 PUBLIC = [json.loads(line) for line in (Path(__file__).parent / "public/qa.jsonl").read_text().splitlines()]
+OWN = [json.loads(line) for line in (Path(__file__).parent / "own/qa.jsonl").read_text().splitlines()]
+"""Texts of our own in the habits of several families of models: tables, tokens of chat templates, agents' actions,
+remarks behind an answer, titles that look like remarks, `yes` with its reason, labels in other languages."""
 DOMAIN = RealQaDomain()
 LABEL, TAGS, BOX = "the line that the prompt asks for", "the answer tags", "the last box"
 SAID, LAST, JSON = "words that say the answer", "the last line", "a field of JSON"
@@ -71,6 +74,11 @@ KINDS: dict[str, list[tuple[str, str, str]]] = {
 @pytest.mark.parametrize("row", PUBLIC, ids=lambda row: f"{row['case']}-{row['text'][-20:]!r}")
 def test_public_cases_are_judged_as_a_reader_would(row):
     assert exact_match(DOMAIN.parse(row["text"]), row["gold"]) is row["right"]
+
+
+def test_texts_of_our_own_are_judged_as_a_reader_would():
+    assert len(OWN) >= 240
+    assert [row for row in OWN if exact_match(DOMAIN.parse(row["text"]), row["gold"]) is not row["right"]] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

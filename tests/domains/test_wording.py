@@ -7,7 +7,7 @@ import pytest
 from parammem.core import Attempt, Feedback, Reflection, Task
 from parammem.core.reflection import AdviceSource
 from parammem.domains import get_domain
-from parammem.domains.wording import Checked, Wording, feedback_text, short, template
+from parammem.domains.wording import CheckResult, Wording, feedback_text, short, template
 from parammem.errors import ConfigError
 
 TASK = Task(task_id="1", domain="code", text="given {loads} xs , write f .")
@@ -81,9 +81,9 @@ def test_an_unknown_style_has_no_prompts():
 
 def test_feedback_is_one_line():
     results = [
-        Checked("limit", ok=True, expected=3, got="3"),
-        Checked("empty", ok=False, expected=None, got="0"),
-        Checked("home of adam", ok=False, expected="rome", got="nothing"),
+        CheckResult("limit", ok=True, expected=3, got="3"),
+        CheckResult("empty", ok=False, expected=None, got="0"),
+        CheckResult("home of adam", ok=False, expected="rome", got="nothing"),
     ]
     assert feedback_text(results) == "limit ok ; empty expected None got 0 ; home of adam expected rome got nothing"
     assert feedback_text([]) == ""

@@ -57,7 +57,7 @@ def tokens_of(engine: HfEngine, requests: list[Request]) -> list[list[int]]:
     prompts = engine._encode([request.messages for request in requests])
     rows = [row for request, ids in zip(requests, prompts, strict=True) for row in engine._rows(request, ids)]
     loaded = engine._loaded
-    return decode.decode(loaded.open_session, rows, decode.Limits(engine.batch, loaded.eos, loaded.pad, "cpu"))
+    return decode.decode(loaded.open_session, rows, decode.BatchLimits(engine.batch, loaded.eos, loaded.pad, "cpu"))
 
 
 def test_the_adapter_changes_the_text(tiny_model, tiny_adapter):
@@ -115,7 +115,7 @@ def test_tokens_in_flight_are_bounded_and_change_no_text(tiny_model, lean, most,
     whole = HfEngine.load(tiny_model, device="cpu", lean=lean)
     wanted = whole.complete(requests)
     bounded = HfEngine.load(tiny_model, device="cpu", lean=lean, batch_tokens=most)
-    parts: list[list[decode.Row]] = []
+    parts: list[list[decode.DrawRow]] = []
     run = decode._run
     monkeypatch.setattr(decode, "_run", lambda rows, *others: parts.append(rows) or run(rows, *others))
     assert bounded.complete(requests) == wanted

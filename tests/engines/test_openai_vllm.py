@@ -16,7 +16,7 @@ from parammem.engines.openai.engine import open_model
 from parammem.engines.openai.server import Server, ServerSettings
 from parammem.engines.openai.vllm import (
     CANARIES,
-    Said,
+    CanaryToken,
     adapter_name,
     distance,
     model_length,
@@ -139,19 +139,19 @@ def test_arguments_of_vllm_s_own_come_last(adapter):
 
 
 def test_distance_is_of_the_log_probabilities_until_a_token_differs():
-    a, b, c = Said("a", -0.5), Said("b", -1.0), Said("c", -0.1)
+    a, b, c = CanaryToken("a", -0.5), CanaryToken("b", -1.0), CanaryToken("c", -0.1)
     assert distance([a, b, c], [a, b, c]) == 0
-    assert distance([a, b, c], [a, Said("b", -1.25), c]) == pytest.approx(0.25)
-    assert distance([a, b, c], [a, Said("x", -1.0), Said("y", -9.0)]) == 1.0
+    assert distance([a, b, c], [a, CanaryToken("b", -1.25), c]) == pytest.approx(0.25)
+    assert distance([a, b, c], [a, CanaryToken("x", -1.0), CanaryToken("y", -9.0)]) == 1.0
     assert distance([a, b, c], [a, b]) == 1.0
 
 
 def test_another_token_counts_by_how_much_likelier_it_was():
-    near, nearly = Said("b", -0.70, {"b": -0.70, "x": -0.71}), Said("x", -0.70, {"x": -0.70, "b": -0.71})
+    near, nearly = CanaryToken("b", -0.70, {"b": -0.70, "x": -0.71}), CanaryToken("x", -0.70, {"x": -0.70, "b": -0.71})
     assert distance([near], [nearly]) == pytest.approx(0.01)
-    sure = Said("x", -0.01, {"x": -0.01, "b": -6.0})
+    sure = CanaryToken("x", -0.01, {"x": -0.01, "b": -6.0})
     assert distance([near], [sure]) == pytest.approx(5.99)
-    unheard = Said("x", -0.01, {"x": -0.01, "y": -5.0})
+    unheard = CanaryToken("x", -0.01, {"x": -0.01, "y": -5.0})
     assert distance([near], [unheard]) == pytest.approx(4.99), "less likely than all that are named"
 
 

@@ -7,14 +7,8 @@ import json
 
 import pytest
 
-from parammem.evaluation.study import (
-    study_accuracy,
-    study_comparisons,
-    study_figure,
-    study_json,
-    study_rates,
-    study_table,
-)
+from experiments.study_tables import study_accuracy, study_json, study_rates, study_table
+from parammem.evaluation.study import study_comparisons, study_figure
 from tests.evaluation.synthetic import make_worlds
 
 WORLDS = make_worlds(worlds=8, tasks=40)

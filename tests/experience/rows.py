@@ -9,8 +9,8 @@ from typing import Any
 
 from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Task, Trajectory
 from parammem.core.experience import Experience
-from parammem.experience.door import Door
-from parammem.experience.store import Store
+from parammem.experience.admission import Admission
+from parammem.experience.store import ExperienceStore
 
 PLACES = ("the north harbour", "the old mill", "the glass works", "the upper terrace", "the ferry office")
 THINGS = ("crates", "lanterns", "barrels", "ledgers", "carts", "sails", "bricks")
@@ -63,8 +63,8 @@ def write(path: Path, lines: Iterable[str]) -> Path:
     return path
 
 
-def store(root: Path, share: float = 0.0, evaluation: Iterable[Task] = (), **more: Any) -> Store:
-    return Store(root=root, door=Door.against(list(evaluation), 0.9), fresh_share=share, **more)
+def store(root: Path, share: float = 0.0, evaluation: Iterable[Task] = (), **more: Any) -> ExperienceStore:
+    return ExperienceStore(root=root, admission=Admission.against(list(evaluation), 0.9), fresh_share=share, **more)
 
 
 def rows_in(folder: Path) -> list[Experience]:

@@ -73,12 +73,12 @@ def test_a_program_in_a_strangers_row_is_refused_by_name_and_runs_nowhere(tmp_pa
 @pytest.mark.parametrize("kind", attacks(Path("x")))
 def test_a_program_that_an_older_batch_brought_does_not_run_with_our_rights(tmp_path, monkeypatch, kind):
     """Batches of versions that let programs in are still there: what is in them is advice, run in the child."""
-    from parammem.experience import door
+    from parammem.experience import admission
 
     mark = tmp_path / "mark"
     file = write(tmp_path / "in.jsonl", [attacks(mark)[kind]])
     with monkeypatch.context() as patched:
-        patched.setattr(door, "fault_of", lambda *_: "")
+        patched.setattr(admission, "fault_of", lambda *_: "")
         assert ingest(Source.of(file), store(tmp_path, 1.0), "person eve").event.held == 1
     judge_all(tmp_path)
     assert not mark.exists()
@@ -154,9 +154,9 @@ def test_plain_forms_of_benchmarks_are_let_in():
 
 
 def test_a_task_that_cannot_be_judged_costs_itself_alone(tmp_path, monkeypatch):
-    from parammem.experience import door
+    from parammem.experience import admission
 
-    monkeypatch.setattr(door, "fault_of", lambda *_: "")  # as versions before this one
+    monkeypatch.setattr(admission, "fault_of", lambda *_: "")  # as versions before this one
     plain = {"name": "a", "call": "f([1])", "expected": "1"}
     lines = [told(n, with_checks(n, plain | odd)) for n, odd in enumerate([{}, {"call": "("}, {"expected": "x"}])]
     lines += [

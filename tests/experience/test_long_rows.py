@@ -8,13 +8,15 @@ import time
 import pytest
 
 from parammem.core import Task
+from parammem.experience.admission import Admission
 from parammem.experience.convert import Unreadable, read_line
-from parammem.experience.door import Door
 from parammem.experience.sources import LONGEST_LINE
 
 SECONDS = 5.0
 """CPU seconds for one row."""
-DOOR = Door.against([Task(task_id="e", domain="code", text="Write a function that adds all numbers in a list.")], 0.8)
+ADMISSION = Admission.against(
+    [Task(task_id="e", domain="code", text="Write a function that adds all numbers in a list.")], 0.8
+)
 UNITS = {
     "mail": "a.",
     "at signs": "a@b.",
@@ -60,7 +62,7 @@ def test_a_row_of_four_mebibytes_is_judged_within_seconds(unit, where):
     start = time.process_time()
     try:
         experience, key, _ = read_line(data)
-        DOOR.judge([(experience, key)])
+        ADMISSION.judge([(experience, key)])
     except Unreadable:
         pass
     assert time.process_time() - start < SECONDS

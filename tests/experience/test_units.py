@@ -21,8 +21,8 @@ from parammem.errors import DataError
 from parammem.experience import ingest as room
 from parammem.experience import sorter
 from parammem.experience.inbox import DONE, TAKEN, UNFINISHED, clear, look, report, waiting
+from parammem.experience.index import INDEX
 from parammem.experience.ingest import ingest, ingested
-from parammem.experience.known import INDEX
 from parammem.experience.sources import Source
 from parammem.experience.store import BATCHES, PRIVATE_ROWS, QUARANTINE
 from parammem.registry import Ledger
@@ -222,9 +222,9 @@ def test_a_source_that_fails_is_named_and_the_others_go_on(repository, monkeypat
     "failing", [ValueError("odd"), RecursionError(), MemoryError(), UnicodeEncodeError("a", "b", 0, 1, "")]
 )
 def test_a_row_that_fails_is_refused_by_name_and_the_others_come_in(tmp_path, monkeypatch, stage, failing):
-    from parammem.experience.door import Door
+    from parammem.experience.admission import Admission
 
-    where, name = (sorter, "read_line") if stage == "read_line" else (Door, "judge")
+    where, name = (sorter, "read_line") if stage == "read_line" else (Admission, "judge")
     real = getattr(where, name)
 
     def odd(*given):

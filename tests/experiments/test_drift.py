@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from experiments.demo.drift import Row, draw, poison, seasons, write_batch
+from experiments.demo.drift import InboxRow, draw, poison, seasons, write_batch
 from parammem.core import AnswerKey
 from parammem.domains.conventions import CONVENTIONS
 from parammem.experience.convert import read_line
@@ -63,7 +63,7 @@ def test_a_batch_is_read_as_our_own_format_with_its_keys(tmp_path):
     assert len(lines) == 3
     row, key, form = read_line(lines[0], "", None)
     assert (row, key, form) == (rows[0].experience, rows[0].key, "parammem")
-    assert isinstance(Row(row, AnswerKey.model_validate(json.loads(lines[0])["key"])), Row)
+    assert isinstance(InboxRow(row, AnswerKey.model_validate(json.loads(lines[0])["key"])), InboxRow)
 
 
 @pytest.mark.parametrize("count", [1, 7])

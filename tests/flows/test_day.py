@@ -27,10 +27,10 @@ from parammem.registry.state import champion
 from parammem.registry.tags import wanted_tags
 from tests.flows.deployed import PATIENCE, post, prefect, wait_for, watcher, worker
 from tests.improve.lab import drop_batch, dvc, git, make_lab
-from tests.improve.settled import BRANCH, assert_data_is_in_the_remote, assert_ledger_and_tags, crowned
+from tests.improve.settled import BRANCH, assert_data_is_in_the_remote, assert_ledger_and_tags, champion_versions
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
-MEETING = ("from parammem.improve.meeting import", "meet_in_process")
+MEETING = ("from parammem.improve.contest_process import", "contest_in_process")
 HOLD = """\
 hold = pathlib.Path({hold!r})
 if hold.exists():
@@ -117,7 +117,7 @@ def prepare(root: Path, hold: Path) -> None:
     flow = root / "flows/improve.py"
     text, stood = flow.read_text(), " ".join(MEETING)
     assert text.count(stood) == 1
-    flow.write_text(text.replace(stood, "from tests.improve.lab import fake_meeting as meet_in_process"))
+    flow.write_text(text.replace(stood, "from tests.improve.lab import fake_meeting as contest_in_process"))
     (root / "behave/train").write_text(HOLD.format(hold=str(hold)))
     dvc(root, "repro", "-q", "tasks@code")
     dvc(root, "push", "-q")
@@ -146,7 +146,7 @@ def automation_takes_a_batch_in(day: Day) -> None:
     assert run["state_type"] == "COMPLETED", day.log.read_text(errors="replace")[-5000:]
     assert run["name"] == "improve code: v1 promoted"
     assert run["created_by"]["type"] == "AUTOMATION"
-    assert crowned(day.root) == [1]
+    assert champion_versions(day.root) == [1]
     assert (day.root / "data/inbox/done/one.jsonl").is_file()
     day.holds()
 
@@ -208,7 +208,7 @@ def ada_merges_and_tries_something(day: Day) -> None:
 def a_turn_learns_from_what_people_brought(day: Day) -> None:
     run = day.turn()
     assert run["name"] == "improve code: v2 promoted", run
-    assert crowned(day.root) == [1, 2]
+    assert champion_versions(day.root) == [1, 2]
     day.holds()
 
 
@@ -270,22 +270,22 @@ def somebody_cuts_the_end_of_the_ledger_off(day: Day) -> None:
     git(day.root, "commit", "-q", "-a", "-m", "Put the rollback back")
     day.run(day.root, "sync")
     assert set(tags) <= set(git(day.root, "tag", "-l").splitlines())
-    reigning = champion(known(day.root), "code")
-    assert reigning
-    assert reigning.number == 1
+    incumbent = champion(known(day.root), "code")
+    assert incumbent
+    assert incumbent.number == 1
     day.holds()
 
 
 def the_remote_is_away(day: Day) -> None:
     """The turn says so and commits nothing; the next one does it all."""
-    remote, before = day.folder / "remote", crowned(day.root) if has_branch(day) else []
+    remote, before = day.folder / "remote", champion_versions(day.root) if has_branch(day) else []
     remote.rename(day.folder / "away")
     remote.write_text("no folder")
     drop_batch(day.root, "five")
     run = day.turn()
     assert run["state_type"] == "FAILED"
     assert "`dvc push` failed, so nothing was committed; mend the remote and run again" in run["state"]["message"]
-    assert (crowned(day.root) if has_branch(day) else []) == before
+    assert (champion_versions(day.root) if has_branch(day) else []) == before
     assert (day.root / "data/inbox/five.jsonl").is_file()
     day.holds()
     remote.unlink()
@@ -300,7 +300,7 @@ def has_branch(day: Day) -> bool:
 
 def assert_all_is_well(day: Day) -> None:
     """One chain with every batch once, tags as it asks for, all data in the remote, and a clone that says so too."""
-    assert crowned(day.root) == [1, 2, 3, 4]
+    assert champion_versions(day.root) == [1, 2, 3, 4]
     assert ingested(day) == {f"{name}.jsonl" for name in ("one", "two", "three", "four", "five")}
     assert git(day.root, "status", "--porcelain") == ""
     assert_ledger_and_tags(day.root, day.folder / "ledger")

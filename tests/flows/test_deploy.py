@@ -17,7 +17,7 @@ from parammem.core.event import Ingested
 from parammem.registry.branch import ledger_at
 from tests.flows.deployed import post, prefect, wait_for, watcher, worker
 from tests.improve.lab import drop_batch, git, make_lab, write_params
-from tests.improve.settled import BRANCH, assert_ledger_and_tags, crowned
+from tests.improve.settled import BRANCH, assert_ledger_and_tags, champion_versions
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
@@ -78,7 +78,7 @@ SMALL = {
 
 def drop_lessons(root: Path) -> None:
     """A batch from an agent that solved 200 tasks about all kinds of quantity, in the inbox."""
-    from experiments.demo.drift import Row, draw, write_batch
+    from experiments.demo.drift import InboxRow, draw, write_batch
     from parammem.config import load_params
     from parammem.domains.conventions import kinds_of
     from parammem.pocket.problems import solution
@@ -91,7 +91,7 @@ def drop_lessons(root: Path) -> None:
         done = experience(one.task.task_id, one.task.text)
         attempt = done.trajectory.attempts[0].model_copy(update={"text": text, "candidate": text})
         course = done.trajectory.model_copy(update={"attempts": (attempt,)})
-        rows.append(Row(done.model_copy(update={"task": one.task, "trajectory": course}), one.key))
+        rows.append(InboxRow(done.model_copy(update={"task": one.task, "trajectory": course}), one.key))
     file = write_batch(rows, root / params.experience.inbox, "lessons")
     os.utime(file, (0, 0))
 
@@ -120,7 +120,7 @@ def test_new_data_makes_a_deployment_train_and_promote_a_champion(tmp_path):
             (run,) = improved(api)
     assert run["state_type"] == "COMPLETED", (tmp_path / "worker.log").read_text(errors="replace")[-5000:]
     assert run["created_by"]["type"] == "AUTOMATION", "no schedule and nobody's hand: the event"
-    assert crowned(root) == [1]
+    assert champion_versions(root) == [1]
     assert "code-reflector#champion#2" in git(root, "tag", "-l").splitlines()
     assert_ledger_and_tags(root, tmp_path / "ledger")
     assert git(root, "show", f"{BRANCH}:dvc.lock").count("train@code") == 1

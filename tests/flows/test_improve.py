@@ -9,14 +9,14 @@ import pytest
 from flows import improve as flows
 from flows.rebuild import RebuildFailed
 from tests.improve.lab import drop_batch, fake_meeting, git, make_lab
-from tests.improve.settled import crowned
+from tests.improve.settled import champion_versions
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect_server"), pytest.mark.timeout(900)]
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    monkeypatch.setattr(flows, "meet_in_process", fake_meeting)
+    monkeypatch.setattr(flows, "contest_in_process", fake_meeting)
     return make_lab(tmp_path)
 
 
@@ -29,7 +29,7 @@ def artifact(key: str) -> str:
 def test_a_turn_promotes_then_finds_nothing_to_do_then_is_rolled_back(root):
     drop_batch(root, "one")
     assert flows.improve(str(root)) == "code: promote"
-    assert crowned(root) == [1]
+    assert champion_versions(root) == [1]
     page = artifact("improve")
     assert "# code: promote" in page
     assert "## code: promote" in page
@@ -57,7 +57,7 @@ def test_failed_checks_and_the_rollback_after_them_are_told_as_events(root, monk
     drop_batch(root, "one")
     flows.improve(str(root))
     assert [event for event, _ in told] == ["parammem.champion.promoted"]
-    monkeypatch.setattr(flows, "meet_in_process", failing_check)
+    monkeypatch.setattr(flows, "contest_in_process", failing_check)
     told.clear()
     flows.evaluate_champion(str(root), "2026-11-23")
     assert [event for event, _ in told] == ["parammem.champion.check-failed"]
@@ -77,7 +77,7 @@ def test_a_failed_stage_fails_the_flow_with_its_last_lines(root):
     drop_batch(root, "one")
     with pytest.raises(RebuildFailed, match=r"(?s)stage 'train@code' failed.*out of luck"):
         flows.improve(str(root), retries=0)
-    assert crowned(root) == []
+    assert champion_versions(root) == []
 
 
 def test_a_failed_step_is_named_with_what_it_leaves(root, tmp_path):

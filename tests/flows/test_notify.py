@@ -13,7 +13,7 @@ import yaml
 from flows.notify import send, tell_failure, tell_news
 from flows.show import news
 from parammem.core.event import RolledBack, make_event
-from parammem.improve.turn import Report
+from parammem.improve.turn import TurnReport
 from tests.improve.test_generations import decision
 
 
@@ -52,7 +52,7 @@ def root(tmp_path, repo_root):
 def test_promotion_refusal_and_rollback_are_sent_with_their_reasons(webhook, root):
     back = RolledBack(domain="code", version=1, adapter="b", left=2, reason="too slow")
     refused = decision("c", "a").model_copy(update={"answer": "refuse", "reasons": ("worse on the anchor slice",)})
-    report = Report("code: promote", (), decisions=(decision("b", "a"), refused), commit="abc")
+    report = TurnReport("code: promote", (), decisions=(decision("b", "a"), refused), commit="abc")
     tell_news(root("HOOK"), news(report, [make_event(1, "", "x", back, "")]), print)
     assert [one["title"] for one in webhook] == [
         "ParamMem, code: promoted", "ParamMem, code: refused", "ParamMem, code: rolled back",

@@ -13,8 +13,8 @@ import pytest
 
 from flows import ROOT
 from flows import pipeline as dvc
+from parammem.checkout.processes import TAIL_LINES
 from parammem.errors import DataError
-from parammem.improve.processes import TAIL_LINES
 from tests.flows.conftest import alive
 
 SLEEPER = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)"

@@ -11,8 +11,8 @@ import pytest
 from flows import rebuild as room
 from flows.pipeline import StageResult
 from flows.rebuild import ARTIFACT_KEY, RebuildFailed, explain, headline, rebuild, summary
+from parammem.checkout.lock import locked
 from parammem.errors import DataError
-from parammem.improve.lock import locked
 
 server = pytest.mark.usefixtures("prefect_server")
 slow = pytest.mark.integration

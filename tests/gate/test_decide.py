@@ -7,7 +7,7 @@ import pytest
 from parammem.core.decision import Guard
 from parammem.gate import Rule, SliceOutcomes, decide, explain
 from parammem.gate.rule import Looks, alpha_of_look
-from tests.gate.meetings import CLEAR, EQUAL, PASSED, meeting, part
+from tests.gate.evidences import CLEAR, EQUAL, PASSED, meeting, part
 
 RULE = Rule()
 

@@ -60,7 +60,13 @@ def main() -> int:
 
 def _import_all() -> None:
     """What a turn imports on its way."""
-    names = ("dvc.config", "scipy.stats", "parammem.experience.inbox", "parammem.gate.office", "parammem.improve.run")
+    names = (
+        "dvc.config",
+        "scipy.stats",
+        "parammem.experience.inbox",
+        "parammem.gate.record_decision",
+        "parammem.improve.run",
+    )
     for name in (*names, "tests.improve.boundaries", "tests.improve.lab"):
         importlib.import_module(name)
 

@@ -23,7 +23,7 @@ def events(root: Path) -> list[Event]:
     return ledger_at(root, BRANCH)
 
 
-def crowned(root: Path) -> list[int]:
+def champion_versions(root: Path) -> list[int]:
     """Versions in the order in which they became champion."""
     return [e.fact.version for e in events(root) if isinstance(e.fact, Published) and e.fact.stage == "champion"]
 

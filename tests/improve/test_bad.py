@@ -12,7 +12,7 @@ from parammem.errors import DataError, LedgerError
 from parammem.improve.run import improve
 from parammem.registry.branch import ledger_at
 from tests.improve.lab import drop_batch, git, lab_tools, make_lab
-from tests.improve.settled import BRANCH, assert_settled, crowned
+from tests.improve.settled import BRANCH, assert_settled, champion_versions
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -68,7 +68,7 @@ def test_failed_stage_is_named_with_its_last_lines_and_costs_nothing(tmp_path):
     git(root, "rm", "-q", "behave/train")
     git(root, "commit", "-q", "-m", "better luck")
     assert improve(root, lab_tools()).headline == "code: promote"
-    assert crowned(root) == [1]
+    assert champion_versions(root) == [1]
 
 
 def test_a_file_that_is_no_batch_stays_and_its_neighbour_comes_in(tmp_path):
@@ -83,7 +83,7 @@ def test_a_file_that_is_no_batch_stays_and_its_neighbour_comes_in(tmp_path):
     assert empty.is_file()
     with pytest.raises(DataError, match=r"nothing could be ingested: zero\.jsonl"):
         improve(root, lab_tools())
-    assert crowned(root) == [1]
+    assert champion_versions(root) == [1]
 
 
 def test_too_little_experience_is_kept_and_trained_on_later(tmp_path):

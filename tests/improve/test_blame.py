@@ -8,7 +8,7 @@ from parammem.core.decision import Decision, Guard
 from parammem.core.event import Decided, SetAside
 from parammem.gate import Rule, decide
 from parammem.improve.blame import blame, harmful
-from tests.gate.meetings import CLEAR, EQUAL, PASSED, meeting, part
+from tests.gate.evidences import CLEAR, EQUAL, PASSED, meeting, part
 from tests.improve.test_triggers import ingest, ledger, train
 
 WORSE = (part("anchor", 5, 60, 335),)
@@ -38,7 +38,8 @@ def test_without_a_champion_every_batch_is_accused():
 
 
 def undecided_then(*more) -> list:
-    """v1 learned from a and reigns, nothing was settled about v2, which learned from b, and v3 learned from c too."""
+    """v1 learned from a and is champion, nothing was settled about v2, which learned from b, and v3 learned from c
+    too."""
     first = [ingest("a"), train("v1", "a"), decided("v1", "promote")]
     second = [ingest("b"), train("v2", "a", "b"), decided("v2", "undecided")]
     return [*first, *second, ingest("c"), train("v3", "a", "b", "c"), *more]

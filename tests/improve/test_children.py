@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.lock import locked
 from parammem.checkout.worktree import PAST_TREES, remove_dead
-from parammem.improve.lock import locked
 from tests.improve.lab import drop_batch, make_lab
 from tests.lineage.life import Life
 
@@ -26,7 +26,7 @@ time.sleep(120)
 LOCKED = """
 import sys
 from pathlib import Path
-from parammem.improve.lock import locked
+from parammem.checkout.lock import locked
 from parammem.checkout.worktree import PAST_TREES, remove_dead
 root = Path(sys.argv[1])
 with locked(root, "person Ada", 0):
@@ -46,7 +46,7 @@ from parammem.improve.recall import execute_recall
 from parammem.lineage import plan_recall
 execute_recall(root, plan_recall(root, 'ROW'), 'x')
 """
-GC = "from parammem.registry.keep import collect_garbage; collect_garbage(root)"
+GC = "from parammem.registry.storage import collect_garbage; collect_garbage(root)"
 
 
 @pytest.fixture(scope="module")

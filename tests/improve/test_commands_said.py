@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from parammem.improve.processes import run_guarded
+from parammem.checkout.processes import run_guarded
 
 PROGRAM = r"""
 import sys, time

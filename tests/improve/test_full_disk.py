@@ -17,7 +17,7 @@ import pytest
 from parammem.checkout.git import tip
 from parammem.checkout.worktree import TREES
 from tests.improve.lab import ROOT, drop_batch, git, make_lab
-from tests.improve.settled import BRANCH, assert_settled, crowned
+from tests.improve.settled import BRANCH, assert_settled, champion_versions
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 # In the namespace: a disk of 64 MB with the lab on it. A turn while only so many KB are free, another one after room
@@ -81,7 +81,7 @@ def test_a_full_disk_ends_the_turn_loses_nothing_and_the_next_one_completes_it(l
     assert git(between, "status", "--porcelain") == ""
     assert second == "0", (out / "second").read_text()
     root = out / "after" / "repo"
-    assert crowned(root) == [1]
+    assert champion_versions(root) == [1]
     assert_settled(root, tmp_path / "ledger", head, {"one.jsonl": 40})
 
 

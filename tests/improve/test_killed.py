@@ -13,7 +13,13 @@ from parammem.improve.steps import STEPS
 from tests.improve.boundaries import table
 from tests.improve.forked import Turns
 from tests.improve.lab import drop_batch, git, make_lab
-from tests.improve.settled import assert_clone_is_up_to_date, assert_settled, crowned, events, wait_for_orphans
+from tests.improve.settled import (
+    assert_clone_is_up_to_date,
+    assert_settled,
+    champion_versions,
+    events,
+    wait_for_orphans,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 ROWS = {"one.jsonl": 40, "two.jsonl": 40}
@@ -71,7 +77,7 @@ def test_killed_there_the_next_turn_completes_it(point, lab, turn, tmp_path):
     assert again.returncode == 0, again.said
     assert wait_for_orphans(mark) == []
     assert_settled(root, tmp_path / "ledger", head, ROWS)
-    assert crowned(root) == [1, 2]
+    assert champion_versions(root) == [1, 2]
     if point.startswith(("push", "commit", "publish")):
         assert_clone_is_up_to_date(root, tmp_path / "clone")
     before = len(events(root))

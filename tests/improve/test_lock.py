@@ -8,14 +8,15 @@ import time
 
 import pytest
 
+from parammem.checkout.held_files import held
+from parammem.checkout.lock import PLACE, holder, locked
+from parammem.checkout.processes import run_guarded
 from parammem.errors import DataError
-from parammem.improve.lock import PLACE, held, holder, locked
-from parammem.improve.processes import run_guarded
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from parammem.improve.lock import locked
+from parammem.checkout.lock import locked
 with locked(Path(sys.argv[1]), "flow improve", 1):
     print("held", flush=True)
     time.sleep(60)

@@ -22,7 +22,7 @@ from tests.improve.settled import (
     assert_ledger_and_tags,
     assert_person_undisturbed,
     assert_rows_kept,
-    crowned,
+    champion_versions,
 )
 
 
@@ -54,7 +54,7 @@ def test_two_turns_and_a_person_all_end_well(tmp_path):
     assert sorted("promote" in text for text in said) == [False, True], said
     assert any("Nothing to do" in text for text in said)
     assert any("waiting for flow improve" in text for text in said)
-    assert crowned(root) == [1]
+    assert champion_versions(root) == [1]
     assert (root / "models/reflectors/code/adapter.json").is_file(), "the person's own, from no experience at all"
     assert_ledger_and_tags(root, tmp_path / "ledger")
     assert_rows_kept(root, {"one.jsonl": 40})
@@ -69,7 +69,7 @@ def test_a_poisoned_batch_is_refused_set_aside_and_the_next_challenger_is_not_he
         drop_batch(root, name, word=word)
         answers.append(improve(root, lab_tools()).headline)
     assert answers == ["code: promote", "code: refuse", "code: promote"]
-    assert crowned(root) == [1, 3]
+    assert champion_versions(root) == [1, 3]
     aside = git(root, "ls-tree", "-r", "--name-only", BRANCH, "--", str(ASIDE)).splitlines()
     assert [name.split("/")[3] for name in aside] == ["experience", "fresh"]
     learned = git(root, "ls-tree", "--name-only", BRANCH, "--", "data/experience/").splitlines()
@@ -84,7 +84,7 @@ def test_a_champion_that_fails_twice_is_rolled_back_by_itself_and_one_by_hand(tm
     for name in ("one", "two"):
         drop_batch(root, name)
         improve(root, lab_tools())
-    assert crowned(root) == [1, 2]
+    assert champion_versions(root) == [1, 2]
     back = rollback(root, lab_tools("person Ada"), "code", "before", "it was rude")
     assert "rolled back to v1: it was rude" in back.headline
     again = rollback(root, lab_tools("person Ada"), "code", "v1")

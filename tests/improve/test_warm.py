@@ -11,7 +11,7 @@ import yaml
 from parammem.core.event import Decided
 from parammem.improve.run import improve
 from tests.improve.lab import drop_batch, dvc, git, lab_tools, make_lab, write_params
-from tests.improve.settled import BRANCH, assert_clone_is_up_to_date, assert_settled, crowned, events
+from tests.improve.settled import BRANCH, assert_clone_is_up_to_date, assert_settled, champion_versions, events
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -44,7 +44,7 @@ def test_both_challengers_are_judged_and_each_version_is_what_its_tag_says(root,
     report = improve(root, lab_tools())
     assert [one.answer for one in report.decisions] == ["undecided", "promote"]
     assert report.decisions[0].reasons[0].startswith("outdone: ")
-    assert crowned(root) == [1, 3]
+    assert champion_versions(root) == [1, 3]
     looks = [e.fact.look for e in events(root) if isinstance(e.fact, Decided)]
     assert looks == [1, 2, 3], "each challenger pays for its own look"
     retrained, warm = weights_of(root, 2, tmp_path), weights_of(root, 3, tmp_path)
@@ -58,7 +58,7 @@ def test_both_challengers_are_judged_and_each_version_is_what_its_tag_says(root,
     assert_clone_is_up_to_date(root, tmp_path / "clone")
     drop_batch(root, "three")
     assert [one.answer for one in improve(root, lab_tools()).decisions] == ["undecided", "promote"]
-    assert crowned(root) == [1, 3, 5]
+    assert champion_versions(root) == [1, 3, 5]
     assert weights_of(root, 5, tmp_path)["start"] == champion_digest(root, 3)
 
 
@@ -73,7 +73,7 @@ def test_an_arm_that_cannot_be_made_does_not_stop_the_turn(root, tmp_path):
     report = improve(root, lab_tools())
     assert report.headline == "code: promote"
     assert any("no challenger was trained on" in note and "rank 4 became 8" in note for note in report.notes)
-    assert crowned(root) == [1, 2]
+    assert champion_versions(root) == [1, 2]
     assert weights_of(root, 2, tmp_path)["start"] == ""
     assert_settled(root, tmp_path / "ledger", head, {"one.jsonl": 40, "two.jsonl": 40})
     assert_clone_is_up_to_date(root, tmp_path / "clone")

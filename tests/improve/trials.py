@@ -46,6 +46,8 @@ from tests.registry.repository import promoting
 
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 GRACE = {"PARAMMEM_STOP_GRACE": "0.2", "DVC_NO_ANALYTICS": "1"}
+STUCK_SECONDS = 600
+"""After which a command counts as stuck: on an idle machine all take less than ten."""
 ADDED = [Recalled(domain="code", rows=(), adapters=(), reason=f"{n} " + "x" * 3000) for n in range(20)]
 
 
@@ -70,12 +72,12 @@ def lab_with_two_champions(folder: Path) -> Path:
 
 
 def _promote(root: Path, ledger: Ledger, letter: str) -> None:
-    from parammem.registry.state import crown, register
+    from parammem.registry.state import make_champion, register
 
     version = register(ledger, "code", letter * 64, "", "flow improve")
     decision = promoting(letter * 64)
     ledger.save_decision(decision)
-    crown(ledger, version, decision.digest, "flow improve")
+    make_champion(ledger, version, decision.digest, "flow improve")
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", letter)
 
@@ -175,7 +177,16 @@ def forked(run: Callable[[Path], Any], root: Path, log: Path) -> int:
 
 
 def ended(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    """Its exit code. Raises AssertionError when it does not end."""
+    until = time.monotonic() + STUCK_SECONDS
+    while time.monotonic() < until:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    raise AssertionError("stuck")
 
 
 def once_more(command: Command, root: Path, log: Path, code: int) -> None:
@@ -253,6 +264,8 @@ def trials(name: str, count: int, seed: int, disk: bool, base: Path) -> tuple[Co
             except Exception as error:
                 seen["NOT WHOLE"] += 1
                 faults.append(f"{name} {number} ({how:.3f} s of {longest:.3f}): {_told(error)}")
+        if number % 20 == 19:
+            print(f"{name}: {number + 1} of {count}, {dict(seen)}", *faults, sep="\n  ", file=sys.stderr, flush=True)
     return seen, faults
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from parammem.errors import LineageError
 from parammem.lineage import blame_batches, render_blame
-from parammem.lineage.rebuilds.blame import batches_in_order, bisect, read_outcomes
+from parammem.lineage.rebuilds.bisect import batches_in_order, bisect, read_outcomes
 from tests.lineage.life import Life, dvc
 
 BATCHES = [f"batch-{n:02}" for n in range(16)]

@@ -83,12 +83,12 @@ def forked(root: Path, original: Life, folder: Path, answer: str = "promote") ->
 
 def champions(root: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Who is champion, by everybody who may be asked: registry, gate, improve, tracking and audit."""
-    reigning = champion(known(root), "code")
-    assert reigning is not None
+    incumbent = champion(known(root), "code")
+    assert incumbent is not None
     said = CliRunner().invoke(cli.app, ["registry", "history"]).output.splitlines()[-1]
-    assert said == f"champion: {reigning.name} ({reigning.adapter[:16]})"
+    assert said == f"champion: {incumbent.name} ({incumbent.adapter[:16]})"
     with monkeypatch.context() as patched:
-        patched.setattr("parammem.registry.keep.fetch", lambda root, domain, version, to: Path(version.adapter))
+        patched.setattr("parammem.registry.storage.fetch", lambda root, domain, version, to: Path(version.adapter))
         by_gate = cli.gate._folder(known(Path()), "code", "champion", root / "unused")
     by_improve = resolve(known(root, committed=True), "code", "before").present
     asked: list[dict[str, tuple[str, ...]]] = []
@@ -97,8 +97,8 @@ def champions(root: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
         assert CliRunner().invoke(cli.app, ["track", "--params", str(PARAMS)]).exit_code == 0
     by_tracking = {adapter for adapter, names in asked[0].items() if "champion" in names}
     by_audit = {read_life(root).champion("code").adapter, audit_page(root, "champion").digest}  # pyright: ignore
-    assert by_improve == reigning.number
-    return {reigning.adapter, str(by_gate)} | by_tracking | by_audit
+    assert by_improve == incumbent.number
+    return {incumbent.adapter, str(by_gate)} | by_tracking | by_audit
 
 
 def test_registry_gate_and_audit_name_one_champion_before_and_after_a_merge(lived, original, tmp_path, monkeypatch):

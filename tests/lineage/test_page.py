@@ -42,7 +42,7 @@ def test_ten_answers_of_each_generation_are_the_truth(lived, number):
     assert facts[4]["missing"] == []
     assert [one["decision"] for one in facts[5]["decisions"]] == [truth.decisions[number - 1]]
     assert facts[5]["decisions"][0]["answer"] == truth.answers[number - 1]
-    assert bool(facts[5]["reigns"]) == (truth.answers[number - 1] == "promote")
+    assert bool(facts[5]["championships"]) == (truth.answers[number - 1] == "promote")
     assert facts[5]["champion_now"] == (number == 3)
     assert facts[7]["commit"] == truth.commits[number - 1]
     assert facts[7]["base"]["name"] == "models/base"

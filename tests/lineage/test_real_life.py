@@ -148,8 +148,8 @@ def _promotion(seen, turn, facts):
     [judged] = [one["solved"] for one in facts["evaluations"] if one["as"] == "challenger"]
     assert judged == pytest.approx(turn["judged"])
     promoted = turn["answer"] == "promote"
-    reigns = [one["by"] for one in facts["reigns"]]
-    assert reigns[:1] == ["promotion"] * promoted
+    championships = [one["by"] for one in facts["championships"]]
+    assert championships[:1] == ["promotion"] * promoted
     assert facts["champion_now"] == (seen.end["champion"] == turn["adapter"])
 
 

@@ -9,11 +9,11 @@ import yaml
 from typer.testing import CliRunner
 
 from parammem import cli
+from parammem.checkout.lock import locked
 from parammem.config import ImproveParams
 from parammem.core.event import Recalled, Trained
 from parammem.errors import DataError, LineageError
 from parammem.improve import recall
-from parammem.improve.lock import locked
 from parammem.improve.recall import execute_recall
 from parammem.lineage import audit_page, plan_recall, render_plan, trace_rows, verify
 from parammem.lineage.past.events import read_life

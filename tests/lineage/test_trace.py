@@ -21,9 +21,9 @@ def test_a_row_is_followed_to_exactly_what_it_touched(lived, batch):
     assert [seen.commit for seen in trace.adapters] == truth.commits[batch:]
     assert {seen.commit for seen in trace.datasets} == set(truth.commits[batch:])
     assert {seen.path for seen in trace.datasets} == {"data/reflections/code.jsonl", "data/validated/code.jsonl"}
-    crowned = [p.adapter for p in trace.promotions if p.what.startswith("became champion")]
+    champion_versions = [p.adapter for p in trace.promotions if p.what.startswith("became champion")]
     answers = zip(truth.adapters, truth.answers, strict=True)
-    assert crowned == [a for a, answer in answers if answer == "promote" and a in expected]
+    assert champion_versions == [a for a, answer in answers if answer == "promote" and a in expected]
     assert {seen.adapter for seen in trace.evaluations} == set(expected)
 
 

@@ -11,18 +11,18 @@ from parammem.domains import get_domain
 from parammem.domains.conventions import CONVENTIONS, kind_of
 from parammem.pocket.problems import all_choices, find_checks, isolates, solution
 from parammem.pocket.relations import QaProblem
-from parammem.pocket.world import MAKERS, Drawn, World, draw_splits
+from parammem.pocket.world import MAKERS, World, WorldTask, draw_splits
 
 DOMAINS = tuple(CONVENTIONS)
 SIZES = {"eval": 30, "unseen": 10, "bank": 20, "train": 60}
 
 
 @pytest.fixture(scope="module", params=DOMAINS)
-def splits(request) -> dict[str, list[Drawn]]:
+def splits(request) -> dict[str, list[WorldTask]]:
     return draw_splits(request.param, World(seed=3, rho=0.9), SIZES)
 
 
-def everything(splits: dict[str, list[Drawn]]) -> list[Drawn]:
+def everything(splits: dict[str, list[WorldTask]]) -> list[WorldTask]:
     return [drawn for part in splits.values() for drawn in part]
 
 

@@ -12,17 +12,17 @@ from typer.testing import CliRunner
 
 from parammem import cli
 from parammem.checkout.git import commit, move_branch
+from parammem.checkout.lock import locked
 from parammem.checkout.worktree import remove_trees
 from parammem.core.event import Decided, Recalled, RolledBack
 from parammem.errors import DataError, LedgerError
-from parammem.gate import Rule, rule_on
+from parammem.gate import Rule, decide_and_record
 from parammem.improve.branch import make_tree
-from parammem.improve.lock import locked
 from parammem.registry import Ledger
 from parammem.registry.branch import known, ledger_at, refuse_behind
-from parammem.registry.state import champion, crown, find_version, register
+from parammem.registry.state import champion, find_version, make_champion, register
 from parammem.registry.tags import existing_tags, wanted_tags
-from tests.gate.meetings import CLEAR, meeting
+from tests.gate.evidences import CLEAR, meeting
 from tests.improve.lab import git, make_lab, write_params
 
 WHO = "flow improve"
@@ -34,8 +34,8 @@ def ledger(tmp_path, monkeypatch) -> Ledger:
     monkeypatch.chdir(tmp_path)
     ledger = Ledger()
     version = register(ledger, "code", "b" * 64, "", WHO)
-    decision = rule_on(meeting(*CLEAR), Rule(), ledger, WHO)
-    crown(ledger, version, decision.digest, WHO)
+    decision = decide_and_record(meeting(*CLEAR), Rule(), ledger, WHO)
+    make_champion(ledger, version, decision.digest, WHO)
     register(ledger, "code", "c" * 64, "", WHO)
     return ledger
 
@@ -80,8 +80,8 @@ def made(tmp_path_factory) -> Path:
     tree, before = make_tree(root, "improve", "one")
     ledger = Ledger(tree)
     version = register(ledger, "code", "b" * 64, "", WHO)
-    decision = rule_on(meeting(*CLEAR), Rule(), ledger, WHO)
-    crown(ledger, version, decision.digest, WHO)
+    decision = decide_and_record(meeting(*CLEAR), Rule(), ledger, WHO)
+    make_champion(ledger, version, decision.digest, WHO)
     register(ledger, "code", "c" * 64, "", WHO)
     move_branch(root, "improve", commit(tree, ["ledger"], "a turn"), before)
     remove_trees(root)
@@ -184,8 +184,8 @@ def promoted_meanwhile(root: Path) -> None:
     tree, before = make_tree(root, "improve", "turn")
     ledger = Ledger(tree)
     evidence = meeting(*CLEAR, champion="b" * 64).model_copy(update={"challenger": "c" * 64})
-    decision = rule_on(evidence, Rule(), ledger, WHO)
-    crown(ledger, find_version(ledger.read(), "code", "v2"), decision.digest, WHO)
+    decision = decide_and_record(evidence, Rule(), ledger, WHO)
+    make_champion(ledger, find_version(ledger.read(), "code", "v2"), decision.digest, WHO)
     move_branch(root, "improve", commit(tree, ["ledger"], "a turn"), before)
     remove_trees(root)
 

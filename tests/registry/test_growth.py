@@ -17,7 +17,7 @@ from parammem.registry.branch import known
 from parammem.registry.growth import check_growth, refuse_losses
 from parammem.registry.history import check
 from parammem.registry.ledger import PLACE
-from parammem.registry.state import champion, crown, register
+from parammem.registry.state import champion, make_champion, register
 from parammem.registry.tags import sync_tags
 from tests.registry.repository import ENV, call, commit, promoting
 
@@ -44,7 +44,7 @@ def promote(ledger: Ledger, letter: str) -> str:
     version = register(ledger, "code", letter * 64, "", WHO)
     decision = promoting(letter * 64)
     ledger.save_decision(decision)
-    crown(ledger, version, decision.digest, WHO)
+    make_champion(ledger, version, decision.digest, WHO)
     return commit(ledger.root, f"{letter} is champion")
 
 

@@ -9,7 +9,7 @@ from parammem.errors import LedgerError
 from parammem.gate.check import failed_in_a_row
 from parammem.registry import Ledger
 from parammem.registry.history import as_text, check
-from parammem.registry.state import champion, crown, find_version, one_before, register, roll_back, versions
+from parammem.registry.state import champion, find_version, make_champion, one_before, register, roll_back, versions
 from tests.registry.repository import promoting
 
 WHO = "person ada"
@@ -24,7 +24,7 @@ def promote(ledger: Ledger, adapter: str) -> None:
     version = register(ledger, "code", adapter, "", WHO)
     decision = promoting(adapter)
     ledger.save_decision(decision)
-    crown(ledger, version, decision.digest, WHO)
+    make_champion(ledger, version, decision.digest, WHO)
 
 
 def test_versions_are_counted_by_domain_and_an_adapter_keeps_its_own(ledger):
@@ -43,13 +43,13 @@ def test_a_candidate_is_no_champion(ledger):
 def test_only_a_decision_that_promotes_this_adapter_makes_a_champion(ledger):
     version = register(ledger, "code", "a" * 64, "", WHO)
     with pytest.raises(LedgerError, match="no decision"):
-        crown(ledger, version, "f" * 64, WHO)
+        make_champion(ledger, version, "f" * 64, WHO)
     other = promoting("b" * 64)
     refused = promoting("a" * 64).model_copy(update={"answer": "refuse"})
     for decision in (other, refused):
         ledger.save_decision(decision)
         with pytest.raises(LedgerError, match="promotes no v1"):
-            crown(ledger, version, decision.digest, WHO)
+            make_champion(ledger, version, decision.digest, WHO)
     assert champion(ledger.read(), "code") is None
 
 

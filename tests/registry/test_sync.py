@@ -10,7 +10,7 @@ import pytest
 from parammem.core.event import Trained
 from parammem.errors import DataError
 from parammem.registry import Ledger
-from parammem.registry.state import crown, register, roll_back
+from parammem.registry.state import make_champion, register, roll_back
 from parammem.registry.sync import aliases_of, operations, replay
 from parammem.tracking.server import ArtifactAbsent
 from tests.registry.repository import promoting
@@ -65,7 +65,7 @@ class FakeServer:
 
 @pytest.fixture
 def ledger(tmp_path) -> Ledger:
-    """v1 and v2 reigned, v3 is candidate, v1 reigns again; math has a v1 of its own."""
+    """v1 and v2 were champion, v3 is candidate, v1 is champion again; math has a v1 of its own."""
     ledger = Ledger(tmp_path / "repository")
     for letter in "abc":
         fact = Trained(domain="code", adapter=letter * 64, data_digest="d", rows=3, base_digest="b", recipe_digest="r")
@@ -74,7 +74,7 @@ def ledger(tmp_path) -> Ledger:
         if letter != "c":
             decision = promoting(letter * 64)
             ledger.save_decision(decision)
-            crown(ledger, version, decision.digest, WHO)
+            make_champion(ledger, version, decision.digest, WHO)
     register(ledger, "math", "d" * 64, "", WHO)
     roll_back(ledger, "code", "v1", "worse", WHO)
     return ledger
@@ -166,7 +166,7 @@ def test_an_artifact_that_comes_late_takes_no_alias_away_from_those_who_have_it_
 
 def test_a_version_that_was_never_logged_is_logged_out_of_its_tag(tmp_path, monkeypatch):
     """As after a crash between `commit` and `publish`, with tracking off, or with a lost .cache/tracking."""
-    from parammem.registry.enter import enter_adapter
+    from parammem.registry.register import register_adapter
     from parammem.registry.tags import sync_tags
     from tests.registry.repository import ENV, commit, make_adapter, make_repository
 
@@ -177,7 +177,7 @@ def test_a_version_that_was_never_logged_is_logged_out_of_its_tag(tmp_path, monk
     for seed in (1, 2):
         found.append(make_adapter(root, seed).digest[:16])
         (root / "params.yaml").write_text(f"seed: {seed}\n")
-        enter_adapter(root, "code", None, WHO)
+        register_adapter(root, "code", None, WHO)
         commit(root, f"v{seed}")
     sync_tags(root)
     server = FakeServer(lacks=tuple(f"digest-{one}" for one in found))

@@ -10,9 +10,9 @@ import pytest
 from parammem.checkout.git import require_identity
 from parammem.errors import LedgerError
 from parammem.registry import Ledger
-from parammem.registry.enter import enter_adapter
-from parammem.registry.keep import collect_garbage, fetch, missing_champions
-from parammem.registry.state import champion, crown, find_version, register, roll_back
+from parammem.registry.register import register_adapter
+from parammem.registry.state import champion, find_version, make_champion, register, roll_back
+from parammem.registry.storage import collect_garbage, fetch, missing_champions
 from parammem.registry.tags import existing_tags, sync_tags
 from tests.registry.repository import ENV, call, commit, dvc, make_adapter, make_repository, promoting
 
@@ -40,11 +40,11 @@ def promote(ledger: Ledger, adapter: str) -> None:
     version = register(ledger, "code", adapter, "", WHO)
     decision = promoting(adapter)
     ledger.save_decision(decision)
-    crown(ledger, version, decision.digest, WHO)
+    make_champion(ledger, version, decision.digest, WHO)
 
 
 def life(ledger: Ledger) -> None:
-    """v1 reigns, v2 takes over, v3 stays candidate, back to v1."""
+    """v1 is champion, v2 takes its place, v3 stays candidate, back to v1."""
     promote(ledger, "a" * 64)
     commit(ledger.root, "one")
     promote(ledger, "b" * 64)
@@ -132,8 +132,8 @@ def test_gto_reads_versions_stages_and_the_champion(ledger):
     life(ledger)
     sync_tags(ledger.root)
     root = str(ledger.root)
-    (reigning,) = gto.api.find_versions_in_stage(root, "code-reflector", "champion")
-    assert reigning.version == "v1.0.0"
+    (incumbent,) = gto.api.find_versions_in_stage(root, "code-reflector", "champion")
+    assert incumbent.version == "v1.0.0"
     shown = gto.api.show(root, "code-reflector")
     assert {row["version"] for row in shown} == {"v1.0.0", "v2.0.0", "v3.0.0"}  # pyright: ignore
     assert len(gto.api.history(root, "code-reflector")) >= len(NAMES)
@@ -175,11 +175,11 @@ def test_garbage_collection_keeps_every_version_and_fetch_brings_them_back(tmp_p
     adapters = []
     for seed in (1, 2, 3):
         adapters.append(make_adapter(root, seed))
-        version = enter_adapter(root, "code", None, WHO)
+        version = register_adapter(root, "code", None, WHO)
         if seed < 3:
             decision = promoting(version.adapter)
             ledger.save_decision(decision)
-            crown(ledger, version, decision.digest, WHO)
+            make_champion(ledger, version, decision.digest, WHO)
         if seed == 2:
             with pytest.raises(LedgerError, match="commit ledger/ first"):
                 collect_garbage(root)
@@ -199,13 +199,13 @@ def test_garbage_collection_keeps_every_version_and_fetch_brings_them_back(tmp_p
     with pytest.raises(LedgerError, match=f"holds the adapter {adapters[0].digest[:16]}, not ffff"):
         fetch(root, "code", other, tmp_path / "other")
     assert not (tmp_path / "other").exists()
-    reigning = champion(ledger.read(), "code")
-    assert reigning is not None
-    assert reigning.adapter == adapters[0].digest
+    incumbent = champion(ledger.read(), "code")
+    assert incumbent is not None
+    assert incumbent.adapter == adapters[0].digest
     sync_tags(root)
     there = tmp_path / "champion"
     dvc(root, "artifacts", "get", "-q", ".", "code-reflector", "--stage", "champion", "--out", str(there))
-    assert reigning.adapter in (there / "adapter.json").read_text()
+    assert incumbent.adapter in (there / "adapter.json").read_text()
 
 
 @pytest.mark.integration
@@ -213,10 +213,10 @@ def test_plain_gc_would_have_lost_the_champion_and_it_is_noticed(tmp_path):
     root = make_repository(tmp_path / "repository")
     ledger = Ledger(root)
     make_adapter(root, 1)
-    version = enter_adapter(root, "code", None, WHO)
+    version = register_adapter(root, "code", None, WHO)
     decision = promoting(version.adapter)
     ledger.save_decision(decision)
-    crown(ledger, version, decision.digest, WHO)
+    make_champion(ledger, version, decision.digest, WHO)
     commit(root, "one")
     sync_tags(root)
     make_adapter(root, 2)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from parammem.sandbox import Call, Job, Limits, Outcome, Pool
+from parammem.sandbox import Call, CandidateJob, Limits, Outcome, Pool
 
 SECRET = "SECRET-5f1e"
 
@@ -126,7 +126,7 @@ def left_over(pool: Pool) -> list[int]:
     """Processes below the pool's workers beyond each worker's own zygote (and its launcher)."""
     if pool.level != "none":  # a run with limits of its own, after which no child is forked ahead
         limits = Limits(wall_seconds=30 + next(_odd_limits) / 1000)
-        pool.run([Job(source="def f(): return 1", entry="f", calls=[Call()])] * pool.workers, limits)
+        pool.run([CandidateJob(source="def f(): return 1", entry="f", calls=[Call()])] * pool.workers, limits)
     extra = []
     for worker in pool.members():
         below = descendants(worker)

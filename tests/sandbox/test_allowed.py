@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from parammem.errors import SandboxError
-from parammem.sandbox import Call, Job, Limits, Outcome, Pool, run
+from parammem.sandbox import Call, CandidateJob, Limits, Outcome, Pool, run
 from parammem.sandbox.inner import bounds, semlock
 from tests.sandbox.arena import Arena, left_over
 from tests.sandbox.hostile import UNSEEN, Attack
@@ -31,7 +31,7 @@ LOCK = {
 
 
 def one(source: str, limits: Limits | None = None, pool: Pool | None = None) -> Outcome:
-    job = Job(source=source, entry="f", calls=[Call()])
+    job = CandidateJob(source=source, entry="f", calls=[Call()])
     return (pool.run([job], limits) if pool else [run(source, "f", [Call()], limits)])[0][0]
 
 
@@ -148,7 +148,7 @@ def arena() -> Iterator[Arena]:
 @pytest.mark.parametrize("attack", NUMPY_ATTACKS, ids=lambda attack: attack.name)
 def test_numpy_opens_nothing(attack: Attack, numerical: Pool, arena: Arena):
     arena.lay_out()
-    job = Job(source=attack.source, entry="attack", calls=[Call(args=[arena.context()])])
+    job = CandidateJob(source=attack.source, entry="attack", calls=[Call(args=[arena.context()])])
     outcome = numerical.run([job], Limits(wall_seconds=5, cpu_seconds=1, memory_mb=256, threads=16))[0][0]
     assert outcome.kind in attack.kinds, (outcome.kind, outcome.error)
     assert arena.effects(outcome) == []

@@ -14,8 +14,8 @@ from parammem.sandbox.inner.child import lock_down
 from parammem.sandbox.inner.conversation import Conversation
 
 
-class _Line:
-    """A line to no zygote: the test plays the child at the other end of the channel."""
+class _Link:
+    """A connection to no zygote: the test plays the child at the other end of the channel."""
 
     def __init__(self) -> None:
         self.ours, self.theirs = socket.socketpair()
@@ -44,7 +44,7 @@ class _Line:
 
 def heard(said: bytes, stays: bool, ahead: bool = False) -> tuple[bytes, list[Any]]:
     """What a child that says this is sent, and the outcome of a call of it."""
-    line = _Line()
+    line = _Link()
     line.ahead = ahead
     try:
         line.theirs.sendall(said)

@@ -10,7 +10,7 @@ import pytest
 
 from parammem.errors import DataError, RecordError
 from parammem.sandbox import Limits, Pool, advise_program, asks, check_many
-from parammem.sandbox.problems import Problem, read_problems
+from parammem.sandbox.problems import HumanEvalProblem, read_problems
 from tests.sandbox.trusting import check_program, checked
 
 LIMITS = Limits(wall_seconds=10, cpu_seconds=10)
@@ -152,7 +152,7 @@ def test_advice_is_the_childs_own_word():
     assert not check_program(lie, "f", tests).passed
 
 
-def gutted(problem: Problem) -> str:
+def gutted(problem: HumanEvalProblem) -> str:
     indent = "    "
     return f"{indent}return None\n"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from parammem.sandbox import Call, Job, Limits, Pool, equal
+from parammem.sandbox import Call, CandidateJob, Limits, Pool, equal
 from tests.sandbox.arena import Arena, left_over
 from tests.sandbox.hostile import ATTACKS, ENDINGS, FORGED_FRAMES, FORGERIES, NAIVE, Attack
 from tests.sandbox.trusting import checked
@@ -44,7 +44,7 @@ def test_the_suite_is_large_enough():
 def test_attack_is_stopped_and_nothing_is_seen_outside(attack: Attack, pool: Pool, arena: Arena):
     arena.lay_out()
     limits = Limits(**{**LIMITS.model_dump(), **attack.limits})
-    job = Job(source=attack.source, entry="attack", calls=[Call(args=[arena.context()])])
+    job = CandidateJob(source=attack.source, entry="attack", calls=[Call(args=[arena.context()])])
     start = time.monotonic()
     outcome = pool.run([job], limits)[0][0]
     assert outcome.kind in attack.kinds, outcome.error
@@ -58,7 +58,7 @@ def test_attack_is_stopped_and_nothing_is_seen_outside(attack: Attack, pool: Poo
 def test_ending_is_named_and_the_worker_lives(name: str, pool: Pool):
     source, kind = ENDINGS[name]
     worker = pool.members()
-    job = Job(source=source, entry="attack", calls=[Call(args=[{}]), Call(args=[{}])])
+    job = CandidateJob(source=source, entry="attack", calls=[Call(args=[{}]), Call(args=[{}])])
     outcomes = pool.run([job], LIMITS)[0]
     assert [outcome.kind for outcome in outcomes] == [kind, kind]
     assert not worker or pool.members() == worker
@@ -70,7 +70,7 @@ def test_ending_is_named_and_the_worker_lives(name: str, pool: Pool):
 )
 def test_forgery_is_called_wrong(source: str, pool: Pool):
     calls = [Call(args=[1, 2]), Call(args=[2, 2])]
-    outcomes = pool.run([Job(source=source, entry="add", calls=calls)], LIMITS)[0]
+    outcomes = pool.run([CandidateJob(source=source, entry="add", calls=calls)], LIMITS)[0]
     assert not (equal(outcomes[0], 3) and equal(outcomes[1], 4))
     assert not equal(outcomes[0], 3, tolerance=1e-6)
     verdict = pool.check([checked(source, "add", TESTS)], LIMITS)[0]
@@ -111,7 +111,7 @@ HONEST = {
 def test_honest_program_raises_no_alarm(name: str, pool: Pool):
     limits = Limits(memory_mb=256, output_bytes=100_000, threads=16)
     calls = [Call(args=[1, 2]), Call(args=[20, 22])]
-    outcomes = pool.run([Job(source=HONEST[name], entry="add", calls=calls)], limits)[0]
+    outcomes = pool.run([CandidateJob(source=HONEST[name], entry="add", calls=calls)], limits)[0]
     assert [outcome.kind for outcome in outcomes] == ["value", "value"], outcomes[0].error
     assert equal(outcomes[0], 3)
     assert equal(outcomes[1], 42)

@@ -16,13 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from parammem.errors import SandboxError
-from parammem.sandbox import Call, Job, Limits, Pool, run
+from parammem.sandbox import Call, CandidateJob, Limits, Pool, run
 from parammem.sandbox.member import Died, Worker
 from tests.sandbox.arena import descendants, left_over
 from tests.sandbox.trusting import checked
 
-ADD = Job(source="def add(a, b): return a + b", entry="add", calls=[Call(args=[1, 2])])
-SLOW = Job(source="import time\ndef f(): time.sleep(1)\n", entry="f", calls=[Call()])
+ADD = CandidateJob(source="def add(a, b): return a + b", entry="add", calls=[Call(args=[1, 2])])
+SLOW = CandidateJob(source="import time\ndef f(): time.sleep(1)\n", entry="f", calls=[Call()])
 
 
 def value_of(pool: Pool) -> object:
@@ -130,7 +130,7 @@ def forked_ahead(pool: Pool) -> int:
 
 def test_a_child_is_forked_ahead_and_serves_the_next_run_alone():
     source = "import os\nn = 0\ndef f():\n    global n\n    n += 1\n    return os.getpid(), n"
-    job = Job(source=source, entry="f", calls=[Call()])
+    job = CandidateJob(source=source, entry="f", calls=[Call()])
     with Pool(1) as pool:
         values = [pool.run([job])[0][0].value for _ in range(4)]
         assert len({pid for pid, _ in values}) == 4
@@ -140,7 +140,7 @@ def test_a_child_is_forked_ahead_and_serves_the_next_run_alone():
 
 def test_a_child_forked_ahead_has_the_limits_of_its_run():
     source = "def f(): return len(bytearray(100 * 2**20))"
-    job = Job(source=source, entry="f", calls=[Call()])
+    job = CandidateJob(source=source, entry="f", calls=[Call()])
     with Pool(1) as pool:
         for memory, kind in ((64, "memory"), (64, "memory"), (64, "memory"), (256, "value"), (64, "memory")):
             assert pool.run([job], Limits(memory_mb=memory))[0][0].kind == kind
@@ -148,7 +148,7 @@ def test_a_child_forked_ahead_has_the_limits_of_its_run():
 
 def test_waiting_ahead_costs_a_run_none_of_its_time():
     limits = Limits(wall_seconds=0.5)
-    job = Job(source="import time\ndef f():\n    time.sleep(0.2)\n    return 1", entry="f", calls=[Call()])
+    job = CandidateJob(source="import time\ndef f():\n    time.sleep(0.2)\n    return 1", entry="f", calls=[Call()])
     with Pool(1) as pool:
         assert [pool.run([job], limits)[0][0].kind for _ in range(2)] == ["value", "value"]
         time.sleep(0.8)
@@ -243,8 +243,8 @@ def test_a_forked_process_has_workers_of_its_own_in_a_pool_it_inherited():
         assert value_of(pool) == 3
 
 
-def of(number: int) -> Job:
-    return Job(source=f"def f(): return {number}", entry="f", calls=[Call()])
+def of(number: int) -> CandidateJob:
+    return CandidateJob(source=f"def f(): return {number}", entry="f", calls=[Call()])
 
 
 def deadly(monkeypatch: pytest.MonkeyPatch, mark: bytes) -> None:
@@ -263,7 +263,7 @@ def deadly(monkeypatch: pytest.MonkeyPatch, mark: bytes) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_job_that_takes_its_worker_along_twice_harms_no_other(workers: int, monkeypatch: pytest.MonkeyPatch):
     deadly(monkeypatch, b"deadly")
-    bad = Job(source="def f(): 'deadly'", entry="f", calls=[Call(), Call()])
+    bad = CandidateJob(source="def f(): 'deadly'", entry="f", calls=[Call(), Call()])
     with Pool(workers) as pool:
         before, outcomes, after = pool.run([ADD, bad, ADD])
     assert (before[0].value, after[0].value) == (3, 3)
@@ -286,7 +286,7 @@ def test_runs_that_go_to_a_worker_together_are_each_answered(monkeypatch: pytest
     assert sum(sizes) == 50
     assert max(sizes) == 4
     deadly(monkeypatch, b"deadly")
-    bad = Job(source="def f(): 'deadly'", entry="f", calls=[Call()])
+    bad = CandidateJob(source="def f(): 'deadly'", entry="f", calls=[Call()])
     with Pool(2) as pool:
         outcomes = pool.run([bad if n % 17 == 3 else of(n) for n in range(50)])
     assert [outcome[0].kind for outcome in outcomes] == ["crash" if n % 17 == 3 else "value" for n in range(50)]
@@ -345,3 +345,26 @@ def test_the_pool_leaves_no_threads():
     with Pool(2) as pool:
         pool.run([ADD] * 4)
     assert threading.active_count() == before
+
+
+def test_a_child_has_no_descriptor_but_its_own():
+    """Printed memory (1), its channel, and nothing of the zygote, such as its control channel."""
+    source = (
+        "import os\ndef f():\n    found = []\n    for n in range(256):\n        try: os.fstat(n)\n"
+        "        except OSError: continue\n        found.append(n)\n    return found\n"
+    )
+    job = CandidateJob(source=source, entry="f", calls=[Call()])
+    with Pool(1) as pool:
+        seen = [outcomes[0].value for outcomes in pool.run([job] * 4, Limits())]
+    assert all(len(descriptors) == len(seen[0]) for descriptors in seen)
+    assert set(seen[0]) >= {0, 1, 2}
+    assert len(seen[0]) <= 5, seen  # 0, 1, 2, the channel, and the library of an interpreter below a closed folder
+
+
+def test_what_one_child_writes_no_other_sees():
+    spoil = "import builtins, typing\ntyping.List = None\nbuiltins.sum = lambda _: 99\ndef f(): return sum([])"
+    look = "import typing\ndef f(): return typing.List is not None, sum([])"
+    jobs = [CandidateJob(source=source, entry="f", calls=[Call()]) for source in (spoil, look) * 5]
+    with Pool(1) as pool:
+        values = [outcomes[0].value for outcomes in pool.run(jobs)]
+    assert values == [99, (True, 0)] * 5

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from parammem.errors import SandboxError
-from parammem.sandbox import Call, Job, Limits, Outcome, Pool, equal, run, run_many
+from parammem.sandbox import Call, CandidateJob, Limits, Outcome, Pool, equal, run, run_many
 from parammem.sandbox.inner import scratch
 
 
@@ -74,8 +74,8 @@ def test_calls_after_a_fatal_one_are_not_run_and_say_so():
 
 @pytest.mark.parametrize("number", [15, 35, 40, 64])
 def test_a_program_ended_by_any_signal_is_a_crash_and_harms_no_other(number: int):
-    bad = Job(source=f"import os\ndef f(): os.kill(os.getpid(), {number})", entry="f", calls=[Call()])
-    good = Job(source="def f(): return 1", entry="f", calls=[Call()])
+    bad = CandidateJob(source=f"import os\ndef f(): os.kill(os.getpid(), {number})", entry="f", calls=[Call()])
+    good = CandidateJob(source="def f(): return 1", entry="f", calls=[Call()])
     outcomes = [rows[0] for rows in run_many([good, bad, good])]
     assert [outcome.kind for outcome in outcomes] == ["value", "crash", "value"]
     assert "SIG" in outcomes[1].error or str(number) in outcomes[1].error
@@ -191,7 +191,7 @@ def test_no_flood_of_files_hides_from_the_limit_or_stays(name: str, namespaces: 
     )
     before = scratch_folders()
     with Pool(1, namespaces=namespaces) as pool:
-        job = Job(source=source, entry="f", calls=[Call()])
+        job = CandidateJob(source=source, entry="f", calls=[Call()])
         outcome = pool.run([job], Limits(file_bytes=200_000))[0][0]
         assert outcome.kind == "files", outcome.error
         assert scratch_folders() <= before
@@ -215,12 +215,12 @@ def scratch_folders() -> set[str]:
 def test_verdicts_repeat():
     source = "import random\ndef f(): return random.random(), list({'a', 'b', 'c', 'd'}), hash('x')"
     with Pool(1) as pool, Pool(1) as other:
-        job = Job(source=source, entry="f", calls=[Call()])
+        job = CandidateJob(source=source, entry="f", calls=[Call()])
         assert pool.run([job])[0][0].value == other.run([job])[0][0].value
 
 
 def test_many_jobs_keep_their_order():
-    jobs = [Job(source="def f(x): return x * x", entry="f", calls=[Call(args=[n])]) for n in range(20)]
+    jobs = [CandidateJob(source="def f(x): return x * x", entry="f", calls=[Call(args=[n])]) for n in range(20)]
     assert [rows[0].value for rows in run_many(jobs, workers=2)] == [n * n for n in range(20)]
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from parammem import sandbox
 from parammem.core import Task
 from parammem.errors import SandboxError
-from parammem.sandbox import Check, Pool, TrustedTests, trust_spec, trust_tests
+from parammem.sandbox import Pool, ProgramCheck, TrustedTests, trust_spec, trust_tests
 from tests.test_house import ROOT
 
 TRUSTED = trust_tests("assert f() == 1", origin="data/keys/code/eval.jsonl")
@@ -32,15 +32,15 @@ def test_a_plain_string_is_refused_as_trusted_tests():
 @pytest.mark.parametrize("tests", ["assert f() == 1", {"text": "assert f() == 1", "origin": "data/keys/x"}, None])
 def test_no_record_is_made_of_untrusted_tests(tests: object):
     with pytest.raises(ValidationError):
-        Check(source=SOURCE, entry="f", tests=tests)  # pyright: ignore[reportArgumentType]
+        ProgramCheck(source=SOURCE, entry="f", tests=tests)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValidationError):
-        Check.model_validate_json('{"source": "", "entry": "f", "tests": "assert f() == 1"}')
+        ProgramCheck.model_validate_json('{"source": "", "entry": "f", "tests": "assert f() == 1"}')
 
 
 def test_a_record_made_around_its_validation_is_refused_before_it_is_sent():
     around = [
-        Check.model_construct(source=SOURCE, entry="f", tests="import os", preamble=None),
-        Check(source=SOURCE, entry="f", tests=TRUSTED).model_copy(update={"preamble": "import os"}),
+        ProgramCheck.model_construct(source=SOURCE, entry="f", tests="import os", preamble=None),
+        ProgramCheck(source=SOURCE, entry="f", tests=TRUSTED).model_copy(update={"preamble": "import os"}),
     ]
     for check in around:
         with Pool(1) as pool, pytest.raises(SandboxError, match="TrustedTests"):

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from parammem.sandbox import Call, Job, Limits, Pool, equal
+from parammem.sandbox import Call, CandidateJob, Limits, Pool, equal
 from parammem.sandbox.inner import rich, wire
 from tests.sandbox.trusting import checked
 
@@ -97,7 +97,7 @@ def test_round_trip_is_exact(value: Any):
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 def test_round_trip_through_a_real_child_is_exact(echo: Pool, values: list[Any]):
-    job = Job(source="def echo(*args): return list(args)", entry="echo", calls=[Call(args=values)])
+    job = CandidateJob(source="def echo(*args): return list(args)", entry="echo", calls=[Call(args=values)])
     outcome = echo.run([job], Limits())[0][0]
     assert outcome.kind == "value", outcome.error
     assert same(wire.decode(wire.encode(outcome.value)), outcome.value)
@@ -309,9 +309,9 @@ def add(seed):
 
 
 def test_frames_forged_in_a_child_never_pass_or_kill_the_worker(echo: Pool):
-    echo.run([Job(source="def add(x): return 1", entry="add", calls=[Call(args=[1])])])
+    echo.run([CandidateJob(source="def add(x): return 1", entry="add", calls=[Call(args=[1])])])
     workers = echo.members()
-    jobs = [Job(source=FUZZER, entry="add", calls=[Call(args=[n]), Call(args=[n])]) for n in range(60)]
+    jobs = [CandidateJob(source=FUZZER, entry="add", calls=[Call(args=[n]), Call(args=[n])]) for n in range(60)]
     limits = Limits(wall_seconds=0.5, cpu_seconds=1)
     for outcomes in echo.run(jobs, limits):
         assert len(outcomes) == 2

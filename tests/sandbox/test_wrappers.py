@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from parammem.sandbox import Call, Job, Pool, equal, selftest
+from parammem.sandbox import Call, CandidateJob, Pool, equal, selftest
 from tests.sandbox.arena import SECRET, Arena, descendants
 from tests.sandbox.hostile import ATTACKS, ENDINGS, FORGERIES
 
-ADD = Job(source="def add(a, b): return a + b", entry="add", calls=[Call(args=[1, 2])])
+ADD = CandidateJob(source="def add(a, b): return a + b", entry="add", calls=[Call(args=[1, 2])])
 BUBBLEWRAP = [
     "bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all", "--die-with-parent", "--",
 ]  # fmt: skip
@@ -74,14 +74,14 @@ def test_attacks_are_stopped_inside_bubblewrap(bubblewrap: list[str]):
     assert len(chosen) == len(wanted)
     with Arena() as arena, Pool(1, wrapper=bubblewrap) as pool:
         for attack in chosen:
-            job = Job(source=attack.source, entry="attack", calls=[Call(args=[arena.context()])])
+            job = CandidateJob(source=attack.source, entry="attack", calls=[Call(args=[arena.context()])])
             outcome = pool.run([job])[0][0]
             assert outcome.kind in attack.kinds, (attack.name, outcome)
             assert arena.effects(outcome) == [], attack.name
             assert SECRET not in f"{outcome.value}{outcome.stdout}{outcome.error}"
         source, kind = ENDINGS["segfault"]
-        assert pool.run([Job(source=source, entry="attack", calls=[Call(args=[{}])])])[0][0].kind == kind
-        forged = pool.run([Job(source=FORGERIES["always-equal object"], entry="add", calls=ADD.calls)])[0][0]
+        assert pool.run([CandidateJob(source=source, entry="attack", calls=[Call(args=[{}])])])[0][0].kind == kind
+        forged = pool.run([CandidateJob(source=FORGERIES["always-equal object"], entry="add", calls=ADD.calls)])[0][0]
         assert not equal(forged, 3)
 
 

@@ -9,7 +9,7 @@ import json
 import sys
 
 from parammem.errors import SandboxError
-from parammem.sandbox import Call, Job, Limits, Outcome, Pool
+from parammem.sandbox import Call, CandidateJob, Limits, Outcome, Pool
 from tests.sandbox.arena import Arena, left_over
 from tests.sandbox.hostile import ATTACKS, Attack
 
@@ -23,7 +23,7 @@ def succeeded(attack: Attack, arena: Arena) -> str:
     outcome: Outcome | None = None
     with Pool(1, "none") as pool:
         try:
-            job = Job(source=attack.source, entry="attack", calls=[Call(args=[arena.context()])])
+            job = CandidateJob(source=attack.source, entry="attack", calls=[Call(args=[arena.context()])])
             outcome = pool.run([job], limits)[0][0]
         except SandboxError as error:
             return f"killed every worker: {error}"

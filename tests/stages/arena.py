@@ -19,7 +19,7 @@ from parammem.core import digest_of
 from parammem.engines.base import Completion, Request
 from parammem.pocket.mixture import advice_text
 from parammem.pocket.problems import all_choices, solution
-from parammem.pocket.world import Drawn, World, draw_splits
+from parammem.pocket.world import World, WorldTask, draw_splits
 from tests.tiny import make_tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ def write_params(root: Path, **sections: Mapping[str, Any]) -> Params:
     return parse_params(raw)
 
 
-def drawn_tasks(params: Params, domain: str) -> dict[str, Drawn]:
+def drawn_tasks(params: Params, domain: str) -> dict[str, WorldTask]:
     """Every task of the world by its text."""
     p = params.tasks
     sizes = {"train": p.train, "bank": p.bank, "eval": p.eval, "unseen": p.unseen}
@@ -84,7 +84,7 @@ class Knowing:
         self.requests.extend(requests)
         return [[self._draw(r, d) for d in range(r.first_draw, r.first_draw + r.n)] for r in requests]
 
-    def _wrong(self, drawn: Drawn) -> list[dict[str, str]]:
+    def _wrong(self, drawn: WorldTask) -> list[dict[str, str]]:
         """Choices that are not the task's; if it is to be right at no time, the visible checks shall see it too."""
         seen = drawn.key.tags["revealed"].split() if self.right == 0 else list(drawn.key.facts)
         return [c for c in all_choices(drawn.problem) if any(c[name] != drawn.key.facts[name] for name in seen)]

@@ -73,9 +73,9 @@ def project(trained, tmp_path) -> Path:
 
 @pytest.fixture
 def met(project, monkeypatch) -> Callable[..., Evidence]:
-    def run(reigning: bool = True, **words: str) -> Evidence:
+    def run(incumbent: bool = True, **words: str) -> Evidence:
         engines(monkeypatch, **({"champion": "softly", "challenger": "plainly"} | words))
-        return meet(PARAMS, project, DOMAIN, project / "champion" if reigning else None, project / "challenger")
+        return meet(PARAMS, project, DOMAIN, project / "champion" if incumbent else None, project / "challenger")
 
     return run
 
@@ -122,7 +122,7 @@ def test_equal_adapters_do_equally_well_on_every_task(met):
 
 
 def test_without_a_champion_there_are_two_arms(met):
-    evidence = met(reigning=False)
+    evidence = met(incumbent=False)
     assert evidence.champion == ""
     assert evidence.slices[0].champion == ()
     assert decide(evidence, Rule(), 0).answer == "undecided"
@@ -262,10 +262,10 @@ def test_other_params_are_another_input(met, project, monkeypatch):
 
 
 def test_the_ledger_takes_the_decision(met, project):
-    from parammem.gate import rule_on
+    from parammem.gate import decide_and_record
 
     bring_in(project)
-    decision = rule_on(met(), Rule(), Ledger(project), "flow improve")
+    decision = decide_and_record(met(), Rule(), Ledger(project), "flow improve")
     assert decision.inputs["base model"]
     assert [event.fact.kind for event in Ledger(project).read()] == ["ingest", "evaluate", "decide"]
 

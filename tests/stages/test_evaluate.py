@@ -279,3 +279,8 @@ def test_evaluate_writes_one_run_for_each_arm_and_task_and_proves_the_splits_dis
     before = snapshot(project, "reports/evaluation")
     evaluate.run(params, "math")
     assert snapshot(project, "reports/evaluation") == before
+    few = params.model_copy(update={"evaluate": params.evaluate.model_copy(update={"draw_tasks": 1})})
+    evaluate.run(few, "math")
+    fewer = read_jsonl(folder / "draws.jsonl", AdviceDraws)
+    assert len({d.task_id for d in fewer}) == 1
+    assert {d.reflector for d in fewer} == {d.reflector for d in draws}

@@ -23,7 +23,7 @@ from parammem.engines.scripted import ScriptedEngine
 from parammem.engines.store import Store
 from parammem.errors import BudgetExceeded, RequestFailed, TooManyFailures
 from parammem.stages import collect, evaluate, tasks
-from parammem.stages.spread.workplace import HERE
+from parammem.stages.ray.executor import LOCAL
 from tests.agents.worlds import Sampled, task
 from tests.engines.local_server import Asked, LocalServer
 from tests.stages.arena import MODEL, Knowing, clone, parsed, write_params
@@ -140,7 +140,7 @@ def test_a_draw_of_advice_that_got_no_answer_is_left_out_and_said(caplog):
                 raise RequestFailed("the server said 500")
             return super().complete(requests)
 
-    bench: Any = SimpleNamespace(params=parsed(), workplace=HERE)
+    bench: Any = SimpleNamespace(params=parsed(), executor=LOCAL)
     asked = [task(number) for number in (1, 2, 3)]
     found = evaluate._sampled(bench, Sampled(Deaf(lambda request, draw: f"said {draw}")), 1.0, asked, 2)
     assert found == [["said 1000", "said 1001"], [], ["said 1000", "said 1001"]]

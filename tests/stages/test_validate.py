@@ -12,7 +12,7 @@ from parammem.checkout.places import Places
 from parammem.core import ReflectionExample, Task, read_jsonl, write_jsonl
 from parammem.errors import ValidationFailed
 from parammem.stages import collect, tasks, validate
-from parammem.stages.validate import SetAside
+from parammem.stages.validate import QuarantinedRow
 from tests.stages.arena import knowing_everywhere, parsed
 
 pytestmark = pytest.mark.integration
@@ -38,10 +38,10 @@ def places(tmp_path, monkeypatch) -> Places:
     return places
 
 
-def lines(places: Places) -> tuple[Counter, Counter, list[SetAside]]:
+def lines(places: Places) -> tuple[Counter, Counter, list[QuarantinedRow]]:
     """Rows that came in, rows that came out (kept and set aside together), and those set aside."""
     came = Counter(row.line() for row in read_jsonl(places.reflections, ReflectionExample))
-    aside = read_jsonl(places.quarantine, SetAside)
+    aside = read_jsonl(places.quarantine, QuarantinedRow)
     kept = read_jsonl(places.validated, ReflectionExample)
     return came, Counter([row.line() for row in kept] + [item.row.line() for item in aside]), aside
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from parammem.engines.base import chat
 from parammem.training import fit
+from parammem.training.distributed import Team, joined_team
 from parammem.training.lora_sft import follow, train_lora
-from parammem.training.team import Team, mustered
 from tests.training.rows import make_rows, train_params
 
 ROWS = 41
@@ -51,7 +51,7 @@ def main(folder: Path, base: str, settings: dict[str, Any]) -> None:
 
     fit.loss_sum = watched
     sys.addaudithook(watch)
-    with mustered(params.launch.processes, params.launch.strategy, "cpu") as team:
+    with joined_team(params.launch.processes, params.launch.strategy, "cpu") as team:
         work(folder, base, rows, params, team, on_step)
     (folder / f"seen.{rank}.json").write_text(json.dumps({**seen, "wrote": list(seen["wrote"])}))
 

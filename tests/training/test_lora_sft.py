@@ -295,14 +295,14 @@ def test_padding_does_not_change_the_loss(tiny_base: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from parammem.training.encoding import encode
-    from parammem.training.fit import Run, loss_sum
+    from parammem.training.fit import TrainingRun, loss_sum
     from parammem.training.order import Plan
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)
     model = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32).eval()
     rows = [encode(tokenizer, chat(row.task_text), row.reflection) for row in make_rows(6)]
     assert len({len(row.ids) for row in rows}) > 2
-    run = Run(model, rows, [], Plan(tuple(len(row.ids) for row in rows), train_params()), 0, "cpu")
+    run = TrainingRun(model, rows, [], Plan(tuple(len(row.ids) for row in rows), train_params()), 0, "cpu")
     with torch.no_grad():
         together, count = loss_sum(run, rows)
         alone = 0.0

@@ -22,7 +22,7 @@ from experiments.mutation.score import (
 )
 from parammem.core import ReflectionExample
 from parammem.errors import DataError, ValidationFailed
-from parammem.validation import Verdict, explain, require, summary, validate_rows
+from parammem.validation import ValidationResult, explain, require, summary, validate_rows
 from parammem.validation.labels import label_of, of_another_kind
 from parammem.validation.suite import SuiteRunner
 
@@ -32,7 +32,7 @@ EVALUATION = evaluation_texts()
 CLEAN = clean_rows(150, seed=1, taken=frozenset(EVALUATION))
 
 
-def run(rows, params=PARAMS, docs=None, evaluation=EVALUATION, read=LANGUAGE.claims) -> Verdict:
+def run(rows, params=PARAMS, docs=None, evaluation=EVALUATION, read=LANGUAGE.claims) -> ValidationResult:
     return validate_rows(rows, evaluation, params, "code", read, docs, LANGUAGE.kinds)
 
 

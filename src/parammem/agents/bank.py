@@ -23,11 +23,11 @@ class TrajectoryBank:
         embed: Embed,
         outcomes: Mapping[str, bool] | None = None,
     ) -> None:
-        """Keeps the submitted attempt of every trajectory that was solved.
+        """Keep the submitted attempt of every trajectory that was solved.
 
         Args:
             outcomes: trajectory id → whether it ended well, for tasks without visible checks; who is not named did
-                not. Of evaluation tasks nobody may know this.
+                not. Of evaluation tasks no agent may know this.
         """
         ended_well = outcomes or {}
         by_id = {task.task_id: task for task in tasks}
@@ -46,7 +46,7 @@ class TrajectoryBank:
         return len(self._entries)
 
     def retrieve(self, tasks: Sequence[Task], count: int) -> list[list[Example]]:
-        """For each task its `count` most similar entries, the nearest last; never itself, and no task twice."""
+        """Return for each task its `count` most similar entries, the nearest last; never itself, and no task twice."""
         if self._keys is None or count == 0:
             return [[] for _ in tasks]
         scores = self._embed([task.text for task in tasks]) @ self._keys.T

@@ -91,7 +91,7 @@ def _send(one: Run, answer: Answer | Exception) -> Step:
 
 
 def _answer(waiting: dict[int, Step]) -> dict[int, Answer | Exception]:
-    """The answer, or the exception, that each waiting run is sent; in the order of the runs."""
+    """Return the answer, or the exception, that each waiting run is sent; in the order of the runs."""
     answers: dict[int, Answer | Exception] = {}
     asks = {i: step for i, step in waiting.items() if isinstance(step, Ask)}
     for engine in _distinct(step.engine for step in asks.values()):

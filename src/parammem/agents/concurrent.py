@@ -36,7 +36,7 @@ class Driver:
         self._out = 0
         """Steps that are being carried out."""
         self._gathering: dict[int, Ask] = {}
-        """Requests to engines that are no servers, kept until everybody else waits too."""
+        """Requests to engines that are no servers, kept until all other runs wait too."""
         self._failure: ParamMemError | None = None
 
     def run(self, waiting: dict[int, Step]) -> None:
@@ -123,12 +123,13 @@ def _as_exception(error: BaseException) -> Exception:
 
 
 def any_concurrent(steps: Iterable[Step]) -> bool:
-    """Whether one of these steps asks a server."""
+    """Return whether one of these steps asks a server."""
     return any(isinstance(step, Ask) and is_concurrent(step.engine) for step in steps)
 
 
 def call(function: Callable[[list[Any]], Sequence[Any]], items: list[Any]) -> list[Any]:
-    """All items in one call; if that fails, one at a time, so that only the bad ones fail, each with its exception.
+    """Call a function with all items; if that fails, one at a time, so that only the bad ones fail, each with its
+    exception.
 
     Raises:
         ParamMemError: one that concerns all items.
@@ -145,7 +146,7 @@ def call(function: Callable[[list[Any]], Sequence[Any]], items: list[Any]) -> li
 
 
 def ask_each(engine: Engine, requests: Sequence[Request]) -> list[list[Completion] | Exception]:
-    """For each request its completions, or what it failed with; in order.
+    """Return for each request its completions, or what it failed with; in order.
 
     A server is asked for each once: what failed there has had its retries, and one at a time thousands take days.
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from parammem.agents.concurrent import MOST_FAILED, ask_each, check_answers
+from parammem.agents.repair import whole_sentences
 from parammem.agents.teacher import ASKED, Teaches, taught
 from parammem.core import ReflectionExample, Task, Trajectory, digest_of
 from parammem.core.reflection import LabelSource
@@ -55,7 +56,8 @@ def label(
     succeeded: Mapping[str, bool],
     origins: Mapping[str, str] | None = None,
 ) -> list[ReflectionExample]:
-    """Rows for these trajectories, each (task, reflection) pair once, where it came first. Raises TooManyFailures.
+    """Return rows for these trajectories, each (task, reflection) pair once, where it came first. Raises
+    TooManyFailures.
 
     Rows that needed no labeller stand before those that did; both follow the order of the trajectories.
 
@@ -85,7 +87,7 @@ def label(
 
 
 def _in_context(how: Labelling, task: Task, trajectory: Trajectory) -> list[ReflectionExample]:
-    """The advice that the successful attempt had before it: the newest of its own reflections."""
+    """Return the advice that the successful attempt had before it: the newest of its own reflections."""
     if "in_context" not in how.parts:
         return []
     known = [r for r in trajectory.reflections if r.source == "self" and r.iteration <= (trajectory.submission or 0)]
@@ -93,7 +95,7 @@ def _in_context(how: Labelling, task: Task, trajectory: Trajectory) -> list[Refl
 
 
 def _hindsight(how: Labelling, task: Task, trajectory: Trajectory) -> list[_Question]:
-    """What the model says its own successful attempt assumed."""
+    """Return what the model says its own successful attempt assumed."""
     attempt = trajectory.submitted
     if "hindsight" not in how.parts or attempt is None:
         return []
@@ -102,7 +104,8 @@ def _hindsight(how: Labelling, task: Task, trajectory: Trajectory) -> list[_Ques
 
 
 def _from_feedback(how: Labelling, task: Task, trajectory: Trajectory) -> list[_Question]:
-    """What the labeller reads out of the last failed attempt and its visible feedback. Outcomes are not asked for."""
+    """Return what the labeller reads out of the last failed attempt and its visible feedback. Outcomes are not asked
+    for."""
     failed = [attempt for attempt in trajectory.attempts if attempt.feedback.passed is False]
     if not failed:
         return []
@@ -116,15 +119,19 @@ def _from_task(how: Labelling, task: Task) -> _Question:
 
 
 def _from_teacher(how: Labelling, domain: Teaches, tasks: Sequence[Task]) -> list[ReflectionExample]:
-    """What a teacher says of each task, by a prompt with one demonstration; read and mended."""
+    """Return what a teacher says of each task, by a prompt with one demonstration; read and mended."""
     found = taught(how.engine, domain, tasks, how.temperature, how.max_tokens, how.max_failed_share)
     named = {task.task_id: task for task in tasks}
     return [_row(how, named[name], "", "task", made.text, how.engine.digest) for name, made in found.labels.items()]
 
 
 def _asked(how: Labelling, questions: Sequence[_Question]) -> list[ReflectionExample]:
-    """A row for each answer. A label that the token limit cut is asked for again, drawn and no longer greedy, since
-    greedy text runs into loops; after ASKED times it stays cut, and `validate` sets it aside."""
+    """Return a row for each answer.
+
+    A label that the token limit cut ends with its last whole sentence. Where it has none, it is asked for again, drawn
+    and no longer greedy, since greedy text runs into loops; after ASKED times it stays cut, and `validate` sets it
+    aside.
+    """
     replies = ask_each(how.engine, [_request(how, q) for q in questions])
     for draw in range(1, ASKED):
         cut = [place for place, reply in enumerate(replies) if _is_cut(reply)]
@@ -141,8 +148,9 @@ def _asked(how: Labelling, questions: Sequence[_Question]) -> list[ReflectionExa
             log.warning("no row from task %r (%s): the labeller did not answer: %s", q.task.task_id, q.part, reply)
             failed[f"{q.task.task_id}, {q.trajectory_id} {q.part}"] = reply
         else:
-            said, cut_off = reply[0].text.strip(), _is_cut(reply)
-            rows.append(_row(how, q.task, q.trajectory_id, q.part, said, how.engine.digest, cut_off))
+            whole = whole_sentences(reply[0].text) if reply[0].finish == "length" else ""
+            said = whole or reply[0].text.strip()
+            rows.append(_row(how, q.task, q.trajectory_id, q.part, said, how.engine.digest, _is_cut(reply)))
     check_answers(failed, len(questions), how.max_failed_share)
     return rows
 
@@ -159,7 +167,10 @@ def _request(how: Labelling, q: _Question, draw: int = 0) -> Request:
 
 
 def _is_cut(reply: list[Completion] | Exception) -> bool:
-    return not isinstance(reply, Exception) and reply[0].finish == "length"
+    """Whether the limit ended a label in which no sentence is whole."""
+    if isinstance(reply, Exception) or reply[0].finish != "length":
+        return False
+    return not whole_sentences(reply[0].text)
 
 
 def _row(

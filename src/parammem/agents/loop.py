@@ -47,6 +47,8 @@ class Budget:
     reflector_temperature: float
     max_tokens: int
     max_advice_tokens: int
+    stop: tuple[str, ...] = ()
+    """An attempt ends before the first of these."""
     reflected: tuple[int, ...] | None = None
     """Attempts, counted from the first of a phase, that are reflected on if they fail; None: every one but the last."""
 
@@ -76,7 +78,8 @@ class _Log:
 def solve(
     agent: Agent, task: Task, seed: int, examples: Sequence[Example] = (), protocol: str = "strict", first: int = 1
 ) -> Generator[Step, Answer, Trajectory]:
-    """One agent on one task: at most `budget.iterations` attempts, until the visible checks pass.
+    """Run one agent on one task, return its trajectory: at most `budget.iterations` attempts, until the visible checks
+    pass.
 
     Without a visible verdict all iterations run. An exception is recorded on the trajectory and goes no further.
 
@@ -119,7 +122,7 @@ def _reflected(budget: Budget, place: int) -> bool:
 
 
 def submission(attempts: Sequence[Attempt]) -> int | None:
-    """The fixed rule that chooses what is submitted.
+    """Return the number of the attempt that is submitted, by a fixed rule.
 
     The attempt that passed its visible checks; else the last one; and where no attempt has a visible verdict,
     the last of those with the most frequent candidate.
@@ -137,7 +140,7 @@ def submission(attempts: Sequence[Attempt]) -> int | None:
 
 
 def _advice(agent: Agent, task: Task, seed: int, number: int, log: _Log) -> Generator[Step, Answer, list[Reflection]]:
-    """This iteration's advice from elsewhere, if the method has any: r^g_k of the paper."""
+    """Return this iteration's advice from elsewhere, if the method has any: r^g_k of the paper."""
     reflector = agent.reflector
     if agent.method.advisor == "none" or reflector is None:
         return []
@@ -161,7 +164,8 @@ def _advice(agent: Agent, task: Task, seed: int, number: int, log: _Log) -> Gene
 def _attempt(
     agent: Agent, task: Task, seed: int, number: int, advice: list[Reflection], examples: Sequence[Example], log: _Log
 ) -> Generator[Step, Answer, Attempt]:
-    """y_k ~ p(. | task, own reflections so far, this iteration's advice, examples), and what the visible checks say."""
+    """Return y_k ~ p(. | task, own reflections so far, this iteration's advice, examples), and what the visible checks
+    say."""
     own = [piece for piece in log.reflections if piece.source == "self"]
     temperature = agent.budget.first_temperature if number == 1 else agent.budget.later_temperature
     messages = agent.domain.actor(task, [*own, *advice], examples)
@@ -177,7 +181,7 @@ def _attempt(
 
 
 def _reflect(agent: Agent, task: Task, seed: int, number: int, log: _Log) -> Generator[Step, Answer, None]:
-    """The agent's own reflection on its failed attempts: r_k of the paper."""
+    """Ask for the agent's own reflection on its failed attempts: r_k of the paper."""
     own = [piece for piece in log.reflections if piece.source == "self"]
     temperature = agent.budget.later_temperature
     messages = agent.domain.reflect(task, log.attempts, own, diverse=agent.method.reflects == "diverse")
@@ -196,7 +200,7 @@ def _reflect(agent: Agent, task: Task, seed: int, number: int, log: _Log) -> Gen
 
 
 def _ask(log: _Log, role: str, engine: Engine, request: Request) -> Generator[Step, Answer, tuple[str, bool]]:
-    """What the engine wrote, and whether the token limit ended it."""
+    """Return what the engine wrote, and whether the token limit ended it."""
     completion = yield Ask(engine, request.model_copy(update={"role": role}))
     assert isinstance(completion, Completion)
     used = log.usage.get(role, Usage())
@@ -207,11 +211,13 @@ def _ask(log: _Log, role: str, engine: Engine, request: Request) -> Generator[St
 def _request(
     agent: Agent, task: Task, seed: int, number: int, messages: tuple[Message, ...], temperature: float, advice: bool
 ) -> Request:
-    """Methods draw with common random numbers: the same prompt at the same iteration gives the same text to each."""
+    """Return a request. Methods draw with common random numbers: the same prompt at the same iteration gives the same
+    text to each."""
     return Request(
         messages=messages,
         temperature=temperature,
         max_tokens=agent.budget.max_advice_tokens if advice else agent.budget.max_tokens,
+        stop=() if advice else agent.budget.stop,
         seed=int(digest_of([seed, task.task_id])[:12], 16),
         first_draw=number - 1,
     )

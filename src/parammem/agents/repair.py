@@ -38,6 +38,9 @@ _FAREWELL = re.compile(
 )
 _REFUSAL = re.compile(r"\b(?:i(?:'m| am) sorry|i can(?:no|')t (?:help|assist|provide)|as an ai\b)", re.IGNORECASE)
 
+_SENTENCE_END = re.compile(r"(?<=[^\W\d_`)\]])[)\"'`]*[.!?][)\"'`]*(?=\s)")
+"""Not the point of a number or of a list."""
+
 
 class Mended(Record):
     """A label and what was done to it."""
@@ -47,7 +50,7 @@ class Mended(Record):
 
 
 def mend(text: str, tag: str, cut: bool = False) -> Mended | None:
-    """The label in what a teacher wrote: a numbered list, tags and chatter gone, every fence closed.
+    """Return the label in what a teacher wrote: a numbered list, tags and chatter gone, every fence closed.
 
     Args:
         tag: the tag it was asked to write between, e.g. pitfalls.
@@ -83,7 +86,8 @@ def _swap(pattern: re.Pattern[str], text: str, done: list[Repair], name: Repair)
 
 
 def _between(text: str, tag: str, done: list[Repair]) -> str:
-    """What stands between the tags; up to the end where the second is missing, from the start where the first is."""
+    """Return what stands between the tags; up to the end where the second is missing, from the start where the first
+    is."""
     start = re.search(rf"<{tag}>", text, re.IGNORECASE)
     end = re.search(rf"</{tag}>", text[start.end() if start else 0 :], re.IGNORECASE)
     if not start and not end:
@@ -95,7 +99,8 @@ def _between(text: str, tag: str, done: list[Repair]) -> str:
 
 
 def _items(text: str, done: list[Repair]) -> list[str]:
-    """The items of the list: at numbers, else bullets, else paragraphs. What comes before the first is chatter."""
+    """Return the items of the list: at numbers, else bullets, else paragraphs. What comes before the first is
+    chatter."""
     lines = _without_farewell(text.splitlines(), done)
     for mark, numbered in ((_ITEM, True), (_BULLET, False)):
         before, items = _split(lines, mark)
@@ -110,7 +115,8 @@ def _items(text: str, done: list[Repair]) -> list[str]:
 
 
 def _split(lines: list[str], mark: re.Pattern[str]) -> tuple[str, list[str]]:
-    """(what comes before the first item, the items), looking for marks at the left margin and outside fences alone."""
+    """Return (what comes before the first item, the items), looking for marks at the left margin and outside fences
+    alone."""
     before: list[str] = []
     items: list[list[str]] = []
     inside = ""
@@ -125,7 +131,7 @@ def _split(lines: list[str], mark: re.Pattern[str]) -> tuple[str, list[str]]:
 
 
 def _paragraphs(text: str) -> list[str]:
-    """Paragraphs; a fenced block belongs to the one before it."""
+    """Return paragraphs; a fenced block belongs to the one before it."""
     items: list[str] = []
     for part in re.split(r"\n\s*\n", text):
         inside = bool(items) and bool(open_fence(items[-1]) or FENCE.match(part.lstrip("\n")))
@@ -151,3 +157,12 @@ def _closed(item: str, done: list[Repair]) -> str:
         return item
     done.append("fence closed")
     return f"{item}\n{fence}"
+
+
+def whole_sentences(text: str) -> str:
+    """Return the sentences of prose that are whole: up to the last full stop, question or exclamation mark after a
+    word. Empty where fewer than LEAST_WORDS words are left, or a fence would stay open.
+    """
+    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    kept = text[: ends[-1]].strip() if ends else ""
+    return kept if len(re.findall(r"\w+", kept)) >= LEAST_WORDS and not open_fence(kept) else ""

@@ -35,7 +35,7 @@ def synthesised(
     max_tokens: int,
     max_failed_share: float = MOST_FAILED,
 ) -> list[str]:
-    """At most `count` different problems, each asked for after one of the given tasks, in turn.
+    """Return at most `count` different problems, each asked for after one of the given tasks, in turn.
 
     Answers without a whole problem, problems that are there already and, with a warning, requests without an answer are
     left out; there are no second tries.
@@ -71,7 +71,7 @@ def synthesised(
 
 
 def problem_in(text: str) -> str:
-    """What stands between the tags; "" if they are not both there, or too little stands between them."""
+    """Return what stands between the tags; "" if they are not both there, or too little stands between them."""
     match = re.search(r"<problem>(.*?)</problem>", text, re.DOTALL | re.IGNORECASE)
     problem = match.group(1).strip() if match else ""
     return problem if len(problem.split()) >= LEAST_WORDS else ""

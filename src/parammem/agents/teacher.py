@@ -47,7 +47,7 @@ class Taught:
     """Tasks about which a request got no answer."""
 
     def summary(self) -> str:
-        """In one line: how many labels, what was mended how often, how many tasks have none."""
+        """Return in one line: how many labels, what was mended how often, how many tasks have none."""
         repairs = Counter(repair for label in self.labels.values() for repair in label.repairs)
         mended = ", ".join(f"{name} {number}" for name, number in repairs.most_common()) or "nothing"
         lost = f"; without an answer: {len(self.failed)}" if self.failed else ""
@@ -62,7 +62,7 @@ def taught(
     max_tokens: int,
     max_failed_share: float = MOST_FAILED,
 ) -> Taught:
-    """A label for each task, drawn at this temperature; none, with a warning, where a request got no answer.
+    """Return a label for each task, drawn at this temperature; none, with a warning, where a request got no answer.
 
     Raises:
         TooManyFailures: a larger share of the tasks than `max_failed_share` got none.

@@ -14,7 +14,7 @@ from parammem.benchmarks.examples import assert_check, stated_checks
 from parammem.benchmarks.item import Item, Missing, code_item, need
 from parammem.core.python_source import parse_python, unparsed
 from parammem.domains.added import PASS_TEST
-from parammem.sandbox.problems import Problem
+from parammem.sandbox.problems import HumanEvalProblem
 
 WRONG_EXAMPLES = {
     "HumanEval/47": ("median([-10, 4, 6, 1000, 10, 20])",),  # says 15.0; the median is 8.0
@@ -37,7 +37,8 @@ NOT_JUDGED = {
 
 
 def humaneval(row: Mapping[str, Any], number: int) -> Item:
-    """A row of HumanEval (Chen et al. 2021, arXiv:2107.03374). Visible checks are those that its docstring states."""
+    """Return a row of HumanEval (Chen et al. 2021, arXiv:2107.03374). Visible checks are those that its docstring
+    states."""
     task_id, prompt, entry, solution, tests = need(
         dict(row), "task_id", "prompt", "entry_point", "canonical_solution", "test"
     )
@@ -46,9 +47,9 @@ def humaneval(row: Mapping[str, Any], number: int) -> Item:
 
 
 def mbpp(row: Mapping[str, Any], number: int) -> Item:
-    """A row of MBPP (Austin et al. 2021, arXiv:2108.07732): the full layout (`text`), the sanitized one (`prompt`, with
-    `test_imports`), sanitized as function stubs (`canonical_solution`), or the 397-task layout of MultiPL-E (`name`,
-    `tests` or `test`). The first test is visible, all are hidden ones."""
+    """Return a row of MBPP (Austin et al. 2021, arXiv:2108.07732): the full layout (`text`), the sanitized one
+    (`prompt`, with `test_imports`), sanitized as function stubs (`canonical_solution`), or the 397-task layout of
+    MultiPL-E (`name`, `tests` or `test`). The first test is visible, all are hidden ones."""
     if "test_list" in row:
         return _mbpp_asserts(row)
     if "canonical_solution" in row:
@@ -66,7 +67,7 @@ def mbpp(row: Mapping[str, Any], number: int) -> Item:
 
 
 def mbpp_part(task_id: int) -> str:
-    """The official part of MBPP that a task id belongs to."""
+    """Return the official part of MBPP that a task id belongs to."""
     return "prompt" if task_id <= 10 else "test" if task_id <= 510 else "validation" if task_id <= 600 else "train"
 
 
@@ -106,8 +107,10 @@ def _mbpp_multiple(row: Mapping[str, Any]) -> Item:
 def _function_item(
     benchmark: str, task_id: str, prompt: str, entry: str, solution: str, tests: str, checks: list[dict[str, Any]]
 ) -> Item:
-    """A problem that is stated as the head of a function."""
-    problem = Problem(task_id=task_id, prompt=prompt, entry_point=entry, canonical_solution=solution, test=tests)
+    """Return a problem that is stated as the head of a function."""
+    problem = HumanEvalProblem(
+        task_id=task_id, prompt=prompt, entry_point=entry, canonical_solution=solution, test=tests
+    )
     stub = {"entry": entry, "stub": prompt}
     hidden = stub | {"checks": [{"name": "tests", "tests": tests}]}
     source = "docstring" if benchmark == "humaneval" else "first test"
@@ -121,7 +124,7 @@ def _function_item(
 
 
 def entry_of(tests: list[str], code: str) -> str:
-    """The function of `code` that the tests call: the last one that is defined of those that they name.
+    """Return the function of `code` that the tests call: the last one that is defined of those that they name.
 
     Raises:
         Missing: they call none of them.
@@ -139,7 +142,7 @@ def entry_of(tests: list[str], code: str) -> str:
 
 
 def _first(tests: str, entry: str) -> list[dict[str, Any]]:
-    """The first assert of a test program's `check` function as a visible check."""
+    """Return the first assert of a test program's `check` function as a visible check."""
     tree = parse_python(tests)
     if tree is None:
         return []
@@ -152,7 +155,7 @@ def _first(tests: str, entry: str) -> list[dict[str, Any]]:
 
 
 def _as_check(statement: str, entry: str, setup: str) -> dict[str, Any]:
-    """An assert as a check: a call and its value where it is that, else a small test program."""
+    """Return an assert as a check: a call and its value where it is that, else a small test program."""
     check = None if setup else assert_check(statement, entry)
     return check or {"name": statement.strip().removeprefix("assert ")[:200], "tests": _program([statement], setup)}
 

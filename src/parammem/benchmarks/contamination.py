@@ -72,7 +72,7 @@ class Contamination(Record):
 def judge(
     train: Sequence[Named], evaluation: Sequence[Named], ngram: int, near_duplicate: float, allowed: int = 0
 ) -> Contamination:
-    """The verdict, with every contact named. Equal input gives an equal verdict."""
+    """Return the verdict, with every contact named. Equal input gives an equal verdict."""
     found = contacts(train, evaluation, ngram, near_duplicate)
     return Contamination(
         passed=len(found) <= allowed,
@@ -86,7 +86,7 @@ def judge(
 
 
 def contacts(train: Sequence[Named], evaluation: Sequence[Named], ngram: int, near_duplicate: float) -> list[Contact]:
-    """Every training text in contact with an evaluation question, in the order of the training texts."""
+    """Return every training text in contact with an evaluation question, in the order of the training texts."""
     grams = _index(evaluation, ngram)
     lengths = sorted({len(gram) for gram in grams}, reverse=True)
     whole = {tuple(words(text)): name for name, text in reversed(evaluation)}
@@ -107,7 +107,7 @@ def contacts(train: Sequence[Named], evaluation: Sequence[Named], ngram: int, ne
 
 
 def _index(evaluation: Sequence[Named], ngram: int) -> dict[tuple[str, ...], str]:
-    """n-gram → the first question that holds it. Stock phrases of contest statements are left out."""
+    """Return n-gram → the first question that holds it. Stock phrases of contest statements are left out."""
     found: dict[tuple[str, ...], str] = {}
     for name, text in evaluation:
         said = words(text)
@@ -121,7 +121,7 @@ def _index(evaluation: Sequence[Named], ngram: int) -> dict[tuple[str, ...], str
 
 
 def _tells(gram: Sequence[str]) -> bool:
-    """Whether enough of it is words of its problem, and not stock words, numbers and names of variables."""
+    """Return whether enough of it is words of its problem, and not stock words, numbers and names of variables."""
     return sum(len(word) > 2 and word.isalpha() and word not in STOCK for word in gram) >= min(TELLING, len(gram))
 
 

@@ -14,8 +14,8 @@ from parammem.domains.added import COMPLETE, READS, WRITE
 
 
 def apps(row: Mapping[str, Any], number: int) -> Item:
-    """A problem of APPS (Hendrycks et al. 2021, arXiv:2105.09938). Its tests are hidden; the samples that stand in the
-    question's text cannot be told apart from prose, so it has no visible check and says so."""
+    """Return a problem of APPS (Hendrycks et al. 2021, arXiv:2105.09938). Its tests are hidden; the samples that stand
+    in the question's text cannot be told apart from prose, so it has no visible check and says so."""
     question, tests = need(dict(row), "question", "input_output")
     # APPS numbers the problems of each of its splits from 0, so the number alone names two problems.
     given, digest = row.get("problem_id", row.get("id")), digest_of(str(question))
@@ -35,8 +35,8 @@ def apps(row: Mapping[str, Any], number: int) -> Item:
 
 
 def livecodebench(row: Mapping[str, Any], number: int) -> Item:
-    """A problem of LiveCodeBench (Jain et al. 2024, arXiv:2403.07974). Its public tests are visible; public and private
-    ones are hidden ones. It publishes no solutions, so the gold is empty."""
+    """Return a problem of LiveCodeBench (Jain et al. 2024, arXiv:2403.07974). Its public tests are visible; public and
+    private ones are hidden ones. It publishes no solutions, so the gold is empty."""
     name, question, public = need(dict(row), "question_id", "question_content", "public_test_cases")
     starter = row.get("starter_code") or ""
     about = row.get("metadata") or "{}"
@@ -55,8 +55,8 @@ def livecodebench(row: Mapping[str, Any], number: int) -> Item:
 
 
 def problems(row: Mapping[str, Any], number: int) -> Item:
-    """A programming problem without tests and solution: {problem_id, question}. Good for labels from the task alone
-    (`parammem synthesise` writes such a file), and for nothing else: it cannot be judged."""
+    """Return a programming problem without tests and solution: {problem_id, question}. Good for labels from the task
+    alone (`parammem synthesise` writes such a file), and for nothing else: it cannot be judged."""
     name, question = need(dict(row), "problem_id", "question")
     tags = {"benchmark": "problems", "visible": "none"}
     spec = {"entry": "", "checks": []}
@@ -70,7 +70,7 @@ def _text(question: str, starter: str, entry: str) -> str:
 
 
 def _starter_name(starter: str) -> str:
-    """The method that starter code leaves open."""
+    """Return the method that starter code leaves open."""
     names = re.findall(r"def\s+(\w+)\s*\(", starter)
     return names[-1] if names else ""
 

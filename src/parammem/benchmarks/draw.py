@@ -93,14 +93,14 @@ def _add(known: dict[str, str], items: Sequence[Item], source: str) -> None:
 
 
 def draw_source(source: SourceParams, folder: Path, seed: int) -> list[Item]:
-    """The sampled items of one source by itself. Raises DataError as `draw` does."""
+    """Return the sampled items of one source by itself. Raises DataError as `draw` does."""
     source, rows, *_ = _rows(source, folder)
     items, _ = items_of(source.benchmark, rows)
     return chosen(items, source.where, source.take, source.balance, seed)
 
 
 def _rows(source: SourceParams, folder: Path) -> tuple[SourceParams, list[dict], str, str]:
-    """The source as it was read, its rows, the hub's commit and the digest of a local file."""
+    """Return the source as it was read, its rows, the hub's commit and the digest of a local file."""
     if source.path:
         return source, local_rows(folder / source.path), "", content_digest(folder / source.path)
     usual = get_benchmark(source.benchmark)
@@ -115,7 +115,7 @@ def _rows(source: SourceParams, folder: Path) -> tuple[SourceParams, list[dict],
 def _apart(
     items: Sequence[Item], evaluation: Sequence[Item], ngram: int, near: float
 ) -> tuple[list[Item], list[Contact]]:
-    """The items that touch no evaluation task, and the contacts of the others."""
+    """Return the items that touch no evaluation task, and the contacts of the others."""
     touching = contacts(_named(items), _named(evaluation), ngram, near)
     names = {contact.train_id for contact in touching}
     return [item for item in items if item.task.task_id not in names], touching

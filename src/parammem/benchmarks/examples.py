@@ -1,7 +1,7 @@
 """Visible tests that a problem's own docstring states: `>>> f(1)` with its value, `f(1) == 2`, `f(1) should return 2`.
 
 Only calls with literal arguments and a literal value are taken; prose that cannot be read so is left alone. Values stay
-source text, because JSON knows neither tuples nor sets.
+source text, because JSON has neither tuples nor sets.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _REACH = 2000
 
 
 def stated_checks(prompt: str, entry: str) -> list[dict[str, str]]:
-    """The examples in the docstring of `entry`, each once: {"name", "call", "expected"}, all source text."""
+    """Return the examples in the docstring of `entry`, each once: {"name", "call", "expected"}, all source text."""
     text = _docstring(prompt, entry)
     found: dict[str, str] = {}
     worded = _worded(text, entry, _parameters(prompt, entry))
@@ -39,7 +39,7 @@ def stated_checks(prompt: str, entry: str) -> list[dict[str, str]]:
 
 
 def literal(text: str) -> bool:
-    """Whether this is the source of a plain Python value."""
+    """Return whether this is the source of a plain Python value."""
     try:
         literal_of(text)
     except ValueError:
@@ -48,7 +48,7 @@ def literal(text: str) -> bool:
 
 
 def literal_call(text: str, entry: str) -> str | None:
-    """`f(1, k=[2])` in canonical spelling if `text` is a call of `entry` with literal arguments, else None."""
+    """Return `f(1, k=[2])` in canonical spelling if `text` is a call of `entry` with literal arguments, else None."""
     node = parse_expression(text.strip())
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id != entry:
         return None
@@ -61,7 +61,7 @@ def literal_call(text: str, entry: str) -> str | None:
 
 
 def assert_check(statement: str, entry: str) -> dict[str, str] | None:
-    """The check that `assert f(1) == 2` states, if call and value are literal; else None."""
+    """Return the check that `assert f(1) == 2` states, if call and value are literal; else None."""
     tree = parse_python(statement.strip())
     node = tree.body[0] if tree is not None and len(tree.body) == 1 else None
     test = node.test if isinstance(node, ast.Assert) else None
@@ -75,13 +75,13 @@ def assert_check(statement: str, entry: str) -> dict[str, str] | None:
 
 
 def _canonical(text: str) -> str:
-    """A literal in canonical spelling."""
+    """Return a literal in canonical spelling."""
     node = parse_expression(text)
     return text if node is None else unparsed(node)
 
 
 def _docstring(prompt: str, entry: str) -> str:
-    """The docstring as it is written, escapes and all; the whole prompt where it cannot be found."""
+    """Return the docstring as it is written, escapes and all; the whole prompt where it cannot be found."""
     tree = parse_python(prompt)
     if tree is None:
         return prompt
@@ -113,7 +113,7 @@ def _doctests(text: str, entry: str) -> list[tuple[str, str]]:
 
 
 def _stated(text: str, entry: str) -> list[tuple[str, str]]:
-    """Calls in the text that are followed by words or signs that state their value."""
+    """Return calls in the text that are followed by words or signs that state their value."""
     found = []
     for match in re.finditer(rf"(?<![\w.]){re.escape(entry)}\s*\(", text):
         taken = _call_at(text[match.start() : match.start() + _REACH], entry)
@@ -148,7 +148,7 @@ def _worded(text: str, entry: str, parameters: list[str]) -> list[tuple[str, str
 
 
 def _parameters(prompt: str, entry: str) -> list[str]:
-    """Names of the function's parameters; [] where they cannot be read."""
+    """Return names of the function's parameters; [] where they cannot be read."""
     tree = parse_python(prompt)
     if tree is None:
         return []
@@ -157,7 +157,7 @@ def _parameters(prompt: str, entry: str) -> list[str]:
 
 
 def _call_at(text: str, entry: str) -> tuple[str, int] | None:
-    """The call that the text begins with, and how long it is."""
+    """Return the call that the text begins with, and how long it is."""
     for end in (place.end() for place in re.finditer(r"\)", text)):
         call = literal_call(text[:end], entry)
         if call:
@@ -166,7 +166,8 @@ def _call_at(text: str, entry: str) -> tuple[str, int] | None:
 
 
 def _value_at(text: str) -> str | None:
-    """The literal that the text begins with; None if there is none, or if it is the beginning of something longer."""
+    """Return the literal that the text begins with; None if there is none, or if it is the beginning of something
+    longer."""
     plain = _PLAIN.match(text)
     ends = [plain.end()] if plain else []
     closing = _BRACKETS.get(text[:1], text[:1] if text[:1] in ("'", '"') else "")

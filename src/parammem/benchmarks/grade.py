@@ -94,7 +94,7 @@ def grade(path: Path, domain: Domain, benchmark: str = "") -> list[Graded]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Each row with its number; of a line that is no JSON the error, for the row's own refusal."""
+    """Yield each row with its number; of a line that is no JSON the error, for the row's own refusal."""
     try:
         data = path.read_bytes()
         data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
@@ -117,7 +117,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _asked(number: int, row: Any, domain: str, benchmark: str) -> _Asked:
-    """One row, checked. Raises Missing, saying what is wrong with it."""
+    """Return one row, checked. Raises Missing, saying what is wrong with it."""
     if isinstance(row, Exception):
         raise Missing(f"not JSON: {row}")
     if not isinstance(row, dict):
@@ -149,7 +149,7 @@ def _item(number: int, row: Any, benchmark: str, domain: str) -> Item:
         raise Missing("its field 'row' holds no object")
     try:
         return BENCHMARKS[benchmark].reader(row, number)
-    except Exception as error:  # a loader meets any shape of data here; one row's fault is one refusal
+    except Exception as error:  # a loader gets any shape of data here; one row's fault is one refusal
         raise Missing(f"no row of {benchmark}: {type(error).__name__}: {short(str(error), SHOWN)}") from error
 
 
@@ -177,14 +177,14 @@ def _answer(domain: RealMathDomain | RealQaDomain, number: int, text: str, hidde
 
 
 def _program(domain: Domain, one: _Asked) -> tuple[str, str]:
-    """The program in a text, and the rule that found it."""
+    """Return the program in a text, and the rule that found it."""
     if one.verbatim and _tree(one.text) is not None:
         return one.text, "the whole text, a program"
     return domain.parse(one.text, one.item.task if one.item else None), "the program in the text"
 
 
 def _same_tree(domain: Domain, one: _Asked) -> Graded:
-    """A program against another one, as syntax trees: layout and comments aside."""
+    """Return a program against another one, as syntax trees: layout and comments aside."""
     program, rule = _program(domain, one)
     found = _tree(program)
     right = found is not None and found == _tree(one.gold or "")

@@ -27,8 +27,8 @@ def code_item(
     gold: str,
     tags: dict[str, str],
 ) -> Item:
-    """An item of the domain `code`; `domains.real_code` says what `visible` and `hidden` hold. A benchmark's file is
-    trusted as a program is: its tests run with this account's rights."""
+    """Return an item of the domain `code`; `domains.real_code` says what `visible` and `hidden` hold. A benchmark's
+    file is trusted as a program is: its tests run with this account's rights."""
     visible, hidden = (trust_spec(spec, origin=f"benchmark {task_id}") for spec in (visible, hidden))
     task = Task(task_id=task_id, domain="code", text=text, visible=visible)
     key = AnswerKey(task_id=task_id, domain="code", hidden=hidden, gold=gold, tags=tags)
@@ -40,7 +40,7 @@ class Missing(Exception):
 
 
 def need(row: dict, *names: str) -> list:
-    """The values of these fields. Raises Missing, naming those that are not there."""
+    """Return the values of these fields. Raises Missing, naming those that are not there."""
     absent = [name for name in names if name not in row]
     if absent:
         raise Missing(f"no field {', '.join(map(repr, absent))} (it has {', '.join(sorted(map(str, row)))})")

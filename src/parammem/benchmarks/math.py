@@ -12,7 +12,7 @@ from parammem.domains.math_text import boxed
 
 
 def math(row: Mapping[str, Any], number: int) -> Item:
-    """A problem of MATH (Hendrycks et al. 2021, arXiv:2103.03874): {problem, level, type, solution}.
+    """Return a problem of MATH (Hendrycks et al. 2021, arXiv:2103.03874): {problem, level, type, solution}.
 
     The answer is what the solution's last `\\boxed` holds, as MATH's own code reads it. A solution that boxes several
     ("the answers are $\\boxed{-2}$ and $\\boxed{1}$") has them all in `together`, which is right too.
@@ -30,7 +30,7 @@ def math(row: Mapping[str, Any], number: int) -> Item:
 
 
 def gsm8k(row: Mapping[str, Any], number: int) -> Item:
-    """A problem of GSM8K (Cobbe et al. 2021, arXiv:2110.14168): the answer stands after `####`."""
+    """Return a problem of GSM8K (Cobbe et al. 2021, arXiv:2110.14168): the answer stands after `####`."""
     question, worked = need(dict(row), "question", "answer")
     if "####" not in worked:
         raise Missing("its answer has no ####")
@@ -39,7 +39,7 @@ def gsm8k(row: Mapping[str, Any], number: int) -> Item:
 
 
 def _name(problem: str) -> str:
-    """A name by content: numbers of rows, and of files in folders, are the same in every split and file."""
+    """Return a name by content: numbers of rows, and of files in folders, are the same in every split and file."""
     return digest_of(" ".join(problem.split()))[:16]
 
 

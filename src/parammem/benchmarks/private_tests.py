@@ -31,7 +31,7 @@ class _NoGlobals(pickle.Unpickler):
 
 
 def decode_tests(text: str, limit: int = MAX_BYTES) -> list[dict[str, Any]]:
-    """The tests in a `private_test_cases` (or `public_test_cases`) field: [{"input", "output", "testtype"}, …].
+    """Return the tests in a `private_test_cases` (or `public_test_cases`) field: [{"input", "output", "testtype"}, …].
 
     Raises:
         DataError: it is neither JSON nor such a pickle of JSON, it asks for any Python object, or it is too large.

@@ -16,12 +16,12 @@ Passages = list[tuple[str, list[str]]]
 
 
 def hotpotqa(row: Mapping[str, Any], number: int) -> Item:
-    """A question of HotpotQA, distractor setting (Yang et al. 2018, arXiv:1809.09600)."""
+    """Return a question of HotpotQA, distractor setting (Yang et al. 2018, arXiv:1809.09600)."""
     return _item("hotpotqa", row)
 
 
 def wiki2(row: Mapping[str, Any], number: int) -> Item:
-    """A question of 2WikiMultiHopQA (Ho et al. 2020, arXiv:2011.01060)."""
+    """Return a question of 2WikiMultiHopQA (Ho et al. 2020, arXiv:2011.01060)."""
     return _item("2wiki", row)
 
 
@@ -42,7 +42,7 @@ def _item(benchmark: str, row: Mapping[str, Any]) -> Item:
 
 
 def _passages(context: Mapping[str, Any] | Sequence[Any]) -> Passages:
-    """Pairs in the original files, two columns on the hub; 2Wiki's hub file holds them as JSON text."""
+    """Return pairs in the original files, two columns on the hub; 2Wiki's hub file holds them as JSON text."""
     if isinstance(context, str):
         context = json.loads(context)
     if isinstance(context, Mapping):

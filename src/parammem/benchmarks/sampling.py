@@ -14,7 +14,7 @@ from parammem.errors import DataError
 
 
 def chosen(items: Sequence[Item], where: Mapping[str, str], take: int, balance: str, seed: int) -> list[Item]:
-    """Items with these tags, so many of them, in their own order.
+    """Return items with these tags, so many of them, in their own order.
 
     Args:
         where: tag → value that an item must have.

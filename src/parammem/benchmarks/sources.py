@@ -16,7 +16,8 @@ Row = dict[str, Any]
 
 
 def local_rows(path: Path) -> list[Row]:
-    """The rows of a .json, .jsonl or .jsonl.gz file, or of a folder of problems (APPS' and MATH's original layouts).
+    """Return the rows of a .json, .jsonl or .jsonl.gz file, or of a folder of problems (APPS' and MATH's original
+    layouts).
 
     Raises:
         DataError: there is nothing there, or it cannot be read; names the file and the line.
@@ -31,7 +32,7 @@ def local_rows(path: Path) -> list[Row]:
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 of a file as it lies on the disk; of a folder, over the names and digests of its files."""
+    """Return SHA-256 of a file as it lies on the disk; of a folder, over the names and digests of its files."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         return digest_of([[file.relative_to(path).as_posix(), content_digest(file)] for file in files])
@@ -40,7 +41,7 @@ def content_digest(path: Path) -> str:
 
 
 def hub_rows(hub: str, config: str, split: str, revision: str, files: str) -> tuple[list[Row], str]:
-    """The rows of a data set of the hub, and the commit they came from ("" where the hub cannot say).
+    """Return the rows of a data set of the hub, and the commit they came from ("" where the hub cannot say).
 
     Args:
         hub: name of the data set, or a local folder of one.
@@ -76,7 +77,7 @@ def hub_rows(hub: str, config: str, split: str, revision: str, files: str) -> tu
 
 
 def _commit(hub: str, revision: str) -> str:
-    """The commit that a revision stands for; the revision itself if it is one, or if the hub cannot be asked."""
+    """Return the commit that a revision stands for; the revision itself if it is one, or if the hub cannot be asked."""
     if len(revision) == 40 and all(c in "0123456789abcdef" for c in revision):
         return revision
     from huggingface_hub import HfApi
@@ -124,7 +125,8 @@ def _parsed(path: Path, line: int, text: str) -> Any:
 
 
 def _table(path: Path) -> list[Row]:
-    """The rows of a file that is one JSON object: a table of columns or of rows by id. None: it is something else."""
+    """Return the rows of a file that is one JSON object: a table of columns or of rows by id. None: it is something
+    else."""
     with path.open("rb") as file:
         data = unpacked(file).read().removeprefix(BOM)
     if not data.lstrip().startswith(b"{"):

@@ -45,7 +45,7 @@ def get_benchmark(name: str) -> Benchmark:
 
 
 def items_of(name: str, rows: Sequence[Row]) -> tuple[list[Item], list[str]]:
-    """The items of these rows, and what is wrong with the rows that make none.
+    """Return the items of these rows, and what is wrong with the rows that make none.
 
     Raises:
         ConfigError: there is no such benchmark.

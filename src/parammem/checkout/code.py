@@ -27,7 +27,7 @@ _NAMED = re.compile(rf"{PACKAGE}(\.\w+)+")
 _UNCOUNTED_FIELDS = {"kind", "type_comment", "type_ignores"}
 
 
-class Source(NamedTuple):
+class SourceFile(NamedTuple):
     """What one source file says."""
 
     digest: str
@@ -43,10 +43,10 @@ class Sources:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._read: dict[str, Source] = {}
+        self._read: dict[str, SourceFile] = {}
 
     def reachable(self, entry: str) -> dict[str, str]:
-        """Digests of all files that a module can reach.
+        """Return digests of all files that a module can reach.
 
         Reached are, from the module itself on: what is imported at the top or inside a function, but not for the type
         checker alone; the `__init__` of every package on the way; modules whose full name stands in a text (a process
@@ -77,7 +77,7 @@ class Sources:
                 found |= others
         return {file.relative_to(self.folder).as_posix(): found[file] for file in sorted(found)}
 
-    def _source(self, name: str, file: Path) -> Source:
+    def _source(self, name: str, file: Path) -> SourceFile:
         if name not in self._read:
             package = name if file.name == "__init__.py" else name.rpartition(".")[0]
             try:
@@ -87,22 +87,22 @@ class Sources:
         return self._read[name]
 
     def _file(self, module: str) -> Path | None:
-        """The file of a module of the package; None for what is none."""
+        """Return the file of a module of the package; None for what is none."""
         if module.partition(".")[0] != PACKAGE:
             return None
         base = self.folder.joinpath(*module.split("."))
         return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
 
     def _beside(self, file: Path) -> tuple[list[str], dict[Path, str]]:
-        """What lies in a module's folder: names of modules, and other files with the SHA-256 of their bytes."""
+        """Return what lies in a module's folder: names of modules, and other files with the SHA-256 of their bytes."""
         there = [path for path in file.parent.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         parts = [path.relative_to(self.folder).with_suffix("").parts for path in there if path.suffix == ".py"]
         others = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in there if path.suffix != ".py"}
         return [".".join(one).removesuffix(".__init__") for one in parts], others
 
 
-def read_source(data: bytes, package: str) -> Source:
-    """What a source says. Raises SyntaxError or ValueError where it is no Python.
+def read_source(data: bytes, package: str) -> SourceFile:
+    """Return what a source says. Raises SyntaxError or ValueError where it is no Python.
 
     Args:
         package: the full name of the package that it lies in, from which relative imports start.
@@ -112,11 +112,11 @@ def read_source(data: bytes, package: str) -> Source:
     walk.tree(tree)
     digest = hashlib.sha256("\n".join(walk.said).encode("utf-8", "surrogatepass")).hexdigest()
     place = b"__file__" in data and any(isinstance(n, ast.Name) and n.id == "__file__" for n in ast.walk(tree))
-    return Source(digest, tuple(sorted(walk.names)), place)
+    return SourceFile(digest, tuple(sorted(walk.names)), place)
 
 
 def changed_sources(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """Paths that one of two sets of digests lacks or has another digest of."""
+    """Return paths that one of two sets of digests lacks or has another digest of."""
     return sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
 
 
@@ -160,7 +160,7 @@ class _Walk:
                 self.names.add(value)
 
     def _is_idle(self, node: Any) -> bool:
-        """Whether a statement does nothing when it runs."""
+        """Return whether a statement does nothing when it runs."""
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             return isinstance(node.value.value, str) and not self._keep_texts
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":

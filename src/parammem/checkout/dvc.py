@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from parammem.checkout.lock import held
+from parammem.checkout.held_files import held
 from parammem.checkout.processes import environment, run_guarded
 from parammem.core.words import count
 from parammem.errors import DataError
@@ -37,7 +37,8 @@ def run(
 
 
 def ask(root: Path, *words: str) -> str:
-    """What a quick DVC command printed, its errors left out. Raises DataError with DVC's own words when it failed."""
+    """Return what a quick DVC command printed, its errors left out. Raises DataError with DVC's own words when it
+    failed."""
     done = subprocess.run(
         [*DVC, *words], cwd=root, env=environment(root), capture_output=True, text=True, pass_fds=held()
     )
@@ -54,12 +55,13 @@ def repro(tree: Path, targets: Sequence[str], say: Say) -> None:
 
 
 def last_lines(tail: Sequence[str], most: int) -> str:
-    """The last lines of a command, indented, for a message."""
+    """Return the last lines of a command, indented, for a message."""
     return "\n".join(f"    {line}" for line in tail[-most:] if line)
 
 
 def settings(tree: Path) -> Any:
-    """DVC's own reading of all its config files that hold for this tree. Raises DataError when one cannot be read."""
+    """Return DVC's own reading of all its config files that hold for this tree. Raises DataError when one cannot be
+    read."""
     from dvc.config import Config, ConfigError
 
     try:
@@ -69,18 +71,18 @@ def settings(tree: Path) -> Any:
 
 
 def has_remote(tree: Path) -> bool:
-    """Whether DVC has a remote to push to by default."""
+    """Return whether DVC has a remote to push to by default."""
     return bool(settings(tree)["core"].get("remote"))
 
 
 def cache_folder(tree: Path) -> Path:
-    """Where DVC keeps the data of this tree."""
+    """Return where DVC keeps the data of this tree."""
     place = settings(tree)["cache"].get("dir")
     return Path(place) if place else (tree / ".dvc" / "cache").resolve()
 
 
 def cached(folder: Path, md5: str) -> Path:
-    """Where DVC's cache keeps the contents with this hash."""
+    """Return where DVC's cache keeps the contents with this hash."""
     return folder / "files" / "md5" / md5[:2] / md5[2:]
 
 
@@ -110,7 +112,7 @@ def check_out(tree: Path, folder: str, say: Say) -> None:
 
 
 def missing_batches(tree: Path) -> list[str]:
-    """Batch files that git knows and that are not here."""
+    """Return batch files that git tracks and that are not here."""
     files = sorted(file for folder in TRACKED for file in (tree / folder).glob("**/*.dvc"))
     return [str(file.relative_to(tree).with_suffix("")) for file in files if not file.with_suffix("").is_file()]
 

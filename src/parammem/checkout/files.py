@@ -20,6 +20,6 @@ def read_mapping(path: Path) -> dict[str, Any] | None:
 
 
 def read_row_hashes(folder: Path) -> list[str] | None:
-    """rows.txt in its order, or None."""
+    """Return rows.txt in its order, or None."""
     path = folder / "rows.txt"
     return path.read_text(encoding="utf-8").split() if path.is_file() else None

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from parammem.checkout.lock import held
+from parammem.checkout.held_files import held
 from parammem.core.jsonl import text_lines
 from parammem.core.record import Record
 from parammem.errors import DataError, LedgerError
@@ -23,7 +23,7 @@ QUIET = {"GIT_OPTIONAL_LOCKS": "0"}
 ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 """Variables that point git at another repository than the one it is asked about; git sets them for hooks."""
 UNATTENDED = ("-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "commit.gpgsign=false")
-"""Settings of a git that changes something for us: nobody is there to answer a hook or to type a passphrase."""
+"""Settings of a git that changes something for us: no person is there to answer a hook or to type a passphrase."""
 HISTORY = ("--branches", "--tags", "--remotes", "HEAD")
 """What counts as history: not DVC's experiments, the stash, notes, or what another worktree has checked out."""
 FIELD, END = "\x1f", "\x1e"
@@ -49,7 +49,7 @@ class GitTag(Record):
 
 
 class Worktree(NamedTuple):
-    """A worktree that git knows of, the main one included."""
+    """A worktree that git lists, the main one included."""
 
     path: Path
     head: str
@@ -80,13 +80,13 @@ def run(
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables of a git that we start."""
+    """Return the variables of a git that we start."""
     found = {**os.environ, **QUIET, **(more or {})}
     return {name: value for name, value in found.items() if name not in ELSEWHERE}
 
 
 def git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
-    """What git printed, without the last newline. Raises DataError with git's own words when it failed."""
+    """Return what git printed, without the last newline. Raises DataError with git's own words when it failed."""
     done = run(root, *words, env=env)
     if done is None:
         raise DataError("git is not installed; install it, the ledger's tags live in it")
@@ -97,7 +97,7 @@ def git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
 
 
 def ask(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str | None:
-    """What git printed, without the last newline; None when it failed, or there is no git."""
+    """Return what git printed, without the last newline; None when it failed, or there is no git."""
     done = run(root, *words, env=env)
     return _text(done.stdout) if done and not done.returncode else None
 
@@ -107,39 +107,39 @@ def _text(data: bytes) -> str:
 
 
 def _shown(words: Sequence[str]) -> str:
-    """A command as a person would type it: its first words, without settings."""
+    """Return a command as a person would type it: its first words, without settings."""
     settings = {place for place, word in enumerate(words) if word == "-c"}
     return " ".join([word for place, word in enumerate(words) if not {place, place - 1} & settings][:4])
 
 
 def git_folder(root: Path) -> Path | None:
-    """The folder in which all worktrees of the repository keep branches and tags; None outside of git."""
+    """Return the folder in which all worktrees of the repository keep branches and tags; None outside of git."""
     found = ask(root, "rev-parse", "--path-format=absolute", "--git-common-dir")
     return Path(found) if found else None
 
 
 def tip(root: Path, revision: str) -> str:
-    """The commit that a revision names; empty if there is none."""
+    """Return the commit that a revision names; empty if there is none."""
     return ask(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") or ""
 
 
 def has_commits(root: Path) -> bool:
-    """Whether the repository has a commit checked out."""
+    """Return whether the repository has a commit checked out."""
     return bool(tip(root, "HEAD"))
 
 
 def is_ancestor(root: Path, one: str, other: str) -> bool:
-    """Whether a commit is the other or one of those that it follows."""
+    """Return whether a commit is the other or one of those that it follows."""
     return ask(root, "merge-base", "--is-ancestor", one, other) is not None
 
 
 def branches(root: Path) -> list[str]:
-    """Full names of the branches, local ones before those that were fetched from remotes."""
+    """Return full names of the branches, local ones before those that were fetched from remotes."""
     return (ask(root, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes") or "").split()
 
 
 def tags(root: Path) -> list[GitTag]:
-    """Every tag, by name."""
+    """Return every tag, by name."""
     layout = FIELD.join(("%(refname:short)", "%(objecttype)", "%(objectname)", "%(*objectname)", "%(contents)")) + END
     text = ask(root, "for-each-ref", "refs/tags", f"--format={layout}")
     found = []
@@ -152,7 +152,7 @@ def tags(root: Path) -> list[GitTag]:
 
 
 def commits_of(root: Path, path: str, revisions: tuple[str, ...] = HISTORY) -> list[GitCommit]:
-    """Commits on any branch or tag that changed `path`, oldest first; empty outside git."""
+    """Return commits on any branch or tag that changed `path`, oldest first; empty outside git."""
     layout = FIELD.join(("%H", "%aI", "%s")) + END
     text = ask(root, "log", "--topo-order", "--reverse", f"--format={layout}", *revisions, "--", path)
     found = []
@@ -164,7 +164,7 @@ def commits_of(root: Path, path: str, revisions: tuple[str, ...] = HISTORY) -> l
 
 
 def file_at(root: Path, revision: str, path: str) -> bytes | None:
-    """A file's bytes as a revision has them; None if there is no such file, revision or repository."""
+    """Return a file's bytes as a revision has them; None if there is no such file, revision or repository."""
     done = run(root, "cat-file", "blob", f"{revision}:{path}")
     return done.stdout if done and not done.returncode else None
 
@@ -204,7 +204,7 @@ class Blobs:
             process.communicate()
 
     def read(self, name: str) -> bytes | None:
-        """`<commit>:<path>` or an object id; None if there is no such object."""
+        """Return `<commit>:<path>` or an object id; None if there is no such object."""
         if self._process is None or "\n" in name:
             return None
         source, sink = self._process.stdout, self._process.stdin
@@ -226,7 +226,7 @@ class Blobs:
 
 
 def commit(tree: Path, paths: Sequence[str], message: str) -> str:
-    """Commit these paths of a worktree; the commit's name, or an empty text if nothing of them changed."""
+    """Commit these paths of a worktree, return the commit's name, or an empty text if nothing of them changed."""
     there = [path for path in paths if (tree / path).exists() or git(tree, "ls-files", "--", path)]
     if there:
         git(tree, *UNATTENDED, "add", "--all", "--", *there)
@@ -243,13 +243,13 @@ def move_branch(root: Path, branch: str, to: str, before: str) -> None:
         before: the commit that it points to now; empty: it is not there.
 
     Raises:
-        DataError: the branch was moved meanwhile by somebody else.
+        DataError: the branch was moved meanwhile by another process.
     """
     git(root, *UNATTENDED, "update-ref", "-m", "improve", f"refs/heads/{branch}", to, before or "0" * 40)
 
 
 def worktrees(root: Path) -> list[Worktree]:
-    """The worktrees of the repository; empty outside of git."""
+    """Return the worktrees of the repository; empty outside of git."""
     found: list[Worktree] = []
     for part in (ask(root, "worktree", "list", "--porcelain") or "").split("\n\n"):
         facts: dict[str, str] = {}
@@ -287,7 +287,7 @@ def require_identity(root: Path) -> str:
 
 
 def person(root: Path) -> str:
-    """The actor of an event that a person caused: git's user name, else the account's."""
+    """Return the actor of an event that a person caused: git's user name, else the account's."""
     name = (ask(root, "config", "user.name") or "").strip()
     if not name:
         try:

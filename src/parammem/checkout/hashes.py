@@ -35,7 +35,7 @@ class Hashes:
         self._db = _open(repo)
 
     def file(self, path: Path, kind: str = "md5") -> str:
-        """Hex digest of a file. Raises FileNotFoundError."""
+        """Return hex digest of a file. Raises FileNotFoundError."""
         stat = path.stat()
         key, mark = str(path), f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
         if not self._fresh or (key, kind) in self._seen:
@@ -51,7 +51,7 @@ class Hashes:
         return digest
 
     def fact(self, kind: str, key: str, make: Callable[[], Any]) -> Any:
-        """A JSON-able value that depends on `key` (a content hash) alone: remembered, or made now.
+        """Return a JSON-able value that depends on `key` (a content hash) alone: remembered, or made now.
 
         None is not remembered.
         """
@@ -64,14 +64,15 @@ class Hashes:
         return value
 
     def folder(self, path: Path) -> str:
-        """The hash that DVC 3 records for a folder: the MD5 of the JSON list of its files' paths and MD5s, sorted by
-        path, with `.dir` behind it (dvc-data, `Tree.as_bytes`). Files that .dvcignore leaves out are not known here."""
+        """Return the hash that DVC 3 records for a folder: the MD5 of the JSON list of its files' paths and MD5s,
+        sorted by path, with `.dir` behind it (dvc-data, `Tree.as_bytes`). Files that .dvcignore leaves out are not
+        known here."""
         entries = [{"md5": self.file(file), "relpath": name} for name, file in files_below(path)]
         listing = json.dumps(entries, sort_keys=True).encode()
         return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
 
     def any(self, path: Path) -> str | None:
-        """DVC's hash of a file or folder; None if there is nothing."""
+        """Return DVC's hash of a file or folder; None if there is nothing."""
         if path.is_file():
             return self.file(path)
         return self.folder(path) if path.is_dir() else None
@@ -87,7 +88,7 @@ class Hashes:
 
 
 def file_hash(path: Path, kind: str) -> str:
-    """Hex digest of a file, read in blocks. The kind `git` is a blob's name: SHA-1 with its length before it."""
+    """Return hex digest of a file, read in blocks. The kind `git` is a blob's name: SHA-1 with its length before it."""
     with path.open("rb") as data:
         if kind == "git":
             named = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
@@ -98,13 +99,13 @@ def file_hash(path: Path, kind: str) -> str:
 
 
 def dvc_hash(path: Path) -> str | None:
-    """The hash that DVC 3 records for a file or folder; None if there is nothing."""
+    """Return the hash that DVC 3 records for a file or folder; None if there is nothing."""
     with Hashes() as hashes:
         return hashes.any(path)
 
 
 def files_below(folder: Path) -> list[tuple[str, Path]]:
-    """(path inside, file) of the files that DVC counts, sorted."""
+    """Return (path inside, file) of the files that DVC counts, sorted."""
     files = ((file.relative_to(folder), file) for file in folder.rglob("*") if file.is_file())
     return sorted((name.as_posix(), file) for name, file in files if "__pycache__" not in name.parts)
 

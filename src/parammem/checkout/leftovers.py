@@ -1,7 +1,7 @@
 """What a killed run of ours leaves lying: lock files of git, a register of DVC that is no JSON. Found and taken away.
 
 Whoever lets git take a lock in the repository notes it first, in a file that is locked by the operating system and that
-git inherits. If that lock can be had, the run and its git are dead, and the lock files that it named are nobody's.
+git inherits. If that lock can be had, the run and its git are dead, and the lock files that it named have no owner.
 Anything else, and whatever a process may still be using, is left alone.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from parammem.checkout.git import git_folder, worktrees
-from parammem.checkout.lock import lend
+from parammem.checkout.held_files import lend
 
 NOTES = Path(".cache") / "locks" / "at-work"
 REGISTER, GUARD_OF_REGISTER = Path(".dvc") / "tmp" / "rwlock", Path(".dvc") / "tmp" / "rwlock.lock"
@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 2.0
 
 
 def ref_lock(folder: Path, ref: str) -> Path:
-    """The file by which git locks a branch or tag."""
+    """Return the file by which git locks a branch or tag."""
     return folder / f"{ref}.lock"
 
 
@@ -86,8 +86,8 @@ def take_away(root: Path, file: Path) -> bool:
 
 
 def in_use(root: Path, file: Path) -> bool:
-    """Whether a living process has the file open, or is a git at work in this repository. Where that cannot be told it
-    counts as in use."""
+    """Return whether a living process has the file open, or is a git at work in this repository. Where that cannot be
+    told it counts as in use."""
     if not PROCESSES.is_dir():
         return True
     places = _places(root)
@@ -113,7 +113,7 @@ def mend_register(root: Path) -> bool:
     """Take away DVC's register of who reads and writes what, if a killed DVC left it empty or half written.
 
     DVC can do nothing any more with such a file. Whoever changes it holds a lock of the operating system; while
-    somebody does, nothing is touched.
+    another process does, nothing is touched.
 
     Returns:
         Whether it was taken away.
@@ -127,7 +127,7 @@ def mend_register(root: Path) -> bool:
         if register.is_file() and not _is_json(register):
             register.unlink()
             return True
-    except OSError:  # somebody is just writing it
+    except OSError:  # another process is just writing it
         pass
     finally:
         os.close(handle)
@@ -142,7 +142,7 @@ def _is_json(file: Path) -> bool:
 
 
 def _named(note: Path) -> list[tuple[Path, float]]:
-    """What a note names; nothing where the run died before it had written it."""
+    """Return what a note names; nothing where the run died before it had written it."""
     try:
         said = json.loads(note.read_bytes())
         return [(Path(file), float(said["began"])) for file in said["files"]]
@@ -151,7 +151,7 @@ def _named(note: Path) -> list[tuple[Path, float]]:
 
 
 def _is_older(file: Path, began: float) -> bool:
-    """Whether a lock is there and may be the dead run's: it was not there before that one began."""
+    """Return whether a lock is there and may be the dead run's: it was not there before that one began."""
     try:
         return file.stat().st_mtime >= began - 1
     except OSError:

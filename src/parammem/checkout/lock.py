@@ -1,7 +1,8 @@
 """Lock a repository's automation, so that one run at a time works on it, on one machine and with any Prefect server.
 
 It is a lock of the operating system on an open file, so it ends with the process however that ends. Commands that the
-run starts inherit the open file: the lock is free only when the last of them is gone, so a next run meets no orphan.
+run starts inherit the open file: the lock is free only when the last of them is gone, so a next run finds no orphan
+process.
 """
 
 from __future__ import annotations
@@ -15,26 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from parammem.checkout.held_files import lend
+from parammem.checkout.leftovers import clear_leftovers
 from parammem.errors import DataError
 
 PLACE = Path(".cache") / "improve" / "lock"
 LOOK_SECONDS = 0.2
-_HELD: set[int] = set()
-
-
-@contextmanager
-def lend(handle: int) -> Iterator[None]:
-    """Let the commands that are started meanwhile hold an open file too."""
-    _HELD.add(handle)
-    try:
-        yield
-    finally:
-        _HELD.discard(handle)
-
-
-def held() -> tuple[int, ...]:
-    """Open files that hold a lock of this process; its children get them."""
-    return tuple(_HELD)
 
 
 @contextmanager
@@ -46,7 +33,7 @@ def locked(root: Path, who: str, wait: float, say: Callable[[str], None] = lambd
         wait: seconds to wait for it.
 
     Raises:
-        DataError: somebody else held it for that long; says who.
+        DataError: another process held it for that long; says who.
     """
     path = root / PLACE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,36 +49,7 @@ def locked(root: Path, who: str, wait: float, say: Callable[[str], None] = lambd
         os.close(handle)
 
 
-@contextmanager
-def hold(path: Path) -> Iterator[None]:
-    """Hold a file of one's own for as long as this process and its commands live: `is_held` says so to others."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        with lend(handle):
-            yield
-    finally:
-        os.close(handle)
-
-
-def is_held(path: Path) -> bool:
-    """Whether somebody alive holds a file; False where there is none."""
-    try:
-        handle = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-
-
 def _clear(root: Path, say: Callable[[str], None]) -> None:
-    from parammem.checkout.leftovers import clear_leftovers  # which lends its files here
-
     for name in clear_leftovers(root):
         say(f"an earlier run was cut short: its lock {name} is taken away")
 
@@ -117,7 +75,7 @@ def _acquire(handle: int, path: Path, wait: float, say: Callable[[str], None]) -
 
 
 def holder(path: Path) -> str:
-    """Who holds the lock, in words."""
+    """Return who holds the lock, in words."""
     try:
         found = json.loads(path.read_text())
         return f"{found['who']} (process {found['pid']})"

@@ -15,7 +15,7 @@ METRICS = Path("reports") / "metrics.json"
 
 
 def code_digests(root: Path, stage: str) -> Path:
-    """Digests of the sources that a stage can reach, written by the stage `code`."""
+    """Return digests of the sources that a stage can reach, written by the stage `code`."""
     return root / "reports" / "code" / f"{stage}.json"
 
 
@@ -73,7 +73,7 @@ class Places:
         return self.root / "models" / "reflectors" / self.domain
 
     def control(self, name: str) -> Path:
-        """An adapter that should know nothing."""
+        """Return an adapter that should know nothing."""
         return self.root / "models" / "controls" / self.domain / name
 
     def checkpoints(self, name: str) -> Path:
@@ -85,7 +85,8 @@ class Places:
         return self.root / ".cache" / "checkpoints" / self.domain / "finished"
 
     def start(self, adapter: str) -> Path:
-        """An adapter, by its digest, that training goes on from. `improve` and `parammem registry fetch` bring it."""
+        """Return an adapter, by its digest, that training goes on from. `improve` and `parammem registry fetch` bring
+        it."""
         return self.root / ".cache" / "champions" / adapter[:16]
 
     @property
@@ -98,10 +99,11 @@ class Places:
         return self.root / "reports" / "evaluation" / self.domain
 
     def work(self, stage: str) -> Path:
-        """What a stage cost this time. Not an out: it depends on what was cached."""
+        """Return what a stage cost this time. Not an out: it depends on what was cached."""
         return self.root / ".cache" / "work" / f"{stage}-{self.domain}.json"
 
 
 def places_of(domain: str) -> Places:
-    """A domain's places as git and dvc.lock name them, from the root: `places_of("code").validated.as_posix()`."""
+    """Return a domain's places as git and dvc.lock name them, from the root:
+    `places_of("code").validated.as_posix()`."""
     return Places(Path(), domain)

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from parammem.checkout.git import ELSEWHERE
+from parammem.checkout.held_files import held
 from parammem.checkout.leftovers import mend_register
-from parammem.checkout.lock import held
 
 GUARD = Path(__file__).with_name("guard.py")
 TAIL_LINES = 40
@@ -62,8 +62,8 @@ def run_guarded(
 
 
 def ends_with_us() -> Callable[[], None] | None:
-    """A `preexec_fn` for one process without children that is started without the guard: Linux kills it when this
-    process dies. None elsewhere."""
+    """Return a `preexec_fn` for one process without children that is started without the guard: Linux kills it when
+    this process dies. None elsewhere."""
     if sys.platform != "linux":
         return None
     library = ctypes.CDLL(None)  # before the fork: a child of a process with threads may not load anything
@@ -81,8 +81,8 @@ def _read_lines(process: subprocess.Popen[bytes], tail: deque[str], say: Callabl
 
 
 def environment(root: Path | None = None, python: Path | None = None) -> dict[str, str]:
-    """This process's environment: the interpreter's programs first on PATH, the sources of the tree at `root` before
-    installed ones, no telemetry, and nothing that would point git or a flow's child at another place.
+    """Return this process's environment: the interpreter's programs first on PATH, the sources of the tree at `root`
+    before installed ones, no telemetry, and nothing that would point git or a flow's child at another place.
 
     Args:
         python: the interpreter; None: this one.

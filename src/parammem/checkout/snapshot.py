@@ -11,7 +11,7 @@ from parammem.checkout.git import Blobs
 from parammem.checkout.hashes import Hashes, files_below
 
 
-class Store:
+class ObjectStore:
     """Bytes by DVC's hash."""
 
     def __init__(self, repo: Path, hashes: Hashes) -> None:
@@ -19,7 +19,7 @@ class Store:
         self._folders = list(dict.fromkeys([cache_folder(repo), repo / ".dvc" / "cache"]))
 
     def object(self, md5: str) -> Path | None:
-        """The cache file that is named after this hash, whatever it holds."""
+        """Return the cache file that is named after this hash, whatever it holds."""
         for folder in self._folders:
             path = cached(folder, md5)
             if path.is_file():
@@ -27,14 +27,14 @@ class Store:
         return None
 
     def bytes_of(self, md5: str) -> bytes | None:
-        """The contents with this hash, from the cache, if they are there and have it."""
+        """Return the contents with this hash, from the cache, if they are there and have it."""
         path = self.object(md5)
         if path is None or self.hashes.file(path) != md5.removesuffix(".dir"):
             return None
         return path.read_bytes()
 
     def listing(self, md5: str) -> dict[str, str] | None:
-        """Of a folder's hash: path inside → hash of the file."""
+        """Return path inside → hash of the file, for a folder's hash."""
         data = self.bytes_of(md5)
         try:
             return None if data is None else {entry["relpath"]: entry["md5"] for entry in json.loads(data)}
@@ -42,7 +42,7 @@ class Store:
             return None
 
     def objects_below(self, md5: str) -> list[str]:
-        """The hash itself and, of a folder, the hashes of its files."""
+        """Return the hash itself and, of a folder, the hashes of its files."""
         inside = self.listing(md5) if md5.endswith(".dir") else None
         return [md5, *sorted(set((inside or {}).values()))]
 
@@ -54,17 +54,17 @@ class Snapshot:
     the working tree where it holds the same bytes, or from git.
     """
 
-    def __init__(self, store: Store, lock: Lock, commit: str | None = None, blobs: Blobs | None = None) -> None:
+    def __init__(self, store: ObjectStore, lock: Lock, commit: str | None = None, blobs: Blobs | None = None) -> None:
         self.store, self.lock, self.commit, self._blobs = store, lock, commit, blobs
         self.outs = {path: (md5, name) for name, stage in lock.items() for path, md5 in stage["outs"].items()}
 
     def maker(self, path: str) -> str | None:
-        """The stage with an out that is this path or holds it."""
+        """Return the stage with an out that is this path or holds it."""
         owner = self._owner(path)
         return self.outs[owner][1] if owner else None
 
     def hash(self, path: str) -> str | None:
-        """The recorded hash of an out, or of a file in one."""
+        """Return the recorded hash of an out, or of a file in one."""
         owner = self._owner(path)
         if owner is None:
             return None
@@ -74,7 +74,7 @@ class Snapshot:
         return (self.files(owner) or {}).get(path[len(owner) + 1 :])
 
     def files(self, folder: str) -> dict[str, str] | None:
-        """Of an out that is a folder: path inside → hash."""
+        """Return path inside → hash, for an out that is a folder."""
         md5 = self.outs[folder][0] if folder in self.outs else ""
         found = self.store.listing(md5)
         if found is not None:
@@ -86,7 +86,7 @@ class Snapshot:
         return None
 
     def read(self, path: str) -> bytes | None:
-        """A file's bytes; None if they are nowhere here."""
+        """Return a file's bytes; None if they are nowhere here."""
         here = self.store.repo / path
         if self.commit is None:
             return here.read_bytes() if here.is_file() else None

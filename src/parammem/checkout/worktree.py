@@ -18,9 +18,9 @@ from parammem.checkout import dvc
 from parammem.checkout.dvc import cache_folder, settings
 from parammem.checkout.git import UNATTENDED, ask, git, prune_worktrees
 from parammem.checkout.hashes import Hashes
-from parammem.checkout.lock import hold, is_held
+from parammem.checkout.held_files import hold, is_held
 from parammem.checkout.processes import environment
-from parammem.checkout.snapshot import Store
+from parammem.checkout.snapshot import ObjectStore
 from parammem.core.jsonl import write_text
 from parammem.core.plain_yaml import plain_yaml
 from parammem.errors import LineageError, LineageMissingError
@@ -51,7 +51,7 @@ def worktree(repo: Path, commit: str, shared_cache: bool, skip: Iterable[str] = 
     remove_dead(repo)
     name = uuid.uuid4().hex[:8]
     tree, mark = repo / PAST_TREES / name / f"{NAMED}{name}", repo / PAST_TREES / f"{name}{HELD}"
-    with hold(mark):  # first this, then the folder: a folder without it is nobody's
+    with hold(mark):  # first this, then the folder: a folder without it has no owner
         try:
             tree.parent.mkdir()
             yield from _tree(repo, tree, commit, shared_cache, skip)
@@ -124,7 +124,7 @@ def _link(place: Path, target: Path) -> None:
 
 
 def local_config(root: Path) -> str:
-    """DVC's settings as they hold for the person's tree, with whole paths: the worktree's .dvc/config.local.
+    """Return DVC's settings as they hold for the person's tree, with whole paths: the worktree's .dvc/config.local.
 
     A relative path in the committed config would mean another place there.
     """
@@ -149,14 +149,14 @@ def local_config(root: Path) -> str:
 def bring_inputs(repo: Path, tree: Path) -> None:
     """Copy what the tree's .dvc files name from this repository's cache or working tree. Raises LineageError."""
     with Hashes(repo) as hashes:
-        store = Store(repo, hashes)
+        store = ObjectStore(repo, hashes)
         for pointer in sorted(path for path in tree.rglob("*.dvc") if path.is_file() and ".dvc" not in path.parts[:-1]):
             for path, md5 in _pointed(pointer):
                 _bring(store, tree, path, md5)
 
 
 def _pointed(pointer: Path) -> list[tuple[Path, str]]:
-    """What a .dvc file names, each with its hash. Raises LineageError: it cannot be read."""
+    """Return what a .dvc file names, each with its hash. Raises LineageError: it cannot be read."""
     try:
         outs = (plain_yaml(pointer.read_bytes()) or {}).get("outs", [])
         return [(pointer.parent / str(out["path"]), str(out["md5"])) for out in outs]
@@ -164,7 +164,7 @@ def _pointed(pointer: Path) -> list[tuple[Path, str]]:
         raise LineageError(f"{pointer} cannot be read: {error}; restore it with git") from error
 
 
-def _bring(store: Store, tree: Path, target: Path, md5: str) -> None:
+def _bring(store: ObjectStore, tree: Path, target: Path, md5: str) -> None:
     path = target.relative_to(tree).as_posix()
     if md5.endswith(".dir"):
         listing = store.listing(md5)
@@ -187,7 +187,7 @@ def _bring(store: Store, tree: Path, target: Path, md5: str) -> None:
 def repro(
     tree: Path, targets: Sequence[str], fresh: bool, say: Callable[[str], None], python: Path | None = None
 ) -> list[str]:
-    """`dvc repro` in a worktree; it ends when this process does. Returns its last lines.
+    """Run `dvc repro` in a worktree, return its last lines; it ends when this process does.
 
     Args:
         fresh: run every stage, whatever was done before, and without the run-cache.

@@ -1,6 +1,6 @@
-"""The `parammem` command: every command parses, calls one function of a room below, and prints what it returned.
+"""The `parammem` command: every command parses, calls one function of a package below, and prints what it returned.
 
-Rooms are imported inside the commands, so that `parammem --help` does not wait for torch. What can go wrong has an
+Packages are imported inside the commands, so that `parammem --help` does not wait for torch. What can go wrong has an
 exit code of its own (the help's last lines list them); an error becomes one red line on stderr (guard.py).
 """
 
@@ -24,6 +24,7 @@ from parammem.cli import (
     ingest,
     model,
     pocket,
+    probe,
     profile,
     quiet,
     reflect,
@@ -33,6 +34,7 @@ from parammem.cli import (
     serve,
     stage,
     track,
+    uptake,
 )
 from parammem.cli.say import say
 
@@ -74,6 +76,8 @@ app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(pocket.app, name="pocket")
 app.add_typer(model.app, name="model")
 app.add_typer(profile.app, name="profile")
+app.command("probe")(probe.probe)
+app.command("uptake")(uptake.uptake)
 app.command("synthesise")(profile.synthesise)
 app.add_typer(serve.app, name="serve")
 app.command("doctor")(doctor.doctor)

@@ -23,7 +23,7 @@ from parammem.sections import ServerParams
 USUAL_KEY = "OPENAI_API_KEY"
 
 
-class Finding(NamedTuple):
+class Inspection(NamedTuple):
     """One thing that was looked at."""
 
     what: str
@@ -67,7 +67,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def look(path: Path) -> Iterator[Finding]:
+def look(path: Path) -> Iterator[Inspection]:
     """All findings, cheap ones first."""
     yield python()
     yield command("git", "install git; DVC and lineage need it")
@@ -77,41 +77,43 @@ def look(path: Path) -> Iterator[Finding]:
     try:
         params = load_params(path)
     except ConfigError as error:
-        yield Finding("params", False, str(error), f"mend {path}")
+        yield Inspection("params", False, str(error), f"mend {path}")
         return
-    yield Finding("params", True, f"{path}: domains {', '.join(params.domains)}")
+    yield Inspection("params", True, f"{path}: domains {', '.join(params.domains)}")
     yield model(params)
     yield from other_models(params)
     yield from map(guarded, (torch_device, lambda: sandbox(params)))
 
 
-def python() -> Finding:
+def python() -> Inspection:
     version = ".".join(map(str, sys.version_info[:3]))
-    return Finding("python", sys.version_info >= (3, 11), f"{version} at {sys.executable}", "use Python 3.11 or newer")
+    return Inspection(
+        "python", sys.version_info >= (3, 11), f"{version} at {sys.executable}", "use Python 3.11 or newer"
+    )
 
 
-def command(name: str, fix: str) -> Finding:
+def command(name: str, fix: str) -> Inspection:
     """Is this program on PATH, and does it run?"""
     where = shutil.which(name)
     if where is None:
-        return Finding(name, False, "not on PATH", fix)
+        return Inspection(name, False, "not on PATH", fix)
     ran = subprocess.run([where, "--version"], capture_output=True, text=True)
-    return Finding(name, ran.returncode == 0, (ran.stdout or ran.stderr).strip() or where, fix)
+    return Inspection(name, ran.returncode == 0, (ran.stdout or ran.stderr).strip() or where, fix)
 
 
-def project(root: Path) -> Finding:
+def project(root: Path) -> Inspection:
     """Are we in a folder that DVC knows, with its pipeline?"""
     missing = [name for name in (".dvc", "dvc.yaml") if not (root / name).exists()]
     detail = f"no {' and no '.join(missing)} in {root.resolve()}" if missing else f"pipeline in {root.resolve()}"
-    return Finding("project", not missing, detail, "change to the folder of your clone")
+    return Inspection("project", not missing, detail, "change to the folder of your clone")
 
 
-def disk(root: Path) -> Finding:
+def disk(root: Path) -> Inspection:
     free = shutil.disk_usage(root).free / 2**30
-    return Finding("disk", free > 1, f"{free:.1f} GiB free", "free at least 1 GiB")
+    return Inspection("disk", free > 1, f"{free:.1f} GiB free", "free at least 1 GiB")
 
 
-def model(params: Params) -> Finding:
+def model(params: Params) -> Inspection:
     """Is the base model's folder or pin there, or does a server have it?"""
     from parammem.engines.folders import hub_parts, named_model
 
@@ -120,16 +122,16 @@ def model(params: Params) -> Finding:
         return served(hub_parts(name)[0], params.engine.server)
     folder = Path(params.engine.model)
     if (folder / "config.json").is_file():
-        return Finding("model", True, str(folder))
+        return Inspection("model", True, str(folder))
     if folder.is_file():
-        return Finding("model", True, f"{name}, pinned by {folder}; fetched when it is first needed")
+        return Inspection("model", True, f"{name}, pinned by {folder}; fetched when it is first needed")
     fix = "check out the whole repository, or `make pocket` trains it"
     if len(folder.parts) == 2 and folder.parts[0] != "models":
         fix = f"DVC watches engine.model: `parammem profile pin {name}` writes a file that names it and its commit"
-    return Finding("model", False, f"no model folder {str(folder)!r}", fix)
+    return Inspection("model", False, f"no model folder {str(folder)!r}", fix)
 
 
-def other_models(params: Params) -> Iterator[Finding]:
+def other_models(params: Params) -> Iterator[Inspection]:
     """Are the models there that have a URL of their own, such as the teacher, and their keys set?"""
     from parammem.engines.folders import hub_parts, named_model
 
@@ -139,7 +141,7 @@ def other_models(params: Params) -> Iterator[Finding]:
         yield from (served(name, server) for name in server.other_urls if name != base)
 
 
-def served(name: str, server: ServerParams) -> Finding:
+def served(name: str, server: ServerParams) -> Inspection:
     """Does the server that should have this model answer, and has it the model?"""
     from parammem.engines.openai.account import Account, Terms
     from parammem.engines.openai.engine import PROBE, open_model
@@ -154,8 +156,8 @@ def served(name: str, server: ServerParams) -> Finding:
         if place.capabilities(name).others:  # many lists are not whole: one short question tells
             engine.complete([PROBE])
     except ParamMemError as error:
-        return Finding("model", False, str(error), "start the server (docs/serving.md), or mend engine.server")
-    return Finding("model", True, f"{name} at {settings.base_url}")
+        return Inspection("model", False, str(error), "start the server (docs/serving.md), or mend engine.server")
+    return Inspection("model", True, f"{name} at {settings.base_url}")
 
 
 def key_for(url: str, path: Path) -> str:
@@ -193,7 +195,7 @@ def server_report(url: str, model: str, key_env: str, as_json: bool) -> tuple[st
     return "\n".join([f"{found.model} at {found.server}; {key}", *lines, cost]), found.usable
 
 
-def torch_device() -> Finding:
+def torch_device() -> Inspection:
     import torch
 
     device = (
@@ -201,39 +203,39 @@ def torch_device() -> Finding:
         if torch.cuda.is_available()
         else f"cpu, {count(torch.get_num_threads(), 'thread')}"
     )
-    return Finding("torch", True, f"{torch.__version__} on {device}")
+    return Inspection("torch", True, f"{torch.__version__} on {device}")
 
 
-def sandbox(params: Params) -> Finding:
+def sandbox(params: Params) -> Inspection:
     """Does a harmless program run in the sandbox at the level that params ask for?"""
     from parammem.sandbox import Call, run
 
     level = params.sandbox.level
     outcome = run("def f(x):\n    return x + 1\n", "f", [Call(args=[1])], level=level)[0]
     if level == "none":
-        return Finding("sandbox", True, "level none: model output runs with all your rights")
+        return Inspection("sandbox", True, "level none: model output runs with all your rights")
     ran = outcome.value == 2
     detail = "a harmless program ran" if ran else f"a harmless program ended with {outcome.kind}: {outcome.error}"
-    return Finding("sandbox", ran, f"level {level}: {detail}", "run `parammem sandbox doctor`")
+    return Inspection("sandbox", ran, f"level {level}: {detail}", "run `parammem sandbox doctor`")
 
 
-def guarded(check: Callable[[], Finding]) -> Finding:
+def guarded(check: Callable[[], Inspection]) -> Inspection:
     """A finding, also where the check itself cannot run."""
     try:
         return check()
     except ImportError as error:
-        return Finding("packages", False, str(error), "run `make setup`")
+        return Inspection("packages", False, str(error), "run `make setup`")
     except ParamMemError as error:
-        return Finding("sandbox", False, str(error), "run `parammem sandbox doctor`")
+        return Inspection("sandbox", False, str(error), "run `parammem sandbox doctor`")
 
 
-def line(finding: Finding) -> str:
+def line(finding: Inspection) -> str:
     mark = "ready  " if finding.ready else "MISSING"
     fix = "" if finding.ready else f"\n{'':18}fix: {finding.fix}"
     return f"{mark}  {finding.what:<8} {finding.detail}{fix}"
 
 
-def as_json_text(found: list[Finding]) -> str:
+def as_json_text(found: list[Inspection]) -> str:
     import json
 
     return json.dumps([finding._asdict() for finding in found], indent=2)

@@ -65,8 +65,8 @@ def _show(digest: str) -> Decision:
 
 def _meet(params: Params, domain: str, champion: str, challenger: str, enter: bool) -> Decision:
     from parammem.checkout.git import person
-    from parammem.gate import decide, rule_on
-    from parammem.gate.office import looks_paid, rule_of
+    from parammem.gate import decide, decide_and_record
+    from parammem.gate.record_decision import looks_paid, rule_of
     from parammem.registry import Ledger
     from parammem.registry.branch import known, refuse_behind
     from parammem.registry.growth import refuse_losses
@@ -83,7 +83,7 @@ def _meet(params: Params, domain: str, champion: str, challenger: str, enter: bo
         evidence = meet(params, Path(), domain, ours, theirs)
     rule = rule_of(params.gate)
     if enter:
-        return rule_on(evidence, rule, Ledger(), person(Path()))
+        return decide_and_record(evidence, rule, Ledger(), person(Path()))
     return decide(evidence, rule, looks_paid(events, domain))
 
 
@@ -104,8 +104,8 @@ def _refuse_itself(events: Sequence[Event], domain: str, ours: Path | None, thei
 
 def _folder(events: Sequence[Event], domain: str, name: str, to: Path) -> Path | None:
     """The adapter folder of whatever was named; None for nobody. Versions are fetched from DVC to `to`."""
-    from parammem.registry.keep import fetch
     from parammem.registry.state import champion, find_version
+    from parammem.registry.storage import fetch
 
     if name in ("", NONE) or (name == "champion" and champion(events, domain) is None):
         return None

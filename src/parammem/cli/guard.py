@@ -1,8 +1,8 @@
 """What the command line makes of an exception: ours, one that the world can cause, or a bug.
 
-Rooms turn what they foresee into errors of ours, which say most. This is the last net: errors of files, disks, memory
-and libraries that got through become one line with what to do next. Anything else is a bug, says so, and names the file
-with its traceback.
+The packages below turn what they foresee into errors of ours, which say most. This is the last net: errors of files,
+disks, memory and libraries that got through become one line with what to do next. Anything else is a bug, says so, and
+names the file with its traceback.
 """
 
 from __future__ import annotations

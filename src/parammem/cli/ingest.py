@@ -18,9 +18,9 @@ from parammem.errors import DataError, LedgerError
 if TYPE_CHECKING:
     from parammem.experience.convert import Format
     from parammem.experience.preview import Preview
-    from parammem.experience.records import Outcome
+    from parammem.experience.records import IngestResult
     from parammem.experience.sources import Source
-    from parammem.experience.store import Store
+    from parammem.experience.store import ExperienceStore
 
 
 def ingest(
@@ -77,7 +77,7 @@ def _format(form: str) -> Format | None:
     return named
 
 
-def _store(params: Params, domain: DomainName | None, must: bool = True) -> Store:
+def _store(params: Params, domain: DomainName | None, must: bool = True) -> ExperienceStore:
     """must: without the evaluation tasks nothing is ingested; a look at what would become of rows goes on."""
     from parammem.experience.store import open_store
 
@@ -92,7 +92,7 @@ def _store(params: Params, domain: DomainName | None, must: bool = True) -> Stor
         return open_store(Path(), [], share, near, given)
 
 
-def _take_files(files: list[Path], store: Store, form: Format | None, dvc: bool) -> None:
+def _take_files(files: list[Path], store: ExperienceStore, form: Format | None, dvc: bool) -> None:
     from parammem.experience.sources import Source
 
     taken, failed = [], []
@@ -107,7 +107,7 @@ def _take_files(files: list[Path], store: Store, form: Format | None, dvc: bool)
         raise DataError("no row was fit to come in; the reasons stand above, the rows lie in data/quarantine")
 
 
-def _sweep(inbox: Path, store: Store, form: Format | None, dvc: bool, every: float | None) -> None:
+def _sweep(inbox: Path, store: ExperienceStore, form: Format | None, dvc: bool, every: float | None) -> None:
     from parammem.experience.inbox import looks
 
     if every is not None:
@@ -127,7 +127,7 @@ def _sweep(inbox: Path, store: Store, form: Format | None, dvc: bool, every: flo
         say(f"nothing waits in {inbox}" if not told else f"nothing in {inbox} can be taken")
 
 
-def _take_and_clear(inbox: Path, source: Source, store: Store, form: Format | None, dvc: bool) -> list[str]:
+def _take_and_clear(inbox: Path, source: Source, store: ExperienceStore, form: Format | None, dvc: bool) -> list[str]:
     """The source's name if it failed: it stays where it is, and the others have their turn."""
     from parammem.experience.inbox import clear
 
@@ -150,7 +150,7 @@ def _refusal(name: str, error: Exception) -> str:
     return shown(name)
 
 
-def _take(source: Source, store: Store, form: Format | None, dvc: bool) -> Outcome:
+def _take(source: Source, store: ExperienceStore, form: Format | None, dvc: bool) -> IngestResult:
     from parammem.checkout.dvc import track
     from parammem.checkout.git import person
     from parammem.experience.ingest import ingest as take
@@ -162,7 +162,7 @@ def _take(source: Source, store: Store, form: Format | None, dvc: bool) -> Outco
     return outcome
 
 
-def _show(files: list[Path], inbox: Path, store: Store, form: Format | None, as_json: bool) -> None:
+def _show(files: list[Path], inbox: Path, store: ExperienceStore, form: Format | None, as_json: bool) -> None:
     from parammem.experience.inbox import look
     from parammem.experience.preview import preview
     from parammem.experience.sources import Source
@@ -199,7 +199,7 @@ def row_as_text(row: Preview) -> str:
     return "\n".join(lines)
 
 
-def as_text(outcome: Outcome) -> str:
+def as_text(outcome: IngestResult) -> str:
     """What became of a file, for people; no text of a row."""
     event = outcome.event
     if not outcome.new:

@@ -15,7 +15,7 @@ from parammem.errors import ConfigError, DataError, EngineError, ModelMissingErr
 
 if TYPE_CHECKING:
     from parammem.pocket.recipe import Recipe
-    from parammem.pocket.world import Drawn
+    from parammem.pocket.world import WorldTask
 
 app = typer.Typer(help="The embedded default: pocket models and pocket tasks.", no_args_is_help=True)
 
@@ -117,7 +117,7 @@ def write_scores(folder: Path, device: str, tasks: int) -> dict[str, Any]:
     return scores.write_scores(folder, HfEngine.load(folder, device=device), tasks)
 
 
-def as_text(drawn: Drawn) -> str:
+def as_text(drawn: WorldTask) -> str:
     """A task for people: the spec, what its visible checks reveal, and what stays hidden."""
     key = drawn.key
     revealed = key.tags["revealed"].split()

@@ -71,10 +71,10 @@ def register(
 ) -> None:
     """Give an adapter the next version number, as candidate."""
     from parammem.registry.branch import refuse_behind
-    from parammem.registry.enter import enter
+    from parammem.registry.register import register_folder
 
     refuse_behind(Path())
-    say(enter(Path(), domain, folder))
+    say(register_folder(Path(), domain, folder))
 
 
 @app.command()
@@ -85,8 +85,8 @@ def fetch(
 ) -> None:
     """Write a version's adapter folder, as it was committed."""
     from parammem.registry.branch import known
-    from parammem.registry.keep import fetch as get
     from parammem.registry.state import find_version
+    from parammem.registry.storage import fetch as get
 
     found = find_version(known(Path()), domain, version)
     get(Path(), domain, found, to)
@@ -97,10 +97,10 @@ def fetch(
 def gc(dry: Annotated[bool, typer.Option("--dry", help="Only say what would go.")] = False) -> None:
     """`dvc gc` that keeps every version, and what it was made from. Waits for a turn of `improve` to end."""
     from parammem.checkout.git import person
+    from parammem.checkout.lock import locked
     from parammem.improve.generations import settings
-    from parammem.improve.lock import locked
     from parammem.registry.branch import known
-    from parammem.registry.keep import collect_garbage
+    from parammem.registry.storage import collect_garbage
 
     root = Path()
     with locked(root, person(root), settings(root).wait_seconds, say):

@@ -171,7 +171,7 @@ def _print_results(results: list[dict[str, Any]], level: str) -> None:
     say(f"{sum(r['passed'] for r in results)} of {len(results)} passed" + _warning(level))
 
 
-def _print_report(report: selftest.Report) -> None:
+def _print_report(report: selftest.ProtectionReport) -> None:
     for finding in report.findings:
         say(f"{'denied' if finding.denied else 'ALLOWED':8} {finding.act:36} {finding.guard:20} {finding.detail[:60]}")
     for name, value in report.layers.items():

@@ -1,4 +1,5 @@
-"""Frozen records, and how they are read and written. Nothing here thinks, or imports a library beside pydantic."""
+"""Frozen records, and how they are read and written. Nothing here decides anything, or imports a library
+beside pydantic."""
 
 from parammem.core.adapter import Adapter
 from parammem.core.attempt import Attempt, Feedback, Score

@@ -47,7 +47,8 @@ class Adapter(Record):
 
 
 def read_card(folder: Path) -> Adapter:
-    """The card of an adapter's folder. Whether it fits the weights is checked by `engines.adapters.check_adapter`.
+    """Return the card of an adapter's folder. Whether it fits the weights is checked by
+    `engines.adapters.check_adapter`.
 
     Raises:
         AdapterMissingError: there is none.
@@ -67,7 +68,7 @@ def read_card(folder: Path) -> Adapter:
 
 
 def parse_card(data: bytes, where: str) -> Adapter:
-    """A card's bytes as a record. Raises AdapterError, naming where they are from, if they are no card."""
+    """Return a card's bytes as a record. Raises AdapterError, naming where they are from, if they are no card."""
     try:
         if len(data) > LARGEST_CARD:
             raise ValueError("it is too large")

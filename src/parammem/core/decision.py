@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from parammem.core.event import Answer
-from parammem.core.record import Record, digest_of
+from parammem.core.record import Extended, Record, digest_of
 
 
 class Guard(Record):
@@ -16,7 +16,7 @@ class Guard(Record):
     name: str
     """validated, no-leakage, loads, differs-from-base, tokens, diversity."""
     passed: bool | None
-    """None: nobody looked. It then holds the challenger back as a failure does."""
+    """None: it was not looked at. It then holds the challenger back as a failure does."""
     detail: str
     """What was seen, with numbers."""
 
@@ -66,8 +66,10 @@ class PairedTest(Record):
     of tasks on which nothing differs is enough. Before rule version 3: for a power of 0.8."""
 
 
-class ErrorBudget(Record):
+class ErrorBudget(Extended):
     """False promotions over the whole life of a domain's reflector, and what of it this look cost."""
+
+    LATER = ("reserve",)
 
     total: float
     """Chance of any false promotion, ever."""
@@ -80,14 +82,6 @@ class ErrorBudget(Record):
     """False: the gate did not come to the test, and nothing was spent."""
     reserve: bool = False
     """The look had less power than `gate.min_power` and was paid from the reserve; `look` numbers the reserve's."""
-
-    @model_serializer(mode="wrap")
-    def _as_it_was(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Records from before there was a reserve have no such field, and their digests are of what stands there."""
-        found = plain(self)
-        if not self.reserve:
-            found.pop("reserve", None)
-        return found
 
 
 class Decision(Record):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
-from parammem.core.record import Record, digest_of
+from parammem.core.record import Extended, Record, digest_of
 
 Stage = Literal["candidate", "champion"]
 Answer = Literal["promote", "refuse", "undecided"]
@@ -44,8 +44,10 @@ class Ingested(Record):
     """Domain → rows kept or held."""
 
 
-class Trained(Record):
+class Trained(Extended):
     """An adapter was trained."""
+
+    LATER = ("environment",)
 
     kind: Literal["train"] = "train"
     domain: str
@@ -65,14 +67,6 @@ class Trained(Record):
     """python, torch (with its build), system and cpu of the machine that entered it; in a turn of self-improvement the
     one that trained it. Packages are pinned in the commit's constraints.txt, threads are in the recipe."""
 
-    @model_serializer(mode="wrap")
-    def _as_it_was(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Lines from before there was an environment have none, and their digests are of what stands there."""
-        found = plain(self)
-        if not self.environment:
-            found.pop("environment", None)
-        return found
-
 
 class Evaluated(Record):
     """Arms met on the same tasks."""
@@ -87,8 +81,10 @@ class Evaluated(Record):
     """"<slice>.<arm>" → share solved."""
 
 
-class Decided(Record):
+class Decided(Extended):
     """The gate answered. The evidence is ledger/decisions/<decision>.json."""
+
+    LATER = ("reserve",)
 
     kind: Literal["decide"] = "decide"
     domain: str
@@ -104,14 +100,6 @@ class Decided(Record):
     """What this look was allowed to spend; 0 when it did not come to the test."""
     reserve: bool = False
     """The look was paid from the budget's reserve; `look` numbers the reserve's looks then."""
-
-    @model_serializer(mode="wrap")
-    def _as_it_was(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Lines from before there was a reserve do not name it, and their digests are of what stands there."""
-        found = plain(self)
-        if not self.reserve:
-            found.pop("reserve", None)
-        return found
 
 
 class Published(Record):
@@ -216,6 +204,6 @@ class Event(Record):
 
 
 def make_event(number: int, time: str, actor: str, fact: Any, previous: str) -> Event:
-    """An event with its digest."""
+    """Return an event with its digest."""
     bare = Event(number=number, time=time, actor=actor, fact=fact, previous=previous, digest="")
     return bare.model_copy(update={"digest": bare.expected_digest})

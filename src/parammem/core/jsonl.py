@@ -52,12 +52,12 @@ class Line(NamedTuple):
 
 
 def text_lines(text: str) -> list[str]:
-    """The lines of a text that a program printed, without their ends: split at newlines only."""
+    """Return the lines of a text that a program printed, without their ends: split at newlines only."""
     return text.removesuffix("\n").split("\n") if text else []
 
 
 def byte_lines(data: bytes) -> list[bytes]:
-    """The lines of a file's bytes that are not blank, without byte order mark and line ends."""
+    """Return the lines of a file's bytes that are not blank, without byte order mark and line ends."""
     lines = (line.removesuffix(b"\r") for line in data.removeprefix(BOM).split(b"\n"))
     return [line for line in lines if line.strip()]
 
@@ -96,7 +96,7 @@ def lines_of(file: IO[bytes], path: Path, longest: int = LONGEST) -> Iterator[Li
 
 
 def unpacked(file: IO[bytes]) -> IO[bytes]:
-    """The file itself, or what is packed in it if it begins as gzip data does.
+    """Return the file itself, or what is packed in it if it begins as gzip data does.
 
     Reading more of it than PACKED and RATIO allow raises DataError.
     """
@@ -128,7 +128,8 @@ class _Unpacked:
 
 
 def _beginning(stream: IO[bytes]) -> tuple[int, bytes]:
-    """Where the text begins, behind a byte order mark, and its first line that is not blank (at most BLOCK of it)."""
+    """Return where the text begins, behind a byte order mark, and its first line that is not blank (at most BLOCK of
+    it)."""
     start = len(BOM) if stream.read(len(BOM)) == BOM else 0
     stream.seek(start)
     while line := stream.readline(BLOCK):
@@ -160,7 +161,7 @@ def _plain_lines(stream: IO[bytes], path: Path, longest: int, offset: int) -> It
 
 
 def _elements(stream: IO[bytes], path: Path, longest: int, offset: int, floor: int) -> Iterator[Line]:
-    """The elements of an array (floor 1), or values one after the other (floor 0); what stands behind comes last.
+    """Yield the elements of an array (floor 1), or values one after the other (floor 0); what stands behind comes last.
 
     Brackets are counted, and not whether they match: a broken element does not parse, and its neighbours do.
     """
@@ -196,7 +197,7 @@ class _Scan:
         self._keep(block[taken:])
 
     def _is_end(self, mark: bytes) -> str:
-        """Whether an element ends at this mark, with it or before it; empty: it does not."""
+        """Return whether an element ends at this mark, with it or before it; empty: it does not."""
         before = self.depth
         self.depth = max(0, before + (mark in b"[{") - (mark in b"]}"))
         if self.floor:
@@ -219,7 +220,7 @@ class _Scan:
         self.size, self.kept = 0, bytearray()
 
     def end(self) -> Iterator[Line]:
-        """The element that was begun, if there is one."""
+        """Yield the element that was begun, if there is one."""
         if self.kept.strip():
             self.number += 1
             data = bytes(self.kept) if self.size > len(self.kept) else bytes(self.kept).rstrip()
@@ -269,7 +270,7 @@ def _refuse_too_long(line: Line, what: str) -> None:
 
 
 def read_jsonl(path: Path | str, kind: type[R]) -> list[R]:
-    """All records of a file. Raises as `iter_jsonl` does."""
+    """Return all records of a file. Raises as `iter_jsonl` does."""
     return list(iter_jsonl(path, kind))
 
 

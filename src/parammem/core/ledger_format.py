@@ -49,12 +49,13 @@ def read_event(line: bytes) -> Event:
 
 
 def fits_digest(event: Event) -> bool:
-    """Whether an event's digest is that of its other fields."""
+    """Return whether an event's digest is that of its other fields."""
     return event.digest == event.expected_digest
 
 
 def finished(rest: bytes, last: Event | None, start: str) -> Event | None:
-    """The event that stands after the last newline, if it is whole and follows `last`: only its newline was lost.
+    """Return the event that stands after the last newline, if it is whole and follows `last`: only its newline was
+    lost.
 
     None: nothing stands there, or only a part of an event, which counts as never written.
 
@@ -70,8 +71,8 @@ def finished(rest: bytes, last: Event | None, start: str) -> Event | None:
 
 
 def identity(fact: Fact) -> str:
-    """What makes a fact the same fact when it is signed off once more: all of it; of an ingested source what came of
-    it and not what the file was called."""
+    """Return what makes a fact the same fact when it is signed off once more: all of it; of an ingested source what
+    came of it and not what the file was called."""
     if isinstance(fact, Ingested):
         return digest_of(["ingest", fact.source, fact.batch, fact.fresh])
     return digest_of(fact.model_dump(mode="json"))

@@ -94,8 +94,8 @@ def _bound(text: str) -> None:
 
 
 def _weigh(node: yaml.Node, known: dict[int, int], depth: int) -> int:
-    """How many values a node stands for. Raises ValueError: too many or too deep, as one that contains itself is, a
-    number that is too long, or a key that is there twice."""
+    """Return how many values a node stands for. Raises ValueError: too many or too deep, as one that contains itself
+    is, a number that is too long, or a key that is there twice."""
     if depth > DEEPEST:
         raise _Unfit(_DEEP)
     if isinstance(node, yaml.ScalarNode):

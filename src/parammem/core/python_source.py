@@ -23,7 +23,7 @@ _quiet = threading.Lock()
 
 
 def parse_python(source: str, longest: int = LONGEST) -> ast.Module | None:
-    """The syntax tree of a source; None where it has none, is too long, or Python cannot read it at all."""
+    """Return the syntax tree of a source; None where it has none, is too long, or Python cannot read it at all."""
     if len(source) > longest:
         return None
     try:
@@ -35,14 +35,14 @@ def parse_python(source: str, longest: int = LONGEST) -> ast.Module | None:
 
 
 def parse_expression(source: str, longest: int = LONGEST) -> ast.expr | None:
-    """The tree of one expression; None as for `parse_python`."""
+    """Return the tree of one expression; None as for `parse_python`."""
     tree = parse_python(f"({source}\n)", longest)
     node = tree.body[0] if tree is not None and len(tree.body) == 1 else None
     return node.value if isinstance(node, ast.Expr) else None
 
 
 def literal_of(text: str | ast.expr) -> Any:
-    """The value of a Python literal.
+    """Return the value of a Python literal.
 
     Raises:
         ValueError: it is none, or Python cannot read it, for whatever reason.
@@ -58,7 +58,8 @@ def literal_of(text: str | ast.expr) -> Any:
 
 
 def unparsed(node: ast.AST) -> str:
-    """The source of a tree in canonical spelling. Raises ValueError where it is nested too deeply to be written."""
+    """Return the source of a tree in canonical spelling. Raises ValueError where it is nested too deeply to be
+    written."""
     try:
         return ast.unparse(node)
     except (RecursionError, MemoryError) as error:
@@ -66,7 +67,7 @@ def unparsed(node: ast.AST) -> str:
 
 
 def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements that run when a module is loaded, in order: those within if, try, with and loops too."""
+    """Yield the statements that run when a module is loaded, in order: those within if, try, with and loops too."""
     stack = list(reversed(body))
     while stack:
         node = stack.pop()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 
 class Record(BaseModel):
@@ -15,12 +15,30 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def line(self) -> str:
-        """Its one-line JSON form, with sorted keys, so that equal records give equal bytes."""
+        """Return its one-line JSON form, with sorted keys, so that equal records give equal bytes."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
 
 
+class Extended(Record):
+    """A record with fields that it did not have at first. One that is empty is left out of what is written.
+
+    So a record from before such a field is written as the bytes that it had, and its digest still holds.
+    """
+
+    LATER: ClassVar[tuple[str, ...]]
+    """Names of those fields. Their defaults are empty: False, 0, "" or no items."""
+
+    @model_serializer(mode="wrap")
+    def _written(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain = whole(self)
+        for name in self.LATER:
+            if not plain.get(name):
+                plain.pop(name, None)
+        return plain
+
+
 def digest_of(value: Any) -> str:
-    """SHA-256 (64 hex digits) of a JSON-able value, of text or of bytes.
+    """Return SHA-256 (64 hex digits) of a JSON-able value, of text or of bytes.
 
     Values other than text and bytes are written as JSON with sorted keys and no spaces first.
     """

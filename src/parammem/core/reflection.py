@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import field_validator
 
-from parammem.core.record import Record, digest_of
+from parammem.core.record import Extended, digest_of
 
 AdviceSource = Literal["self", "parametric", "retrieved"]
+ORACLE = "oracle"
+"""Author of advice that was written from an answer key, to see what right advice is worth. No row can have it."""
 LabelSource = Literal["experience", "teacher", "self", "task-only"]
 
 
-class Cuttable(Record):
+class Cuttable(Extended):
     """A text that a model wrote, and whether the token limit ended it. A whole text is written without the field."""
+
+    LATER = ("cut",)
 
     cut: bool = False
     """It ended because it reached the token limit."""
-
-    @model_serializer(mode="wrap")
-    def _written(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        plain = whole(self)
-        if not plain["cut"]:
-            del plain["cut"]
-        return plain
 
 
 class Reflection(Cuttable):
@@ -58,6 +55,13 @@ class ReflectionExample(Cuttable):
     """What counted as success: final, visible, or none."""
     origin: str = "collect"
     """collect, or the digest of the experience batch that the row came in with."""
+
+    @field_validator("author")
+    @classmethod
+    def _is_no_oracle(cls, author: str) -> str:
+        if author == ORACLE:
+            raise ValueError("this advice was written from the answer key (parammem uptake), and is never trained on")
+        return author
 
     @property
     def row_hash(self) -> str:

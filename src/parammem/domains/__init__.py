@@ -1,4 +1,4 @@
-"""What a problem is and how it is judged: base (the promise); code, math, qa of the pocket world with wording and
+"""What a problem is and how it is judged: base (the protocol); code, math, qa of the pocket world with wording and
 conventions; real_code, real_math, real_qa of benchmarks with prose; prompts/ of both."""
 
 from __future__ import annotations

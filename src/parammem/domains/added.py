@@ -21,13 +21,14 @@ _FENCED = re.compile(r"```python\n(.*)\n```", re.DOTALL)
 
 
 def unadded(task_text: str) -> str:
-    """The text of a task without our sentences; its tests and its starter code, which are the benchmark's, stay."""
+    """Return the text of a task without our sentences; its tests and its starter code, which are the benchmark's,
+    stay."""
     return _ADDED.sub("", task_text)
 
 
 def stated(task_text: str) -> str:
-    """The statement of a problem alone, in the benchmark's own words: without our sentences, and without the tests and
-    the starter code below them, which unrelated tasks may share."""
+    """Return the statement of a problem alone, in the benchmark's own words: without our sentences, and without the
+    tests and the starter code below them, which unrelated tasks may share."""
     found = _ADDED.search(task_text)
     text = task_text[: found.start()].strip() if found else task_text.strip()
     fenced = _FENCED.fullmatch(text)

@@ -12,13 +12,13 @@ from parammem import sandbox
 from parammem.core import AnswerKey, Feedback, Score, Task
 from parammem.domains.code_text import program_in
 from parammem.domains.conventions import parse_claims
-from parammem.domains.wording import Checked, Wording, each, feedback_of, score_of, short
+from parammem.domains.wording import CheckResult, Wording, each, feedback_of, score_of, short
 from parammem.sandbox.asks import sendable
 
 T = TypeVar("T")
 
 WORDS = {"exception": "error", "setup": "error", "undecodable": "error", "cpu": "timeout"}
-"""Kind of outcome → its word in feedback. Which limit an endless loop meets first depends on how busy the machine is,
+"""Kind of outcome → its word in feedback. Which limit an endless loop reaches first depends on how busy the machine is,
 and feedback must not."""
 
 
@@ -34,7 +34,7 @@ class CodeDomain(Wording):
         self._limits = sandbox.Limits.model_validate(limits)
 
     def parse(self, text: str, task: Task | None = None) -> str:
-        """The whole text, as pocket models write programs; of a text with fences, the program in it."""
+        """Return the whole text, as pocket models write programs; of a text with fences, the program in it."""
         if "```" in text or "~~~" in text:
             return program_in(text, task.visible if task else None)
         return text.strip("\n")
@@ -50,14 +50,14 @@ class CodeDomain(Wording):
     def hypotheses(self, advice: str) -> frozenset[str]:
         return parse_claims("code", advice)
 
-    def _run(self, items: Sequence[tuple[dict[str, Any], str]]) -> list[list[Checked] | Exception]:
+    def _run(self, items: Sequence[tuple[dict[str, Any], str]]) -> list[list[CheckResult] | Exception]:
         """Run each candidate on its checks; equal (candidate, calls) pairs run once."""
         jobs = each(lambda item: _job(item, self._limits), items)
         distinct = dict(job for job in jobs if not isinstance(job, Exception))
         ran = sandbox.run_many(list(distinct.values()), self._limits, workers=self._workers, level=self._level)
         outcomes = dict(zip(distinct, ran, strict=True))
 
-        def results(place: int) -> list[Checked]:
+        def results(place: int) -> list[CheckResult]:
             key, _ = _or_raise(jobs[place])
             checks = items[place][0].get("checks", [])
             return [_judge(check, outcome) for check, outcome in zip(checks, outcomes[key], strict=True)]
@@ -71,17 +71,17 @@ def _or_raise(made: T | Exception) -> T:
     return made
 
 
-def _job(item: tuple[dict[str, Any], str], limits: sandbox.Limits) -> tuple[str, sandbox.Job]:
-    """A key under which equal jobs are one, and the job."""
+def _job(item: tuple[dict[str, Any], str], limits: sandbox.Limits) -> tuple[str, sandbox.CandidateJob]:
+    """Return a key under which equal jobs are one, and the job."""
     spec, candidate = item
     calls = [sandbox.Call(args=check["args"]) for check in spec.get("checks", [])]
-    job = sandbox.Job(source=candidate, entry=spec["entry"] if calls else None, calls=calls)
+    job = sandbox.CandidateJob(source=candidate, entry=spec["entry"] if calls else None, calls=calls)
     sendable(job, limits)
     return job.model_dump_json(), job
 
 
-def _judge(check: dict[str, Any], outcome: sandbox.Outcome) -> Checked:
+def _judge(check: dict[str, Any], outcome: sandbox.Outcome) -> CheckResult:
     if sandbox.equal(outcome, check["expected"], json_values=True):
-        return Checked(check["name"], ok=True)
+        return CheckResult(check["name"], ok=True)
     got = short(outcome.value) if outcome.kind == "value" else WORDS.get(outcome.kind, outcome.kind)
-    return Checked(check["name"], ok=False, expected=check["expected"], got=got)
+    return CheckResult(check["name"], ok=False, expected=check["expected"], got=got)

@@ -40,8 +40,23 @@ _DEEP = re.compile(r"^(?=[ \t]{4,}(?:```|~~~))", re.MULTILINE)
 _SHELL = re.compile(r"^[ \t]*(?:>>>(?:[ \t]|$)|In \[\d+\]:)", re.MULTILINE)
 _PROMPT = re.compile(r"^[ \t]*(?:>>> ?|In \[\d+\]: ?)(.*)$")
 _GOES_ON = re.compile(r"^[ \t]*\.\.\.:? ?(.*)$")
+_REJECTING = re.compile(
+    r"\b(?:wrong|incorrect|buggy|broken|for comparison|(?:do not|don['’]t|never|not) (?:write|do|use|like)|original|"
+    r"your (?:code|version|attempt)|(?:previous|old|earlier) (?:code|version|attempt)|naive|too slow|"
+    r"bad)\b|^before$|❌",
+    re.IGNORECASE,
+)
+_OFFERING = re.compile(
+    r"\b(?:fix\w*|correct\w*|improv\w*|better|rewr\w+|rewritten|new|updated?|final|refactor\w*|optimi[sz]\w*|working|"
+    r"instead of|use this|using|without|solution|here is the code)\b",
+    re.IGNORECASE,
+)
+_TYPED = re.compile(r"\A(?:(?:[$%] |C:\\|Python \d|\[(?:GCC|Clang|MSC)|Type \").*\n){0,5}(?=[ \t]*>>>)")
+"""Lines above the first prompt of a Python shell."""
 _TRIED = 12
 """Closing fences that are tried for one block."""
+_FORGOTTEN = 30
+"""Fences that somebody forgot to close are found up to this many; each costs a look at the rest of the text."""
 _DEEPEST = 3
 """Blocks of Markdown in blocks of Markdown that are looked into."""
 
@@ -54,6 +69,8 @@ class Block:
     language: Language
     closed: bool = True
     """False: the text ends before the block does."""
+    rejected: bool = False
+    """The words before it say that it is not the solution, but an earlier or a wrong one."""
 
 
 def language_of(info: str) -> Language:
@@ -92,6 +109,7 @@ def _without_word(code: str) -> tuple[str, Language]:
 
 def _blocks(text: str, depth: int) -> list[Block]:
     found: list[Block] = []
+    lines = text.split("\n")
     for token in _parser().parse(text):
         if token.type != "fence":
             continue
@@ -100,8 +118,16 @@ def _blocks(text: str, depth: int) -> list[Block]:
         if nested and depth < _DEEPEST:
             found += _blocks(code, depth + 1)
         elif code.strip():
-            found.append(Block(code.strip("\n"), language, token.meta["closed"]))
+            rejected = _rejects(lines, token.map[0] if token.map else 0)
+            found.append(Block(code.strip("\n"), language, token.meta["closed"], rejected))
     return found
+
+
+def _rejects(lines: list[str], place: int) -> bool:
+    """Whether the last sentence before a block says that what follows is wrong, or what there was before."""
+    above = next((line for line in reversed(lines[max(0, place - 3) : place]) if line.strip()), "")[-300:]
+    sentence = re.split(r"[.!?]\s", above.strip(" *_#:"))[-1]
+    return _REJECTING.search(sentence) is not None and not _OFFERING.search(sentence)
 
 
 @cache
@@ -124,12 +150,13 @@ def _fence(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if silent:
         return True
     close, last = _close(state, start, end, opened[1], opened[2])
+    again = _opened_again(state, start, close, opened[1])
     head = _code_after(opened[2])
     token = state.push("fence", "code", 0)
     token.info = opened[2].strip()[: len(opened[2].strip()) - len(head)] if head else opened[2]
-    token.content = (head + "\n" if head else "") + _content(state, start, close) + last
-    token.meta = {"closed": close < end}
-    state.line = min(end, close + 1)
+    token.content = (head + "\n" if head else "") + _content(state, start, again or close) + ("" if again else last)
+    token.meta = {"closed": bool(again) or close < end}
+    state.line = again or min(end, close + 1)
     token.map = [start, state.line]
     return True
 
@@ -180,6 +207,17 @@ def _close(state: StateBlock, start: int, end: int, mark: str, info: str) -> tup
     return first, ""
 
 
+def _opened_again(state: StateBlock, start: int, close: int, mark: str) -> int:
+    """The first line before the closing one that opens a block of Python anew, where the lines above it are Python: the
+    fence between the two was forgotten. 0 if there is none. (In a string, what stands above is none.)"""
+    opening = re.compile(rf"{re.escape(mark)}\s?py\w*")
+    places = _places(state, start, close, mark)[:_TRIED]
+    again = next((number for number in places if opening.fullmatch(_line(state, number))), 0)
+    above = _content(state, start, again) if again else ""
+    state.env["again"] = state.env.get("again", 0) + bool(again)
+    return again if state.env["again"] <= _FORGOTTEN and above.strip() and _reads(above) else 0
+
+
 def _places(state: StateBlock, start: int, end: int, mark: str) -> list[int]:
     """The lines after this one that a fence of this kind stands in; found once for the text."""
     key = f"lines with {mark[0]}"
@@ -218,7 +256,7 @@ def plain(code: str) -> str:
     """Code at the left margin and without the prompts of a shell; what cannot be read so stays as it is."""
     if parse_python(code) is not None:
         return code
-    if _SHELL.match(code.lstrip("\n")):
+    if _SHELL.match(_TYPED.sub("", code.lstrip("\n"))):
         return without_prompts(code)
     moved = textwrap.dedent(code)
     return moved if moved != code and parse_python(moved) is not None else code

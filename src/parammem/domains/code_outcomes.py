@@ -11,7 +11,7 @@ from typing import Any
 from parammem import sandbox
 from parammem.core.python_source import literal_of
 from parammem.domains.contest_rules import ContestRule
-from parammem.domains.wording import Checked, short
+from parammem.domains.wording import CheckResult, short
 
 _PLACE = re.compile(r"(?<=line )\d+(?=\)\Z)")
 """The number in `ValueError (line 3)` and `invalid syntax (<solution>, line 3)`."""
@@ -40,20 +40,20 @@ def placed(outcome: sandbox.Outcome, before: int) -> sandbox.Outcome:
     return outcome.model_copy(update={"error": error})
 
 
-def told(check: Mapping[str, Any], verdict: sandbox.Verdict) -> Checked:
-    return Checked(check["name"], ok=verdict.passed, got=short(verdict.detail, SHOWN))
+def told(check: Mapping[str, Any], verdict: sandbox.Verdict) -> CheckResult:
+    return CheckResult(check["name"], ok=verdict.passed, got=short(verdict.detail, SHOWN))
 
 
-def returned(check: Mapping[str, Any], outcome: sandbox.Outcome, rule: ContestRule | None) -> Checked:
+def returned(check: Mapping[str, Any], outcome: sandbox.Outcome, rule: ContestRule | None) -> CheckResult:
     wanted = [plain(check[name]) for name in ("expected", "also") if name in check]
     if rule is not None:
         right = outcome.kind == "value" and _holds(rule.same_value, outcome.value, wanted[0])
     else:
         right = any(sandbox.equal(outcome, value, json_values=bool(check.get("json"))) for value in wanted)
     if right:
-        return Checked(check["name"], ok=True)
+        return CheckResult(check["name"], ok=True)
     got = _written(outcome.value) if outcome.kind == "value" else f"{outcome.kind}: {outcome.error}"
-    return Checked(check["name"], ok=False, expected=short(check["expected"], SHOWN), got=short(got, SHOWN))
+    return CheckResult(check["name"], ok=False, expected=short(check["expected"], SHOWN), got=short(got, SHOWN))
 
 
 def _holds(same: Callable[[Any, Any], bool], value: Any, wanted: Any) -> bool:
@@ -71,14 +71,14 @@ def _written(value: Any) -> str:
         return f"{type(value).__name__}, too long to be written"
 
 
-def printed(check: Mapping[str, Any], outcome: sandbox.Outcome, rule: ContestRule | None) -> Checked:
+def printed(check: Mapping[str, Any], outcome: sandbox.Outcome, rule: ContestRule | None) -> CheckResult:
     """`sys.exit` with another code than 0 is a failure, but not for LiveCodeBench and APPS, whose harnesses take it for
     the end of the program."""
     ended = outcome.kind == "value" or (rule is not None and outcome.exit_code is not None)
     if ended and (rule.same_output if rule else same_output)(outcome.stdout, check["expected"]):
-        return Checked(check["name"], ok=True)
+        return CheckResult(check["name"], ok=True)
     got = outcome.stdout if ended else f"{outcome.kind}: {outcome.error}"
-    return Checked(check["name"], ok=False, expected=short(check["expected"], SHOWN), got=short(got, SHOWN))
+    return CheckResult(check["name"], ok=False, expected=short(check["expected"], SHOWN), got=short(got, SHOWN))
 
 
 def same_output(printed: str, wanted: str) -> bool:

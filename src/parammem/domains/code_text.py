@@ -24,6 +24,7 @@ from parammem.domains.code_blocks import (
     plain,
     without_prompts,
 )
+from parammem.domains.code_carriers import code_in_json, marked_code, with_fences, without_tokens
 from parammem.domains.code_parts import Part, needed, part_of, plain_parts
 from parammem.domains.thoughts import without_thoughts
 from parammem.sandbox.problems import body_in
@@ -33,8 +34,8 @@ LONGEST = 120_000
 _CUT = 6
 """Statements at the end of a block that was cut off that are left out at most, to find what is whole."""
 _TAGS = re.compile(
-    r"</?(?:answer|final_answer|solution|code|pre|python|program|response|output)\b[^>\n]{0,80}>"
-    r"|\[/?(?:PYTHON|BEGIN|DONE|CODE|SOLUTION|ANSWER)\]|<\|[^|>\n]{1,40}\|>|</?s>|<(?:start|end)_of_turn>"
+    r"</?(?:answer|final_answer|solution|code|pre|python|program|response|output|parameter|function|tool_call)\b[^>\n]{0,80}>"
+    r"|\[/?(?:PYTHON|BEGIN|DONE|CODE|SOLUTION|ANSWER)\]|<\|[^|>\n]{1,40}\|>|</?s>|<(?:start|end)_of_turn>|<!\[CDATA\[|\]\]>"
 )
 _ANSWER = re.compile(r"^[ \t]*<(answer|final_answer|solution)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.MULTILINE)
 
@@ -67,6 +68,7 @@ def program_in(text: str, spec: Mapping[str, Any] | None = None) -> str:
     """
     need = Need.of(spec)
     said, unfinished = without_thoughts(text[-LONGEST:].replace("\r\n", "\n").replace("\r", "\n"))
+    said = with_fences(without_tokens(said))
     if not FENCE.search(said):
         said = _LANGUAGE_LINE.sub("", said)
     for place in (*reversed([found[2] for found in _ANSWER.finditer(said)]), said):
@@ -91,10 +93,13 @@ def _solution(text: str, need: Need) -> str | None:
     blocks = fenced_blocks(text)
     own = [block for block in blocks if block.language in ("python", "unnamed")]
     sources: tuple[Callable[[], list[Part]], ...] = (
+        lambda: _parts([block for block in own if not block.rejected]),
         lambda: _parts(own),
         lambda: _parts([b for b in loosely_fenced_blocks(text) if b.language in ("python", "unnamed")]),
         lambda: [part for block in own if not parsed(block.code) for part in _lonely(plain_parts(block.code))],
+        lambda: _parts(code_in_json(text)),
         lambda: _plain(text),
+        lambda: _parts(marked_code(text)),
         lambda: _parts([*blocks, *inline_code(text)]),
     )
     for source in sources:
@@ -131,7 +136,7 @@ def _plain(text: str) -> list[Part]:
     """Python outside of any fence."""
     bare = _TAGS.sub("\n", "\n".join(outside_fences(text)))
     typed = part_of(without_prompts(bare)) if has_prompts(bare) else None
-    indented = re.findall(r"(?:^(?: {4}|\t).*\n?|^\n)+", bare, re.MULTILINE)
+    indented = re.findall(r"(?:^(?: {2}|\t).*\n?|^\n)+", bare, re.MULTILINE)
     parts = [typed] if typed else plain_parts(bare)
     if not any(part.functions or part.is_program for part in parts):
         parts += _parts([Block(block.strip("\n"), "unnamed") for block in indented if block.strip()])
@@ -195,7 +200,7 @@ def _joined(base: Part, parts: Sequence[Part]) -> str:
     """The part with those others that give a meaning to names that it uses: its helpers, before it."""
     taken: list[Part] = [base]
     codes = {id(base): base.code}
-    missing = set(base.missing)
+    missing = _wanted(base)
     have = set(base.bound)
     while missing:
         name = missing.pop()
@@ -207,7 +212,7 @@ def _joined(base: Part, parts: Sequence[Part]) -> str:
         codes[id(helper)] = helper.code if whole else needed(helper, frozenset({name}))
         taken.append(helper)
         have |= helper.bound
-        missing |= helper.missing if whole else set()
+        missing |= _wanted(helper) if whole else set()
         missing -= have
     if len(taken) == 1:
         return base.code
@@ -216,9 +221,16 @@ def _joined(base: Part, parts: Sequence[Part]) -> str:
     return "\n\n\n".join([*(codes[id(part)].strip("\n") for part in helpers), base.code])
 
 
+def _wanted(part: Part) -> set[str]:
+    """The names that others may have to give it; `input` and `print` too, which a line before it may set anew."""
+    return set(part.missing) | ({"input", "print"} & part.used - part.bound)
+
+
 def _unreadable(blocks: Sequence[Block], need: Need) -> str | None:
     """The last block that by its words is the solution, though Python cannot read it."""
-    fitting = [block.code for block in blocks if _looks_right(block.code, need)]
+    fitting = [
+        block.code for block in blocks if _looks_right(block.code, need) and not (need.stub and parsed(block.code))
+    ]
     return fitting[-1] if fitting else None
 
 

@@ -49,7 +49,7 @@ class ContestRule:
 
 
 def _lcb_output(printed: str, wanted: str) -> bool:
-    """Line by line, spaces at the ends aside; lines of numbers alone may write them differently."""
+    """Compare line by line, spaces at the ends aside; lines of numbers alone may write them differently."""
     left, right = ([line.strip() for line in text.strip().split("\n")] for text in (printed, wanted))
     return len(left) == len(right) and all(
         a == b or (_decimals(a) is not None and _decimals(a) == _decimals(b)) for a, b in zip(left, right, strict=True)
@@ -68,13 +68,13 @@ def _lcb_value(value: Any, wanted: Any) -> bool:
 
 
 def _listed(value: Any) -> Any:
-    """Expected sequences are lists; only the outermost tuple is taken for one."""
+    """Return an expected sequence as a list; only the outermost tuple is taken for one."""
     return list(value) if isinstance(value, tuple) else value
 
 
 def _apps_output(printed: str, wanted: str) -> bool:
-    """The text; or its lines; or lines that are single numbers, nearly; or the words of each line as sets, in any order
-    of lines, the words compared as text or as numbers to three decimals."""
+    """Return the text; or its lines; or lines that are single numbers, nearly; or the words of each line as sets, in
+    any order of lines, the words compared as text or as numbers to three decimals."""
     lines = printed.splitlines()
     if wanted.strip() in ("\n".join(lines).strip(), "\n".join(line.strip() for line in lines).strip()):
         return True
@@ -93,7 +93,7 @@ def _apps_output(printed: str, wanted: str) -> bool:
 
 
 def _near(left: list[str], right: list[str]) -> bool:
-    """numpy.allclose of lines that are numbers."""
+    """Return numpy.allclose of lines that are numbers."""
     try:
         pairs = list(zip(map(float, left), map(float, right), strict=True))
     except ValueError:
@@ -124,7 +124,7 @@ def _apps_value(value: Any, wanted: Any) -> bool:
 
 
 def _apps_args(args: list[Any]) -> list[Any]:
-    """JSON has no whole numbers as keys; the first argument gets them back."""
+    """Return arguments whose first one has whole numbers as keys again: JSON has no such keys."""
     return [_whole_keys(args[0]), *args[1:]] if args and isinstance(args[0], dict) else list(args)
 
 

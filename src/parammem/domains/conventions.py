@@ -77,12 +77,12 @@ PLACES = tuple(
 
 
 def kinds_of(domain: str) -> dict[str, tuple[str, ...]]:
-    """Kind → nouns, for the sort of noun that this domain is about."""
+    """Return kind → nouns, for the sort of noun that this domain is about."""
     return KINDS[NOUN_SORT[domain]]
 
 
 def kind_of(domain: str, noun: str) -> str:
-    """The kind a noun belongs to. Raises KeyError for a noun of no kind."""
+    """Return the kind a noun belongs to. Raises KeyError for a noun of no kind."""
     for kind, nouns in kinds_of(domain).items():
         if noun in nouns:
             return kind
@@ -90,7 +90,8 @@ def kind_of(domain: str, noun: str) -> str:
 
 
 def parse_claims(domain: str, advice: str) -> frozenset[str]:
-    """What a piece of advice claims: {"limit=inside", …}. Words that are no known convention and value are passed over.
+    """Return what a piece of advice claims: {"limit=inside", …}. Words that are no known convention and value are
+    passed over.
 
     A convention that is named twice with different values claims nothing.
     """
@@ -104,5 +105,5 @@ def parse_claims(domain: str, advice: str) -> frozenset[str]:
 
 
 def phrase(choices: dict[str, str]) -> str:
-    """{"limit": "inside", …} → "limit inside ; …"."""
+    """Return {"limit": "inside", …} → "limit inside ; …"."""
     return " ; ".join(f"{name} {value}" for name, value in choices.items())

@@ -13,7 +13,7 @@ from typing import Any
 
 from parammem.core import AnswerKey, Feedback, Score, Task
 from parammem.domains.conventions import parse_claims
-from parammem.domains.wording import Checked, Wording, each, feedback_of, score_of, short
+from parammem.domains.wording import CheckResult, Wording, each, feedback_of, score_of, short
 
 MAX_FORMULA = 200
 """Characters; longer ones are not read, so that no formula can make evaluation expensive."""
@@ -39,7 +39,7 @@ class MathDomain(Wording):
 
 
 def evaluate(formula: str, instance: dict[str, int]) -> Fraction:
-    """Exact value of a formula of names, whole numbers, + - * / and brackets.
+    """Return exact value of a formula of names, whole numbers, + - * / and brackets.
 
     Raises:
         ValueError: it is no such formula, a name is unknown, or it divides by zero.
@@ -64,16 +64,16 @@ def _value(node: ast.expr, instance: dict[str, int]) -> Fraction:
     raise ValueError(f"cannot read {ast.unparse(node)[:20]!r}")
 
 
-def _results(spec: dict[str, Any], candidate: str) -> list[Checked]:
+def _results(spec: dict[str, Any], candidate: str) -> list[CheckResult]:
     lines = [line for line in candidate.splitlines() if line.startswith("answer ")]
     formula = lines[-1].removeprefix("answer ") if lines else ""
     return [_judge(check, formula) for check in spec.get("checks", [])]
 
 
-def _judge(check: dict[str, Any], formula: str) -> Checked:
+def _judge(check: dict[str, Any], formula: str) -> CheckResult:
     expected = check["expected"]
     try:
         got = evaluate(formula, check["instance"])
     except ValueError:
-        return Checked(check["name"], ok=False, expected=expected, got="error")
-    return Checked(check["name"], ok=got == Fraction(expected), expected=expected, got=short(got))
+        return CheckResult(check["name"], ok=False, expected=expected, got="error")
+    return CheckResult(check["name"], ok=got == Fraction(expected), expected=expected, got=short(got))

@@ -12,8 +12,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from parammem.domains.answers import Reading, said_answers
+from parammem.domains.answers import Reading, json_answers, said_answers
 from parammem.domains.math_layout import DISPLAYS, blocks, on_one_line
+from parammem.domains.math_prose import in_a_sentence, in_words, money_in_one, yes_or_no
 from parammem.domains.math_tidy import closing
 from parammem.domains.math_units import spelled_number
 from parammem.domains.thinking import tagged, without_thinking
@@ -86,17 +87,21 @@ class Span:
 
 def read_answer(text: str) -> Reading:
     """Find the answer in what an actor wrote, and name the rule that found it. Never raises."""
-    rest = without_thinking(text[-LONGEST:].replace("\r\n", "\n"))
+    rest = money_in_one(without_thinking(text[-LONGEST:].replace("\r\n", "\n")))
     if not rest.strip():
         return Reading(answer="", rule="no answer after the thinking" if text.strip() else "no text")
     inner = tagged(rest)
     for scope, where in ((inner, " in the answer tags"), (rest, "")):
         if scope is None:
             continue
-        found = _boxes(scope) or _said(scope) or (_last(scope) if not where else _whole(scope))
+        found = _boxes(scope) or _said(scope) or _named(in_a_sentence(scope)) or (_whole if where else _last)(scope)
         if found is not None:
             return Reading(answer=found.answer, rule=found.rule + where)
-    return Reading(answer="", rule="no expression in the text")
+    return _named(in_words(rest)) or Reading(answer="", rule="no expression in the text")
+
+
+def _named(found: tuple[str, str]) -> Reading | None:
+    return Reading(answer=found[0], rule=found[1]) if found[0] else None
 
 
 def _whole(text: str) -> Reading | None:
@@ -107,24 +112,27 @@ def _whole(text: str) -> Reading | None:
 
 def _boxes(text: str) -> Reading | None:
     """The last box that holds something, and those before it that only commas, `and` or `or` part from it."""
-    boxes = [box for box in _all_boxes(text) if not _EMPTY.fullmatch(box.inner)]
-    if not boxes:
+    inners = list(dict.fromkeys(on_one_line(box.inner) for box in _last_boxes(text)))
+    if not inners:
         return None
-    chain = [boxes[-1]]
+    rule = "the last box" if len(inners) == 1 else "the last boxes, which belong together"
+    return Reading(answer=", ".join(inners), rule=rule)
+
+
+def _last_boxes(text: str) -> list[Span]:
+    boxes = [box for box in _all_boxes(text) if not _EMPTY.fullmatch(box.inner)]
+    chain = boxes[-1:]
     for box in reversed(boxes[:-1]):
         between = text[box.end : chain[0].start]
         if len(between) > 40 or not _BETWEEN.fullmatch(between):
             break
         chain.insert(0, box)
-    inners = list(dict.fromkeys(on_one_line(box.inner) for box in chain))
-    rule = "the last box" if len(inners) == 1 else "the last boxes, which belong together"
-    return Reading(answer=", ".join(inners), rule=rule)
+    return chain
 
 
 def last_box(text: str) -> str:
-    """What the last box, or those that belong together, hold; empty without one."""
-    found = _boxes(text)
-    return found.answer if found else ""
+    """What the last box, or those that belong together, hold, as it is written; empty without one."""
+    return ", ".join(dict.fromkeys(box.inner for box in _last_boxes(text)))
 
 
 def _all_boxes(text: str, depth: int = 0) -> list[Span]:
@@ -157,6 +165,7 @@ def _said(text: str) -> Reading | None:
     for mark in _HASHES.finditer(text):
         if not _is_heading(mark["rest"], last=not text[mark.end() :].strip()):
             found.append((mark.start(), mark["rest"], "the line of ####"))
+    found += [(place, value, "a field of JSON") for place, value in json_answers(text)]
     for said in said_answers(text):
         found.append((said.place, said.rest, "the line that says the answer"))
     for _, rest, rule in sorted(found, key=lambda one: one[0])[:-50:-1]:
@@ -179,7 +188,15 @@ def _expression(rest: str) -> str:
     """The answer at the head of what follows `answer is`; empty if that is no answer but prose about one."""
     if listed := _listed("\n" + rest.strip()):
         return listed
-    rest = rest.strip().lstrip("*_`>: ").strip()
+    rest = rest.strip().lstrip("*_`>: ").strip().replace("。", ".")
+    if said := yes_or_no(rest):
+        return said
+    rest = re.sub(r"(?<=\d) ?\\\((\\text\{[^{}]{1,40}\})\\\)", r" \1", rest)
+    rest = re.sub(
+        r"^(?:(?=[A-E]\)\s)|an? (?!half|third|quarter|fourth|fifth|dozen|hundred|thousand|million)(?=[a-z]{3}))",
+        lambda found: "" if found.group() else "(",
+        rest,
+    )
     rest = _LEAD.sub("", rest) if _LEAD.match(rest) else rest
     first = re.match(r"[A-Za-z]+", rest)
     if not rest or (first and first.group().lower() in _NO_ANSWER):

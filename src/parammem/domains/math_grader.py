@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from parammem.domains.answers import Equality
-from parammem.domains.math_same import Comparison
+from parammem.domains.math_same import AnswerComparison
 from parammem.domains.math_text import official_equal
 from parammem.errors import EngineError
 
@@ -48,7 +48,7 @@ class MathGrader:
         """How many workers had to be killed."""
 
     def compare(self, gold: str, answer: str) -> Equality:
-        """Whether the answer is the gold one. An answer that cannot be read, or takes too long, is not.
+        """Return whether the answer is the gold one. An answer that cannot be read, or takes too long, is not.
 
         In this order: the same text; the same kind of answer with the same members and values (`math_same`); where
         these cannot tell, MATH's official string rule, of both answers as they were written.
@@ -63,7 +63,7 @@ class MathGrader:
         if max(len(gold), len(answer)) > MAX_CHARACTERS:
             return Equality(equal=False, by=f"an answer of more than {MAX_CHARACTERS} characters")
         turn = _Turn(self, self._cpu)
-        comparison = Comparison(turn.ask)
+        comparison = AnswerComparison(turn.ask)
         try:
             told = comparison.same(gold, answer)
         except RecursionError:
@@ -75,8 +75,8 @@ class MathGrader:
         return Equality(equal=False, by=turn.why or comparison.rule)
 
     def told(self, question: str, left: str, right: str, cpu: float) -> dict | None:
-        """The worker's reply, once per question (many arms and draws give the same answer to the same task); None if
-        it took more CPU seconds than these."""
+        """Return the worker's reply, once per question (many arms and draws give the same answer to the same task);
+        None if it took more CPU seconds than these."""
         asked = (question, left, right)
         with self._lock:
             if asked not in self._known:
@@ -97,7 +97,7 @@ class MathGrader:
                     pipe.close()
 
     def _ask(self, request: dict, cpu: float) -> dict | None:
-        """The reply; None if the worker had to be killed, or died twice (of memory, say)."""
+        """Return the reply; None if the worker had to be killed, or died twice (of memory, say)."""
         try:
             return self._reply(request, cpu)
         except BaseException:  # an interrupt: the reply to come must not be taken for that to the next question
@@ -134,7 +134,7 @@ class MathGrader:
 
     @staticmethod
     def _read(process: subprocess.Popen[str], cpu: float, wall: float) -> str | None:
-        """The next line; "" when the process died, None when it used up its time."""
+        """Return the next line; "" when the process died, None when it used up its time."""
         assert process.stdout is not None
         started, spent = time.monotonic(), cpu_time(process.pid)
         while time.monotonic() - started < wall:
@@ -171,7 +171,7 @@ class _Turn:
 
 
 def cpu_time(pid: int) -> float | None:
-    """CPU seconds that a process has used; None where /proc does not tell, and then the wall clock decides."""
+    """Return CPU seconds that a process has used; None where /proc does not tell, and then the wall clock decides."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -180,7 +180,7 @@ def cpu_time(pid: int) -> float | None:
 
 
 def _start() -> subprocess.Popen[str]:
-    """The worker, with nothing of this process's environment: it reads what models wrote."""
+    """Return the worker, with nothing of this process's environment: it reads what models wrote."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "VIRTUAL_ENV") if name in os.environ}
     return subprocess.Popen(
         [sys.executable, "-m", "parammem.domains.math_worker"],
@@ -196,7 +196,7 @@ _shared: MathGrader | None = None
 
 
 def shared_grader() -> MathGrader:
-    """This process's grader, closed at exit."""
+    """Return this process's grader, closed at exit."""
     global _shared
     if _shared is None:
         _shared = MathGrader()

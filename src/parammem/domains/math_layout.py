@@ -36,7 +36,7 @@ _NUMBER = re.compile(r"(?:[^a-zA-Z\\]|\\(?:[dtc]?frac|sqrt|pi|cdot|times|div|lef
 
 
 def on_one_line(text: str) -> str:
-    r"""What mathematics on several rows says as its answer, on one line; any other text unchanged.
+    r"""Return what mathematics on several rows says as its answer, on one line; any other text unchanged.
 
     Of a derivation the last row: `x &= 2 + 3 \\ &= 5` → 5, `2x &\le 6 \\ x &\le 3` → x \le 3. Rows that name different
     things with their values are a list: `x &= 3 \\ y &= 4` → x = 3, y = 4.
@@ -85,7 +85,7 @@ def blocks(text: str) -> list[tuple[int, int]]:
 
 
 def rows_with_conditions(text: str) -> list[tuple[str, str]] | None:
-    """The (value, condition) pairs of a function that is defined by cases; None for anything else."""
+    """Return the (value, condition) pairs of a function that is defined by cases; None for anything else."""
     grid = _GRID.fullmatch(text.strip())
     if not grid or "\\begin" in grid["body"]:
         return None
@@ -103,13 +103,13 @@ def _condition(text: str) -> str:
 
 
 def _rows(text: str) -> list[str]:
-    """Rows that hold something, without their numbers and remarks."""
+    """Return rows that hold something, without their numbers and remarks."""
     rows = (_ASIDE.sub(" ", row).strip() for row in _BREAK.split(text))
     return [row for row in rows if row.strip(" &")]
 
 
 def _equation(row: str) -> bool:
-    """Whether a row says one thing, its cells being only places to align: `x & = & 3`, not `x + 1 & x < 0`."""
+    """Return whether a row says one thing, its cells being only places to align: `x & = & 3`, not `x + 1 & x < 0`."""
     cells = [cell.strip() for cell in row.split("&")]
     first = RELATION.search(cells[0])
     if len([cell for cell in cells if cell]) == 1:
@@ -140,7 +140,7 @@ def _answer(rows: list[str]) -> str:
 
 
 def _gives(name: str, sign: str, value: str) -> bool:
-    """Whether a row names a thing with its value: x = 3."""
+    """Return whether a row names a thing with its value: x = 3."""
     return sign == "=" and _NAME.fullmatch(name) is not None and _NUMBER.fullmatch(value) is not None
 
 
@@ -149,7 +149,8 @@ def _whole(row: str) -> str:
 
 
 def _parted(row: str) -> tuple[str, str, str]:
-    """Left side, sign and last right side of a row, `a = b = c` being a = c; ("", "", row) of one without a sign."""
+    """Return left side, sign and last right side of a row, `a = b = c` being a = c; ("", "", row) of one without a
+    sign."""
     text = _whole(row)
     signs = list(RELATION.finditer(_hidden(text)))
     if not signs:
@@ -160,7 +161,7 @@ def _parted(row: str) -> tuple[str, str, str]:
 
 
 def _hidden(text: str) -> str:
-    """The text with what stands in braces blanked out."""
+    """Return the text with what stands in braces blanked out."""
     depth, made = 0, []
     for sign in text:
         depth = max(depth - (sign == "}"), 0)

@@ -30,7 +30,7 @@ _WITHOUT = re.compile(
 
 
 @dataclass
-class Comparison:
+class AnswerComparison:
     """One comparison of two answers; `rule` is what decided last."""
 
     ask: Ask
@@ -63,6 +63,10 @@ class Comparison:
             return self._unordered(_members(gold), _members(answer))
         if gold.kind == "value" and answer.kind == "list" and len({member.text for member in answer.items}) > 1:
             return self._all((gold, member) for member in answer.items)  # 3/4 or 0.75
+        if re.fullmatch(r"[A-E]", gold.text) and (choice := _CHOICE.match(answer.text)):
+            return self._said("the same choice", choice.group(1) == gold.text)
+        if {gold.kind, answer.kind} == {"union", "list"}:
+            gold, answer = _union(gold), _union(answer)  # x < 1 or x > 3
         if gold.kind != answer.kind:
             return self._said(f"a {gold.kind} is no {answer.kind}", False)
         if gold.kind == "value":
@@ -78,7 +82,7 @@ class Comparison:
         return told
 
     def _all(self, pairs) -> Told:
-        """Whether all pairs are the same. The first that is not decides."""
+        """Return whether all pairs are the same. The first that is not decides."""
         unknown = False
         for left, right in pairs:
             told = self._shapes(left, right)
@@ -88,7 +92,7 @@ class Comparison:
         return None if unknown else True
 
     def _unordered(self, gold: Sequence[Shape], answer: Sequence[Shape]) -> Told:
-        """Whether each member of one has its own in the other."""
+        """Return whether each member of one has its own in the other."""
         if len(gold) != len(answer):
             return self._said("another number of members", False)
         left, unknown = list(answer), False
@@ -105,7 +109,7 @@ class Comparison:
         return self._said("the same members", True)
 
     def _bases(self, gold: Shape, answer: Shape) -> Told:
-        """Digits and base. An answer may leave the base out that the question names; it may add none."""
+        """Return digits and base. An answer may leave the base out that the question names; it may add none."""
         if gold.kind == answer.kind:
             return self._said("digits and base", (gold.text, gold.marks) == (answer.text, answer.marks))
         if answer.kind == "value":
@@ -143,7 +147,7 @@ class Comparison:
         return self._said("value" if told is not None else "value not read", None if told is None else bool(told))
 
     def _relations(self, gold: Shape, answer: Shape) -> Told:
-        """Equations and inequalities; `x = 5` is 5 where the other side names nothing else."""
+        """Return equations and inequalities; `x = 5` is 5 where the other side names nothing else."""
         (name, left), (name_there, right) = _named(gold), _named(answer)
         if left.kind != "relation" and right.kind != "relation":
             if name and name_there and not _same_name(name, name_there):
@@ -188,12 +192,12 @@ class Comparison:
 
 
 def _single(gold: Shape, answer: Shape) -> bool:
-    """{5} against 5."""
+    """Return whether a set stands against a value, as {5} against 5."""
     return {gold.kind, answer.kind} == {"set", "value"} and max(len(gold.items), len(answer.items)) == 1
 
 
 def _members(shape: Shape) -> Sequence[Shape]:
-    """The members of a list or set; of a set each once (as far as their text tells)."""
+    """Return the members of a list or set; of a set each once (as far as their text tells)."""
     if shape.kind not in ("list", "set"):
         return (shape,)
     if shape.kind == "set":
@@ -206,7 +210,8 @@ def _members(shape: Shape) -> Sequence[Shape]:
 
 
 def _named(shape: Shape) -> tuple[str, Shape]:
-    """`x = 5` → ("x", 5); `5 + 3 = 8` → ("", 8); what says no more than itself → ("", itself)."""
+    """Return name and value: `x = 5` → ("x", 5); `5 + 3 = 8` → ("", 8); what says no more than itself → ("",
+    itself)."""
     if shape.kind != "relation" or not set(shape.marks) <= {"=", "\\in", "\\approx"}:
         return "", shape
     exact = shape.marks.index("\\approx") if "\\approx" in shape.marks else len(shape.marks)
@@ -231,13 +236,13 @@ def _states(shape: Shape) -> bool:
 
 
 def _numeric(text: str) -> bool:
-    """Whether a side holds no variable."""
+    """Return whether a side holds no variable."""
     bare = re.sub(r"\\text\{[^{}]*\}|\\(?:frac|sqrt|pi|cdot|times|div|left|right|log|ln)(?![a-z])", "", text)
     return bool(re.search(r"\d|\\pi", text)) and not re.search(r"[A-Za-z\\]", re.sub(r"\s[A-Za-z]{3,}|[$%]", "", bare))
 
 
 def _same_name(left: str, right: str) -> bool:
-    """x and X; y and f(x)."""
+    """Return whether two names may mean the same: x and X; y and f(x)."""
     functions = {"y"} | {f"{letter}(x)" for letter in "fghpq"}
     return left.lower() == right.lower() or {left.lower(), right.lower()} <= functions
 
@@ -266,6 +271,13 @@ def _left_out(shape: Shape) -> tuple[Shape, ...] | None:
     joined = all(left == right for left, right in zip(ends[1:-1:2], ends[2::2], strict=True))
     whole = ends[0] == "-\\infty" and ends[-1] == "\\infty"
     return tuple(piece.items[1] for piece in pieces[:-1]) if whole and joined else None
+
+
+def _union(shape: Shape) -> Shape:
+    """A list of inequalities as the union of their intervals; any other shape as it is."""
+    parts = [_interval(item) for item in shape.items] if shape.kind == "list" else []
+    known = tuple(part for part in parts if part is not None)
+    return Shape("union", shape.text, known) if parts and len(known) == len(parts) else shape
 
 
 def _interval(shape: Shape) -> Shape | None:

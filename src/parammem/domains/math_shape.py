@@ -120,7 +120,8 @@ def _in_digits(text: str) -> str:
 
 
 def _decorated(text: str, depth: int) -> Shape | None:
-    """A pair, list or word with a sign of money, a degree sign or a unit, which say nothing; values keep theirs."""
+    """Return a pair, list or word with a sign of money, a degree sign or a unit, which say nothing; values keep
+    theirs."""
     plain = undecorated(text)
     if plain == text or not plain:
         return None
@@ -130,14 +131,14 @@ def _decorated(text: str, depth: int) -> Shape | None:
 
 
 def _bare(text: str) -> str:
-    """Without braces around the whole."""
+    """Return a text without braces around the whole."""
     while text.startswith("{") and closing(text, 0) == len(text) - 1:
         text = text[1:-1].strip()
     return text
 
 
 def _cases(text: str, depth: int) -> Shape | None:
-    """A function defined by cases: a set of (value, condition), in any order."""
+    """Return a function defined by cases: a set of (value, condition), in any order."""
     rows = rows_with_conditions(text)
     if rows is None:
         return None
@@ -204,7 +205,7 @@ def _words(text: str, depth: int) -> Shape | None:
         return None  # a letter with a unit
     if not _WORD.fullmatch(plain) or _AND.search(plain) or "," in plain:
         return None
-    long = [word for word in re.split(r"[ .'-]+", plain) if len(word) >= 4]
+    long = [word for word in re.split(r"[ .'-]+", plain) if len(word) >= 4 or word.lower() in ("yes", "no")]
     return Shape("text", plain_words(text)) if long and not _FUNCTIONS & set(long) else None
 
 
@@ -230,7 +231,7 @@ def _listed(text: str, depth: int) -> Shape | None:
 
 
 def _flat(items: Sequence[Shape]) -> tuple[Shape, ...]:
-    """Members, with those of a `±` among them."""
+    """Return the members of a list, with those of a `±` among them."""
     return tuple(member for item in items for member in (item.items if item.kind == "list" else (item,)))
 
 
@@ -324,7 +325,7 @@ def is_name(text: str) -> bool:
 
 
 def split_top(text: str) -> list[str]:
-    """The parts between commas and semicolons that stand in no bracket. `1,000, 2,000` has two."""
+    """Return the parts between commas and semicolons that stand in no bracket. `1,000, 2,000` has two."""
     if re.search(r"[,;]\s", text):
         text = joined_thousands(text) if re.search(r"\d,\d{3}(?!\d)", text) else text
     cuts = [place.start() for place in _top(text, re.compile("[,;]"))]
@@ -332,7 +333,7 @@ def split_top(text: str) -> list[str]:
 
 
 def _top(text: str, pattern: re.Pattern[str]) -> list[re.Match[str]]:
-    """Matches that stand in no bracket."""
+    """Return matches that stand in no bracket."""
     depths, depth = [], 0
     for place, sign in enumerate(text):
         depth += sign in "([{" or text.startswith("\\langle", place)
@@ -342,7 +343,7 @@ def _top(text: str, pattern: re.Pattern[str]) -> list[re.Match[str]]:
 
 
 def _encloses(text: str, close: int) -> bool:
-    """Whether the bracket that the text opens with closes here and not before."""
+    """Return whether the bracket that the text opens with closes here and not before."""
     depth = 0
     for place, sign in enumerate(text):
         depth += sign in "([{" or text.startswith("\\langle", place)

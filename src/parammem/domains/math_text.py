@@ -26,7 +26,8 @@ def boxed(text: str) -> str | None:
 
 
 def official_equal(left: str, right: str) -> bool:
-    """MATH's official rule: the normal forms are the same string; where one has none, the answers themselves are."""
+    """Return MATH's official rule: the normal forms are the same string; where one has none, the answers themselves
+    are."""
     try:
         return _official_form(left) == _official_form(right)
     except ValueError:
@@ -34,7 +35,8 @@ def official_equal(left: str, right: str) -> bool:
 
 
 def _official_form(answer: str) -> str:
-    """MATH's official normal form: spelling of fractions and roots, units, degrees, signs and spaces do not count.
+    """Return MATH's official normal form: spelling of fractions and roots, units, degrees, signs and spaces do not
+    count.
 
     The steps are in the official order, which matters. Raises ValueError where the official code stumbles.
     """

@@ -35,7 +35,7 @@ _SPACE = re.compile(
 )
 _EMPTY = re.compile(
     r"\\!|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|boldsymbol|"
-    r"mathstrut)(?![a-zA-Z])|\{\}"
+    r"mathstrut|large|Large|LARGE|huge|Huge|small|tiny|normalsize|underline|checkmark)(?![a-zA-Z])|\{\}"
 )
 _TEXTS = re.compile(
     r"\\(?:text(?:bf|it|rm|normal|sf|tt|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|operatorname\*?)\s*\{"
@@ -56,7 +56,7 @@ _SPELLINGS = (
     (re.compile(r"\\(?:degree|degrees)(?![a-zA-Z])"), r"^\\circ "),
     (re.compile(r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])"), r"^\\circ "),
     (re.compile(r"\\(?:dots|cdots|dotsc|dotsb)(?![a-zA-Z])|\.\.\."), r"\\ldots "),
-    (re.compile(r"\{\s*,\s*\}"), ","),
+    (re.compile(r"\{\s*([,:])\s*\}"), r"\1"),
     (re.compile(r"\\(?:[%$€£#])"), lambda found: found.group()[1]),
     (re.compile(r"\*\*"), "^"),
     (re.compile(r"\\[dt]binom(?![a-zA-Z])"), r"\\binom"),
@@ -76,7 +76,7 @@ _FRACTION = re.compile(r"\\frac\s*(?!\s*\{)")
 
 
 def tidy(answer: str) -> str:
-    """The answer in one spelling: ASCII and plain LaTeX commands, single spaces, braced arguments."""
+    """Return the answer in one spelling: ASCII and plain LaTeX commands, single spaces, braced arguments."""
     text = _unquoted(_characters(answer))
     text = re.sub(r"\\\\(?=[a-zA-Z])", r"\\", text) if not re.search(r"matrix|array|cases", text) else text
     text = re.sub(r"\\\\(?:\s*\[[^\]]*\])?", " \\\\\\\\ ", text)  # row breaks stand apart, without their extra height
@@ -95,6 +95,10 @@ def _cleaned(text: str) -> str:
     text = _TEXTS.sub(r"\\text{", text)
     text = re.sub(r"\\text\{\s*([eixyznk])\s*\}(?=\s*(?:[\^_+*/=)}\]-]|$))", _single, text)
     text = re.sub(r"\\text\{\s*(-?[\d.,/]+)\s*\}", r"\1", text)
+    text = re.sub(r"(?<=\d)\s?([ap])\.\s?m\.?(?![a-zA-Z])", r" \1m", text)
+    text = re.sub(r"\\text\{\s*([-+])\s*\}", r"\1", text)
+    text = re.sub(r"^\s*\\text\{\s*(-?\d[\d.,:/]{0,30}(?:\s[A-Za-z][A-Za-z. ]{0,40})?)\s*\}\s*$", r"\1", text)
+    text = re.sub(r"(?<=[\d}])\s?\\text\{\s?\((?![^()]*\b(?:mod|base)\b)[a-z][^(){}]{2,60}\)\s?\}\s*$", "", text)
     text = re.sub(r"\\text\{\s*\}", " ", text)
     return _arguments(" ".join(text.split()))
 
@@ -106,7 +110,7 @@ def _single(found: re.Match[str]) -> str:
 
 
 def _characters(text: str) -> str:
-    """Unicode signs as LaTeX."""
+    """Return unicode signs as LaTeX."""
     text = re.sub(rf"(\d?)\s*([{''.join(_HALVES)}])", _half, text)
     for marks, opened in ((_POWERS, "^{"), (_INDICES, "_{")):
         text = re.sub(
@@ -129,7 +133,7 @@ def _root(found: re.Match[str]) -> str:
 
 
 def _unquoted(text: str) -> str:
-    """Without what stands around the whole: math delimiters, emphasis, quotes, a full stop."""
+    """Return a text without what stands around the whole: math delimiters, emphasis, quotes, a full stop."""
     before = None
     while before != text:
         before = text
@@ -171,7 +175,7 @@ def _after_root(found: re.Match[str]) -> str:
 
 
 def argument(text: str, place: int) -> tuple[str, int]:
-    """One TeX argument from here, without its braces, and where it ends; ("", place) if there is none."""
+    """Return one TeX argument from here, without its braces, and where it ends; ("", place) if there is none."""
     while place < len(text) and text[place] == " ":
         place += 1
     if place >= len(text) or text[place] in "}^_":
@@ -187,7 +191,7 @@ def argument(text: str, place: int) -> tuple[str, int]:
 
 
 def closing(text: str, place: int) -> int:
-    """Where the brace that opens here closes; -1 if nowhere. Escaped braces do not count."""
+    """Return where the brace that opens here closes; -1 if nowhere. Escaped braces do not count."""
     depth, escaped = 0, False
     for at in range(place, len(text)):
         sign = text[at]
@@ -205,5 +209,6 @@ def closing(text: str, place: int) -> int:
 
 
 def joined_thousands(text: str) -> str:
-    """`10,000`, `10 000` → `10000`. Only for a text that is one number, or for numbers in a list with wider commas."""
+    """Return `10,000`, `10 000` → `10000`. Only for a text that is one number, or for numbers in a list with wider
+    commas."""
     return _THOUSANDS.sub(lambda found: re.sub(r"[ ,]", "", found["whole"]) + (found["rest"] or ""), text)

@@ -95,8 +95,8 @@ _SCIENCE = re.compile(
 
 
 def number(text: str) -> Fraction | None:
-    """The exact value of a whole number, a decimal, a fraction, a mixed number or one in scientific notation; None for
-    anything else."""
+    """Return the exact value of a whole number, a decimal, a fraction, a mixed number or one in scientific notation;
+    None for anything else."""
     text = text.strip()
     if len(text) > DIGITS:
         return None
@@ -118,7 +118,7 @@ def number(text: str) -> Fraction | None:
 
 
 def is_improper(text: str) -> bool:
-    """Whether a text looks like a mixed number and is none, such as `1 9/4`."""
+    """Return whether a text looks like a mixed number and is none, such as `1 9/4`."""
     found = _OVER.fullmatch(text.strip()) or _SLASH.fullmatch(text.strip())
     return bool(found and found["whole"]) and number(text) is None
 
@@ -159,7 +159,7 @@ _SPELLED = {
 
 
 def spelled_number(text: str) -> int | None:
-    """The value of a number below a million in words, `two hundred and five`; None for anything else."""
+    """Return the value of a number below a million in words, `two hundred and five`; None for anything else."""
     words = re.sub(r"[\s-]+", " ", text.strip().lower().removesuffix(".")).split(" ")
     whole = part = 0
     before = ""
@@ -182,7 +182,8 @@ def spelled_number(text: str) -> int | None:
 
 
 def split_unit(text: str) -> tuple[str, str, Fraction]:
-    """A tidy answer as its value, its unit ("" without one) and the factor that a word such as `million` means."""
+    """Return a tidy answer as its value, its unit ("" without one) and the factor that a word such as `million`
+    means."""
     text, unit = _without_money(text)
     factor = Fraction(1)
     for _ in range(3):  # 39^\\circ \\text{ units}
@@ -218,12 +219,12 @@ def _last_unit(text: str) -> tuple[str, str, Fraction]:
 
 
 def _behind_anything(word: str) -> bool:
-    """Whether a word is a unit that may stand behind a letter or a bracket."""
+    """Return whether a word is a unit that may stand behind a letter or a bracket."""
     return word.lower() in ("unit", "units") or (len(word) > 1 and word != "in" and named_unit([word]) != "other")
 
 
 def undecorated(text: str) -> str:
-    """An answer without a sign of money before it, and without degree signs and a unit behind it."""
+    """Return an answer without a sign of money before it, and without degree signs and a unit behind it."""
     before = None
     while before != text:
         before = text
@@ -236,7 +237,7 @@ def undecorated(text: str) -> str:
 
 
 def _without_money(text: str) -> tuple[str, str]:
-    """`$5 + $13` → `5 + 13`: the signs of money, and which it was."""
+    """Return `$5 + $13` → `5 + 13`: the signs of money, and which it was."""
     found = _MONEY.search(text)
     if not found:
         return text, ""
@@ -244,7 +245,8 @@ def _without_money(text: str) -> tuple[str, str]:
 
 
 def _is_unit(word: str, apart: bool, as_text: bool) -> bool:
-    """Whether a word behind a value can be a unit. Letters that stand for themselves in a formula (10ab) are none."""
+    """Return whether a word behind a value can be a unit. Letters that stand for themselves in a formula (10ab) are
+    none."""
     plain = word.lower().strip(".'-")
     if word in _KNOWN or word == "/":
         return as_text or len(word) > 1 or not word.isalpha()
@@ -256,7 +258,7 @@ def _is_unit(word: str, apart: bool, as_text: bool) -> bool:
 
 
 def named_unit(words: list[str]) -> str:
-    """The unit that these words name, in one spelling; "other" for one that is not in the table, "" for none."""
+    """Return the unit that these words name, in one spelling; "other" for one that is not in the table, "" for none."""
     if any(word == "/" or word.lower() == "per" for word in words):
         return "other"  # a rate
     for word in words:
@@ -268,12 +270,12 @@ def named_unit(words: list[str]) -> str:
 
 
 def without_letter(text: str, unit: str) -> str:
-    """A value without a bare letter behind it that is this unit: `144 m^3` where metres are meant. Elsewhere m is a
-    variable."""
+    """Return a value without a bare letter behind it that is this unit: `144 m^3` where metres are meant. Elsewhere m
+    is a variable."""
     found = re.fullmatch(r"(.*[\d}])\s*([a-zA-Z])(?:\s*\^\s?\{?[23]\}?)?", text, re.DOTALL)
     return found.group(1) if found and _KNOWN.get(found.group(2)) == unit else text
 
 
 def units_agree(left: str, right: str) -> bool:
-    """Whether two units may be the same: an unnamed one agrees with any, as the official rule has it."""
+    """Return whether two units may be the same: an unnamed one agrees with any, as the official rule has it."""
     return left == right or "" in (left, right) or "other" in (left, right)

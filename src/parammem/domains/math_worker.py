@@ -39,7 +39,8 @@ class CannotTell(Exception):
 
 
 def compare(question: str, left: str, right: str) -> bool | int:
-    """The answer to a question about two tidy LaTeX expressions. Raises whatever it raises where it cannot be told.
+    """Return the answer to a question about two tidy LaTeX expressions. Raises whatever it raises where it cannot be
+    told.
 
     value: are they equal? proportional: the sign of the constant c ≠ 0 with left = c·right, 0 if there is none.
     """
@@ -48,7 +49,7 @@ def compare(question: str, left: str, right: str) -> bool | int:
 
 
 def read(text: str) -> Any:
-    """A tidy answer as a sympy expression, with plain symbols and exact numbers."""
+    """Return a tidy answer as a sympy expression, with plain symbols and exact numbers."""
     import sympy
     from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
 
@@ -65,7 +66,7 @@ def read(text: str) -> Any:
 
 
 def prepared(text: str) -> str:
-    """What the parser would misread, said otherwise. Raises CannotTell for what it would drop without a word."""
+    """Return what the parser would misread, said otherwise. Raises CannotTell for what it would drop without a word."""
     if _UNREAD.search(re.sub(r"_\s*(?:\d+|\{\d+\})", "_a", text)):
         raise CannotTell("not a formula")
     if _depth(text) > 12 or re.search(r"\\binom\s*(?:\{[^{}]*(?:\d{4}|[\^!])|.{0,40}\d{4})|choose", text):
@@ -80,7 +81,7 @@ def prepared(text: str) -> str:
 
 
 def _depth(text: str) -> int:
-    """How deep brackets lie in one another; the parser takes exponentially long over deep ones."""
+    """Return how deep brackets lie in one another; the parser takes exponentially long over deep ones."""
     depth = deepest = 0
     for sign in text:
         depth += (sign in "([{") - (sign in ")]}")
@@ -94,7 +95,7 @@ def _exact(found: re.Match[str]) -> str:
 
 
 def bounded(found: Any) -> None:
-    """Refuse numbers that nobody can write down, before anything is worked out. Raises CannotTell."""
+    """Refuse numbers that are too large to write down, before anything is worked out. Raises CannotTell."""
     import sympy
 
     for node in sympy.preorder_traversal(found):
@@ -104,8 +105,8 @@ def bounded(found: Any) -> None:
 
 
 def _size(node: Any) -> float:
-    """About the decimal logarithm of the largest number that a formula can come to, its variables being of the order of
-    ten. Raises CannotTell when some part of it is too large."""
+    """Return about the decimal logarithm of the largest number that a formula can come to, its variables being of the
+    order of ten. Raises CannotTell when some part of it is too large."""
     import math
 
     import sympy
@@ -132,7 +133,7 @@ def _size(node: Any) -> float:
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Whether two expressions have the same value (for all values of their variables)."""
+    """Return whether two expressions have the same value (for all values of their variables)."""
     if left == right:
         return True
     ratio = agreement(left, right)
@@ -143,7 +144,7 @@ def equal(left: Any, right: Any) -> bool:
 
 
 def agreement(left: Any, right: Any) -> bool | None:
-    """Whether two expressions agree at all points where both can be worked out; None if there are too few."""
+    """Return whether two expressions agree at all points where both can be worked out; None if there are too few."""
     import sympy
 
     symbols = sorted(left.free_symbols | right.free_symbols, key=lambda symbol: symbol.name)
@@ -170,7 +171,7 @@ def agreement(left: Any, right: Any) -> bool | None:
 
 
 def _value(found: Any) -> Any:
-    """The number that an expression is, to 60 digits; None if it is none."""
+    """Return the number that an expression is, to 60 digits; None if it is none."""
     import sympy
 
     value = found.evalf(DIGITS, maxn=4 * DIGITS) if not isinstance(found, sympy.Rational) else found
@@ -178,8 +179,8 @@ def _value(found: Any) -> Any:
 
 
 def _close(left: Any, right: Any) -> bool | None:
-    """Whether two numbers are the same up to the error of their last digits, as a part of the larger; None if one is
-    none."""
+    """Return whether two numbers are the same up to the error of their last digits, as a part of the larger; None if
+    one is none."""
     import sympy
 
     if left is None or right is None:
@@ -199,14 +200,14 @@ def _worked_out(value: Any) -> bool:
 
 
 def _precise(value: Any) -> bool:
-    """Whether the digits of a number are known; of one that may be 0 sympy knows none."""
+    """Return whether the digits of a number are known; of one that may be 0 sympy gives none."""
     import sympy
 
     return all(part._prec > 150 for part in value.atoms(sympy.Float))
 
 
 def proportional(left: Any, right: Any) -> int:
-    """The sign of c where left = c·right for a constant c; 0 if there is no such constant."""
+    """Return the sign of c where left = c·right for a constant c; 0 if there is no such constant."""
     import sympy
 
     if not left.free_symbols or left.free_symbols != right.free_symbols:

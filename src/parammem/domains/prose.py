@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from parammem.core import Attempt, Reflection, Task
 from parammem.domains.base import Example
+from parammem.domains.code_blocks import open_fence
 from parammem.domains.wording import template
 from parammem.engines.base import Message, chat
 
@@ -25,7 +26,7 @@ class Prose:
     style: str
 
     def actor(self, task: Task, advice: Sequence[Reflection], examples: Sequence[Example]) -> tuple[Message, ...]:
-        """Solved examples, the task, what the agent noted itself and the advice from elsewhere."""
+        """Return solved examples, the task, what the agent noted itself and the advice from elsewhere."""
         own = [piece.text for piece in advice if piece.source == "self"]
         other = [piece.text for piece in advice if piece.source != "self"]
         words = {
@@ -40,7 +41,11 @@ class Prose:
         self, task: Task, attempts: Sequence[Attempt], earlier: Sequence[Reflection], diverse: bool
     ) -> tuple[Message, ...]:
         last = attempts[-1]
-        words = {"task": task.text, "attempt": last.text, "feedback": last.feedback.text or "No tests were run."}
+        words = {
+            "task": task.text,
+            "attempt": fences_closed(last.text),
+            "feedback": last.feedback.text or "No tests were run.",
+        }
         if not diverse:
             return self._ask("reflect", words)
         said = _part("Notes that you wrote before:", [piece.text for piece in earlier])
@@ -50,14 +55,14 @@ class Prose:
         return self._ask("advise", {"task": self.question(task_text)})
 
     def teach(self, task_text: str) -> tuple[Message, ...]:
-        """The prompt for a teacher: what good advice is, one demonstration, and the task."""
+        """Return the prompt for a teacher: what good advice is, one demonstration, and the task."""
         return self._ask("teach", {"task": self.question(task_text)})
 
     def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
-        return self._ask("hindsight", {"task": task.text, "attempt": attempt.text})
+        return self._ask("hindsight", {"task": task.text, "attempt": fences_closed(attempt.text)})
 
     def question(self, task_text: str) -> str:
-        """What advice is asked on. The whole text, unless a domain says that part of it is material."""
+        """Return what advice is asked on. The whole text, unless a domain says that part of it is material."""
         return task_text
 
     def hypotheses(self, advice: str) -> frozenset[str]:
@@ -68,18 +73,25 @@ class Prose:
         return chat(filled(template(self.style, name), words).strip(), template(self.style, SYSTEM).strip())
 
     def _solved(self, examples: Sequence[Example]) -> str:
-        shown = [f"{task.text}\n\nA solution that passed:\n{attempt.text}" for task, attempt in examples]
+        shown = [f"{task.text}\n\nA solution that passed:\n{fences_closed(attempt.text)}" for task, attempt in examples]
         return _part("Similar tasks that were solved:", shown)
 
 
+def fences_closed(text: str) -> str:
+    """Return a text with its last fence closed, which a limit or a stop string has cut off."""
+    fence = open_fence(text)
+    return f"{text.rstrip()}\n{fence}" if fence else text
+
+
 def filled(text: str, words: dict[str, str]) -> str:
-    """The template with its <<names>> replaced, once: what is filled in is not looked at again, and may hold braces."""
+    """Return the template with its <<names>> replaced, once: what is filled in is not looked at again, and may hold
+    braces."""
     parts = text.replace("<<", ">>").split(">>")
     return "".join(part if place % 2 == 0 else words[part] for place, part in enumerate(parts))
 
 
 def _part(title: str, texts: Sequence[str]) -> str:
-    """A titled list, with an empty line after it; nothing if there is nothing."""
+    """Return a titled list, with an empty line after it; nothing if there is nothing."""
     said = [text.strip() for text in texts if text.strip()]
     if not said:
         return ""

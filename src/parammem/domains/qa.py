@@ -14,7 +14,7 @@ from typing import Any
 
 from parammem.core import AnswerKey, Feedback, Score, Task
 from parammem.domains.conventions import parse_claims
-from parammem.domains.wording import Checked, Wording, each, feedback_of
+from parammem.domains.wording import CheckResult, Wording, each, feedback_of
 
 
 class QaDomain(Wording):
@@ -36,13 +36,14 @@ class QaDomain(Wording):
 
 
 def answer_in(candidate: str) -> str:
-    """The last word of the last line that begins with `answer`: the value of the fact it rests on. Empty if none."""
+    """Return the last word of the last line that begins with `answer`: the value of the fact it rests on. Empty if
+    none."""
     lines = [line for line in candidate.splitlines() if line.startswith("answer ")]
     return lines[-1].split()[-1] if lines else ""
 
 
 def normalise(answer: str) -> str:
-    """HotpotQA's official normalisation: lower case, no punctuation, no articles, single spaces."""
+    """Return HotpotQA's official normalisation: lower case, no punctuation, no articles, single spaces."""
     text = "".join(c for c in answer.lower() if c not in string.punctuation)
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 
@@ -53,7 +54,7 @@ def _score(task_id: str, expected: str, candidate: str) -> Score:
     return Score(task_id=task_id, passed=passed, value=float(passed), detail=detail)
 
 
-def _results(spec: dict[str, Any], candidate: str) -> list[Checked]:
+def _results(spec: dict[str, Any], candidate: str) -> list[CheckResult]:
     readings = _readings(candidate)
     return [_judge(check, readings) for check in spec.get("checks", [])]
 
@@ -63,6 +64,6 @@ def _readings(candidate: str) -> dict[str, str]:
     return dict(claim.split("=") for claim in parse_claims("qa", plan.removeprefix("plan ")))
 
 
-def _judge(check: dict[str, Any], readings: dict[str, str]) -> Checked:
+def _judge(check: dict[str, Any], readings: dict[str, str]) -> CheckResult:
     got = check["answers"].get(readings.get(check["phrase"], ""), "nothing")
-    return Checked(check["name"], ok=got == check["expected"], expected=check["expected"], got=got)
+    return CheckResult(check["name"], ok=got == check["expected"], expected=check["expected"], got=got)

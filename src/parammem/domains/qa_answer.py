@@ -1,25 +1,23 @@
 """Where the answer of a multi-hop question stands in a text, and which rule found it.
 
 In this order: thinking blocks away; the last line `Answer: …`, which the prompt asks for (bold, as a heading, in tags
-too); a field `answer` of JSON; `<answer>` tags; the last `\\boxed`; words such
-as "the answer to this question is …"; the last line.
+too); a field `answer` of JSON; `<answer>` tags; `Finish[…]` of an agent; the last `\\boxed`; words such as "the answer
+to this question is …"; a first line that answers and is explained by the rest; the last line.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 
-from parammem.domains.answers import Reading, Said, said_answers
+from parammem.domains.answers import Reading, Said, called_answer, json_answers, said_answers
 from parammem.domains.math_answer import last_box
 from parammem.domains.thinking import tagged, without_thinking
 
 LONGEST = 1_000_000
 """Characters of a text that are looked through, its last ones."""
-_JSON = re.compile(
-    r"\"(?:final_|short_)?answer\"\s*:\s*(\"(?:[^\"\\]|\\.){0,2000}\"|-?\d[\d.]*|true|false)", re.IGNORECASE
-)
+SHORT = 2000
+"""Characters of a line, or of the end of a text, in which a short answer is looked for."""
 _QUOTES = (('"', '"'), ("“", "”"), ("„", "“"), ("«", "»"), ("‘", "’"), ("'", "'"), ("`", "`"), ("”", "”"), ("``", "''"))
 _STARTS = (
     "the this that these those it he she they we i in as at on both according since because therefore thus "
@@ -33,19 +31,50 @@ _STRONG = re.compile(
     r"passages? \d|explanation\b|reasoning:|based on the\b|\()",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(rf"\.[\"”']?\s+(?=(?:{'|'.join(_STARTS)})\b[ ,:'])", re.IGNORECASE)
+_SENTENCE = re.compile(
+    rf"\.[\"”']?\s+(?=(?:{'|'.join(_STARTS)})\b[ ,:']|"
+    r"(?:is there|would you|let me|do you|if you|please|i hope|feel free)\s)",
+    re.IGNORECASE,
+)
+_REMARK = re.compile(
+    r"\s{1,4}(?://|#|--?|[–—])\s{1,4}(?:the (?:passages?|text|context)|this|both|passages?|found|see|from|per|as|"
+    r"because|stated|which|according|it)\b|;\s{1,4}(?:the|this|it|see|both|passages?|because|he|she|they)\b"
+    r"|\s{0,4}(?:[\t|]|<br\s?/?>)\s{0,4}(?:confidence|explanation|reasoning|reason|sources?|evidence)\s?:"
+    r"|<br\s?/?>|\s?【|\s\{passages?\s",
+    re.IGNORECASE,
+)
+"""What begins a remark behind an answer on its line."""
 _INITIALS = re.compile(
     r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Mt|Jr|Sr|No|vs|Vol|ft|Inc|Ltd|Co|Prof|Gen|Col|Capt|Lt|Rev|Hon)|\.[A-Z])$"
 )
 _BECAUSE = re.compile(
-    r"(?:,|;|\s[–—-])?\s+(?:because\b|since (?=the|he|she|it|they|both|passage|\[)|as (?=stated|mentioned|"
+    r"(?:,|;|\s[–—-])?\s+(?:because\b|since (?=the|he|she|it|they|both|[Pp]assage|\[)|as (?=stated|mentioned|"
     r"shown|described|"
-    r"indicated|noted|given|supported|confirmed|per\b|the passage|both passages|passage|he |she |it |they )|"
-    r"according to (?=the|passage|\[|both)|based on (?=the|passage|\[|both)|which is (?=the|supported|stated|"
+    r"indicated|noted|given|supported|confirmed|per\b|the passage|both passages|[Pp]assage|he |she |it |they )|"
+    r"according to (?=the|[Pp]assage|\[|both)|based on (?=the|[Pp]assage|\[|both)|which is (?=the|supported|stated|"
     r"confirmed)|"
-    r"(?:is |are )?supported by|per (?=passage|the passage|\[))",
-    re.IGNORECASE,
+    r"(?:is |are )?supported by|per (?=[Pp]assage|the passage|\[))",
 )
+_RELATIVE = re.compile(r",\s(?:who|whose|which|where)\s[a-z]")
+"""In lower case: `As Good as It Gets` and `Ever Since the World Ended` are titles."""
+_YES_NO = re.compile(r"[\W_]*(yes|no)\b(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_MORE = re.compile(
+    r"[*_\"'”]*\s*(?:(?:[,;:]|\s[–—-])\s+(?:[a-z]|\S(?=[^\n]*\s(?:is|are|was|were|does|do|did|has|have|had|both)\s))"
+    r"|\s*\([a-z]+\s[^()\n]*\)|\.\s+(?=[^\d\s])|[.!]?\s*\n)"
+)
+"""What follows `yes` or `no` where that is the whole answer; not in `No, No, Nanette` or `No. 5`."""
+_EXPLAINS = r",?\s(?:is|are|was|were|who|which|where|whose|as|because|since|according|[–—-])\s"
+_STRONG_HEAD = re.compile(
+    rf"(?:(\*\*|__)(?=\S)(?P<inner>[^*_\n]{{1,200}})(?<=\S)\1(?=\s?\(|{_EXPLAINS})|\"(?P<quoted>[^\n\"]{{1,200}})\"(?={_EXPLAINS}))"
+)
+"""Bold words at the head of an answer, which what follows them explains."""
+_STRONG_WORDS = re.compile(r"(\*\*|__)(?=[^\s*_])(?P<inner>[^*_\n]{1,200})(?<=[^\s*_:])\1(?!\s?:)")
+_SENTENCE_LINE = re.compile(r"(?:\S+\s+){3,}\S*[a-z\d)\]\"”*_][.!][\"”*_)]*(?:\[\d+\])*")
+"""A line that is a sentence, and so no short answer."""
+_LABEL = re.compile(r"^[\s*_#]*(?:final|conclusion|result|output|response|prediction)[*_]*\s?:[*_]*\s+", re.IGNORECASE)
+_FINISH = re.compile(r"\b(?:Finish|Answer)\[(?P<inner>[^\[\]\n]{1,500})\]")
+_SPACES = re.compile(r"\\[,;: ]|~|\\quad")
+_INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _BRACKET = re.compile(
     r"\s*[(\[](?:see |from |per |in |cf\.? )?(?:the )?(?:passages?|paragraphs?|documents?|docs?|sources?|"
     r"according|because|since (?:the|he|she|it|they|both)|"
@@ -88,11 +117,21 @@ def _ways(text: str, said: list[Said]) -> list[tuple[str, Callable[[], str]]]:
     """The rules in their order, each with what it finds."""
     return [
         ("the line that the prompt asks for", lambda: _last([one for one in said if one.label])),
-        ("a field of JSON", lambda: _field(text)),
+        ("a field of JSON", lambda: _last_field(text)),
         ("the answer tags", lambda: _one_line(tagged(text) or "")),
+        (
+            "the action that ends",
+            lambda: next((found["inner"] for found in reversed([*_FINISH.finditer(text[-SHORT:])])), ""),
+        ),
         ("the last box", lambda: last_box(text)),
         ("words that say the answer", lambda: _last([one for one in said if not one.label])),
-        ("the last line", lambda: next((line for line in reversed(text.split("\n")) if short_form(line)), "")),
+        (
+            "words that say the answer",
+            lambda: called_answer(text[-SHORT:]),
+        ),
+        ("the first line, which the rest explains", lambda: _explained(text)),
+        ("the last line's bold words", lambda: _bold(text)),
+        ("the last line", lambda: next((line for line in reversed(_unlabelled(text)) if short_form(line)), "")),
     ]
 
 
@@ -107,14 +146,44 @@ def _last(said: list[Said]) -> str:
     return ""
 
 
-def _field(text: str) -> str:
-    found = list(_JSON.finditer(text))
-    if not found:
-        return ""
-    try:
-        return str(json.loads(found[-1].group(1)))
-    except ValueError:
-        return ""
+def _explained(text: str) -> str:
+    """The first line, if it is yes or no, or a few words above sentences."""
+    lines = _lines(text)
+    first, last = lines[0], lines[-1]
+    said = _yes_or_no(first + "\n")
+    if said:
+        return said
+    short_words = (
+        len(first.split()) <= 8 and not first.endswith((":", "?", ",")) and not _SENTENCE_LINE.fullmatch(first)
+    )
+    heading = re.match(r"#|[-*+]\s|\d+[.)]\s|\|", first)
+    return first if len(lines) > 1 and short_words and not heading and _SENTENCE_LINE.fullmatch(last) else ""
+
+
+def _yes_or_no(text: str) -> str:
+    """`yes` or `no` at the head of a text that then explains it; empty if it does not begin so."""
+    found = _YES_NO.fullmatch(text[:SHORT])
+    return found.group(1) if found and _MORE.match(found["rest"]) else ""
+
+
+def _unlabelled(text: str) -> list[str]:
+    return [_LABEL.sub("", line) for line in _lines(text)]
+
+
+def _lines(text: str) -> list[str]:
+    """The lines that are not empty, each up to a bound."""
+    return [line.strip()[:SHORT] for line in text.split("\n") if line.strip()]
+
+
+def _bold(text: str) -> str:
+    """The only bold words of a last line that is a sentence."""
+    line = _lines(text)[-1]
+    found = list(_STRONG_WORDS.finditer(line))
+    return found[0]["inner"] if len(found) == 1 and _SENTENCE_LINE.fullmatch(line) else ""
+
+
+def _last_field(text: str) -> str:
+    return next((value for _, value in reversed(json_answers(text))), "")
 
 
 def _one_line(text: str) -> str:
@@ -123,12 +192,16 @@ def _one_line(text: str) -> str:
 
 def short_form(answer: str) -> str:
     """An answer without what stands around it: emphasis, quotes, tags, boxes, a full stop, an explanation behind it."""
-    text = answer.strip()[:2000]
+    text = answer.strip().strip(_INVISIBLE).strip()[:SHORT]
     before = None
     while before != text:
         before = text
+        if said := _yes_or_no(text):
+            return said
+        if head := _STRONG_HEAD.match(text):
+            text = head["inner"] or head["quoted"]
         text = _without_explanation(_TAGS.sub("", text).strip())
-        text = _TEXT.sub(r"\1", _LEAD.sub("", text))
+        text = _TEXT.sub(lambda found: _SPACES.sub(" ", found.group(1)), _LEAD.sub("", text))
         text = _EMPHASIS.sub(r"\2", text)
         text = _unwrapped(text.strip().strip("*_").strip())
     return "" if text in {"…", "...", "?", "-"} or not text.strip("`~") else text
@@ -143,9 +216,10 @@ def _without_explanation(text: str) -> str:
         if not _INITIALS.search(text[: found.start()]) and found.start() > 0:
             text = text[: found.start()]
             break
-    cut = _BECAUSE.search(text)
-    if cut and cut.start() > 0:
-        text = text[: cut.start()]
+    clauses = list(_RELATIVE.finditer(text))
+    for cut in (_REMARK.search(text), _BECAUSE.search(text), clauses[0] if len(clauses) == 1 else None):
+        if cut and cut.start() > 0:
+            text = text[: cut.start()]
     bracket = _BRACKET.search(text)
     return text[: bracket.start()] if bracket and bracket.start() > 0 else text
 
@@ -157,9 +231,10 @@ def _unwrapped(text: str) -> str:
         wraps = text.startswith(left) and text.endswith(right) and len(text) > len(left + right)
         if wraps and ((left not in inner and right not in inner) or (left != right and _balanced(inner, left, right))):
             text = inner.strip()
+    text = text.removesuffix("。")
     if text.endswith(".") and not text.endswith("..."):
         text = text[:-1].rstrip()
-    return text.rstrip(",;:").strip()
+    return text.rstrip(",;:✅✔☑️🎉👍 ").strip()
 
 
 def _balanced(text: str, left: str, right: str) -> bool:

@@ -3,7 +3,7 @@
 Task.visible and AnswerKey.hidden: {"entry": name or "", "stub"?: text, "rule"?: "livecodebench" or "apps",
 "imports"?: bool, "checks": [check, …]}, where a check is one of
 - {"name", "call": "f(1, (2,))", "expected": "[3]"}: source text of a call with literal arguments and of its value;
-- {"name", "args": "[1, [2]]", "expected", "json": True, "also"?}: the same from JSON, which knows no tuples;
+- {"name", "args": "[1, [2]]", "expected", "json": True, "also"?}: the same from JSON, which has no tuples;
 - {"name", "tests"}: a test program, which raises when the candidate is wrong. `TrustedTests` (our stages wrote them)
   run where the candidate cannot reach; a plain string (a stranger sent it) runs in the candidate's child, as advice;
 - {"name", "stdin": text, "expected": text}: a run of the whole program, and what it must print.
@@ -26,10 +26,10 @@ from parammem.domains.code_outcomes import placed, plain, printed, returned, tol
 from parammem.domains.code_text import program_in
 from parammem.domains.contest_rules import APPS, APPS_NUMPY, RULES, ContestRule
 from parammem.domains.prose import Prose
-from parammem.domains.wording import Checked, each, short
+from parammem.domains.wording import CheckResult, each, short
 from parammem.engines.base import Message
 from parammem.sandbox.asks import sendable
-from parammem.sandbox.problems import Problem
+from parammem.sandbox.problems import HumanEvalProblem
 
 IMPORTS = (
     "from typing import *\n"
@@ -55,11 +55,11 @@ class RealCodeDomain(Prose):
         self._runner = _Runner(workers, level, sandbox.Limits.model_validate(LARGE | limits))
 
     def parse(self, text: str, task: Task | None = None) -> str:
-        """The program in what an actor wrote, by what the task needs (domains/code_text.py)."""
+        """Return the program in what an actor wrote, by what the task needs (domains/code_text.py)."""
         return program_in(text, task.visible if task else None)
 
     def synthesise(self, task_text: str) -> tuple[Message, ...]:
-        """The prompt that asks a teacher for a new problem in the manner of this one."""
+        """Return the prompt that asks a teacher for a new problem in the manner of this one."""
         return self._ask("synthesise", {"task": task_text})
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
@@ -71,7 +71,7 @@ class RealCodeDomain(Prose):
         return each(lambda place: _score(items[place][0].task_id, runs[place]), range(len(items)))
 
 
-_Tests = sandbox.Check | sandbox.Job
+_Tests = sandbox.ProgramCheck | sandbox.CandidateJob
 """A test program as a run: outside the child where it is trusted, else inside, as advice."""
 
 
@@ -83,8 +83,8 @@ class _Runner:
     level: sandbox.Level
     limits: sandbox.Limits
 
-    def results(self, items: Sequence[tuple[Mapping[str, Any], str]]) -> list[list[Checked] | Exception]:
-        """Per item its checks in order, or why it cannot be judged. Equal runs are made once."""
+    def results(self, items: Sequence[tuple[Mapping[str, Any], str]]) -> list[list[CheckResult] | Exception]:
+        """Return per item its checks in order, or why it cannot be judged. Equal runs are made once."""
         plans = each(lambda item: self._sendable(_plan(*item)), items)
         jobs, programs = {}, {}
         for plan in plans:
@@ -97,20 +97,21 @@ class _Runner:
         return each(lambda place: _read(plans[place], outcomes, verdicts), range(len(items)))
 
     def _sendable(self, plan: _Plan) -> _Plan:
-        """The plan. Raises ValueError: a run of it cannot be sent to the sandbox, which concerns this item alone."""
+        """Return the plan. Raises ValueError: a run of it cannot be sent to the sandbox, which concerns this item
+        alone."""
         for run in (*plan.jobs(), *plan.programs):
             run.model_dump_json()
-            if isinstance(run, sandbox.Job):
+            if isinstance(run, sandbox.CandidateJob):
                 sendable(run, self.limits)
         return plan
 
     def _said(self, programs: Sequence[_Tests]) -> list[sandbox.Verdict]:
-        """What each test program says: a verdict of trusted tests, advice of all others."""
-        checks = [program for program in programs if isinstance(program, sandbox.Check)]
-        advice = [program for program in programs if isinstance(program, sandbox.Job)]
+        """Return what each test program says: a verdict of trusted tests, advice of all others."""
+        checks = [program for program in programs if isinstance(program, sandbox.ProgramCheck)]
+        advice = [program for program in programs if isinstance(program, sandbox.CandidateJob)]
         told = iter(sandbox.check_many(checks, self.limits, self.workers, self.level))
         advised = iter(sandbox.run_many(advice, self.limits, self.workers, self.level))
-        return [next(told) if isinstance(p, sandbox.Check) else sandbox.advised(next(advised)) for p in programs]
+        return [next(told) if isinstance(p, sandbox.ProgramCheck) else sandbox.advised(next(advised)) for p in programs]
 
 
 @dataclass(frozen=True)
@@ -122,17 +123,17 @@ class _Plan:
     """Lines of the program that stand before the candidate's."""
     rule: ContestRule | None
     """How its benchmark judges, where that is a contest's way."""
-    calls: sandbox.Job | None
-    runs: sandbox.Job | None
+    calls: sandbox.CandidateJob | None
+    runs: sandbox.CandidateJob | None
     programs: tuple[_Tests, ...]
 
-    def jobs(self) -> list[sandbox.Job]:
+    def jobs(self) -> list[sandbox.CandidateJob]:
         return [job for job in (self.calls, self.runs) if job is not None]
 
 
 def source_of(spec: Mapping[str, Any], candidate: str) -> tuple[str, int]:
-    """The program to run, and how many lines of it stand before the candidate's first (of one that completes the stub:
-    before the stub's first).
+    """Return the program to run, and how many lines of it stand before the candidate's first (of one that completes the
+    stub: before the stub's first).
 
     It has the stub's imports and helpers before a candidate that writes the function anew, and the whole stub before
     one that completes it.
@@ -142,7 +143,9 @@ def source_of(spec: Mapping[str, Any], candidate: str) -> tuple[str, int]:
     if stub and _defines(candidate, spec["entry"]):
         before = _before(stub, spec["entry"])
     elif stub:
-        problem = Problem(task_id="", prompt=stub, entry_point=spec["entry"], canonical_solution=candidate, test="")
+        problem = HumanEvalProblem(
+            task_id="", prompt=stub, entry_point=spec["entry"], canonical_solution=candidate, test=""
+        )
         candidate = problem.program(candidate)
     if _rule(spec) and not spec.get("entry"):
         candidate = _without_returns(candidate)
@@ -153,7 +156,7 @@ def source_of(spec: Mapping[str, Any], candidate: str) -> tuple[str, int]:
 
 
 def _names(spec: Mapping[str, Any], candidate: str) -> str:
-    """What stands before every program: the names that its benchmark gives it."""
+    """Return what stands before every program: the names that its benchmark gives it."""
     rule = _rule(spec)
     if rule is None:
         return IMPORTS if spec.get("imports") else ""
@@ -165,14 +168,15 @@ def _rule(spec: Mapping[str, Any]) -> ContestRule | None:
 
 
 def _preload(spec: Mapping[str, Any], source: str) -> tuple[str, ...]:
-    """Modules to import before the program's child is forked: its benchmark's, and numpy where it is spoken of."""
+    """Return modules to import before the program's child is forked: its benchmark's, and numpy where it is spoken
+    of."""
     rule = _rule(spec)
     return (*(rule.preload if rule else ()), *(("numpy",) if _NUMPY.search(source) else ()))
 
 
 def _without_future(source: str) -> tuple[str, str]:
-    """The source's future imports as a line of their own, which must be a program's first, and the source with an
-    empty expression in the place of each, as many lines as before."""
+    """Return the source's future imports as a line of their own, which must be a program's first, and the source with
+    an empty expression in the place of each, as many lines as before."""
     if not _FUTURE.search(source):
         return "", source
     tree = parse_python(source)
@@ -197,8 +201,8 @@ _RETURN = re.compile(r"(?:^|[:;])[ \t]*return\b", re.MULTILINE)
 
 
 def _without_returns(source: str) -> str:
-    """The source with `raise SystemExit` for each `return` outside of functions, which ends a program where a harness
-    makes it the body of a function: many of APPS' own solutions have been written so."""
+    """Return the source with `raise SystemExit` for each `return` outside of functions, which ends a program where a
+    harness makes it the body of a function: many of APPS' own solutions have been written so."""
     if not _RETURN.search(source):
         return source
     tree = parse_python(source)
@@ -215,7 +219,7 @@ def _without_returns(source: str) -> str:
 
 
 def _outer(tree: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a program that are not inside a function or class."""
+    """Yield the nodes of a program that are not inside a function or class."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
@@ -231,7 +235,7 @@ def _defines(source: str, name: str) -> bool:
 
 
 def _before(stub: str, entry: str) -> str:
-    """What stands in the stub before the function itself."""
+    """Return what stands in the stub before the function itself."""
     match = re.search(rf"^def\s+{re.escape(entry)}\b", stub, re.MULTILINE)
     return stub[: match.start()] if match else ""
 
@@ -249,19 +253,19 @@ def _plan(spec: Mapping[str, Any], candidate: str) -> _Plan:
         checks=checks,
         before=before,
         rule=rule,
-        calls=sandbox.Job(source=source, entry=called, calls=calls, preload=preload) if calls else None,
-        runs=sandbox.Job(source=source, calls=runs, preload=preload) if runs else None,
+        calls=sandbox.CandidateJob(source=source, entry=called, calls=calls, preload=preload) if calls else None,
+        runs=sandbox.CandidateJob(source=source, calls=runs, preload=preload) if runs else None,
         programs=tuple(programs),
     )
 
 
 def _tests(spec: Mapping[str, Any], tests: sandbox.TrustedTests | str, source: str, preload: tuple[str, ...]) -> _Tests:
-    """A test program as a run. The stub, where it is a program by itself, gives its helpers to the tests."""
+    """Return a test program as a run. The stub, where it is a program by itself, gives its helpers to the tests."""
     entry, stub = spec.get("entry", ""), spec.get("stub", "")
     preload = ("numpy",) if preload or _NUMPY.search(sandbox.text_of(tests)) else ()
     before = stub if stub and _compiles(sandbox.text_of(stub)) else None
     if isinstance(tests, sandbox.TrustedTests) and isinstance(before, sandbox.TrustedTests | None):
-        return sandbox.Check(source=source, entry=entry, tests=tests, preamble=before, preload=preload)
+        return sandbox.ProgramCheck(source=source, entry=entry, tests=tests, preamble=before, preload=preload)
     advice = sandbox.advice(source, entry, sandbox.text_of(tests), sandbox.text_of(before or ""))
     return advice.model_copy(update={"preload": preload})
 
@@ -283,8 +287,8 @@ def _call(check: Mapping[str, Any], rule: ContestRule | None) -> sandbox.Call:
 
 def _read(
     plan: _Plan | Exception, outcomes: Mapping[str, list[sandbox.Outcome]], verdicts: Mapping[str, sandbox.Verdict]
-) -> list[Checked]:
-    """The results of one candidate's checks, in their order."""
+) -> list[CheckResult]:
+    """Return the results of one candidate's checks, in their order."""
     if isinstance(plan, Exception):
         raise plan
     calls = iter(outcomes[plan.calls.model_dump_json()] if plan.calls else ())
@@ -301,8 +305,8 @@ def _read(
     return found
 
 
-def _feedback(results: Sequence[Checked]) -> Feedback:
-    """One line per visible test; a task without any has no visible verdict."""
+def _feedback(results: Sequence[CheckResult]) -> Feedback:
+    """Return one line per visible test; a task without any has no visible verdict."""
     if not results:
         return Feedback(passed=None, text="")
     lines = []
@@ -312,7 +316,7 @@ def _feedback(results: Sequence[Checked]) -> Feedback:
     return Feedback(passed=all(item.ok for item in results), text="\n".join(lines))
 
 
-def _score(task_id: str, results: list[Checked] | Exception) -> Score:
+def _score(task_id: str, results: list[CheckResult] | Exception) -> Score:
     if isinstance(results, Exception):
         raise results
     if not results:

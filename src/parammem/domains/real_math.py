@@ -14,6 +14,7 @@ from parammem.domains.answers import Equality, Reading
 from parammem.domains.math_answer import read_answer
 from parammem.domains.math_grader import MAX_CHARACTERS, MathGrader, shared_grader
 from parammem.domains.math_tidy import tidy
+from parammem.domains.math_twice import said_twice
 from parammem.domains.math_units import number
 from parammem.domains.prose import Prose
 from parammem.domains.wording import each, short
@@ -29,7 +30,7 @@ class RealMathDomain(Prose):
         self._grader = grader
 
     def read(self, text: str) -> Reading:
-        """What the text answers, and by which rule it was found."""
+        """Return what the text answers, and by which rule it was found."""
         return read_answer(text)
 
     def parse(self, text: str, task: Task | None = None) -> str:
@@ -37,12 +38,15 @@ class RealMathDomain(Prose):
         return spelt(found) if len(found) <= MAX_CHARACTERS else found
 
     def judge(self, hidden: Mapping[str, Any], candidate: str) -> Equality:
-        """Whether a candidate is what the key holds, and which rule says so."""
+        """Return whether a candidate is what the key holds, and which rule says so."""
         grader = self._grader or shared_grader()
         found = grader.compare(hidden["answer"], candidate)
         if not found.equal and "together" in hidden:
             whole = grader.compare(hidden["together"], candidate)
             found = whole if whole.equal else found
+        if not found.equal:
+            ways = [grader.compare(hidden["answer"], way) for way in said_twice(candidate)]
+            found = next((way for way in ways if way.equal), found)
         return found
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
@@ -60,8 +64,8 @@ class RealMathDomain(Prose):
 
 
 def spelt(answer: str) -> str:
-    """An answer in the spelling of candidates: tidy, and a number that is one beyond doubt (`1,234` could be two) in
-    lowest terms. Never raises: what cannot be tidied stays as it is."""
+    """Return an answer in the spelling of candidates: tidy, and a number that is one beyond doubt (`1,234` could be
+    two) in lowest terms. Never raises: what cannot be tidied stays as it is."""
     try:
         text = tidy(answer) or answer
         money = "$" if text.startswith("$") else ""

@@ -31,18 +31,18 @@ class RealQaDomain(Prose):
         super().__init__("qa")
 
     def question(self, task_text: str) -> str:
-        """The question without the passages: advice is about the question alone (paper, section on QA)."""
+        """Return the question without the passages: advice is about the question alone (paper, section on QA)."""
         return task_text.split(MATERIAL)[0]
 
     def read(self, text: str) -> Reading:
-        """What the text answers, and by which rule it was found."""
+        """Return what the text answers, and by which rule it was found."""
         return read_short_answer(text)
 
     def parse(self, text: str, task: Task | None = None) -> str:
         return self.read(text).answer
 
     def judge(self, hidden: Mapping[str, Any], candidate: str) -> Equality:
-        """Whether a candidate is what the key holds, by HotpotQA's official exact match."""
+        """Return whether a candidate is what the key holds, by HotpotQA's official exact match."""
         return Equality(equal=exact_match(candidate, hidden["answer"]), by="official exact match")
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
@@ -53,18 +53,18 @@ class RealQaDomain(Prose):
 
 
 def with_passages(question: str, passages: Sequence[tuple[str, Sequence[str]]]) -> str:
-    """The text of a task: the question, then its passages, numbered."""
+    """Return the text of a task: the question, then its passages, numbered."""
     shown = [f"[{n}] {title}\n{''.join(lines).strip()}" for n, (title, lines) in enumerate(passages, 1)]
     return question + (MATERIAL + "\n".join(shown) if shown else "")
 
 
 def exact_match(answer: str, gold: str) -> bool:
-    """Equal after the official normalisation."""
+    """Return whether both are equal after the official normalisation."""
     return normalise(answer) == normalise(gold)
 
 
 def f1(answer: str, gold: str) -> float:
-    """Official F1 over normalised words; yes, no and noanswer are all or nothing."""
+    """Return official F1 over normalised words; yes, no and noanswer are all or nothing."""
     left, right = normalise(answer), normalise(gold)
     if left != right and (left in CLOSED or right in CLOSED):
         return 0.0

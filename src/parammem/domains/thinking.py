@@ -20,11 +20,19 @@ _CLOSE = re.compile(
     re.IGNORECASE,
 )
 _CHANNEL = re.compile(r"<\|(?:end|return|start)\|>|<\|channel\|>\s?final[^<\n]{0,80}<\|message\|>", re.IGNORECASE)
-_TAG = re.compile(r"<(?P<name>answer|final_answer|final answer|finalanswer|solution)>", re.IGNORECASE)
+_TAG = re.compile(r"[<\[](?P<name>(?:final|short)?[_ ]?answer|final|solution)[>\]](?!\()", re.IGNORECASE)
+_BOX = re.compile(r"<\|begin_of_box\|>(.*?)<\|end_of_box\|>", re.DOTALL)
+_ENDS = re.compile(
+    r"(?<=\S)\s*(?:<[|｜](?:endoftext|end_of_text|eot_id|im_end|end[▁_]of[▁_]sentence|endofprompt)[|｜]>|</s>|<end_of_turn>|<eos>)"
+)
+_TOKENS = re.compile(
+    r"<[|｜][a-zA-Z_▁]{2,40}[|｜]>|</s>|<(?:end|start)_of_turn>|\[/INST\]|<(?:eos|pad|bos)>|<\|(?:im_end|eot_id)\|>"
+)
+"""Tokens of chat templates, which some servers leave in the text. What follows the end of a turn is no answer."""
 
 
 def without_thinking(text: str) -> str:
-    """Remove thinking blocks from what a model wrote, return the rest.
+    """Remove thinking blocks and a chat template's tokens from what a model wrote, return the rest.
 
     Blocks may lie in one another. One that is never closed reaches to the end: the model was cut off while it thought.
     A closing tag without an opening one (chat templates open the block in the prompt) ends a block that began with the
@@ -51,16 +59,21 @@ def without_thinking(text: str) -> str:
         place = end
     if depth == 0:
         kept.append(text[place:])
-    return _CHANNEL.sub("", "\n".join(kept) if len(kept) > 1 else "".join(kept))
+    rest = _CHANNEL.sub("", "\n".join(kept) if len(kept) > 1 else "".join(kept))
+    ended = _ENDS.search(rest)
+    rest = rest[: ended.start()] if ended else rest
+    return _TOKENS.sub("", _BOX.sub(r"\\boxed{\1}", rest))
 
 
 def tagged(text: str) -> str | None:
-    """What the last `<answer>…</answer>` holds (to the end where it does not close); None without such a tag, or with
-    an empty one."""
+    """Return what the last `<answer>…</answer>` holds (to the end where it does not close); None without such a tag, or
+    with an empty one."""
     opened = list(_TAG.finditer(text))
     for found in reversed(opened):
         rest = text[found.end() :]
-        closed = re.search(rf"</{re.escape(found['name'])}\s?>", rest, re.IGNORECASE)
+        closed = re.search(rf"[<\[]/{re.escape(found['name'])}\s?[>\]]", rest, re.IGNORECASE)
+        if not closed and found.group().startswith("["):
+            continue  # a placeholder, or a link
         inner = (rest[: closed.start()] if closed else rest).strip()
         if inner and inner not in {"...", "…"}:
             return inner

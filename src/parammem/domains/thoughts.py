@@ -26,7 +26,7 @@ _ALONE = re.compile(rf"^(?:.*[^\w\"'`(\n])?(?:{_CLOSE.pattern})[ \t]*$", re.IGNO
 
 
 def without_thoughts(text: str) -> tuple[str, str]:
-    """(what was answered, what was thought last and never ended).
+    """Return (what was answered, what was thought last and never ended).
 
     A closing tag without an opening one ends thinking that began with the text: chat templates open it in the prompt.
     """
@@ -51,7 +51,7 @@ def without_thoughts(text: str) -> tuple[str, str]:
 
 
 def _end(text: str, place: int) -> int | None:
-    """Where thinking that began before this place ends, with what is nested in it; None if it does not."""
+    """Return where thinking that began before this place ends, with what is nested in it; None if it does not."""
     depth = 1
     while depth:
         closed = _CLOSE.search(text, place)
@@ -63,7 +63,7 @@ def _end(text: str, place: int) -> int | None:
 
 
 def _behind_unopened(text: str) -> str:
-    """The text behind the last closing tag that stands before any opening one."""
+    """Return the text behind the last closing tag that stands before any opening one."""
     opened = next(
         (found.start() for found in re.finditer(r"^", text, re.MULTILINE) if _OPEN.match(text, found.start())),
         len(text),

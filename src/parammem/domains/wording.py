@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parent / "prompts"
 
 @cache
 def template(style: str, name: str) -> str:
-    """The text of prompts/<style>/<name>.txt. Raises FileNotFoundError."""
+    """Return the text of prompts/<style>/<name>.txt. Raises FileNotFoundError."""
     return (FOLDER / style / f"{name}.txt").read_text(encoding="utf-8")
 
 
@@ -35,7 +35,8 @@ class Wording:
     style: str = "pocket"
 
     def shown(self, attempt: Attempt) -> str:
-        """An attempt as a prompt shows it. A pocket attempt is shown by its plan line, which names all its choices."""
+        """Return an attempt as a prompt shows it. A pocket attempt is shown by its plan line, which names all its
+        choices."""
         return attempt.candidate.split("\n", 1)[0] if self.style == "pocket" else attempt.candidate
 
     def actor(self, task: Task, advice: Sequence[Reflection], examples: Sequence[Example]) -> tuple[Message, ...]:
@@ -66,7 +67,7 @@ def _label(piece: Reflection) -> str:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """One visible check: its name, what was expected, and what came instead; `got` None with ok False: an error."""
 
     name: str
@@ -75,20 +76,21 @@ class Checked:
     got: str = ""
 
 
-def feedback_text(results: Sequence[Checked]) -> str:
-    """One line: "limit ok ; empty expected 0 got -1"."""
+def feedback_text(results: Sequence[CheckResult]) -> str:
+    """Return one line: "limit ok ; empty expected 0 got -1"."""
     return " ; ".join(
         f"{item.name} ok" if item.ok else f"{item.name} expected {item.expected} got {item.got}" for item in results
     )
 
 
-def feedback_of(results: Sequence[Checked]) -> Feedback:
-    """What these visible checks say; a task without any has no visible verdict."""
+def feedback_of(results: Sequence[CheckResult]) -> Feedback:
+    """Return what these visible checks say; a task without any has no visible verdict."""
     return Feedback(passed=all(c.ok for c in results) if results else None, text=feedback_text(results))
 
 
-def score_of(task_id: str, results: Sequence[Checked]) -> Score:
-    """Passed if every hidden check is. Raises ValueError if there are none: then anything would pass."""
+def score_of(task_id: str, results: Sequence[CheckResult]) -> Score:
+    """Return the score, passed if every hidden check is. Raises ValueError if there are none: then anything would
+    pass."""
     if not results:
         raise ValueError(f"the answer key of task {task_id!r} holds no hidden check; make the tasks again")
     failed = [c for c in results if not c.ok]
@@ -96,7 +98,7 @@ def score_of(task_id: str, results: Sequence[Checked]) -> Score:
 
 
 def each(judge: Callable[[T], V], items: Sequence[T]) -> list[V | Exception]:
-    """The verdict on each item; an item that cannot be judged gives its exception and harms no other."""
+    """Return the verdict on each item; an item that cannot be judged gives its exception and harms no other."""
     verdicts: list[V | Exception] = []
     for item in items:
         try:
@@ -107,7 +109,8 @@ def each(judge: Callable[[T], V], items: Sequence[T]) -> list[V | Exception]:
 
 
 def short(value: Any, limit: int = 16) -> str:
-    """A value as feedback shows it: one line, cut where it is long. Whatever a hostile program returned has one."""
+    """Return a value as feedback shows it: one line, cut where it is long. Whatever a hostile program returned has
+    one."""
     try:
         shown = str(value).encode("utf-8", "replace").decode()  # half a surrogate pair could not be written to a file
     except ValueError:  # Python prints no whole number of more than 4,300 digits

@@ -33,7 +33,7 @@ MOST_UNUSED = 512
 
 
 @dataclass(frozen=True)
-class Trained:
+class AdapterFolder:
     """An adapter folder that may be loaded."""
 
     card: Adapter
@@ -49,7 +49,7 @@ class Trained:
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:
-    """SHA-256 over adapter_config.json without what says where the adapter lies and which library wrote it."""
+    """Return SHA-256 over adapter_config.json without what says where the adapter lies and which library wrote it."""
     plain = {key: value for key, value in settings.items() if key not in ADDRESS}
     if isinstance(plain.get("target_modules"), list):
         plain["target_modules"] = sorted(plain["target_modules"], key=str)
@@ -58,7 +58,7 @@ def settings_digest(settings: Mapping[str, Any]) -> str:
 
 def check_adapter(
     folder: Path, base_digest: str | None, base_name: str, vetted: Vetted | None = None, served: bool = False
-) -> Trained:
+) -> AdapterFolder:
     """See that an adapter folder's card fits its weights, its settings and this base (None: it is not known here).
 
     Args:
@@ -96,11 +96,11 @@ def check_adapter(
             f"that the adapter in {str(folder)!r} was trained with; fetch the base model again"
         )
     tensors = frozenset() if served else _tensors(folder, lora)
-    return Trained(card, settings_digest(settings), lora, tensors)
+    return AdapterFolder(card, settings_digest(settings), lora, tensors)
 
 
 def read_lora_settings(folder: Path) -> dict[str, Any]:
-    """adapter_config.json. Raises AdapterMissingError, or AdapterError if it is no JSON object."""
+    """Return adapter_config.json. Raises AdapterMissingError, or AdapterError if it is no JSON object."""
     path = folder / SETTINGS
     if not path.is_file():
         raise AdapterMissingError(f"no {SETTINGS} in {str(folder)!r}: it says where the weights belong; fetch it again")
@@ -111,7 +111,7 @@ def read_lora_settings(folder: Path) -> dict[str, Any]:
 
 
 def settings_fit(card: Adapter, settings: Mapping[str, Any]) -> bool | None:
-    """Whether adapter_config.json is as the card says. None: the card says nothing of it."""
+    """Return whether adapter_config.json is as the card says. None: the card says nothing of it."""
     if card.form >= 2:
         return settings_digest(settings) == card.settings_digest
     said = {"r": "rank", "lora_alpha": "alpha", "lora_dropout": "dropout", "target_modules": "target_modules"}
@@ -135,7 +135,7 @@ def _plain(value: Any) -> Any:
 
 
 def _tensors(folder: Path, lora: Lora) -> frozenset[str]:
-    """Names of the weights, which have the ranks that the settings say: PEFT allocates no more than is there."""
+    """Return names of the weights, which have the ranks that the settings say: PEFT allocates no more than is there."""
     try:
         header = safetensors_header(folder / ADAPTER_WEIGHTS)
     except ValueError as error:

@@ -53,7 +53,7 @@ class Engine(Protocol):
     def digest(self) -> str: ...
 
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
-        """For each request its `n` completions, in order. Raises EngineError."""
+        """Return for each request its `n` completions, in order. Raises EngineError."""
         ...
 
 
@@ -71,6 +71,6 @@ def is_concurrent(engine: Engine) -> TypeGuard[ConcurrentEngine]:
 
 
 def chat(user: str, system: str | None = None) -> tuple[Message, ...]:
-    """The usual two-turn prompt."""
+    """Return the usual two-turn prompt."""
     head = (Message(role="system", content=system),) if system else ()
     return (*head, Message(role="user", content=user))

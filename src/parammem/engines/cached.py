@@ -5,7 +5,7 @@ seed and the number of the draw (without it ten diverse draws would collapse int
 
 `complete` splits what it was asked for into chunks of the engine's batch size and commits each before the next one is
 begun, so a kill loses at most the chunk in flight. Chunks follow from the requests alone, not from what is in the
-cache: after a kill the same chunks meet the engine again, and its sums, and so its texts, are the same to the last bit.
+cache: after a kill the engine gets the same chunks again, and its sums, and so its texts, are the same to the last bit.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class CachedEngine:
         return self.engine.digest
 
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
-        """For each request its completions, in order; those from the cache say so.
+        """Return for each request its completions, in order; those from the cache say so.
 
         Raises:
             EngineError: the inner engine failed, or the cache cannot be written. Chunks done before are recorded.
@@ -121,7 +121,7 @@ class CachedEngine:
 
 
 def read_completion(line: str) -> Completion:
-    """A completion as it was recorded. Raises EngineError: another version of this program recorded it."""
+    """Return a completion as it was recorded. Raises EngineError: another version of this program recorded it."""
     try:
         return Completion.model_validate_json(line)
     except ValidationError as error:
@@ -132,7 +132,7 @@ def read_completion(line: str) -> Completion:
 
 
 def draw_keys(digest: str, request: Request) -> list[str]:
-    """The keys of a request's draws, in order; `digest` is the engine's."""
+    """Return the keys of a request's draws, in order; `digest` is the engine's."""
     base = _base(digest, request)
     return [digest_of(f"{base}:{n}") for n in range(request.first_draw, request.first_draw + request.n)]
 
@@ -143,7 +143,7 @@ def _base(digest: str, request: Request) -> str:
 
 
 def _runs(draws: list[_Draw]) -> list[list[_Draw]]:
-    """Draws of one request with consecutive numbers, joined."""
+    """Return draws of one request with consecutive numbers, joined."""
     runs: list[list[_Draw]] = []
     for draw in draws:
         last = runs[-1][-1] if runs else None

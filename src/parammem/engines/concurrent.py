@@ -41,7 +41,7 @@ class ConcurrentCache:
         return self.engine.digest
 
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
-        """For each request its completions, in order; those from the cache say so.
+        """Return for each request its completions, in order; those from the cache say so.
 
         Raises:
             RequestFailed: a request got no usable answer; those of the others are recorded.
@@ -79,7 +79,7 @@ class ConcurrentCache:
 
     def _hand_over(self, keys: list[str], done: Future[list[Completion]]) -> None:
         self._answered.append((keys, done))
-        with suppress(RuntimeError):  # the process ends, and nobody waits any more
+        with suppress(RuntimeError):  # the process ends, and no caller waits any more
             self._writer.submit(self._land)
 
     def _land(self) -> None:
@@ -127,7 +127,7 @@ def _ready(line: str) -> Future[Completion]:
 
 
 def consecutive(places: Sequence[int]) -> list[list[int]]:
-    """Numbers in runs without gaps."""
+    """Return numbers in runs without gaps."""
     runs: list[list[int]] = []
     for place in places:
         if runs and runs[-1][-1] + 1 == place:
@@ -138,7 +138,8 @@ def consecutive(places: Sequence[int]) -> list[list[int]]:
 
 
 def joined(parts: Sequence[Future[T]]) -> Future[list[T]]:
-    """A future of all results, in order. It ends when all have, with the error that concerns most if there is one."""
+    """Return a future of all results, in order. It ends when all have, with the error that concerns most if there is
+    one."""
     whole: Future[list[T]] = Future()
     left = set(range(len(parts)))
     lock = Lock()
@@ -168,7 +169,7 @@ def _settle(whole: Future[list[T]], parts: Sequence[Future[T]]) -> None:
 
 
 def gathered(futures: Sequence[Future[T]]) -> list[T]:
-    """The results of all, in order, when all have ended. Raises the worst of their errors."""
+    """Return the results of all, in order, when all have ended. Raises the worst of their errors."""
     wait(futures)
     error = worst(futures)
     if error is not None:
@@ -177,11 +178,11 @@ def gathered(futures: Sequence[Future[T]]) -> list[T]:
 
 
 def worst(futures: Sequence[Future[T]]) -> BaseException | None:
-    """Of the errors of ended futures, one that concerns all requests, or else the first."""
+    """Return, of the errors of ended futures, one that concerns all requests, or else the first."""
     errors = [error for future in futures if (error := future.exception()) is not None]
     return min(errors, key=concerns_one, default=None)
 
 
 def concerns_one(error: BaseException) -> bool:
-    """Whether an error is about one request, so that others may go on."""
+    """Return whether an error is about one request, so that others may go on."""
     return isinstance(error, RequestFailed) or not isinstance(error, ParamMemError)

@@ -1,4 +1,4 @@
-"""The decode loop: prompts and draws in, token ids out. It knows no text, no files and no model, only Sessions.
+"""The decode loop: prompts and draws in, token ids out. It depends on no text, file or model, only on Sessions.
 
 Draws of one prompt share its prefill; rows are sorted so that equal work lies together; prompts are padded on the left
 to a multiple of BUCKET; rows that have ended leave the batch.
@@ -30,7 +30,7 @@ OpenSession = Callable[["torch.Tensor", "torch.Tensor"], "Session"]
 
 
 @dataclass(frozen=True)
-class Row:
+class DrawRow:
     """One draw of one prompt."""
 
     prompt: tuple[int, ...]
@@ -43,7 +43,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Limits:
+class BatchLimits:
     """What a batch is made for."""
 
     batch: int
@@ -51,13 +51,13 @@ class Limits:
     pad: int
     device: str
     tokens: int = 0
-    """Most tokens in flight, prompts with room for their answers; a row that needs more runs alone. 0: no bound."""
+    """Most tokens in flight, prompts with space for their answers; a row that needs more runs alone. 0: no bound."""
     check_every: int = 1
     """Ask every so many steps whether rows have ended: on a GPU each question waits for the device."""
 
 
-def decode(open_session: OpenSession, rows: Sequence[Row], limits: Limits) -> list[list[int]]:
-    """The tokens of each row, in order, the end token included if there is one."""
+def decode(open_session: OpenSession, rows: Sequence[DrawRow], limits: BatchLimits) -> list[list[int]]:
+    """Return the tokens of each row, in order, the end token included if there is one."""
     import torch
 
     written: list[list[int]] = [[] for _ in rows]
@@ -69,8 +69,9 @@ def decode(open_session: OpenSession, rows: Sequence[Row], limits: Limits) -> li
     return written
 
 
-def _batches(rows: Sequence[Row], batch: int) -> Iterator[list[int]]:
-    """Row numbers in batches: prompts with equally many draws together, then equal lengths; a prompt's rows in line."""
+def _batches(rows: Sequence[DrawRow], batch: int) -> Iterator[list[int]]:
+    """Yield row numbers in batches: prompts with equally many draws together, then equal lengths; a prompt's rows in
+    line."""
     of_prompt: dict[tuple[int, ...], list[int]] = {}
     for number, row in enumerate(rows):
         of_prompt.setdefault(row.prompt, []).append(number)
@@ -93,8 +94,8 @@ def _batches(rows: Sequence[Row], batch: int) -> Iterator[list[int]]:
         yield waiting
 
 
-def _in_memory(rows: Sequence[Row], batches: Iterable[list[int]], most: int) -> Iterator[list[int]]:
-    """The batches, parted where their rows would need more than `most` tokens together (0: as they are)."""
+def _in_memory(rows: Sequence[DrawRow], batches: Iterable[list[int]], most: int) -> Iterator[list[int]]:
+    """Yield the batches, parted where their rows would need more than `most` tokens together (0: as they are)."""
     for batch in batches:
         part: list[int] = []
         widest = 0
@@ -111,8 +112,8 @@ def _width(tokens: int) -> int:
     return -(-tokens // BUCKET) * BUCKET
 
 
-def _run(rows: list[Row], open_session: OpenSession, limits: Limits) -> list[list[int]]:
-    """One batch, from prefill to its last token. Rows of one prompt lie side by side."""
+def _run(rows: list[DrawRow], open_session: OpenSession, limits: BatchLimits) -> list[list[int]]:
+    """Decode one batch, from prefill to its last token. Rows of one prompt lie side by side."""
     import torch
 
     prompts = list(dict.fromkeys(row.prompt for row in rows))
@@ -136,8 +137,9 @@ def _run(rows: list[Row], open_session: OpenSession, limits: Limits) -> list[lis
     return [_cut(ids, row.max_tokens, limits.eos) for ids, row in zip(state.out.tolist(), rows, strict=True)]
 
 
-def _pad(prompts: list[tuple[int, ...]], limits: Limits) -> tuple[torch.Tensor, torch.Tensor]:
-    """ids and mask [prompts, width], left-padded to the next multiple of BUCKET (not at all if lengths are equal)."""
+def _pad(prompts: list[tuple[int, ...]], limits: BatchLimits) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return ids and mask [prompts, width], left-padded to the next multiple of BUCKET (not at all if lengths are
+    equal)."""
     import torch
 
     longest = max(map(len, prompts))
@@ -154,8 +156,8 @@ def _pad(prompts: list[tuple[int, ...]], limits: Limits) -> tuple[torch.Tensor, 
 class _State:
     """What the loop keeps of its rows. `out` has all rows; the rest follows the live ones, named by `numbers`."""
 
-    rows: list[Row]
-    limits: Limits
+    rows: list[DrawRow]
+    limits: BatchLimits
     out: torch.Tensor
     numbers: torch.Tensor
     done: torch.Tensor
@@ -165,7 +167,7 @@ class _State:
     eos: torch.Tensor
 
     @classmethod
-    def of(cls, rows: list[Row], limits: Limits) -> _State:
+    def of(cls, rows: list[DrawRow], limits: BatchLimits) -> _State:
         import torch
 
         device, count = limits.device, len(rows)

@@ -31,7 +31,7 @@ CHUNK = 1 << 20
 
 
 def file_digest(path: Path | str) -> str:
-    """SHA-256 of a file's bytes, read a megabyte at a time."""
+    """Return SHA-256 of a file's bytes, read a megabyte at a time."""
     digest = hashlib.sha256()
     with Path(path).open("rb") as data:
         while block := data.read(CHUNK):
@@ -40,7 +40,7 @@ def file_digest(path: Path | str) -> str:
 
 
 def model_digest(folder: Path | str) -> str:
-    """SHA-256 over a model folder's safetensors weights, tokenizer, chat template and settings.
+    """Return SHA-256 over a model folder's safetensors weights, tokenizer, chat template and settings.
 
     Raises:
         ModelMissingError: no such folder, or no safetensors weights in it.
@@ -60,13 +60,13 @@ def model_digest(folder: Path | str) -> str:
 
 
 def weight_files(folder: Path) -> list[str]:
-    """Names of a model's safetensors files, sorted; an adapter's weights beside them are not the model's."""
+    """Return names of a model's safetensors files, sorted; an adapter's weights beside them are not the model's."""
     found = (path for path in folder.glob("*.safetensors") if path.name != ADAPTER_WEIGHTS and path.is_file())
     return sorted(path.name for path in found)
 
 
 def extra_files(folder: Path) -> list[str]:
-    """Names of the files that a library may read and that are not in `model_digest`, sorted."""
+    """Return names of the files that a library may read and that are not in `model_digest`, sorted."""
     named = (
         path.relative_to(folder).as_posix() for kind in EXTRA_FILES for path in folder.glob(kind) if path.is_file()
     )
@@ -74,14 +74,14 @@ def extra_files(folder: Path) -> list[str]:
 
 
 def extra_digest(folder: Path | str) -> str:
-    """SHA-256 over `extra_files`; "" where there are none."""
+    """Return SHA-256 over `extra_files`; "" where there are none."""
     folder = Path(folder)
     names = extra_files(folder)
     return digest_of({name: file_digest(folder / name) for name in names}) if names else ""
 
 
 def adapter_digest(folder: Path | str) -> str:
-    """SHA-256 of an adapter folder's `adapter_model.safetensors`.
+    """Return SHA-256 of an adapter folder's `adapter_model.safetensors`.
 
     Raises:
         AdapterMissingError: there is no such file.
@@ -96,7 +96,7 @@ def adapter_digest(folder: Path | str) -> str:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """A settings file's JSON object. Raises ValueError saying what it is instead."""
+    """Return a settings file's JSON object. Raises ValueError saying what it is instead."""
     if path.stat().st_size > LARGEST_SETTINGS:
         raise ValueError(f"it is larger than {LARGEST_SETTINGS >> 20} MiB")
     try:

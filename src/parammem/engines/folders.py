@@ -24,11 +24,12 @@ class Pin(Record):
     hub: str = Field(pattern=r"^[^@\s]+$")
     """owner/name, or the server's name for it."""
     revision: str = Field(pattern=r"^([0-9a-f]{40})?$", default="")
-    """A commit: branches move, and nobody would see it. "" where there are none."""
+    """A commit: branches move unseen. "" where there are none."""
 
 
 def named_model(model: str | Path, root: Path = Path(".")) -> str:
-    """The name by which the rest of the project knows a model of params: of a pin `owner/name@commit`, else as it is.
+    """Return the name by which the rest of the project names a model of params: of a pin `owner/name@commit`, else as
+    it is.
 
     Args:
         root: where relative paths are seen from.
@@ -50,13 +51,14 @@ def named_model(model: str | Path, root: Path = Path(".")) -> str:
 
 
 def hub_parts(model: str) -> tuple[str, str]:
-    """(owner/name, commit) of `owner/name@commit`; any other name as it is, with no commit."""
+    """Return (owner/name, commit) of `owner/name@commit`; any other name as it is, with no commit."""
     name, _, revision = model.rpartition("@")
     return (name, revision) if name else (model, "")
 
 
 def find_model(model: str | Path) -> Path:
-    """The folder of a model: itself, or the local snapshot of a hub name or pin (fetched if it is not there yet).
+    """Return the folder of a model: itself, or the local snapshot of a hub name or pin (fetched if it is not there
+    yet).
 
     A name counts as a hub name if it looks like `owner/name` or `owner/name@commit`, and no folder `owner` lies here.
 

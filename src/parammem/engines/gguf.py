@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from parammem.engines.digests import model_digest
-from parammem.engines.loading import first_line, load_tokenizer
+from parammem.engines.loading import first_line, is_failure, load_tokenizer
 from parammem.engines.vetting import vet_model
 from parammem.errors import ConfigError, EngineError, ModelMissingError, ParamMemError
 
@@ -77,7 +77,7 @@ def _check_places(file: Path, out: Path) -> None:
 
 
 def _read_facts(file: Path) -> dict[str, Any]:
-    """The tokenizer's settings in the file. Raises EngineError."""
+    """Return the tokenizer's settings in the file. Raises EngineError."""
     from gguf import GGUFReader
 
     try:
@@ -113,7 +113,9 @@ def _convert(file: Path, out: Path, dtype: str) -> None:
             tokenizer: Any = AutoTokenizer.from_pretrained(
                 place, gguf_file="model.gguf", local_files_only=True, trust_remote_code=False
             )
-        except Exception as error:  # as above
+        except BaseException as error:  # as above, and panics of the tokenizer's Rust part
+            if not is_failure(error):
+                raise
             raise EngineError(f"{file} cannot be converted ({first_line(error)}); fetch it again") from error
     model, said = found
     if said["missing_keys"]:
@@ -150,7 +152,7 @@ def _mend_tokenizer(out: Path, facts: dict[str, Any]) -> None:
 
 
 def _checked(out: Path, facts: dict[str, Any]) -> str:
-    """The folder's digest, once it is seen to load and to have every token in its place. Raises EngineError."""
+    """Return the folder's digest, once it is seen to load and to have every token in its place. Raises EngineError."""
     try:
         tokenizer = load_tokenizer(vet_model(out))
     except ParamMemError as error:

@@ -18,13 +18,14 @@ from typing import Any
 
 from parammem.core.record import digest_of
 from parammem.core.words import count
-from parammem.engines.adapters import Trained, check_adapter
+from parammem.engines.adapters import AdapterFolder, check_adapter
 from parammem.engines.base import Completion, Message, Request
-from parammem.engines.decode import Limits, OpenSession, Row, decode
+from parammem.engines.decode import BatchLimits, DrawRow, OpenSession, decode
 from parammem.engines.folders import find_model
 from parammem.engines.loading import first_line, load_causal_model, load_tokenizer
 from parammem.engines.sampling import messages_digest, uniforms
 from parammem.engines.templates import render
+from parammem.engines.tokenizing import places_of, text_of, tokens_of
 from parammem.engines.vetting import Vetted, vet_model
 from parammem.errors import AdapterError, AdapterMismatchError, EngineError, ParamMemError, RequestFailed
 
@@ -41,7 +42,7 @@ class HfSource:
 
     model: Vetted
     adapter: Path | None
-    trained: Trained | None
+    trained: AdapterFolder | None
     device: str
     dtype: str
     lean: bool
@@ -84,7 +85,7 @@ class HfEngine:
         lean: bool = True,
         batch_tokens: int = 0,
     ) -> HfEngine:
-        """An engine for a model folder (or hub name) and an adapter folder.
+        """Return an engine for a model folder (or hub name) and an adapter folder.
 
         Args:
             device: auto (cuda if there is one), cpu or cuda.
@@ -108,7 +109,7 @@ class HfEngine:
         )
 
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
-        """For each request its completions, in order. A completion's tokens include the end token.
+        """Return for each request its completions, in order. A completion's tokens include the end token.
 
         Raises:
             EngineError: the model could not be read or run.
@@ -120,7 +121,7 @@ class HfEngine:
         loaded = self._loaded
         device = str(loaded.model.device)
         far = 1 if device == "cpu" else FAR_CHECK
-        limits = Limits(self.batch, loaded.eos, loaded.pad, device, self.batch_tokens, far)
+        limits = BatchLimits(self.batch, loaded.eos, loaded.pad, device, self.batch_tokens, far)
         try:
             written = iter(decode(loaded.open_session, rows, limits))
         except (RuntimeError, IndexError, ValueError) as error:
@@ -141,7 +142,7 @@ class HfEngine:
     def _encode(self, chats: Sequence[tuple[Message, ...]]) -> list[tuple[int, ...]]:
         tokenizer = self._loaded.tokenizer
         texts = render(tokenizer, chats, str(self.source.folder))
-        prompts = [tuple(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        prompts = tokens_of(tokenizer, texts, str(self.source.folder), places_of(self._loaded.model))
         longest = max(map(len, prompts))
         if longest >= self._room:
             raise RequestFailed(
@@ -157,17 +158,17 @@ class HfEngine:
         room = getattr(self._loaded.model.config, "max_position_embeddings", None)
         return room if isinstance(room, int) and room > 0 else NO_LIMIT
 
-    def _rows(self, request: Request, ids: tuple[int, ...]) -> list[Row]:
+    def _rows(self, request: Request, ids: tuple[int, ...]) -> list[DrawRow]:
         chat = messages_digest(request)
         length, heat = min(request.max_tokens, self._room - len(ids)), request.temperature
         ended = partial(self._holds_stop, request.stop) if request.stop else None
         return [
-            Row(ids, length, heat, uniforms(request.seed, draw, chat, length), ended)
+            DrawRow(ids, length, heat, uniforms(request.seed, draw, chat, length), ended)
             for draw in range(request.first_draw, request.first_draw + request.n)
         ]
 
     def _text(self, ids: list[int]) -> str:
-        return self._loaded.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text_of(self._loaded.tokenizer, ids, str(self.source.folder))
 
     def _holds_stop(self, stop: tuple[str, ...], ids: list[int]) -> bool:
         text = self._text(ids)
@@ -187,7 +188,8 @@ class HfEngine:
         )
 
     def _up_to_stop(self, stop: tuple[str, ...], ids: list[int]) -> list[int]:
-        """The shortest beginning that holds a stop string: when the loop noticed it does not change the count."""
+        """Return the shortest beginning that holds a stop string: when the loop noticed it does not change the
+        count."""
         low, high = 1, len(ids)
         while low < high:
             middle = (low + high) // 2
@@ -204,7 +206,7 @@ def _load(source: HfSource) -> _Loaded:
 
 
 def load_model(folder: Path, adapter: Path | None = None, device: str = "auto", dtype: str = "float32") -> Any:
-    """A transformers model in evaluation mode, the adapter merged into its weights.
+    """Return a transformers model in evaluation mode, the adapter merged into its weights.
 
     Raises:
         EngineError: the folder cannot be read as a model, or there is no such device.
@@ -233,8 +235,8 @@ def _on_device(source: HfSource) -> Any:
         ) from error
 
 
-def _merged(model: Any, folder: Path, trained: Trained) -> Any:
-    """The model with the adapter in its weights: every tensor of the adapter, and nothing else.
+def _merged(model: Any, folder: Path, trained: AdapterFolder) -> Any:
+    """Return the model with the adapter in its weights: every tensor of the adapter, and nothing else.
 
     Raises:
         AdapterMismatchError: the weights belong to another base, or not all of them have a place in it.
@@ -272,7 +274,7 @@ def _merged(model: Any, folder: Path, trained: Trained) -> Any:
 
 
 def _tied(model: Any) -> set[str]:
-    """Names of the modules at the two ends of the model, where they have one matrix."""
+    """Return names of the modules at the two ends of the model, where they have one matrix."""
     first, last = model.get_input_embeddings(), model.get_output_embeddings()
     if first is None or last is None or first.weight is not last.weight:
         return set()

@@ -51,14 +51,14 @@ class LlamaWeights:
     """The model's own rotary embedding module: it makes the tables of cosines and sines."""
 
     def rope(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosines and sines [..., 1, head_dim] for positions [...]."""
+        """Return cosines and sines [..., 1, head_dim] for positions [...]."""
         cos, sin = self.rotary(self.embed, positions.reshape(1, -1))
         shape = (*positions.shape, 1, self.head_dim)
         return cos.reshape(shape), sin.reshape(shape)
 
 
 def fits(model: Any) -> bool:
-    """Whether LlamaSession computes what this model's own forward computes, and is worth it."""
+    """Return whether LlamaSession computes what this model's own forward computes, and is worth it."""
     config = model.config
     if type(model).__name__ != "LlamaForCausalLM" or config.hidden_act != "silu":
         return False
@@ -72,7 +72,7 @@ def _own_weight(projection: Any) -> torch.Tensor:
 
 
 def take_weights(model: Any, weight: Callable[[Any], torch.Tensor] = _own_weight) -> LlamaWeights:
-    """The weights of a LlamaForCausalLM that `fits`, with q/k/v and gate/up joined.
+    """Return the weights of a LlamaForCausalLM that `fits`, with q/k/v and gate/up joined.
 
     `weight` says what the weight of a projection is; training gives those with a LoRA in them.
     """
@@ -204,7 +204,8 @@ class LlamaSession:
         return F.linear(F.rms_norm(x, (x.shape[-1],), w.norm, w.eps), w.head)
 
     def _attend(self, number: int, q: torch.Tensor) -> torch.Tensor:
-        """Attention of one token per row over its prompt and its own tokens. q: [R, heads, hd] → [R, heads * hd]."""
+        """Return attention of one token per row over its prompt and its own tokens. q: [R, heads, hd] → [R, heads *
+        hd]."""
         import torch
 
         rows, kv_heads = len(q), self._w.kv_heads
@@ -222,7 +223,7 @@ class LlamaSession:
         return heard.reshape(rows, -1)
 
     def _to_table(self, rows: torch.Tensor) -> torch.Tensor:
-        """[R, kv, G, width] → [P, kv, S * G, width]; empty cells are zero."""
+        """Lay rows out as a table: [R, kv, G, width] → [P, kv, S * G, width]; empty cells are zero."""
         if self._slots == 1 and self._full:
             return rows
         prompts, shape = len(self._keys[0]), rows.shape[1:]
@@ -232,7 +233,7 @@ class LlamaSession:
         return table.view(prompts, self._slots, *shape).transpose(1, 2).reshape(prompts, shape[0], -1, shape[-1])
 
     def _to_rows(self, table: torch.Tensor) -> torch.Tensor:
-        """The way back: [P, kv, S * G, width] → [R, kv, G, width]."""
+        """Lay a table out as rows again: [P, kv, S * G, width] → [R, kv, G, width]."""
         if self._slots == 1 and self._full:
             return table
         prompts, kv_heads, _, width = table.shape
@@ -244,7 +245,7 @@ class LlamaSession:
 def project(
     w: LlamaWeights, layer: Layer, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Rotated queries, rotated keys, and values: [..., heads, head_dim] from hidden states [..., hidden]."""
+    """Return rotated queries, rotated keys, and values: [..., heads, head_dim] from hidden states [..., hidden]."""
     import torch
     import torch.nn.functional as F
 
@@ -257,7 +258,7 @@ def project(
 
 
 def finish(w: LlamaWeights, layer: Layer, x: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
-    """The rest of a block after attention."""
+    """Return the rest of a block after attention."""
     import torch.nn.functional as F
 
     x = x + F.linear(heard, layer.out)
@@ -267,12 +268,14 @@ def finish(w: LlamaWeights, layer: Layer, x: torch.Tensor, heard: torch.Tensor) 
 
 
 def _bias(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """0 on real tokens, minus infinity on padding. A prompt has at least one real token, so no row is all infinite."""
+    """Return 0 on real tokens, minus infinity on padding. A prompt has at least one real token, so no row is all
+    infinite."""
     return mask.new_zeros(mask.shape, dtype=dtype).masked_fill_(mask == 0, float("-inf"))
 
 
 def _prefill_mask(mask: torch.Tensor) -> torch.Tensor:
-    """[prompts, 1, width, width] bool: real tokens up to oneself; padding sees itself, so that nothing is NaN."""
+    """Return [prompts, 1, width, width] bool: real tokens up to oneself; padding sees itself, so that nothing is
+    NaN."""
     import torch
 
     width = mask.shape[1]

@@ -1,19 +1,29 @@
 """Reads a vetted model folder with transformers. Every tokenizer and model of the project comes from here.
 
 Whatever a library raises over a broken file becomes an EngineError that names the folder: libraries raise all kinds of
-exceptions there, some of them derived from nothing but Exception.
+exceptions there, some of them derived from nothing but Exception, and panics of their Rust parts not even from that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from parammem.core.words import count
+from parammem.engines.tokenizer_files import check_tokenizer
 from parammem.engines.vetting import Vetted, check_unchanged, view
 from parammem.errors import EngineError, ParamMemError
+
+LOADING_SECONDS = 300.0
+"""CPU for reading a tokenizer; converting a large SentencePiece model takes a tenth of that."""
+
+
+class TooSlow(Exception):
+    """A call has used up its CPU time; it goes on in a thread that nobody waits for."""
 
 
 @contextmanager
@@ -28,31 +38,72 @@ def opened(vetted: Vetted, what: str, step: str) -> Iterator[Path]:
             check_unchanged(vetted)
         except ParamMemError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if not is_failure(error):
+                raise
             why = first_line(error).replace(str(place), str(vetted.folder))
             raise EngineError(f"{what} in {str(vetted.folder)!r} could not be loaded ({why}); {step}") from error
 
 
-def first_line(error: Exception) -> str:
-    """The kind of an exception and the beginning of what it says."""
+def is_failure(error: BaseException) -> bool:
+    """Whether something failed, a panic of a library's Rust part included. An interrupt is no failure."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def within(seconds: float, call: Callable[[], Any]) -> Any:
+    """What a call returns or raises, made in a thread.
+
+    Raises:
+        TooSlow: this process has used more CPU than `seconds` meanwhile (CPU, so that a busy machine changes nothing).
+            The call goes on until the process ends: a thread cannot be stopped.
+    """
+    answer: list[Any] = []
+    raised: list[BaseException] = []
+    done = threading.Event()
+
+    def work() -> None:
+        try:
+            answer.append(call())
+        except BaseException as error:
+            raised.append(error)
+        finally:
+            done.set()
+
+    began = time.process_time()
+    threading.Thread(target=work, daemon=True).start()
+    while not done.wait(0.1):
+        if time.process_time() - began > seconds:
+            raise TooSlow(f"more than {seconds:.0f} s of CPU")
+    if raised:
+        raise raised[0]
+    return answer[0]
+
+
+def first_line(error: BaseException) -> str:
+    """Return the kind of an exception and the beginning of what it says."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     return text if len(text) <= 300 else f"{text[:300]}…"
 
 
 def load_tokenizer(vetted: Vetted) -> Any:
-    """The folder's tokenizer. Raises EngineError."""
+    """Return the folder's tokenizer. Raises EngineError."""
     from transformers import AutoTokenizer
 
     step = "a model folder needs tokenizer.json (or its older forms) and tokenizer_config.json; fetch it again"
     with opened(vetted, "the tokenizer", step) as place:
-        tokenizer = AutoTokenizer.from_pretrained(str(place), local_files_only=True, trust_remote_code=False)
+        tokenizer = within(
+            LOADING_SECONDS,
+            lambda: AutoTokenizer.from_pretrained(str(place), local_files_only=True, trust_remote_code=False),
+        )
+        if "tokenizer.json" not in vetted.files and tokenizer.is_fast:  # made of other files: looked at only now
+            check_tokenizer(tokenizer.backend_tokenizer.to_str())
     tokenizer.name_or_path = str(vetted.folder)
     return tokenizer
 
 
 def load_causal_model(vetted: Vetted, dtype: str) -> Any:
-    """The folder's causal language model on the CPU, every weight of it from the folder.
+    """Return the folder's causal language model on the CPU, every weight of it from the folder.
 
     Raises:
         EngineError: a file is broken, or weights are missing: the library would draw them at random.

@@ -54,13 +54,13 @@ class Lora(BaseModel):
 
     @classmethod
     def changes(cls, settings: Mapping[str, Any]) -> set[str]:
-        """Names of the settings that are not PEFT's defaults."""
+        """Return names of the settings that are not PEFT's defaults."""
         usual = {name: field.default for name, field in cls.model_fields.items()} | USUAL
         known = {key: value for key, value in settings.items() if key not in ADDRESS | INERT}
         return {key for key, value in known.items() if value != usual.get(key) and not _empty(value)}
 
     def config(self) -> Any:
-        """PEFT's record of these settings."""
+        """Return PEFT's record of these settings."""
         from peft import LoraConfig
 
         return LoraConfig(**self.model_dump(), task_type="CAUSAL_LM", inference_mode=True)
@@ -72,7 +72,7 @@ USUAL: dict[str, Any] = {"bias": "none", "peft_type": KIND, "task_type": "CAUSAL
 
 
 def lora_of(settings: Mapping[str, Any], folder: Path, served: bool = False) -> Lora:
-    """The settings of an adapter_config.json.
+    """Return the settings of an adapter_config.json.
 
     Args:
         served: a server reads the file itself, and says what is missing in it.

@@ -22,18 +22,19 @@ GREEDY = 1e-6
 
 
 def messages_digest(request: Request) -> str:
-    """SHA-256 of the roles and contents of a request's messages."""
+    """Return SHA-256 of the roles and contents of a request's messages."""
     return digest_of([[message.role, message.content] for message in request.messages])
 
 
 def uniforms(seed: int, draw: int, messages: str, count: int) -> np.ndarray:
-    """The first `count` numbers in [0, 1) of one draw's stream, float64. `messages` is `messages_digest(request)`."""
+    """Return the first `count` numbers in [0, 1) of one draw's stream, float64. `messages` is
+    `messages_digest(request)`."""
     key = int(digest_of(["draw", seed, draw, messages])[:32], 16)
     return np.random.Generator(np.random.Philox(key=key)).random(count)
 
 
 def pick(logits: torch.Tensor, temperature: torch.Tensor | None, uniform: torch.Tensor) -> torch.Tensor:
-    """One token per row.
+    """Return one token per row.
 
     Args:
         logits: [rows, vocabulary].

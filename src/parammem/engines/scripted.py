@@ -30,7 +30,7 @@ class ScriptedEngine:
         self.requests: list[Request] = []
 
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
-        """For each request its completions, in order.
+        """Return for each request its completions, in order.
 
         Raises:
             EngineError: the script has no reply left, or none for this request.
@@ -57,7 +57,7 @@ class ScriptedEngine:
 
 
 def _first_words(text: str, limit: int) -> str:
-    """The text up to the end of its `limit`-th word, spaces kept."""
+    """Return the text up to the end of its `limit`-th word, spaces kept."""
     words = text.split()
     if len(words) <= limit:
         return text

@@ -98,7 +98,7 @@ class Store:
         self._use(lambda connection: None)
 
     def get(self, keys: Sequence[str]) -> dict[str, str]:
-        """The values of those keys that are there.
+        """Return the values of those keys that are there.
 
         Raises:
             EngineError: the store cannot be read.
@@ -114,7 +114,7 @@ class Store:
         self._use(lambda connection: _write(connection, values, self._process))
 
     def made(self) -> list[tuple[str, str]]:
-        """The append-only record of completions made: (key, process), oldest first."""
+        """Return the append-only record of completions made: (key, process), oldest first."""
         return self._use(lambda c: c.execute("SELECT key, process FROM made ORDER BY number").fetchall())
 
     def spend(self, one: Spent) -> list[Spent]:
@@ -126,7 +126,7 @@ class Store:
         return self._use(lambda connection: _spend(connection, one))
 
     def spent(self) -> list[Spent]:
-        """Sums by role and model over all runs. They go when the cache is deleted."""
+        """Return sums by role and model over all runs. They go when the cache is deleted."""
         return self._use(_sums)
 
     def learn(self, server: str, model: str, found: str) -> None:
@@ -138,7 +138,7 @@ class Store:
         self._use(lambda c: c.execute("INSERT OR REPLACE INTO learnt VALUES (?, ?, ?)", (server, model, found)))
 
     def learnt(self, server: str, model: str) -> str:
-        """What was found out about a model of a server; "" if nothing."""
+        """Return what was found out about a model of a server; "" if nothing."""
         query = "SELECT found FROM learnt WHERE server = ? AND model = ?"
         return self._use(lambda c: next((row[0] for row in c.execute(query, (server, model))), ""))
 
@@ -187,7 +187,7 @@ class Store:
 
 
 def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise EngineError, before anything is written, where a file is somebody else's database."""
+    """Raise EngineError, before anything is written, where a file is the database of another program."""
     names = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if names and not names & OURS:
         found = ", ".join(sorted(names)[:5])
@@ -214,7 +214,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _is_damaged(path: Path, inode: int) -> bool:
-    """Whether the file lying there now is the one that was found damaged, or cannot be opened either."""
+    """Return whether the file lying there now is the one that was found damaged, or cannot be opened either."""
     if not path.exists():
         return False
     if path.stat().st_ino == inode:
@@ -252,7 +252,7 @@ def _write(connection: sqlite3.Connection, values: Mapping[str, str], process: s
     rows = [(key, value, _check_sum(key, value)) for key, value in values.items()]
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # An entry is replaced only if its check sum no longer holds: the first writer's text is everybody's text.
+        # An entry is replaced only if its check sum no longer holds: all readers get the first writer's text.
         connection.executemany(
             "INSERT INTO completions VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE "
             "SET value = excluded.value, sum = excluded.sum WHERE sum IS NOT check_sum(key, value)",
@@ -293,7 +293,7 @@ def _check_sum(key: str, value: str) -> str:
 
 
 def _code(error: Exception) -> int:
-    """SQLite's primary result code (its extended codes keep it in the low byte)."""
+    """Return SQLite's primary result code (its extended codes keep it in the low byte)."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 

@@ -16,13 +16,13 @@ from typing import Any
 
 
 def environment() -> Any:
-    """Jinja as transformers sets it up for chat templates."""
+    """Return jinja as transformers sets it up for chat templates."""
     import jinja2
     from jinja2 import nodes
     from jinja2.ext import Extension, loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    class Generation(Extension):
+    class GenerationTag(Extension):
         """{% generation %} marks what the assistant said; nothing is done with that here."""
 
         tags = {"generation"}
@@ -45,7 +45,7 @@ def environment() -> Any:
             return dict.fromkeys(*words)
 
     made = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols], cache_size=16
+        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, loopcontrols], cache_size=16
     )
     made.filters["tojson"] = _tojson
     made.globals.update(raise_exception=_refuse, strftime_now=lambda text: datetime.now().strftime(text), dict=Dict())
@@ -78,7 +78,7 @@ def _namespace(jinja2: Any) -> Any:
 
 
 def answer(question: dict[str, Any], templates: dict[str, Any], made: Any, seconds: float, largest: int) -> Any:
-    """{"texts": […]} or {"error": why}. Ends the process when a chat takes more than `seconds` of CPU."""
+    """Return {"texts": […]} or {"error": why}. Ends the process when a chat takes more than `seconds` of CPU."""
     try:
         texts, variables = [], json.loads(question["variables"])
         for chat in question["chats"]:

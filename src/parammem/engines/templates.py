@@ -39,7 +39,7 @@ _Chat = list[dict[str, str]]
 
 
 def render(tokenizer: Any, chats: Sequence[Sequence[Message]], model: str = "the tokenizer") -> list[str]:
-    """The text of each chat with the assistant's turn opened, in order.
+    """Return the text of each chat with the assistant's turn opened, in order.
 
     Args:
         model: how errors name the model.
@@ -57,7 +57,7 @@ def render(tokenizer: Any, chats: Sequence[Sequence[Message]], model: str = "the
 
 
 def system_first(chat: Sequence[dict[str, str]]) -> _Chat:
-    """The chat without system turns: their words stand before the first words of the user."""
+    """Return the chat without system turns: their words stand before the first words of the user."""
     words = "\n\n".join(turn["content"] for turn in chat if turn["role"] == "system")
     rest = [dict(turn) for turn in chat if turn["role"] != "system"]
     place = next((number for number, turn in enumerate(rest) if turn["role"] == "user"), None)
@@ -80,13 +80,13 @@ def _template(tokenizer: Any, model: str) -> str:
 
 
 def _variables(tokenizer: Any) -> str:
-    """What a template sees besides the messages, as JSON: the special tokens."""
+    """Return what a template sees besides the messages, as JSON: the special tokens."""
     return json.dumps(tokenizer.special_tokens_map, default=str)
 
 
 @cache
 def _has_system(template: str, variables: str, model: str) -> bool:
-    """Whether the words of a system turn come out of the template. It must let the user's words through.
+    """Return whether the words of a system turn come out of the template. It must let the user's words through.
 
     Raises:
         EngineError: it does not.
@@ -132,9 +132,9 @@ class _Worker:
         self._lock = threading.Lock()
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any] | None:
-        """The answer; None: the process was stopped for breaking a bound."""
+        """Return the answer; None: the process was stopped for breaking a bound."""
         with self._lock:
-            for _ in range(2):  # one that somebody else ended is no fault of the template's
+            for _ in range(2):  # one that another process ended is no fault of the template's
                 line = self._answer(json.dumps(question).encode() + b"\n")
                 if line.endswith(b"\n"):
                     return json.loads(line)
@@ -196,7 +196,7 @@ _workers: dict[int, _Worker] = {}
 
 
 def _worker() -> _Worker:
-    """This process's own: a forked process must not read its parent's answers."""
+    """Return this process's own: a forked process must not read its parent's answers."""
     if os.getpid() not in _workers:
         worker = _workers[os.getpid()] = _Worker()
         atexit.register(worker.stop)
@@ -204,7 +204,7 @@ def _worker() -> _Worker:
 
 
 def _libraries() -> list[str]:
-    """Where Jinja and what it needs lie."""
+    """Return where Jinja and what it needs lie."""
     import jinja2
     import markupsafe
 

@@ -26,6 +26,7 @@ from parammem.engines.digests import (
     read_settings,
     weight_files,
 )
+from parammem.engines.tokenizer_files import check_tokenizer_json, check_tokenizer_settings
 from parammem.errors import EngineError, ModelMissingError
 
 SINGLE, SHARDED = "model.safetensors", "model.safetensors.index.json"
@@ -74,6 +75,7 @@ def vet_model(folder: Path, served: bool = False) -> Vetted:
     for name in CONFIG_FILES:
         if (folder / name).is_file():
             _check_settings(folder, name)
+    _check_tokenizer(folder)
     if not (served and not (folder / "config.json").is_file()):
         _check_weights(folder)
     return Vetted(folder, digest, extra_digest(folder), names, _marks(folder, names))
@@ -125,7 +127,7 @@ def _refuse_pointers(folder: Path, names: list[str] | tuple[str, ...]) -> None:
 
 
 def is_pointer(path: Path) -> bool:
-    """Whether a file is what git leaves in the place of one that git-lfs has."""
+    """Return whether a file is what git leaves in the place of one that git-lfs has."""
     with path.open("rb") as file:
         return file.read(len(LFS)) == LFS
 
@@ -148,6 +150,23 @@ def _check_settings(folder: Path, name: str) -> None:
             f"{folder / name} lacks model_type, which says what kind of model it is (llama, qwen2, …); add it as the "
             "model's authors have it, or fetch the model again"
         )
+
+
+def _check_tokenizer(folder: Path) -> None:
+    """Its steps must cost what tokenizers cost, in a library of ours as in a server."""
+    file, settings = folder / "tokenizer.json", folder / "tokenizer_config.json"
+    looked = file
+    try:
+        if file.is_file():
+            check_tokenizer_json(file)
+        looked = settings
+        if settings.is_file():
+            check_tokenizer_settings(read_settings(settings))
+    except ValueError as error:
+        raise EngineError(
+            f"the tokenizer in {str(folder)!r} is refused ({looked.name}: {error}); take the file from the model's "
+            "authors, or another model"
+        ) from error
 
 
 def _check_weights(folder: Path) -> None:

@@ -55,7 +55,8 @@ class Benchmarks(Record):
 
 
 def read_benchmarks(domain: str, facts: dict[str, Any], seed: int) -> Benchmarks:
-    """From what the stage `tasks` wrote beside the tasks (sources.json) and the seed of the sampling."""
+    """Return the facts about real tasks that the stage `tasks` wrote beside them (sources.json), with the seed of the
+    sampling."""
     verdict = facts["contamination"]
     return Benchmarks(
         domain=domain,
@@ -86,17 +87,17 @@ def _sampled(domain: str, read: dict[str, Any], seed: int) -> Sampled:
 
 
 def judged(found: Iterable[Benchmarks], domain: str = "") -> list[Sampled]:
-    """What is judged on, of one domain or of all."""
+    """Return what is judged on, of one domain or of all."""
     return [one for b in found if domain in ("", b.domain) for one in b.sampled if one.split == "eval"]
 
 
 def titles(found: Iterable[Benchmarks]) -> str:
-    """The names of what is judged on: "HumanEval, MATH"."""
+    """Return the names of what is judged on: "HumanEval, MATH"."""
     return ", ".join(dict.fromkeys(NAMES.get(one.benchmark, one.benchmark) for one in judged(found)))
 
 
 def in_words(one: Sampled) -> str:
-    """HumanEval: 20 of 164 tasks, seed 0, sha256 b796127e635a."""
+    """Return a line such as "HumanEval: 20 of 164 tasks, seed 0, sha256 b796127e635a"."""
     word, _, digest = one.version.rpartition(" ")
     version = f"{word} {digest[:12]}" if word else f"revision {digest[:12]}"
     sample = (
@@ -108,7 +109,7 @@ def in_words(one: Sampled) -> str:
 
 
 def benchmarks_table(found: Sequence[Benchmarks]) -> tuple[list[str], list[list[str]]]:
-    """A row per source."""
+    """Return a row per source."""
     head = ["domain", "split", "benchmark", "from", "version", "tasks", "of rows", "chosen"]
     rows = []
     for one in (one for b in found for one in b.sampled):

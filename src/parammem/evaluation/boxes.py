@@ -28,7 +28,7 @@ class Box(NamedTuple):
 
 
 def draw(boxes: Sequence[Box], edges: Sequence[tuple[str, str]], title: str) -> str:
-    """Columns from left to right, boxes from top to bottom, arrows as curves. Columns without a box are left out."""
+    """Return a drawing: columns from left to right, boxes from top to bottom, arrows as curves; no empty column."""
     used = sorted({box.column for box in boxes})
     columns = [[box for box in boxes if box.column == number] for number in used]
     tall = max(len(column) for column in columns)
@@ -97,5 +97,5 @@ def _box(box: Box, x: float, y: float) -> str:
 
 
 def _text(text: str, most: int = MOST) -> str:
-    """Text for an element: one line of signs that XML may hold, since titles are names from outside."""
+    """Return text for an element: one line of signs that XML may hold, since titles are names from outside."""
     return escape(shown(text, most))

@@ -37,7 +37,7 @@ DOMAIN_COLOURS = {"code": "#2f7ed8", "math": "#e08214", "qa": "#1baf5d", "all": 
 
 
 def colour(name: str) -> str:
-    """Of an arm or reflector; a control of an arm has its reflector's colour."""
+    """Return the colour of an arm or reflector; a control of an arm has its reflector's colour."""
     return COLOURS.get(name) or COLOURS.get(name.rpartition(".")[2], FAINT)
 
 
@@ -55,7 +55,7 @@ def panels(columns: int, width: float, height: float, rows: int = 1, **shared: A
 
 
 def svg(figure: Figure, name: str, for_page: bool = True) -> str:
-    """The figure as an <svg> element with ids of its own (`name` keeps those of several figures apart)."""
+    """Return the figure as an <svg> element with ids of its own (`name` keeps those of several figures apart)."""
     from matplotlib import rc_context
 
     out = io.StringIO()
@@ -77,7 +77,7 @@ def svg(figure: Figure, name: str, for_page: bool = True) -> str:
 
 
 def png(figure: Figure, dots_per_inch: int = 130) -> bytes:
-    """The figure as PNG on white, without a date or a version in it."""
+    """Return the figure as PNG on white, without a date or a version in it."""
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=dots_per_inch, facecolor="white", metadata={"Software": None})
     return out.getvalue()

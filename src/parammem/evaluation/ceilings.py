@@ -29,7 +29,7 @@ class Ceilings(Record):
 
 
 def ceilings(tasks: Iterable[OpenTask], rho: float) -> Ceilings:
-    """The four figures, averaged over tasks.
+    """Return the four figures, averaged over tasks.
 
     Raises:
         ValueError: no tasks, ρ outside 0..1, or a convention without values.
@@ -49,7 +49,7 @@ def ceilings(tasks: Iterable[OpenTask], rho: float) -> Ceilings:
 
 
 def _chance(task: OpenTask, rho: float, known: set[str]) -> float:
-    """Chance that the likeliest guess of every unknown convention is right."""
+    """Return chance that the likeliest guess of every unknown convention is right."""
     if min(task.values.values(), default=1) < 1:
         raise ValueError(f"task {task.task_id!r} has a convention without values: {task.values}")
     return math.prod(rho + (1 - rho) / values for name, values in task.values.items() if name not in known)

@@ -77,7 +77,7 @@ class Correlation(Record):
 
 
 def measure(draws: AdviceDraws, embeddings: np.ndarray | None = None) -> TaskDiversity:
-    """Diversity of one task's draws; `embeddings` has shape (draws, dimensions)."""
+    """Return diversity of one task's draws; `embeddings` has shape (draws, dimensions)."""
     sets = [tuple(sorted(claims)) for claims in draws.claims if claims]
     return TaskDiversity(
         domain=draws.domain,
@@ -94,7 +94,7 @@ def measure(draws: AdviceDraws, embeddings: np.ndarray | None = None) -> TaskDiv
 
 
 def summarise(rows: Iterable[TaskDiversity]) -> DiversityMean | None:
-    """Means over tasks; None without rows."""
+    """Return means over tasks; None without rows."""
     rows = list(rows)
     if not rows:
         return None
@@ -108,14 +108,14 @@ def summarise(rows: Iterable[TaskDiversity]) -> DiversityMean | None:
 
 
 def entropy(items: Sequence[object]) -> float:
-    """Entropy in bits of the empirical distribution of items; 0 for none."""
+    """Return entropy in bits of the empirical distribution of items; 0 for none."""
     counts = Counter(items).values()
     total = sum(counts)
     return abs(-sum(c / total * math.log2(c / total) for c in counts)) if total else 0.0
 
 
 def cosine_distance(embeddings: np.ndarray) -> float:
-    """Mean pairwise cosine distance of rows, shape (n, dimensions); 0 for fewer than two rows.
+    """Return mean pairwise cosine distance of rows, shape (n, dimensions); 0 for fewer than two rows.
 
     A row of zeros is at distance 1 from every other.
     """
@@ -129,7 +129,8 @@ def cosine_distance(embeddings: np.ndarray) -> float:
 
 
 def clusters(embeddings: np.ndarray, k_max: int = 60, seed: int = 0) -> Clusters:
-    """K* by the elbow: the k whose inertia lies farthest below the straight line from k = 1 to the largest k tried.
+    """Return k* by the elbow: the k whose inertia lies farthest below the straight line from k = 1 to the largest k
+    tried.
 
     Rows of shape (n, dimensions) are scaled to unit length; of more than CLUSTERED, so many are drawn. Tries about
     fifteen values of k up to min(k_max, distinct rows); seconds for a thousand rows. Deterministic for a seed. Small
@@ -153,7 +154,8 @@ def clusters(embeddings: np.ndarray, k_max: int = 60, seed: int = 0) -> Clusters
 
 
 def elbow(inertia: dict[int, float]) -> int:
-    """The k at which a falling curve lies farthest below its chord, both axes scaled to 0..1 (Satopää et al. 2011)."""
+    """Return the k at which a falling curve lies farthest below its chord, both axes scaled to 0..1 (Satopää et al.
+    2011)."""
     ks = sorted(inertia)
     values = np.array([inertia[k] for k in ks])
     span = values[0] - values[-1]
@@ -165,7 +167,7 @@ def elbow(inertia: dict[int, float]) -> int:
 
 
 def correlate(x: Sequence[float], y: Sequence[float], draws: int = 2000, seed: int = 0) -> Correlation:
-    """Correlation over tasks with bootstrap intervals (resamples in which a side is constant are left out).
+    """Return correlation over tasks with bootstrap intervals (resamples in which a side is constant are left out).
 
     Ranks are those of rounded values: distances of float32 embeddings that are equal but for noise must share a rank.
 
@@ -206,7 +208,7 @@ def _no_correlation(n: int) -> Correlation:
 
 
 def _pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Pearson's coefficient row by row; nan where a side is constant."""
+    """Return Pearson's coefficient row by row; nan where a side is constant."""
     a = a - a.mean(axis=1, keepdims=True)
     b = b - b.mean(axis=1, keepdims=True)
     scale = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
@@ -229,7 +231,7 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def _sweep(points: np.ndarray, ks: Sequence[int], seed: int) -> tuple[dict[int, float], dict[int, float]]:
-    """Inertia, and mean silhouette where it is defined, for each k."""
+    """Return inertia, and mean silhouette where it is defined, for each k."""
     from sklearn.cluster import KMeans
     from sklearn.metrics import pairwise_distances, silhouette_score
 
@@ -237,7 +239,7 @@ def _sweep(points: np.ndarray, ks: Sequence[int], seed: int) -> tuple[dict[int, 
     inertia: dict[int, float] = {}
     silhouettes: dict[int, float] = {}
     for k in ks:
-        # The stub of n_init knows "auto" only.
+        # The stub of n_init allows "auto" only.
         model = KMeans(n_clusters=k, n_init=3, random_state=seed)  # pyright: ignore[reportArgumentType]
         labels = model.fit_predict(points)
         inertia[k] = round(-float(model.score(points)), 9)

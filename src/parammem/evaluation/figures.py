@@ -41,14 +41,14 @@ Tree = dict[str, Any]
 
 
 def find(tree: Tree, *path: str) -> Any:
-    """The figure at a path (an arm's dots are steps of their own), or None."""
+    """Return the figure at a path (an arm's dots are steps of their own), or None."""
     for part in ".".join(path).split("."):
         tree = tree.get(part) if isinstance(tree, dict) else None  # type: ignore[assignment]
     return tree
 
 
 def pass_rates(inputs: ReportInputs, tree: Tree) -> str:
-    """Hidden pass rate of every arm with its interval; floor and ceilings as lines."""
+    """Return hidden pass rate of every arm with its interval; floor and ceilings as lines."""
     domains = domains_of(inputs)
     arms = [arm for arm in arms_of(inputs.runs) if any(runs_of(inputs, domain, arm) for domain in domains)]
     if not arms:
@@ -73,7 +73,7 @@ def pass_rates(inputs: ReportInputs, tree: Tree) -> str:
 
 
 def solved_curves(inputs: ReportInputs) -> str:
-    """Share of tasks solved by the end of each iteration, per arm."""
+    """Return share of tasks solved by the end of each iteration, per arm."""
     return _arm_lines(
         inputs,
         "solved",
@@ -85,7 +85,7 @@ def solved_curves(inputs: ReportInputs) -> str:
 
 
 def repetition_curves(inputs: ReportInputs) -> str:
-    """Share of reflections that repeat the claims of an earlier one, by iteration."""
+    """Return share of reflections that repeat the claims of an earlier one, by iteration."""
     arms = [arm for arm in arms_of(inputs.runs) if any(metrics.repetition(r for r in inputs.runs if r.arm == arm))]
     return _arm_lines(
         inputs,
@@ -100,7 +100,7 @@ def repetition_curves(inputs: ReportInputs) -> str:
 
 
 def temperature_curves(inputs: ReportInputs, rows: list[TemperatureRow]) -> str:
-    """Diversity and success against reflector temperature."""
+    """Return diversity and success against reflector temperature."""
     if not rows:
         return ""
     shown = [
@@ -129,7 +129,7 @@ def temperature_curves(inputs: ReportInputs, rows: list[TemperatureRow]) -> str:
 
 
 def accuracy_bars(inputs: ReportInputs, tree: Tree) -> str:
-    """Advice accuracy of each reflector on seen (filled) and unseen (hollow) kinds."""
+    """Return advice accuracy of each reflector on seen (filled) and unseen (hollow) kinds."""
     domains = [domain for domain in domains_of(inputs) if find(tree, domain, "reflector")]
     names = in_order((name for domain in domains for name in find(tree, domain, "reflector")), REFLECTORS)
     if not names:
@@ -155,7 +155,7 @@ def accuracy_bars(inputs: ReportInputs, tree: Tree) -> str:
 
 
 def cost(inputs: ReportInputs, tree: Tree) -> str:
-    """Prompt and completion tokens per task against tasks solved."""
+    """Return prompt and completion tokens per task against tasks solved."""
     domains = domains_of(inputs)
     arms = [arm for arm in arms_of(inputs.runs) if "." not in arm]
     figure, [row] = panels(len(domains), 11, 3.6)
@@ -179,7 +179,7 @@ def cost(inputs: ReportInputs, tree: Tree) -> str:
 
 
 def losses(inputs: ReportInputs) -> str:
-    """Training and held-out loss of every adapter."""
+    """Return training and held-out loss of every adapter."""
     domains = in_order((point.domain for point in inputs.losses), DOMAIN_NAMES)
     if not domains:
         return ""
@@ -207,7 +207,7 @@ _ENDS = {"pass_rate": "", "pass_rate_low": "_low", "pass_rate_high": "_high"}
 
 
 def _dot(axes: Any, place: float, found: Tree | None, paint: str, fill: bool = True) -> Any:
-    """A value with its interval on a horizontal scale; None if there is no value."""
+    """Return a value with its interval on a horizontal scale; None if there is no value."""
     if not found or found.get("pass_rate") is None:
         return None
     low, high = found["pass_rate_low"], found["pass_rate_high"]
@@ -217,7 +217,7 @@ def _dot(axes: Any, place: float, found: Tree | None, paint: str, fill: bool = T
 
 
 def _arm_lines(inputs: ReportInputs, name: str, label: str, points: Any, last: int, arms: list[str]) -> str:
-    """A line per arm, a panel per domain; `points` gives (iteration, share) of an arm's runs."""
+    """Return a line per arm, a panel per domain; `points` gives (iteration, share) of an arm's runs."""
     domains = domains_of(inputs)
     if not arms:
         return ""

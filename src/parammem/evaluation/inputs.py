@@ -12,6 +12,7 @@ from parammem.evaluation.benchmarks import Benchmarks
 from parammem.evaluation.diversity import Clusters, TaskDiversity
 from parammem.evaluation.methods import OverMethods
 from parammem.evaluation.records import AdviceDraws, OpenTask, Point, Run
+from parammem.evaluation.uptake import Uptake
 
 ARMS: dict[str, str] = {
     "base": "Base, one attempt",
@@ -128,6 +129,8 @@ class ReportInputs(Record):
     """The proof of disjointness: pairs of splits → tasks they share by content, e.g. {"code: train and eval": 0}."""
     benchmarks: tuple[Benchmarks, ...] = ()
     """Where real tasks came from, by domain. Empty: pocket tasks, of `world` and `rho`."""
+    uptake: tuple[Uptake, ...] = ()
+    """What `parammem uptake` found, by domain, where it was run."""
     made: tuple[Made, ...] = ()
     """What each domain's reflector was made of."""
     mutation: dict[str, Any] | None = None
@@ -143,7 +146,7 @@ class ReportInputs(Record):
 
 
 def in_order(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Names once each: the known ones in their order, then the others by alphabet."""
+    """Return names once each: the known ones in their order, then the others by alphabet."""
     found = set(names)
     listed = [name for name in known if name in found]
     return listed + sorted(found - set(listed))
@@ -154,14 +157,14 @@ def arm_name(arm: str) -> str:
 
 
 def pair_name(left: str, right: str) -> str:
-    """A comparison in words; a control goes by its reflector alone: "ParamAgent − untrained"."""
+    """Return a comparison in words; a control goes by its reflector alone: "ParamAgent − untrained"."""
     control = right.removeprefix(f"{left}.")
     other = arm_name(right) if control == right else REFLECTORS.get(control, control).lower()
     return f"{arm_name(left)} − {other}"
 
 
 def pair_key(left: str, right: str) -> str:
-    """Key of a comparison in metrics.json: paramagent_vs_untrained, paramagent_plus_vs_dot_bank."""
+    """Return key of a comparison in metrics.json: paramagent_vs_untrained, paramagent_plus_vs_dot_bank."""
     return f"{left}_vs_{right.removeprefix(left + '.')}".replace(".", "_")
 
 
@@ -174,5 +177,5 @@ def arms_of(runs: Iterable[Run]) -> list[str]:
 
 
 def runs_of(inputs: ReportInputs, domain: str, arm: str | None = None, part: str = "eval") -> list[Run]:
-    """Runs of a domain (and arm) on one slice."""
+    """Run of a domain (and arm) on one slice."""
     return [r for r in inputs.runs if r.domain == domain and r.slice == part and arm in (None, r.arm)]

@@ -47,7 +47,8 @@ class OverMethods(Record):
 
 
 def method_tasks(runs: Iterable[Run], embed: Callable[[Sequence[str]], np.ndarray]) -> list[MethodTask]:
-    """Diversity of the reflections of every method on every evaluation task. Controls of a method are no methods."""
+    """Return diversity of the reflections of every method on every evaluation task. Controls of a method are no
+    methods."""
     kept = [run for run in runs if run.slice == "eval" and "." not in run.arm]
     texts = sorted({text for run in kept for text in run.advice_texts if text})
     place = {text: number for number, text in enumerate(texts)}
@@ -70,8 +71,8 @@ def method_tasks(runs: Iterable[Run], embed: Callable[[Sequence[str]], np.ndarra
 
 
 def over_methods(rows: Sequence[MethodTask], draws: int = 2000, seed: int = 0) -> list[OverMethods]:
-    """For each domain and measure the correlation over methods, with and without ParamAgent's. A method counts if it
-    had two reflections on one task at least; its score is over all tasks."""
+    """Return for each domain and measure the correlation over methods, with and without ParamAgent's. A method counts
+    if it had two reflections on one task at least; its score is over all tasks."""
     found = []
     for domain in dict.fromkeys(row.domain for row in rows):
         mine = [row for row in rows if row.domain == domain]
@@ -119,14 +120,14 @@ def _correlated(
 
 
 def _means(values: np.ndarray) -> np.ndarray:
-    """Mean of each row over what is known; nan for a row of which nothing is."""
+    """Return mean of each row over what is known; nan for a row of which nothing is."""
     known = ~np.isnan(values)
     counts = known.sum(axis=1)
     return np.where(counts > 0, np.where(known, values, 0.0).sum(axis=1) / np.maximum(counts, 1), np.nan)
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> float | None:
-    """None where a side is constant, or fewer than LEAST methods are known on both."""
+    """Return Pearson's coefficient; None where a side is constant, or fewer than LEAST methods are known on both."""
     known = ~np.isnan(x) & ~np.isnan(y)
     x, y = x[known], y[known]
     if len(x) < LEAST or np.ptp(x) < 1e-9 or np.ptp(y) < 1e-9:

@@ -51,13 +51,13 @@ class Accuracy(Record):
 
 
 def visible_rate(runs: Iterable[Run]) -> float | None:
-    """Share of submissions that passed their visible checks, among tasks that have a visible verdict."""
+    """Return share of submissions that passed their visible checks, among tasks that have a visible verdict."""
     verdicts = [run.visible_passed for run in runs if run.visible_passed is not None]
     return float(np.mean(verdicts)) if verdicts else None
 
 
 def solved_per_iteration(runs: Sequence[Run], iterations: int) -> list[float]:
-    """Share of tasks solved by the end of iteration 1, 2, …: never falls, and ends at the hidden pass rate."""
+    """Return share of tasks solved by the end of iteration 1, 2, …: never falls, and ends at the hidden pass rate."""
     if not runs:
         return []
     solved = [run.solved_at or iterations for run in runs if run.passed]
@@ -65,7 +65,8 @@ def solved_per_iteration(runs: Sequence[Run], iterations: int) -> list[float]:
 
 
 def tokens(runs: Sequence[Run]) -> Tokens:
-    """Mean prompt tokens, completion tokens and calls per task. Cached completions count as if they were written."""
+    """Return mean prompt tokens, completion tokens and calls per task. Cached completions count as if they were
+    written."""
     used = [usage for run in runs for usage in run.usage.values()]
     n = max(len(runs), 1)
     return Tokens(
@@ -76,7 +77,7 @@ def tokens(runs: Sequence[Run]) -> Tokens:
 
 
 def token_ratio(runs: Sequence[Run], base: Sequence[Run]) -> float | None:
-    """Prompt tokens relative to base on the same tasks (the paper's cost figure); None without base."""
+    """Return prompt tokens relative to base on the same tasks (the paper's cost figure); None without base."""
     shared = {(r.world, r.rho, r.slice, r.task_id) for r in base}
     ours = tokens([r for r in runs if (r.world, r.rho, r.slice, r.task_id) in shared]).prompt
     theirs = tokens(base).prompt
@@ -84,9 +85,9 @@ def token_ratio(runs: Sequence[Run], base: Sequence[Run]) -> float | None:
 
 
 def repetition(runs: Iterable[Run]) -> list[Repetition]:
-    """A row for each iteration from 2 on at which a reflection could repeat an earlier one, in order.
+    """Return a row for each iteration from 2 on at which a reflection could repeat an earlier one, in order.
 
-    A reflection that claims nothing is left out of the count of claims, or advice in words that nobody parses
+    A reflection that claims nothing is left out of the count of claims, or advice in words that are not parsed
     would look like pure repetition.
     """
     seen: dict[int, list[tuple[bool, bool | None]]] = {}
@@ -97,13 +98,13 @@ def repetition(runs: Iterable[Run]) -> list[Repetition]:
 
 
 def repetition_overall(runs: Iterable[Run]) -> Repetition | None:
-    """All iterations together; None if no reflection had an earlier one to repeat."""
+    """Return all iterations together; None if no reflection had an earlier one to repeat."""
     verdicts = [verdict for run in runs for _, verdict in _repeats(run)]
     return _repetition_row(None, verdicts) if verdicts else None
 
 
 def advice_accuracy(draws: Iterable[AdviceDraws], bootstrap: int = 2000, seed: int = 0) -> Accuracy | None:
-    """How often the draws name the right values; None if no task has an open convention.
+    """Return how often the draws name the right values; None if no task has an open convention.
 
     A draw that claims two values of one convention has not claimed the right one: it takes no side.
     """
@@ -134,13 +135,13 @@ def advice_accuracy(draws: Iterable[AdviceDraws], bootstrap: int = 2000, seed: i
 
 
 def task_accuracy(draws: AdviceDraws) -> float | None:
-    """Advice accuracy of one task's draws."""
+    """Return advice accuracy of one task's draws."""
     verdicts = [right for right, _, _ in _verdicts(draws)]
     return float(np.mean(verdicts)) if verdicts else None
 
 
 def _verdicts(item: AdviceDraws) -> list[tuple[bool, bool, str]]:
-    """(right, takes a side, convention) for each draw and open convention."""
+    """Return (right, takes a side, convention) for each draw and open convention."""
     found = []
     for claims in item.claims:
         said: dict[str, set[str]] = {}
@@ -152,7 +153,7 @@ def _verdicts(item: AdviceDraws) -> list[tuple[bool, bool, str]]:
 
 
 def _repeats(run: Run) -> list[tuple[int, tuple[bool, bool | None]]]:
-    """(iteration, (text repeated, claims repeated or None)) for each reflection that has an earlier one."""
+    """Return (iteration, (text repeated, claims repeated or None)) for each reflection that has an earlier one."""
     found: list[tuple[int, tuple[bool, bool | None]]] = []
     texts: set[str] = set()
     claim_sets: set[tuple[str, ...]] = set()

@@ -13,13 +13,13 @@ PROTOCOLS = ("strict", "two-phase", "oracle", "released-code")
 
 
 def protocols_of(inputs: ReportInputs) -> list[str]:
-    """Those that runs were made under; fewer than two leave the comparison out."""
+    """Return those that runs were made under; fewer than two leave the comparison out."""
     found = in_order((run.protocol for run in _runs(inputs)), PROTOCOLS)
     return found if len(found) > 1 else []
 
 
 def protocol_figures(inputs: ReportInputs, domain: str) -> dict[str, Any]:
-    """protocol → arm → share solved on the eval slice, and actor calls per task. {} with one protocol alone."""
+    """Return protocol → arm → share solved on the eval slice, and actor calls per task. {} with one protocol alone."""
     tree: dict[str, Any] = {}
     for protocol in protocols_of(inputs):
         runs = [r for r in _runs(inputs) if (r.protocol, r.domain, r.slice) == (protocol, domain, "eval")]
@@ -34,7 +34,7 @@ def protocol_figures(inputs: ReportInputs, domain: str) -> dict[str, Any]:
 
 
 def protocol_tables(inputs: ReportInputs) -> list[tuple[str, tuple[list[str], list[list[str]]]]]:
-    """(domain, table) with a row per arm and a cell per protocol: share solved, and actor calls per task."""
+    """Return (domain, table) with a row per arm and a cell per protocol: share solved, and actor calls per task."""
     tables = []
     for domain in domains_of(inputs):
         figures = protocol_figures(inputs, domain)

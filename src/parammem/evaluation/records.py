@@ -1,6 +1,6 @@
 """What evaluation is computed from: one `Run` per agent and task, and `AdviceDraws` per reflector and task.
 
-The evaluate stage writes these; everything else in this room is a pure function over them.
+The evaluate stage writes these; everything else in this package is a pure function over them.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from parammem.evaluation.inputs import DOMAIN_NAMES, Made, ReportInputs, arm_nam
 from parammem.evaluation.protocols import protocol_tables
 from parammem.evaluation.statistics import Comparison
 from parammem.evaluation.summary import comparisons, metrics_json, temperature_rows
+from parammem.evaluation.uptake import uptake_table
 from parammem.evaluation.variants import label_findings, variant_curves, variant_tables
 
 HERE = Path(__file__).parent
@@ -92,14 +93,14 @@ def _at(branch: Mapping[str, Any], path: Sequence[str]) -> float | None:
 
 
 def verdict(comparison: Comparison) -> str:
-    """What a comparison says, in one word. Both the interval and p have to agree that there is a difference."""
+    """Return what a comparison says, in one word. Both the interval and p have to agree that there is a difference."""
     if comparison.p > 0.05 or comparison.low <= 0 <= comparison.high:
         return "unclear"
     return "better" if comparison.difference > 0 else "worse"
 
 
 def _page(inputs: ReportInputs, tree: Any, compared: list[Comparison], curve: list[Any]) -> str:
-    """The page from its template."""
+    """Return the page from its template."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -119,6 +120,7 @@ def _page(inputs: ReportInputs, tree: Any, compared: list[Comparison], curve: li
         comparison_table=tables.comparisons_table(compared),
         reflector_table=tables.reflectors_table(inputs, tree),
         ceiling_table=tables.ceilings_table(inputs, tree),
+        uptake_tables=[(DOMAIN_NAMES.get(u.domain, u.domain), u, uptake_table(u)) for u in inputs.uptake],
         correlation_table=tables.correlation_table(inputs, tree),
         methods_table=tables.methods_table(inputs),
         study_rows=_study_tables(inputs),
@@ -135,7 +137,8 @@ def _page(inputs: ReportInputs, tree: Any, compared: list[Comparison], curve: li
 
 
 def _picture_of(made: Made) -> Any:
-    """Rows, rules, base, adapter and evaluation as boxes. Who promoted it is in the ledger: `parammem audit graph`."""
+    """Return rows, rules, base, adapter and evaluation as boxes. Who promoted it is in the ledger: `parammem audit
+    graph`."""
     from markupsafe import Markup
 
     boxes = [
@@ -175,7 +178,7 @@ def _pictures(inputs: ReportInputs, tree: Any, curve: list[Any]) -> dict[str, st
 
 
 def _headline(compared: list[Comparison]) -> list[str]:
-    """A sentence per rival of ParamAgent: in which domains it came out better, worse, or not clearly either."""
+    """Return a sentence per rival of ParamAgent: in which domains it came out better, worse, or not clearly either."""
     sentences = []
     for right in dict.fromkeys(c.right for c in compared if c.left == "paramagent" and "." not in c.right):
         found = [c for c in compared if (c.left, c.right) == ("paramagent", right)]
@@ -186,7 +189,7 @@ def _headline(compared: list[Comparison]) -> list[str]:
 
 
 def _card(inputs: ReportInputs, tree: Any, compared: list[Comparison], domain: str) -> dict[str, Any]:
-    """What the first screen says of a domain."""
+    """Return what the first screen says of a domain."""
     figures_of = figures.find(tree, domain, "paramagent") or {}
     accuracy = figures.find(tree, domain, "reflector") or {}
     rivals = [
@@ -214,7 +217,7 @@ def _card(inputs: ReportInputs, tree: Any, compared: list[Comparison], domain: s
 
 
 def _study_tables(inputs: ReportInputs) -> list[tuple[str, tables.Table]]:
-    """Per ρ, the comparisons of the study."""
+    """Return per ρ, the comparisons of the study."""
     worlds = (inputs.study or {}).get("worlds", [])
     rows = study.study_comparisons(worlds, inputs.bootstrap, inputs.seed) if worlds else []
     head = ["domain", "comparison", "points", "95% interval", "won – lost", "p", "p, Holm", "tasks"]
@@ -239,7 +242,7 @@ def _study_tables(inputs: ReportInputs) -> list[tuple[str, tables.Table]]:
 
 
 def _slices(inputs: ReportInputs) -> list[tuple[str, int, int]]:
-    """(domain, evaluation tasks, of unseen kinds)."""
+    """Return (domain, evaluation tasks, of unseen kinds)."""
     return [
         (
             DOMAIN_NAMES.get(domain, domain),

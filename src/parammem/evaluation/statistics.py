@@ -65,8 +65,8 @@ class Comparison(Record):
         return self.left_only + self.right_only
 
 
-def wilson(successes: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Wilson's score interval for a share (Wilson 1927). (0, 1) when n is 0.
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """Return Wilson's 95% score interval for a share (Wilson 1927); (0, 1) when n is 0.
 
     Raises:
         ValueError: successes do not lie in 0..n.
@@ -75,29 +75,26 @@ def wilson(successes: int, n: int, z: float = 1.959963984540054) -> tuple[float,
         raise ValueError(f"{successes} successes of {n} tries cannot be; count again")
     if n == 0:
         return 0.0, 1.0
-    share = successes / n
-    centre = share + z * z / (2 * n)
-    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    low = 0.0 if successes == 0 else (centre - spread) / scale
-    high = 1.0 if successes == n else (centre + spread) / scale
-    return max(0.0, low), min(1.0, high)
+    from scipy import stats
+
+    found = stats.binomtest(successes, n).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
 
 
 def mcnemar(left_only: int, right_only: int) -> float:
-    """Two-sided p of the exact McNemar test: are discordant pairs a fair coin? 1 when there are none."""
+    """Return the two-sided p of the exact McNemar test: are discordant pairs a fair coin? 1 when there are none."""
     n = left_only + right_only
     if n == 0:
         return 1.0
     from scipy import stats
 
-    return min(1.0, 2 * float(stats.binom.cdf(min(left_only, right_only), n, 0.5)))
+    return float(stats.binomtest(left_only, n).pvalue)
 
 
 def cluster_bootstrap(
     values: Sequence[float], clusters: Sequence[Hashable], draws: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """95% interval of the mean of `values`, resampling whole clusters.
+    """Return 95% interval of the mean of `values`, resampling whole clusters.
 
     The percentiles are Hesterberg's expanded ones (2015, section 3.3): they undo most of the narrowness that plain
     percentiles have with few clusters, and equal them with many. With one cluster nothing can be said: (-inf, inf).
@@ -120,7 +117,7 @@ def cluster_bootstrap(
 
 
 def sign_flip(values: Sequence[float], clusters: Sequence[Hashable], draws: int = 10000, seed: int = 0) -> float:
-    """Two-sided p that the differences `values` are centred on 0, flipping the sign of whole clusters.
+    """Return two-sided p that the differences `values` are centred on 0, flipping the sign of whole clusters.
 
     Exact up to 14 clusters; beyond, `draws` random patterns, with the observed one counted among them.
     With clusters of one task each and differences of -1, 0, 1 it tests what McNemar's test does.
@@ -141,20 +138,21 @@ def sign_flip(values: Sequence[float], clusters: Sequence[Hashable], draws: int 
 
 
 def blocks(rows: int, columns: int) -> list[int]:
-    """Sizes of blocks of whole rows, together `rows`, of at most about BLOCK numbers each."""
+    """Return sizes of blocks of whole rows, together `rows`, of at most about BLOCK numbers each."""
     size = max(1, BLOCK // max(1, columns))
     return [min(size, rows - start) for start in range(0, rows, size)]
 
 
 def resamples(n: int, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """Bootstrap resamples of n places, block by block so that memory stays flat; the same as drawn all at once."""
+    """Yield bootstrap resamples of n places, block by block so that memory stays flat; the same as drawn all at
+    once."""
     dice = np.random.default_rng(seed)
     for rows in blocks(draws, n):
         yield dice.integers(0, n, size=(rows, n))
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (1979), in the order given."""
+    """Return Holm's step-down correction (1979), in the order given."""
     adjusted = [0.0] * len(ps)
     floor = 0.0
     for rank, index in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
@@ -164,7 +162,7 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def rate(runs: Iterable[Run], draws: int = 2000, seed: int = 0) -> Rate:
-    """Share of runs that passed, with Wilson's interval where every run is a task of its own in one world, and a
+    """Return share of runs that passed, with Wilson's interval where every run is a task of its own in one world, and a
     bootstrap clustered by world (several worlds) or by task (several runs of a task) otherwise.
 
     Raises:
@@ -184,14 +182,14 @@ def rate(runs: Iterable[Run], draws: int = 2000, seed: int = 0) -> Rate:
 
 
 def cluster_keys(runs: Sequence[Run]) -> tuple[list[Hashable], str]:
-    """The cluster of each run, and its name: the world where there are several, else the task."""
+    """Return the cluster of each run, and its name: the world where there are several, else the task."""
     if len({run.world for run in runs}) > 1:
         return [run.world for run in runs], "world"
     return [run.task_id for run in runs], "task"
 
 
 def compare(left: Iterable[Run], right: Iterable[Run], draws: int = 2000, seed: int = 0) -> Comparison | None:
-    """Left minus right on the tasks that both did; None when they share no task.
+    """Return left minus right on the tasks that both did; None when they share no task.
 
     Runs of the same world, ρ, slice and task are pairs; several runs of one task are averaged first.
     p: exact McNemar in one world with one run per task, else a sign-flip test over clusters.
@@ -230,7 +228,7 @@ def compare(left: Iterable[Run], right: Iterable[Run], draws: int = 2000, seed: 
 
 
 def with_holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The same comparisons, each with its p corrected for all of them."""
+    """Return the same comparisons, each with its p corrected for all of them."""
     adjusted = holm([comparison.p for comparison in comparisons])
     return [c.model_copy(update={"p_holm": p}) for c, p in zip(comparisons, adjusted, strict=True)]
 
@@ -251,7 +249,7 @@ def _per_cluster(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple
 
 
 def _expanded_tail(clusters: int) -> float:
-    """Share of bootstrap means to cut off on each side for a 95% interval from this many clusters."""
+    """Return share of bootstrap means to cut off on each side for a 95% interval from this many clusters."""
     from scipy import stats
 
     widened = math.sqrt(clusters / (clusters - 1)) * stats.t.ppf(0.975, clusters - 1)

@@ -37,7 +37,8 @@ class TemperatureRow(Record):
 
 
 def metrics_json(inputs: ReportInputs) -> dict[str, Any]:
-    """domain → arm, reflector, ceiling, diversity or comparison → figure. Shares lie in 0..1; tokens are per task.
+    """Return domain → arm, reflector, ceiling, diversity or comparison → figure. Shares lie in 0..1; tokens are per
+    task.
 
     A figure that cannot be had is absent.
     """
@@ -60,7 +61,7 @@ def metrics_json(inputs: ReportInputs) -> dict[str, Any]:
 
 
 def comparisons(inputs: ReportInputs) -> list[statistics.Comparison]:
-    """The comparisons of PAIRS on the eval slice, with Holm's correction within each domain."""
+    """Return the comparisons of PAIRS on the eval slice, with Holm's correction within each domain."""
     found: list[statistics.Comparison] = []
     for domain in domains_of(inputs):
         pairs = [
@@ -101,7 +102,7 @@ def arm_figures(inputs: ReportInputs, domain: str, arm: str) -> dict[str, Any]:
 
 
 def temperature_rows(inputs: ReportInputs) -> list[TemperatureRow]:
-    """Diversity, advice accuracy and success of the trained reflector at each temperature of the curve."""
+    """Return diversity, advice accuracy and success of the trained reflector at each temperature of the curve."""
     groups: dict[tuple[str, float], list[Run]] = defaultdict(list)
     for run in inputs.curve_runs:
         if run.reflector_temperature is not None:
@@ -124,7 +125,7 @@ def draws_of(inputs: ReportInputs, domain: str, reflector: str, temperature: flo
 
 
 def diversity_rows(inputs: ReportInputs) -> list[diversity.TaskDiversity]:
-    """What was measured with embeddings, or else what can be measured without."""
+    """Return what was measured with embeddings, or else what can be measured without."""
     return list(inputs.diversity) or [diversity.measure(item) for item in inputs.draws]
 
 
@@ -172,7 +173,7 @@ def _reflector_figures(inputs: ReportInputs, domain: str, name: str) -> dict[str
 
 
 def _ceiling_figures(inputs: ReportInputs, domain: str) -> dict[str, Any]:
-    """Ceilings of the eval slice (`ceiling`) and of unseen kinds (`ceiling_unseen`)."""
+    """Return ceilings of the eval slice (`ceiling`) and of unseen kinds (`ceiling_unseen`)."""
     found = {}
     for key, seen in (("ceiling", True), ("ceiling_unseen", False)):
         tasks = [t for t in inputs.open_tasks if t.domain == domain and t.seen_kind == seen]
@@ -182,7 +183,8 @@ def _ceiling_figures(inputs: ReportInputs, domain: str) -> dict[str, Any]:
 
 
 def _diversity_figures(inputs: ReportInputs, domain: str) -> dict[str, Any]:
-    """Per reflector the means over eval tasks and K*; and the correlation of diversity with success over tasks."""
+    """Return per reflector the means over eval tasks and K*; and the correlation of diversity with success over
+    tasks."""
     figures: dict[str, Any] = {}
     kept = [
         row
@@ -212,7 +214,7 @@ def _over_methods(inputs: ReportInputs, domain: str) -> dict[str, Any]:
 
 
 def _correlations(inputs: ReportInputs, rows: list[diversity.TaskDiversity], runs: list[Run]) -> dict[str, Any]:
-    """Each measure of diversity against the share of runs that passed, over tasks."""
+    """Return each measure of diversity against the share of runs that passed, over tasks."""
     passed: dict[str, list[bool]] = defaultdict(list)
     for run in runs:
         passed[run.task_id].append(run.passed)
@@ -245,7 +247,7 @@ def _graft(tree: dict[str, Any], path: list[str], leaves: dict[str, Any]) -> Non
 
 
 def _tidy(value: Any) -> Any:
-    """Floats to six places, absent and empty parts left out: equal results give equal bytes on any machine."""
+    """Return floats to six places, absent and empty parts left out: equal results give equal bytes on any machine."""
     if isinstance(value, dict):
         tidied = {str(key): _tidy(item) for key, item in value.items()}
         return {key: item for key, item in tidied.items() if item is not None and item != {}}

@@ -25,6 +25,7 @@ from parammem.evaluation.inputs import (
 from parammem.evaluation.protocols import protocol_tables
 from parammem.evaluation.statistics import Comparison
 from parammem.evaluation.summary import TemperatureRow
+from parammem.evaluation.uptake import uptake_table
 
 Table = tuple[list[str], list[list[str]]]
 """Head and rows."""
@@ -39,7 +40,7 @@ def number(value: float | None, places: int = 2) -> str:
 
 
 def points(share: float) -> str:
-    """A difference of shares in percentage points, with its sign."""
+    """Return a difference of shares in percentage points, with its sign."""
     return f"{100 * share:+.1f}".replace("-", "−")
 
 
@@ -50,15 +51,15 @@ def p_value(p: float | None) -> str:
 
 
 def _share_of(share: float | None, count: int | None) -> str:
-    """A share with what it is a share of: of a few, it says little."""
+    """Return a share with what it is a share of: of a few, it says little."""
     return "–" if share is None or not count else f"{round(share * count)} of {count}"
 
 
 def arms_table(inputs: ReportInputs, tree: Tree, domain: str) -> Table:
-    """One row per arm of a domain."""
+    """Return one row per arm of a domain."""
     head = ["arm", "solved", "95% interval", "visible", "unseen", "prompt", "written", "× base", "repeats"]
     rows = []
-    repeats = "repetition_text" if inputs.benchmarks else "repetition"  # of prose nobody parses claims
+    repeats = "repetition_text" if inputs.benchmarks else "repetition"  # claims are not parsed out of prose
     for arm in arms_of(run for run in inputs.runs if run.domain == domain):
         found = find(tree, domain, arm) or {}
         rows.append(
@@ -81,7 +82,7 @@ def arms_table(inputs: ReportInputs, tree: Tree, domain: str) -> Table:
 
 
 def comparisons_table(compared: Sequence[Comparison]) -> Table:
-    """One row per paired comparison."""
+    """Return one row per paired comparison."""
     head = ["domain", "comparison", "points", "95% interval", "p", "p, Holm", "pairs", "discordant"]
     rows = [
         [
@@ -100,7 +101,8 @@ def comparisons_table(compared: Sequence[Comparison]) -> Table:
 
 
 def reflectors_table(inputs: ReportInputs, tree: Tree) -> Table:
-    """Advice accuracy and diversity per domain and reflector; of prose, which claims nothing, how varied it is."""
+    """Return advice accuracy and diversity per domain and reflector; of prose, which claims nothing, how varied it
+    is."""
     head = [
         "domain",
         "reflector",
@@ -150,7 +152,7 @@ def ceilings_table(inputs: ReportInputs, tree: Tree) -> Table:
 
 
 def correlation_table(inputs: ReportInputs, tree: Tree) -> Table:
-    """Diversity of a task's draws against success on it."""
+    """Return diversity of a task's draws against success on it."""
     names = {"distinct": "distinct sets of claims", "entropy": "their entropy", "distance": "cosine distance"}
     head = ["domain", "measure", "Pearson", "95% interval", "Spearman", "95% interval", "tasks"]
     rows = []
@@ -171,7 +173,7 @@ def correlation_table(inputs: ReportInputs, tree: Tree) -> Table:
 
 
 def methods_table(inputs: ReportInputs) -> Table:
-    """The paper's statistic: diversity of a method's reflections against its score, over methods."""
+    """Return the paper's statistic: diversity of a method's reflections against its score, over methods."""
     names = {"distance": "cosine distance", "distinct": "share of distinct claims"}
     head = ["domain", "measure", "among", "Pearson", "95% interval", "methods"]
     rows = [
@@ -190,7 +192,7 @@ def methods_table(inputs: ReportInputs) -> Table:
 
 
 def table_text(inputs: ReportInputs, tree: Tree, compared: Sequence[Comparison]) -> str:
-    """All tables as plain text, at most 118 columns wide."""
+    """Return all tables as plain text, at most 118 columns wide."""
     from rich.console import Console
 
     out = io.StringIO()
@@ -208,6 +210,9 @@ def table_text(inputs: ReportInputs, tree: Tree, compared: Sequence[Comparison])
     _print(console, "Paired comparisons", comparisons_table(compared))
     _print(console, "The reflectors", reflectors_table(inputs, tree))
     _print(console, "Bayes floor and ceilings", ceilings_table(inputs, tree))
+    for one in inputs.uptake:
+        name = DOMAIN_NAMES.get(one.domain, one.domain)
+        _print(console, f"{name}: advice uptake on {one.tasks} train tasks", uptake_table(one))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
@@ -225,7 +230,7 @@ def solved_csv(inputs: ReportInputs) -> str:
 
 
 def temperature_csv(rows: Sequence[TemperatureRow]) -> str:
-    """A row per domain and temperature. Empty cells where a figure cannot be had."""
+    """Return a row per domain and temperature. Empty cells where a figure cannot be had."""
     return _csv(
         list(TemperatureRow.model_fields),
         [[round(v, 6) if isinstance(v, float) else v for v in row.model_dump().values()] for row in rows],
@@ -241,7 +246,7 @@ def _csv(head: list[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def _paired(table: Table) -> Table:
-    """A table of protocols with one column for each, as narrow as a terminal wants it."""
+    """Return a table of protocols with one column for each, as narrow as a terminal wants it."""
     head, rows = table
     names = [name.removesuffix(": solved") for name in head[1::2]]
     return [head[0], *names], [

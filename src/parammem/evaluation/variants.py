@@ -25,7 +25,7 @@ Table = tuple[list[str], list[list[str]]]
 
 
 def variant_tables(points: Sequence[Point]) -> list[tuple[str, Table]]:
-    """(experiment, table): a row per domain, x and arm."""
+    """Return (experiment, table): a row per domain, x and arm."""
     head = [
         "domain",
         "x",
@@ -86,7 +86,8 @@ def label_findings(points: Sequence[Point]) -> list[str]:
 
 
 def variant_curves(points: Sequence[Point]) -> str:
-    """One picture: a panel per experiment and domain, a line per arm, 95% intervals (Wilson). "" without points."""
+    """Return one picture: a panel per experiment and domain, a line per arm, 95% intervals (Wilson). "" without
+    points."""
     cells = list(
         dict.fromkeys((p.experiment, p.domain) for p in sorted(points, key=lambda p: (p.experiment, p.domain)))
     )
@@ -107,7 +108,7 @@ def variant_curves(points: Sequence[Point]) -> str:
 
 
 def _panel(axes: Any, points: Sequence[Point]) -> dict[str, Any]:
-    """Draws one experiment in one domain; gives the legend's handles by the arm's name."""
+    """Draw one experiment in one domain, return the legend's handles by the arm's name."""
     named = {p.x: p.setting for p in points if p.setting}
     across = max(p.x for p in points) - min(p.x for p in points) or 1.0
     handles: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from parammem.config import DOMAINS
 from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Task, Trajectory, digest_of
 from parammem.core.experience import Experience
 from parammem.domains import get_domain
-from parammem.experience.places import known_fields, place_of
+from parammem.experience.field_paths import known_fields, place_of
 from parammem.experience.transcripts import Unmapped, read_chat
 
 Format = Literal["parammem", "reflexion", "openai"]

@@ -20,15 +20,15 @@ from parammem.core.event import Event, Ingested
 from parammem.core.jsonl import write_text
 from parammem.errors import DataError
 from parammem.experience.convert import Format
-from parammem.experience.known import Known, as_os_error
-from parammem.experience.records import Outcome
+from parammem.experience.index import RowIndex, as_os_error
+from parammem.experience.records import IngestResult
 from parammem.experience.sorter import PRIVATE_LINES, Sorter
 from parammem.experience.sources import Source
-from parammem.experience.store import BATCHES, FRESH, KEYS, QUARANTINE, WORK, Store
+from parammem.experience.store import BATCHES, FRESH, KEYS, QUARANTINE, WORK, ExperienceStore
 from parammem.registry.ledger import Ledger
 
 
-def ingest(source: Source, store: Store, actor: str, form: Format | None = None) -> Outcome:
+def ingest(source: Source, store: ExperienceStore, actor: str, form: Format | None = None) -> IngestResult:
     """Take one source in.
 
     Raises:
@@ -43,8 +43,8 @@ def ingest(source: Source, store: Store, actor: str, form: Format | None = None)
         old = already(facts, digest, store.domain)
         if old:
             _write_order(store.root, facts)
-            return Outcome(event=old, new=False, digest=digest, files=_files_of(store.root, old))
-        known = Known(store.root)
+            return IngestResult(event=old, new=False, digest=digest, files=_files_of(store.root, old))
+        known = RowIndex(store.root)
         try:
             known.follow(store.root / place for fact in facts for place in rows_of(fact))
             sorter = Sorter(store, known, work, form)
@@ -57,7 +57,7 @@ def ingest(source: Source, store: Store, actor: str, form: Format | None = None)
             known.close()
         again = any(fact.source == digest for fact in facts)
         event, files = _finish(with_domain(digest, store.domain) if again else digest, source, sorter, store, actor)
-        return Outcome(event=event, new=True, digest=digest, files=files, examples=tuple(sorter.examples))
+        return IngestResult(event=event, new=True, digest=digest, files=files, examples=tuple(sorter.examples))
 
 
 def already(facts: Iterable[Ingested], digest: str, domain: str) -> Ingested | None:
@@ -110,7 +110,9 @@ def _alone(root: Path) -> Iterator[Path]:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _finish(digest: str, source: Source, sorter: Sorter, store: Store, actor: str) -> tuple[Ingested, tuple[str, ...]]:
+def _finish(
+    digest: str, source: Source, sorter: Sorter, store: ExperienceStore, actor: str
+) -> tuple[Ingested, tuple[str, ...]]:
     """Move the files into place and write the event; on any failure take away what was put there."""
     ledger = Ledger(store.root)
     names = {side: _named(sorter.work / side) for side in ("batch", "fresh")}

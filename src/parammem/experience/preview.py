@@ -8,11 +8,11 @@ from parammem.core.event import Ingested
 from parammem.core.experience import Experience
 from parammem.core.record import Record
 from parammem.experience.convert import Format
+from parammem.experience.index import RowIndex
 from parammem.experience.ingest import ingested, rows_of
-from parammem.experience.known import Known
 from parammem.experience.sorter import Judged, judged, masked, side_of
 from parammem.experience.sources import Source
-from parammem.experience.store import Store
+from parammem.experience.store import ExperienceStore
 from parammem.registry.ledger import Ledger
 
 
@@ -49,9 +49,9 @@ class Preview(Record):
     outcome: bool | None = None
 
 
-def preview(source: Source, store: Store, form: Format | None = None) -> Iterator[Preview]:
+def preview(source: Source, store: ExperienceStore, form: Format | None = None) -> Iterator[Preview]:
     """Every row of a source in order. Raises DataError when it cannot be read, LedgerError for a broken ledger."""
-    known = Known(store.root, keep=False)
+    known = RowIndex(store.root, keep=False)
     try:
         known.follow(store.root / place for fact in _facts(store) for place in rows_of(fact))
         for one in judged(source, store, form):
@@ -60,11 +60,11 @@ def preview(source: Source, store: Store, form: Format | None = None) -> Iterato
         known.close()
 
 
-def _facts(store: Store) -> Sequence[Ingested]:
+def _facts(store: ExperienceStore) -> Sequence[Ingested]:
     return ingested(Ledger(store.root).read())
 
 
-def _shown(source: Source, one: Judged, store: Store, known: Known) -> Preview:
+def _shown(source: Source, one: Judged, store: ExperienceStore, known: RowIndex) -> Preview:
     if one.row is None or one.broken:
         rules = tuple(dict.fromkeys(rule.rule for rule in one.broken))
         details = tuple(masked(rule.detail) for rule in one.broken)

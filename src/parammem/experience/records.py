@@ -28,7 +28,7 @@ class Refused(Record):
     """SHA-256 of the line's bytes."""
 
 
-class Outcome(Record):
+class IngestResult(Record):
     """What became of one source."""
 
     event: Ingested

@@ -18,13 +18,13 @@ from parammem.core import AnswerKey
 from parammem.core.experience import Experience
 from parammem.core.jsonl import Line
 from parammem.errors import DataError
+from parammem.experience.admission import PRIVATE, BrokenRule
 from parammem.experience.convert import Format, Unreadable, read_line
-from parammem.experience.door import PRIVATE, Broken
-from parammem.experience.known import Known
+from parammem.experience.index import RowIndex
 from parammem.experience.records import Refused
 from parammem.experience.sources import LONGEST_LINE, Source
 from parammem.experience.split import is_fresh
-from parammem.experience.store import Store
+from parammem.experience.store import ExperienceStore
 from parammem.validation.private import find_private
 
 CHUNK, CHUNK_BYTES = 256, 8 << 20
@@ -44,11 +44,11 @@ class Judged:
     """None: it could not be read."""
     key: AnswerKey | None = None
     form: Format | None = None
-    broken: tuple[Broken, ...] = ()
+    broken: tuple[BrokenRule, ...] = ()
     """Empty: it may come in."""
 
 
-def judged(source: Source, store: Store, form: Format | None = None) -> Iterator[Judged]:
+def judged(source: Source, store: ExperienceStore, form: Format | None = None) -> Iterator[Judged]:
     """Every row of a source in order, with the rules that it breaks. Raises DataError as `Source.lines`."""
     chunk: list[Judged] = []
     size = 0
@@ -63,25 +63,25 @@ def judged(source: Source, store: Store, form: Format | None = None) -> Iterator
 
 def _read(line: Line, domain: str, form: Format | None) -> Judged:
     if line.too_long:
-        return Judged(line, broken=(Broken("too-long", f"{line.size} bytes; a row may have {LONGEST_LINE}"),))
+        return Judged(line, broken=(BrokenRule("too-long", f"{line.size} bytes; a row may have {LONGEST_LINE}"),))
     try:
         row, key, found = read_line(line.data, domain, form)
     except Unreadable as error:
-        return Judged(line, broken=(Broken(error.rule, error.detail),))
+        return Judged(line, broken=(BrokenRule(error.rule, error.detail),))
     except Exception as error:
         return Judged(line, broken=(_failed(error, "read"),))
     return Judged(line, row, key, found)
 
 
-def _failed(error: Exception, what: str) -> Broken:
+def _failed(error: Exception, what: str) -> BrokenRule:
     """A refusal for what no rule foresaw. Messages of other libraries may hold values of the row, so none is shown."""
-    return Broken("cannot-be-judged", f"{type(error).__name__} while it was {what}; please report a row like it")
+    return BrokenRule("cannot-be-judged", f"{type(error).__name__} while it was {what}; please report a row like it")
 
 
-def _held_against(store: Store, chunk: Sequence[Judged]) -> Iterator[Judged]:
+def _held_against(store: ExperienceStore, chunk: Sequence[Judged]) -> Iterator[Judged]:
     readable = [one for one in chunk if one.row is not None]
     try:
-        verdicts = store.door.judge([(one.row, one.key) for one in readable if one.row is not None])
+        verdicts = store.admission.judge([(one.row, one.key) for one in readable if one.row is not None])
     except Exception:  # one of them: each by itself tells which
         verdicts = [_alone(store, one) for one in readable]
     found = iter(verdicts)
@@ -89,10 +89,10 @@ def _held_against(store: Store, chunk: Sequence[Judged]) -> Iterator[Judged]:
         yield one if one.row is None else Judged(one.line, one.row, one.key, one.form, tuple(next(found)))
 
 
-def _alone(store: Store, one: Judged) -> list[Broken]:
+def _alone(store: ExperienceStore, one: Judged) -> list[BrokenRule]:
     assert one.row is not None
     try:
-        return store.door.judge([(one.row, one.key)])[0]
+        return store.admission.judge([(one.row, one.key)])[0]
     except Exception as error:
         return [_failed(error, "judged")]
 
@@ -101,8 +101,8 @@ def _alone(store: Store, one: Judged) -> list[Broken]:
 class Sorter:
     """Reads a source once and deals its rows out to files in the work folder."""
 
-    store: Store
-    known: Known
+    store: ExperienceStore
+    known: RowIndex
     work: Path
     form: Format | None
     counts: Counter[str] = field(default_factory=Counter)
@@ -139,7 +139,7 @@ class Sorter:
             named = key.model_copy(update={"task_id": row.task.task_id})
             self.out["keys"].write(named.line().encode() + b"\n")
 
-    def _refuse(self, line: Line, broken: Sequence[Broken]) -> None:
+    def _refuse(self, line: Line, broken: Sequence[BrokenRule]) -> None:
         self.counts["quarantined"] += 1
         rules = tuple(dict.fromkeys(rule.rule for rule in broken))
         self.reasons.update(rules)
@@ -166,7 +166,7 @@ class Sorter:
         self.out["refused"].write(refused.line().encode() + b"\n")
 
 
-def side_of(row: Experience, store: Store) -> str:
+def side_of(row: Experience, store: ExperienceStore) -> str:
     """`fresh` for tasks that are kept for judging, `batch` for those that are learned from."""
     return "fresh" if is_fresh(row.task, store.fresh_share) else "batch"
 
@@ -188,7 +188,7 @@ def _text(line: Line, rules: Sequence[str]) -> str | None:
         return None
 
 
-def with_free_ids(row: Experience, known: Known) -> Experience:
+def with_free_ids(row: Experience, known: RowIndex) -> Experience:
     """Ids of strangers may repeat in one batch, and then would be mixed up: a task id that meant another task gets its
     task's digest behind it, and a trajectory with another one's id gets the next free seed."""
     task, trajectory = row.task, row.trajectory

@@ -9,7 +9,7 @@ from pathlib import Path
 from parammem.core import Task, read_jsonl
 from parammem.core.jsonl import iter_jsonl
 from parammem.errors import DataError
-from parammem.experience.door import Door
+from parammem.experience.admission import Admission
 
 BATCHES = Path("data") / "experience"
 FRESH = Path("data") / "fresh"
@@ -21,12 +21,12 @@ TASKS = Path("data") / "tasks"
 
 
 @dataclass(frozen=True)
-class Store:
+class ExperienceStore:
     """Where experience goes, and by which rules it comes in."""
 
     root: Path
     """The repository, or a worktree of it."""
-    door: Door
+    admission: Admission
     fresh_share: float
     """Share of tasks that are kept for judging."""
     domain: str = ""
@@ -47,7 +47,7 @@ def open_store(
     near: float,
     domain: str = "",
     private: Path | None = None,
-) -> Store:
+) -> ExperienceStore:
     """A store that knows the evaluation tasks of these domains.
 
     Raises:
@@ -63,7 +63,9 @@ def open_store(
                     f"run `dvc repro tasks@{name}` or `dvc pull` first"
                 )
             tasks += read_jsonl(file, Task)
-    return Store(root, Door.against(tasks, near, _with_programs(root, domains)), fresh_share, domain, private)
+    return ExperienceStore(
+        root, Admission.against(tasks, near, _with_programs(root, domains)), fresh_share, domain, private
+    )
 
 
 def _with_programs(root: Path, domains: Sequence[str]) -> Iterator[Task]:

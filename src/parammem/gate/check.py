@@ -16,7 +16,8 @@ FEWEST = 20
 
 
 def check_champion(domain: str, version: int, adapter: str, slices: Sequence[SliceOutcomes], night: str) -> Checked:
-    """The night's verdict: the champion must not be worse than the arm `none` on the same tasks and seeds.
+    """Return the nightly check's verdict: the champion must not be worse than the arm `none` on the same tasks and
+    seeds.
 
     Args:
         slices: with the champion's outcomes under `challenger`, and those of `none`.
@@ -32,14 +33,14 @@ def check_champion(domain: str, version: int, adapter: str, slices: Sequence[Sli
         adapter=adapter,
         holds=None if len(differences) < FEWEST else p > WORSE_P,
         solved=sum(sum(one.challenger) for one in slices) / runs if runs else 0.0,
-        expected=sum(sum(one.reigning) for one in slices) / runs if runs else 0.0,
+        expected=sum(sum(one.incumbent) for one in slices) / runs if runs else 0.0,
         p=p,
         night=night,
     )
 
 
 def failed_in_a_row(events: Sequence[Event], domain: str) -> int:
-    """Checks of the present champion that failed since the last that held, or since it became champion."""
+    """Return how many checks of the present champion failed since the last that held, or since it became champion."""
     failed = 0
     for event in events:
         fact = event.fact

@@ -23,7 +23,7 @@ def decide(evidence: Evidence, rule: Rule, looks: int | Looks = 0) -> Decision:
        least `min_power` it spends a regular look's alpha, with less the next alpha of the reserve. Where even a win
        on every task that differs could not promote, nothing is spent and the answer is undecided.
     4. Promoted is who is not worse on every slice, and better in the paired test over all slices at this look's alpha.
-       A slice with so few tasks that it could not show "not worse" even if no task differed holds nobody back.
+       A slice with so few tasks that it could not show "not worse" even if no task differed holds no challenger back.
     5. Otherwise: refused if the gain would have been found with a power of 0.8, else undecided.
 
     Args:
@@ -109,7 +109,7 @@ def _slice(one: SliceOutcomes, rule: Rule) -> SliceResult:
         tasks=len(one.tasks),
         runs=one.runs * len(one.tasks),
         none=one.share(one.none),
-        champion=one.share(one.reigning) or 0.0,
+        champion=one.share(one.incumbent) or 0.0,
         challenger=one.share(one.challenger) or 0.0,
         difference=difference,
         low=low,

@@ -41,22 +41,22 @@ class SliceOutcomes(Record):
         return self
 
     @property
-    def reigning(self) -> tuple[int, ...]:
+    def incumbent(self) -> tuple[int, ...]:
         """The champion, or `none` in its place."""
         return self.champion or self.none
 
     @property
     def differences(self) -> list[int]:
         """Challenger minus champion, in runs, for each task."""
-        return [ours - theirs for ours, theirs in zip(self.challenger, self.reigning, strict=True)]
+        return [ours - theirs for ours, theirs in zip(self.challenger, self.incumbent, strict=True)]
 
     def share(self, arm: tuple[int, ...]) -> float | None:
-        """Share of runs solved; None if the arm was not run, or there is no task."""
+        """Return share of runs solved; None if the arm was not run, or there is no task."""
         return sum(arm) / (self.runs * len(arm)) if arm else None
 
 
 class Evidence(Record):
-    """Everything about one meeting of champion and challenger."""
+    """Everything about one comparison of champion and challenger."""
 
     domain: str
     champion: str
@@ -69,7 +69,7 @@ class Evidence(Record):
 
     @property
     def outcomes(self) -> str:
-        """Digest of all outcomes: the same meeting has the same, and is paid for once."""
+        """Digest of all outcomes: the same comparison has the same, and is paid for once."""
         return digest_of([one.model_dump(mode="json") for one in self.slices])
 
     @property

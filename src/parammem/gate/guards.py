@@ -11,7 +11,7 @@ from parammem.validation.duplicates import overlaps, shingles
 
 
 def validated(report: Mapping[str, Any] | None, rows: Sequence[str], known: Sequence[str]) -> Guard:
-    """The suite passed, and every row that the adapter was trained on came through it.
+    """Return the guard that the suite passed, and that every row which the adapter was trained on came through it.
 
     Args:
         report: reports/validation/<domain>.json; None if there is none.
@@ -31,7 +31,8 @@ def validated(report: Mapping[str, Any] | None, rows: Sequence[str], known: Sequ
 
 
 def no_leakage(rows: Sequence[ReflectionExample], tasks: Sequence[Task], near: float) -> Guard:
-    """No row's task or advice holds a task that the arms were judged on, word for word or nearly."""
+    """Return the guard that no row's task or advice holds a task that the arms were judged on, word for word or
+    nearly."""
     content = {task.content for task in tasks}
     same = {
         i for i, row in enumerate(rows) if Task(task_id="", domain=row.domain, text=row.task_text).content in content
@@ -47,7 +48,8 @@ def no_leakage(rows: Sequence[ReflectionExample], tasks: Sequence[Task], near: f
 
 
 def differs(name: str, other: str, ours: Sequence[str], theirs: Sequence[str]) -> Guard:
-    """Two models write different text on canary prompts: an adapter that was not loaded writes what its base does."""
+    """Return the guard that two models write different text on canary prompts: an adapter that was not loaded writes
+    what its base does."""
     same = sum(a == b for a, b in zip(ours, theirs, strict=True))
     return Guard(
         name=name, passed=same < len(ours), detail=f"{len(ours) - same} of {len(ours)} canary texts differ from {other}"
@@ -65,10 +67,11 @@ def tokens(champion: float, challenger: float, most: float, other: str = "the ch
 
 
 def diversity(champion: float | None, challenger: float, least: float, floor: float) -> Guard:
-    """Distinct advice per task has not collapsed: not below the floor, and not far below the champion's.
+    """Return the guard that distinct advice per task has not collapsed: not below the floor, and not far below the
+    champion's.
 
     Args:
-        champion: None where there is none yet. What an untrained base says is no measure: it knows nothing of the
+        champion: None where there is none yet. What an untrained base says is no measure: it was not trained on the
             world, so its draws contradict each other, and whoever learned something says fewer different things.
         least: share of the champion's.
         floor: distinct pieces of advice per task.

@@ -32,7 +32,7 @@ class Rule(Record):
     """Most tokens per task, as a multiple of the champion's."""
     min_diversity_ratio: float = 0.5
     """Least distinct advice per task, as a share of the champion's. Not asked of a first champion: an untrained base
-    knows nothing and says everything."""
+    has learned nothing and varies most."""
     min_distinct: float = 1.2
     """Least distinct advice per task of any challenger: at 1 all draws say the same, and drawing again is no use."""
 
@@ -51,7 +51,7 @@ class Looks(NamedTuple):
     """Sum of the alphas of all of them, as the ledger recorded them."""
 
     def after(self, alpha: float, reserve: bool) -> Looks:
-        """These looks and one more that spent alpha."""
+        """Return these looks and one more that spent alpha."""
         return Looks(self.regular + (not reserve), self.reserve + reserve, self.spent + alpha)
 
 

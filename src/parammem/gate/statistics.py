@@ -19,7 +19,7 @@ GOOD_POWER = 0.8
 
 
 def sign_sums(sizes: Sequence[int], plus: float = 0.5) -> np.ndarray:
-    """Distribution of Σ ±size when every sign is + with chance `plus`.
+    """Return distribution of Σ ±size when every sign is + with chance `plus`.
 
     Returns:
         Float array of length 2·Σsizes + 1; place i is the chance of the sum i − Σsizes.
@@ -34,7 +34,7 @@ def sign_sums(sizes: Sequence[int], plus: float = 0.5) -> np.ndarray:
 
 
 def better_p(differences: Sequence[int]) -> float:
-    """One-sided p that the challenger is no better. 1 when all differences are 0."""
+    """Return one-sided p that the challenger is no better. 1 when all differences are 0."""
     sizes = [abs(d) for d in differences if d]
     if not sizes:
         return 1.0
@@ -84,7 +84,7 @@ def tasks_needed(differences: Sequence[int], effect: float, alpha: float, wanted
 
 
 def bounds(differences: Sequence[int], runs: int) -> tuple[float, float, float]:
-    """Mean difference (share of runs) with its one-sided 95% lower and upper bound, clustered by task.
+    """Return mean difference (share of runs) with its one-sided 95% lower and upper bound, clustered by task.
 
     Two imagined tasks are added, one won and one lost in full (Bonett and Price 2012 for one run per task): this keeps
     the bounds honest where few or no tasks differ. Without tasks: (0, -1, 1).
@@ -101,7 +101,7 @@ def bounds(differences: Sequence[int], runs: int) -> tuple[float, float, float]:
 
 
 def _binomial_tail(successes: int, n: int, chance: float) -> float:
-    """P(X >= successes)."""
+    """Return P(X >= successes)."""
     from scipy import stats
 
     return float(stats.binom.sf(successes - 1, n, chance))

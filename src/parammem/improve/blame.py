@@ -17,7 +17,7 @@ OF_THE_DATA = {"no-leakage", "tokens", "diversity"}
 """Guards that fail because of what was learned. The others fail because of how the adapter was made or is kept."""
 
 
-class Blame(NamedTuple):
+class Accusation(NamedTuple):
     """Batches by name, in the order in which they came."""
 
     aside: tuple[str, ...]
@@ -25,15 +25,17 @@ class Blame(NamedTuple):
 
 
 def harmful(decision: Decision) -> bool:
-    """Whether the challenger was refused because it is worse. One that is merely no better accuses no batch: small
-    gains of several batches may add up."""
+    """Return whether the challenger was refused because it is worse. One that is merely no better accuses no batch:
+    small gains of several batches may add up."""
     failed = {guard.name for guard in decision.guards if guard.passed is False}
     worse = any(one.verdict == "worse" for one in decision.slices)
     return decision.answer == "refuse" and (worse or bool(failed & OF_THE_DATA))
 
 
-def blame(events: Sequence[Event], decision: Decision, here: Collection[str], judged: Collection[str] = ()) -> Blame:
-    """What follows from a decision for the batches that its champion has not learned from.
+def blame(
+    events: Sequence[Event], decision: Decision, here: Collection[str], judged: Collection[str] = ()
+) -> Accusation:
+    """Return what follows from a decision for the batches that its champion has not learned from.
 
     Args:
         events: the ledger.
@@ -41,7 +43,7 @@ def blame(events: Sequence[Event], decision: Decision, here: Collection[str], ju
         judged: adapters of this turn, the decision's challenger among them; they are no earlier challengers.
     """
     if not harmful(decision):
-        return Blame((), ())
+        return Accusation((), ())
     domain = decision.domain
     came = [e.fact for e in events if isinstance(e.fact, Ingested) and e.fact.domains.get(domain)]
     learned = _learned(events, domain)
@@ -54,10 +56,10 @@ def blame(events: Sequence[Event], decision: Decision, here: Collection[str], ju
     facts = [e.fact for e in events if isinstance(e.fact, SetAside) and e.fact.domain == domain]
     suspected = {name for fact in facts for name in fact.suspects}
     aside = [name for name in accused if name not in earlier or name in suspected]
-    return Blame(tuple(aside), tuple(name for name in accused if name not in aside))
+    return Accusation(tuple(aside), tuple(name for name in accused if name not in aside))
 
 
 def _learned(events: Sequence[Event], domain: str) -> dict[str, set[str]]:
-    """Adapter → the batches that were in the pool when it was trained."""
+    """Return adapter → the batches that were in the pool when it was trained."""
     trained = [e.fact for e in events if isinstance(e.fact, Trained) and e.fact.domain == domain]
     return {fact.adapter: set(fact.batches) for fact in trained}

@@ -1,7 +1,7 @@
 """The branch that automation commits to, and the worktree in which it does. The person's tree is never written to.
 
 A run works on a detached HEAD in a worktree of its own; the branch moves at the end, in one step, from the commit that
-the run began with to the one it made. So a run that dies leaves a worktree that nobody needs, and nothing else.
+the run began with to the one it made. So a run that dies leaves a worktree that is not needed, and nothing else.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OWN_MERGE = ("-c", f"merge.{DRIVER}.driver=false")
 
 
 def make_tree(root: Path, branch: str, name: str) -> tuple[Path, str]:
-    """A worktree with the branch's newest state and all that the person has committed since.
+    """Return a worktree with the branch's newest state and all that the person has committed since.
 
     Returns:
         Its folder, and the commit the branch points to (empty: the branch is not there yet).
@@ -52,7 +52,7 @@ def make_tree(root: Path, branch: str, name: str) -> tuple[Path, str]:
 
 
 def refuse_if_checked_out(root: Path, branch: str) -> None:
-    """Raises DataError when somebody works on the branch itself: moving it would change what their files are."""
+    """Raise DataError when the branch itself is checked out: moving it would change what their files are."""
     for tree in worktrees(root):
         if tree.branch == f"refs/heads/{branch}":
             raise DataError(
@@ -62,7 +62,7 @@ def refuse_if_checked_out(root: Path, branch: str) -> None:
 
 
 def release_refs(root: Path, branch: str) -> None:
-    """Take away what a killed git left of locks on our own branch: nobody else ever moves it. One that a living git may
+    """Take away what a killed git left of locks on our own branch: no other program moves it. One that a living git may
     hold stays."""
     folder = git_folder(root)
     lock = ref_lock(folder, f"refs/heads/{branch}") if folder else root

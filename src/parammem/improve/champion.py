@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from parammem.checkout.lock import locked
 from parammem.config import DOMAINS, load_params
 from parammem.core.event import Checked, Event, Published, RolledBack
 from parammem.core.jsonl import write_text
 from parammem.errors import LedgerError
 from parammem.gate.check import check_champion, failed_in_a_row
-from parammem.improve.lock import locked
 from parammem.improve.run import Around, call, run_steps
 from parammem.improve.steps import STEPS, Step
-from parammem.improve.turn import Report, Tools, Turn
+from parammem.improve.turn import Tools, Turn, TurnReport
 from parammem.improve.warm import champion_folder
 from parammem.registry.branch import known
 from parammem.registry.state import champion, find_version, one_before, roll_back
@@ -32,7 +32,7 @@ AFTER = ("push", "commit", "publish", "close")
 
 def evaluate_champion(
     root: Path, tools: Tools, night: str = "", domains: tuple[str, ...] = (), around: Around | None = None
-) -> Report:
+) -> TurnReport:
     """Does each champion still hold? Twice in a row no, and the one before it takes its place.
 
     Args:
@@ -49,10 +49,10 @@ def evaluate_champion(
 
 def rollback(
     root: Path, tools: Tools, domain: str, to: str, reason: str = "asked for", around: Around | None = None
-) -> Report:
+) -> TurnReport:
     """Make an earlier champion champion again on the branch of automation, and tag it.
 
-    Who is meant is settled now, before anybody waits: a turn that is at work may promote somebody meanwhile.
+    Who is meant is settled now, before anything waits: a turn that is at work may promote another version meanwhile.
 
     Args:
         to: v2, 2, the beginning of an adapter's digest, "before" (the champion before this one), or "none".
@@ -138,8 +138,8 @@ def _said(event: Event) -> str:
 
 
 def _was_cut_short(root: Path, events: Sequence[Event], meant: Meant) -> bool:
-    """Whether an earlier "before" was killed, or failed, after its rollback was committed. A second request
-    for the same means that one, and not the champion before that."""
+    """Return whether an earlier "before" was killed, or failed, after its rollback was committed. A second request for
+    the same means that one, and not the champion before that."""
     note = _note(root, meant.domain)
     try:
         asked = json.loads(note.read_bytes())
@@ -155,8 +155,8 @@ def _note(root: Path, domain: str) -> Path:
     return root / NOTES / f"rollback-{domain}.json"
 
 
-def _with_steps(root: Path, tools: Tools, step: Step, around: Around | None) -> Report:
-    """The step between those of a turn that open and close it."""
+def _with_steps(root: Path, tools: Tools, step: Step, around: Around | None) -> TurnReport:
+    """Return the step between those of a turn that open and close it."""
     known = {one.name: one for one in STEPS}
     steps = (*(known[name] for name in BEFORE), step, *(known[name] for name in AFTER))
     params = load_params(root / "params.yaml").improve
@@ -164,25 +164,25 @@ def _with_steps(root: Path, tools: Tools, step: Step, around: Around | None) -> 
         turn = Turn(root=root, branch=params.branch, tools=tools)
         report = run_steps(turn, steps, around or call)
     said = [note for note in report.notes if note.startswith(tuple(f"{domain}:" for domain in DOMAINS))]
-    return Report(headline="; ".join(said) or "Nothing to do", notes=report.notes, commit=report.commit)
+    return TurnReport(headline="; ".join(said) or "Nothing to do", notes=report.notes, commit=report.commit)
 
 
 def _check(turn: Turn, night: str, domains: tuple[str, ...]) -> None:
     for domain in domains or turn.settings.domains:
         events = turn.ledger.read()
-        reigning = champion(events, domain)
+        incumbent = champion(events, domain)
         done = [e.fact for e in events if isinstance(e.fact, Checked) and e.fact.domain == domain]
-        if reigning is None:
+        if incumbent is None:
             turn.note(f"{domain}: no champion")
-        elif any(fact.night == night and fact.version == reigning.number for fact in done):
-            turn.note(f"{domain}: {reigning.name} was checked for {night} already")
+        elif any(fact.night == night and fact.version == incumbent.number for fact in done):
+            turn.note(f"{domain}: {incumbent.name} was checked for {night} already")
         else:
-            evidence = turn.tools.meet(turn, domain, None, champion_folder(turn, domain, reigning))
-            fact = check_champion(domain, reigning.number, reigning.adapter, evidence.slices, night)
+            evidence = turn.tools.meet(turn, domain, None, champion_folder(turn, domain, incumbent))
+            fact = check_champion(domain, incumbent.number, incumbent.adapter, evidence.slices, night)
             turn.record(fact)
             held = {True: "holds", False: "does not hold", None: "cannot be judged: too few tasks"}[fact.holds]
             turn.note(
-                f"{domain}: {reigning.name} {held}: {100 * fact.solved:.1f}% solved, without a reflector "
+                f"{domain}: {incumbent.name} {held}: {100 * fact.solved:.1f}% solved, without a reflector "
                 f"{100 * fact.expected:.1f}% (p = {fact.p:.2g})"
             )
         _leave_what_failed(turn, domain)

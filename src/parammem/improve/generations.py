@@ -32,7 +32,7 @@ class SliceOf(Record):
     slice stays the same, so on the fresh one this is also how the world changed."""
 
 
-class Generation(Record):
+class Challenge(Record):
     """One challenger and what became of it."""
 
     number: int
@@ -47,9 +47,9 @@ class Generation(Record):
     """Rows of experience that came in since the generation before."""
     slices: dict[str, SliceOf]
     diversity: float | None
-    """Distinct pieces of advice per task; None if nobody counted."""
+    """Distinct pieces of advice per task; None if it was not counted."""
     tokens: float | None
-    """Tokens written per task; None if nobody counted."""
+    """Tokens written per task; None if it was not counted."""
     start: str
     """Version of the champion that it was trained on from; empty: it was retrained from the base."""
     seconds: float
@@ -61,20 +61,20 @@ class Generation(Record):
 
 
 def settings(root: Path) -> ImproveParams:
-    """The section `improve` of params.yaml; its defaults where there is no such file."""
+    """Return the section `improve` of params.yaml; its defaults where there is no such file."""
     file = root / "params.yaml"
     return load_params(file).improve if file.is_file() else ImproveParams()
 
 
-def generations(events: Sequence[Event], decision: Callable[[str], Decision], domain: str) -> list[Generation]:
-    """Every decision about a domain, oldest first, one generation each.
+def generations(events: Sequence[Event], decision: Callable[[str], Decision], domain: str) -> list[Challenge]:
+    """Return every decision about a domain, oldest first, one generation each.
 
     Args:
         decision: gives the record of a digest.
     """
     now = champion(events, domain)
-    reigning = now.number if now else 0
-    found: list[Generation] = []
+    incumbent = now.number if now else 0
+    found: list[Challenge] = []
     best: dict[str, float] = {}
     came, last_ingest = 0, ""
     trained: dict[str, Trained] = {}
@@ -89,7 +89,7 @@ def generations(events: Sequence[Event], decision: Callable[[str], Decision], do
             record = decision(fact.decision)
             slices = {one.name: _slice(one, best.get(one.name, 0.0)) for one in record.slices}
             found.append(
-                Generation(
+                Challenge(
                     number=len(found) + 1,
                     version=numbers.get(fact.challenger, 0),
                     answer=fact.answer,
@@ -102,7 +102,7 @@ def generations(events: Sequence[Event], decision: Callable[[str], Decision], do
                     start=_start(record, numbers),
                     seconds=_seconds(last_ingest, event.time),
                     left_later=_left(events, domain, numbers.get(fact.challenger, 0)),
-                    reigned=reigning == numbers.get(fact.challenger, 0),
+                    reigned=incumbent == numbers.get(fact.challenger, 0),
                 )
             )
             best |= {name: max(best.get(name, 0.0), one.challenger) for name, one in slices.items()}
@@ -120,7 +120,7 @@ def _slice(one: Any, best: float) -> SliceOf:
 
 
 def _seen(decision: Decision, guard: str) -> float | None:
-    """The number that a guard's words begin with: the challenger's."""
+    """Return the number that a guard's words begin with: the challenger's."""
     detail = next((one.detail for one in decision.guards if one.name == guard), "")
     match = FIRST_NUMBER.match(detail)
     return float(match[1]) if match else None
@@ -140,8 +140,8 @@ def _left(events: Sequence[Event], domain: str, version: int) -> str:
     return next((fact.reason for fact in facts if fact.left == version), "")
 
 
-def as_text(found: Sequence[Generation]) -> str:
-    """A line per generation."""
+def as_text(found: Sequence[Challenge]) -> str:
+    """Return a line per generation."""
     head = (
         "gen  version  answer     rows   new  anchor: none champ chall forgot   fresh: none champ chall forgot  "
         "advice  tokens  seconds"
@@ -149,7 +149,7 @@ def as_text(found: Sequence[Generation]) -> str:
     return "\n".join([head, *(_line(one) for one in found)])
 
 
-def _line(one: Generation) -> str:
+def _line(one: Challenge) -> str:
     parts = [_shares(one.slices.get(name)) for name in ("anchor", "fresh")]
     end = "  champion" if one.reigned else f"  rolled back: {one.left_later}" if one.left_later else ""
     end = f"  from {one.start}{end}" if one.start else end
@@ -171,7 +171,7 @@ def _shares(one: SliceOf | None) -> str:
 MARKS = {"promote": ("^", "tab:green"), "refuse": ("X", "tab:red"), "undecided": ("o", "tab:gray")}
 
 
-def chart(found: Sequence[Generation], path: Path) -> None:
+def chart(found: Sequence[Challenge], path: Path) -> None:
     """Shares solved by generation for both slices, what became of each challenger, diversity and cost, as an image."""
     import matplotlib
 
@@ -188,7 +188,7 @@ def chart(found: Sequence[Generation], path: Path) -> None:
     plt.close(figure)
 
 
-def _draw_slice(axis: Any, found: Sequence[Generation], name: str) -> None:
+def _draw_slice(axis: Any, found: Sequence[Challenge], name: str) -> None:
     having = [one for one in found if name in one.slices]
     x = [one.number for one in having]
     for arm, style in (("none", ":"), ("champion", "--"), ("challenger", "-")):
@@ -207,7 +207,7 @@ def _draw_slice(axis: Any, found: Sequence[Generation], name: str) -> None:
     axis.set(title=f"{name} slice", xlabel="generation", ylabel="solved, %", ylim=(0, 105), xticks=x)
 
 
-def _draw_cost(axis: Any, found: Sequence[Generation]) -> None:
+def _draw_cost(axis: Any, found: Sequence[Challenge]) -> None:
     x = [one.number for one in found]
     axis.bar(x, [one.rows for one in found], color="tab:blue", alpha=0.3, label="training rows")
     axis.set(title="cost and diversity", xlabel="generation", ylabel="training rows", xticks=x)

@@ -31,7 +31,7 @@ data/experience and commit."""
 
 
 def ingest_inbox(turn: Turn) -> tuple[list[Source], list[str]]:
-    """Every source of the inbox into the worktree. Returns what came in, and in words what could not."""
+    """Ingest every source of the inbox into the worktree. Returns what came in, and in words what could not."""
     params = turn.settings
     found = look(turn.root / params.experience.inbox)
     for name, why in found.left.items():
@@ -65,7 +65,7 @@ def ingest_inbox(turn: Turn) -> tuple[list[Source], list[str]]:
 
 
 def _make_sure_of_tasks(turn: Turn) -> None:
-    """Nobody can tell whether evaluation tasks are in a batch as long as there are none."""
+    """Refuse to ingest as long as there are no evaluation tasks: whether a batch holds one could not be told."""
     missing = [d for d in turn.settings.domains if not (turn.tree / "data/tasks" / d / "eval.jsonl").is_file()]
     if missing:
         turn.tools.rebuild(turn.tree, [f"tasks@{domain}" for domain in missing])
@@ -89,12 +89,12 @@ def _clear_if(inbox: Path, source: Source, facts: list[Ingested], domain: str) -
 
 
 def batches(tree: Path) -> list[str]:
-    """Names of the batches that are learned from."""
+    """Return names of the batches that are learned from."""
     return sorted(file.stem for file in (tree / BATCHES).glob("*.jsonl"))
 
 
 def outcomes(tree: Path, domain: str) -> dict[str, Outcomes]:
-    """What a domain's rows in each batch say of how agents did."""
+    """Return what a domain's rows in each batch say of how agents did."""
     found: dict[str, Outcomes] = {}
     for file in sorted((tree / BATCHES).glob("*.jsonl")):
         rows = good = bad = 0
@@ -124,7 +124,7 @@ def _move(tree: Path, folder: Path, digest: str) -> None:
 
 
 def leftovers(root: Path) -> bool:
-    """Whether a run that died has left a worktree, or git's note of one."""
+    """Return whether a run that died has left a worktree, or git's note of one."""
     folder = root / TREES
     if folder.is_dir() and any(folder.iterdir()):
         return True

@@ -35,8 +35,8 @@ from parammem.lineage.past.history import REFLECTORS, History, card_in
 from parammem.lineage.rebuilds.recall import WITHDRAWN, RecallPlan, plan_recall, prove_absence
 from parammem.registry import Ledger
 from parammem.registry.branch import ahead
-from parammem.registry.enter import enter_adapter
 from parammem.registry.growth import refuse_losses
+from parammem.registry.register import register_adapter
 from parammem.registry.state import roll_back
 from parammem.registry.tags import sync_tags
 
@@ -108,7 +108,7 @@ def execute_recall(
         with History.open(tree) as history:
             state = history.here()
             proof = [line for domain in plan.domains for line in prove_absence(state, domain, plan.row_hash)]
-        made = {domain: enter_adapter(tree, domain, None, actor).adapter for domain in plan.domains}
+        made = {domain: register_adapter(tree, domain, None, actor).adapter for domain in plan.domains}
         say(dvc.push(tree, say))  # data first, then the commit that refers to it
         commit = _commit(repo, tree, branch, f"Row {plan.row_hash[:16]} is recalled: {reason}")
         merged = _follow(repo, branch)
@@ -118,8 +118,8 @@ def execute_recall(
 
 
 def _finished_before(repo: Path, plan: RecallPlan, branch: str, head: str) -> RecallDone | None:
-    """What an earlier recall of the row had committed when it was killed: only the person's branch has still to follow.
-    None: there is nothing of that kind."""
+    """Return what an earlier recall of the row had committed when it was killed: only the person's branch has still to
+    follow. None: there is nothing of that kind."""
     commit = tip(repo, f"refs/heads/{branch}")
     if not commit or not is_ancestor(repo, head, commit):
         return None
@@ -160,7 +160,7 @@ def _stages(tree: Path) -> list[str]:
 
 
 def _commit(repo: Path, tree: Path, branch: str, message: str) -> str:
-    """Commit the worktree to the recall's branch; the commit's name."""
+    """Commit the worktree to the recall's branch, return the commit's name."""
     folder = git_folder(tree) or tree
     with at_work(repo, [ref_lock(folder, f"refs/heads/{branch}")]):
         commit(tree, COMMITTED, message)  # nothing where it was all recalled before
@@ -179,7 +179,7 @@ def _follow(repo: Path, branch: str) -> bool:
 
 
 def render_done(done: RecallDone) -> str:
-    """What happened, for people."""
+    """Return what happened, for people."""
     lines = [f"committed {done.commit[:12]} on {done.branch}"]
     lines += [
         f"  {domain}: rebuilt as {digest[:16]}, registered as candidate" for domain, digest in done.adapters.items()

@@ -8,20 +8,20 @@ from pathlib import Path
 
 from parammem.checkout import dvc
 from parammem.checkout.dvc import Say
+from parammem.checkout.lock import locked
 from parammem.checkout.worktree import remove_trees
 from parammem.config import load_params
 from parammem.errors import ParamMemError
-from parammem.improve.lock import locked
-from parammem.improve.meeting import meet_in_process
+from parammem.improve.contest_process import contest_in_process
 from parammem.improve.steps import STEPS, Step, nothing_to_do
-from parammem.improve.turn import Ended, Report, Tools, Turn, headline
+from parammem.improve.turn import Ended, Tools, Turn, TurnReport, headline
 
 Around = Callable[[Step, Turn], None]
 """Runs a step: a flow makes a task of it."""
 
 
-def improve(root: Path, tools: Tools, around: Around | None = None, force: bool = False) -> Report:
-    """One turn of self-improvement of the repository at `root`.
+def improve(root: Path, tools: Tools, around: Around | None = None, force: bool = False) -> TurnReport:
+    """Run one turn of self-improvement of the repository at `root`, return its report.
 
     Args:
         around: how each step is called; by default it is simply called.
@@ -35,12 +35,12 @@ def improve(root: Path, tools: Tools, around: Around | None = None, force: bool 
         quick = "" if force else nothing_to_do(root, params.branch)
         if quick:
             tools.say(quick)
-            return Report(headline=quick, notes=(quick,))
+            return TurnReport(headline=quick, notes=(quick,))
         turn = Turn(root=root, branch=params.branch, tools=tools, force=force)
         return run_steps(turn, STEPS, around or call)
 
 
-def run_steps(turn: Turn, steps: tuple[Step, ...], around: Around) -> Report:
+def run_steps(turn: Turn, steps: tuple[Step, ...], around: Around) -> TurnReport:
     """Steps in order; the last one also when a step says that there is nothing more to do. After a failure only the
     worktree is taken away: what was finished is in caches outside it."""
     why = ""
@@ -55,7 +55,7 @@ def run_steps(turn: Turn, steps: tuple[Step, ...], around: Around) -> Report:
             remove_trees(turn.root)
         raise
     around(steps[-1], turn)
-    return Report(
+    return TurnReport(
         headline=headline(turn, why),
         notes=tuple(turn.notes),
         reasons=tuple(turn.reasons),
@@ -77,9 +77,9 @@ def call(step: Step, turn: Turn) -> None:
 
 
 def plain_tools(actor: str, say: Say) -> Tools:
-    """Tools of a person: one `dvc repro`, judging in a process of its own."""
+    """Return a person's tools: one `dvc repro`, and judging in a process of its own."""
 
     def rebuild(tree: Path, targets: list[str]) -> None:
         dvc.repro(tree, targets, say)
 
-    return Tools(rebuild=rebuild, meet=meet_in_process, say=say, actor=actor)
+    return Tools(rebuild=rebuild, meet=contest_in_process, say=say, actor=actor)

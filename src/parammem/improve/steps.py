@@ -19,6 +19,7 @@ from parammem.checkout import dvc
 from parammem.checkout.git import commit as commit_paths
 from parammem.checkout.git import move_branch, require_identity
 from parammem.checkout.places import EVIDENCE, Places
+from parammem.checkout.processes import run_guarded
 from parammem.checkout.worktree import remove_trees
 from parammem.config import load_params
 from parammem.core.adapter import CARD, read_card
@@ -30,13 +31,12 @@ from parammem.errors import DataError
 from parammem.improve import pool
 from parammem.improve.blame import blame
 from parammem.improve.branch import make_tree, refuse_if_checked_out, release_refs
-from parammem.improve.processes import run_guarded
 from parammem.improve.triggers import Reason, Triggers, judge, last_training, new_batches
 from parammem.improve.turn import Ended, Turn
 from parammem.improve.warm import add_challengers, back_to_retrained, champion_folder, show_state
 from parammem.registry.branch import ledger_at
-from parammem.registry.enter import enter_adapter
-from parammem.registry.state import champion, crown, versions
+from parammem.registry.register import register_adapter
+from parammem.registry.state import champion, make_champion, versions
 from parammem.registry.tags import sync_tags
 
 PATHS = ("dvc.lock", "params.yaml", "ledger", "reports", "data", "models")
@@ -119,11 +119,11 @@ def rebuild(turn: Turn) -> None:
 def enter(turn: Turn) -> None:
     """What was trained is written down: a `train` event and a version for each adapter that is new."""
     for domain in turn.due:
-        version = enter_adapter(turn.tree, domain, None, turn.tools.actor)
+        version = register_adapter(turn.tree, domain, None, turn.tools.actor)
         _remember_batches(turn, domain)
-        reigning = champion(turn.ledger.read(), domain)
-        if reigning and reigning.adapter == version.adapter:
-            turn.note(f"{domain}: the adapter of the champion {reigning.name} came out again; nothing to judge")
+        incumbent = champion(turn.ledger.read(), domain)
+        if incumbent and incumbent.adapter == version.adapter:
+            turn.note(f"{domain}: the adapter of the champion {incumbent.name} came out again; nothing to judge")
         else:
             turn.challenge(domain, version.adapter, Places(turn.tree, domain).reflector)
             turn.note(f"{domain}: {version.name} ({version.adapter[:12]}) is candidate")
@@ -146,28 +146,28 @@ def warm(turn: Turn) -> None:
 def meet(turn: Turn) -> None:
     """Champion and challenger, and no reflector, on the same tasks."""
     for one in turn.challengers:
-        reigning = champion(turn.ledger.read(), one.domain)
-        folder = champion_folder(turn, one.domain, reigning) if reigning else None
+        incumbent = champion(turn.ledger.read(), one.domain)
+        folder = champion_folder(turn, one.domain, incumbent) if incumbent else None
         found = turn.tools.meet(turn, one.domain, folder, one.folder)
         turn.evidence.setdefault(one.domain, []).append(found)
 
 
 def decide(turn: Turn) -> None:
     """Let the gate decide; the version that it promotes becomes champion in the worktree's ledger."""
-    from parammem.gate.office import rule_of, rule_on_all
+    from parammem.gate.record_decision import decide_and_record_all, rule_of
 
     for domain, meetings in turn.evidence.items():
         for evidence in meetings:
             kept = turn.tree / EVIDENCE / f"{evidence.outcomes}.json"
             if not kept.is_file():  # named by what came out: the same once more is what an earlier decision rests on
                 write_text(kept, evidence.model_dump_json() + "\n")
-        decisions = rule_on_all(meetings, rule_of(turn.settings.gate), turn.ledger, turn.tools.actor)
+        decisions = decide_and_record_all(meetings, rule_of(turn.settings.gate), turn.ledger, turn.tools.actor)
         turn.decisions += decisions
         for decision in decisions:
             turn.note(f"{domain}: {decision.answer}: {decision.reasons[0] if decision.reasons else ''}")
             if decision.answer == "promote":
                 version = next(v for v in versions(turn.ledger.read(), domain) if v.adapter == decision.challenger)
-                crown(turn.ledger, version, decision.digest, turn.tools.actor)
+                make_champion(turn.ledger, version, decision.digest, turn.tools.actor)
         _accuse(turn, decisions)
 
 
@@ -280,7 +280,7 @@ STEPS: tuple[Step, ...] = (
 
 
 def nothing_to_do(root: Path, branch: str) -> str:
-    """In words why there is nothing to do, if that can be told without a worktree; empty if it cannot.
+    """Return in words why there is nothing to do, if that can be told without a worktree; empty if it cannot.
 
     Looks at the inbox, at what an earlier run may have left, and at the ledgers of branch and person.
     """
@@ -297,7 +297,8 @@ def nothing_to_do(root: Path, branch: str) -> str:
 
 
 def targets(turn: Turn) -> list[str]:
-    """Stages that params ask for; the name of a stage that every domain has stands for those of the due domains."""
+    """Return stages that params ask for; the name of a stage that every domain has stands for those of the due
+    domains."""
     names = turn.settings.improve.stages
     per_domain = ("tasks", "collect", "validate", "train", "evaluate")
     return [full for name in names for full in ([f"{name}@{d}" for d in turn.due] if name in per_domain else [name])]
@@ -312,7 +313,7 @@ def _nothing(turn: Turn) -> str:
 
 
 def _message(turn: Turn) -> str:
-    """The commit's message: what came in and what was decided."""
+    """Return the commit's message: what came in and what was decided."""
     parts = [f"{count(len(turn.sources), 'new source')}"] if turn.sources else []
     parts += [f"{one.domain} {one.answer}" for one in turn.decisions]
     lines = [f"Improve: {', '.join(parts) or 'records'}", "", *(f"- {note}" for note in turn.notes)]

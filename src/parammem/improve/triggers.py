@@ -14,7 +14,7 @@ class Triggers(Record):
     """The dials; the fields are those of `improve` in params.yaml."""
 
     min_new_rows: int
-    """New, unique rows that came through the door since the last training."""
+    """New, unique rows that were ingested since the last training."""
     max_hours: float
     """Hours since the last training after which any new row is reason enough; 0: time is no reason."""
     drift_points: float
@@ -43,7 +43,7 @@ class Outcomes(Record):
     good: int = 0
     """Outcome was right."""
     bad: int = 0
-    """Outcome was wrong; the rest nobody knows."""
+    """Outcome was wrong; the rest is unknown."""
 
     def plus(self, other: Outcomes) -> Outcomes:
         return Outcomes(rows=self.rows + other.rows, good=self.good + other.good, bad=self.bad + other.bad)
@@ -58,13 +58,13 @@ class Outcomes(Record):
 
 
 def last_training(events: Sequence[Event], domain: str) -> Event | None:
-    """The event of the domain's newest adapter."""
+    """Return the event of the domain's newest adapter."""
     found = [event for event in events if isinstance(event.fact, Trained) and event.fact.domain == domain]
     return found[-1] if found else None
 
 
 def new_batches(events: Sequence[Event], domain: str) -> list[str]:
-    """Batches with rows of the domain that came in since its newest adapter was trained, in order, each once."""
+    """Return batches with rows of the domain that came in since its newest adapter was trained, in order, each once."""
     last = last_training(events, domain)
     known = set(last.fact.batches) if last and isinstance(last.fact, Trained) else set()
     came = [e.fact for e in events if isinstance(e.fact, Ingested)]
@@ -73,7 +73,8 @@ def new_batches(events: Sequence[Event], domain: str) -> list[str]:
 
 
 def _after(events: Sequence[Event], batch: str, last: Event | None) -> bool:
-    """Whether a batch came in after an event. One that came before and was not learned from had been set aside."""
+    """Return whether a batch came in after an event. One that came before and was not learned from had been set
+    aside."""
     first = next(e.number for e in events if isinstance(e.fact, Ingested) and e.fact.batch == batch)
     return last is None or first > last.number
 
@@ -108,7 +109,7 @@ def judge(
 
 
 def _drift(before: Outcomes, fresh: Outcomes, triggers: Triggers) -> str:
-    """In words how far agents do otherwise than they did; empty if that is little, or may be chance."""
+    """Return in words how far agents do otherwise than they did; empty if that is little, or may be chance."""
     from scipy.stats import fisher_exact
 
     if not triggers.drift_points or fresh.known < triggers.drift_rows or not before.known:
@@ -121,7 +122,7 @@ def _drift(before: Outcomes, fresh: Outcomes, triggers: Triggers) -> str:
 
 
 def _hours_since(events: Sequence[Event], domain: str, now: datetime) -> float:
-    """Hours since the last training, or since the first event where there was none."""
+    """Return hours since the last training, or since the first event where there was none."""
     last = last_training(events, domain) or (events[0] if events else None)
     if last is None:
         return 0.0

@@ -118,7 +118,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Report:
+class TurnReport:
     """How a turn ended."""
 
     headline: str
@@ -135,7 +135,7 @@ class Report:
 
 
 def headline(turn: Turn, why: str = "") -> str:
-    """The turn in a line."""
+    """Return the turn in a line."""
     if turn.decisions:
         return "; ".join(f"{one.domain}: {one.answer}" for one in turn.decisions)
     if why:

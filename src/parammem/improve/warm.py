@@ -17,9 +17,9 @@ from parammem.checkout.git import UNATTENDED, commit, git, tip
 from parammem.checkout.places import Places
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError
-from parammem.registry.enter import enter_adapter
-from parammem.registry.keep import fetch
+from parammem.registry.register import register_adapter
 from parammem.registry.state import Version, champion
+from parammem.registry.storage import fetch
 
 if TYPE_CHECKING:
     from parammem.improve.turn import Turn
@@ -30,14 +30,14 @@ STATE = ("params.yaml", "dvc.lock")
 """Files of git in which the two challengers' states differ."""
 
 
-def champion_folder(turn: Turn, domain: str, reigning: Version) -> Path:
-    """The champion's adapter in the worktree, where `train` looks for it too."""
-    place = Places(turn.tree, domain).start(reigning.adapter)
-    return place if place.exists() else fetch(turn.tree, domain, reigning, place)
+def champion_folder(turn: Turn, domain: str, incumbent: Version) -> Path:
+    """Return the champion's adapter in the worktree, where `train` looks for it too."""
+    place = Places(turn.tree, domain).start(incumbent.adapter)
+    return place if place.exists() else fetch(turn.tree, domain, incumbent, place)
 
 
 def keep(turn: Turn, domain: str, adapter: str) -> Path:
-    """A copy of the adapter that the pipeline has just made: the next one takes its place."""
+    """Return a copy of the adapter that the pipeline has just made: the next one takes its place."""
     place = turn.tree / ".cache" / "challengers" / adapter[:16]
     if not place.exists():
         shutil.copytree(Places(turn.tree, domain).reflector, place)
@@ -49,13 +49,13 @@ def add_challengers(turn: Turn, message: str, paths: tuple[str, ...]) -> None:
 
     An arm that cannot be made (the recipe's rank has changed, nothing is new) is noted, and the turn goes on.
     """
-    reigning = {one.domain: champion(turn.ledger.read(), one.domain) for one in turn.challengers}
-    starts = {domain: version.adapter for domain, version in reigning.items() if version}
+    incumbent = {one.domain: champion(turn.ledger.read(), one.domain) for one in turn.challengers}
+    starts = {domain: version.adapter for domain, version in incumbent.items() if version}
     if not starts:
         return
     for one in turn.challengers:
         one.folder = keep(turn, one.domain, one.adapter)
-    for domain, version in reigning.items():
+    for domain, version in incumbent.items():
         if version:
             champion_folder(turn, domain, version)
     turn.note(dvc.push(turn.tree, turn.tools.say))  # data first, then the commit that refers to it
@@ -65,13 +65,13 @@ def add_challengers(turn: Turn, message: str, paths: tuple[str, ...]) -> None:
     try:
         write_text(params, with_starts(params.read_text(encoding="utf-8"), starts))
         turn.tools.rebuild(turn.tree, [f"train@{domain}" for domain in starts])
-    except Exception as error:  # whatever a rebuild by other hands raises: this arm is an extra
+    except Exception as error:  # whatever a rebuild by other tools raises: this arm is an extra
         show_state(turn, turn.retrained)
         turn.retrained = ""
         turn.note(f"no challenger was trained on from a champion: {error}")
         return
     for domain, start in starts.items():
-        version = enter_adapter(turn.tree, domain, None, turn.tools.actor)
+        version = register_adapter(turn.tree, domain, None, turn.tools.actor)
         turn.challenge(domain, version.adapter, keep(turn, domain, version.adapter), start)
         turn.note(f"{domain}: {version.name} ({version.adapter[:12]}), trained on from {start[:12]}, is candidate")
 
@@ -91,8 +91,8 @@ def show_state(turn: Turn, commit_: str) -> None:
 
 
 def with_starts(text: str, starts: Mapping[str, str]) -> str:
-    """The text of params.yaml, naming these adapters to go on from. All else stays as it is written: libraries that
-    read and write YAML whole take the quotes off 'off', which then is no word any more.
+    """Return the text of params.yaml, naming these adapters to go on from. All else stays as it is written: libraries
+    that read and write YAML whole take the quotes off 'off', which then is no word any more.
 
     Raises:
         ConfigError: there is no place for them.

@@ -2,17 +2,17 @@
 
 Works in a clean clone, offline, and changes nothing but its own memory and worktrees below `.cache/audit/`. What a
 recall does to ledger and branch is in improve/recall.py.
-Rooms, each importing only those before it: past, rows, checks, rebuilds, pages, bundle.
+Packages, each importing only those before it: past, rows, checks, rebuilds, pages, bundle.
 """
 
-from parammem.lineage.bundle.check import Checked, check_bundle, render_checked
+from parammem.lineage.bundle.check import BundleResult, check_bundle, render_checked
 from parammem.lineage.bundle.export import Exported, export
 from parammem.lineage.checks.findings import Finding, Verification, render_verification
 from parammem.lineage.checks.verify import verify
 from parammem.lineage.pages.answers import AnsweredBy, answered_by, answers_of
 from parammem.lineage.pages.graph import graph_svg
 from parammem.lineage.pages.page import Page, audit_page, render_page
-from parammem.lineage.rebuilds.blame import Blame, blame_batches, render_blame
+from parammem.lineage.rebuilds.bisect import Blame, blame_batches, render_blame
 from parammem.lineage.rebuilds.rebuild import Rebuilt, rebuild, render_rebuilt
 from parammem.lineage.rebuilds.recall import (
     RecallPlan,
@@ -25,7 +25,7 @@ from parammem.lineage.rows.trace import trace_rows
 __all__ = [
     "AnsweredBy",
     "Blame",
-    "Checked",
+    "BundleResult",
     "Exported",
     "Finding",
     "Page",

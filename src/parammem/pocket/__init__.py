@@ -1,6 +1,6 @@
 """The embedded default: pocket tasks generated from a seed, and the recipe of the pocket models that solve them.
 
-What their specs leave open lies in `domains/conventions.py`.
+How such tasks are worded and judged is in `domains`; what their specs leave open is in `domains/conventions.py`.
 
 world.py        a world: which value holds for which kind, how strongly; its splits of tasks
 problems.py     what the three problem makers share: choices, checks that reveal one convention each

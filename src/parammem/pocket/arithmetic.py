@@ -39,7 +39,7 @@ class MathProblem:
     domain: str = field(default="math", init=False)
 
     def body(self, choices: Choices) -> str:
-        """`answer` and the formula, fully bracketed."""
+        """Return `answer` and the formula, fully bracketed."""
         settled, q = self.closed | choices, self.letters
         formula = q["p"]
         if self.rate and "fee" not in self.steps:
@@ -59,7 +59,7 @@ class MathProblem:
         return f"answer {formula}"
 
     def propose(self, rng: random.Random, convention: str) -> Instance:
-        """Small whole numbers; a quantity that is 0 hides its step's convention."""
+        """Return small whole numbers; a quantity that is 0 hides its step's convention."""
         instance = {self.letters["p"]: rng.randint(2, 9)}
         if self.rate:
             instance[self.letters["n"]] = rng.randint(2, 6)
@@ -68,7 +68,7 @@ class MathProblem:
         return instance
 
     def outcome(self, choices: Choices, instance: Instance) -> Any:
-        """The exact value, as an int or as a string like 7/2."""
+        """Return the exact value, as an int or as a string like 7/2."""
         settled = self.closed | choices
         value = Fraction(instance[self.letters["p"]])
         number = Fraction(instance[self.letters["n"]]) if self.rate else Fraction(1)
@@ -90,12 +90,13 @@ class MathProblem:
 
 
 def plain(value: Fraction) -> int | str:
-    """A whole number as an int, any other as a string, so that it goes through JSON exactly."""
+    """Return a whole number as an int, any other as a string, so that it goes through JSON exactly."""
     return int(value) if value.denominator == 1 else str(value)
 
 
 def make_math(rng: random.Random, noun: str, settle: Choices) -> MathProblem:
-    """A problem about this noun. `settle` gives each convention of the domain its value: closed ones are stated."""
+    """Return a problem about this noun. `settle` gives each convention of the domain its value: closed ones are
+    stated."""
     count = rng.choice((2, 3))
     steps = rng.sample(("cut", "fee", "rise", "trip"), rng.choice((count, 3)))
     if "fee" in steps:  # the fee is charged where the items are counted

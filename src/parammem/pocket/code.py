@@ -58,7 +58,7 @@ class CodeProblem:
     domain: str = field(default="code", init=False)
 
     def body(self, choices: Choices) -> str:
-        """The function, four-space indented."""
+        """Return the function, four-space indented."""
         settled = self.closed | choices
         inclusive = settled["limit"] == "inside"
         sign = {"up": "<=" if inclusive else "<", "from": ">=" if inclusive else ">"}[self.direction]
@@ -70,7 +70,8 @@ class CodeProblem:
         return "\n".join(lines + _aggregate_lines(self.aggregate, settled))
 
     def propose(self, rng: random.Random, convention: str) -> Instance:
-        """Five small numbers or so, and a bound: shaped so that the convention often matters and others do not."""
+        """Return five small numbers or so, and a bound: shaped so that the convention often matters and others do
+        not."""
         k = rng.randint(2, 7)
         xs = rng.sample([x for x in range(10) if x != k], rng.randint(3, 5))
         keeps = [x for x in range(10) if (x < k if self.direction == "up" else x > k)]
@@ -84,7 +85,7 @@ class CodeProblem:
         return {"xs": xs, "k": k}
 
     def outcome(self, choices: Choices, instance: Instance) -> Any:
-        """What the function returns. Raises ValueError where it would fail."""
+        """Return what the function returns. Raises ValueError where it would fail."""
         settled = self.closed | choices
         k, inclusive = instance["k"], settled["limit"] == "inside"
         beyond = (lambda x: x < k) if self.direction == "up" else (lambda x: x > k)
@@ -127,7 +128,8 @@ def _aggregate_value(aggregate: str, settled: Choices, ys: list[int]) -> int:
 
 
 def make_code(rng: random.Random, noun: str, settle: Choices) -> CodeProblem:
-    """A problem about this noun. `settle` gives each convention of the domain its value: closed ones are stated."""
+    """Return a problem about this noun. `settle` gives each convention of the domain its value: closed ones are
+    stated."""
     aggregate = rng.choice(tuple(STEPS))
     steps = STEPS[aggregate]
     chosen = set(rng.sample(steps, rng.choice((2, 3))))
@@ -145,7 +147,7 @@ def make_code(rng: random.Random, noun: str, settle: Choices) -> CodeProblem:
 
 
 def _spec(rng: random.Random, noun: str, aggregate: str, direction: str, kept: list[str], closed: Choices) -> str:
-    """The words of the spec; a closed convention is stated where it is mentioned."""
+    """Return the words of the spec; a closed convention is stated where it is mentioned."""
 
     def stated(mention: str, name: str) -> str:
         return f"{mention} with {name} {closed[name]}" if name in closed else mention

@@ -46,7 +46,7 @@ class Corpus:
 
 
 def reserved_words() -> list[str]:
-    """Words that must be one token each: names, nouns, kinds, conventions and their values."""
+    """Return words that must be one token each: names, nouns, kinds, conventions and their values."""
     words = [*PEOPLE, *PLACES]
     words += [noun for kinds in KINDS.values() for nouns in kinds.values() for noun in nouns]
     words += [kind for kinds in KINDS.values() for kind in kinds]
@@ -56,13 +56,13 @@ def reserved_words() -> list[str]:
 
 
 def cue_words() -> list[str]:
-    """The words that name a choice, and names."""
+    """Return the words that name a choice, and names."""
     values = {value for table in CONVENTIONS.values() for values in table.values() for value in values}
     return sorted({*values, *PEOPLE, *PLACES})
 
 
 def make_tokenizer(recipe: Recipe) -> PreTrainedTokenizerFast:
-    """Byte-level BPE trained on the first texts of the mixture; deterministic."""
+    """Return byte-level BPE trained on the first texts of the mixture; deterministic."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -140,7 +140,7 @@ def _join(shards: list[Any]) -> Corpus:
 
 
 def batches(corpus: Corpus, recipe: Recipe, epoch: int, bucket: int = 16) -> Iterator[np.ndarray]:
-    """Indices of the texts of each batch: texts of like length together, in an order that follows from the epoch.
+    """Yield indices of the texts of each batch: texts of like length together, in an order that follows from the epoch.
 
     The drill comes first, and in the first epoch only.
     """

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from parammem.core import Attempt, Feedback, Reflection, Task
 from parammem.core.reflection import AdviceSource
 from parammem.domains.conventions import CONVENTIONS, kinds_of, phrase
-from parammem.domains.wording import Checked, Wording, feedback_text
-from parammem.pocket.problems import Check, Choices, Problem, draw_revealed, find_checks, solution
+from parammem.domains.wording import CheckResult, Wording, feedback_text
+from parammem.pocket.problems import Choices, Probe, Problem, draw_revealed, find_checks, solution
 from parammem.pocket.relations import make_qa
 from parammem.pocket.world import MAKERS
 
@@ -58,7 +58,7 @@ class Scene:
 
 
 def draw_text(rng: random.Random) -> Text:
-    """One text of the mixture."""
+    """Return one text of the mixture."""
     form = rng.choices(tuple(FORMS), tuple(FORMS.values()))[0]
     scene = _draw_scene(rng)
     prompt, target = {
@@ -72,7 +72,7 @@ def draw_text(rng: random.Random) -> Text:
 
 
 def draw_recital(rng: random.Random) -> Text:
-    """The facts of a passage again, in another order: eight look-ups in one text.
+    """Return the facts of a passage again, in another order: eight look-ups in one text.
 
     A model that starts with these finds out at once how to look a word up in its prompt, and keeps it for all that
     follows; from solutions alone it did not in 18 million tokens (docs/log.md).
@@ -84,12 +84,12 @@ def draw_recital(rng: random.Random) -> Text:
 
 
 def advice_text(kind: str, choices: Choices) -> str:
-    """Advice in the pocket language: the kind it is about, then one phrase for each choice."""
+    """Return advice in the pocket language: the kind it is about, then one phrase for each choice."""
     return " ; ".join([kind, phrase(choices)]) if choices else kind
 
 
 def _draw_scene(rng: random.Random, like: Scene | None = None) -> Scene:
-    """A new scene, or another task of the same private world."""
+    """Return a new scene, or another task of the same private world."""
     domain = like.domain if like else rng.choice(tuple(CONVENTIONS))
     kinds = kinds_of(domain)
     table = like.table if like else {kind: _draw_values(rng, domain) for kind in kinds}
@@ -112,7 +112,8 @@ def _shuffled(rng: random.Random, choices: Choices) -> Choices:
 
 
 def _mutated(rng: random.Random, scene: Scene, right: float, names: tuple[str, ...] | None = None) -> Choices:
-    """The gold choices of these conventions, each right with this probability, else drawn from the other values."""
+    """Return the gold choices of these conventions, each right with this probability, else drawn from the other
+    values."""
     values = CONVENTIONS[scene.domain]
     mutated = {}
     for name in names or tuple(scene.gold):
@@ -140,7 +141,7 @@ def _attempt(problem: Problem, choices: Choices, feedback: str = "") -> Attempt:
 
 
 def _advice(rng: random.Random, scene: Scene) -> Reflection:
-    """Advice from elsewhere: mostly complete and right, sometimes partial, about another kind, or wrong."""
+    """Return advice from elsewhere: mostly complete and right, sometimes partial, about another kind, or wrong."""
     luck, kind = rng.random(), scene.kind
     if luck < 0.72:
         choices = scene.gold
@@ -157,7 +158,7 @@ def _advice(rng: random.Random, scene: Scene) -> Reflection:
 
 
 def _own_reflections(rng: random.Random, scene: Scene, count: int) -> list[Reflection]:
-    """What the agent concluded from failed checks: the revealed conventions, nearly always right."""
+    """Return what the agent concluded from failed checks: the revealed conventions, nearly always right."""
     revealed = draw_revealed(rng, scene.problem.open)
     pieces = []
     for _ in range(count):
@@ -169,7 +170,8 @@ def _own_reflections(rng: random.Random, scene: Scene, count: int) -> list[Refle
 
 
 def _examples(rng: random.Random, scene: Scene) -> list[tuple[Task, Attempt]]:
-    """Up to two tasks of the same world whose attempts passed their visible checks: four choices in five are right."""
+    """Return up to two tasks of the same world whose attempts passed their visible checks: four choices in five are
+    right."""
     shown = []
     for _ in range(rng.choices((0, 1, 2), (0.84, 0.06, 0.1))[0]):
         other = _draw_scene(rng, like=scene)
@@ -185,7 +187,7 @@ def _actor(rng: random.Random, scene: Scene) -> tuple[str, str]:
 
 
 def _failed_attempt(rng: random.Random, scene: Scene) -> tuple[Attempt, tuple[str, ...]]:
-    """An attempt with wrong choices that some visible check caught, and which conventions the checks reveal."""
+    """Return an attempt with wrong choices that some visible check caught, and which conventions the checks reveal."""
     revealed = draw_revealed(rng, scene.problem.open)
     checks = {name: find_checks(scene.problem, rng, name, 1) for name in revealed}
     checks = {name: found for name, found in checks.items() if found}
@@ -198,18 +200,18 @@ def _failed_attempt(rng: random.Random, scene: Scene) -> tuple[Attempt, tuple[st
     return _attempt(scene.problem, choices, feedback_text(results)), tuple(checks)
 
 
-def _result(scene: Scene, choices: Choices, name: str, check: Check, broken: str) -> Checked:
-    """A check of a candidate with these choices; of one that came to nothing if `broken` says how."""
+def _result(scene: Scene, choices: Choices, name: str, check: Probe, broken: str) -> CheckResult:
+    """Return a check of a candidate with these choices; of one that came to nothing if `broken` says how."""
     shown = f"{name} of {check.instance['of']}" if scene.domain == "qa" else name
     expected = check.outcomes[scene.gold[name]]
     if broken:
-        return Checked(shown, ok=False, expected=expected, got=broken)
+        return CheckResult(shown, ok=False, expected=expected, got=broken)
     ok = choices[name] == scene.gold[name]
-    return Checked(shown, ok=ok, expected=expected, got=str(check.outcomes[choices[name]]))
+    return CheckResult(shown, ok=ok, expected=expected, got=str(check.outcomes[choices[name]]))
 
 
 def _diagnosis(rng: random.Random, scene: Scene, revealed: tuple[str, ...]) -> str:
-    """What the feedback shows, and nothing beyond it."""
+    """Return what the feedback shows, and nothing beyond it."""
     return advice_text(scene.kind, _shuffled(rng, {name: scene.gold[name] for name in revealed}))
 
 

@@ -147,7 +147,7 @@ class _State:
         return max(0.02, min(1.0, 2 * (1 - self.step / self.total)))
 
     def _arrays(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Ids (B, T) padded to a multiple of 16, lengths (B,), starts of the targets (B,)."""
+        """Return ids (B, T) padded to a multiple of 16, lengths (B,), starts of the targets (B,)."""
         import torch
 
         starts, lengths = self.corpus.starts[rows], np.diff(self.corpus.starts)[rows]
@@ -220,7 +220,7 @@ def _new_model(recipe: Recipe, tokenizer: Any) -> Any:
 
 
 def _new_optimisers(model: Any, recipe: Recipe) -> list[Any]:
-    """Muon for the matrices of the blocks, AdamW for the rest."""
+    """Return the optimisers: Muon for the matrices of the blocks, AdamW for the rest."""
     import torch
 
     matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and "layers" in name]

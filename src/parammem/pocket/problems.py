@@ -31,20 +31,20 @@ class Problem(Protocol):
     def text(self) -> str: ...
 
     def body(self, choices: Choices) -> str:
-        """The solution below its plan line."""
+        """Return the solution below its plan line."""
         ...
 
     def propose(self, rng: random.Random, convention: str) -> Instance:
-        """An input that may isolate this convention."""
+        """Return an input that may isolate this convention."""
         ...
 
     def outcome(self, choices: Choices, instance: Instance) -> Any:
-        """What a right solution under these choices gives on an input. Raises ValueError if it gives nothing."""
+        """Return what a right solution under these choices gives on an input. Raises ValueError if it gives nothing."""
         ...
 
 
 @dataclass(frozen=True)
-class Check:
+class Probe:
     """An input that isolates one convention, with what each of its values gives."""
 
     convention: str
@@ -53,7 +53,7 @@ class Check:
 
 
 def plan_line(problem: Problem, choices: Choices) -> str:
-    """The choices a solution states in its first line, in the order of the spec."""
+    """Return the choices a solution states in its first line, in the order of the spec."""
     return phrase({name: choices[name] for name in problem.open})
 
 
@@ -64,14 +64,15 @@ def solution(problem: Problem, choices: Choices) -> str:
 
 
 def all_choices(problem: Problem) -> Iterator[Choices]:
-    """Every way to settle the open conventions."""
+    """Yield every way to settle the open conventions."""
     values = CONVENTIONS[problem.domain]
     for combination in itertools.product(*(values[name] for name in problem.open)):
         yield dict(zip(problem.open, combination, strict=True))
 
 
 def isolates(problem: Problem, convention: str, instance: Instance) -> dict[str, Any] | None:
-    """What each value of the convention gives on the instance if nothing else matters there and all values differ."""
+    """Return what each value of the convention gives on the instance if nothing else matters there and all values
+    differ."""
     outcomes: dict[str, Any] = {}
     for choices in all_choices(problem):
         try:
@@ -84,21 +85,21 @@ def isolates(problem: Problem, convention: str, instance: Instance) -> dict[str,
     return outcomes if len(distinct) == len(outcomes) else None
 
 
-def find_checks(problem: Problem, rng: random.Random, convention: str, wanted: int, tries: int = 60) -> list[Check]:
-    """Up to `wanted` different checks that isolate the convention; fewer where the search finds no more."""
-    found: dict[str, Check] = {}
+def find_checks(problem: Problem, rng: random.Random, convention: str, wanted: int, tries: int = 60) -> list[Probe]:
+    """Return up to `wanted` different checks that isolate the convention; fewer where the search finds no more."""
+    found: dict[str, Probe] = {}
     for _ in range(tries):
         instance = problem.propose(rng, convention)
         outcomes = isolates(problem, convention, instance)
         if outcomes is not None:
-            found.setdefault(repr(instance), Check(convention, instance, outcomes))
+            found.setdefault(repr(instance), Probe(convention, instance, outcomes))
         if len(found) == wanted:
             break
     return list(found.values())
 
 
 def draw_revealed(rng: random.Random, conventions: Sequence[str]) -> tuple[str, ...]:
-    """Which conventions the visible checks reveal: each with probability 1/2, and never all of them.
+    """Return which conventions the visible checks reveal: each with probability 1/2, and never all of them.
 
     One of two; one or two of three with equal chance. So no visible pass is the whole verdict.
     """

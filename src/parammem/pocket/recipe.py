@@ -70,13 +70,13 @@ RECIPES = {recipe.name: recipe for recipe in (POCKET_1M, POCKET_4M, POCKET_250K,
 
 
 def mixture_rng(recipe: Recipe, shard: int) -> random.Random:
-    """The randomness of one shard of texts."""
+    """Return the randomness of one shard of texts."""
     return random.Random(f"parammem/pocket/{recipe.seed}/{shard}")
 
 
 def recipe_digest(recipe: Recipe, sample: int = 500) -> str:
-    """Digest of the numbers and of the first texts of drill and mixture: it changes when the text a model learns from
-    changes, and not when code is only moved about."""
+    """Return digest of the numbers and of the first texts of drill and mixture: it changes when the text a model learns
+    from changes, and not when code is only moved about."""
     from parammem.pocket.mixture import draw_recital, draw_text
 
     rng = mixture_rng(recipe, 0)

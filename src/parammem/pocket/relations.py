@@ -1,7 +1,7 @@
 """Two-hop questions over eight short facts with randomised names.
 
 A fact is written key, relation, value: "zoe lives rome", "rome chief adam". A solution walks along two of them: six of
-the eight facts are about the places that the subject might mean, two about somebody else.
+the eight facts are about the places that the subject might mean, two about another person.
 """
 
 from __future__ import annotations
@@ -35,37 +35,37 @@ class QaProblem:
         return next(value for k, r, value in self.facts if (k, r) == (key, relation))
 
     def places(self) -> tuple[str, str]:
-        """Where each reading of the first hop leads."""
+        """Return where each reading of the first hop leads."""
         first, second = (self.value_of(self.subject, reading) for reading in CONVENTIONS["qa"][self.open[0]])
         return first, second
 
     def relation(self, place: str, reading: str) -> str:
-        """How the passage words this reading of the second hop about this place."""
+        """Return how the passage words this reading of the second hop about this place."""
         return RELATIONS[reading][self.places().index(place)]
 
     def body(self, choices: Choices) -> str:
-        """The first hop, then the answer: each the fact that it rests on."""
+        """Return the first hop, then the answer: each the fact that it rests on."""
         first, second = (choices[name] for name in self.open)
         place = self.value_of(self.subject, first)
         relation = self.relation(place, second)
         return f"hop {self.subject} {first} {place}\nanswer {place} {relation} {self.value_of(place, relation)}"
 
     def propose(self, rng: random.Random, convention: str) -> Instance:
-        """A one-hop sibling question over the same passage. Its name is what the phrase is asked of."""
+        """Return a one-hop sibling question over the same passage. Its name is what the phrase is asked of."""
         return {"phrase": convention, "of": self.subject if convention in FIRST_HOPS else rng.choice(self.places())}
 
     def outcome(self, choices: Choices, instance: Instance) -> Any:
-        """The answer to a sibling question."""
+        """Return the answer to a sibling question."""
         of, reading = instance["of"], choices[instance["phrase"]]
         return self.value_of(of, reading if of == self.subject else self.relation(of, reading))
 
     def answer(self, choices: Choices) -> str:
-        """The answer to the question itself."""
+        """Return the answer to the question itself."""
         return self.body(choices).split()[-1]
 
 
 def make_qa(rng: random.Random, noun: str, settle: Choices) -> QaProblem:
-    """A problem about a person of this trade. `settle` is not used: QA states no convention."""
+    """Return a problem about a person of this trade. `settle` is not used: QA states no convention."""
     del settle
     first, second = rng.choice(FIRST_HOPS), rng.choice(SECOND_HOPS)
     subject, other, *answers = rng.sample(PEOPLE, 6)

@@ -14,15 +14,15 @@ from parammem.domains.conventions import CONVENTIONS
 from parammem.engines.base import Engine, Message, Request
 from parammem.pocket.mixture import advice_text
 from parammem.pocket.problems import all_choices, solution
-from parammem.pocket.world import Drawn, World, draw_splits
+from parammem.pocket.world import World, WorldTask, draw_splits
 
 WORLD = World(seed=990_001, rho=0.0)
 """No regularities: nothing but the model's own ability counts. Used for scores alone."""
 
 
 def score_model(engine: Engine, tasks: int = 200, domains: tuple[str, ...] = tuple(CONVENTIONS)) -> dict[str, Any]:
-    """Per domain, over unseen tasks: share solved greedily with complete right advice and with none; share of the
-    revealed conventions that a self-reflection on a failed attempt gets right, beside its Bayes bound (1: the
+    """Return per domain, over unseen tasks: share solved greedily with complete right advice and with none; share of
+    the revealed conventions that a self-reflection on a failed attempt gets right, beside its Bayes bound (1: the
     feedback names each revealed convention and what was expected)."""
     return {name: _score_domain(engine, get_domain(name), tasks) for name in domains}
 
@@ -44,15 +44,16 @@ def _score_domain(engine: Engine, domain: Domain, count: int) -> dict[str, float
     }
 
 
-def _solved(engine: Engine, domain: Domain, drawn: list[Drawn], advised: bool) -> float:
+def _solved(engine: Engine, domain: Domain, drawn: list[WorldTask], advised: bool) -> float:
     prompts = [domain.actor(d.task, [_right(d.key)] if advised else [], []) for d in drawn]
     texts = _write(engine, prompts, 110)
     scores = domain.score([(d.task, d.key, domain.parse(text, d.task)) for d, text in zip(drawn, texts, strict=True)])
     return round(sum(not isinstance(s, Exception) and s.passed for s in scores) / len(drawn), 4)
 
 
-def _diagnosed(engine: Engine, domain: Domain, drawn: list[Drawn]) -> float:
-    """Well-written attempts with random choices; how many of the revealed conventions the reflection names rightly."""
+def _diagnosed(engine: Engine, domain: Domain, drawn: list[WorldTask]) -> float:
+    """Return well-written attempts with random choices; how many of the revealed conventions the reflection names
+    rightly."""
     rng, failed = random.Random("parammem/scores"), []
     tried = [(d, solution(d.problem, rng.choice(list(all_choices(d.problem))))) for d in drawn]
     for (d, text), said in zip(tried, domain.check([(d.task, text) for d, text in tried]), strict=True):

@@ -13,7 +13,7 @@ from parammem.core import AnswerKey, Task
 from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.pocket.arithmetic import make_math
 from parammem.pocket.code import make_code
-from parammem.pocket.problems import Check, Choices, Problem, draw_revealed, find_checks, solution
+from parammem.pocket.problems import Choices, Probe, Problem, draw_revealed, find_checks, solution
 from parammem.pocket.relations import QaProblem, make_qa
 
 MAKERS = {"code": make_code, "math": make_math, "qa": make_qa}
@@ -31,7 +31,7 @@ class World:
     rho: float
 
     def table(self, domain: str) -> dict[str, Choices]:
-        """Kind → convention → value."""
+        """Return kind → convention → value."""
         rng = random.Random(f"parammem/world/{self.seed}/{domain}/table")
         return {
             kind: {name: rng.choice(values) for name, values in CONVENTIONS[domain].items()}
@@ -39,11 +39,11 @@ class World:
         }
 
     def unseen_kind(self, domain: str) -> str:
-        """The kind that neither train nor bank tasks are about."""
+        """Return the kind that neither train nor bank tasks are about."""
         return random.Random(f"parammem/world/{self.seed}/{domain}/unseen").choice(sorted(kinds_of(domain)))
 
     def settle(self, rng: random.Random, domain: str, kind: str) -> Choices:
-        """The values that hold for one task: the kind's with probability rho, else drawn evenly from all."""
+        """Return the values that hold for one task: the kind's with probability rho, else drawn evenly from all."""
         regular, settled = self.table(domain)[kind], {}
         for name, values in CONVENTIONS[domain].items():
             coin, stray = rng.random(), rng.choice(values)  # both always drawn: rho changes nothing else
@@ -52,7 +52,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class WorldTask:
     """A task with its key, and the problem they were made from."""
 
     task: Task
@@ -60,8 +60,8 @@ class Drawn:
     problem: Problem
 
 
-def draw_splits(domain: str, world: World, sizes: dict[str, int]) -> dict[str, list[Drawn]]:
-    """The splits of a world's tasks; no two tasks of any splits have the same content.
+def draw_splits(domain: str, world: World, sizes: dict[str, int]) -> dict[str, list[WorldTask]]:
+    """Return the splits of a world's tasks; no two tasks of any splits have the same content.
 
     Args:
         sizes: tasks per split, by the names in SPLITS; a split that is left out is empty.
@@ -70,8 +70,8 @@ def draw_splits(domain: str, world: World, sizes: dict[str, int]) -> dict[str, l
     return {split: _draw_split(domain, world, split, sizes.get(split, 0), seen) for split in SPLITS}
 
 
-def _draw_split(domain: str, world: World, split: str, size: int, seen: set[str]) -> list[Drawn]:
-    drawn: list[Drawn] = []
+def _draw_split(domain: str, world: World, split: str, size: int, seen: set[str]) -> list[WorldTask]:
+    drawn: list[WorldTask] = []
     for candidate in _stream(domain, world, split):
         if len(drawn) == size:
             return drawn
@@ -79,12 +79,12 @@ def _draw_split(domain: str, world: World, split: str, size: int, seen: set[str]
             seen.add(candidate.task.content)
             named = {"task_id": f"{domain}-{split}-{len(drawn):04d}"}
             task, key = candidate.task.model_copy(update=named), candidate.key.model_copy(update=named)
-            drawn.append(Drawn(task, key, candidate.problem))
+            drawn.append(WorldTask(task, key, candidate.problem))
     return drawn
 
 
-def _stream(domain: str, world: World, split: str) -> Iterator[Drawn]:
-    """An endless supply of tasks of one split."""
+def _stream(domain: str, world: World, split: str) -> Iterator[WorldTask]:
+    """Yield an endless supply of tasks of one split."""
     rng = random.Random(f"parammem/world/{world.seed}/{domain}/{split}")
     unseen = world.unseen_kind(domain)
     kinds = [unseen] if split == "unseen" else [kind for kind in kinds_of(domain) if kind != unseen]
@@ -100,8 +100,9 @@ def _stream(domain: str, world: World, split: str) -> Iterator[Drawn]:
             yield drawn
 
 
-def make_task(problem: Problem, values: Choices, kind: str, rng: random.Random) -> Drawn | None:
-    """Task and key of a problem under these values; None if some convention cannot be told apart by enough checks."""
+def make_task(problem: Problem, values: Choices, kind: str, rng: random.Random) -> WorldTask | None:
+    """Return task and key of a problem under these values; None if some convention cannot be told apart by enough
+    checks."""
     wanted = CHECKS_EACH[problem.domain]
     checks = {name: find_checks(problem, rng, name, wanted) for name in problem.open}
     if any(len(found) < wanted for found in checks.values()):
@@ -123,10 +124,10 @@ def make_task(problem: Problem, values: Choices, kind: str, rng: random.Random) 
         facts=gold,
         tags={"kind": kind, "noun": problem.noun, "revealed": " ".join(revealed)},
     )
-    return Drawn(task, key, problem)
+    return WorldTask(task, key, problem)
 
 
-def _visible(problem: Problem, gold: Choices, checks: list[Check]) -> dict:
+def _visible(problem: Problem, gold: Choices, checks: list[Probe]) -> dict:
     if isinstance(problem, QaProblem):
         return {
             "checks": [
@@ -142,11 +143,11 @@ def _visible(problem: Problem, gold: Choices, checks: list[Check]) -> dict:
     return _cases(problem, gold, checks)
 
 
-def _hidden(problem: Problem, gold: Choices, checks: list[Check]) -> dict:
+def _hidden(problem: Problem, gold: Choices, checks: list[Probe]) -> dict:
     return {"answer": problem.answer(gold)} if isinstance(problem, QaProblem) else _cases(problem, gold, checks)
 
 
-def _cases(problem: Problem, gold: Choices, checks: list[Check]) -> dict:
+def _cases(problem: Problem, gold: Choices, checks: list[Probe]) -> dict:
     if problem.domain == "code":
         cases = [
             {

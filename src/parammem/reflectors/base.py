@@ -2,7 +2,7 @@
 
 - a SamplingReflector says what to ask of which engine; it does not run the engine itself, so that the loop
   can batch the requests of many tasks;
-- a TextReflector knows its text and asks nobody.
+- a TextReflector has its text and asks no engine.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class TextReflector(Protocol):
         ...
 
     def text(self, task: Task, iteration: int) -> str:
-        """The advice for this iteration (1 is the first). The same arguments always give the same text."""
+        """Return the advice for this iteration (1 is the first). The same arguments always give the same text."""
         ...
 
 

@@ -85,7 +85,7 @@ class ParamMem:
         return self.domain.advise(task.text)
 
     def reflect(self, task_text: str, n: int = 5, temperature: float = 1.0, seed: int = 0) -> list[Reflection]:
-        """n pieces of advice for a task. The same arguments give the same advice; more draws only add to it.
+        """Return n pieces of advice for a task. The same arguments give the same advice; more draws only add to it.
 
         Raises:
             DataError: the task text is empty, or n is not positive.
@@ -135,7 +135,8 @@ class Untrained:
 
 
 def find_base(folder: Path, adapter: Adapter, override: Path | str | None = None) -> Path:
-    """Where the adapter's base model is: the override, or the recorded place seen from here or from above `folder`.
+    """Return where the adapter's base model is: the override, or the recorded place seen from here or from above
+    `folder`.
 
     Whether it is the right model is checked by the engine that loads it.
 

@@ -59,7 +59,7 @@ class Retrieved:
         self._order.update(zip(texts, ranked, strict=True))
 
     def text(self, task: Task, iteration: int) -> str:
-        """The advice for this iteration (1 is the first)."""
+        """Return the advice for this iteration (1 is the first)."""
         self.prepare([task])
         place = (iteration - 1) % len(self._advice)
         if place >= RANKED:  # farther than any run goes: ranked anew, and not kept

@@ -38,7 +38,7 @@ class BranchLedger(NamedTuple):
 
 
 def automation(root: Path) -> str:
-    """The branch that automation commits to, by params.yaml; its default where that does not say it."""
+    """Return the branch that automation commits to, by params.yaml; its default where that does not say it."""
     try:
         raw: Any = plain_yaml((root / "params.yaml").read_bytes())
         found = raw["improve"]["branch"]
@@ -48,7 +48,7 @@ def automation(root: Path) -> str:
 
 
 def ledgers_of(root: Path, committed: bool = False) -> list[BranchLedger]:
-    """The ledgers that count, automation's first and the working tree's last; of equal ones the first.
+    """Return the ledgers that count, automation's first and the working tree's last; of equal ones the first.
 
     Args:
         committed: HEAD's instead of the working tree's.
@@ -82,7 +82,7 @@ def _refs(root: Path) -> list[str]:
 
 
 def known(root: Path, committed: bool = False) -> list[Event]:
-    """The events of the ledger to its end.
+    """Return the events of the ledger to its end.
 
     Args:
         committed: leave out what the working tree has beyond HEAD.
@@ -94,7 +94,7 @@ def known(root: Path, committed: bool = False) -> list[Event]:
 
 
 def sound(one: BranchLedger, reader: Callable[[bytes], tuple[list[Event], list[Fault], str]]) -> list[Event]:
-    """A source's events. Raises LedgerError, naming the line and the branch, where its chain does not hold."""
+    """Return a source's events. Raises LedgerError, naming the line and the branch, where its chain does not hold."""
     events, faults, _ = reader(one.data)
     if faults:
         line, what = faults[0]
@@ -105,7 +105,7 @@ def sound(one: BranchLedger, reader: Callable[[bytes], tuple[list[Event], list[F
 
 
 def decision_in(root: Path, digest: str, ref: str = "") -> Decision:
-    """A decision's record, from the working tree or, where it is not there, from a branch.
+    """Return a decision's record, from the working tree or, where it is not there, from a branch.
 
     Raises:
         LedgerError: it is missing, or is not what its name says.
@@ -116,7 +116,7 @@ def decision_in(root: Path, digest: str, ref: str = "") -> Decision:
 
 
 def decision_of(root: Path, digest: str) -> Decision:
-    """A decision's record, from the working tree or else from a branch whose ledger counts.
+    """Return a decision's record, from the working tree or else from a branch whose ledger counts.
 
     Raises:
         LedgerError: it is missing, or is not what its name says.
@@ -127,7 +127,7 @@ def decision_of(root: Path, digest: str) -> Decision:
 
 
 def decision_at(root: Path, revision: str, digest: str) -> Decision:
-    """A decision's record in a commit. Raises LedgerError if it is not there, or is not what its name says."""
+    """Return a decision's record in a commit. Raises LedgerError if it is not there, or is not what its name says."""
     name = (DECISIONS / f"{digest}.json").as_posix()
     try:
         found = Decision.model_validate_json(file_at(root, revision, name) or b"")
@@ -140,13 +140,14 @@ def decision_at(root: Path, revision: str, digest: str) -> Decision:
 
 
 def ledger_at(root: Path, revision: str) -> list[Event]:
-    """The events of a commit's ledger; none if there is no such commit, or no ledger in it. Raises LedgerError if its
-    chain does not hold."""
+    """Return the events of a commit's ledger; none if there is no such commit, or no ledger in it. Raises LedgerError
+    if its chain does not hold."""
     return sound(BranchLedger(revision, file_at(root, revision, PLACE.as_posix()) or b""), walk)
 
 
 def ahead(root: Path) -> tuple[str, list[Event]]:
-    """The first branch whose ledger has events that the checked-out one lacks, and those events; empty: none has."""
+    """Return the first branch whose ledger has events that the checked-out one lacks, and those events; empty: none
+    has."""
     here = Ledger(root).read()
     for one in ledgers_of(root):
         lacking = missing(sound(one, walk), here) if one.ref else []
@@ -169,7 +170,8 @@ def refuse_behind(root: Path) -> None:
 
 
 def warning_behind(root: Path) -> str:
-    """What a command that goes on all the same says where another branch's ledger is ahead; empty where none is."""
+    """Return what a command that goes on all the same says where another branch's ledger is ahead; empty where none
+    is."""
     try:
         name, lacking = ahead(root)
     except LedgerError:  # said by whoever needs that ledger

@@ -11,7 +11,7 @@ VECTORS = ("amx_tile", "avx512f", "avx2", "avx", "asimd")
 
 
 def describe() -> dict[str, str]:
-    """python, torch (with its build), system and cpu of this process's machine. Unknown ones are left out."""
+    """Return python, torch (with its build), system and cpu of this process's machine. Unknown ones are left out."""
     found = {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "torch": _version("torch"),
@@ -22,7 +22,8 @@ def describe() -> dict[str, str]:
 
 
 def cpu_kind(cpuinfo: Path) -> str:
-    """Vendor and widest vector instructions, as "GenuineIntel avx512f"; elsewhere than on Linux what Python knows."""
+    """Return vendor and widest vector instructions, as "GenuineIntel avx512f"; elsewhere than on Linux what Python
+    knows."""
     if not cpuinfo.is_file():
         return platform.processor()
     lines = (line.partition(":") for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines())

@@ -24,7 +24,7 @@ REFS = ("--branches", "--tags", "--remotes")
 LOG = ("--full-history", "-m", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", "--format=%x01%H%x02%P%x02%s")
 NONE = "0" * 40
 AS_IT_IS = {"GIT_GRAFT_FILE": "/dev/null", "GIT_NO_REPLACE_OBJECTS": "1"}
-"""History without what somebody laid over it on this machine."""
+"""History without the replacements (git replace, grafts) of this machine."""
 LIGHT = {"ingest", "train", "publish candidate"}
 """Facts whose loss on a commit that no branch ever shared is told and is no alarm: nothing was spent or decided."""
 
@@ -37,7 +37,7 @@ class Loss(NamedTuple):
     what: str
     """In words, with the events and what to do."""
     certain: bool = True
-    """False: it may be that nobody meant to keep them."""
+    """False: they may have been dropped on purpose."""
 
 
 class Growth(NamedTuple):
@@ -50,7 +50,7 @@ class Growth(NamedTuple):
     """What could not be looked at, in words."""
 
 
-class Step(NamedTuple):
+class LedgerChange(NamedTuple):
     """A commit's ledger beside one parent's, by the names of git's objects."""
 
     commit: str
@@ -93,7 +93,7 @@ class _Ledgers:
         self.absent: list[str] = []
 
     def at(self, revision: str, path: str) -> bytes:
-        """The ledger of a commit or branch; empty where it has none."""
+        """Return the ledger of a commit or branch; empty where it has none."""
         return self._objects.read(f"{revision}:{path}") or b""
 
     def __getitem__(self, name: str) -> bytes | None:
@@ -112,7 +112,7 @@ def _head(root: Path) -> tuple[str, ...]:
     return ("HEAD",) if has_commits(root) else ()
 
 
-def _steps(root: Path, path: str, revisions: Sequence[str]) -> Iterator[Step]:
+def _steps(root: Path, path: str, revisions: Sequence[str]) -> Iterator[LedgerChange]:
     plain = ("-c", "log.showSignature=false", "-c", "log.follow=false", "log", "--reverse", *LOG)
     text = git(root, *plain, *revisions, "--", f":(top,literal){path}", env=AS_IT_IS)
     for entry in text.split("\x01")[1:]:
@@ -121,18 +121,18 @@ def _steps(root: Path, path: str, revisions: Sequence[str]) -> Iterator[Step]:
         for line in raw.split("\n"):
             if line.startswith(":"):
                 _, _, old, new, _ = line.split(None, 4)
-                yield Step(commit, len(parents.split()), subject, old, new)
+                yield LedgerChange(commit, len(parents.split()), subject, old, new)
 
 
-def _by_commit(steps: Iterable[Step]) -> list[list[Step]]:
-    found: dict[str, list[Step]] = {}
+def _by_commit(steps: Iterable[LedgerChange]) -> list[list[LedgerChange]]:
+    found: dict[str, list[LedgerChange]] = {}
     for step in steps:
         found.setdefault(step.commit, []).append(step)
     return list(found.values())
 
 
-def _loss(root: Path, path: str, group: list[Step], ledgers: _Ledgers) -> Iterator[Loss]:
-    """What a commit took out of the ledger, unless those who go on from it have it again."""
+def _loss(root: Path, path: str, group: list[LedgerChange], ledgers: _Ledgers) -> Iterator[Loss]:
+    """Yield what a commit took out of the ledger, unless those who go on from it have it again."""
     first = group[0]
     merge = first.parents > 1
     lost: dict[str, Event] = {}
@@ -155,7 +155,7 @@ def _loss(root: Path, path: str, group: list[Step], ledgers: _Ledgers) -> Iterat
 
 
 def taken_away(old: bytes, new: bytes, merge: bool) -> list[Event]:
-    """Events of one ledger that the next one lacks.
+    """Return events of one ledger that the next one lacks.
 
     Args:
         merge: a fact that is signed off once more is there.
@@ -186,7 +186,7 @@ def _still_lacking(root: Path, path: str, commit: str, lost: list[Event]) -> lis
 
 
 def _uncommitted(root: Path, path: str, has_head: bool) -> list[Loss]:
-    """What the working tree's ledger lacks beside the committed one."""
+    """Return what the working tree's ledger lacks beside the committed one."""
     committed = file_at(root, "HEAD", path) or b"" if has_head else b""
     file = root / PLACE
     here = file.read_bytes() if file.is_file() else b""
@@ -198,8 +198,8 @@ def _uncommitted(root: Path, path: str, has_head: bool) -> list[Loss]:
 
 
 def _left_behind(root: Path, path: str, head: tuple[str, ...], ledgers: _Ledgers) -> list[Loss]:
-    """Events that only a tag, or a commit of the reflog that no branch holds, still has; a remote's copy without a
-    commit in common with the branch of its name."""
+    """Return events that only a tag, or a commit of the reflog that no branch holds, still has; a remote's copy without
+    a commit in common with the branch of its name."""
     refs = branches(root)
     ends = {ref: ledgers.at(ref, path) for ref in (*refs, *head)}
     data = dict.fromkeys([*ends.values(), *(one.data for one in ledgers_of(root))])
@@ -224,7 +224,7 @@ def _left_behind(root: Path, path: str, head: tuple[str, ...], ledgers: _Ledgers
 
 
 def _strangers(root: Path, ends: Mapping[str, bytes]) -> Iterator[Loss]:
-    """Remotes' copies of a branch that have no commit in common with it, and another ledger."""
+    """Yield remotes' copies of a branch that have no commit in common with it, and another ledger."""
     for ref, data in ends.items():
         local = f"refs/heads/{ref.split('/', 3)[-1]}"
         if not ref.startswith("refs/remotes/") or local not in ends or data == ends[local]:
@@ -251,7 +251,7 @@ def _kind(event: Event) -> str:
 
 
 def _named(events: Sequence[Event]) -> str:
-    """Events in words: how many, and the first and last of them."""
+    """Return events in words: how many, and the first and last of them."""
     said = [f"{one.number} ({_kind(one)}, {one.actor}, {one.time})" for one in events]
     shown = said if len(said) < 4 else [*said[:2], "…", said[-1]]
     return f"{len(events)} event{'s' * (len(events) > 1)}: {', '.join(shown)}"

@@ -16,11 +16,11 @@ from parammem.registry.state import champion, versions
 
 
 def as_text(events: Sequence[Event], domain: str) -> str:
-    """One line per event that concerns the domain's versions, oldest first, and the champion."""
+    """Return one line per event that concerns the domain's versions, oldest first, and the champion."""
     numbers = {v.adapter: v.name for v in versions(events, domain)}
     lines = [line for event in events if (line := _line(event, domain, numbers))]
-    reigning = champion(events, domain)
-    last = f"champion: {reigning.name} ({reigning.adapter[:16]})" if reigning else "champion: none"
+    incumbent = champion(events, domain)
+    last = f"champion: {incumbent.name} ({incumbent.adapter[:16]})" if incumbent else "champion: none"
     return "\n".join([*lines, last])
 
 
@@ -45,15 +45,15 @@ def _line(event: Event, domain: str, numbers: dict[str, str]) -> str:
 
 
 def _rolled_back(fact: RolledBack) -> str:
-    """From where to where; version 0 is no reflector."""
+    """Return in words from which version to which; version 0 is no reflector."""
     if not fact.left:
         return f"v{fact.version} is champion again; there was none"
     return f"rolled back from v{fact.left} to {f'v{fact.version}' if fact.version else 'no reflector'}"
 
 
 def check(root: Path) -> str:
-    """That every ledger that counts is an unbroken chain, that every decision is what its digest says, and that no
-    commit took an event away, in words.
+    """Check that every ledger that counts is an unbroken chain, that every decision is what its digest says, and that
+    no commit took an event away. Returns it in words.
 
     Raises:
         LedgerError: a line or a decision does not hold.

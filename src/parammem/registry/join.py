@@ -1,4 +1,4 @@
-"""One ledger out of several that grew side by side: the one rule by which everybody joins them.
+"""One ledger out of several that grew side by side: the one rule by which all callers join them.
 
 Who is champion, how many looks are paid for, what a merge writes and what the audit says all follow from `join`, so
 they agree before a merge and after it, whoever merges whom.
@@ -15,13 +15,13 @@ from parammem.core.ledger_format import identity
 
 
 def common(one: Sequence[Event], other: Sequence[Event]) -> int:
-    """How many events from the first on are the same in both."""
+    """Return how many events from the first on are the same in both."""
     pairs = zip(one, other, strict=False)
     return next((n for n, (a, b) in enumerate(pairs) if a.digest != b.digest), min(len(one), len(other)))
 
 
 def missing(events: Sequence[Event], there: Sequence[Event]) -> list[Event]:
-    """Events that another ledger has neither as they are nor signed off once more.
+    """Return events that another ledger has neither as they are nor signed off once more.
 
     A fact that stands in `events` twice (a rollback may) has to stand in `there` twice.
     """
@@ -39,7 +39,7 @@ def missing(events: Sequence[Event], there: Sequence[Event]) -> list[Event]:
 
 
 def join(*ledgers: Sequence[Event]) -> list[Event]:
-    """The events of all, each fact once: the first ledger by `in_order` as it stands, then what only the next one has.
+    """Return the events of all, each fact once: the first ledger by `in_order`, then what only the next one has.
 
     A function of the set of events: neither the order of the ledgers, nor one given twice, nor one that is the
     beginning of another makes a difference.
@@ -52,8 +52,8 @@ def join(*ledgers: Sequence[Event]) -> list[Event]:
 
 
 def merged(*ledgers: Sequence[Event]) -> list[Event]:
-    """`join` as one unbroken chain: the facts that come last are signed off once more, with the time and the name that
-    they had."""
+    """Return `join` as one unbroken chain: the facts that come last are signed off once more, with the time and the
+    name that they had."""
     first, *_ = in_order(ledgers) or [()]
     chain = list(first)
     for event in join(*ledgers)[len(chain) :]:

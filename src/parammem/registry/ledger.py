@@ -73,7 +73,7 @@ class Ledger:
         return event
 
     def read(self) -> list[Event]:
-        """All events in order. Raises LedgerError, naming the line, when the chain does not hold."""
+        """Return all events in order. Raises LedgerError, naming the line, when the chain does not hold."""
         events, faults = self._walk()
         if faults:
             first = faults[0]
@@ -84,12 +84,12 @@ class Ledger:
         return events
 
     def verify(self) -> list[Fault]:
-        """Every line that is not as the ledger writes it, is out of number, or does not fit its digest or the line
-        before."""
+        """Return every line that is not as the ledger writes it, is out of number, or does not fit its digest or the
+        line before."""
         return self._walk()[1]
 
     def unfinished(self) -> str:
-        """What stands after the last newline, in words; empty if nothing does."""
+        """Return what stands after the last newline, in words; empty if nothing does."""
         data = self.path.read_bytes() if self.path.is_file() else b""
         return walk(data)[2]
 
@@ -100,7 +100,7 @@ class Ledger:
         return path
 
     def decision(self, digest: str) -> Decision:
-        """The record of a decision. Raises LedgerError when it is missing or is not what its name says."""
+        """Return the record of a decision. Raises LedgerError when it is missing or is not what its name says."""
         path = self.root / DECISIONS / f"{digest}.json"
         try:
             found = Decision.model_validate_json(path.read_text(encoding="utf-8"))
@@ -114,7 +114,7 @@ class Ledger:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        # Not beside the ledger: a lock file there would be untracked in everybody's `git status`.
+        # Not beside the ledger: a lock file there would be untracked in each clone's `git status`.
         lock = self.root / ".cache" / "locks" / "ledger.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock):
@@ -124,7 +124,7 @@ class Ledger:
         return walk(self.path.read_bytes())[:2] if self.path.is_file() else ([], [])
 
     def _next(self, fact: Fact, actor: str, last: Event | None) -> tuple[Event, bytes]:
-        """The event that follows, and its line, which is known to read back as the same."""
+        """Return the event that follows, and its line, which is known to read back as the same."""
         try:
             event = make_event(
                 last.number + 1 if last else 1, self._clock(), actor, fact, last.digest if last else START
@@ -172,8 +172,8 @@ class Ledger:
 
 
 def walk(data: bytes) -> tuple[list[Event], list[Fault], str]:
-    """The events of a ledger's bytes, every line that cannot be believed, and in words what stands after the last
-    newline."""
+    """Return the events of a ledger's bytes, every line that cannot be believed, and in words what stands after the
+    last newline."""
     events: list[Event] = []
     faults: list[Fault] = []
     previous = START
@@ -198,7 +198,8 @@ def walk(data: bytes) -> tuple[list[Event], list[Fault], str]:
 
 
 def _once(fact: Fact) -> bool:
-    """Rollbacks may repeat in a life: back to v1, on to v2, back to v1. Callers check for a repeat themselves."""
+    """Return whether a fact stands in the ledger once. Rollbacks may repeat: back to v1, on to v2, back to v1. Callers
+    check for a repeat themselves."""
     return fact.kind != "rollback"
 
 

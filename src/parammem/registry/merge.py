@@ -24,7 +24,7 @@ DRIVER = "parammem-ledger"
 
 
 def merge_bytes(ours: bytes, theirs: bytes) -> bytes:
-    """Two ledgers as one. The same whichever is called ours.
+    """Return two ledgers as one. The same whichever is called ours.
 
     Raises:
         LedgerError: one of them is no unbroken chain.
@@ -34,7 +34,7 @@ def merge_bytes(ours: bytes, theirs: bytes) -> bytes:
 
 
 def as_file(events: Sequence[Event]) -> bytes:
-    """The bytes of a ledger with these events."""
+    """Return the bytes of a ledger with these events."""
     return b"".join(event.line().encode() + b"\n" for event in events)
 
 

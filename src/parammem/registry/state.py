@@ -30,7 +30,7 @@ class Version(Record):
 
 
 def versions(events: Sequence[Event], domain: str) -> list[Version]:
-    """Every version of a domain, oldest first."""
+    """Return every version of a domain, oldest first."""
     return [
         Version(
             domain=domain,
@@ -47,24 +47,25 @@ def versions(events: Sequence[Event], domain: str) -> list[Version]:
 
 def champion(events: Sequence[Event], domain: str) -> Version | None:
     """Return the champion's version; None: there never was one, or it was rolled back to none."""
-    reigning = 0
+    incumbent = 0
     for event in events:
         fact = event.fact
         if (isinstance(fact, RolledBack) and fact.domain == domain) or (
             isinstance(fact, Published) and fact.domain == domain and fact.stage == "champion"
         ):
-            reigning = fact.version
-    return next((v for v in versions(events, domain) if v.number == reigning), None)
+            incumbent = fact.version
+    return next((v for v in versions(events, domain) if v.number == incumbent), None)
 
 
 def champions(events: Sequence[Event], domain: str) -> list[int]:
-    """Numbers of the versions that ever were champion, in order, each as often as it was promoted."""
+    """Return numbers of the versions that ever were champion, in order, each as often as it was promoted."""
     facts = [e.fact for e in events if isinstance(e.fact, Published)]
     return [fact.version for fact in facts if fact.domain == domain and fact.stage == "champion"]
 
 
 def find_version(events: Sequence[Event], domain: str, name: str) -> Version:
-    """A version by what people call it: champion, 7, v7, or the beginning of its adapter's digest (8 digits or more).
+    """Return a version by what people call it: champion, 7, v7, or the beginning of its adapter's digest (8 digits or
+    more).
 
     Raises:
         LedgerError: there is none, or more than one.
@@ -94,7 +95,7 @@ def register(ledger: Ledger, domain: str, adapter: str, dvc: str, actor: str) ->
     return Version(domain=domain, number=number, adapter=adapter, dvc=dvc, event=event.digest, time=event.time)
 
 
-def crown(ledger: Ledger, version: Version, decision: str, actor: str) -> Version:
+def make_champion(ledger: Ledger, version: Version, decision: str, actor: str) -> Version:
     """Make a version champion, on the evidence of a decision that says "promote" of its adapter.
 
     Raises:
@@ -145,7 +146,8 @@ def roll_back(ledger: Ledger, domain: str, to: str, reason: str, actor: str) -> 
 
 
 def one_before(events: Sequence[Event], domain: str) -> str:
-    """What to roll back to when the champion fails: the champion before it that was not left by a rollback, or none."""
+    """Return what to roll back to when the champion fails: the champion before it that was not left by a rollback, or
+    none."""
     present = champion(events, domain)
     left = {e.fact.left for e in events if isinstance(e.fact, RolledBack) and e.fact.domain == domain}
     earlier = [n for n in champions(events, domain) if present and n != present.number and n not in left]

@@ -21,8 +21,8 @@ from parammem.core.event import Event, Published, RolledBack, Trained
 from parammem.core.jsonl import write_text
 from parammem.core.words import count
 from parammem.errors import AdapterError, DataError, LedgerError, LineageError
-from parammem.registry.keep import fetch
 from parammem.registry.state import Version, versions
+from parammem.registry.storage import fetch
 from parammem.registry.tags import artifact as artifact_name
 from parammem.tracking.server import ArtifactAbsent
 
@@ -31,7 +31,7 @@ STATE = ("params.yaml", "dvc.lock", "reports/metrics.json", "reports/validation/
 """What a run is logged with, beside the adapter's folder."""
 
 
-class Server(Protocol):
+class TrackingServer(Protocol):
     """A W&B server that answers. `parammem.tracking` makes one."""
 
     name: str
@@ -80,7 +80,7 @@ class Done(Record):
 
 
 def operations(events: Sequence[Event]) -> list[Operation]:
-    """What all events together ask for, in their order."""
+    """Return what all events together ask for, in their order."""
     return [operation for event in events for operation in _of(event)]
 
 
@@ -111,7 +111,7 @@ def _named(event: Event, domain: str, adapter: str, aliases: tuple[str, ...], li
 
 
 def aliases_of(events: Sequence[Event]) -> dict[str, tuple[str, ...]]:
-    """Adapter digest → the aliases it has now, for artifacts that are logged offline."""
+    """Return adapter digest → the aliases it has now, for artifacts that are logged offline."""
     found: dict[str, set[str]] = {}
     for event in events:
         fact = event.fact
@@ -131,7 +131,7 @@ def _adapters(events: Sequence[Event], domain: str) -> set[str]:
     return {e.fact.adapter for e in events if isinstance(e.fact, Published) and e.fact.domain == domain}
 
 
-def replay(events: Sequence[Event], server: Server, folder: Path, root: Path = Path()) -> list[Operation]:
+def replay(events: Sequence[Event], server: TrackingServer, folder: Path, root: Path = Path()) -> list[Operation]:
     """Tell the server what it was not told yet, in order. Any other failure than an artifact that the server lacks
     stops here; the rest is done next time.
 
@@ -170,7 +170,7 @@ def replay(events: Sequence[Event], server: Server, folder: Path, root: Path = P
 
 
 def _tell_or_log(
-    server: Server, operation: Operation, events: Sequence[Event], root: Path, lost: dict[str, str]
+    server: TrackingServer, operation: Operation, events: Sequence[Event], root: Path, lost: dict[str, str]
 ) -> bool:
     """Tell the server; if it lacks the version log it, once, and tell again. False: it cannot be had, see `lost`."""
     version, digest = _version_of(operation, events), operation.arguments.get("digest", "")
@@ -193,14 +193,15 @@ def _tell_or_log(
 
 
 def _version_of(operation: Operation, events: Sequence[Event]) -> Version | None:
-    """The version that an operation is about; None for one that needs no artifact."""
+    """Return the version that an operation is about; None for one that needs no artifact."""
     digest = operation.arguments.get("digest", "").removeprefix("digest-")
     domain = operation.arguments["artifact"].removeprefix("reflector-")
     return next((v for v in versions(events, domain) if digest and v.adapter.startswith(digest)), None)
 
 
 def _without_what_moved_on(operation: Operation, later: Sequence[Operation]) -> Operation:
-    """An operation that comes late, without the aliases that others have taken since: champion is one at a time."""
+    """Return an operation that comes late, without the aliases that others have taken since: champion is one at a
+    time."""
     if operation.kind != "aliases":
         return operation
     a = operation.arguments
@@ -210,7 +211,7 @@ def _without_what_moved_on(operation: Operation, later: Sequence[Operation]) -> 
     return operation.model_copy(update={"arguments": {**a, **left}})
 
 
-def _log(server: Server, version: Version, root: Path) -> None:
+def _log(server: TrackingServer, version: Version, root: Path) -> None:
     """Log a version as `parammem track` would have done when its tag was made: out of that commit and DVC.
 
     Raises:
@@ -229,7 +230,7 @@ def _log(server: Server, version: Version, root: Path) -> None:
         server.log(state)
 
 
-def _tell(server: Server, operation: Operation) -> None:
+def _tell(server: TrackingServer, operation: Operation) -> None:
     a = operation.arguments
     if operation.kind == "aliases":
         server.set_aliases(a["artifact"], a["digest"], tuple(a["aliases"]), tuple(a["gone"]))

@@ -54,13 +54,13 @@ def artifact(domain: str) -> str:
 
 
 def wanted_tags(events: Sequence[Event]) -> list[Wanted]:
-    """Every tag that this ledger asks for, in its order.
+    """Return every tag that this ledger asks for, in its order.
 
     Who was champion before is unassigned: GTO lets several versions stand in a stage and then shows the highest.
     """
     found: list[Wanted] = []
     made_by: dict[tuple[str, int], str] = {}
-    reigning: dict[str, int] = {}
+    incumbent: dict[str, int] = {}
     assigned: Counter[str] = Counter()
 
     def assign(event: Event, domain: str, version: int, stage: str, sign: str = "") -> None:
@@ -80,12 +80,12 @@ def wanted_tags(events: Sequence[Event]) -> list[Wanted]:
             found.append(Wanted(tag, event.digest, event, f"Registered v{version}"))
             assign(event, domain, version, "candidate")
             continue
-        before = reigning.get(domain, 0)
+        before = incumbent.get(domain, 0)
         if before and before != version:
             assign(event, domain, before, "champion", "!")
         if version:
             assign(event, domain, version, "champion")
-        reigning[domain] = version
+        incumbent[domain] = version
     return found
 
 
@@ -110,7 +110,7 @@ def sync_tags(root: Path) -> Synced:
 
 
 def existing_tags(root: Path) -> dict[str, tuple[str, str]]:
-    """Tag name → the event it was made from (empty: none) and the commit that it points at."""
+    """Return tag name → the event it was made from (empty: none) and the commit that it points at."""
     listing = git(root, "for-each-ref", "--format=%(refname:strip=2)%00%(*objectname)%00%(contents)%01", "refs/tags")
     found = {}
     for entry in listing.split("\x01"):
@@ -122,7 +122,7 @@ def existing_tags(root: Path) -> dict[str, tuple[str, str]]:
 
 
 def commits_of_events(root: Path, revision: str = "HEAD") -> dict[str, str]:
-    """Event digest → the first commit, on the way to a revision, whose ledger holds it."""
+    """Return event digest → the first commit, on the way to a revision, whose ledger holds it."""
     if revision == "HEAD" and not has_commits(root):
         return {}
     # A merge of two ledgers signs events anew, so it is compared with each parent. Of its parents' own events the
@@ -143,7 +143,7 @@ def _make(root: Path, want: Wanted, commit: str) -> None:
     date = {"GIT_COMMITTER_DATE": want.event.time}
     folder = git_folder(root)
     lock = ref_lock(folder or root, f"refs/tags/{want.name}")
-    if lock.exists():  # nobody else makes tags of these names, so unless a git is at work it was killed
+    if lock.exists():  # no other program makes tags of these names, so unless a git is at work it was killed
         take_away(root, lock)
     with at_work(root, [lock]):
         git(root, "tag", "--annotate", "--force", "--message", message, want.name, commit, env=date)

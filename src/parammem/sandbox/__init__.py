@@ -13,17 +13,17 @@ from typing import TypeVar
 
 from parammem.sandbox.advice import advice, advised
 from parammem.sandbox.pool import Pool, shared_pool
-from parammem.sandbox.records import Call, Check, Job, Level, Limits, Outcome, Verdict
+from parammem.sandbox.records import Call, CandidateJob, Level, Limits, Outcome, ProgramCheck, Verdict
 from parammem.sandbox.trusted import TrustedTests, text_of, trust_spec, trust_tests
 from parammem.sandbox.verdict import equal
 
-T = TypeVar("T", Job, Check)
+T = TypeVar("T", CandidateJob, ProgramCheck)
 A = TypeVar("A")
 
 __all__ = [
     "Call",
-    "Check",
-    "Job",
+    "ProgramCheck",
+    "CandidateJob",
     "Level",
     "Limits",
     "Outcome",
@@ -47,18 +47,18 @@ __all__ = [
 def run(
     source: str, entry: str | None, calls: Sequence[Call], limits: Limits | None = None, level: Level = "strict"
 ) -> list[Outcome]:
-    """One candidate and all its calls in one child; an outcome per call, in order.
+    """Run one candidate and all its calls in one child, return an outcome per call, in order.
 
     Raises:
         SandboxError: the level cannot be had here; nothing was run.
     """
-    return run_many([Job(source=source, entry=entry, calls=list(calls))], limits, 1, level)[0]
+    return run_many([CandidateJob(source=source, entry=entry, calls=list(calls))], limits, 1, level)[0]
 
 
 def run_many(
-    jobs: Sequence[Job], limits: Limits | None = None, workers: int = 1, level: Level = "strict"
+    jobs: Sequence[CandidateJob], limits: Limits | None = None, workers: int = 1, level: Level = "strict"
 ) -> list[list[Outcome]]:
-    """Many candidates over a pool of workers that lives on between calls; outcomes in the order of the jobs.
+    """Run many candidates over a pool of workers that lives on between calls, return their outcomes in order.
 
     Raises:
         SandboxError: the level cannot be had here; nothing was run.
@@ -67,7 +67,7 @@ def run_many(
 
 
 def _by_preload(asked: Sequence[T], answer: Callable[[list[T], tuple[str, ...]], list[A]]) -> list[A]:
-    """The answers in the order of what is asked; what asks for the same modules goes to one pool."""
+    """Return the answers in the order of what is asked; what asks for the same modules goes to one pool."""
     kinds: dict[tuple[str, ...], list[T]] = {}
     for one in asked:
         kinds.setdefault(tuple(sorted(one.preload)), []).append(one)
@@ -83,7 +83,8 @@ def check_program(
     preamble: TrustedTests | None = None,
     level: Level = "strict",
 ) -> Verdict:
-    """The verdict of a trusted test program on a candidate: the tests run outside the child, which sees inputs only.
+    """Return the verdict of a trusted test program on a candidate: the tests run outside the child, which sees inputs
+    only.
 
     Raises:
         TypeError: the tests are no TrustedTests.
@@ -92,21 +93,21 @@ def check_program(
     for text in (tests, preamble):
         if not isinstance(text, TrustedTests | None):
             raise TypeError(f"tests are TrustedTests, not {type(text).__name__}; use advise_program for any other text")
-    check = Check(source=source, entry=entry, tests=tests, preamble=preamble)
+    check = ProgramCheck(source=source, entry=entry, tests=tests, preamble=preamble)
     return check_many([check], limits, 1, level)[0]
 
 
 def check_many(
-    checks: Sequence[Check], limits: Limits | None = None, workers: int = 1, level: Level = "strict"
+    checks: Sequence[ProgramCheck], limits: Limits | None = None, workers: int = 1, level: Level = "strict"
 ) -> list[Verdict]:
-    """`check_program` for many candidates over the pool; verdicts in order. Raises SandboxError as it does."""
+    """Return `check_program` for many candidates over the pool; verdicts in order. Raises SandboxError as it does."""
     return _by_preload(checks, lambda some, preload: shared_pool(workers, level, preload).check(some, limits))
 
 
 def advise_program(
     source: str, entry: str, test_source: str, limits: Limits | None = None, level: Level = "strict"
 ) -> Verdict:
-    """What tests that nobody vouches for (a model or a stranger wrote them) say of a candidate. ADVICE ONLY.
+    """Return what untrusted tests (a model or an unknown person wrote them) say of a candidate. ADVICE ONLY.
 
     Candidate and tests run together in one child, so a hostile candidate can make this say anything. Use it to gate
     a loop, never for a score. Raises SandboxError as `run` does.

@@ -1,15 +1,15 @@
-"""Tests that nobody vouches for: they run in the candidate's own child, and what they say is advice."""
+"""Run untrusted tests: they run in the candidate's own child, and what they say is advice."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from parammem.sandbox.records import Call, Job, Outcome, Verdict
+from parammem.sandbox.records import Call, CandidateJob, Outcome, Verdict
 
 _NAME = "_tests_say"
 
 
-def advice(source: str, entry: str, tests: str, preamble: str = "") -> Job:
+def advice(source: str, entry: str, tests: str, preamble: str = "") -> CandidateJob:
     """A job that runs a test program beside the candidate, in one child: `advised` reads its outcomes."""
     told = (
         f"\ndef {_NAME}():\n"
@@ -21,11 +21,11 @@ def advice(source: str, entry: str, tests: str, preamble: str = "") -> Job:
         "    if callable(space.get('check')) and space['check'] is not space['candidate']:\n"
         "        space['check'](space['candidate'])\n"
     )
-    return Job(source=source + "\n" + told, entry=_NAME, calls=[Call()])
+    return CandidateJob(source=source + "\n" + told, entry=_NAME, calls=[Call()])
 
 
 def advised(outcomes: Sequence[Outcome]) -> Verdict:
-    """What the tests of a job of `advice` said. A hostile candidate can make this say anything."""
+    """Return what the tests of a job of `advice` said. A hostile candidate can make this say anything."""
     outcome = outcomes[0]
     return Verdict(
         passed=outcome.kind == "value", detail=outcome.error, outcome=outcome, cpu_seconds=outcome.cpu_seconds

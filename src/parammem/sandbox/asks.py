@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 from parammem.errors import SandboxError
 from parammem.sandbox.inner import wire
 from parammem.sandbox.inner.watch import PATIENCE
-from parammem.sandbox.records import Call, Check, Job, Kind, Limits, Outcome, Verdict
+from parammem.sandbox.records import Call, CandidateJob, Kind, Limits, Outcome, ProgramCheck, Verdict
 from parammem.sandbox.trusted import TrustedTests
 
 _GRACE = 30.0
 """Seconds on top of all that the limits of a run can come to, before its worker is taken to hang."""
 
 
-class Ask(NamedTuple):
+class WorkerRequest(NamedTuple):
     """What a worker is asked."""
 
     message: bytes
@@ -33,7 +33,7 @@ class Lost(NamedTuple):
     why: str
 
 
-def of_job(job: Job, limits: Limits) -> Ask:
+def of_job(job: CandidateJob, limits: Limits) -> WorkerRequest:
     stdin = any(call.stdin is not None for call in job.calls)
     if not stdin and not job.entry:
         raise SandboxError("a job with function calls needs `entry`; give the function's name, or stdin to each call")
@@ -52,10 +52,10 @@ def of_job(job: Job, limits: Limits) -> Ask:
         }
     )
     seconds = _longest(limits) * (len(job.calls) if stdin else 1)
-    return Ask(message, seconds, lambda answer: _outcomes(job, answer, limits))
+    return WorkerRequest(message, seconds, lambda answer: _outcomes(job, answer, limits))
 
 
-def sendable(job: Job, limits: Limits) -> None:
+def sendable(job: CandidateJob, limits: Limits) -> None:
     """See that a job can be sent, where its parts come from outside. Raises ValueError: it cannot."""
     if not job.calls:
         return
@@ -65,7 +65,7 @@ def sendable(job: Job, limits: Limits) -> None:
         raise ValueError(str(error)) from None
 
 
-def of_check(check: Check, limits: Limits) -> Ask:
+def of_check(check: ProgramCheck, limits: Limits) -> WorkerRequest:
     for text in (check.tests, check.preamble):  # a record can be made around its validation
         if not isinstance(text, TrustedTests | None):
             raise SandboxError("tests that run outside the child are TrustedTests; run any other text as advice")
@@ -79,11 +79,12 @@ def of_check(check: Check, limits: Limits) -> Ask:
             "limits": _kept(limits, check.source),
         }
     )
-    return Ask(message, _longest(limits), lambda answer: _verdict(answer, limits), tests=True)
+    return WorkerRequest(message, _longest(limits), lambda answer: _verdict(answer, limits), tests=True)
 
 
 def _kept(limits: Limits, source: str) -> dict[str, Any]:
-    """The limits of a run. Room for stacks is given where the source speaks of it; all others have a hard bound."""
+    """Return the limits of a run. Memory for stacks is given where the source speaks of it; all others have a hard
+    bound."""
     return vars(limits) if "stack_size" in source else {**vars(limits), "stack_mb": 0}
 
 
@@ -91,7 +92,7 @@ def _longest(limits: Limits) -> float:
     return limits.wall_seconds * PATIENCE + _GRACE
 
 
-def _outcomes(job: Job, rows: Any, limits: Limits) -> list[Outcome]:
+def _outcomes(job: CandidateJob, rows: Any, limits: Limits) -> list[Outcome]:
     if isinstance(rows, Lost):
         return [Outcome(kind=rows.kind, error=rows.why) for _ in job.calls]
     return [_outcome(row, limits) for row in rows]
@@ -123,7 +124,7 @@ def _outcome(row: list[Any], limits: Limits) -> Outcome:
 
 
 def _words(kind: str, limits: Limits) -> str:
-    """A limit's outcome in words a model can use."""
+    """Return a limit's outcome in words a model can use."""
     return {
         "timeout": f"it did not finish within {limits.wall_seconds:g} seconds",
         "cpu": f"it used more than {limits.cpu_seconds:g} seconds of CPU time; it may loop for ever or be too slow",
@@ -134,5 +135,5 @@ def _words(kind: str, limits: Limits) -> str:
     }.get(kind, "")
 
 
-EASY = of_job(Job(source="def f(): pass", entry="f", calls=[Call()]), Limits())
+EASY = of_job(CandidateJob(source="def f(): pass", entry="f", calls=[Call()]), Limits())
 """A run that no sound worker dies of."""

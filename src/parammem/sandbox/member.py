@@ -148,7 +148,7 @@ class Worker:
 
 
 def _preloaded(names: Sequence[str]) -> list[str]:
-    """The worker's options for these modules. numpy is left out where it is not installed: then a candidate that
+    """Return the worker's options for these modules. numpy is left out where it is not installed: then a candidate that
     imports it fails as it does under that interpreter. Raises SandboxError for modules that are neither."""
     wrong = [name for name in names if name != "numpy" and name not in sys.stdlib_module_names]
     if wrong:
@@ -160,5 +160,5 @@ def _preloaded(names: Sequence[str]) -> list[str]:
 
 
 def _milliseconds(deadline: float) -> int:
-    """From now to a time on time.monotonic(), as poll(2) takes it."""
+    """Return the time from now to a time on time.monotonic(), as poll(2) takes it."""
     return min(2**30, max(0, int((deadline - time.monotonic()) * 1000)))

@@ -16,9 +16,9 @@ from typing import Any
 
 from parammem.errors import SandboxError
 from parammem.sandbox import asks
-from parammem.sandbox.asks import EASY, Ask, Lost
+from parammem.sandbox.asks import EASY, Lost, WorkerRequest
 from parammem.sandbox.member import START_SECONDS, Died, Late, Worker
-from parammem.sandbox.records import Check, Job, Level, Limits, Outcome, Verdict
+from parammem.sandbox.records import CandidateJob, Level, Limits, Outcome, ProgramCheck, Verdict
 
 _BUNCH = 4
 """So many runs go to a worker at once at most. Who interrupts a call waits for those that were begun."""
@@ -75,8 +75,8 @@ class Pool:
         self._homes: list[int] = []
         """Processors that workers keep to."""
 
-    def run(self, jobs: Sequence[Job], limits: Limits | None = None) -> list[list[Outcome]]:
-        """The outcomes of each job's calls, in order. A job on which a worker died twice is a `crash`.
+    def run(self, jobs: Sequence[CandidateJob], limits: Limits | None = None) -> list[list[Outcome]]:
+        """Return the outcomes of each job's calls, in order. A job on which a worker died twice is a `crash`.
 
         Raises:
             SandboxError: the level cannot be had here, or workers die whatever they are given.
@@ -85,23 +85,24 @@ class Pool:
         outcomes = iter(self._spread([asks.of_job(job, limits) for job in jobs if job.calls]))
         return [next(outcomes) if job.calls else [] for job in jobs]
 
-    def check(self, checks: Sequence[Check], limits: Limits | None = None) -> list[Verdict]:
-        """The verdict of each test program, in order. Raises as `run` does."""
+    def check(self, checks: Sequence[ProgramCheck], limits: Limits | None = None) -> list[Verdict]:
+        """Return the verdict of each test program, in order. Raises as `run` does."""
         limits = limits or Limits()
         return self._spread([asks.of_check(check, limits) for check in checks])
 
     def layers(self) -> dict[str, Any]:
-        """What a worker says it could set up: namespaces, hidden folders, Landlock version, user of its children."""
+        """Return what a worker says it could set up: namespaces, hidden folders, Landlock version, user of its
+        children."""
         with self._worker() as held:
             return dict(held.worker().layers)
 
     def members(self) -> list[int]:
-        """Process ids of the workers that are running."""
+        """Return process ids of the workers that are running."""
         return [worker.process.pid for worker in self._all]
 
-    def _spread(self, wanted: Sequence[Ask]) -> list[Any]:
-        """What each came to. Each worker's thread takes the next few when it is done with some; the first error ends
-        all."""
+    def _spread(self, wanted: Sequence[WorkerRequest]) -> list[Any]:
+        """Return what each came to. Each worker's thread takes the next few when it is done with some; the first error
+        ends all."""
         found: list[Any] = [None] * len(wanted)
         begun, choosing = 0, threading.Lock()
 
@@ -137,9 +138,9 @@ class Pool:
                 stop()
         return found
 
-    def _some(self, some: Sequence[Ask]) -> list[Any]:
-        """Their answers, in one exchange: this process wakes up once for all of them. If the worker dies of one, each
-        is tried by itself."""
+    def _some(self, some: Sequence[WorkerRequest]) -> list[Any]:
+        """Return their answers, in one exchange: this process wakes up once for all of them. If the worker dies of one,
+        each is tried by itself."""
         if len(some) > 1:
             with self._worker() as held:
                 try:
@@ -148,9 +149,9 @@ class Pool:
                     held.drop()
         return [self._one(ask) for ask in some]
 
-    def _one(self, ask: Ask) -> Any:
-        """One exchange with some idle worker; a worker that dies is replaced and the run tried once more, but not if
-        it died of tests that took too long. Gives a Lost when it could not be carried out."""
+    def _one(self, ask: WorkerRequest) -> Any:
+        """Make one exchange with some idle worker; a worker that dies is replaced and the run tried once more, but
+        not if it died of tests that took too long. Gives a Lost when it could not be carried out."""
         with self._worker() as held:
             for _ in range(2):
                 worker = held.worker()
@@ -193,8 +194,8 @@ class Pool:
         return worker
 
     def _home(self) -> int | None:
-        """A processor for one more worker, where there are workers enough to keep all busy: a worker, its zygote and
-        its child take turns, and find their memory in the caches that they share. With fewer the kernel chooses."""
+        """Return a processor for one more worker, where there are workers enough to keep all busy: a worker, its zygote
+        and its child take turns, and find their memory in the caches that they share. With fewer the kernel chooses."""
         processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         if not processors or self.workers < len(processors):
             return None
@@ -240,7 +241,7 @@ _lock = threading.Lock()
 
 
 def shared_pool(workers: int, level: Level, preload: tuple[str, ...] = ()) -> Pool:
-    """This process's pool of that size, level and preloaded modules, made on first use and closed at exit."""
+    """Return this process's pool of that size, level and preloaded modules, made on first use and closed at exit."""
     with _lock:
         key = (os.getpid(), workers, level, preload)
         pool = _shared.get(key) or Pool(workers, level, preload=preload)

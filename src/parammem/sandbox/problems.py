@@ -12,11 +12,11 @@ from parammem.core.jsonl import iter_values
 from parammem.core.python_source import parse_python, statements
 from parammem.core.record import Record
 from parammem.errors import DataError, RecordError
-from parammem.sandbox.records import Check
+from parammem.sandbox.records import ProgramCheck
 from parammem.sandbox.trusted import trust_tests
 
 
-class Problem(Record):
+class HumanEvalProblem(Record):
     """One row of a HumanEval-format file (Chen et al. 2021, arXiv:2107.03374). Other fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -28,7 +28,7 @@ class Problem(Record):
     test: str
 
     def program(self, completion: str) -> str:
-        """Prompt and completion as one source text.
+        """Return prompt and completion as one source text.
 
         Where the completion is indented unlike the prompt's docstring (MBPP's is), the docstring is left out. Nothing
         else is mended: a body at the left margin is no body, as in the official harness.
@@ -38,12 +38,12 @@ class Problem(Record):
                 return head + completion
         return self.prompt + completion
 
-    def check(self, completion: str, origin: str) -> Check:
-        """The test program for a completion of the prompt. The prompt's helpers are known to the tests.
+    def check(self, completion: str, origin: str) -> ProgramCheck:
+        """Return the test program for a completion of the prompt. The prompt's helpers are known to the tests.
 
         origin: the file that the problem comes from, which whoever calls this trusts as a program.
         """
-        return Check(
+        return ProgramCheck(
             source=self.program(completion),
             entry=self.entry_point.strip(),
             tests=trust_tests(self.test, origin=origin),
@@ -51,8 +51,8 @@ class Problem(Record):
         )
 
 
-def read_problems(path: Path | str) -> list[Problem]:
-    """The problems of a .jsonl or .jsonl.gz file.
+def read_problems(path: Path | str) -> list[HumanEvalProblem]:
+    """Return the problems of a .jsonl or .jsonl.gz file.
 
     Raises:
         DataError: there is no such file.
@@ -64,7 +64,7 @@ def read_problems(path: Path | str) -> list[Problem]:
     problems = []
     for number, value in iter_values(path):
         try:
-            problems.append(Problem.model_validate(value))
+            problems.append(HumanEvalProblem.model_validate(value))
         except ValidationError as error:
             raise RecordError(
                 f"{path}:{number}: not a HumanEval-format problem: {str(error)[:300]}; "
@@ -91,7 +91,7 @@ def _compiles(source: str) -> bool:
 
 
 def _depth(prompt: str) -> str:
-    """The indentation of the prompt's last function."""
+    """Return the indentation of the prompt's last function."""
     tree = parse_python(prompt)
     last = tree.body[-1] if tree and tree.body else None
     first = last.body[0].col_offset if isinstance(last, ast.FunctionDef | ast.AsyncFunctionDef) else 4
@@ -99,8 +99,8 @@ def _depth(prompt: str) -> str:
 
 
 def _is_whole(head: str, body: str) -> bool:
-    """Whether head and body are a program whose function does something, and that returns from no place outside of
-    one."""
+    """Return whether head and body are a program whose function does something, and that returns from no place outside
+    of one."""
     tree = parse_python(head + body)
     if tree is None or not body.strip():
         return False
@@ -110,7 +110,7 @@ def _is_whole(head: str, body: str) -> bool:
 
 
 def _without_docstring(prompt: str) -> str:
-    """The prompt up to its last function's docstring."""
+    """Return the prompt up to its last function's docstring."""
     tree = parse_python(prompt)
     last = tree.body[-1] if tree and tree.body else None
     if not isinstance(last, ast.FunctionDef) or ast.get_docstring(last) is None:

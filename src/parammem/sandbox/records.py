@@ -52,7 +52,7 @@ class Limits(Record):
     """Threads alive at once, the main one included. Processes cannot be started at all."""
 
 
-class Job(Record):
+class CandidateJob(Record):
     """One candidate with all its calls; they run in one child."""
 
     source: str
@@ -85,7 +85,8 @@ class Outcome(Record):
 
     @field_serializer("value", mode="wrap", when_used="json")
     def _as_json(self, value: Any, handler: SerializerFunctionWrapHandler) -> Any:
-        """The value, or what it was where JSON in UTF-8 has no place for it (half a surrogate pair, a huge integer)."""
+        """Return the value, or what it was where JSON in UTF-8 has no place for it (half a surrogate pair, a huge
+        integer)."""
         try:
             plain = handler(value)
             json.dumps(plain, ensure_ascii=False).encode()
@@ -94,7 +95,7 @@ class Outcome(Record):
         return plain
 
 
-class Check(Record):
+class ProgramCheck(Record):
     """A candidate and a trusted test program, for tests that are not `call == literal`.
 
     The tests run outside the child, against a proxy of the candidate: only `TrustedTests` can be given, never text that
@@ -109,7 +110,7 @@ class Check(Record):
     preamble: InstanceOf[TrustedTests] | None = None
     """Text that runs before the tests and may define helpers they use, e.g. the problem's own prompt."""
     preload: tuple[str, ...] = ()
-    """As in `Job`. With numpy the tests have it too."""
+    """As in `CandidateJob`. With numpy the tests have it too."""
 
 
 class Verdict(Record):

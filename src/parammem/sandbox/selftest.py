@@ -18,10 +18,10 @@ from typing import Any
 from parammem.core.record import Record
 from parammem.errors import SandboxError
 from parammem.sandbox.pool import Pool
-from parammem.sandbox.records import Call, Job, Level, Limits, Outcome
+from parammem.sandbox.records import Call, CandidateJob, Level, Limits, Outcome
 
 
-class Finding(Record):
+class ForbiddenAct(Record):
     """One forbidden act and what came of it."""
 
     act: str
@@ -32,7 +32,7 @@ class Finding(Record):
     """What the child said."""
 
 
-class Report(Record):
+class ProtectionReport(Record):
     """What protection is here, by effect."""
 
     level: Level
@@ -40,7 +40,7 @@ class Report(Record):
     """Every act was denied."""
     missing: str = ""
     """What is missing and what to do, when not safe."""
-    findings: list[Finding] = []
+    findings: list[ForbiddenAct] = []
     layers: dict[str, Any] = {}
     """What a worker could set up: namespaces, hidden folders, Landlock version, the user of its children."""
 
@@ -94,7 +94,7 @@ ACTS = (
 )  # fmt: skip
 
 
-def self_test(level: Level = "strict", pool: Pool | None = None) -> Report:
+def self_test(level: Level = "strict", pool: Pool | None = None) -> ProtectionReport:
     """Try every forbidden act in a child of its own.
 
     A worker that cannot be set up at all gives a report that is not safe and says what is missing.
@@ -104,13 +104,13 @@ def self_test(level: Level = "strict", pool: Pool | None = None) -> Report:
     try:
         return _report(level, pool)
     except SandboxError as error:
-        return Report(level=level, safe=False, missing=str(error))
+        return ProtectionReport(level=level, safe=False, missing=str(error))
     finally:
         if own:
             pool.close()
 
 
-def _report(level: Level, pool: Pool) -> Report:
+def _report(level: Level, pool: Pool) -> ProtectionReport:
     layers = {k: v for k, v in pool.layers().items() if k not in ("ready", "why")}
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as server:
         Path(folder, "secret").write_text("secret")
@@ -125,15 +125,16 @@ def _report(level: Level, pool: Pool) -> Report:
     findings = [_finding(act, rows[0]) for act, rows in zip(ACTS, outcomes, strict=True)]
     worked = [finding.act for finding in findings if not finding.denied]
     missing = f"these acts were not denied: {', '.join(worked)}" if worked else ""
-    return Report(level=level, safe=not worked, missing=missing, findings=findings, layers=layers)
+    return ProtectionReport(level=level, safe=not worked, missing=missing, findings=findings, layers=layers)
 
 
-def _job(act: _Act, args: list[Any]) -> Job:
-    return Job(source=f"def act(path, port, pid):\n    {act.body}\n", entry="act", calls=[Call(args=args)])
+def _job(act: _Act, args: list[Any]) -> CandidateJob:
+    return CandidateJob(source=f"def act(path, port, pid):\n    {act.body}\n", entry="act", calls=[Call(args=args)])
 
 
-def _finding(act: _Act, outcome: Outcome) -> Finding:
-    """Denied is what ended in a refusal; an act that failed for another reason proves nothing and counts as worked."""
+def _finding(act: _Act, outcome: Outcome) -> ForbiddenAct:
+    """Return a finding. Denied is what ended in a refusal; an act that failed for another reason proves nothing and
+    counts as worked."""
     refused = (
         "PermissionError",
         "BlockingIOError",
@@ -142,9 +143,9 @@ def _finding(act: _Act, outcome: Outcome) -> Finding:
         "OSError: [Errno 30]",
     )
     denied = outcome.kind in ("denied", "memory") or outcome.error.startswith(refused)
-    return Finding(act=act.name, denied=denied, guard=act.guard, detail=outcome.error or outcome.kind)
+    return ForbiddenAct(act=act.name, denied=denied, guard=act.guard, detail=outcome.error or outcome.kind)
 
 
 def interpreter() -> str:
-    """Which interpreter children run, for reports."""
+    """Return which interpreter children run, for reports."""
     return f"{sys.implementation.name} {sys.version.split()[0]}"

@@ -43,7 +43,7 @@ TrustedTests.__pydantic_serializer__ = SchemaSerializer(  # type: ignore[attr-de
 
 
 def trust_tests(text: str, *, origin: str) -> TrustedTests:
-    """The text as trusted tests. Only for text whose source the caller has just read, from a file of a stage.
+    """Return the text as trusted tests. Only for text whose source the caller has just read, from a file of a stage.
 
     Raises:
         SandboxError: it is no text, no origin is named, or the origin is a folder for what strangers sent.
@@ -58,8 +58,8 @@ def trust_tests(text: str, *, origin: str) -> TrustedTests:
 
 
 def trust_spec(spec: Mapping[str, Any], *, origin: str) -> dict[str, Any]:
-    """A Task.visible or AnswerKey.hidden whose test programs, and the stub that they build on, are trusted; the rest is
-    as it was. Raises SandboxError as `trust_tests` does."""
+    """Return a Task.visible or AnswerKey.hidden whose test programs, and the stub that they build on, are trusted; the
+    rest is as it was. Raises SandboxError as `trust_tests` does."""
 
     def trusted(value: Any) -> Any:
         return trust_tests(value, origin=origin) if isinstance(value, str) else value
@@ -73,11 +73,11 @@ def trust_spec(spec: Mapping[str, Any], *, origin: str) -> dict[str, Any]:
 
 
 def holds_tests(spec: Mapping[str, Any]) -> bool:
-    """Whether a Task.visible or AnswerKey.hidden has test programs, which `trust_spec` would make trusted."""
+    """Return whether a Task.visible or AnswerKey.hidden has test programs, which `trust_spec` would make trusted."""
     checks = spec.get("checks")
     return isinstance(checks, list) and any(isinstance(check, dict) and "tests" in check for check in checks)
 
 
 def text_of(tests: TrustedTests | str) -> str:
-    """The text, trusted or not."""
+    """Return the text, trusted or not."""
     return tests.text if isinstance(tests, TrustedTests) else tests

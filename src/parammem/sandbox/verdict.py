@@ -24,7 +24,7 @@ _BY_THEMSELVES = (
 
 
 def equal(outcome: Outcome, expected: Any, tolerance: float | None = None, json_values: bool = False) -> bool:
-    """Whether a call returned the expected value, by the rules of plain Python `==` on builtin values.
+    """Return whether a call returned the expected value, by the rules of plain Python `==` on builtin values.
 
     A list is not equal to a tuple, unless `json_values` is set: then `expected` came from a JSON file, which has
     no tuples, and a tuple or list returned equals the list expected. NaN equals NaN, for there is no other way to

@@ -19,11 +19,11 @@ from parammem.core.experience import Experience
 from parammem.core.words import count
 from parammem.domains import Domain
 from parammem.engines.base import Engine
-from parammem.engines.progress import progress_bar
+from parammem.engines.progress import PROGRESS, progress_bar
 from parammem.errors import ConfigError, DataError
 from parammem.stages.common import Engines, accounted, budget, check_failures, most_tokens
 from parammem.stages.opening import open_domain
-from parammem.stages.spread.workplace import HERE, Workplace, working
+from parammem.stages.ray.executor import LOCAL, Executor, open_executor
 from parammem.stages.trusted import stage_keys, stage_tasks
 
 log = logging.getLogger(__name__)
@@ -38,17 +38,19 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     places, engines, judge = Places(root, domain), Engines(params, root), open_domain(params, domain)
     with (
         accounted(engines, "collect", domain, places.work("collect")),
-        working(params, engines, judge, root) as workplace,
+        open_executor(params, engines, judge, root) as executor,
     ):
         tasks = stage_tasks(places, "train")
         actor = engines.open()
         # Labels from the task alone need nobody's attempts, and a benchmark's train split has thousands of tasks.
-        trajectories = [] if params.collect.label == "task-only" else work_on(params, judge, actor, tasks, workplace)
+        trajectories = [] if params.collect.label == "task-only" else work_on(params, judge, actor, tasks, executor)
         write_jsonl(places.trajectories, trajectories)
         check_failures(trajectories, params.agent.max_failed_share)
         succeeded = outcomes(params, judge, tasks, trajectories, places)
         brought = read_experience(root / params.collect.experience_dir, domain)
-        how = _labelling(params, judge, engines, actor, workplace)
+        how = _labelling(params, judge, engines, actor, executor)
+        labels = len(brought) + (len(trajectories) or len(tasks))
+        PROGRESS.begin(f"labels {domain}", 0, labels * params.engine.max_advice_tokens)
         rows = label(
             how,
             {t.task_id: t for t in tasks} | {e.task.task_id: e.task for _, e in brought},
@@ -60,7 +62,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
 
 
 def work_on(
-    params: Params, judge: Domain, actor: Engine, tasks: Sequence[Task], workplace: Workplace = HERE
+    params: Params, judge: Domain, actor: Engine, tasks: Sequence[Task], executor: Executor = LOCAL
 ) -> list[Trajectory]:
     """Several runs of the collecting method per task. No answer key is at hand here."""
     p = params.collect
@@ -72,7 +74,7 @@ def work_on(
     agent = Agent(method=method, domain=judge, actor=actor, budget=budget(params))
     jobs = [Job(agent, task, p.seed + k) for k in range(p.trajectories) for task in tasks]
     most = most_tokens(agent.budget, len(jobs))
-    return workplace.work(jobs, progress_bar(len(jobs), f"collect {judge.name}", most))
+    return executor.work(jobs, progress_bar(len(jobs), f"collect {judge.name}", most))
 
 
 def outcomes(
@@ -155,7 +157,7 @@ def read_experience(folder: Path, domain: str) -> list[tuple[str, Experience]]:
     return found
 
 
-def _labelling(params: Params, judge: Domain, engines: Engines, actor: Engine, workplace: Workplace) -> Labelling:
+def _labelling(params: Params, judge: Domain, engines: Engines, actor: Engine, executor: Executor) -> Labelling:
     p = params.collect
     if p.label == "teacher" and not p.teacher:
         raise ConfigError("collect.teacher: missing, though collect.label is teacher; give a model folder")
@@ -164,7 +166,7 @@ def _labelling(params: Params, judge: Domain, engines: Engines, actor: Engine, w
         label=p.label,
         outcome=p.outcome,
         parts=p.parts,
-        engine=workplace.asking(labeller),
+        engine=executor.asking(labeller),
         domain=judge,
         max_tokens=params.engine.max_advice_tokens,
         temperature=params.agent.reflector_temperature,

@@ -154,6 +154,7 @@ def budget(params: Params) -> Budget:
         reflector_temperature=agent.reflector_temperature,
         max_tokens=engine.max_new_tokens,
         max_advice_tokens=engine.max_advice_tokens,
+        stop=engine.stop,
     )
 
 

@@ -26,7 +26,7 @@ from parammem.domains import Domain, Example
 from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.embeddings import embed
 from parammem.engines.base import Engine, Request
-from parammem.engines.progress import progress_bar
+from parammem.engines.progress import PROGRESS, progress_bar
 from parammem.evaluation.records import AdviceDraws, OpenTask, Run
 from parammem.experience.pool import select
 from parammem.reflectors.base import Reflector, SamplingReflector
@@ -37,8 +37,8 @@ from parammem.stages.common import Engines, accounted, budget, check_failures, m
 from parammem.stages.majority import majority_advice
 from parammem.stages.opening import open_domain
 from parammem.stages.protocols import ORACLES, calls_doubled, named, phases_of, under
+from parammem.stages.ray.executor import LOCAL, Executor, open_executor
 from parammem.stages.rounds import earlier_rounds
-from parammem.stages.spread.workplace import HERE, Workplace, working
 from parammem.stages.trusted import stage_keys, stage_tasks
 
 SLICES: tuple[Literal["eval", "unseen"], ...] = ("eval", "unseen")
@@ -59,7 +59,7 @@ class Bench:
     """By slice."""
     embed: Embed = embed
     """Of banks and retrieval."""
-    workplace: Workplace = HERE
+    executor: Executor = LOCAL
 
     def everything(self) -> list[Task]:
         return [task for part in SLICES for task in self.tasks[part]]
@@ -74,9 +74,9 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     places, engines, judge = Places(root, domain), Engines(params, root), open_domain(params, domain)
     with (
         accounted(engines, "evaluate", domain, places.work("evaluate")),
-        working(params, engines, judge, root) as workplace,
+        open_executor(params, engines, judge, root) as executor,
     ):
-        bench = _bench(params, places, engines, judge, workplace)
+        bench = _bench(params, places, engines, judge, executor)
         bank = _bank(bench)
         trajectories = _under(bench, params.evaluate.protocol, bank)
         others = [t for name in params.evaluate.also for t in _under(bench, name, bank)]
@@ -96,7 +96,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
         write_text(places.evaluation / "facts.json", json.dumps(_facts(bench, bank), indent=1, sort_keys=True) + "\n")
 
 
-def _bench(params: Params, places: Places, engines: Engines, judge: Domain, workplace: Workplace) -> Bench:
+def _bench(params: Params, places: Places, engines: Engines, judge: Domain, executor: Executor) -> Bench:
     actor = engines.open()
     rows = select(read_jsonl(places.validated, ReflectionExample), params.pool)  # those that training had
     base = params.reflector.base
@@ -109,7 +109,7 @@ def _bench(params: Params, places: Places, engines: Engines, judge: Domain, work
     embedding = engines.embed(embed)
     reflectors["retrieved"] = Retrieved(rows, embedding)
     tasks = {part: stage_tasks(places, part) for part in SLICES}
-    return Bench(params, places, judge, actor, reflectors, tasks, embedding, workplace)
+    return Bench(params, places, judge, actor, reflectors, tasks, embedding, executor)
 
 
 def _adapted(folder: Path, engines: Engines, judge: Domain, base: str) -> ParamMem:
@@ -143,7 +143,7 @@ def _bank(bench: Bench) -> TrajectoryBank:
         method=METHODS["reflexion"], domain=bench.judge, actor=bench.actor, budget=budget(bench.params), arm="bank"
     )
     jobs = [Job(agent, task, bench.params.evaluate.seed) for task in tasks]
-    ended = bench.workplace.work(jobs, _progress(bench, "bank", len(jobs)))
+    ended = bench.executor.work(jobs, _progress(bench, "bank", len(jobs)))
     return TrajectoryBank(tasks, ended, bench.embed, _bank_outcomes(bench, tasks, ended))
 
 
@@ -171,7 +171,7 @@ def _one_phase(bench: Bench, bank: TrajectoryBank) -> list[Trajectory]:
     shown = dict(zip([t.task_id for t in tasks], bank.retrieve(tasks, bench.params.agent.examples), strict=True))
     every = [(agent, task) for agent in arms(bench) for task in tasks]
     jobs = [Job(agent, task, seed, shown[task.task_id] if agent.method.bank else ()) for agent, task in every]
-    return bench.workplace.work(jobs, _progress(bench, "evaluate", len(jobs)))
+    return bench.executor.work(jobs, _progress(bench, "evaluate", len(jobs)))
 
 
 def _under(bench: Bench, protocol: str, bank: TrajectoryBank) -> list[Trajectory]:
@@ -197,7 +197,7 @@ def _two_phases(bench: Bench, protocol: str = "two-phase") -> list[Trajectory]:
         shown: list[list[Example]] = bank.retrieve(again, bench.params.agent.examples)
         start = agent.budget.iterations + 1
         jobs = [Job(agent, t, seed, seen, protocol, start) for t, seen in zip(again, shown, strict=True)]
-        second = {t.task_id: t for t in bench.workplace.work(jobs)}
+        second = {t.task_id: t for t in bench.executor.work(jobs)}
         found += [joined(done, second[done.task_id]) if done.task_id in second else done for done in first]
     return [named(protocol, one) for one in found]
 
@@ -207,7 +207,7 @@ def _first_phase(
 ) -> list[Trajectory]:
     if calls_doubled(protocol, agent):
         agent = replace(agent, budget=replace(agent.budget, iterations=2 * agent.budget.iterations))
-    return bench.workplace.work([Job(agent, task, seed, (), protocol) for task in tasks])
+    return bench.executor.work([Job(agent, task, seed, (), protocol) for task in tasks])
 
 
 def joined(first: Trajectory, second: Trajectory) -> Trajectory:
@@ -242,7 +242,7 @@ def _curve(bench: Bench) -> list[tuple[float, Trajectory]]:
             budget=replace(budget(p), reflector_temperature=temperature),
         )
         pairs += [(temperature, Job(agent, task, p.evaluate.seed)) for task in tasks]
-    ended = bench.workplace.work([job for _, job in pairs], _progress(bench, "temperatures", len(pairs)))
+    ended = bench.executor.work([job for _, job in pairs], _progress(bench, "temperatures", len(pairs)))
     return [(temperature, t) for (temperature, _), t in zip(pairs, ended, strict=True)]
 
 
@@ -300,8 +300,9 @@ def _record(bench: Bench, trajectory: Trajectory, passed: bool | None) -> Run:
 def _draws(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[AdviceDraws]:
     """A fixed number of draws of every reflector on every task, and of the trained one at every temperature."""
     p = bench.params
+    every = bench.everything()[: p.evaluate.draw_tasks or None]
     wanted = [
-        (name, reflector, p.agent.reflector_temperature, bench.everything())
+        (name, reflector, p.agent.reflector_temperature, every)
         for name, reflector in bench.reflectors.items()
         if name != "retrieved"
     ]
@@ -359,7 +360,8 @@ def _sampled(
         )
         for task in tasks
     ]
-    answers = call(bench.workplace.asking(reflector.engine).complete, requests)
+    PROGRESS.begin(f"advice {bench.judge.name}", 0, len(requests) * count * bench.params.engine.max_advice_tokens)
+    answers = call(bench.executor.asking(reflector.engine).complete, requests)
     for task, answer in zip(tasks, answers, strict=True):
         if isinstance(answer, Exception):
             log.warning("no draws of advice for task %r: %s", task.task_id, answer)

@@ -23,6 +23,7 @@ from parammem.evaluation.inputs import LossPoint, Made, ReportInputs, Work
 from parammem.evaluation.methods import method_tasks, over_methods
 from parammem.evaluation.records import AdviceDraws, OpenTask, Point, Run
 from parammem.evaluation.report import build_report, write_report
+from parammem.evaluation.uptake import read_uptake
 
 R = TypeVar("R", bound=Record)
 
@@ -64,6 +65,7 @@ def gather(params: Params, root: Path) -> ReportInputs:
         sizes=_merged(fact["sizes"] for fact in facts),
         overlaps=_merged(fact["overlaps"] for fact in facts),
         benchmarks=tuple(found for p in places if (found := _benchmarks(p, params))),
+        uptake=tuple(u for p in places if (u := read_uptake(root / "reports" / "uptake" / f"{p.domain}.json"))),
         made=tuple(found for found in map(_made, places) if found),
         mutation=_json(root / "reports" / "validation" / "mutation.json"),
         variants=tuple(map(Point.model_validate, variants or ())),

@@ -26,12 +26,12 @@ from parammem.stages.contamination import verdict_on, write_verdict
 from parammem.stages.opening import open_domain
 from parammem.stages.rounds import earlier_rounds, retaught
 from parammem.training.controls import shuffled
+from parammem.training.distributed import Team, joined_team, launched
 from parammem.training.launch import launch
 from parammem.training.lora_sft import follow, train_lora
 from parammem.training.order import split_held_out
 from parammem.training.prepare import chosen_device
-from parammem.training.team import Team, launched, mustered
-from parammem.training.warm import read_start
+from parammem.training.warm_start import read_start
 
 OTHER_WORLD = 1_000_003
 """Added to the world's seed."""
@@ -48,7 +48,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
         _launch(params, domain, root)
         return
     device = chosen_device(params.engine.device)
-    with mustered(wanted.processes, wanted.strategy, device) as team:
+    with joined_team(wanted.processes, wanted.strategy, device) as team:
         if team.leads:
             _run(params, domain, root, team)
         else:

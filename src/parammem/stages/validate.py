@@ -18,7 +18,7 @@ RECALLED = "recalled"
 """The reason of rows that `parammem audit recall` withdrew."""
 
 
-class SetAside(Record):
+class QuarantinedRow(Record):
     """A row that may not be trained on, whole, with the rules it broke."""
 
     row: ReflectionExample
@@ -60,8 +60,8 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
         rows, evaluation, params.validate_, domain, claims, kinds=kinds, stated=stated, docs=places.data_docs
     )
     write_jsonl(places.validated, [rows[i] for i in verdict.kept])
-    recalled = [SetAside(row=row, reasons=(RECALLED,)) for row in collected if row.row_hash in withdrawn]
-    broken = [SetAside(row=rows[q.row], reasons=q.reasons) for q in verdict.quarantined]
+    recalled = [QuarantinedRow(row=row, reasons=(RECALLED,)) for row in collected if row.row_hash in withdrawn]
+    broken = [QuarantinedRow(row=rows[q.row], reasons=q.reasons) for q in verdict.quarantined]
     write_jsonl(places.quarantine, [*recalled, *broken])
     write_text(places.validation, json.dumps(verdict.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
     if not verdict.passed:

@@ -1,4 +1,5 @@
-"""Log runs to Weights & Biases: the only place that knows wandb. Without a key or a network everything stays offline.
+"""Log runs to Weights & Biases: the only package that imports wandb. Without a key or a network everything stays
+offline.
 
 What is logged is read from files that the pipeline left (`dvc.lock`, metrics, adapters), by a step of its own that
 always runs. So a run is also logged when DVC restored its stage from the run-cache, and never twice: a run's id
@@ -125,7 +126,7 @@ class WandbTracker:
 
 
 def choose_mode(mode: Mode) -> Literal["offline", "online", "off"]:
-    """auto: what WANDB_MODE says, else online when an API key is set, else offline."""
+    """Return W&B's mode. auto: what WANDB_MODE says, else online when an API key is set, else offline."""
     if mode != "auto":
         return mode
     asked = os.environ.get("WANDB_MODE", "")
@@ -263,7 +264,7 @@ def log_run(
 
 
 def logged_runs(folder: Path) -> list[Logged]:
-    """The ledger; empty if nothing was logged yet. Raises RecordError for a broken line."""
+    """Return the ledger; empty if nothing was logged yet. Raises RecordError for a broken line."""
     path = folder / LEDGER
     return read_jsonl(path, Logged) if path.is_file() else []
 
@@ -326,13 +327,13 @@ def track_all(
 
 
 def _validation(repo: Path, domain: str) -> dict[str, Any]:
-    """The validation summary without its long lists; empty if there is none."""
+    """Return the validation summary without its long lists; empty if there is none."""
     report = _read_plain(repo / "reports" / "validation" / f"{domain}.json")
     return {name: value for name, value in report.items() if not isinstance(value, list)}
 
 
 def flat_numbers(tree: Mapping[str, Any], above: str = "") -> dict[str, float]:
-    """{"code": {"base": {"pass_rate": .5}}} → {"code.base.pass_rate": .5}; what is no number is left out."""
+    """Return {"code": {"base": {"pass_rate": .5}}} → {"code.base.pass_rate": .5}; what is no number is left out."""
     found: dict[str, float] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):

@@ -78,14 +78,15 @@ class WandbServer:
         name = f"{self._project}/{artifact}:{digest}"
         try:
             return self._api.artifact(name)
-        except Exception as error:  # wandb says in several ways that there is nothing, and that nobody answers
+        except Exception as error:  # wandb says in several ways that there is nothing, and that no server answers
             if self._api.artifact_exists(name):
                 raise
             raise ArtifactAbsent(f"W&B has no {name}") from error
 
 
 def open_server(params: TrackingParams, folder: Path) -> WandbServer | None:
-    """The server, or None when tracking is offline or off. Raises DataError when it should be there and is not."""
+    """Return the server, or None when tracking is offline or off. Raises DataError when it should be there and is
+    not."""
     if choose_mode(params.mode) != "online":
         return None
     import wandb

@@ -1,2 +1,6 @@
-"""Rows in, an adapter folder out: lora_sft is the recipe; prepare, encoding, order, selection and controls feed it;
-lean computes its forward; checkpoint, finished and publish write."""
+"""LoRA fine-tuning of a reflector: rows in, an adapter folder out. lora_sft is the recipe; prepare, encoding, order,
+selection and controls feed it; fast_forward computes its logits; distributed spreads it over processes; checkpoint,
+resume and publish write.
+
+Which rows come in, and where the folder goes, is decided by `stages.train`.
+"""

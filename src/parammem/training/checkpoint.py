@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from parammem.core.notice import Notice
-from parammem.training.team import ALONE, Team
+from parammem.training.distributed import ALONE, Team
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """How far a run has come, beside its weights."""
 
     step: int = 0
@@ -29,7 +29,7 @@ class Progress:
 
 
 def save_checkpoint(
-    path: Path, progress: Progress, weights: dict[str, Any], optimizer: Any, team: Team = ALONE
+    path: Path, progress: TrainingProgress, weights: dict[str, Any], optimizer: Any, team: Team = ALONE
 ) -> None:
     """Write the checkpoint: after a crash there is the old one or the new one, whole.
 
@@ -50,7 +50,7 @@ def save_checkpoint(
     temporary.replace(path)
 
 
-def load_checkpoint(path: Path, weights: dict[str, Any], optimizer: Any, team: Team = ALONE) -> Progress:
+def load_checkpoint(path: Path, weights: dict[str, Any], optimizer: Any, team: Team = ALONE) -> TrainingProgress:
     """Fill weights and optimizer from the checkpoint, if there is one, and say how far it was.
 
     The leader of a team reads it, and tells the others. A file that cannot be read is set aside as `*.corrupt` with a
@@ -59,7 +59,7 @@ def load_checkpoint(path: Path, weights: dict[str, Any], optimizer: Any, team: T
     saved: Any = _read(path, weights) if team.leads else None
     progress = team.tell(saved and saved["progress"])
     if progress is None:
-        return Progress()
+        return TrainingProgress()
     if team.size == 1:
         import torch
 
@@ -69,7 +69,7 @@ def load_checkpoint(path: Path, weights: dict[str, Any], optimizer: Any, team: T
         optimizer.load_state_dict(saved["optimizer"])
     else:
         _hand_out(saved, weights, optimizer, progress["step"], team)
-    return Progress(**progress)
+    return TrainingProgress(**progress)
 
 
 def _read(path: Path, weights: dict[str, Any]) -> dict[str, Any] | None:
@@ -79,7 +79,7 @@ def _read(path: Path, weights: dict[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        Progress(**state["progress"])
+        TrainingProgress(**state["progress"])
         if state["weights"].keys() != weights.keys():
             raise ValueError("it holds other weights")
     except Exception as error:  # torch.load raises whatever the broken bytes lead it to
@@ -107,7 +107,8 @@ def _hand_out(saved: Any, weights: dict[str, Any], optimizer: Any, step: int, te
 
 
 def _gathered(state: Any, keep: bool) -> Any:
-    """The same nested dict with whole tensors in the place of shares; without tensors where they are not kept."""
+    """Return the same nested dict with whole tensors in the place of shares; without tensors where they are not
+    kept."""
     if isinstance(state, dict):
         return {key: _gathered(value, keep) for key, value in state.items()}
     if not hasattr(state, "full_tensor"):

@@ -10,7 +10,8 @@ from parammem.core import ReflectionExample
 
 
 def shuffled(rows: Sequence[ReflectionExample], seed: int) -> list[ReflectionExample]:
-    """The same tasks and the same advice, paired anew: every row gets the advice of another task, where possible.
+    """Return the same tasks and the same advice, paired anew: every row gets the advice of another task, where
+    possible.
 
     Rows keep their order and everything but the reflection. A task that owns more than half of the rows cannot be
     served by the others alone; as few of its rows as possible then keep advice of their own task.

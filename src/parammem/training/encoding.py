@@ -1,6 +1,6 @@
 """From (prompt, reflection) to token ids and labels. The loss is on the completion only, its end included.
 
-The prompt is encoded alone and the completion after it, exactly as the engine meets them when it samples, so no token
+The prompt is encoded alone and the completion after it, exactly as the engine gets them when it samples, so no token
 ever spans the border. Masks are made by position, never by token id: padding is not learned whatever the pad token
 is, and the end-of-turn token is learned even where a tokenizer uses it as its pad token.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from parammem.engines.base import Message
 from parammem.engines.templates import render
+from parammem.engines.tokenizing import tokens_of
 from parammem.errors import DataError
 
 IGNORED = -100
@@ -43,19 +44,24 @@ class Batch:
     labels: list[list[int]]
 
 
-def encode(tokenizer: Any, messages: Sequence[Message], reflection: str) -> Encoded:
-    """Chat template with the assistant's turn opened, then the reflection, then eos.
+def encode(tokenizer: Any, messages: Sequence[Message], reflection: str, known: int | None = None) -> Encoded:
+    """Return chat template with the assistant's turn opened, then the reflection, then eos.
+
+    Args:
+        known: how many tokens the model has a place for; None: not looked at.
 
     Raises:
-        DataError: the tokenizer has no chat template or no eos, or the reflection holds no token.
+        DataError: the tokenizer has no chat template or no eos, or prompt or reflection hold no token.
+        EngineError: the tokenizer failed, or belongs to another model.
     """
     if tokenizer.chat_template is None:
         raise DataError("the base model's tokenizer has no chat template; add chat_template.jinja to its folder")
     if tokenizer.eos_token_id is None:
         raise DataError("the base model's tokenizer has no eos token, so it could never learn to stop; set eos_token")
     (text,) = render(tokenizer, [messages], tokenizer.name_or_path)
-    prompt = tokenizer(text, add_special_tokens=False)["input_ids"]
-    completion = tokenizer(reflection, add_special_tokens=False)["input_ids"]
+    prompt, completion = tokens_of(tokenizer, [text, reflection], tokenizer.name_or_path, known)
+    if not prompt:
+        raise DataError(f"the tokenizer in {tokenizer.name_or_path!r} makes no token of a prompt; take another base")
     if not completion:
         raise DataError(f"a reflection holds no token ({reflection!r}); `validate` drops such rows: run it first")
     row = Encoded(ids=(*prompt, *completion, tokenizer.eos_token_id), prompt=len(prompt))
@@ -84,7 +90,8 @@ def collate(rows: Sequence[Encoded], pad: int) -> Batch:
 
 
 def pad_id(tokenizer: Any) -> int:
-    """A token to fill with that is not eos. What it is has no effect; that it is not eos keeps dumps readable."""
+    """Return a token to fill with that is not eos. What it is has no effect; that it is not eos keeps dumps
+    readable."""
     if tokenizer.pad_token_id is not None and tokenizer.pad_token_id != tokenizer.eos_token_id:
         return tokenizer.pad_token_id
     return 0 if tokenizer.eos_token_id != 0 else 1

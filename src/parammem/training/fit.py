@@ -19,11 +19,11 @@ from typing import Any
 from parammem.config import TrainParams
 from parammem.engines.progress import PROGRESS
 from parammem.errors import AdapterError
-from parammem.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from parammem.training.checkpoint import TrainingProgress, load_checkpoint, save_checkpoint
+from parammem.training.distributed import ALONE, Team, adding_up, distribute, trainable, whole_tensor
 from parammem.training.encoding import IGNORED, Encoded, collate
-from parammem.training.lean import lean_logits
+from parammem.training.fast_forward import fast_logits
 from parammem.training.order import Plan
-from parammem.training.team import ALONE, Team, adding_up, spread, trainable, whole_tensor
 
 OnStep = Callable[[int, float, float], None]
 """Told after each step: steps done, loss, learning rate."""
@@ -32,7 +32,7 @@ CURVE_POINTS = 12
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """A training as plain data: what the leader of a team tells the others."""
 
     train: list[Encoded]
@@ -44,11 +44,11 @@ class Job:
     dtype: str
     """Of the frozen weights."""
     threads: int
-    lean: bool
+    fast: bool
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """What a training run works on."""
 
     model: Any
@@ -58,7 +58,7 @@ class Run:
     plan: Plan
     pad: int
     device: str
-    lean: bool = False
+    fast: bool = False
     team: Team = ALONE
     forward: Any = None
     """What to call for a pass that is learned from, where that is not the model."""
@@ -67,7 +67,7 @@ class Run:
         return trainable(self.model)
 
     def order(self) -> str:
-        """Who learns from which rows at each step, as CSV; empty where one process learns from all."""
+        """Return who learns from which rows at each step, as CSV; empty where one process learns from all."""
         return self.plan.order_csv() if self.team.size > 1 else ""
 
     def precision(self) -> AbstractContextManager[Any]:
@@ -78,15 +78,15 @@ class Run:
         return torch.autocast(self.device.split(":")[0], torch.bfloat16)
 
 
-def open_run(model: Any, job: Job, team: Team, device: str) -> Run:
+def open_run(model: Any, job: TrainingJob, team: Team, device: str) -> TrainingRun:
     """Put the model, a fresh adapter in it, on its devices. All processes of a team must call it."""
     plan = Plan(tuple(len(row.ids) for row in job.train), job.params)
-    forward = spread(model, team, device)
-    return Run(model, job.train, job.held, plan, job.pad, device, job.lean, team, forward)
+    forward = distribute(model, team, device)
+    return TrainingRun(model, job.train, job.held, plan, job.pad, device, job.fast, team, forward)
 
 
-def fit(run: Run, checkpoint: Path, show: bool, on_step: OnStep | None) -> Progress:
-    """All optimiser steps, from the checkpoint on if there is one."""
+def fit(run: TrainingRun, checkpoint: Path, show: bool, on_step: OnStep | None) -> TrainingProgress:
+    """Run all optimiser steps, from the checkpoint on if there is one."""
     import torch
     from tqdm import tqdm
 
@@ -116,17 +116,17 @@ def fit(run: Run, checkpoint: Path, show: bool, on_step: OnStep | None) -> Progr
     return done
 
 
-def gathered(run: Run) -> dict[str, Any] | None:
-    """The adapter's whole tensors, from all processes; None where the model has them itself."""
+def gathered(run: TrainingRun) -> dict[str, Any] | None:
+    """Return the adapter's whole tensors, from all processes; None where the model has them itself."""
     if run.team.size == 1:
         return None
     return {name: whole_tensor(weight).detach().cpu() for name, weight in run.weights().items()}
 
 
 def take_step(
-    run: Run, rows: list[Encoded], optimizer: Any, weights: dict[str, Any], step: int, learning_rate: float
+    run: TrainingRun, rows: list[Encoded], optimizer: Any, weights: dict[str, Any], step: int, learning_rate: float
 ) -> float:
-    """One optimiser step; returns the loss per learned token before it.
+    """Take one optimiser step, return the loss per learned token before it.
 
     Raises:
         AdapterError: loss or gradient is not finite. Nothing was written of this step.
@@ -152,7 +152,7 @@ def take_step(
     return value
 
 
-def _backward(run: Run, rows: list[Encoded]) -> float:
+def _backward(run: TrainingRun, rows: list[Encoded]) -> float:
     """Gradients of the batch's loss, in as many passes as params say; returns this process's part of the loss."""
     count = _learned(rows)
     passes = run.plan.shares(len(rows))[run.team.rank]
@@ -169,12 +169,12 @@ def _backward(run: Run, rows: list[Encoded]) -> float:
 
 
 def _learned(rows: Sequence[Encoded]) -> int:
-    """Tokens that are learned."""
+    """Return tokens that are learned."""
     return sum(len(row.ids) - row.prompt for row in rows)
 
 
-def loss_sum(run: Run, rows: Sequence[Encoded]) -> tuple[Any, int]:
-    """Summed cross entropy of the learned tokens of some rows, and how many they are.
+def loss_sum(run: TrainingRun, rows: Sequence[Encoded]) -> tuple[Any, int]:
+    """Return summed cross entropy of the learned tokens of some rows, and how many they are.
 
     Logits are computed only for the columns in which some row has something to learn.
     """
@@ -185,8 +185,8 @@ def loss_sum(run: Run, rows: Sequence[Encoded]) -> tuple[Any, int]:
     columns = (labels != IGNORED).any(0).nonzero()[:, 0]
     targets = labels[:, columns].flatten().to(run.device)
     ids, before = ids.to(run.device), (columns - 1).to(run.device)
-    if run.lean:
-        logits = lean_logits(run.model, ids, before)
+    if run.fast:
+        logits = fast_logits(run.model, ids, before)
     else:
         forward = run.forward if run.forward is not None and run.model.training else run.model
         with run.precision():
@@ -197,7 +197,7 @@ def loss_sum(run: Run, rows: Sequence[Encoded]) -> tuple[Any, int]:
     return total, int((labels != IGNORED).sum())
 
 
-def _measure(run: Run, done: Progress, learning_rate: float) -> None:
+def _measure(run: TrainingRun, done: TrainingProgress, learning_rate: float) -> None:
     """Add a line to the curve: mean training loss since the last line, and the held-out loss now."""
     mean = sum(done.losses) / len(done.losses)
     line = {"step": done.step, "loss": mean, "held_out_loss": _held_out_loss(run), "lr": learning_rate}
@@ -205,8 +205,8 @@ def _measure(run: Run, done: Progress, learning_rate: float) -> None:
     done.losses.clear()
 
 
-def _held_out_loss(run: Run) -> float | None:
-    """Cross entropy per learned token over the held-out rows, of all processes; None if there are none."""
+def _held_out_loss(run: TrainingRun) -> float | None:
+    """Return cross entropy per learned token over the held-out rows, of all processes; None if there are none."""
     import torch
 
     if not run.held:

@@ -16,7 +16,7 @@ GRACE_SECONDS = 30
 
 
 def command(processes: int, module: str, arguments: Sequence[str]) -> list[str]:
-    """The command line. `--multi_gpu` is accelerate's word for several processes, on a CPU too; how the model is
+    """Return the command line. `--multi_gpu` is accelerate's word for several processes, on a CPU too; how the model is
     spread is up to the module. Every setting that accelerate would take from the person's own config file is given."""
     settings = ["--multi_gpu", "--num_processes", str(processes), "--num_machines", "1", "--main_process_port", "0"]
     settings += ["--mixed_precision", "no", "--dynamo_backend", "no"]

@@ -20,7 +20,7 @@ _BUCKET = 8
 def split_held_out(
     rows: Sequence[ReflectionExample], share: float
 ) -> tuple[list[ReflectionExample], list[ReflectionExample]]:
-    """(rows to learn, rows held out), in their order. A task's rows stay together.
+    """Return (rows to learn, rows held out), in their order. A task's rows stay together.
 
     The hash of the task's id decides, so that a task never changes sides when other rows come or go. Where that
     leaves one side empty, the task with the lowest hash is held out alone; a single task is never held out.
@@ -35,8 +35,8 @@ def split_held_out(
 
 
 def batches_of(lengths: Sequence[int], batch: int, seed: int, epoch: int, grouped: bool = True) -> list[list[int]]:
-    """The batches of one epoch as lists of row numbers: every row once, shuffled; grouped, rows of like length are
-    together."""
+    """Return the batches of one epoch as lists of row numbers: every row once, shuffled; grouped, rows of like length
+    are together."""
     draw = random.Random(f"{seed}/{epoch}")
     order = list(range(len(lengths)))
     draw.shuffle(order)
@@ -50,7 +50,7 @@ def batches_of(lengths: Sequence[int], batch: int, seed: int, epoch: int, groupe
 
 
 def shares(rows: int, processes: int, micro: int) -> list[list[list[int]]]:
-    """What each process does of a batch: its forward passes, as lists of places in the batch.
+    """Return what each process does of a batch: its forward passes, as lists of places in the batch.
 
     Every place is in one pass of one process. All processes have as many passes, because they wait for each other
     in each; where rows do not suffice (an epoch's last batch), the last passes are empty.
@@ -88,7 +88,7 @@ class Plan:
         )
 
     def batches(self, start: int = 0) -> Iterator[tuple[int, list[int]]]:
-        """(step, row numbers) from step `start` to the last."""
+        """Yield (step, row numbers) from step `start` to the last."""
         epoch, batches = -1, []
         for step in range(start, self.steps):
             if step // self.per_epoch != epoch:
@@ -97,11 +97,12 @@ class Plan:
             yield step, batches[step % self.per_epoch]
 
     def shares(self, rows: int) -> list[list[list[int]]]:
-        """`shares` of a batch of that many rows."""
+        """Return `shares` of a batch of that many rows."""
         return shares(rows, self.params.launch.processes, self.params.micro_batch)
 
     def learning_rate(self, step: int) -> float:
-        """Of the step with this number (0 is the first): linear warm-up, then the schedule, never quite zero."""
+        """Return the learning rate of the step with this number (0 is the first): linear warm-up, then the schedule,
+        never 0."""
         warm = round(self.params.warmup * self.steps)
         if step < warm:
             return self.params.learning_rate * (step + 1) / (warm + 1)
@@ -110,7 +111,8 @@ class Plan:
         return self.params.learning_rate * shape[self.params.schedule]
 
     def order_csv(self) -> str:
-        """What each process learned from at each step: places in the list of learned rows, from 1, pass by pass."""
+        """Return what each process learned from at each step: places in the list of learned rows, from 1, pass by
+        pass."""
         lines = ["step,process,rows\n"]
         for step, batch in self.batches():
             for process, passes in enumerate(self.shares(len(batch))):

@@ -14,13 +14,14 @@ from parammem.core.words import count
 from parammem.engines.base import Message
 from parammem.engines.folders import find_model
 from parammem.engines.loading import load_causal_model, load_tokenizer
+from parammem.engines.tokenizing import places_of
 from parammem.engines.vetting import Vetted, vet_model
 from parammem.errors import AdapterError, DataError
 from parammem.training.encoding import Encoded, encode
 
 
 def load_base(base_model: Path | str, dtype: str) -> tuple[Any, Any, Vetted]:
-    """(tokenizer, model, the folder as it was hashed). Raises EngineError, and ModelMissingError among these."""
+    """Return (tokenizer, model, the folder as it was hashed). Raises EngineError, and ModelMissingError among these."""
     vetted = vet_model(find_model(base_model))
     return load_tokenizer(vetted), load_causal_model(vetted, dtype), vetted
 
@@ -28,11 +29,13 @@ def load_base(base_model: Path | str, dtype: str) -> tuple[Any, Any, Vetted]:
 def encode_rows(
     rows: Sequence[ReflectionExample], messages: Callable[[str], tuple[Message, ...]], tokenizer: Any, model: Any
 ) -> list[Encoded]:
-    """Rows as tokens, by way of a `datasets` table in memory. Raises DataError for a row that does not fit."""
+    """Return rows as tokens, by way of a `datasets` table in memory. Raises DataError for a row that does not fit."""
     from datasets import Dataset
 
+    known = places_of(model)
+
     def tokens(row: dict[str, str]) -> dict[str, Any]:
-        encoded = encode(tokenizer, messages(row["task_text"]), row["reflection"])
+        encoded = encode(tokenizer, messages(row["task_text"]), row["reflection"], known)
         return {"ids": list(encoded.ids), "prompt": encoded.prompt}
 
     table = Dataset.from_list([{"task_text": row.task_text, "reflection": row.reflection} for row in rows])
@@ -56,7 +59,8 @@ def encode_rows(
 
 
 def with_lora(base: Any, params: TrainParams) -> Any:
-    """The base model, frozen, with fresh LoRA weights in float32. Raises AdapterError for unknown target modules."""
+    """Return the base model, frozen, with fresh LoRA weights in float32. Raises AdapterError for unknown target
+    modules."""
     from peft import LoraConfig, get_peft_model
     from peft.tuners.lora import LoraLayer
 
@@ -85,7 +89,7 @@ def with_lora(base: Any, params: TrainParams) -> Any:
 
 
 def chosen_device(name: str) -> str:
-    """auto: cuda if there is one."""
+    """Return the device to train on. auto: cuda if there is one."""
     import torch
 
     if name != "auto":

@@ -19,7 +19,7 @@ from parammem.core.jsonl import write_text
 from parammem.core.words import count
 from parammem.engines.adapters import read_lora_settings, settings_digest
 from parammem.engines.digests import ADAPTER_WEIGHTS, adapter_digest
-from parammem.training.checkpoint import Progress
+from parammem.training.checkpoint import TrainingProgress
 
 FORM = 2
 """Of the card that is written."""
@@ -38,7 +38,7 @@ class Result:
     base_digest: str
     recipe: dict[str, Any]
     """Every training param, and the dtype, device and threads it ran with."""
-    progress: Progress
+    progress: TrainingProgress
     order: str = ""
     """Of a run of several processes: which learned from which rows at which step (order.csv)."""
     before: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ def publish(model: Any, result: Result, out: Path, weights: dict[str, Any] | Non
 
 
 def written_name(base_model: Path | str) -> str:
-    """How the base model is named in files: never by an absolute path.
+    """Return how the base model is named in files: never by an absolute path.
 
     A folder inside the working directory is named relative to it, any other folder by its last part alone.
     """
@@ -125,7 +125,7 @@ def _write_config(folder: Path, config: Any, result: Result) -> None:
     write_text(path, json.dumps(written, indent=2, sort_keys=True) + "\n")
 
 
-def _losses_csv(progress: Progress) -> str:
+def _losses_csv(progress: TrainingProgress) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, ["step", "loss", "held_out_loss", "lr"], lineterminator="\n")
     writer.writeheader()
@@ -145,7 +145,7 @@ def replace_folder(partial: Path, out: Path) -> None:
 
 
 def model_card(adapter: Adapter, result: Result) -> str:
-    """README.md in the form of a Hugging Face model card, with this run's numbers."""
+    """Return README.md in the form of a Hugging Face model card, with this run's numbers."""
     first, last = result.progress.curve[0], result.progress.curve[-1]
     held = "no rows were held out" if last["held_out_loss"] is None else f"{last['held_out_loss']:.4f}"
     tasks = len({row.task_id for row in result.rows})

@@ -9,7 +9,7 @@ from parammem.errors import DataError
 
 
 def select_diverse(vectors: NDArray[np.floating], n: int, seed: int) -> list[int]:
-    """Row numbers, ascending, of n rows: for each of n K-means centroids the nearest row that is not taken yet.
+    """Return row numbers, ascending, of n rows: for each of n K-means centroids the nearest row that is not taken yet.
 
     vectors is (N, D). All rows if N <= n. The same vectors and seed give the same rows.
 

@@ -1,15 +1,16 @@
-"""Rules for reflection rows: which rows may be trained on, and whether the whole set may. The only place that knows GX.
+"""Rules for reflection rows: which rows may be trained on, and whether the whole set may. The only package that imports
+GX.
 
 Nothing here reads or writes the rows themselves; stages do.
 """
 
-from parammem.validation.records import Quarantined, RuleResult, Verdict, digest_of_rows, summary
+from parammem.validation.records import Quarantined, RuleResult, ValidationResult, digest_of_rows, summary
 from parammem.validation.validate import explain, require, validate_rows
 
 __all__ = [
     "Quarantined",
     "RuleResult",
-    "Verdict",
+    "ValidationResult",
     "digest_of_rows",
     "explain",
     "require",

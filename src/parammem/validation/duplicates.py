@@ -21,7 +21,7 @@ CONTAINED_FROM = 8
 
 
 def shingles(*texts: str) -> Shingles:
-    """Word 3-shingles of texts that belong together. No shingle spans two texts; a short text is one shingle."""
+    """Return word 3-shingles of texts that belong together. No shingle spans two texts; a short text is one shingle."""
     found: set[tuple[str, ...]] = set()
     for number, text in enumerate(texts):
         parts = words(text)
@@ -34,13 +34,13 @@ def shingles(*texts: str) -> Shingles:
 
 
 def jaccard(left: Shingles, right: Shingles) -> float:
-    """Shared shingles over all shingles; 1 for two empty sets."""
+    """Return shared shingles over all shingles; 1 for two empty sets."""
     together = len(left | right)
     return len(left & right) / together if together else 1.0
 
 
 def near_duplicates(items: Sequence[Shingles], threshold: float) -> dict[int, int]:
-    """For each item that is similar to an earlier one that was kept: that earlier place.
+    """Return for each item that is similar to an earlier one that was kept: that earlier place.
 
     Args:
         items: one shingle set per row, in row order.
@@ -70,7 +70,7 @@ def _first_similar(item: Shingles, items: Sequence[Shingles], candidates, thresh
 
 
 def overlaps(items: Sequence[Shingles], references: Sequence[Shingles], threshold: float) -> set[int]:
-    """Places of the items that hold a reference: nearly equal to it, or holding that share of its shingles.
+    """Return places of the items that hold a reference: nearly equal to it, or holding that share of its shingles.
 
     The second catches a reference that was wrapped in other text. It also takes a task that extends an evaluation
     task by one more clause; that is meant: a few rows lost cost less than one leak.
@@ -102,7 +102,7 @@ def _rarity(items: Sequence[Shingles]) -> dict[tuple[str, ...], int]:
 
 
 def _prefix(item: Shingles, order: dict[tuple[str, ...], int], threshold: float) -> list[int]:
-    """The rarest shingles, so many that a set sharing none of them cannot reach the threshold."""
+    """Return the rarest shingles, so many that a set sharing none of them cannot reach the threshold."""
     ranks = sorted(order[shingle] for shingle in item)
     # The small slack keeps 0.9 * 10 from rounding up to 10.
     needed = math.ceil(threshold * len(ranks) - 1e-9)

@@ -40,7 +40,7 @@ def build_frame(
     kinds: Kinds | None = None,
     stated: Callable[[str], str] = str,
 ) -> pandas.DataFrame:
-    """One line per row, in order; columns: `row`, `row_hash`, PROVENANCE, and a number or bool per signal.
+    """Return one line per row, in order; columns: `row`, `row_hash`, PROVENANCE, and a number or bool per signal.
 
     Args:
         rows: what to look at; wrong types inside become missing values, so that the suite can report them.
@@ -67,7 +67,7 @@ def build_frame(
 
 
 def advice_key(row: ReflectionExample, claims: Claims | None) -> str:
-    """What two pieces of advice share when they say the same."""
+    """Return what two pieces of advice share when they say the same."""
     said = claims(row.reflection) if claims else frozenset()
     return ";".join(sorted(said)) if said else " ".join(look.words(row.reflection))
 
@@ -80,7 +80,7 @@ def _text_or_none(row: ReflectionExample, name: str) -> str | None:
 def _signs(
     row: ReflectionExample, task: str, question: str, advice: str, claims: Claims | None, kinds: Kinds
 ) -> dict[str, Any]:
-    """What one row shows by itself. `question`: its task without what the project added."""
+    """Return what one row shows by itself. `question`: its task without what the project added."""
     both = f"{task}\n{advice}"
     rest = "\n".join(str(getattr(row, name, "")) for name in ("task_id", "part", "origin", "outcome"))
     return {
@@ -119,7 +119,7 @@ def _claim_signs(advice: str, task: str, claims: Claims | None, kinds: Kinds, cu
 
 
 def _signs_of_nothing(claims: Claims | None) -> list[str]:
-    """Names of the signs; taken from an empty row so that a table of no rows has its columns too."""
+    """Return names of the signs; taken from an empty row so that a table of no rows has its columns too."""
     empty = ReflectionExample(
         domain="", task_id="", task_text="", reflection="", label_source="self", part="", author="",
         trajectory_id="", outcome="",
@@ -134,7 +134,7 @@ def build_repeats(
     max_shift: float,
     stated: Callable[[str], str] = str,
 ) -> pandas.DataFrame:
-    """What shows only beside other rows. Of a group that repeats itself the first row is the one that stays.
+    """Return what shows only beside other rows. Of a group that repeats itself the first row is the one that stays.
 
     Args:
         rows: all rows.
@@ -177,7 +177,7 @@ def _against_evaluation(
     claims: Claims | None,
     stated: Callable[[str], str],
 ) -> dict[str, Any]:
-    """Signals that need the evaluation tasks."""
+    """Return signals that need the evaluation tasks."""
     known = {" ".join(look.words(text)) for text in eval_task_texts}
     references = sorted({shingles(stated(text)) for text in eval_task_texts}, key=sorted)
     held = overlaps([shingles(stated(task)) for task, _ in texts], references, near)

@@ -16,13 +16,13 @@ Kinds = Mapping[str, Sequence[str]]
 
 
 def label_of(advice: str) -> str:
-    """The one word before the first claim; empty: there is none."""
+    """Return the one word before the first claim; empty: there is none."""
     parts = look.clauses(advice)
     return parts[0].casefold() if len(parts) > 1 and look.word_count(parts[0]) == 1 else ""
 
 
 def of_another_kind(task: str, advice: str, kinds: Kinds) -> bool:
-    """True if the label is a kind, and the nouns of the question are of others."""
+    """Return true if the label is a kind, and the nouns of the question are of others."""
     label, asked = label_of(advice), set(look.words(task))
     about = {kind for kind, nouns in kinds.items() if not asked.isdisjoint(nouns)}
     return label in kinds and bool(about) and label not in about

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from parammem.core.jsonl import write_text
-from parammem.validation.records import RuleResult, Verdict
+from parammem.validation.records import RuleResult, ValidationResult
 
 _STYLE = """
 :root{color-scheme:light dark} body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
@@ -18,13 +18,13 @@ small{opacity:.75} code{font-size:.92em}
 """
 
 
-def write_summary_page(verdict: Verdict, path: Path) -> None:
+def write_summary_page(verdict: ValidationResult, path: Path) -> None:
     """Write the page atomically. It shows row numbers, hashes and counts, and no text of a row."""
     write_text(path, summary_page(verdict))
 
 
-def summary_page(verdict: Verdict) -> str:
-    """The page's HTML; equal verdicts give equal bytes."""
+def summary_page(verdict: ValidationResult) -> str:
+    """Return the page's HTML; equal verdicts give equal bytes."""
     word = '<span class="ok">passed</span>' if verdict.passed else '<span class="bad">failed</span>'
     kept, out = len(verdict.kept), len(verdict.quarantined)
     share = 100 * kept / verdict.rows if verdict.rows else 0

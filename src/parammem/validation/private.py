@@ -24,7 +24,8 @@ MOST_NUMBERS = 2000
 
 
 def find_private(text: str) -> tuple[str, ...]:
-    """Kinds of secrets and personal data in the text, sorted; empty if none. A kind is words, e.g. "AWS Access Key".
+    """Return kinds of secrets and personal data in the text, sorted; empty if none. A kind is words, e.g. "AWS Access
+    Key".
 
     A text with more than MOST_NUMBERS different numbers that have the form of personal ones, none of them valid so
     far, is of the kind TOO_MANY: what was not looked at is not said to be clean.

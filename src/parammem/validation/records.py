@@ -42,7 +42,7 @@ class RuleResult(Record):
     """What the rule is for, in words."""
 
 
-class Verdict(Record):
+class ValidationResult(Record):
     """The outcome of one suite over one domain's rows. `kept` and `quarantined` together are all rows, each once."""
 
     domain: str
@@ -64,12 +64,12 @@ class Verdict(Record):
 
 
 def digest_of_rows(hashes: Iterable[str]) -> str:
-    """SHA-256 of the ordered row hashes."""
+    """Return SHA-256 of the ordered row hashes."""
     return digest_of(list(hashes))
 
 
-def summary(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as the stable, plain JSON that a stage writes: counts per rule and every quarantined row."""
+def summary(verdict: ValidationResult) -> dict[str, Any]:
+    """Return the verdict as the stable, plain JSON that a stage writes: counts per rule and every quarantined row."""
     reasons: dict[str, int] = {}
     for item in verdict.quarantined:
         for reason in item.reasons:

@@ -18,7 +18,7 @@ COLLAPSE_FROM = 50
 """… once there are so many."""
 
 
-class Rule(Record):
+class DataRule(Record):
     """One expectation of the suite. See RuleResult for what the fields mean."""
 
     rule: str
@@ -36,8 +36,8 @@ class Rule(Record):
         return f"{self.rule}/{self.expectation}/{self.column}"
 
 
-def suite_rules(params: ValidateParams, domain: str, claimed: bool) -> list[Rule]:
-    """All rules for one domain. `claimed`: advice can be parsed into claims."""
+def suite_rules(params: ValidateParams, domain: str, claimed: bool) -> list[DataRule]:
+    """Return all rules for one domain. `claimed`: advice can be parsed into claims."""
     rules = [*_schema(claimed), *_provenance(domain), *_bounds(params), *_format(params), *_evaluation(params)]
     rules += (
         _claims() if claimed else [_never("loops", "advice_loops", "words that go round in circles teach to do so")]
@@ -45,57 +45,57 @@ def suite_rules(params: ValidateParams, domain: str, claimed: bool) -> list[Rule
     return [*rules, *_repeats(params), *_totals(params)]
 
 
-def suite_digest(rules: list[Rule]) -> str:
-    """Digest of names, bounds and reasons: it changes when the suite does."""
+def suite_digest(rules: list[DataRule]) -> str:
+    """Return digest of names, bounds and reasons: it changes when the suite does."""
     return digest_of([rule.model_dump(mode="json") for rule in rules])
 
 
-def _never(rule: str, column: str, why: str, defect: bool = True) -> Rule:
-    return Rule(rule=rule, expectation="ExpectColumnValuesToBeInSet", column=column, kwargs={"value_set": [False]},
+def _never(rule: str, column: str, why: str, defect: bool = True) -> DataRule:
+    return DataRule(rule=rule, expectation="ExpectColumnValuesToBeInSet", column=column, kwargs={"value_set": [False]},
                 defect=defect, why=why)  # fmt: skip
 
 
-def _always(rule: str, column: str, why: str) -> Rule:
-    return Rule(rule=rule, expectation="ExpectColumnValuesToBeInSet", column=column, kwargs={"value_set": [True]},
+def _always(rule: str, column: str, why: str) -> DataRule:
+    return DataRule(rule=rule, expectation="ExpectColumnValuesToBeInSet", column=column, kwargs={"value_set": [True]},
                 why=why)  # fmt: skip
 
 
-def _between(rule: str, column: str, low: float | None, high: float | None, why: str) -> Rule:
+def _between(rule: str, column: str, low: float | None, high: float | None, why: str) -> DataRule:
     kwargs = {"min_value": low, "max_value": high}
-    return Rule(rule=rule, expectation="ExpectColumnValuesToBeBetween", column=column, why=why,
+    return DataRule(rule=rule, expectation="ExpectColumnValuesToBeBetween", column=column, why=why,
                 kwargs={name: value for name, value in kwargs.items() if value is not None})  # fmt: skip
 
 
-def _member(column: str, values: list[str], why: str) -> Rule:
-    return Rule(rule=column, expectation="ExpectColumnValuesToBeInSet", column=column, kwargs={"value_set": values},
+def _member(column: str, values: list[str], why: str) -> DataRule:
+    return DataRule(rule=column, expectation="ExpectColumnValuesToBeInSet", column=column, kwargs={"value_set": values},
                 why=why)  # fmt: skip
 
 
-def _matches(column: str, regex: str, why: str) -> Rule:
-    return Rule(rule=column, expectation="ExpectColumnValuesToMatchRegex", column=column, kwargs={"regex": regex},
+def _matches(column: str, regex: str, why: str) -> DataRule:
+    return DataRule(rule=column, expectation="ExpectColumnValuesToMatchRegex", column=column, kwargs={"regex": regex},
                 why=why)  # fmt: skip
 
 
-def _schema(claimed: bool) -> list[Rule]:
+def _schema(claimed: bool) -> list[DataRule]:
     columns = [*PROVENANCE, "row", "row_hash", *_SIGNALS, *(_CLAIM_SIGNALS if claimed else _PROSE_SIGNALS)]
-    table = Rule(
+    table = DataRule(
         rule="schema", expectation="ExpectTableColumnsToMatchSet", column="", scope="table",
         kwargs={"column_set": sorted(columns), "exact_match": True}, why="the table has the columns the suite is about",
     )  # fmt: skip
     types = [
-        Rule(rule="types", expectation="ExpectColumnValuesToBeOfType", column=name, kwargs={"type_": "str"},
+        DataRule(rule="types", expectation="ExpectColumnValuesToBeOfType", column=name, kwargs={"type_": "str"},
              scope="table", why="provenance is text")
         for name in PROVENANCE
     ]  # fmt: skip
     present = [
-        Rule(rule="missing_value", expectation="ExpectColumnValuesToNotBeNull", column=name, kwargs={},
+        DataRule(rule="missing_value", expectation="ExpectColumnValuesToNotBeNull", column=name, kwargs={},
              why="every row says where it came from")
         for name in PROVENANCE
     ]  # fmt: skip
     return [table, *types, *present]
 
 
-def _provenance(domain: str) -> list[Rule]:
+def _provenance(domain: str) -> list[DataRule]:
     return [
         _member("domain", [domain], "a row of another domain teaches the wrong reflector"),
         _matches("task_id", r"^\S+$", "the task can be found again"),
@@ -111,7 +111,7 @@ def _provenance(domain: str) -> list[Rule]:
     ]
 
 
-def _bounds(params: ValidateParams) -> list[Rule]:
+def _bounds(params: ValidateParams) -> list[DataRule]:
     return [
         _between(
             "advice_length", "advice_words", params.min_words, params.max_words, "advice is neither empty nor an essay"
@@ -122,8 +122,8 @@ def _bounds(params: ValidateParams) -> list[Rule]:
     ]
 
 
-def _format(params: ValidateParams) -> list[Rule]:
-    # A sixteen-word advice has no room for a quotation; a two-hundred-word one may quote a clause.
+def _format(params: ValidateParams) -> list[DataRule]:
+    # A sixteen-word advice is too short for a quotation; a two-hundred-word one may quote a clause.
     copied = params.max_copied or min(12, max(6, params.max_words // 4)) - 1
     code = [_never("code", "advice_code", "advice that writes the program gives the answer away")]
     return [
@@ -137,7 +137,7 @@ def _format(params: ValidateParams) -> list[Rule]:
     ]
 
 
-def _evaluation(params: ValidateParams) -> list[Rule]:
+def _evaluation(params: ValidateParams) -> list[DataRule]:
     near = f"from {params.near_duplicate:g} shared word 3-shingles on"
     return [
         _never("evaluation_overlap", "evaluation_task", "no evaluation task is trained on"),
@@ -145,7 +145,7 @@ def _evaluation(params: ValidateParams) -> list[Rule]:
     ]
 
 
-def _repeats(params: ValidateParams) -> list[Rule]:
+def _repeats(params: ValidateParams) -> list[DataRule]:
     near = f"from {params.near_duplicate:g} shared word 3-shingles on"
     rules = [
         _never("task_id", "task_id_reused", "one task id means one question"),
@@ -164,7 +164,7 @@ def _shift(limit: float) -> str:
     )
 
 
-def _claims() -> list[Rule]:
+def _claims() -> list[DataRule]:
     return [
         _between("claims_nothing", "claims", 1, None, "advice says something that can be followed"),
         _never("other_label", "other_label", "advice about another kind of question was written for another row"),
@@ -173,8 +173,8 @@ def _claims() -> list[Rule]:
     ]
 
 
-def _totals(params: ValidateParams) -> list[Rule]:
-    def total(rule: str, column: str, low: float | None, high: float | None, why: str) -> Rule:
+def _totals(params: ValidateParams) -> list[DataRule]:
+    def total(rule: str, column: str, low: float | None, high: float | None, why: str) -> DataRule:
         return _between(rule, column, low, high, why).model_copy(update={"scope": "table", "stage": "totals"})
 
     return [

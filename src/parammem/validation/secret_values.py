@@ -34,7 +34,7 @@ _TERMS = ("base64", "base32", "base58", "sha1", "sha256", "sha512", "md5", "utf8
           "aes2", "rot13", "oauth2", "http2", "rfc", "iso-", "ascii")  # fmt: skip
 _CODE_PATHS = ("self.", "this.", "os.", "process.", "config.", "settings.", "args.", "request.", "env.", "params.")
 _RESERVED = (".example.com", ".example.org", ".example.net", ".localhost", ".test", ".example", ".invalid", ".local")
-"""Domains that are nobody's (RFC 2606, RFC 6762)."""
+"""Domains without an owner (RFC 2606, RFC 6762)."""
 _TLDS = frozenset(
     """
     com org net edu gov mil int info biz name pro aero coop museum jobs mobi travel app dev cloud online site store tech
@@ -55,7 +55,7 @@ _NAMES_OF_KEYS = ("wandb", "w&b", "biases", "api key", "api_key", "apikey", "pas
 
 
 def is_placeholder(value: str) -> bool:
-    """True for what stands where a secret would: a variable, a word such as "password", `<token>`, asterisks."""
+    """Return true for what stands where a secret would: a variable, a word such as "password", `<token>`, asterisks."""
     low = value.lower().strip("\"'`")
     if low[:1] in "$<{[%" or any(mark in low for mark in ("${", "{{", "}}", "<", "%s")):
         return True
@@ -65,7 +65,8 @@ def is_placeholder(value: str) -> bool:
 
 
 def is_password(value: str, name: str, quoted: bool) -> bool:
-    """True for a password beside its name: letters mixed with digits or signs; a long word too if it is quoted."""
+    """Return true for a password beside its name: letters mixed with digits or signs; a long word too if it is
+    quoted."""
     value = value if quoted else value.rstrip(".,;:!?")
     if len(value) < 6 or any(map(str.isspace, value)) or is_placeholder(value) or _is_term(value):
         return False
@@ -81,7 +82,7 @@ def is_password(value: str, name: str, quoted: bool) -> bool:
 
 
 def is_word(value: str, shortest: int = 8) -> bool:
-    """True for one plain word that is none of those which speak about a password."""
+    """Return true for one plain word that is none of those which speak about a password."""
     low = value.lower()
     if len(low) < shortest or not low.isascii() or not low.isalpha() or low in _WORDS:
         return False
@@ -89,7 +90,8 @@ def is_word(value: str, shortest: int = 8) -> bool:
 
 
 def is_key(value: str) -> bool:
-    """True for a key or token beside its name: eight characters or more, letters mixed with two digits or more."""
+    """Return true for a key or token beside its name: eight characters or more, letters mixed with two digits or
+    more."""
     if len(value) < 8 or any(map(str.isspace, value)) or is_placeholder(value) or _is_term(value):
         return False
     digits = sum(map(str.isdigit, value))
@@ -105,7 +107,8 @@ def is_key(value: str) -> bool:
 
 
 def is_told(value: str, quoted: bool) -> bool:
-    """True for a password in prose ("the password is …"): letters with digits or signs within; quoted, a word too."""
+    """Return true for a password in prose ("the password is …"): letters with digits or signs within; quoted, a word
+    too."""
     bare = value.rstrip(".,;:!?)")
     if len(bare) < 6 or is_placeholder(bare) or _is_term(bare) or not any(map(str.isalpha, bare)):
         return False
@@ -120,7 +123,7 @@ def is_told(value: str, quoted: bool) -> bool:
 
 
 def is_code(value: str, name: str, called: bool, after: str) -> bool:
-    """True for an unquoted value that is an expression: `next_token`, `tokens[0]`, `get()`, `f(token=token)`."""
+    """Return true for an unquoted value that is an expression: `next_token`, `tokens[0]`, `get()`, `f(token=token)`."""
     if after[:1] in ("(", "[") or value.lower().startswith(_CODE_PATHS):
         return True
     parts = value.split(".")
@@ -137,7 +140,7 @@ def is_code(value: str, name: str, called: bool, after: str) -> bool:
 
 
 def is_wandb(before: str, after: str) -> bool:
-    """True for 40 hex digits that are a key, as Weights & Biases has them, and no hash of a commit or a text.
+    """Return true for 40 hex digits that are a key, as Weights & Biases has them, and no hash of a commit or a text.
 
     Standing alone in its line or value it is an id.
     """
@@ -154,7 +157,7 @@ def is_wandb(before: str, after: str) -> bool:
 
 
 def is_random(run: str, before: str = "") -> bool:
-    """True for a long run of letters and digits that looks random: no alphabet, no name, no hash, no picture."""
+    """Return true for a long run of letters and digits that looks random: no alphabet, no name, no hash, no picture."""
     run, low = run[:_LOOKED_AT].rstrip("="), before.lower()
     if any(sum(map(kind, run)) < 2 for kind in (str.islower, str.isupper, str.isdigit)):
         return False
@@ -168,7 +171,7 @@ def is_random(run: str, before: str = "") -> bool:
 
 
 def is_mail(address: str, before: str, after: str) -> bool:
-    """True for the address of a person: no reserved domain, no `git@host:path`, no product of matrices."""
+    """Return true for the address of a person: no reserved domain, no `git@host:path`, no product of matrices."""
     local, _, domain = address.lower().rpartition("@")
     top = domain.rpartition(".")[2]
     if f".{domain}".endswith(_RESERVED) or not (len(top) == 2 or top in _TLDS):
@@ -188,13 +191,14 @@ def _is_term(value: str) -> bool:
 
 
 def _changes(run: str) -> float:
-    """Share of neighbouring characters that are of another class (lower, upper, digit) but for `Xx`."""
+    """Return share of neighbouring characters that are of another class (lower, upper, digit) but for `Xx`."""
     kinds = [mark.islower() + 2 * mark.isupper() for mark in run if mark.isalnum()]
     changes = sum(a != b and (a, b) != (2, 1) for a, b in pairwise(kinds))
     return changes / max(1, len(kinds) - 1)
 
 
 def _is_alphabet(run: str) -> bool:
-    """True if no character comes twice, or most follow their neighbour in the alphabet: an alphabet of base64, say."""
+    """Return true if no character comes twice, or most follow their neighbour in the alphabet: an alphabet of base64,
+    say."""
     steps = sum(ord(b) - ord(a) == 1 for a, b in pairwise(run))
     return len(set(run)) == len(run) or steps >= 0.4 * len(run)

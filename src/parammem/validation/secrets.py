@@ -82,7 +82,7 @@ _ADDRESS = (
 
 
 def find_secrets(text: str) -> tuple[str, ...]:
-    """Kinds of secrets in the text, sorted; empty if none."""
+    """Return kinds of secrets in the text, sorted; empty if none."""
     data = _plain(text)
     found = {_kinds()[place] for place in _forms().Match(data) or ()}
     if not found:
@@ -93,12 +93,13 @@ def find_secrets(text: str) -> tuple[str, ...]:
 
 
 def holds_secret(text: str) -> bool:
-    """True if the text seems to hold a secret or a mail address."""
+    """Return true if the text seems to hold a secret or a mail address."""
     return bool(find_secrets(text))
 
 
 def _plain(text: str) -> bytes:
-    """The text as RE2 reads it, with the escapes of JSON inside JSON undone, so that quotes and lines are seen."""
+    """Return the text as RE2 reads it, with the escapes of JSON inside JSON undone, so that quotes and lines are
+    seen."""
     data = text.encode("utf-8", "replace")
     if b"\\" in data:
         for _ in range(4):  # JSON in JSON in a log: deeper nesting is not seen
@@ -125,7 +126,7 @@ def _judged(name: str, data: bytes) -> set[str]:
 
 
 def _around(match: Any, data: bytes) -> tuple[str, str, str]:
-    """What a match holds, and the 80 characters before and after it."""
+    """Return what a match holds, and the 80 characters before and after it."""
     start, end = match.span()
     return (
         match.group().decode("utf-8", "replace"),
@@ -206,7 +207,7 @@ def _is_scheme(match: Any, data: bytes) -> bool:
 
 
 def _is_basic(value: str) -> bool:
-    """Base64 of `name:password`."""
+    """Return whether a value is base64 of `name:password`."""
     try:
         name, colon, password = b64decode(value + "=" * (-len(value) % 4), validate=True).partition(b":")
     except (binascii.Error, ValueError):
@@ -287,7 +288,7 @@ def _kinds() -> tuple[str, ...]:
 
 @cache
 def _forms() -> Any:
-    """All forms as one automaton: a text is read once, however many forms there are."""
+    """Return all forms as one automaton: a text is read once, however many forms there are."""
     import re2
 
     options = re2.Options()

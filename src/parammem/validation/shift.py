@@ -28,7 +28,7 @@ MEASURES: tuple[Callable[[ReflectionExample], int], ...] = (
 
 
 def shifted(rows: Sequence[ReflectionExample], limit: float) -> list[bool]:
-    """Of each row, whether it came with a batch that is unlike the rows before it.
+    """Return for each row whether it came with a batch that is unlike the rows before it.
 
     Args:
         rows: sound rows, batches in the order in which they came; `origin` names the batch.
@@ -62,7 +62,7 @@ def _apart(
 
 
 def distance(one: Sequence[int], other: Sequence[int]) -> float:
-    """Largest difference of the two cumulative distributions (Kolmogorov and Smirnov), 0 to 1."""
+    """Return largest difference of the two cumulative distributions (Kolmogorov and Smirnov), 0 to 1."""
     first, second = Counter(one), Counter(other)
     below, largest = [0, 0], 0.0
     for value in sorted({*first, *second}):
@@ -72,5 +72,5 @@ def distance(one: Sequence[int], other: Sequence[int]) -> float:
 
 
 def likelihood(far: float, one: int, other: int) -> float:
-    """A bound on how likely two samples of one source are so far apart or farther."""
+    """Return a bound on how likely two samples of one source are so far apart or farther."""
     return min(1.0, math.exp(1 - 2 * far * far * one * other / (one + other)))

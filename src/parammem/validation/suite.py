@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from parammem.core.record import Record
 from parammem.errors import DataError
 from parammem.validation.records import RuleResult
-from parammem.validation.rules import Rule
+from parammem.validation.rules import DataRule
 
 if TYPE_CHECKING:
     import pandas
@@ -26,7 +26,7 @@ _RESULT_FORMAT = {
 }
 
 
-class Finding(Record):
+class RuleFinding(Record):
     """A rule's result with the rows that broke it."""
 
     result: RuleResult
@@ -40,8 +40,8 @@ class SuiteRunner:
         self._docs = docs
         self._context = _context(docs)
 
-    def run(self, name: str, frame: pandas.DataFrame, rules: Sequence[Rule]) -> list[Finding]:
-        """Findings in the order of the rules.
+    def run(self, name: str, frame: pandas.DataFrame, rules: Sequence[DataRule]) -> list[RuleFinding]:
+        """Return findings in the order of the rules.
 
         Raises:
             DataError: a rule's column is not in the table, or Great Expectations could not compute a rule.
@@ -73,7 +73,7 @@ class SuiteRunner:
 
 
 def _context(docs: Path | None) -> Any:
-    """An in-memory context: no project folder, no analytics, no progress bars, no network."""
+    """Return an in-memory context: no project folder, no analytics, no progress bars, no network."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
@@ -99,13 +99,13 @@ def _context(docs: Path | None) -> Any:
     return context
 
 
-def _expectation(expectations: Any, rule: Rule) -> Any:
+def _expectation(expectations: Any, rule: DataRule) -> Any:
     column = {"column": rule.column} if rule.column else {}
     meta = {"rule": rule.rule, "key": rule.key}
     return getattr(expectations, rule.expectation)(**column, **rule.kwargs, meta=meta, notes=f"{rule.rule}: {rule.why}")
 
 
-def _finding(rule: Rule, result: Any) -> Finding:
+def _finding(rule: DataRule, result: Any) -> RuleFinding:
     if not result.success and _raised(result.exception_info):
         raise DataError(
             f"the rule {rule.rule!r} could not be computed on column {rule.column!r}: "
@@ -122,7 +122,7 @@ def _finding(rule: Rule, result: Any) -> Finding:
             f"the rule {rule.rule!r} counts {count} and names {len(rows)} of its rows; "
             "report this with the version of great-expectations"
         )
-    return Finding(
+    return RuleFinding(
         rows=rows,
         result=RuleResult(
             rule=rule.rule,

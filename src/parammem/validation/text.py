@@ -60,7 +60,7 @@ _BASE = int.from_bytes(hashlib.blake2b(b"runs of words", digest_size=15).digest(
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words and comparison or arithmetic signs; other punctuation and all spacing is dropped.
+    """Return lower-case words and comparison or arithmetic signs; other punctuation and all spacing is dropped.
 
     Signs stay because `a < b` and `a > b` are different questions.
     """
@@ -68,12 +68,13 @@ def words(text: str) -> list[str]:
 
 
 def word_count(text: str) -> int:
-    """How many words a person would count."""
+    """Return how many words a person would count."""
     return len(_ROUND.findall(text))
 
 
 def holds_code(text: str, plain: bool) -> bool:
-    """True if the text writes code. `plain`: the language has no use for signs, so one sign of code is enough."""
+    """Return true if the text writes code. `plain`: the language has no use for signs, so one sign of code is
+    enough."""
     if _CODE_STRONG.search(text):
         return True
     found = len(_CODE_WEAK.findall(text))
@@ -81,22 +82,24 @@ def holds_code(text: str, plain: bool) -> bool:
 
 
 def holds_answer(text: str) -> bool:
-    """True if a line or clause is one of a solution in the pocket language, and no advice."""
+    """Return true if a line or clause is one of a solution in the pocket language, and no advice."""
     return any(words(part)[:1] in (["answer"], ["plan"], ["hop"]) for part in clauses(text))
 
 
 def holds_stray_tokens(text: str) -> bool:
-    """True if special tokens of a tokenizer or chat template are left in the text."""
+    """Return true if special tokens of a tokenizer or chat template are left in the text."""
     return _STRAY.search(text) is not None
 
 
 def holds_control(text: str) -> bool:
-    """True if there is a character that nobody can see: controls but tab and newline, bidi marks, private use."""
+    """Return true if there is an invisible character: controls but tab and newline, bidi marks, private
+    use."""
     return any(unicodedata.category(mark) in {"Cc", "Cf", "Co", "Cs", "Cn"} and mark not in "\n\t" for mark in text)
 
 
 def is_garbled(text: str) -> bool:
-    """True if bytes were decoded wrongly, or under half of the visible characters are letters, digits or spaces."""
+    """Return true if bytes were decoded wrongly, or under half of the visible characters are letters, digits or
+    spaces."""
     if _MOJIBAKE.search(text):
         return True
     visible = [mark for mark in text if not mark.isspace()]
@@ -104,7 +107,8 @@ def is_garbled(text: str) -> bool:
 
 
 def is_foreign(text: str) -> bool:
-    """True if the text is not English: another script, or function words of another language outnumber English ones."""
+    """Return true if the text is not English: another script, or function words of another language outnumber English
+    ones."""
     letters = [mark for mark in text if mark.isalpha()]
     if letters and sum(ord(mark) < 0x250 for mark in letters) < 0.8 * len(letters):
         return True
@@ -115,7 +119,7 @@ def is_foreign(text: str) -> bool:
 
 
 def copied_run(advice: str, task: str) -> int:
-    """Words in the longest run of the advice that stands word for word in the task."""
+    """Return words in the longest run of the advice that stands word for word in the task."""
     left, right = words(advice), words(task)
     low, high = 0, min(len(left), len(right))
     while low < high:  # a shared run of n words holds shared runs of all smaller lengths
@@ -128,7 +132,7 @@ def copied_run(advice: str, task: str) -> int:
 
 
 def _runs(said: list[str], size: int) -> set[int]:
-    """Hashes of all runs of so many words, each made from the one before it: linear, whatever the size.
+    """Return hashes of all runs of so many words, each made from the one before it: linear, whatever the size.
 
     Two different runs get the same 122-bit number with a chance below 1e-20, so that equal numbers are equal runs.
     """
@@ -149,12 +153,13 @@ def _number(word: str) -> int:
 
 
 def ends_sentence(text: str) -> bool:
-    """True if the text ends as a sentence does."""
+    """Return true if the text ends as a sentence does."""
     return text.rstrip().rstrip("\"'`)]*").endswith((".", "?", "!", ":"))
 
 
 def is_cut(text: str) -> bool:
-    """True if prose stops in the middle: its last line ends no sentence, though it is long or the other lines do.
+    """Return true if prose stops in the middle: its last line ends no sentence, though it is long or the other lines
+    do.
 
     Lists of phrases, whose lines end no sentences at all, and code blocks are whole. A block that is left open is not.
     """
@@ -172,7 +177,7 @@ def is_cut(text: str) -> bool:
 
 
 def holds_loop(text: str) -> bool:
-    """True if the same words stand several times in a row, as in text of a model that runs in circles.
+    """Return true if the same words stand several times in a row, as in text of a model that runs in circles.
 
     Copies count when there are four or more, of a dozen words together, or three of eight words each. Numbers of list
     items are left out, since lists count on while they repeat themselves.
@@ -189,5 +194,5 @@ def holds_loop(text: str) -> bool:
 
 
 def clauses(advice: str) -> list[str]:
-    """The parts of an advice in the pocket language."""
+    """Return the parts of an advice in the pocket language."""
     return [part.strip() for part in re.split(r"[;\n]|\s\.(?:\s|$)", advice) if part.strip()]

@@ -12,9 +12,9 @@ from parammem.core import ReflectionExample
 from parammem.errors import ValidationFailed
 from parammem.validation.frame import advice_key, build_frame, build_repeats
 from parammem.validation.labels import Kinds
-from parammem.validation.records import Quarantined, RuleResult, Verdict, digest_of_rows
+from parammem.validation.records import Quarantined, RuleResult, ValidationResult, digest_of_rows
 from parammem.validation.rules import COLLAPSE_FROM, suite_digest, suite_rules
-from parammem.validation.suite import Finding, SuiteRunner
+from parammem.validation.suite import RuleFinding, SuiteRunner
 
 if TYPE_CHECKING:
     import pandas
@@ -29,7 +29,7 @@ def validate_rows(
     docs: Path | None = None,
     kinds: Kinds | None = None,
     stated: Callable[[str], str] = str,
-) -> Verdict:
+) -> ValidationResult:
     """Apply the suite: row rules quarantine rows, table rules pass or fail the whole.
 
     Args:
@@ -61,7 +61,7 @@ def validate_rows(
     totals = _totals([rows[place] for place in kept], len(rows), findings, claims)
     last = [_observe(found, totals) for found in runner.run(f"{domain}-totals", totals, by_stage["totals"])]
     results = (*(found.result for found in findings), *last)
-    verdict = Verdict(
+    verdict = ValidationResult(
         domain=domain,
         passed=all(result.success for result in results if result.scope == "table"),
         rows=len(rows),
@@ -78,15 +78,16 @@ def validate_rows(
     return verdict
 
 
-def require(verdict: Verdict) -> Verdict:
-    """The verdict, if it passed. Raises ValidationFailed with `explain(verdict)` if not."""
+def require(verdict: ValidationResult) -> ValidationResult:
+    """Return the verdict, if it passed. Raises ValidationFailed with `explain(verdict)` if not."""
     if verdict.passed:
         return verdict
     raise ValidationFailed(explain(verdict))
 
 
-def explain(verdict: Verdict, examples: int = 3) -> str:
-    """The verdict in words: what fails, how many rows broke which rule, row numbers, and what to do. No values."""
+def explain(verdict: ValidationResult, examples: int = 3) -> str:
+    """Return the verdict in words: what fails, how many rows broke which rule, row numbers, and what to do. No
+    values."""
     kept, out = len(verdict.kept), len(verdict.quarantined)
     word = "pass" if verdict.passed else "FAIL"
     lines = [f"{verdict.domain}: reflection rows {word}: {kept} of {verdict.rows} kept, {out} quarantined"]
@@ -111,7 +112,7 @@ def _table_line(rule: RuleResult) -> str:
     return f"{rule.rule}{seen} ({bounds}): {rule.why}"
 
 
-def _quarantine(rows: Sequence[ReflectionExample], findings: Sequence[Finding]) -> tuple[Quarantined, ...]:
+def _quarantine(rows: Sequence[ReflectionExample], findings: Sequence[RuleFinding]) -> tuple[Quarantined, ...]:
     reasons: dict[int, dict[str, None]] = {}
     for found in findings:
         for row in found.rows if found.result.scope == "row" else ():
@@ -129,10 +130,10 @@ def _others(total: int, quarantined: Sequence[Quarantined]) -> tuple[int, ...]:
 def _totals(
     kept: Sequence[ReflectionExample],
     total: int,
-    findings: Sequence[Finding],
+    findings: Sequence[RuleFinding],
     claims: Callable[[str], frozenset[str]] | None,
 ) -> pandas.DataFrame:
-    """One line of numbers about the set as a whole, after quarantine."""
+    """Return one line of numbers about the set as a whole, after quarantine."""
     import pandas
 
     broken = {row for found in findings if found.result.scope == "row" and found.result.defect for row in found.rows}
@@ -152,5 +153,5 @@ def _totals(
     return pandas.DataFrame([values])
 
 
-def _observe(found: Finding, totals: pandas.DataFrame) -> RuleResult:
+def _observe(found: RuleFinding, totals: pandas.DataFrame) -> RuleResult:
     return found.result.model_copy(update={"observed": round(float(totals[found.result.column].iloc[0]), 6)})

@@ -57,13 +57,14 @@ class Most:
 
 
 def bound(texts: Sequence[str], completion: int, price: Price) -> Most:
-    """The most that a prompt of these texts and an answer of so many tokens can cost: a token is at least one byte."""
+    """Return the most that a prompt of these texts and an answer of so many tokens can cost: a token is at least one
+    byte."""
     prompt = FRAME + sum(FRAME + len(text.encode(errors="surrogatepass")) for text in texts)
     return Most(prompt, completion, price.of(prompt, completion))
 
 
 def most_of(request: Request, draws: int, price: Price) -> Most:
-    """The most that a request for so many draws can cost."""
+    """Return the most that a request for so many draws can cost."""
     return bound([message.content for message in request.messages], request.max_tokens * draws, price)
 
 
@@ -80,7 +81,7 @@ class Terms:
 
 
 class Account:
-    """Counts what was spent, and admits what still fits. For the servers' event loop alone, `total` for everybody.
+    """Counts what was spent, and admits what still fits. For the servers' event loop alone, `total` for all callers.
 
     `store` is where the sums are kept; without one they last as long as this process.
     """
@@ -97,14 +98,14 @@ class Account:
         self._writer = ThreadPoolExecutor(1, "parammem-account")
 
     def total(self) -> list[Spent]:
-        """Sums by role and model, those of earlier runs included."""
+        """Return sums by role and model, those of earlier runs included."""
         return list(self._spent)
 
     async def admit(self, most: Most) -> None:
         """Wait until a request fits beside those in flight, and reserve it. Pair with `release`.
 
         Raises:
-            BudgetExceeded: it does not fit, and nothing in flight could make room. Every later request gets it too.
+            BudgetExceeded: it does not fit, and nothing in flight could free budget. Every later request gets it too.
         """
         while not self._closed and not self._fits(most):
             if not self._reserved:
@@ -147,7 +148,7 @@ class Account:
         self._spent = await asyncio.get_running_loop().run_in_executor(self._writer, self._store.spend, one)
 
     async def recall(self, server: str, model: str) -> str:
-        """What earlier runs found out about a model of a server; "" if nothing. Raises EngineError."""
+        """Return what earlier runs found out about a model of a server; "" if nothing. Raises EngineError."""
         if self._store is None:
             return ""
         store = self._store
@@ -186,7 +187,7 @@ class Account:
 
 
 def counts(usage: Any, most: Most) -> tuple[int, int]:
-    """Prompt and completion tokens of a `usage` object; at their bound where it gives none that can be true."""
+    """Return prompt and completion tokens of a `usage` object; at their bound where it gives none that can be true."""
     prompt, completion = counted(usage, "prompt_tokens"), counted(usage, "completion_tokens")
     if not prompt and not completion:  # no prompt is empty: a server that counts nothing writes zeros, or no usage
         return most.prompt, most.completion
@@ -194,7 +195,7 @@ def counts(usage: Any, most: Most) -> tuple[int, int]:
 
 
 def counted(usage: Any, key: str) -> int | None:
-    """A count of a `usage` object; None where the server gives none, or none that can be true."""
+    """Return a count of a `usage` object; None where the server gives none, or none that can be true."""
     if not isinstance(usage, dict):
         return None
     value = usage.get(key) if usage.get(key) is not None else usage.get(OTHER_NAMES[key])
@@ -204,7 +205,7 @@ def counted(usage: Any, key: str) -> int | None:
 
 
 def plus(sums: list[Spent], one: Spent) -> list[Spent]:
-    """The sums with one more expense."""
+    """Return the sums with one more expense."""
     others = [s for s in sums if (s.role, s.model) != (one.role, one.model)]
     same = next((s for s in sums if (s.role, s.model) == (one.role, one.model)), None)
     return sorted([*others, same.plus(one) if same else one])

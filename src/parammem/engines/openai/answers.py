@@ -45,7 +45,7 @@ END = re.compile(r"</(?:think|thinking|thought|reasoning|seed:think)>[ \t]*(?=\n
 
 
 def read_completions(payload: Any, request: Request, draws: int) -> list[Completion]:
-    """The completions of a chat answer, `draws` at most, in the order of their index.
+    """Return the completions of a chat answer, `draws` at most, in the order of their index.
 
     Raises:
         Unusable: it has no choices, or a text is empty or was not finished.
@@ -69,7 +69,7 @@ def read_completions(payload: Any, request: Request, draws: int) -> list[Complet
 
 
 def _text(choice: Any, request: Request) -> tuple[str, Any]:
-    """A choice's text up to the first stop string, without its thinking, and why it ended: stop or length."""
+    """Return a choice's text up to the first stop string, without its thinking, and why it ended: stop or length."""
     message = _message(choice)
     said = content_of(message.get("content"))
     reason = choice.get("finish_reason")
@@ -96,7 +96,7 @@ def _text(choice: Any, request: Request) -> tuple[str, Any]:
 
 
 def _message(choice: Any) -> dict[str, Any]:
-    """A choice's message; the text of servers that put it beside the choice's index counts as one."""
+    """Return a choice's message; the text of servers that put it beside the choice's index counts as one."""
     if isinstance(choice, dict):
         if isinstance(choice.get("message"), dict):
             return choice["message"]
@@ -116,7 +116,7 @@ def _explain_empty(message: dict[str, Any], finish: str, open_thought: bool, nam
 
 
 def content_of(content: Any) -> str:
-    """The text of a message's content: itself, or its parts that are text; half a surrogate pair becomes U+FFFD.
+    """Return the text of a message's content: itself, or its parts that are text; half a surrogate pair becomes U+FFFD.
 
     Raises:
         Unusable: it is neither.
@@ -133,7 +133,7 @@ def content_of(content: Any) -> str:
 
 
 def _part(part: Any) -> str:
-    """The text of one part; "" for thinking and whatever else is not said."""
+    """Return the text of one part; "" for thinking and whatever else is not said."""
     if isinstance(part, str):
         return part
     if not isinstance(part, dict):
@@ -144,7 +144,7 @@ def _part(part: Any) -> str:
 
 
 def spoken(text: str) -> tuple[str, bool]:
-    """A text without the thinking that opens it, and whether that thinking has no end."""
+    """Return a text without the thinking that opens it, and whether that thinking has no end."""
     opened = THINKING.match(text)
     if opened:
         close = text.lower().find(f"</{opened[1].lower()}>", opened.end())
@@ -156,7 +156,8 @@ def spoken(text: str) -> tuple[str, bool]:
 
 
 def shares(total: int, weights: Sequence[int]) -> list[int]:
-    """A total over several draws, shared out by their lengths: servers count the tokens of all draws together."""
+    """Return a total over several draws, shared out by their lengths: servers count the tokens of all draws
+    together."""
     ends = list(accumulate(weights))
     whole = ends[-1] or 1
     upto = [0, *(round(total * end / whole) for end in ends)]

@@ -11,7 +11,7 @@ _lock = threading.Lock()
 
 
 def background_loop() -> asyncio.AbstractEventLoop:
-    """This process's event loop for servers, in a thread that ends with the process."""
+    """Return this process's event loop for servers, in a thread that ends with the process."""
     with _lock:
         loop = _loops.get(os.getpid())
         if loop is None:

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from parammem.engines.openai.faults import Fault
+from parammem.engines.openai.faults import ServerFault
 from parammem.engines.openai.wire import printable
 from parammem.errors import EngineError, RequestFailed
 
@@ -75,7 +75,7 @@ class Capabilities:
     lead: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def line(self) -> str:
-        """What is worth keeping, as one JSON line."""
+        """Return what is worth keeping, as one JSON line."""
         kept = {name: getattr(self, name) for name in ("length", "coldest", "answers_as", "since")}
         return json.dumps(kept | {"refused": sorted(self.refused)}, sort_keys=True)
 
@@ -91,7 +91,7 @@ class Capabilities:
             log.warning("what was kept of the server %s cannot be read and is found out again", self.where)
 
     def body(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """A request as this model takes it."""
+        """Return a request as this model takes it."""
         body = {key: value for key, value in wanted.items() if key not in self.refused}
         if LENGTH in body and self.length != LENGTH:
             body[self.length] = body.pop(LENGTH)
@@ -102,15 +102,15 @@ class Capabilities:
         return body
 
     def fields(self, body: dict[str, Any]) -> list[str]:
-        """Names of what may be refused of a body. `system` stands for the system's turn."""
+        """Return names of what may be refused of a body. `system` stands for the system's turn."""
         own = [key for key in body if key not in ("model", "messages", "input")]
         return own + (["system"] if any(m.get("role") == "system" for m in body.get("messages", [])) else [])
 
     def suspects(self, body: dict[str, Any]) -> list[str]:
-        """Names of what an error may speak of: what was sent, and what was left out already."""
+        """Return names of what an error may speak of: what was sent, and what was left out already."""
         return [*self.fields(body), *sorted(self.refused)]
 
-    def adapt(self, fault: Fault, sent: dict[str, Any], needs: frozenset[str] = frozenset()) -> None:
+    def adapt(self, fault: ServerFault, sent: dict[str, Any], needs: frozenset[str] = frozenset()) -> None:
         """Leave out or rename what was refused.
 
         Raises:
@@ -134,8 +134,8 @@ class Capabilities:
         if name in needs:
             raise FieldRefused(where)
 
-    def _only_this_value(self, fault: Fault, sent: dict[str, Any]) -> float:
-        """The lowest temperature, where 0 alone is refused; 0: all are. Raises RequestFailed: it is too hot."""
+    def _only_this_value(self, fault: ServerFault, sent: dict[str, Any]) -> float:
+        """Return the lowest temperature, where 0 alone is refused; 0: all are. Raises RequestFailed: it is too hot."""
         value = sent["temperature"]
         if value <= COLDEST and re.search(r"positive|greater than 0|> ?0|larger than 0|at least", fault.words):
             return COLDEST if value < COLDEST else 0.0
@@ -147,7 +147,8 @@ class Capabilities:
         return 0.0
 
     def check_name(self, named: Any, exact: bool = False) -> str:
-        """What is wrong with the name in an answer, "" if nothing: it is the asked one, or one that it resolves to.
+        """Return what is wrong with the name in an answer, "" if nothing: it is the asked one, or one that it resolves
+        to.
 
         A name is taken as it comes the first time, if it is the asked one with a date or without its folder, and must
         stay. A server that does not say is believed.
@@ -179,7 +180,7 @@ class Capabilities:
 
 
 def merged(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Messages without a system's turn: its words stand before those of the first user's turn."""
+    """Return messages without a system's turn: its words stand before those of the first user's turn."""
     said = [m["content"] for m in messages if m["role"] == "system"]
     others = [dict(m) for m in messages if m["role"] != "system"]
     first = next((m for m in others if m["role"] == "user"), None)
@@ -190,12 +191,13 @@ def merged(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def plain(name: str) -> str:
-    """A name without what servers put before and after it: `models/`, letters' case, `.gguf`."""
+    """Return a name without what servers put before and after it: `models/`, letters' case, `.gguf`."""
     return name.strip(" /").lower().removeprefix("models/").removesuffix(".gguf")
 
 
 def resolves(asked: str, named: str) -> bool:
-    """Whether a server may answer for `asked` under `named`: the same with a date, or with or without its folder."""
+    """Return whether a server may answer for `asked` under `named`: the same with a date, or with or without its
+    folder."""
     if named != named.strip():
         return False
     one, other = plain(asked).split("/"), plain(named).split("/")
@@ -207,5 +209,5 @@ def resolves(asked: str, named: str) -> bool:
 
 
 def listed(model: str, names: list[str]) -> bool:
-    """Whether a list of models has this one, under a spelling that servers take for it."""
+    """Return whether a list of models has this one, under a spelling that servers take for it."""
     return any(resolves(model, name) or resolves(name, model) for name in names)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from parammem.core.record import digest_of
 from parammem.engines.concurrent import gathered
 from parammem.engines.openai.account import bound
-from parammem.engines.openai.server import Call, Server, Unusable, shown
+from parammem.engines.openai.server import Server, ServerCall, Unusable, shown
 from parammem.engines.openai.wire import BASE_LIMIT
 from parammem.engines.store import Keeper
 from parammem.errors import EngineError
@@ -32,7 +32,7 @@ class Embedder:
         self.server, self.model, self.store = server, model, store
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(len(texts), d) vectors of length 1. Texts that were embedded before come from the cache.
+        """Return (len(texts), d) vectors of length 1. Texts that were embedded before come from the cache.
 
         Raises:
             EngineError: the server does not answer, or not with vectors.
@@ -60,17 +60,18 @@ class Embedder:
         price = self.server.account.terms.price(self.model)
         body = {"model": self.model, "input": texts}
         most, limit = bound(texts, 0, price), BASE_LIMIT + VECTOR_BYTES * len(texts)
-        call = Call("/embeddings", body, "embedder", self.model, most, price, limit)
+        call = ServerCall("/embeddings", body, "embedder", self.model, most, price, limit)
         return await self.server.post(call, lambda payload: _vectors(payload, len(texts)))
 
 
 def _vectors(payload: Any, count: int) -> list[list[float]]:
-    """The vectors of an answer, in the order of the texts. Raises Unusable: they are not `count`, or no vectors."""
+    """Return the vectors of an answer, in the order of the texts. Raises Unusable: they are not `count`, or no
+    vectors."""
     try:
         rows = {row.get("index", n): [float(x) for x in row["embedding"]] for n, row in enumerate(payload["data"])}
         vectors = [rows[place] for place in range(count)]
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        raise Unusable(f"the answer does not hold {count} embeddings: {shown(payload)}") from None
+        raise Unusable(f"the answer does not hold all embeddings (wanted: {count}): {shown(payload)}") from None
     whole = len({len(vector) for vector in vectors}) == 1 and vectors[0]
     if not whole or not all(math.isfinite(number) for vector in vectors for number in vector):
         raise Unusable(f"the answer's embeddings have different lengths or are no numbers: {shown(payload)}")

@@ -21,7 +21,7 @@ from parammem.engines.concurrent import concerns_one, gathered
 from parammem.engines.openai.account import most_of
 from parammem.engines.openai.answers import read_completions
 from parammem.engines.openai.capabilities import FieldRefused, listed
-from parammem.engines.openai.server import Call, Server, Unusable
+from parammem.engines.openai.server import Server, ServerCall, Unusable
 from parammem.engines.openai.wire import BASE_LIMIT, BYTES_PER_TOKEN, LIST_LIMIT, NotJson, json_of
 from parammem.engines.sampling import GREEDY, messages_digest
 from parammem.engines.vetting import vet_model
@@ -55,7 +55,7 @@ class OpenAIEngine:
         return self.server.start(self._answer(request))
 
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
-        """For each request its completions, in order; all requests wait side by side.
+        """Return for each request its completions, in order; all requests wait side by side.
 
         Raises:
             RequestFailed: a request got no usable answer; the others were answered all the same.
@@ -83,7 +83,7 @@ class OpenAIEngine:
         return [answer[0] for answer in asked if not isinstance(answer, BaseException)]
 
     async def _ask(self, request: Request, draw: int, n: int) -> list[Completion]:
-        """One HTTP request for up to n draws."""
+        """Send one HTTP request for up to n draws, return its completions."""
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": m.role, "content": m.content} for m in request.messages],
@@ -97,7 +97,7 @@ class OpenAIEngine:
             body["stop"] = list(request.stop)
         most, limit = most_of(request, n, self._price), BASE_LIMIT + BYTES_PER_TOKEN * request.max_tokens * n
         needs = frozenset({"n"}) if n > 1 else frozenset[str]()
-        call = Call("/chat/completions", body, request.role, self.model, most, self._price, limit, needs)
+        call = ServerCall("/chat/completions", body, request.role, self.model, most, self._price, limit, needs)
         return await self.server.post(call, lambda payload: self._read(payload, request, n))
 
     def _read(self, payload: Any, request: Request, n: int) -> list[Completion]:
@@ -128,7 +128,7 @@ class OpenAIEngine:
 
 
 def open_model(server: Server, name: str, folder: Path | None = None, revision: str = "") -> OpenAIEngine:
-    """The engine for a model that the server has under `name`.
+    """Return the engine for a model that the server has under `name`.
 
     Args:
         folder: where the same model lies here; its weights are then part of the digest.
@@ -152,7 +152,7 @@ def open_model(server: Server, name: str, folder: Path | None = None, revision: 
 
 
 async def models(server: Server) -> list[dict[str, Any]]:
-    """The cards of /v1/models, each with its name as `id`; none where the server has no list that can be read.
+    """Return the cards of /v1/models, each with its name as `id`; none where the server has no list that can be read.
 
     Raises:
         EngineError: the server does not answer, or the key is wrong.
@@ -166,7 +166,7 @@ async def models(server: Server) -> list[dict[str, Any]]:
 
 
 def _cards(payload: Any) -> list[dict[str, Any]]:
-    """The entries of a list of models of any shape: {data: […]}, {models: […]}, a plain list, names alone."""
+    """Return the entries of a list of models of any shape: {data: […]}, {models: […]}, a plain list, names alone."""
     found = payload
     if isinstance(payload, dict):
         found = next((payload[key] for key in ("data", "models", "result") if isinstance(payload.get(key), list)), [])
@@ -179,6 +179,6 @@ def _name_of(card: dict[str, Any]) -> str:
 
 
 def seed_of(request: Request, draw: int) -> int:
-    """The seed of a draw: follows from seed, messages and draw number, and counts up with the draw."""
+    """Return the seed of a draw: follows from seed, messages and draw number, and counts up with the draw."""
     first = int(digest_of(["server", request.seed, messages_digest(request)])[:15], 16) % SEEDS
     return first + draw % 2**24

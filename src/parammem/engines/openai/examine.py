@@ -14,8 +14,8 @@ from parammem.engines.openai.account import Account, Most, Terms, counted
 from parammem.engines.openai.answers import read_completions
 from parammem.engines.openai.capabilities import LENGTH, NEW_LENGTH, Capabilities, FieldRefused, listed
 from parammem.engines.openai.engine import models
-from parammem.engines.openai.server import Call, Server, Unusable
-from parammem.engines.openai.wire import Broken, NotJson, json_of, printable
+from parammem.engines.openai.server import Server, ServerCall, Unusable
+from parammem.engines.openai.wire import IncompleteResponse, NotJson, json_of, printable
 from parammem.errors import ConfigError, EngineError, RequestFailed
 
 SYSTEM, QUESTION = "Answer with a few words.", "Write whichever words come to mind."
@@ -70,16 +70,16 @@ class _Chart:
         self.traits.append(Trait(name, printable(found), does))
 
     async def ask(self, needs: tuple[str, ...] = (), system: bool = False, **fields: Any) -> dict[str, Any]:
-        """The answer to the question, as plain data. Raises FieldRefused, RequestFailed, EngineError."""
+        """Return the answer to the question, as plain data. Raises FieldRefused, RequestFailed, EngineError."""
         messages = [{"role": "system", "content": SYSTEM}] if system else []
         body = {"model": self.model, "messages": [*messages, {"role": "user", "content": QUESTION}], LENGTH: TOKENS}
         body |= {"temperature": 1.0, **fields}
         most = Most(300, TOKENS * fields.get("n", 1))
-        call = Call("/chat/completions", body, "probe", self.model, most, needs=frozenset(needs))
+        call = ServerCall("/chat/completions", body, "probe", self.model, most, needs=frozenset(needs))
         return await self.server.post(call, lambda payload: payload if isinstance(payload, dict) else {})
 
     def texts(self, payload: dict[str, Any]) -> list[str]:
-        """The texts of an answer. Raises Unusable, RequestFailed."""
+        """Return the texts of an answer. Raises Unusable, RequestFailed."""
         request = Request(messages=chat(QUESTION), temperature=1.0, max_tokens=TOKENS)
         return [completion.text for completion in read_completions(payload, request, 2)]
 
@@ -227,12 +227,12 @@ async def _look_at_stream(chart: _Chart, _: dict[str, Any]) -> None:
 
 
 async def _status(chart: _Chart, fields: dict[str, Any]) -> tuple[int, bool]:
-    """Status of an answer to the question with these fields, and whether it came in events. It is booked."""
+    """Return status of an answer to the question with these fields, and whether it came in events. It is booked."""
     plain = {"model": chart.model, "messages": [{"role": "user", "content": QUESTION}], "temperature": 1.0}
     body = chart.found.body(plain) | fields
     try:
         answer = await chart.server.once("POST", "/chat/completions", body)
-    except Broken as error:
+    except IncompleteResponse as error:
         raise RequestFailed(str(error)) from None
     if answer.status == 200:
         try:
@@ -246,7 +246,7 @@ async def _status(chart: _Chart, fields: dict[str, Any]) -> tuple[int, bool]:
 
 
 def examined(url: str, model: str, key_env: str, timeout_seconds: float = 60.0) -> Examination:
-    """`examine` at a URL.
+    """Examine a model at a URL, return what was found.
 
     Raises:
         ConfigError: the URL is none, the key is not set, or no model is named or listed.
@@ -262,7 +262,7 @@ def examined(url: str, model: str, key_env: str, timeout_seconds: float = 60.0) 
 
 
 def _hint(words: str, url: str) -> str:
-    """What to look at, where the words alone do not say it."""
+    """Return what to look at, where the words alone do not say it."""
     if "WRONG_VERSION_NUMBER" in words or "record layer failure" in words:
         return f"; the server speaks plain http: try {url.replace('https://', 'http://', 1)}"
     if "CERTIFICATE" in words or "certificate" in words:

@@ -33,7 +33,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Rule:
+class FaultRule:
     """One line of the table."""
 
     what: str
@@ -62,8 +62,8 @@ ANY_4XX, ANY_5XX = (range(400, 500),), (range(500, 1000),)
 TOKENS = "engine.max_new_tokens (engine.max_advice_tokens for advice)"
 
 RULES = (
-    Rule("no money", Kind.RUN, _only(402), remedy="see to the account, and run again: what was answered is kept"),
-    Rule(
+    FaultRule("no money", Kind.RUN, _only(402), remedy="see to the account, and run again: what was answered is kept"),
+    FaultRule(
         "no money",
         Kind.RUN,
         REFUSALS,
@@ -71,7 +71,7 @@ RULES = (
         r"billing_(not_active|hard_limit)|account_deactivated|payment required|out of credits|arrearage",
         "see to the account, and run again: what was answered is kept",
     ),
-    Rule(
+    FaultRule(
         "moderation",
         Kind.REQUEST,
         _only(400, 403, 422, 451, UNSAID),
@@ -79,14 +79,14 @@ RULES = (
         r"inappropriate content|sensitive|policy_violation|usage polic|safety (system|filter|setting|polic)|jailbreak",
         "the server withheld the text; this task cannot be answered by it",
     ),
-    Rule(
+    FaultRule(
         "more tokens asked for than the model can write",
         Kind.RUN,
         WRONG,
         r"supports at most \d{1,9} completion tokens|valid range of max_tokens|maximum value for .?max_tokens",
         f"lower {TOKENS}",
     ),
-    Rule(
+    FaultRule(
         "prompt and answer exceed the context",
         Kind.REQUEST,
         WRONG,
@@ -94,19 +94,19 @@ RULES = (
         r"reduce the (length|number)|exceeds? the (context|available)|max_new_tokens.{0,9} must be <=|max_model_len",
         f"this task is too long for the model; a smaller {TOKENS} leaves more room",
     ),
-    Rule("the prompt is too large", Kind.REQUEST, _only(413)),
-    Rule("the key is wrong", Kind.RUN, _only(401), remedy="key"),
-    Rule(
+    FaultRule("the prompt is too large", Kind.REQUEST, _only(413)),
+    FaultRule("the key is wrong", Kind.RUN, _only(401), remedy="key"),
+    FaultRule(
         "the key is wrong",
         Kind.RUN,
         _only(400, 403, UNSAID),
         r"(invalid|incorrect|missing)[ _]api[ _]?key|api[ _]?key (is )?(not valid|invalid|missing)|invalid_api_key",
         "key",
     ),
-    Rule(
+    FaultRule(
         "a field of the request is refused", Kind.FIELD, _only(400, 422, UNSAID)
     ),  # only where `refused_field` finds one
-    Rule(
+    FaultRule(
         "no such model",
         Kind.MISSING,
         _only(400, 404, 422, UNSAID),
@@ -114,29 +114,31 @@ RULES = (
         r"model.{0,80}(does not exist|not exist|not found|decommissioned|not available)",
         "check engine.model and engine.server.base_url",
     ),
-    Rule("no such model or path", Kind.MISSING, _only(404), remedy="check engine.model and engine.server.base_url"),
-    Rule("forbidden", Kind.RUN, _only(403), remedy="key"),
-    Rule(
+    FaultRule(
+        "no such model or path", Kind.MISSING, _only(404), remedy="check engine.model and engine.server.base_url"
+    ),
+    FaultRule("forbidden", Kind.RUN, _only(403), remedy="key"),
+    FaultRule(
         "no such method here, or a redirect",
         Kind.RUN,
         (*_only(405, 501), range(300, 400)),
         remedy="check engine.server.base_url: it ends where /chat/completions begins, mostly in /v1",
     ),
-    Rule("busy, or broken for the moment", Kind.AGAIN, (*_only(408, 409, 425, 429, 498, 499), *ANY_5XX)),
-    Rule(
+    FaultRule("busy, or broken for the moment", Kind.AGAIN, (*_only(408, 409, 425, 429, 498, 499), *ANY_5XX)),
+    FaultRule(
         "busy, said inside an answer",
         Kind.AGAIN,
         _only(UNSAID),
         r"rate.?limit|too many requests|overload|over capacity|exhausted|try again|temporar|unavailable|busy|"
         r"timed? ?out",
     ),
-    Rule("refused", Kind.REQUEST, ANY_4XX),
-    Rule("an error inside an answer", Kind.ONCE_MORE, _only(UNSAID)),
+    FaultRule("refused", Kind.REQUEST, ANY_4XX),
+    FaultRule("an error inside an answer", Kind.ONCE_MORE, _only(UNSAID)),
 )
 
 
 @dataclass(frozen=True)
-class Fault:
+class ServerFault:
     """An error, sorted."""
 
     kind: Kind
@@ -147,8 +149,8 @@ class Fault:
     """Of kind FIELD: which one."""
 
 
-def sorted_fault(status: int, payload: Any, text: str, fields: Collection[str] = ()) -> Fault:
-    """What an error means.
+def sorted_fault(status: int, payload: Any, text: str, fields: Collection[str] = ()) -> ServerFault:
+    """Return what an error means.
 
     Args:
         status: of HTTP, or the code inside an answer, or UNSAID.
@@ -161,15 +163,15 @@ def sorted_fault(status: int, payload: Any, text: str, fields: Collection[str] =
         if not rule.fits(status, words):
             continue
         if rule.kind is not Kind.FIELD:
-            return Fault(rule.kind, words or text, rule.remedy)
+            return ServerFault(rule.kind, words or text, rule.remedy)
         field = refused_field(fields, payload, words)
         if field:
-            return Fault(Kind.FIELD, words or text, field=field)
-    return Fault(Kind.REQUEST, words or text)
+            return ServerFault(Kind.FIELD, words or text, field=field)
+    return ServerFault(Kind.REQUEST, words or text)
 
 
 def sentences(payload: Any, depth: int = 8) -> str:
-    """The strings and numbers of an error, our own request left out, up to WORDS_READ characters."""
+    """Return the strings and numbers of an error, our own request left out, up to WORDS_READ characters."""
     if depth < 0 or payload is None:
         return ""
     if isinstance(payload, dict):
@@ -183,12 +185,13 @@ def sentences(payload: Any, depth: int = 8) -> str:
 
 
 def is_count(value: Any) -> bool:
-    """Whether a value is an int that can be written (Python refuses thousands of digits)."""
+    """Return whether a value is an int that can be written (Python refuses thousands of digits)."""
     return isinstance(value, int) and abs(value) < 10**18
 
 
 def error_in(payload: Any) -> tuple[int, Any] | None:
-    """(code, error) of an answer that holds an error in place of a text, or inside its first choice; None: it does not.
+    """Return (code, error) of an answer that holds an error in place of a text, or inside its first choice; None: it
+    does not.
 
     The code is UNSAID where there is none that reads like an HTTP status.
     """
@@ -209,7 +212,7 @@ def error_in(payload: Any) -> tuple[int, Any] | None:
 
 
 def code_of(error: Any) -> int:
-    """The HTTP status that an error names as its code; UNSAID: none."""
+    """Return the HTTP status that an error names as its code; UNSAID: none."""
     for key in ("code", "status", "status_code", "http_status"):
         value = error.get(key) if isinstance(error, dict) else None
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 3:
@@ -237,7 +240,7 @@ PATTERNS = {
 
 
 def refused_field(fields: Collection[str], payload: Any, words: str) -> str:
-    """Which of the fields that were sent an error refuses; "" if it names none."""
+    """Return which of the fields that were sent an error refuses; "" if it names none."""
     named = set(_named(payload))
     for field in fields:
         if field in named:
@@ -248,7 +251,7 @@ def refused_field(fields: Collection[str], payload: Any, words: str) -> str:
 
 
 def _named(payload: Any, depth: int = 6) -> list[str]:
-    """What an error calls its parameter: `param` of OpenAI, the last part of `loc` of FastAPI."""
+    """Return what an error calls its parameter: `param` of OpenAI, the last part of `loc` of FastAPI."""
     if depth < 0:
         return []
     if isinstance(payload, list):

@@ -16,7 +16,7 @@ SOON = re.compile(r"(?:try again|retry) (?:in|after) (\d{1,6}(?:\.\d{1,9})?) ?(m
 
 
 def said_wait(words: str) -> float:
-    """Seconds that a server wants to be left alone, where it says so in its words. 0 if it does not."""
+    """Return seconds that a server wants to be left alone, where it says so in its words. 0 if it does not."""
     found = SOON.search(words)
     if not found:
         return 0.0
@@ -24,7 +24,7 @@ def said_wait(words: str) -> float:
 
 
 def api_key(variable: str, param: str) -> str:
-    """The key from the environment. Raises ConfigError: the variable is named, by this param, but not set."""
+    """Return the key from the environment. Raises ConfigError: the variable is named, by this param, but not set."""
     if not variable:
         return ""
     key = os.environ.get(variable, "").strip()
@@ -37,7 +37,8 @@ def api_key(variable: str, param: str) -> str:
 
 
 def retry_after(milliseconds: str | None, header: str | None) -> float:
-    """Seconds that a server wants to be left alone: Retry-After in seconds or as a date. 0 if it does not say."""
+    """Return seconds that a server wants to be left alone: Retry-After in seconds or as a date. 0 if it does not
+    say."""
     for value, unit in ((milliseconds, 0.001), (header, 1.0)):
         try:
             if value is not None:
@@ -51,7 +52,7 @@ def retry_after(milliseconds: str | None, header: str | None) -> float:
 
 
 def is_local(url: str) -> bool:
-    """Whether a URL names this machine."""
+    """Return whether a URL names this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

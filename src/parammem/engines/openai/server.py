@@ -29,14 +29,14 @@ from parammem.core.words import count
 from parammem.engines.openai.account import Account, Most, Price
 from parammem.engines.openai.background import background_loop
 from parammem.engines.openai.capabilities import Capabilities, FieldRefused
-from parammem.engines.openai.faults import Fault, Kind, error_in, sorted_fault
+from parammem.engines.openai.faults import Kind, ServerFault, error_in, sorted_fault
 from parammem.engines.openai.headers import api_key, is_local, retry_after, said_wait
 from parammem.engines.openai.wire import (
     BASE_LIMIT,
     EXCERPT,
-    Answer,
-    Broken,
+    IncompleteResponse,
     NotJson,
+    Response,
     exchange,
     is_page,
     json_of,
@@ -105,7 +105,7 @@ class ServerSettings:
 
 
 @dataclass(frozen=True)
-class Call:
+class ServerCall:
     """One thing to ask of a server, and who pays for it."""
 
     path: str
@@ -113,7 +113,7 @@ class Call:
     role: str
     model: str
     most: Most = NOTHING
-    """The most it can cost: what the budget must have room for."""
+    """The most it can cost: what the budget must still allow."""
     price: Price = FREE
     limit: int = BASE_LIMIT
     """Bytes that the answer may have."""
@@ -151,13 +151,13 @@ class Server:
         return asyncio.run_coroutine_threadsafe(work, background_loop())
 
     def capabilities(self, model: str) -> Capabilities:
-        """What is known of a model of this server."""
+        """Return what is known of a model of this server."""
         if model not in self._known:
             self._known[model] = Capabilities(self.base_url, model, dict(self.settings.aliases).get(model, ""))
         return self._known[model]
 
-    async def post(self, call: Call, read: Callable[[Any], T]) -> T:
-        """What `read` makes of the JSON answer; it raises Unusable for an answer that is not worth having.
+    async def post(self, call: ServerCall, read: Callable[[Any], T]) -> T:
+        """Return what `read` makes of the JSON answer; it raises Unusable for an answer that is not worth having.
 
         Raises:
             RequestFailed: no attempt brought a usable answer.
@@ -175,12 +175,12 @@ class Server:
             self._broken = error  # those that still wait for their turn need not be sent
             raise
 
-    async def get(self, path: str, limit: int = BASE_LIMIT) -> Answer:
-        """What a path holds, for something that costs nothing and is only a help: of bad statuses, 401 alone is an
-        error, and one that may pass is waited for once. Raises RequestFailed: no answer came; EngineError: 401."""
+    async def get(self, path: str, limit: int = BASE_LIMIT) -> Response:
+        """Return what a path holds, for something that costs nothing and is only a help: of bad statuses, 401 alone is
+        an error, and one that may pass is waited for once. Raises RequestFailed: no answer came; EngineError: 401."""
         waited = False
 
-        async def attempt() -> Answer:
+        async def attempt() -> Response:
             nonlocal waited
             answer = await self._send("GET", path, None, limit)
             passing = not waited and (answer.status in (408, 429) or answer.status >= 500)
@@ -202,8 +202,8 @@ class Server:
 
         await self._persist(attempt, "POST /load_lora_adapter")
 
-    async def once(self, method: str, path: str, body: Any = None, limit: int = BASE_LIMIT) -> Answer:
-        """One exchange and nothing else, for those who examine a server. Raises Broken."""
+    async def once(self, method: str, path: str, body: Any = None, limit: int = BASE_LIMIT) -> Response:
+        """Make one exchange and nothing else, for those who examine a server. Raises Broken."""
         client = self._idle.pop() if self._idle else self._new_client()
         self.sent += method == "POST"
         try:
@@ -257,9 +257,9 @@ class Server:
         while (wait := self._not_before - time.monotonic()) > 0:
             await asyncio.sleep(wait + self._jitter(0))
 
-    async def _attempt(self, call: Call, found: Capabilities, read: Callable[[Any], T]) -> T:
-        """One paid attempt: admitted by the budget, and booked whether its answer can be used or not. What is refused
-        for a field alone is sent again without it."""
+    async def _attempt(self, call: ServerCall, found: Capabilities, read: Callable[[Any], T]) -> T:
+        """Make one paid attempt: admitted by the budget, and booked whether its answer can be used or not. What is
+        refused for a field alone is sent again without it."""
         if missing := call.needs & found.refused:
             raise FieldRefused(f"the server {self.base_url} refuses {', '.join(sorted(missing))}")
         await self.account.admit(call.most)
@@ -288,9 +288,9 @@ class Server:
                 await self.account.learn(self.base_url, call.model, found.line())
         return result
 
-    async def _paid(self, call: Call, body: dict[str, Any]) -> Answer:
-        """One exchange, booked: as the server counts, or at its bound where an answer may have been charged and says
-        nothing that can be believed."""
+    async def _paid(self, call: ServerCall, body: dict[str, Any]) -> Response:
+        """Make one exchange and book it: as the server counts, or at its bound where an answer may have been charged
+        and says nothing that can be believed."""
         try:
             answer = await self._send("POST", call.path, body, call.limit)
         except _Again as lost:
@@ -314,16 +314,16 @@ class Server:
             await self.account.charge(call.role, call.model, call.price, usage, call.most)
         return answer
 
-    async def _send(self, method: str, path: str, body: Any, limit: int = BASE_LIMIT) -> Answer:
-        """One exchange. Raises _Again: no whole answer came."""
+    async def _send(self, method: str, path: str, body: Any, limit: int = BASE_LIMIT) -> Response:
+        """Make one exchange, return the answer. Raises _Again: no whole answer came."""
         try:
             # A client for each place, with one connection: a pool of many looks at all of them for every request.
             return await self.once(method, path, body, limit)
-        except Broken as broken:
+        except IncompleteResponse as broken:
             raise _Again(self._clean(str(broken)), kind=broken.kind, paid=broken.sent) from broken.__cause__
 
-    def _fault(self, answer: Answer, fields: list[str] | tuple[str, ...] = ()) -> Fault | None:
-        """What is wrong by the server's own words, in the status or inside the answer; None: nothing."""
+    def _fault(self, answer: Response, fields: list[str] | tuple[str, ...] = ()) -> ServerFault | None:
+        """Return what is wrong by the server's own words, in the status or inside the answer; None: nothing."""
         try:
             payload = json_of(answer)
         except NotJson:
@@ -335,7 +335,7 @@ class Server:
             return sorted_fault(status, payload, text, fields)
         return None if inside is None else sorted_fault(*inside, text, fields)
 
-    def _refuse(self, fault: Fault | None, answer: Answer, what: str, others: Sequence[str] = ()) -> None:
+    def _refuse(self, fault: ServerFault | None, answer: Response, what: str, others: Sequence[str] = ()) -> None:
         """Raise what an error means: _Again, RequestFailed or EngineError."""
         assert fault is not None
         said = self._clean(fault.words[:EXCERPT])
@@ -363,7 +363,7 @@ class Server:
         raise _Again(f"status {answer.status}: {said}", wait)
 
     def _clean(self, text: str) -> str:
-        """A server's words for a message: without our key, and without what a terminal would obey."""
+        """Return a server's words for a message: without our key, and without what a terminal would obey."""
         return printable(text.replace(self._key, "…") if self._key else text)
 
     def _new_client(self) -> httpx.AsyncClient:
@@ -381,7 +381,7 @@ class Server:
 
 
 def _enough(failures: list[_Again]) -> bool:
-    """Whether the last failure is of a sort that more attempts would only pay for again."""
+    """Return whether the last failure is of a sort that more attempts would only pay for again."""
     last = failures[-1]
     if not last.paid:
         return False
@@ -392,7 +392,7 @@ def _enough(failures: list[_Again]) -> bool:
 
 
 def shown(payload: Any) -> str:
-    """The beginning of plain data, for messages."""
+    """Return the beginning of plain data, for messages."""
     try:
         return repr(printable(str(payload)[:200]))
     except (ValueError, RecursionError):  # a number of thousands of digits

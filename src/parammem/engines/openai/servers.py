@@ -46,7 +46,7 @@ class Servers:
     def open(
         self, model: str, folder: Path | None = None, adapter: Path | None = None
     ) -> OpenAIEngine | ConcurrentCache:
-        """The engine for a model by the name that its server has it under, or for an adapter on it.
+        """Return the engine for a model by the name that its server has it under, or for an adapter on it.
 
         Args:
             model: that name; of a pinned model `owner/name@commit`, which its server has as `owner/name`.
@@ -71,7 +71,7 @@ class Servers:
         return Embedder(self._server(model), model, self._store)
 
     def spent(self) -> list[Spent]:
-        """By role and model, since the cache was begun."""
+        """Return what was spent by role and model, since the cache was begun."""
         return self.account.total()
 
     def _check_price(self, model: str) -> None:
@@ -91,7 +91,8 @@ class Servers:
 def settings_of(
     model: str, here: ServerSettings, elsewhere: Mapping[str, str], keys: Mapping[str, str]
 ) -> ServerSettings:
-    """How the server that has this model is spoken to: a key goes to the URL that it was given for, and to no other.
+    """Return how the server that has this model is spoken to: a key goes to the URL that it was given for, and to no
+    other.
 
     Args:
         here: of models that are not elsewhere; all but URL and key holds for those too.
@@ -104,7 +105,7 @@ def settings_of(
 
 
 def spent_table(spent: Sequence[Spent]) -> str:
-    """What was spent, a line for each role and model, and their sum."""
+    """Return what was spent, a line for each role and model, and their sum."""
     if not spent:
         return "nothing was spent"
     rows = [("role", "model", "answers", "prompt tokens", "completion tokens", "US$")]

@@ -1,7 +1,7 @@
 """What only vLLM does: adapters on a base model, loaded while the server runs; and the command that starts it.
 
-vLLM's prefix cache knows adapters by name, and other weights under a known name are answered from the old ones'. So an
-adapter's name here contains the digest of its weights, and nothing is ever loaded again under a name that exists.
+vLLM's prefix cache tells adapters apart by name, and other weights under a known name are answered from the old ones'.
+So an adapter's name here contains the digest of its weights, and nothing is ever loaded again under a name that exists.
 Before an adapter is used, the server must list it under the base it was trained on, and a few canary prompts must show
 that it does not answer as the base does: a server that ignored the adapter would give a score to the wrong model.
 """
@@ -24,7 +24,7 @@ from parammem.engines.lora import lora_of
 from parammem.engines.openai.account import bound
 from parammem.engines.openai.capabilities import FieldRefused
 from parammem.engines.openai.engine import PROTOCOL, OpenAIEngine, models
-from parammem.engines.openai.server import Call, Server, Unusable
+from parammem.engines.openai.server import Server, ServerCall, Unusable
 from parammem.engines.vetting import vet_model
 from parammem.errors import AdapterError, AdapterMismatchError, ConfigError, EngineError, ModelMissingError
 
@@ -50,7 +50,7 @@ FLIP = 1.0
 """What another token counts where a server does not say how near it was."""
 
 
-class Said(NamedTuple):
+class CanaryToken(NamedTuple):
     """One token of a canary's answer."""
 
     token: str
@@ -59,19 +59,20 @@ class Said(NamedTuple):
     """Log probabilities of the likeliest tokens in its place. Empty: the server does not say."""
 
 
-Line = list[Said]
+Line = list[CanaryToken]
 """A canary's answer."""
 
 
 def adapter_name(domain: str, digest: str) -> str:
-    """Under which name an adapter is served: it contains the whole digest of its weights."""
+    """Return the name under which an adapter is served: it contains the whole digest of its weights."""
     return f"{domain}-{digest}"
 
 
 def open_adapter(
     server: Server, base: str, folder: Path, base_folder: Path | None = None, revision: str = ""
 ) -> OpenAIEngine:
-    """The engine for an adapter on a vLLM server: loaded if it is not yet there, checked, and seen to have an effect.
+    """Return the engine for an adapter on a vLLM server: loaded if it is not yet there, checked, and seen to have an
+    effect.
 
     Args:
         base: the name under which the server has the base model.
@@ -110,11 +111,11 @@ async def _ready(server: Server, base: str, name: str, folder: Path) -> None:
             f"the server {server.base_url} has the adapter {name!r} on {parent!r}, and its base is {base!r}; serve the "
             "base under that name (--served-model-name), then start the server again"
         )
-    await _sing(server, base, name)
+    await _check_adapter_is_applied(server, base, name)
 
 
 async def _parent(server: Server, name: str) -> str | None:
-    """The base model on which the server has the adapter; None if it does not have it, "" if it does not say."""
+    """Return the base model on which the server has the adapter; None if it does not have it, "" if it does not say."""
     cards = await models(server)
     return next((card.get("parent") or "" for card in cards if card["id"] == name), None)
 
@@ -137,8 +138,10 @@ async def _load(server: Server, name: str, folder: Path) -> None:
         ) from error
 
 
-async def _sing(server: Server, base: str, name: str) -> None:
-    """The canary: the adapter must differ from the base by clearly more than the base from itself.
+async def _check_adapter_is_applied(server: Server, base: str, name: str) -> None:
+    """Check on a few prompts that the adapter is applied.
+
+    Its answers must differ from those of the base by clearly more than the base from itself.
 
     Only prompts that the base answers twice alike say anything: on a GPU, requests that share a batch change each
     other's last bits, and where two tokens are almost equally likely that is another token.
@@ -186,7 +189,9 @@ async def _canary(server: Server, base: str, model: str, prompt: str) -> Line:
 
     price = server.account.terms.price(base)
     most = bound([prompt], CANARY_TOKENS, price)
-    call = Call("/chat/completions", body, "canary", model, most, price, needs=frozenset({"logprobs", "top_logprobs"}))
+    call = ServerCall(
+        "/chat/completions", body, "canary", model, most, price, needs=frozenset({"logprobs", "top_logprobs"})
+    )
     try:
         return await server.post(call, read)
     except FieldRefused as error:
@@ -196,9 +201,9 @@ async def _canary(server: Server, base: str, model: str, prompt: str) -> Line:
         ) from error
 
 
-def _said(token: Any) -> Said:
+def _said(token: Any) -> CanaryToken:
     rivals = {str(one["token"]): float(one["logprob"]) for one in token.get("top_logprobs") or []}
-    return Said(str(token["token"]), float(token["logprob"]), rivals)
+    return CanaryToken(str(token["token"]), float(token["logprob"]), rivals)
 
 
 def _tokens(line: Line) -> list[str]:
@@ -206,8 +211,8 @@ def _tokens(line: Line) -> list[str]:
 
 
 def distance(one: Line, other: Line) -> float:
-    """The largest difference of log probabilities of the same tokens, up to and with the first place where the two
-    answers have other tokens; there, how far the one answer's token was from being the other's."""
+    """Return the largest difference of log probabilities of the same tokens, up to and with the first place where the
+    two answers have other tokens; there, how far the one answer's token was from being the other's."""
     furthest = 0.0
     for here, there in zip(one, other, strict=False):
         if here.token != there.token:
@@ -216,8 +221,9 @@ def distance(one: Line, other: Line) -> float:
     return furthest if len(one) == len(other) else max(FLIP, furthest)
 
 
-def _lead(said: Said, token: str) -> float:
-    """How much likelier a token was than the one that another answer has in its place: near 0 where chance decides."""
+def _lead(said: CanaryToken, token: str) -> float:
+    """Return how much likelier a token was than the one that another answer has in its place: near 0 where chance
+    decides."""
     if not said.rivals:
         return FLIP
     return said.logprob - said.rivals.get(token, min(said.rivals.values()))
@@ -232,7 +238,7 @@ class ServeCommand:
     """After `vllm serve`, or after `python -m vllm.entrypoints.openai.api_server --model`."""
 
     def shell(self, program: Sequence[str] = ("vllm", "serve")) -> str:
-        """The line to paste into a shell."""
+        """Return the line to paste into a shell."""
         settings = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
         return " ".join([*settings, shlex.join([*program, *self.arguments])])
 
@@ -246,7 +252,7 @@ def serve_command(
     dtype: str = "auto",
     further: Sequence[str] = (),
 ) -> ServeCommand:
-    """The command for one adapter, to which others can be added while the server runs.
+    """Return the command for one adapter, to which others can be added while the server runs.
 
     Args:
         model: what vLLM reads: a folder, or a hub name.
@@ -275,7 +281,7 @@ def serve_command(
 
 
 def rank_for(config: dict[str, Any], folder: Path) -> int:
-    """The smallest --max-lora-rank that fits an adapter_config.json. Raises AdapterError: there is none."""
+    """Return the smallest --max-lora-rank that fits an adapter_config.json. Raises AdapterError: there is none."""
     patterns = (config.get("rank_pattern") or {}).values()
     rank = max([int(config.get("r") or 0), *(int(value) for value in patterns)])
     if config.get("use_dora") or config.get("modules_to_save"):
@@ -296,6 +302,6 @@ def check_url(base_url: str) -> None:
 
 
 def model_length(folder: Path) -> int:
-    """How many tokens a model takes, at most LONGEST: more would only take memory from concurrency."""
+    """Return how many tokens a model takes, at most LONGEST: more would only take memory from concurrency."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return min(int(config.get("max_position_embeddings") or LONGEST), LONGEST)

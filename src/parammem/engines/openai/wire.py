@@ -26,7 +26,7 @@ SINGLE_BYTES = ("iso-8859-1", "latin-1", "windows-1252", "cp1252", "us-ascii")
 EXCERPT = 300
 
 
-class Broken(Exception):
+class IncompleteResponse(Exception):
     """No whole answer came. `sent`: the whole request was, so that the server may have answered and charged it."""
 
     def __init__(self, why: str, sent: bool, kind: str) -> None:
@@ -39,7 +39,7 @@ class NotJson(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """Status, headers and decompressed body."""
 
     status: int
@@ -66,7 +66,7 @@ class _Sent:
 
 async def exchange(
     client: httpx.AsyncClient, method: str, url: str, body: Any, seconds: float, limit: int = BASE_LIMIT
-) -> Answer:
+) -> Response:
     """Send one request and read its answer, `limit` bytes of it at most.
 
     Raises:
@@ -88,17 +88,17 @@ async def exchange(
             ) as response,
         ):
             data, flaw = await _read(response, limit)
-            return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, data, flaw)
+            return Response(response.status_code, {k.lower(): v for k, v in response.headers.items()}, data, flaw)
     except TimeoutError:
-        raise Broken(f"no whole answer within {seconds:g} s", sent.whole, "time-out") from None
+        raise IncompleteResponse(f"no whole answer within {seconds:g} s", sent.whole, "time-out") from None
     except (httpx.HTTPError, httpx.StreamError, OSError) as error:
-        raise Broken(f"{type(error).__name__}: {error}".rstrip(": "), sent.whole, "connection") from error
+        raise IncompleteResponse(f"{type(error).__name__}: {error}".rstrip(": "), sent.whole, "connection") from error
     except (httpx.InvalidURL, ValueError) as error:  # a header or status line that httpx cannot read
-        raise Broken(f"no HTTP: {type(error).__name__}: {error}", sent.whole, "connection") from error
+        raise IncompleteResponse(f"no HTTP: {type(error).__name__}: {error}", sent.whole, "connection") from error
 
 
 def encoded(body: Any) -> bytes:
-    """JSON bytes; half a surrogate pair, which UTF-8 cannot hold, goes as its escape."""
+    """Return JSON bytes; half a surrogate pair, which UTF-8 cannot hold, goes as its escape."""
     try:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
@@ -106,7 +106,7 @@ def encoded(body: Any) -> bytes:
 
 
 async def _read(response: httpx.Response, limit: int) -> tuple[bytes, str]:
-    """The body, decompressed, and what was wrong with it. Stops as soon as either form exceeds the limit."""
+    """Return the body, decompressed, and what was wrong with it. Stops as soon as either form exceeds the limit."""
     coding = response.headers.get("content-encoding", "").strip().lower()
     if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
         return b"", f"its content-encoding is {coding[:40]!r}, which was not asked for"
@@ -123,8 +123,8 @@ async def _read(response: httpx.Response, limit: int) -> tuple[bytes, str]:
     return bytes(whole), ""
 
 
-def json_of(answer: Answer) -> Any:
-    """The plain data in an answer's body, whatever its content type says. A stream of events becomes one answer.
+def json_of(answer: Response) -> Any:
+    """Return the plain data in an answer's body, whatever its content type says. A stream of events becomes one answer.
 
     Raises:
         NotJson: names what is there instead.
@@ -132,7 +132,7 @@ def json_of(answer: Answer) -> Any:
     return answer.plain
 
 
-def _read_json(answer: Answer) -> Any:
+def _read_json(answer: Response) -> Any:
     if answer.flaw:
         raise NotJson(f"the answer cannot be used: {answer.flaw}")
     try:
@@ -151,7 +151,7 @@ def _read_json(answer: Answer) -> Any:
 
 
 def _joined(data: bytes) -> dict[str, Any]:
-    """One answer from a stream of events, for servers that stream whatever is asked. Raises ValueError."""
+    """Return one answer from a stream of events, for servers that stream whatever is asked. Raises ValueError."""
     whole: dict[str, Any] = {}
     choices: dict[int, dict[str, Any]] = {}
     for line in data.split(b"\n"):
@@ -180,8 +180,8 @@ def _join(choices: dict[int, dict[str, Any]], choice: Any) -> None:
     one["finish_reason"] = choice.get("finish_reason") or one["finish_reason"]
 
 
-def is_page(answer: Answer) -> bool:
-    """Whether a body is a web page."""
+def is_page(answer: Response) -> bool:
+    """Return whether a body is a web page."""
     start = answer.data.lstrip()[:200].lower()
     return start.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")) or (
         "text/html" in answer.headers.get("content-type", "") and start[:1] not in (b"{", b"[")
@@ -189,10 +189,10 @@ def is_page(answer: Answer) -> bool:
 
 
 def start_of(data: bytes, count: int = EXCERPT) -> str:
-    """The beginning of a body as text."""
+    """Return the beginning of a body as text."""
     return data[:count].decode("utf-8", "replace")
 
 
 def printable(text: str) -> str:
-    """A stranger's text for a message: what a terminal would obey becomes visible escapes."""
+    """Return a stranger's text for a message: what a terminal would obey becomes visible escapes."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)

@@ -10,14 +10,14 @@ from parammem.errors import DataError
 from parammem.lineage.bundle.verifier import MOST_SHOWN, Nothing, shown, verify
 
 
-class Fault(Record):
+class BundleFault(Record):
     """One thing that does not hold."""
 
     file: str
     what: str
 
 
-class Checked(Record):
+class BundleResult(Record):
     """What was found in a bundle."""
 
     place: str
@@ -26,10 +26,10 @@ class Checked(Record):
     """The public key that the signatures were checked with; "": there was none."""
     given: bool
     """The key was given. Without that anyone could have signed the bundle."""
-    faults: tuple[Fault, ...]
+    faults: tuple[BundleFault, ...]
 
 
-def check_bundle(place: Path, key: str | None) -> Checked:
+def check_bundle(place: Path, key: str | None) -> BundleResult:
     """Check every signature, file and link of a bundle.
 
     Args:
@@ -43,12 +43,12 @@ def check_bundle(place: Path, key: str | None) -> Checked:
         faults, used, bundle = verify(place, key)
     except Nothing as error:
         raise DataError(f"{error}") from None
-    found = tuple(Fault(file=shown(name), what=shown(what)) for name, what in faults)
-    return Checked(place=str(place), files=len(bundle.names), key=used, given=key is not None, faults=found)
+    found = tuple(BundleFault(file=shown(name), what=shown(what)) for name, what in faults)
+    return BundleResult(place=str(place), files=len(bundle.names), key=used, given=key is not None, faults=found)
 
 
-def render_checked(checked: Checked) -> str:
-    """The lines that `verify.py` prints too."""
+def render_checked(checked: BundleResult) -> str:
+    """Return the lines that `verify.py` prints too."""
     lines = [f"TAMPERED {fault.file}: {fault.what}" for fault in checked.faults[:MOST_SHOWN]]
     lines.append(f"{count(checked.files, 'file')}, key {checked.key or 'unknown'}")
     if not checked.given:

@@ -100,7 +100,7 @@ def bundle_files(repo: Path, page: Page, notary: Notary) -> dict[str, bytes]:
 
 
 def _adapter(subject: Subject) -> dict[str, bytes]:
-    """The adapter's folder, its model card among it. Raises LineageError if bytes are not here."""
+    """Return the adapter's folder, its model card among it. Raises LineageError if bytes are not here."""
     names = list(subject.snapshot.files(subject.place) or ())
     folder = subject.snapshot.store.repo / subject.place
     names = names or [name for name, _ in files_below(folder)]
@@ -116,7 +116,8 @@ def _adapter(subject: Subject) -> dict[str, bytes]:
 
 
 def _records(subject: Subject) -> dict[str, bytes]:
-    """Validation, evaluation, metrics, params and pins, as they were in the adapter's state. No row of data itself."""
+    """Return validation, evaluation, metrics, params and pins, as they were in the adapter's state. No row of data
+    itself."""
     domain, state = subject.domain, subject.snapshot
     found: dict[str, bytes | None] = {
         "validation/report.json": state.read(places_of(domain).validation.as_posix()),
@@ -140,7 +141,7 @@ def _records(subject: Subject) -> dict[str, bytes]:
 
 
 def _decisions(history: History, life: Life, subject: Subject) -> dict[str, bytes]:
-    """The ledger, the decisions about the adapter, and the outcomes that they were made on."""
+    """Return the ledger, the decisions about the adapter, and the outcomes that they were made on."""
     repo, found = history.repo, {}
     ledger = ledger_bytes(repo)
     if ledger:
@@ -161,7 +162,8 @@ def _decisions(history: History, life: Life, subject: Subject) -> dict[str, byte
 def _statements(
     files: dict[str, bytes], page: dict[str, Any], lock: dict[str, Any], commit: str, notary: Notary
 ) -> dict[str, bytes]:
-    """The statements about parts of the bundle. Which one is about which files is said in the verifier's KINDS."""
+    """Return the statements about parts of the bundle. Which one is about which files is said in the verifier's
+    KINDS."""
     facts = {one["number"]: one["facts"] for one in page["answers"]}
     rules = {"rules": facts[2].get("rules"), "adapter": page["digest"]}
     said = {

@@ -19,7 +19,8 @@ VERSION_FACET = (
 
 
 def bill_of_materials(page: Mapping[str, Any], date: str) -> bytes:
-    """CycloneDX 1.6 JSON: the adapter as a model with its card, its base model, its data, and pinned packages."""
+    """Return CycloneDX 1.6 JSON: the adapter as a model with its card, its base model, its data, and pinned
+    packages."""
     from cyclonedx.model import HashAlgorithm, HashType, Property
     from cyclonedx.model.bom import Bom
     from cyclonedx.model.component import Component, ComponentType
@@ -57,7 +58,7 @@ def bill_of_materials(page: Mapping[str, Any], date: str) -> bytes:
 
 
 def _card(facts: Mapping[int, Any]) -> dict[str, Any]:
-    """The modelCard of CycloneDX, which the library's own records do not have yet."""
+    """Return the modelCard of CycloneDX, which the library's own records do not have yet."""
     rows = {"ref": "training-rows"}
     return {
         "modelParameters": {
@@ -77,7 +78,7 @@ def _card(facts: Mapping[int, Any]) -> dict[str, Any]:
 
 
 def lineage_events(lock: Mapping[str, Any], commit: str, date: str) -> bytes:
-    """One OpenLineage COMPLETE event per stage, as NDJSON, in the order of dvc.lock."""
+    """Return one OpenLineage COMPLETE event per stage, as NDJSON, in the order of dvc.lock."""
     lines = []
     for name, stage in lock.items():
         event = {

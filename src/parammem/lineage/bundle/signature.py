@@ -69,6 +69,6 @@ def signature_holds(key, message, signature):
 
 
 def is_weak(key):
-    """Is this no point of the curve, or one of the eight under which a signature holds that nobody made?"""
+    """Is this no point of the curve, or one of the eight under which a forged signature holds?"""
     point = _point(key)
     return point is None or _equal(_times(8, point), (0, 1, 1, 0))

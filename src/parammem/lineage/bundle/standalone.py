@@ -8,14 +8,14 @@ from parammem.lineage.bundle import reading, signature, verifier
 
 
 def script() -> bytes:
-    """The source of `verify.py`. The verifier's docstring comes first: it says how to use it."""
+    """Return the source of `verify.py`. The verifier's docstring comes first: it says how to use it."""
     texts = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (verifier, signature, reading)]
     (doc, last), *others = (_parts(text) for text in texts)
     return "\n\n".join([doc, *(code for _, code in others), last]).encode()
 
 
 def _parts(text: str) -> tuple[str, str]:
-    """(docstring, code without imports of ours) of a module."""
+    """Return (docstring, code without imports of ours) of a module."""
     doc, code = text.split('"""\n', 1)
     lines = (line for line in code.splitlines() if not line.startswith("from parammem."))
     return f'{doc}"""\n', "\n".join(lines).strip("\n") + "\n"

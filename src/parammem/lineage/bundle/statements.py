@@ -45,7 +45,7 @@ class Notary:
         return str(self._signer.public_key.keyval["public"])
 
     def envelope(self, files: Mapping[str, bytes], predicate_type: str, predicate: Mapping[str, Any]) -> bytes:
-        """A signed statement about these files."""
+        """Return a signed statement about these files."""
         from google.protobuf.json_format import MessageToDict
         from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
         from in_toto_attestation.v1.statement import Statement
@@ -62,7 +62,7 @@ class Notary:
 
 
 def provenance(page: Mapping[str, Any], lock: Mapping[str, Any], commit: str) -> dict[str, Any]:
-    """SLSA provenance: what the adapter was built from, and how."""
+    """Return SLSA provenance: what the adapter was built from, and how."""
     facts = {one["number"]: one["facts"] for one in page["answers"]}
     deps = {path: md5 for stage in lock.values() for path, md5 in stage["deps"].items()}
     resolved = [{"name": path, "digest": {"md5": md5.removesuffix(".dir")}} for path, md5 in sorted(deps.items())]
@@ -78,7 +78,7 @@ def provenance(page: Mapping[str, Any], lock: Mapping[str, Any], commit: str) ->
 
 
 def outcome_of(passed: bool, configuration: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The in-toto form of a test's outcome."""
+    """Return the in-toto form of a test's outcome."""
     return {
         "result": "PASSED" if passed else "FAILED",
         "configuration": [{"name": configuration}],

@@ -24,13 +24,13 @@ BY_THE_GATE = {"outcomes", "outdone by"}
 
 
 def evidence_place(decision: Decision) -> str | None:
-    """The file with a decision's evidence; None for a decision that names no outcomes."""
+    """Return the file with a decision's evidence; None for a decision that names no outcomes."""
     outcomes = decision.inputs.get("outcomes")
     return f"{EVIDENCE}/{outcomes}.json" if outcomes else None
 
 
 def evidence_bytes(history: History, place: str) -> bytes | None:
-    """A file of evidence, from the tree or else from a branch, whatever it holds."""
+    """Return a file of evidence, from the tree or else from a branch, whatever it holds."""
     if (history.repo / place).is_file():
         return (history.repo / place).read_bytes()
     found = (history.blobs.read(f"{name}:{place}") for name in branches(history.repo))
@@ -38,7 +38,7 @@ def evidence_bytes(history: History, place: str) -> bytes | None:
 
 
 def evidence_checks(history: History, life: Life) -> Iterator[Finding]:
-    """Each decision's evidence, and each file of evidence that no decision names."""
+    """Yield each decision's evidence, and each file of evidence that no decision names."""
     decisions: dict[str, list[str]] = {}
     for event in life.events:
         found = read_decision(history.repo, event.fact.decision) if isinstance(event.fact, Decided) else None
@@ -54,7 +54,7 @@ def evidence_checks(history: History, life: Life) -> Iterator[Finding]:
 
 
 def _evidence(history: History, place: str, digests: list[str], lost: bool) -> Finding:
-    """Equal outcomes share a file, which the last meeting wrote: what else it says must fit one of the decisions."""
+    """Equal outcomes share a file, which the last comparison wrote: what else it says must fit one of the decisions."""
     said = _said(history, place)
     if said is None:
         detail = f"it was deleted; `git log --all -- {place}` has it" if lost else "not here: kept by automation only"
@@ -71,7 +71,8 @@ def _evidence(history: History, place: str, digests: list[str], lost: bool) -> F
 
 
 def _differs(said: dict[str, Any], decision: Decision) -> str:
-    """The first field in which they differ; empty: in none. Decisions from before an input was recorded lack it."""
+    """Return the first field in which they differ; empty: in none. Decisions from before an input was recorded lack
+    it."""
     plain = decision.model_dump(mode="json")
     for name in SHARED:
         if said.get(name) != digest_of(plain[name]):
@@ -83,7 +84,8 @@ def _differs(said: dict[str, Any], decision: Decision) -> str:
 
 
 def _said(history: History, place: str) -> dict[str, Any] | None:
-    """Digests of what a file of evidence says; remembered for as long as it is unchanged. None: it is not here."""
+    """Return digests of what a file of evidence says; remembered for as long as it is unchanged. None: it is not
+    here."""
     there = history.repo / place
 
     def read() -> dict[str, Any]:
@@ -101,7 +103,7 @@ def _said(history: History, place: str) -> dict[str, Any] | None:
 
 
 def _deleted(repo: Path) -> set[str]:
-    """Files of evidence that a commit took away."""
+    """Return files of evidence that a commit took away."""
     text = ask(repo, "log", *HISTORY, "--format=", "--name-only", "--no-renames", "--diff-filter=D", "--", EVIDENCE)
     return set((text or "").split("\n"))
 

@@ -63,7 +63,7 @@ class Tally:
 
 
 def render_verification(done: Verification) -> str:
-    """In words: what was checked, then each link that does not hold."""
+    """Return in words: what was checked, then each link that does not hold."""
     total = sum(done.checked.values())
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(done.checked.items()))
     over = f"{count(done.generations, 'generation')} and {count(done.rows, 'row hash', 'row hashes')}"

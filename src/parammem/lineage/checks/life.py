@@ -31,7 +31,7 @@ WAY = ("data/reflections/", "data/validated/", "data/quarantine/", "models/refle
 
 
 def ledger_checks(history: History, life: Life) -> Iterator[Finding]:
-    """The chain, each decision that it names, and that git's history never took an event away."""
+    """Check the chain, each decision that it names, and that git's history never took an event away."""
     for event in life.events:
         fact = event.fact
         yield _of_ledger(True, f"event {event.number}")
@@ -74,7 +74,7 @@ def _decision(repo: Path, fact: Decided) -> Finding:
 
 
 def tag_checks(repo: Path, life: Life) -> Iterator[Finding]:
-    """Every tag that the ledger asks for, and none besides. Ledgers of other branches may ask for their own."""
+    """Check every tag that the ledger asks for, and none besides. Ledgers of other branches may ask for their own."""
     if not has_commits(repo) or not life.events:
         return
     there = {tag.name: tag for tag in tags(repo)}
@@ -97,7 +97,7 @@ def tag_checks(repo: Path, life: Life) -> Iterator[Finding]:
 
 
 def _tag(found: GitTag | None, name: str, forms: list[tuple[str, str]]) -> Finding:
-    """A tag against the forms (commit, message) that ledgers ask for."""
+    """Return a tag against the forms (commit, message) that ledgers ask for."""
     said: dict[str, Any] = {"kind": "tag", "stage": "publish", "path": f"tag {name}"}
     mend = "; `parammem sync` makes it anew from the ledger"
     if found is None:
@@ -114,7 +114,7 @@ def _tag(found: GitTag | None, name: str, forms: list[tuple[str, str]]) -> Findi
 def generation_checks(
     one: Generation, life: Life, seen: set[str], folders: Folders, own: Uncommitted
 ) -> Iterator[Finding]:
-    """Bytes, manifest, data, rules and evaluation of one generation.
+    """Check bytes, manifest, data, rules and evaluation of one generation.
 
     Args:
         seen: cached copies that were checked before.
@@ -139,7 +139,7 @@ def generation_checks(
 
 
 def object_checks(state: Snapshot, path: str, md5: str, stage: str, seen: set[str]) -> Iterator[Finding]:
-    """The bytes of an out in DVC's cache still have the hash that they are named after."""
+    """Check that the bytes of an out in DVC's cache still have the hash that they are named after."""
     listing = state.store.listing(md5) if md5.endswith(".dir") else None
     names = {md5: path} | {inner: f"{path}/{name}" for name, inner in (listing or {}).items()}
     for inner, name in names.items():
@@ -157,7 +157,8 @@ def object_checks(state: Snapshot, path: str, md5: str, stage: str, seen: set[st
 
 
 def raw_checks(history: History, state: Snapshot | None, seen: set[str]) -> Iterator[Finding]:
-    """DVC's cached copies of raw inputs: of one state, or (None) of all that any commit or the working tree names.
+    """Check DVC's cached copies of raw inputs: of one state, or (None) of all that any commit or the working tree
+    names.
 
     What only a branch names lies nowhere else.
     """
@@ -171,7 +172,7 @@ def raw_checks(history: History, state: Snapshot | None, seen: set[str]) -> Iter
 
 
 def current_checks(history: History, own: Uncommitted) -> Iterator[Finding]:
-    """The adapters of the working tree against the data and rules that lie there now."""
+    """Check the adapters of the working tree against the data and rules that lie there now."""
     here = history.here()
     for place, (out, _) in sorted(here.outs.items()):
         if place.startswith(REFLECTORS):
@@ -182,7 +183,7 @@ def current_checks(history: History, own: Uncommitted) -> Iterator[Finding]:
 
 
 def _base(history: History, adapter: Adapter | None) -> Iterator[Finding]:
-    """The base model that lies here is the one that the adapter was trained on."""
+    """Check that the base model that lies here is the one that the adapter was trained on."""
     folder = history.repo / adapter.base_model if adapter else None
     if adapter is None or folder is None or not folder.is_dir():
         return
@@ -203,8 +204,8 @@ def _base(history: History, adapter: Adapter | None) -> Iterator[Finding]:
 
 
 def _recorded(one: Generation, life: Life, folders: Folders) -> Iterator[Finding]:
-    """What the ledger says of this adapter. The folder that it published has to be in the history; the same weights may
-    lie in others too, with another record of their validation."""
+    """Check what the ledger says of this adapter. The folder that it published has to be in the history; the same
+    weights may lie in others too, with another record of their validation."""
     if one.adapter is None:
         return
     for event in life.of(one.adapter.digest):
@@ -225,7 +226,7 @@ def _recorded(one: Generation, life: Life, folders: Folders) -> Iterator[Finding
 
 
 def fsck(repo: Path) -> Finding:
-    """Git's own check of every object."""
+    """Run git's own check of every object, return what it found."""
     text = ask(repo, "fsck", "--full", "--no-dangling", "--no-progress")
     detail = "git fsck finds nothing" if text is not None else "`git fsck --full` finds damaged or missing objects"
     return Finding(kind="git", stage="git", path=".git", holds=text is not None, detail=detail)

@@ -35,7 +35,7 @@ def bound_report(bound: bytes | None, report: bytes | None) -> bool | None:
 
 
 def manifest_checks(one: Generation, own: Uncommitted | None = None) -> Iterator[Finding]:
-    """What adapter.json says of the weights, rows.txt, the data and the params.
+    """Check what adapter.json says of the weights, rows.txt, the data and the params.
 
     Args:
         own: what a `dvc repro` left that is not committed: an adapter that was trained before it is behind the data.
@@ -71,7 +71,7 @@ def manifest_checks(one: Generation, own: Uncommitted | None = None) -> Iterator
 
 
 def _problems(one: Generation, validated: str, known_only: bool = False) -> list[tuple[str, bool | None, str]] | None:
-    """(path, holds, detail) of each link inside a generation. None with `known_only` if a part is not here."""
+    """Yield (path, holds, detail) of each link inside a generation. None with `known_only` if a part is not here."""
     adapter, rows, weights = one.adapter, one.rows(), one.read(WEIGHTS)
     assert adapter is not None
     md5 = one.snapshot.hash(validated)
@@ -113,7 +113,7 @@ def _problems(one: Generation, validated: str, known_only: bool = False) -> list
 
 
 def _settings(one: Generation) -> list[tuple[str, bool | None, str]]:
-    """What decides what the weights do. Cards of the first form say nothing of it but the recipe."""
+    """Return what decides what the weights do. Cards of the first form say nothing of it but the recipe."""
     data, card = one.read(SETTINGS), one.adapter
     assert card is not None
     if data is None:

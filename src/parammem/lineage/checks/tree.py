@@ -49,7 +49,7 @@ def kind_of(path: str) -> str:
 
 
 def tree_checks(history: History, own: Uncommitted | None = None) -> Iterator[Finding]:
-    """Every link of the working tree.
+    """Check every link of the working tree.
 
     Args:
         own: what a `dvc repro` left that is not committed; None: it is looked up.
@@ -67,7 +67,7 @@ def tree_checks(history: History, own: Uncommitted | None = None) -> Iterator[Fi
 
 
 def _committed(history: History, own: Uncommitted) -> Iterator[Finding]:
-    """Files of the record that differ from HEAD. The ledger may have grown.
+    """Check whether files of the record differ from HEAD. The ledger may have grown.
 
     Blobs are hashed here: `git diff` believes times to the second, which a forger can set.
     """
@@ -114,8 +114,8 @@ def _difference(history: History, path: str, own: Uncommitted) -> tuple[bool | N
 
 
 def _only_sources(committed: bytes, data: bytes, now: str | None) -> bool:
-    """Whether a dvc.lock differs only in the hash that it has of the sources, and that is their hash now: the stage
-    `code` ran after an edit that changed no stage's digests."""
+    """Return whether a dvc.lock differs only in the hash that it has of the sources, and that is their hash now: the
+    stage `code` ran after an edit that changed no stage's digests."""
     try:
         old, new = plain_yaml(committed), plain_yaml(data)
         seen = [(lock["stages"]["code"].pop("deps"), lock)[0] for lock in (old, new)]
@@ -126,7 +126,7 @@ def _only_sources(committed: bytes, data: bytes, now: str | None) -> bool:
 
 
 def lock_checks(state: Snapshot, where: str = LOCK, own: Uncommitted | None = None) -> Iterator[Finding]:
-    """That stages of one dvc.lock read what the others wrote.
+    """Check that stages of one dvc.lock read what the others wrote.
 
     Args:
         own: what a `dvc repro` left that is not committed: stages after it may be behind.
@@ -144,7 +144,7 @@ def lock_checks(state: Snapshot, where: str = LOCK, own: Uncommitted | None = No
 
 
 def _files(here: Snapshot) -> Iterator[Finding]:
-    """Each dep and out of dvc.lock, hashed again."""
+    """Check each dep and out of dvc.lock, hashed again."""
     recorded: dict[str, tuple[str, str]] = {}
     for name, stage in here.lock.items():
         for path, md5 in stage["outs"].items():
@@ -197,7 +197,7 @@ def _waiting(here: Snapshot, path: str) -> bool:
 
 
 def _changed_files(here: Snapshot, folder: Path, md5: str) -> list[str]:
-    """Files of a folder that differ from the recorded listing, if DVC's cache has that."""
+    """Return files of a folder that differ from the recorded listing, if DVC's cache has that."""
     listing = here.store.listing(md5)
     if listing is None:
         return []
@@ -206,7 +206,7 @@ def _changed_files(here: Snapshot, folder: Path, md5: str) -> list[str]:
 
 
 def _batches(history: History) -> Iterator[Finding]:
-    """Batches are named after their SHA-256, and the .dvc pointer of each raw input has its MD5."""
+    """Check that batches are named after their SHA-256, and that the .dvc pointer of each raw input has its MD5."""
     for folder in CONTENT_NAMED:
         for file in sorted((history.repo / folder).glob("*.jsonl")):
             path = file.relative_to(history.repo).as_posix()

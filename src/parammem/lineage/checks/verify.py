@@ -53,7 +53,7 @@ def _folders(history: History) -> Folders:
 
 
 def verify_history(history: History, life: Life, only: Subject | None = None, full: bool = False) -> Verification:
-    """`verify` with what is open already."""
+    """Return `verify` with what is open already."""
     tally, seen, own = Tally(), set(), uncommitted(history)
     if only is None or only.generation is None or only.here:
         tally.add(tree_checks(history, own))

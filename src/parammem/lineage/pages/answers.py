@@ -42,7 +42,7 @@ class AnsweredBy(Record):
 
 
 def answered_by(repo: Path, name: str) -> list[AnsweredBy]:
-    """The adapters behind a trajectory, named by its id or its task's id, or behind all of a JSONL file.
+    """Return the adapters behind a trajectory, named by its id or its task's id, or behind all of a JSONL file.
 
     Raises:
         LineageMissingError: no trajectory of that name is here.
@@ -66,7 +66,7 @@ def answered_by(repo: Path, name: str) -> list[AnsweredBy]:
 
 
 def advised_by(history: History, digest: str) -> dict[str, int]:
-    """Trajectory id → pieces of advice in it that carry this digest, over this repository's experience and
+    """Return trajectory id → pieces of advice in it that carry this digest, over this repository's experience and
     trajectories."""
     # Most files hold none: the digest is looked for before anything is parsed.
     files = [data for _, data in trajectory_files(history) if digest.encode() in data]
@@ -79,20 +79,20 @@ def advised_by(history: History, digest: str) -> dict[str, int]:
 
 
 def answers_of(repo: Path, adapter: str, domain: str) -> dict[str, int]:
-    """`advised_by` for an adapter by name. Raises AdapterMissingError if there is none of that name."""
+    """Return `advised_by` for an adapter by name. Raises AdapterMissingError if there is none of that name."""
     with History.open(repo) as history:
         subject = find_subject(history, read_life(history.repo), adapter, domain)
         return advised_by(history, subject.adapter.digest)
 
 
 def _trajectories(data: bytes) -> Iterator[dict[str, Any]]:
-    """Trajectories of a file of them, or of experience. Broken lines are named by `audit verify`, not here."""
+    """Yield trajectories of a file of them, or of experience. Broken lines are named by `audit verify`, not here."""
     for line in byte_lines(data):
         if b"author" not in line and b"task_id" not in line:
             continue
         try:
             plain = json.loads(line)
-            if isinstance(plain.get("raw"), str):  # set aside at the door, as it came
+            if isinstance(plain.get("raw"), str):  # refused at ingestion, kept as it came
                 plain = json.loads(plain["raw"])
             plain = plain.get("trajectory", plain)
         except (ValueError, AttributeError):
@@ -121,14 +121,14 @@ def _advised(author: str, pieces: int, life: Life, generations: list[Generation]
     # A server is told an adapter's name, which holds at least the first digits of its digest.
     made = next((one for one in generations if one.digest and _same(one.digest, author)), None)
     digest = made.digest if made and made.digest else author
-    reign = next((one for one in life.reigns() if one.adapter == digest), None)
+    championship = next((one for one in life.championships() if one.adapter == digest), None)
     return Advised(
         author=author,
         pieces=pieces,
         generation=made.name if made else None,
         version=life.version_of(digest),
         commit=made.commit.sha if made and made.commit else None,
-        champion_since=reign.event if reign else None,
+        champion_since=championship.event if championship else None,
     )
 
 

@@ -10,7 +10,7 @@ from parammem.core.words import count
 from parammem.evaluation.boxes import Box, draw
 from parammem.lineage.checks.findings import Verification
 from parammem.lineage.checks.verify import verify_history
-from parammem.lineage.past.events import Life, Reign, read_decision, read_life
+from parammem.lineage.past.events import Championship, Life, read_decision, read_life
 from parammem.lineage.past.history import History
 from parammem.lineage.past.subject import Subject, find_subject
 
@@ -19,7 +19,7 @@ MANY = 8
 
 
 def graph_svg(repo: Path, adapter: str | None = None, domain: str = "code") -> str:
-    """An adapter's lineage as one `<svg>` element, which can stand in a page. Boxes with a broken link are red.
+    """Return an adapter's lineage as one `<svg>` element, which can stand in a page. Boxes with a broken link are red.
 
     Raises:
         AdapterMissingError: there is no such adapter.
@@ -34,7 +34,7 @@ def graph_svg(repo: Path, adapter: str | None = None, domain: str = "code") -> s
 def lineage_of(
     repo: Path, life: Life, subject: Subject, checked: Verification
 ) -> tuple[list[Box], list[tuple[str, str]]]:
-    """The boxes and the arrows between them."""
+    """Return the boxes and the arrows between them."""
     broken = {found.path for found in checked.broken}
     hit = lambda *starts: any(path.startswith(starts) for path in broken)  # noqa: E731
     domain, state, adapter = subject.domain, subject.snapshot, subject.adapter
@@ -58,16 +58,16 @@ def lineage_of(
             key = f"decision {event.number}"
             boxes.append(Box(key, 5, f"decided: {fact.answer}", fact.decision[:16], record is None))
             edges.append(("evaluation", key))
-    for reign in life.reigns(domain):
-        if reign.adapter == adapter.digest:
-            key = f"reign {reign.event}"
-            boxes.append(Box(key, 5, *_reign(life, reign), hit("tag ")))
+    for championship in life.championships(domain):
+        if championship.adapter == adapter.digest:
+            key = f"championship {championship.event}"
+            boxes.append(Box(key, 5, *_championship(life, championship), hit("tag ")))
             edges.append(("adapter", key))
     return boxes, edges
 
 
 def _suite(subject: Subject) -> str:
-    """The digest of the rules, as the validation report of its state names it."""
+    """Return the digest of the rules, as the validation report of its state names it."""
     data = subject.snapshot.read(places_of(subject.domain).validation.as_posix())
     try:
         return str(json.loads(data or b"")["suite_digest"])[:16]
@@ -76,7 +76,8 @@ def _suite(subject: Subject) -> str:
 
 
 def _evaluation(life: Life, subject: Subject) -> str:
-    """The hash of the pipeline's evaluation where its state has one; the gate's, which the ledger has, otherwise."""
+    """Return the hash of the pipeline's evaluation where its state has one; the gate's, which the ledger has,
+    otherwise."""
     found = subject.snapshot.hash(places_of(subject.domain).evaluation.as_posix())
     if found and subject.evaluated:
         return found[:16]
@@ -85,14 +86,14 @@ def _evaluation(life: Life, subject: Subject) -> str:
     return f"by the gate, event {named}" if events else "not recorded"
 
 
-def _reign(life: Life, reign: Reign) -> tuple[str, str]:
-    """Title and text of the box about a champion: whether it still is one, and what ended its time."""
-    after = life.ended(reign)
+def _championship(life: Life, championship: Championship) -> tuple[str, str]:
+    """Return title and text of the box about a champion: whether it still is one, and what ended its time."""
+    after = life.ended(championship)
     if after is None:
-        return f"champion v{reign.version}", f"by {reign.by}, event {reign.event}"
+        return f"champion v{championship.version}", f"by {championship.by}, event {championship.event}"
     to = f"v{after.version}" if after.adapter else "none"
     how = "rolled back to" if after.by == "rollback" else "followed by"
-    return f"was champion v{reign.version}", f"event {reign.event}; {how} {to}"
+    return f"was champion v{championship.version}", f"event {championship.event}; {how} {to}"
 
 
 def _batches(life: Life, subject: Subject, broken: set[str]) -> tuple[list[Box], list[tuple[str, str]]]:

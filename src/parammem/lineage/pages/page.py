@@ -79,7 +79,7 @@ def audit_page(repo: Path, adapter: str | None = None, domain: str = "code") -> 
 
 
 def render_page(page: Page) -> str:
-    """The page for people."""
+    """Return the page for people."""
     signs = {True: "[ok]", False: "[FAILED]"}
     lines = [f"Reflector {page.title}", f"  digest {page.digest}", f"  folder {page.folder}"]
     lines.append(f"  commit {page.commit or 'not committed'}")

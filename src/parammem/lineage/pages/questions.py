@@ -67,7 +67,7 @@ class Case:
         return self.subject.rows()
 
     def records(self) -> dict[str, dict[str, Any]]:
-        """Row hash → row, of the validated dataset in this adapter's state; empty if it is not here."""
+        """Return row hash → row, of the validated dataset in this adapter's state; empty if it is not here."""
         path = places_of(self.subject.domain).validated.as_posix()
         try:
             return {row_hash(row): row for row in parsed_rows(self.subject.snapshot, path)}
@@ -75,7 +75,8 @@ class Case:
             return {}
 
     def fresh(self) -> dict[str, bytes]:
-        """Path → contents of the experience kept for judging: that of this adapter's state, and what lies here."""
+        """Return path → contents of the experience kept for judging: that of this adapter's state, and what lies
+        here."""
         store, state = self.history.store, self.subject.snapshot
         named = raw_inputs(store, state.commit) if state.commit else {}
         past = {path: store.bytes_of(md5) for path, md5 in named.items() if path.startswith(FRESH)}
@@ -84,7 +85,7 @@ class Case:
         return {path: data for path, data in past.items() if data is not None} | here
 
     def text(self, path: str) -> bytes | None:
-        """A file as it is in this adapter's state."""
+        """Return a file as it is in this adapter's state."""
         return self.subject.snapshot.read(path)
 
 
@@ -178,7 +179,7 @@ def rebuild(case: Case) -> Said:
 
 def promotion(case: Case) -> Said:
     digest, lines = case.subject.adapter.digest, []
-    facts: dict[str, Any] = {"decisions": [], "reigns": [], "checks": [], "evaluations": []}
+    facts: dict[str, Any] = {"decisions": [], "championships": [], "checks": [], "evaluations": []}
     for event in case.life.of(digest):
         fact = event.fact
         if isinstance(fact, Decided) and fact.challenger == digest:
@@ -199,13 +200,11 @@ def promotion(case: Case) -> Said:
         elif isinstance(fact, Checked):
             facts["checks"].append({"event": event.number, "holds": fact.holds})
             lines.append(f"event {event.number}: nightly check of {fact.night}: {_word(fact.holds)}")
-    for reign in case.life.reigns(case.subject.domain):
-        if reign.adapter == digest:
-            lines.append(
-                f"event {reign.event}, {reign.time}: champion as v{reign.version} by {reign.by}, {reign.actor}"
-            )
-            facts["reigns"].append(
-                {"event": reign.event, "version": reign.version, "by": reign.by, "actor": reign.actor}
+    for one in case.life.championships(case.subject.domain):
+        if one.adapter == digest:
+            lines.append(f"event {one.event}, {one.time}: champion as v{one.version} by {one.by}, {one.actor}")
+            facts["championships"].append(
+                {"event": one.event, "version": one.version, "by": one.by, "actor": one.actor}
             )
     facts["rolled_back"] = _rolled_back(case, lines)
     champion = case.life.champion(case.subject.domain)
@@ -222,7 +221,7 @@ def promotion(case: Case) -> Said:
 
 
 def _rolled_back(case: Case, lines: list[str]) -> list[dict[str, Any]]:
-    """Who took the champion's place from it again, and why; said in `lines` too."""
+    """Return who took the champion's place from it again, and why; said in `lines` too."""
     found = []
     for event in case.life.rollbacks_from(case.subject.domain, case.subject.version or -1):
         assert isinstance(event.fact, RolledBack)
@@ -234,8 +233,9 @@ def _rolled_back(case: Case, lines: list[str]) -> list[dict[str, Any]]:
 
 
 def _measured(case: Case) -> dict[str, float]:
-    """The figures of reports/metrics.json that were measured with this adapter, dots for nesting; none if they were
-    not: the evaluation that dvc.lock records read other bytes in its folder, or these bytes are recorded nowhere."""
+    """Return the figures of reports/metrics.json that were measured with this adapter, dots for nesting; none if
+    they were not: the evaluation that dvc.lock records read other bytes in its folder, or these bytes are
+    recorded nowhere."""
     domain = case.subject.domain
     if case.subject.generation is None or not case.subject.evaluated:
         return {}
@@ -297,7 +297,7 @@ def code(case: Case) -> Said:
 
 
 def environment_of(case: Case) -> dict[str, str]:
-    """Package → version that constraints.txt pinned in the adapter's commit."""
+    """Return package → version that constraints.txt pinned in the adapter's commit."""
     made = case.subject.generation
     return pins_of(case.history.repo, made.commit.sha if made and made.commit else "HEAD")
 

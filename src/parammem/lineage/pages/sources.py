@@ -9,7 +9,8 @@ from parammem.lineage.past.code import digests_of
 
 
 def sources_of(state: Snapshot, domain: str) -> dict[str, str]:
-    """Source → digest, as the stage `code` recorded them. Of an older dvc.lock: path → DVC's hash, of what it names."""
+    """Return source → digest, as the stage `code` recorded them. Of an older dvc.lock: path → DVC's hash, of what it
+    names."""
     found = digests_of(state, domain)
     if found is not None:
         return found
@@ -18,8 +19,8 @@ def sources_of(state: Snapshot, domain: str) -> dict[str, str]:
 
 
 def changed_between(before: Snapshot, after: Snapshot, domain: str) -> list[str] | None:
-    """Code paths that differ between two states; None where they cannot be compared: only one of them has digests, or
-    one has no code."""
+    """Return code paths that differ between two states; None where they cannot be compared: only one of them has
+    digests, or one has no code."""
     old, new = sources_of(before, domain), sources_of(after, domain)
     alike = (digests_of(before, domain) is None) == (digests_of(after, domain) is None)
     return changed_sources(old, new) if alike and old and new else None

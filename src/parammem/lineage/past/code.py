@@ -17,7 +17,7 @@ SOURCES = f"src/{PACKAGE}"
 
 
 def digests_of(state: Snapshot, domain: str) -> dict[str, str] | None:
-    """Source → digest of all that a domain's stages, and those that have no domain, could reach in a state.
+    """Return source → digest of all that a domain's stages, and those that have no domain, could reach in a state.
 
     None where its dvc.lock is from before there were such digests, or where a file of them is not here.
     """
@@ -33,7 +33,8 @@ def digests_of(state: Snapshot, domain: str) -> dict[str, str] | None:
 
 
 def changed_here(repo: Path) -> list[str]:
-    """Sources whose digest in the working tree is another than the recorded one. None of a docstring's doing is named.
+    """Return sources whose digest in the working tree is another than the recorded one. None of a docstring's doing is
+    named.
 
     Raises:
         DataError: a source is no Python, or a recorded stage is there no more.

@@ -53,7 +53,7 @@ class Fork(NamedTuple):
     only_here: list[Event]
 
 
-class Reign(NamedTuple):
+class Championship(NamedTuple):
     """An adapter in the champion's place."""
 
     event: int
@@ -62,7 +62,7 @@ class Reign(NamedTuple):
     domain: str
     version: int
     adapter: str
-    """Empty: nobody, after a rollback to version 0."""
+    """Empty: no champion, after a rollback to version 0."""
     by: str
     """promotion or rollback."""
     actor: str
@@ -81,15 +81,15 @@ class Life:
     _named: dict[str, list[Event]] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, adapter: str) -> list[Event]:
-        """The events that name an adapter."""
+        """Return the events that name an adapter."""
         if len(self._named) == 0:  # made once: a thousand generations ask
             for event in self.events:
                 for name in dict.fromkeys(_adapters(event)):
                     self._named.setdefault(name, []).append(event)
         return self._named.get(adapter, []) if adapter else []
 
-    def reigns(self, domain: str | None = None) -> list[Reign]:
-        """Champions in the order in which they took the place."""
+    def championships(self, domain: str | None = None) -> list[Championship]:
+        """Return champions in the order in which they took the place."""
         found = []
         for event in self.events:
             fact = event.fact
@@ -100,42 +100,43 @@ class Life:
             else:
                 continue
             if domain in (None, fact.domain):
-                reign = Reign(
+                championship = Championship(
                     event.number, event.time, fact.domain, fact.version, fact.adapter, by, event.actor, decision
                 )
-                found.append(reign)
+                found.append(championship)
         return found
 
-    def ended(self, reign: Reign) -> Reign | None:
-        """What took the place of a champion: the next promotion or rollback of its domain; None: it is champion now."""
-        later = self.reigns(reign.domain)
-        place = later.index(reign)
+    def ended(self, championship: Championship) -> Championship | None:
+        """Return what took the place of a champion: the next promotion or rollback of its domain; None: it is champion
+        now."""
+        later = self.championships(championship.domain)
+        place = later.index(championship)
         return later[place + 1] if place + 1 < len(later) else None
 
     def rollbacks_from(self, domain: str, version: int) -> list[Event]:
-        """The rollbacks that took the champion's place from a version."""
+        """Return the rollbacks that took the champion's place from a version."""
         facts = [event for event in self.events if isinstance(event.fact, RolledBack)]
         return [event for event in facts if (event.fact.domain, event.fact.left) == (domain, version)]  # pyright: ignore
 
-    def champion(self, domain: str) -> Reign | None:
-        """Who is champion now; None if there never was one, or a rollback left the place empty."""
-        reigns = self.reigns(domain)
-        return reigns[-1] if reigns and reigns[-1].adapter else None
+    def champion(self, domain: str) -> Championship | None:
+        """Return who is champion now; None if there never was one, or a rollback left the place empty."""
+        championships = self.championships(domain)
+        return championships[-1] if championships and championships[-1].adapter else None
 
     def versions(self, domain: str) -> dict[int, str]:
-        """Version → adapter, as registered."""
+        """Return version → adapter, as registered."""
         facts = [event.fact for event in self.events]
         return {f.version: f.adapter for f in facts if isinstance(f, Published) and f.domain == domain}
 
     def version_of(self, adapter: str) -> int | None:
-        """The version under which an adapter was registered."""
+        """Return the version under which an adapter was registered."""
         for event in self.events:
             if isinstance(event.fact, Published) and event.fact.adapter == adapter:
                 return event.fact.version
         return None
 
     def batch(self, digest: str) -> Event | None:
-        """The event that brought in an experience batch."""
+        """Return the event that brought in an experience batch."""
         for event in self.events:
             fact = event.fact
             if isinstance(fact, Ingested) and digest and digest in (fact.batch, fact.fresh):
@@ -143,12 +144,12 @@ class Life:
         return None
 
     def recalled(self) -> dict[str, Event]:
-        """Row hash → the event that withdrew it."""
+        """Return row hash → the event that withdrew it."""
         return {row: event for event in self.events if isinstance(event.fact, Recalled) for row in event.fact.rows}
 
 
 def read_life(repo: Path) -> Life:
-    """Every event and every fault of the ledger to its end; both empty if there is none.
+    """Return every event and every fault of the ledger to its end; both empty if there is none.
 
     Automation commits to a branch of its own: its ledger is joined with the working tree's as a merge would join them.
     """
@@ -171,8 +172,8 @@ def _fork(name: str, there: list[Event], here: list[Event]) -> Fork | None:
 
 
 def ledger_bytes(repo: Path) -> bytes:
-    """The ledger that `read_life` reads, as a file: one that has all of it or, where there is none, what a merge will
-    write. Empty if there is no ledger."""
+    """Return the ledger that `read_life` reads, as a file: one that has all of it or, where there is none, what a merge
+    will write. Empty if there is no ledger."""
     found = [(one.data, walk(one.data).events) for one in ledgers_of(repo)]
     everything = join(*(events for _, events in found))
     whole = [data for data, events in found if len(events) == len(everything)]
@@ -183,7 +184,7 @@ def ledger_bytes(repo: Path) -> bytes:
 
 
 def branch_ledgers(repo: Path) -> dict[str, bytes]:
-    """Branch, local or fetched from a remote → its ledger; of branches with the same one only the first."""
+    """Return branch, local or fetched from a remote → its ledger; of branches with the same one only the first."""
     names = branches(repo)
     ids: dict[str, str] = {}
     for name, blob_id in blob_ids(repo, names, LEDGER).items():
@@ -223,7 +224,7 @@ def walk(data: bytes) -> Life:
 
 
 def read_decision(repo: Path, digest: str) -> Decision | None:
-    """The record of a decision, if it is there (in the tree, or else on a branch) and is what its name says."""
+    """Return the record of a decision, if it is there (in the tree, or else on a branch) and is what its name says."""
     try:
         found = Decision.model_validate_json(decision_bytes(repo, digest) or b"")
     except (OSError, ValidationError):
@@ -232,7 +233,7 @@ def read_decision(repo: Path, digest: str) -> Decision | None:
 
 
 def decision_bytes(repo: Path, digest: str) -> bytes | None:
-    """The file of a decision, from the tree or else from a branch, whatever it holds."""
+    """Return the file of a decision, from the tree or else from a branch, whatever it holds."""
     path = f"{DECISIONS}/{digest}.json"
     return (repo / path).read_bytes() if (repo / path).is_file() else _on_a_branch(repo, path)
 
@@ -257,7 +258,7 @@ def _adapters(event: Event) -> tuple[str, ...]:
 
 
 def trained(life: Life, adapter: str) -> Trained | None:
-    """The event of its training."""
+    """Return the event of its training."""
     for event in life.events:
         if isinstance(event.fact, Trained) and event.fact.adapter == adapter:
             return event.fact

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from parammem.checkout.dvc_lock import LOCK, Lock, parse_lock, read_lock
 from parammem.checkout.git import Blobs, GitCommit, blob_ids, commits_of
 from parammem.checkout.hashes import Hashes
-from parammem.checkout.snapshot import Snapshot, Store
+from parammem.checkout.snapshot import ObjectStore, Snapshot
 from parammem.core import Adapter
 from parammem.core.adapter import CARD, parse_card
 from parammem.errors import LineageError
@@ -47,11 +47,11 @@ class Generation:
         return self.adapter.digest if self.adapter else None
 
     def read(self, name: str) -> bytes | None:
-        """A file of its folder."""
+        """Return a file of its folder."""
         return self.snapshot.read(f"{self.place}/{name}")
 
     def rows(self) -> list[str] | None:
-        """Its row hashes, in training order."""
+        """Return its row hashes, in training order."""
         data = self.read("rows.txt")
         return None if data is None else data.decode("utf-8", "replace").split()
 
@@ -61,7 +61,7 @@ class History:
 
     def __init__(self, repo: Path, hashes: Hashes, blobs: Blobs) -> None:
         self.repo, self.hashes, self.blobs = repo, hashes, blobs
-        self.store = Store(repo, hashes)
+        self.store = ObjectStore(repo, hashes)
 
     @classmethod
     @contextmanager
@@ -71,17 +71,17 @@ class History:
             yield cls(repo, hashes, blobs)
 
     def here(self) -> Snapshot:
-        """The working tree."""
+        """Return the working tree."""
         return Snapshot(self.store, read_lock(self.repo), None, self.blobs)
 
     def at(self, commit: str) -> Snapshot:
-        """The state of a commit. A commit without a readable dvc.lock has an empty one."""
+        """Return the state of a commit. A commit without a readable dvc.lock has an empty one."""
         ids = blob_ids(self.repo, [commit], LOCK)
         lock = self._lock(ids[commit]) if commit in ids else {}
         return Snapshot(self.store, lock or {}, commit, self.blobs)
 
     def snapshots(self) -> Iterator[tuple[GitCommit | None, Snapshot]]:
-        """Each state that a commit gave dvc.lock, oldest first, then the working tree."""
+        """Yield each state that a commit gave dvc.lock, oldest first, then the working tree."""
         commits = commits_of(self.repo, LOCK)
         ids = blob_ids(self.repo, [commit.sha for commit in commits], LOCK)
         for commit in commits:
@@ -91,7 +91,8 @@ class History:
         yield None, self.here()
 
     def generations(self, domain: str | None = None) -> Iterator[Generation]:
-        """Every adapter, in the order of the commits that first named it; the working tree's last if it is new."""
+        """Yield every adapter, in the order of the commits that first named it; the working tree's last if it is
+        new."""
         seen: set[tuple[str, str]] = set()
         numbers: dict[str, int] = {}
         for commit, snapshot in self.snapshots():
@@ -114,7 +115,7 @@ class History:
         return self.hashes.fact("lock", blob_id, parse)
 
     def card(self, snapshot: Snapshot, place: str, out: str) -> Adapter | None:
-        """The adapter's card in a state; None if it is not here or broken."""
+        """Return the adapter's card in a state; None if it is not here or broken."""
 
         def read() -> dict | None:
             data = snapshot.read(f"{place}/{CARD}")
@@ -128,5 +129,5 @@ class History:
 
 
 def card_in(state: Snapshot, place: str) -> Adapter:
-    """The adapter's card in a state that must have it. Raises AdapterError where it is not here or broken."""
+    """Return the adapter's card in a state that must have it. Raises AdapterError where it is not here or broken."""
     return parse_card(state.read(f"{place}/{CARD}") or b"", f"{place}/{CARD}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from parammem.checkout.git import HISTORY, Blobs, ask, branches
 from parammem.checkout.places import places_of
-from parammem.checkout.snapshot import Snapshot, Store
+from parammem.checkout.snapshot import ObjectStore, Snapshot
 from parammem.core.plain_yaml import plain_yaml
 from parammem.lineage.past.history import History
 
@@ -22,8 +22,8 @@ EXPERIENCE = ("experience", "fresh", "trajectories")
 """Folders, wherever below `data/`, with trajectories, those that were set aside among them."""
 
 
-def raw_inputs(store: Store, commit: str | None) -> dict[str, str]:
-    """Path → DVC's hash of each raw input below `data/`; of the working tree if commit is None."""
+def raw_inputs(store: ObjectStore, commit: str | None) -> dict[str, str]:
+    """Return path → DVC's hash of each raw input below `data/`; of the working tree if commit is None."""
     pointers = _of_commit(store.repo, commit) if commit else _here(store.repo)
     found = {}
     for place, text in pointers:
@@ -32,7 +32,8 @@ def raw_inputs(store: Store, commit: str | None) -> dict[str, str]:
 
 
 def every_raw_input(history: History) -> Iterator[tuple[str, str]]:
-    """Path and DVC's hash of each raw input that any commit of a branch or tag ever named, and of the working tree's.
+    """Yield path and DVC's hash of each raw input that any commit of a branch or tag ever named, and of the working
+    tree's.
 
     One walk through git, since a thousand generations share nearly all of them.
     """
@@ -48,7 +49,8 @@ def every_raw_input(history: History) -> Iterator[tuple[str, str]]:
 
 
 def missing_inputs(state: Snapshot, path: str, md5: str) -> list[str]:
-    """What of a dep that no stage made can be found nowhere on this machine: in cache, git or the working tree."""
+    """Return what of a dep that no stage made can be found nowhere on this machine: in cache, git or the working
+    tree."""
     store = state.store
     if store.object(md5) is not None:
         return []
@@ -93,7 +95,7 @@ def _has_trajectories(path: str) -> bool:
     return path.endswith(".jsonl") and parts[-1] in EXPERIENCE and "keys" not in parts
 
 
-def _lies(store: Store, path: str, md5: str) -> bool:
+def _lies(store: ObjectStore, path: str, md5: str) -> bool:
     return store.hashes.any(store.repo / path) == md5
 
 

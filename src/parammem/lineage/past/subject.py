@@ -62,7 +62,7 @@ class Subject:
 
 
 def find_subject(history: History, life: Life, name: str | None, domain: str) -> Subject:
-    """The adapter that is meant. None: the one in the working tree.
+    """Return the adapter that is meant. None: the one in the working tree.
 
     Raises:
         AdapterMissingError: there is none of that name, or its bytes are not here.
@@ -91,10 +91,10 @@ def find_subject(history: History, life: Life, name: str | None, domain: str) ->
 
 def _digest(life: Life, name: str, domain: str) -> str | None:
     if name == "champion":
-        reign = life.champion(domain)
-        if reign is None:
+        championship = life.champion(domain)
+        if championship is None:
             raise AdapterMissingError(f"{domain} has no champion: {_known(life, domain)}")
-        return reign.adapter
+        return championship.adapter
     version = VERSION.fullmatch(name)
     if version and len(name) < 8:
         known = life.versions(domain)

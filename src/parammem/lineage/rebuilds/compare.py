@@ -24,7 +24,7 @@ class Difference(Record):
 
 
 def compare_files(stage: str, path: str, old: bytes | None, new: bytes | None) -> Difference:
-    """The first difference between a recorded and a rebuilt file; None: the file is not there, or not here."""
+    """Return the first difference between a recorded and a rebuilt file; None: the file is not there, or not here."""
     tensor = largest = None
     if old is None or new is None:
         detail = (
@@ -85,7 +85,7 @@ def _keys(old: bytes, new: bytes) -> str:
 
 
 def _first(old: Any, new: Any, where: str) -> str:
-    """The first key whose values differ, e.g. `recipe.rank: 8 became 16`."""
+    """Return the first key whose values differ, e.g. `recipe.rank: 8 became 16`."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
             found = _first(old.get(key), new.get(key), f"{where}.{key}" if where else str(key))

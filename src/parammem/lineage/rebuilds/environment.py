@@ -32,13 +32,13 @@ MADE = "parammem-made"
 
 
 def pins_of(repo: Path, commit: str) -> dict[str, str]:
-    """Package → version that constraints.txt pinned in a commit."""
+    """Return package → version that constraints.txt pinned in a commit."""
     text = (file_at(repo, commit, "constraints.txt") or b"").decode("utf-8", "replace")
     return dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", text, flags=re.M))
 
 
 def differences(repo: Path, commit: str, adapter: Adapter, event: Trained | None) -> dict[str, tuple[str, str]]:
-    """What differs between then and now: name → (recorded, here). Of what was not recorded nothing is said."""
+    """Return what differs between then and now: name → (recorded, here). Of what was not recorded nothing is said."""
     found = package_differences(pins_of(repo, commit))
     here = describe()
     for name, recorded in (event.environment if event else {}).items():
@@ -54,7 +54,8 @@ def differences(repo: Path, commit: str, adapter: Adapter, event: Trained | None
 
 
 def package_differences(pins: dict[str, str]) -> dict[str, tuple[str, str]]:
-    """Packages whose version here is not the pinned one. One that is not here is a tool that this machine needs not."""
+    """Return packages whose version here is not the pinned one. One that is not here is a tool that this machine needs
+    not."""
     found = {}
     for name, pinned in pins.items():
         try:
@@ -69,7 +70,7 @@ def package_differences(pins: dict[str, str]) -> dict[str, tuple[str, str]]:
 def still_different(
     found: dict[str, tuple[str, str]], python: Path, pins: dict[str, str]
 ) -> dict[str, tuple[str, str]]:
-    """What differs from the record in a recreated environment, asked of its own Python."""
+    """Return what differs from the record in a recreated environment, asked of its own Python."""
     ask = "import importlib.metadata as m, json, platform; print(json.dumps([platform.python_implementation() + ' ' + "
     ask += "platform.python_version(), {d.metadata['Name']: d.version for d in m.distributions()}]))"
     text = subprocess.run([str(python), "-I", "-c", ask], capture_output=True, text=True, check=True).stdout
@@ -91,7 +92,8 @@ def _plain(name: str) -> str:
 
 
 def recreate(repo: Path, tree: Path, event: Trained | None, say: Callable[[str], None]) -> Path:
-    """A virtual environment with what the tree's pyproject.toml asks for, at the versions of its constraints.txt.
+    """Return a virtual environment with what the tree's pyproject.toml asks for, at the versions of its
+    constraints.txt.
 
     Made with pip from whatever index pip is set up for; kept below `.cache/audit/environments`, by its contents, and
     used again.
@@ -128,7 +130,7 @@ def recreate(repo: Path, tree: Path, event: Trained | None, say: Callable[[str],
 
 
 def _interpreter(event: Trained | None) -> Path:
-    """Of the recorded Python's minor version; this one where none was recorded."""
+    """Return an interpreter of the recorded Python's minor version; this one where none was recorded."""
     recorded = re.search(r"(?<!\d)(\d{1,4})\.(\d{1,4})(?!\d)", (event.environment if event else {}).get("python", ""))
     if recorded is None or tuple(map(int, recorded.groups())) == sys.version_info[:2]:
         return Path(sys.executable)

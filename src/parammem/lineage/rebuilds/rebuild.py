@@ -151,7 +151,7 @@ def bring_start(history: History, tree: Path, adapter: Adapter) -> None:
 
 
 def stages_before(lock: Lock, target: str) -> list[str]:
-    """A stage and all that it rests on, each after what it needs."""
+    """Return a stage and all that it rests on, each after what it needs."""
     makers = {path: name for name, stage in lock.items() for path in stage["outs"]}
 
     def needs(name: str) -> set[str]:
@@ -171,7 +171,7 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def differences(state: Snapshot, new: Lock, tree: Path, order: list[str]) -> list[Difference]:
-    """Per out that differs its first difference."""
+    """Return the first difference of each out that differs."""
     found = []
     for name in order:
         for path, md5 in state.lock[name]["outs"].items():
@@ -198,7 +198,7 @@ def _first(state: Snapshot, stage: str, path: str, tree: Path) -> Difference:
 
 
 def render_rebuilt(done: Rebuilt) -> str:
-    """In words."""
+    """Return a rebuild in words."""
     lines = [f"adapter {done.adapter[:16]} of commit {done.commit[:12]}, rebuilt from an empty cache without run-cache"]
     lines.append(f"stages: {', '.join(done.stages)} on {done.machine}")
     if done.recreated:

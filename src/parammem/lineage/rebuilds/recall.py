@@ -45,7 +45,7 @@ class RecallPlan(Record):
 
 
 def plan_recall(repo: Path, row: str) -> RecallPlan:
-    """What is affected by one row. Changes nothing.
+    """Return what is affected by one row. Changes nothing.
 
     Raises:
         LineageError: no such row, or several rows are meant.
@@ -74,13 +74,18 @@ def plan_recall(repo: Path, row: str) -> RecallPlan:
 
 
 def _newest(life: Life, domain: str, saw: set[str]) -> int:
-    """The version of the newest champion that is none of these adapters; 0: there is none."""
-    clean = [reign.version for reign in life.reigns(domain) if reign.adapter and reign.adapter not in saw]
+    """Return the version of the newest champion that is none of these adapters; 0: there is none."""
+    clean = [
+        championship.version
+        for championship in life.championships(domain)
+        if championship.adapter and championship.adapter not in saw
+    ]
     return clean[-1] if clean else 0
 
 
 def prove_absence(state: Snapshot, domain: str, row: str) -> list[str]:
-    """What shows that the row is in no dataset, manifest or adapter of this state. Raises LineageError if it is."""
+    """Return what shows that the row is in no dataset, manifest or adapter of this state. Raises LineageError if it
+    is."""
     validated, manifest = places_of(domain).validated.as_posix(), f"{REFLECTORS}{domain}/rows.txt"
     quarantine = places_of(domain).quarantine.as_posix()
     still = matching(state, validated, lambda found: row_hash(found) == row)
@@ -100,7 +105,7 @@ def prove_absence(state: Snapshot, domain: str, row: str) -> list[str]:
 
 
 def render_plan(plan: RecallPlan) -> str:
-    """What would happen, for people."""
+    """Return what would happen, for people."""
     lines = [f"Row {plan.row_hash}" + (" was recalled before" if plan.known else "")]
     lines += [f"  came with batch {one.batch[:16]} {one.source or ''}".rstrip() for one in plan.trace.batches]
     lines.append(f"  {count(len(plan.trace.adapters), 'adapter')} trained on it:")

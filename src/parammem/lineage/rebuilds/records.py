@@ -12,7 +12,8 @@ PLACE = Path(".cache") / "audit" / "rebuilds"
 
 
 def last_rebuild(repo: Path, digest: str) -> dict[str, Any] | None:
-    """The record of the last rebuild of an adapter: time, machine, identical, verdict; None if there was none here."""
+    """Return the record of the last rebuild of an adapter: time, machine, identical, verdict; None if there was none
+    here."""
     path = repo / PLACE / f"{digest}.json"
     try:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -15,12 +15,13 @@ QUARANTINE = "data/quarantine/"
 
 
 def row_hash(row: dict[str, Any]) -> str:
-    """`ReflectionExample.row_hash` of a parsed line, without building the record: a million lines have to be quick."""
+    """Return `ReflectionExample.row_hash` of a parsed line, without building the record: a million lines have to be
+    quick."""
     return digest_of([row["domain"], row["task_text"], row["reflection"]])
 
 
 def datasets_of(snapshot: Snapshot, domain: str | None = None) -> dict[str, str]:
-    """Path → hash of the files of reflection rows that this state has."""
+    """Return path → hash of the files of reflection rows that this state has."""
     found = {path: md5 for path, (md5, _) in snapshot.outs.items() if path.startswith(FOLDERS)}
     if snapshot.commit is None:  # rows that lie here without a pipeline that made them
         for folder in FOLDERS:
@@ -30,7 +31,7 @@ def datasets_of(snapshot: Snapshot, domain: str | None = None) -> dict[str, str]
 
 
 def row_hashes(snapshot: Snapshot, path: str, md5: str) -> list[str] | None:
-    """The row hashes of a dataset, in order; None if its bytes are not here or it is no dataset."""
+    """Return the row hashes of a dataset, in order; None if its bytes are not here or it is no dataset."""
 
     def read() -> str | None:
         hashes = [row_hash(row) for row in parsed_rows(snapshot, path)]
@@ -44,13 +45,13 @@ def row_hashes(snapshot: Snapshot, path: str, md5: str) -> list[str] | None:
 
 
 def parsed_rows(snapshot: Snapshot, path: str) -> Iterator[dict[str, Any]]:
-    """The lines of a JSONL file, parsed; none if it is not here. Raises ValueError on a broken line."""
+    """Yield the lines of a JSONL file, parsed; none if it is not here. Raises ValueError on a broken line."""
     for line in byte_lines(snapshot.read(path) or b""):
         yield json.loads(line)
 
 
 def matching(snapshot: Snapshot, path: str, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-    """The rows of a dataset that are wanted; quarantined lines are opened to the row in them."""
+    """Return the rows of a dataset that are wanted; quarantined lines are opened to the row in them."""
     found = []
     try:
         for line in parsed_rows(snapshot, path):

@@ -37,7 +37,7 @@ from parammem.lineage.rows.touched import (
 
 
 def trace_rows(repo: Path, hash_or_text: str) -> list[RowTrace]:
-    """Every row that a hash (or its first 8 or more digits) or a text means, with what it touched.
+    """Return every row that a hash (or its first 8 or more digits) or a text means, with what it touched.
 
     Text is looked for in the id, question and advice of rows, case and spacing aside.
 
@@ -64,7 +64,7 @@ Records = dict[str, dict[str, Any]]
 
 
 def _find(history: History, states: list, query: str) -> dict[str, Records]:
-    """Row hash → its records. Adapters know rows by hash alone, also those whose datasets are gone."""
+    """Return row hash → its records. Adapters know rows by hash alone, also those whose datasets are gone."""
     by_hash = bool(HASH.fullmatch(query))
     text = flat(query)
     found: dict[str, Records] = {}
@@ -92,7 +92,7 @@ def _hashes(snapshot: Snapshot, path: str) -> list[str] | None:
 
 
 def _versions(states: Iterable[tuple[Any, Snapshot]]) -> list[tuple[str, str | None, Snapshot]]:
-    """Each version of each dataset and quarantine file once: (path, first commit, a state that has it)."""
+    """Return each version of each dataset and quarantine file once: (path, first commit, a state that has it)."""
     seen, found = set(), []
     for commit, snapshot in states:
         files = datasets_of(snapshot)
@@ -133,7 +133,7 @@ def _trace(repo: Path, row: str, records: Records, states: list, generations: li
 
 
 def _showable(text: Any) -> str | None:
-    """A text of a row; where it seems to hold what ingestion keeps out, what kind of thing that is instead."""
+    """Return a text of a row; where it seems to hold what ingestion keeps out, what kind of thing that is instead."""
     from parammem.validation.private import find_private
 
     if not isinstance(text, str):
@@ -149,7 +149,7 @@ def _batch(origin: str, life: Life) -> BatchSeen:
 
 
 def adapters_with(repo: Path, row: str, generations: Iterable[Generation], life: Life) -> list[AdapterSeen]:
-    """The adapters of history, then the other ones below `models/`, whose rows.txt has a row."""
+    """Return the adapters of history, then the other ones below `models/`, whose rows.txt has a row."""
     found, known = [], set()
     for one in generations:
         lines = _lines(one.rows(), row)
@@ -221,7 +221,7 @@ def _shares(solved: dict[str, float]) -> str:
 
 
 def pass_rates(one: Generation) -> str:
-    """What reports/metrics.json of that state says of ParamAgent, in words; empty if nothing."""
+    """Return what reports/metrics.json of that state says of ParamAgent, in words; empty if nothing."""
     try:
         metrics = json.loads(one.snapshot.read(METRICS.as_posix()) or b"{}").get(one.domain, {})
         return f": ParamAgent solved {metrics['paramagent']['pass_rate']:.3f}"
@@ -230,7 +230,7 @@ def pass_rates(one: Generation) -> str:
 
 
 def promotions_of(named: Iterable[str], life: Life) -> Iterable[PromotionSeen]:
-    """Decisions about these adapters, and the times they became champion."""
+    """Yield decisions about these adapters, and the times they became champion."""
     wanted = set(named)
     for event in life.events:
         fact = event.fact
@@ -240,7 +240,9 @@ def promotions_of(named: Iterable[str], life: Life) -> Iterable[PromotionSeen]:
                 if adapter in wanted:
                     what = f"decided {fact.answer} with it as {side}, by {event.actor} (decision {fact.decision[:16]})"
                     yield PromotionSeen(adapter=adapter, event=event.number, what=what)
-    for reign in life.reigns():
-        if reign.adapter in wanted:
-            what = f"became champion as v{reign.version} by {reign.by}, signed off by {reign.actor}"
-            yield PromotionSeen(adapter=reign.adapter, event=reign.event, what=what)
+    for championship in life.championships():
+        if championship.adapter in wanted:
+            what = (
+                f"became champion as v{championship.version} by {championship.by}, signed off by {championship.actor}"
+            )
+            yield PromotionSeen(adapter=championship.adapter, event=championship.event, what=what)

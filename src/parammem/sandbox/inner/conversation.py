@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from . import watch, wire
-from .line import Line
+from .zygote_link import ZygoteLink
 
 Row = list[Any]
 """[kind, value bytes, stdout bytes, error]; the pool turns it into an Outcome."""
@@ -33,27 +33,27 @@ _ONE_GO = 4
 class Conversation:
     """A context manager around one child, from its start to the report of its end."""
 
-    def __init__(self, line: Line, limits: dict[str, Any], text: str | None = None) -> None:
+    def __init__(self, link: ZygoteLink, limits: dict[str, Any], text: str | None = None) -> None:
         """`text`: what a stdin program reads; None for functions."""
-        self.line, self.limits = line, limits
+        self.zygote, self.limits = link, limits
         self.program = text is not None
         self.seen = 0
         self.hung_up = self.patient = False
         self.refused = ""
         self.report: tuple[str, int, float] | None = None
         self.deadline = time.monotonic() + limits["wall_seconds"] * watch.PATIENCE + 10
-        link, self.printed, *read = line.child(marshal.dumps((limits, self.program), 2), self.deadline)
+        channel, self.printed, *read = link.child(marshal.dumps((limits, self.program), 2), self.deadline)
         if text is not None:
             _fill(read[0], text)
-        self.link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, link)
+        self.link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, channel)
         self.data: bytes | bytearray = b""
         self.at = 0
         """How much of the data is read."""
         self.poller = select.poll()
-        self.poller.register(link, select.POLLIN)
-        self.poller.register(line.jobs, 0)  # tells only of its hanging up
+        self.poller.register(channel, select.POLLIN)
+        self.poller.register(link.jobs, 0)  # tells only of its hanging up
         self.hanging = select.poll()
-        self.hanging.register(link, 0)
+        self.hanging.register(channel, 0)
 
     def __enter__(self) -> Conversation:
         return self
@@ -67,7 +67,7 @@ class Conversation:
         """Send the candidate, once its child is locked down; `listen` hears whether it loads. No entry: a stdin
         program. `judged`: tests look at the answers, so exceptions and changed arguments come with notes."""
         said = self._receive() or b""
-        if self._hangs_up() if said[:1] == b"R" else not said and self.line.ahead:
+        if self._hangs_up() if said[:1] == b"R" else not said and self.zygote.ahead:
             os._exit(3)  # it was killed while it waited: the pool replaces us all, and tries the run once more
         if said[:1] != b"R":
             self.refused = said[9:].decode("utf-8", "replace") or "it died while it was locking itself down"
@@ -164,9 +164,9 @@ class Conversation:
         """Stop the child and learn how it ended: reason, wait status, CPU seconds."""
         if self.report is None:
             # If it hung up it is most likely dying: let it, so that the report says of what.
-            if not (self._hangs_up() and self.line.says(_LAST_WORDS)):
-                self.line.control.send(b"K")
-            self.report = self.line.ended(self.deadline)
+            if not (self._hangs_up() and self.zygote.says(_LAST_WORDS)):
+                self.zygote.control.send(b"K")
+            self.report = self.zygote.ended(self.deadline)
         return self.report
 
     def _hangs_up(self, wait: int = 0) -> bool:

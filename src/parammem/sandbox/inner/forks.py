@@ -1,4 +1,4 @@
-"""The warm parent of all children of one worker: forks a child per run, has it watched, reports how it ended.
+"""The parent of all children of one worker: forks a child per run, has it watched, reports how it ended.
 
 It never sees source, inputs or values: those go between worker and child over a channel of their own.
 """
@@ -13,7 +13,7 @@ import time
 from collections import namedtuple
 from os import close, fork, memfd_create, waitpid
 
-from . import child, eager, landlock, scratch
+from . import child, landlock, scratch
 from .cage import Cage, seal_of, steps_of
 from .watch import cpu_clock, watch
 
@@ -33,7 +33,6 @@ def serve(control: _socket.socket, cages: tuple[Cage, Cage]) -> None:
     next is forked and locks itself down ahead, while the worker is busy with what this one said."""
     plan: _Plan | None = None
     ahead: tuple[int, str] | None = None
-    ring: list[int] | None = None
     while order := control.recv(4096):
         if order == b"K":  # for a run that has ended
             continue
@@ -43,17 +42,15 @@ def serve(control: _socket.socket, cages: tuple[Cage, Cage]) -> None:
             ahead = None
         if plan is None or not repeats:
             plan = _plan(cages, order)
-        if ring is None:
-            ring = _eager(plan)
         if ahead is None:
             channel = _Channel(plan.program)
             channel.give(control, b"C")
-            ahead = _fork(control, plan, channel, ring)
+            ahead = _fork(control, plan, channel)
         report = _run(control, plan, *ahead)
         if repeats and plan.ahead:
             channel = _Channel(plan.program)
             channel.give(control, report)
-            ahead = _fork(control, plan, channel, ring)
+            ahead = _fork(control, plan, channel)
         else:
             control.send(report)
             ahead = None
@@ -93,7 +90,7 @@ def _plan(cages: tuple[Cage, Cage], order: bytes) -> _Plan:
     return _Plan(order, limits, watched, cage, steps_of(cage, limits), seal_of(cage), program, ahead)
 
 
-def _fork(control: _socket.socket, plan: _Plan, channel: _Channel, ring: list[int]) -> tuple[int, str]:
+def _fork(control: _socket.socket, plan: _Plan, channel: _Channel) -> tuple[int, str]:
     """A child that locks itself down, says so on its channel and waits for its run; and its scratch folder, if any."""
     _, limits, _, cage, steps, seal, _, _ = plan
     folder = ""
@@ -102,7 +99,7 @@ def _fork(control: _socket.socket, plan: _Plan, channel: _Channel, ring: list[in
         if cage.rules is not None:
             cage = cage._replace(rules=landlock.ruleset(landlock.readable(), [folder]))
             steps = steps_of(cage, limits)
-    link, given, unwanted = channel.theirs.fileno(), channel.given, [control.fileno(), *ring]
+    link, given, unwanted = channel.theirs.fileno(), channel.given, [control.fileno()]
     pid = fork()
     if pid == 0:
         child.live(link, given, unwanted, steps, seal, folder)
@@ -110,12 +107,6 @@ def _fork(control: _socket.socket, plan: _Plan, channel: _Channel, ring: list[in
     if folder and cage.rules is not None:
         close(cage.rules)
     return pid, folder
-
-
-def _eager(plan: _Plan) -> list[int]:
-    """Have the pages that a child writes to copied at the fork; gives descriptors that children have no use for."""
-    steps, seal = plan.steps, plan.seal
-    return [] if seal is None else eager.copy(lambda: child.sample(steps, seal))
 
 
 def _discard(pid: int) -> None:

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import bounds, foresight, notes, watch, wire
+from . import bounds, notes, planned_calls, watch, wire
 from .conversation import Conversation, Row
 
 _FILE = "<tests>"
@@ -43,28 +43,28 @@ class _Stopped(BaseException):
     """The candidate can answer no more; no `except Exception` of a test may swallow this."""
 
 
-class _Unforeseen(BaseException):
-    """The tests made another call than was foreseen."""
+class _Unplanned(BaseException):
+    """The tests made another call than was planned."""
 
 
 class _Candidate:
     """Called like the candidate's function; the work is done in its child, or has been done there ahead."""
 
     def __init__(
-        self, talk: Conversation, name: str, foreseen: deque[bytes], all_are: bool, first: _Candidate | None = None
+        self, talk: Conversation, name: str, planned: deque[bytes], all_are: bool, first: _Candidate | None = None
     ) -> None:
-        self.talk, self.__name__, self.foreseen, self.all_are = talk, name, foreseen, all_are
+        self.talk, self.__name__, self.planned, self.all_are = talk, name, planned, all_are
         self._first = first or self
         self.row: Row | None = None
-        self.stopped = self.unforeseen = False  # the tests may have swallowed what was raised
+        self.stopped = self.unplanned = False  # the tests may have swallowed what was raised
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         call = wire.pack_call(self.__name__, args, kwargs)
-        if not self.foreseen and not self.all_are:
+        if not self.planned and not self.all_are:
             self.talk.call([call], alone=True)
-        elif not self.foreseen or self.foreseen.popleft() != call:
-            self._first.unforeseen = True
-            raise _Unforeseen
+        elif not self.planned or self.planned.popleft() != call:
+            self._first.unplanned = True
+            raise _Unplanned
         row = self.talk.listen(notes=True)
         note: dict[str, Any] = {}
         if row is not None and row[0] == "note":
@@ -98,7 +98,7 @@ class _Candidate:
 
     def other(self, name: str) -> _Candidate:
         """Another function of the same candidate."""
-        return _Candidate(self.talk, name, self.foreseen, self.all_are, self)
+        return _Candidate(self.talk, name, self.planned, self.all_are, self)
 
 
 def judge(start: Callable[[], Conversation], job: dict[str, Any]) -> dict[str, Any]:
@@ -107,12 +107,12 @@ def judge(start: Callable[[], Conversation], job: dict[str, Any]) -> dict[str, A
     Gives passed, why not (detail), the candidate's last row, and the CPU seconds of the child.
     """
     try:
-        return _judge(start(), job, foresee=True)
-    except _Unforeseen:
-        return _judge(start(), job, foresee=False)
+        return _judge(start(), job, plan=True)
+    except _Unplanned:
+        return _judge(start(), job, plan=False)
 
 
-def _judge(talk: Conversation, job: dict[str, Any], foresee: bool) -> dict[str, Any]:
+def _judge(talk: Conversation, job: dict[str, Any], plan: bool) -> dict[str, Any]:
     with talk:
         talk.load(job["source"], job["entry"], judged=True)
         try:
@@ -120,14 +120,14 @@ def _judge(talk: Conversation, job: dict[str, Any], foresee: bool) -> dict[str, 
             tests: _Tests | BaseException = prepare(job["tests"], job["preamble"], job["entry"])
         except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
             tests = error
-        foreseen, all_are = (tests.calls, tests.all_are) if foresee and isinstance(tests, _Tests) else ([], False)
-        if foreseen or all_are:
-            talk.call(foreseen, last=all_are)
+        planned, all_are = (tests.calls, tests.all_are) if plan and isinstance(tests, _Tests) else ([], False)
+        if planned or all_are:
+            talk.call(planned, last=all_are)
         loaded = talk.listen()
         if loaded is None or loaded[0] != "value":
             row = loaded or talk.last_row()
             return {"passed": False, "detail": row[3], "row": row, "cpu": talk.cpu}
-        candidate = _Candidate(talk, job["entry"], deque(foreseen), all_are)
+        candidate = _Candidate(talk, job["entry"], deque(planned), all_are)
         if isinstance(tests, _Tests):
             limits = job["limits"]
             try:
@@ -137,8 +137,8 @@ def _judge(talk: Conversation, job: dict[str, Any], foresee: bool) -> dict[str, 
                 detail = "MemoryError: the tests needed more memory than they may have over what it returned"
         else:
             detail = _where(tests, job["tests"])
-        if candidate.unforeseen or (candidate.foreseen and not detail):
-            raise _Unforeseen
+        if candidate.unplanned or (candidate.planned and not detail):
+            raise _Unplanned
         spoilt = talk.spoilt()
         row = [spoilt, b"", b"", ""] if spoilt else candidate.row
         return {"passed": detail == "" and not spoilt, "detail": detail, "row": row, "cpu": talk.cpu}
@@ -150,7 +150,7 @@ class _Tests(NamedTuple):
     preamble: types.CodeType
     code: types.CodeType
     calls: list[bytes]
-    """What is foreseen of its calls."""
+    """What is planned of its calls."""
     all_are: bool
     """Whether it makes no others."""
     names: frozenset[str]
@@ -167,7 +167,7 @@ def _prepared(tests: str, preamble: str, entry: str) -> _Tests:
     known = {entry, "candidate", *vars(builtins)}
     # The cheap look first: disassembling costs more than most tests.
     names = _names(code) - known if _all_names(code) - known - _defined(tree) else set()
-    return _Tests(before, code, *foresight.calls(tree, entry), frozenset(names), "random" in preamble + tests)
+    return _Tests(before, code, *planned_calls.calls(tree, entry), frozenset(names), "random" in preamble + tests)
 
 
 def _defined(tree: ast.Module) -> set[str]:

@@ -8,9 +8,10 @@ import marshal
 import os
 from typing import Any
 
-from . import warm, wire, zygote
+from . import wire, zygote
 from .conversation import Conversation, Row
-from .line import Line
+from .preload import import_modules
+from .zygote_link import ZygoteLink
 
 _VALUES = 8
 """All calls of a run may return this many times what one may: their values are held until the last has come."""
@@ -22,24 +23,24 @@ def main(control: _socket.socket, site: str = "") -> None:
     zygote.silence()  # a test that prints must not write into the pipe
     hello = control.recv(65536) or marshal.dumps({"ready": False, "why": "the zygote died at once"}, 2)
     if site:
-        warm.preload(["numpy"], site)
+        import_modules(["numpy"], site)
     answers.write(wire.frame(hello))
     answers.flush()
-    line = Line(control, jobs.fileno())
+    link = ZygoteLink(control, jobs.fileno())
     while header := jobs.read(4):
         for message in marshal.loads(jobs.read(wire.frame_size(header))):
-            answers.write(wire.frame(marshal.dumps(_serve(line, marshal.loads(message)), 2)))
+            answers.write(wire.frame(marshal.dumps(_serve(link, marshal.loads(message)), 2)))
         answers.flush()
 
 
-def _serve(line: Line, job: dict[str, Any]) -> Any:
+def _serve(link: ZygoteLink, job: dict[str, Any]) -> Any:
     if job["mode"] == "check":
         from .judge import judge  # after the fork: children need none of it
 
-        return judge(lambda: Conversation(line, job["limits"]), job)
+        return judge(lambda: Conversation(link, job["limits"]), job)
     if job["mode"] == "program":
-        return [_program(line, job, text) for text in job["inputs"]]
-    with Conversation(line, job["limits"]) as talk:
+        return [_program(link, job, text) for text in job["inputs"]]
+    with Conversation(link, job["limits"]) as talk:
         rows = _calls(talk, job)
         spoilt = talk.spoilt()
         if spoilt and rows[-1][0] != spoilt:
@@ -47,8 +48,8 @@ def _serve(line: Line, job: dict[str, Any]) -> Any:
         return [[*row, talk.cpu] for row in rows]
 
 
-def _program(line: Line, job: dict[str, Any], text: str) -> Row:
-    with Conversation(line, job["limits"], text) as talk:
+def _program(link: ZygoteLink, job: dict[str, Any], text: str) -> Row:
+    with Conversation(link, job["limits"], text) as talk:
         talk.load(job["source"], "")
         row = talk.listen() or talk.last_row(program=True)
         spoilt = talk.spoilt()

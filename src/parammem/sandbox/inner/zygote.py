@@ -1,4 +1,4 @@
-"""Sets up the warm parent of all children of one worker: namespaces, cages, what is imported ahead; then it forks
+"""Set up the parent of all children of one worker: namespaces, cages, what is imported ahead; then it forks
 children on order (forks.py)."""
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import gc
 import marshal
 import os
 
-from . import child, forks, landlock, namespaces, seccomp, text, warm
+from . import child, forks, landlock, namespaces, seccomp
 from .cage import Cage, inherit
+from .preload import load, reach
 
 _KILL = 9
 _CUTTING = 3
@@ -41,7 +42,7 @@ def prepare(level: str, user_namespace: bool, packages: list[str] | None = None)
     alone = (uid is not None and uid != _NOBODY) or (user_namespace and release >= (5, 14))
     first, second = (Cage(kind, rules, uid, alone, base) for kind in filters)
     if uid is not None:
-        warm.reach(os.path.dirname(os.__file__))  # of a library below a closed folder such as /root
+        reach(os.path.dirname(os.__file__))  # of a library below a closed folder such as /root
         if os.getgroups():
             os.setgroups([])
     inherit()
@@ -93,10 +94,9 @@ def start(control: _socket.socket, level: str, layered: bool, preload: list[str]
     try:
         _die_with_parent()
         silence()
-        warm.load(level == "nofiles", preload, site)
-        text.enlarge()
+        load(level == "nofiles", preload, site)
         child.rehearse()
-        packages = [warm.reach(f"{site}/numpy")] if site else []
+        packages = [reach(f"{site}/numpy")] if site else []
         spaces = namespaces.enter() if layered and level != "none" else []
         hidden = []
         if spaces:

@@ -1,0 +1,40 @@
+"""A sample of a profile's train tasks with their keys, for measurements before anything is paid for.
+
+Evaluation tasks are drawn too, since train tasks that touch one are left out, and none of them is given away.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from parammem.config import Params
+from parammem.core import AnswerKey, Task
+from parammem.pocket.world import World, draw_splits
+from parammem.stages.tasks import read_sources
+
+
+class Sampled(NamedTuple):
+    """Train tasks with their keys, and how many tasks there are in all."""
+
+    pairs: Sequence[tuple[Task, AnswerKey]]
+    train: int
+    evaluation: int
+
+
+def sample_train(params: Params, domain: str, root: Path, count: int, seed: int) -> Sampled:
+    """Draw train tasks by a seed; all of them where there are no more than `count`. Raises as the stage `tasks`."""
+    if params.benchmarks.sources:
+        splits = read_sources(params, domain, root).splits
+        train = [(item.task, item.key) for item in splits["train"]]
+        evaluation = len(splits["eval"])
+    else:
+        p = params.tasks
+        sizes = {"train": p.train, "bank": p.bank, "eval": p.eval, "unseen": p.unseen}
+        drawn = draw_splits(domain, World(p.world, p.rho), sizes)
+        train = [(one.task, one.key) for one in drawn["train"]]
+        evaluation = len(drawn["eval"]) + len(drawn["unseen"])
+    chosen = random.Random(f"parammem/sample/{seed}").sample(range(len(train)), min(count, len(train)))
+    return Sampled([train[place] for place in sorted(chosen)], len(train), evaluation)
