@@ -212,7 +212,7 @@ def table_text(inputs: ReportInputs, tree: Tree, compared: Sequence[Comparison])
     _print(console, "Bayes floor and ceilings", ceilings_table(inputs, tree))
     for one in inputs.uptake:
         name = DOMAIN_NAMES.get(one.domain, one.domain)
-        _print(console, f"{name}: advice uptake on {one.tasks} train tasks", uptake_table(one))
+        _print(console, f"{name}: advice uptake on {count(one.tasks, 'train task')}", uptake_table(one))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
