@@ -87,7 +87,7 @@ def plurals(tree: ast.Module, fields: set[str]) -> Iterator[tuple[int, str]]:
             values = node.values if isinstance(node, ast.JoinedStr) else []
             for before, value, after in zip([None, *values], values, values[1:], strict=False):
                 told = isinstance(before, ast.Constant) and str(before.value).endswith(" of ")
-                share = ast.unparse(value).endswith(("f}'", "g}'", "%}'"))
+                share = ast.unparse(value).endswith(("f}", "g}", "%}"))
                 if told or share or not isinstance(value, ast.FormattedValue) or not isinstance(after, ast.Constant):
                     continue
                 noun = NOUNS.match(str(after.value))

@@ -180,7 +180,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights cut in the header": (cut("model.safetensors", 0.01), "could not be loaded"),
     "weights that are noise": (write("model.safetensors", os.urandom(5000)), "could not be loaded"),
     "no weights in the file": (write("model.safetensors", b""), "could not be loaded"),
-    "weights that are missing": (fewer_weights, "lack 1 tensors"),
+    "weights that are missing": (fewer_weights, "lack 1 tensor "),
     "weights of another shape": (lambda f: edit(f / "config.json", hidden_size=64), "could not be loaded"),
     "no tokenizer": (lambda f: [one.unlink() for one in f.glob("tokenizer*.json")], "the tokenizer in"),
     "a tokenizer that is no JSON": (write("tokenizer.json", b"{"), "the tokenizer in"),
