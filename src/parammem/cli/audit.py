@@ -19,8 +19,8 @@ app = typer.Typer(help="What made a model, checked link by link, offline.", no_a
 Adapter = Annotated[
     str | None,
     typer.Argument(
-        help="A version (v7), a digest (8 digits or more), champion, HEAD, or a folder; default: the reflector that "
-        "lies here.",
+        help="A version (v7), a digest (8 digits or more), champion, HEAD, or a folder; default: the reflector of this "
+        "working tree.",
         show_default=False,
     ),
 ]
