@@ -17,8 +17,8 @@ import numpy as np
 
 from parammem.core.decision import Guard
 from parammem.gate import Evidence, Rule, SliceOutcomes, decide
+from parammem.gate.paired_test import power
 from parammem.gate.rule import Looks, alpha_of_look
-from parammem.gate.statistics import power
 
 GUARDS = (Guard(name="simulated", passed=True, detail="guards play no part in this simulation"),)
 FRESH = 1 / 3

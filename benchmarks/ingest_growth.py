@@ -61,7 +61,7 @@ def one(root: Path) -> None:
 
     from parammem.experience.admission import Admission
     from parammem.experience.ingest import ingest
-    from parammem.experience.sources import Source
+    from parammem.experience.source_files import Source
     from parammem.experience.store import ExperienceStore
 
     start = time.perf_counter()

@@ -34,8 +34,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from parammem.sandbox import Call, CandidateJob, Limits, Pool, ProgramCheck
+from parammem.sandbox.humaneval import HumanEvalProblem, read_problems
 from parammem.sandbox.inner.preload import USUAL
-from parammem.sandbox.problems import HumanEvalProblem, read_problems
 
 
 def whole(problem: HumanEvalProblem) -> str:

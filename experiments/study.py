@@ -20,7 +20,7 @@ from parammem.core import read_jsonl
 from parammem.core.jsonl import write_text
 from parammem.core.words import count
 from parammem.evaluation.metrics import advice_accuracy
-from parammem.evaluation.records import AdviceDraws, Run
+from parammem.evaluation.runs import AdviceDraws, Run
 from parammem.overlays import laid_over
 from parammem.stages import collect, evaluate, tasks, train, validate
 

@@ -19,7 +19,7 @@ from parammem.core.jsonl import write_text
 from parammem.core.words import count
 from parammem.evaluation.diversity import measure, summarise
 from parammem.evaluation.metrics import advice_accuracy
-from parammem.evaluation.records import AdviceDraws, Point, Run
+from parammem.evaluation.runs import AdviceDraws, Point, Run
 from parammem.overlays import laid_over
 from parammem.stages import collect, evaluate, train, validate
 

@@ -18,8 +18,8 @@ from uuid import UUID
 
 from flows import ROOT, configured_server, pipeline
 from flows.notify import tell_failure, tell_news
+from flows.prefect_server import require_answer
 from flows.rebuild import rebuild as rebuild_flow
-from flows.server import require_answer
 from flows.show import decision_table, news, run_name, turn_page
 from parammem.core.escape import markdown
 from parammem.core.event import Event

@@ -14,7 +14,7 @@ from typing import Any
 from flows import ROOT, configured_server, pipeline
 from flows.notify import tell_failure
 from flows.pipeline import StageResult
-from flows.server import require_answer
+from flows.prefect_server import require_answer
 from parammem.checkout.lock import locked
 from parammem.checkout.processes import run_guarded
 from parammem.config import load_params

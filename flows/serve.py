@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import ROOT, configured_server
-from flows.server import local_server, require_answer
+from flows.prefect_server import local_server, require_answer
 
 NIGHTLY = "0 3 * * *"
 IMPROVE = "0 1 * * *"

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from flows import ROOT, configured_server
-from flows.server import answers
+from flows.prefect_server import answers
 from parammem.core.words import count
 from parammem.errors import ParamMemError
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from flows import ROOT
-from flows.server import local_server
+from flows.prefect_server import local_server
 from parammem.config import read_mapping
 from parammem.core.event import Event, Published, RolledBack
 from parammem.core.words import count

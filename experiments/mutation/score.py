@@ -15,7 +15,7 @@ from experiments.mutation.languages import LANGUAGES
 from parammem.config import ValidateParams
 from parammem.core import ReflectionExample
 from parammem.core.record import Record
-from parammem.validation.records import ValidationResult
+from parammem.validation.result import ValidationResult
 from parammem.validation.rules import suite_digest, suite_rules
 from parammem.validation.validate import validate_rows
 

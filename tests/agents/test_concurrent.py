@@ -15,12 +15,12 @@ from parammem.agents.loop import Agent, solve
 from parammem.agents.methods import METHODS
 from parammem.core import Task, Trajectory
 from parammem.engines.base import Completion, Request
+from parammem.engines.completion_store import Store
 from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.openai import server as module
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.engine import OpenAIEngine, open_model
 from parammem.engines.openai.server import Server, ServerSettings
-from parammem.engines.store import Store
 from parammem.errors import BudgetExceeded, EngineError
 from tests.agents.worlds import Echo, Sampled, actor_says, make_agent, task
 from tests.engines.local_server import Asked, LocalServer

@@ -15,13 +15,13 @@ from parammem.agents.teacher import Teaches, taught
 from parammem.core import ReflectionExample, Task
 from parammem.domains import get_domain
 from parammem.domains.real_code import RealCodeDomain
+from parammem.engines.completion_store import Store
 from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.openai import server as module
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.engine import open_model
 from parammem.engines.openai.server import Server, ServerSettings
 from parammem.engines.scripted import Script, ScriptedEngine
-from parammem.engines.store import Store
 from parammem.errors import BudgetExceeded, EngineError, RequestFailed, TooManyFailures
 from parammem.stages import rounds
 from tests.agents.test_teacher import GOOD, tasks

@@ -12,8 +12,8 @@ import yaml
 from parammem.benchmarks.contamination import contacts, judge
 from parammem.benchmarks.draw import draw
 from parammem.benchmarks.math import _name
-from parammem.benchmarks.sampling import chosen
 from parammem.benchmarks.sources import hub_rows, local_rows
+from parammem.benchmarks.subset import chosen
 from parammem.benchmarks.table import items_of
 from parammem.config import SourceParams
 from parammem.errors import DataError

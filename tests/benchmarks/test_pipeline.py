@@ -11,7 +11,7 @@ from parammem.checkout.places import Places
 from parammem.core import Adapter, ReflectionExample, Task, Trajectory, read_jsonl
 from parammem.domains import get_domain
 from parammem.engines.base import Completion, Request
-from parammem.evaluation.records import AdviceDraws, Run
+from parammem.evaluation.runs import AdviceDraws, Run
 from parammem.reflectors.parametric import ParamMem
 from parammem.stages import collect, evaluate, report, tasks, train, validate
 from parammem.stages.common import Engines

@@ -15,7 +15,7 @@ from parammem.core.event import RolledBack, make_event
 from parammem.errors import DataError
 from parammem.evaluation.boxes import Box, draw
 from parammem.lineage.rows.touched import BatchSeen, RowTrace, render_trace
-from parammem.registry.history import as_text
+from parammem.registry.ledger_text import as_text
 
 HOSTILE = "</text><script>\x1b[2J\u202e\n  champion: v9\u2028.jsonl"
 SEEN = "</text><script>\\x1b[2J\\u202e\\x0a  champion: v9\\u2028.jsonl"

@@ -17,7 +17,7 @@ from parammem.cli.schema import described, examples, records
 from parammem.core.notice import Notice
 from parammem.experience.convert import read_line
 from parammem.experience.preview import preview
-from parammem.experience.sources import Source
+from parammem.experience.source_files import Source
 from parammem.lineage.rows import trace
 from tests.experience.rows import store
 from tests.experience.test_ingest import SECRETS

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -400,3 +401,20 @@ def test_outputs_and_values_are_bounded_by_params():
         (score,) = small.score([(item.task, item.key, program)])
         assert getattr(score, "passed", score) is False
         assert passes("livecodebench", row, program)
+
+
+OWN = [json.loads(line) for line in (Path(__file__).parent / "own/programs.jsonl").read_text().splitlines()]
+"""Programs and rows of our own, each with the verdict of its benchmark's harness."""
+
+
+@pytest.mark.integration
+def test_programs_of_our_own_are_judged_as_their_harness_does():
+    assert len(OWN) >= 95
+    items = [items_of(row["benchmark"], [row["row"]])[0][0] for row in OWN]
+    scores = DOMAIN.score([(item.task, item.key, row["program"]) for item, row in zip(items, OWN, strict=True)])
+    wrong = [
+        row["name"]
+        for row, score in zip(OWN, scores, strict=True)
+        if getattr(score, "passed", score) is not row["right"]
+    ]
+    assert wrong == []

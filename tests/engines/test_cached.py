@@ -18,8 +18,8 @@ import pytest
 from parammem.core.record import digest_of
 from parammem.engines.base import Completion, Request, chat
 from parammem.engines.cached import CachedEngine
+from parammem.engines.completion_store import FILE, Store
 from parammem.engines.scripted import ScriptedEngine
-from parammem.engines.store import FILE, Store
 from parammem.errors import EngineError
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from parammem.engines.completion_store import Spent, Store
 from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.openai.account import Account, Price, Terms, most_of
 from parammem.engines.openai.server import ServerSettings
 from parammem.engines.openai.servers import Servers, spent_table
-from parammem.engines.store import Spent, Store
 from parammem.errors import BudgetExceeded, ConfigError
 from tests.engines.local_server import LocalServer
 from tests.engines.test_openai_server import ask, engine_of, short_waits  # noqa: F401

@@ -12,15 +12,15 @@ import pytest
 
 from parammem.engines.base import Completion, Request, is_concurrent
 from parammem.engines.cached import CachedEngine
+from parammem.engines.completion_store import Spent, Store
 from parammem.engines.concurrent import ConcurrentCache, consecutive, joined
 from parammem.engines.hf import HfEngine
 from parammem.engines.openai.account import Account, Terms
-from parammem.engines.openai.answers import shares
 from parammem.engines.openai.embedder import Embedder
 from parammem.engines.openai.engine import open_model, seed_of
+from parammem.engines.openai.replies import shares
 from parammem.engines.openai.server import Server, ServerSettings
 from parammem.engines.scripted import ScriptedEngine
-from parammem.engines.store import Spent, Store
 from parammem.errors import EngineError, ModelMissingError, RequestFailed
 from tests.engines.local_server import LocalServer
 from tests.engines.test_openai_server import ask, engine_of, short_waits  # noqa: F401

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from parammem.engines.completion_store import Store
 from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.embedder import Embedder
 from parammem.engines.openai.engine import open_model
 from parammem.engines.openai.server import Server, ServerSettings
-from parammem.engines.store import Store
 from parammem.errors import ParamMemError
 from tests.engines.stub import Raw, Stub, chat_answer
 from tests.engines.test_openai_server import ask

@@ -13,13 +13,13 @@ import pytest
 
 from parammem.core.record import digest_of
 from parammem.engines.base import Completion
+from parammem.engines.completion_store import Store
 from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.embedder import Embedder
 from parammem.engines.openai.engine import open_model
+from parammem.engines.openai.http_client import encoded
 from parammem.engines.openai.server import Server, ServerSettings
-from parammem.engines.openai.wire import encoded
-from parammem.engines.store import Store
 from parammem.errors import EngineError, RequestFailed
 from tests.engines.stub import Answerer, Asked, Raw, Stub, chat_answer
 from tests.engines.test_openai_server import ask, short_waits  # noqa: F401

@@ -8,10 +8,10 @@ import pytest
 
 from parammem import errors
 from parammem.engines.base import Request, chat
+from parammem.engines.completion_store import Store
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.engine import OpenAIEngine, open_model
 from parammem.engines.openai.server import Server, ServerSettings
-from parammem.engines.store import Store
 from parammem.errors import RequestFailed
 from tests.engines.stub import Stub
 from tests.engines.test_openai_server import short_waits  # noqa: F401

@@ -31,7 +31,7 @@ from parammem.engines.openai.engine import open_model
 from parammem.engines.openai.server import Server, ServerSettings
 from parammem.engines.openai.vllm import adapter_name, open_adapter
 from parammem.errors import AdapterError
-from parammem.evaluation.records import Run
+from parammem.evaluation.runs import Run
 from parammem.stages import collect, evaluate, tasks, train, validate
 from tests.stages.arena import ROOT, clone, knowing_everywhere, write_params
 from tests.stages.commands import environment

@@ -6,7 +6,7 @@ import random
 
 from parammem.core import Usage
 from parammem.evaluation.inputs import ARMS, REFLECTORS, LossPoint, ReportInputs, Work
-from parammem.evaluation.records import AdviceDraws, OpenTask, Run, Slice
+from parammem.evaluation.runs import AdviceDraws, OpenTask, Run, Slice
 
 ITERATIONS = 5
 CONVENTIONS = {"limit": ("inside", "outside"), "empty": ("zero", "minus", "none"), "ties": ("first", "last")}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parammem.evaluation.ceilings import ceilings
-from parammem.evaluation.records import OpenTask
+from parammem.evaluation.runs import OpenTask
 
 
 def test_ceilings_of_one_task_by_hand() -> None:

@@ -12,7 +12,7 @@ from scipy import stats
 from scipy.spatial.distance import pdist
 
 from parammem.evaluation.diversity import clusters, correlate, cosine_distance, elbow, entropy, measure, summarise
-from parammem.evaluation.records import AdviceDraws
+from parammem.evaluation.runs import AdviceDraws
 
 
 def draws(*claims: tuple[str, ...]) -> AdviceDraws:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parammem.evaluation.methods import MethodTask, method_tasks, over_methods
-from parammem.evaluation.records import Run
+from parammem.evaluation.runs import Run
 
 
 def run(arm: str, task: int, passed: bool, *texts: str) -> Run:

@@ -10,12 +10,11 @@ from parammem.evaluation.metrics import (
     repetition,
     repetition_overall,
     solved_per_iteration,
-    task_accuracy,
     token_ratio,
     tokens,
     visible_rate,
 )
-from parammem.evaluation.records import AdviceDraws
+from parammem.evaluation.runs import AdviceDraws
 from tests.evaluation.synthetic import make_run
 
 
@@ -118,5 +117,6 @@ def test_advice_accuracy_is_clustered_by_task() -> None:
 
 def test_tasks_without_known_conventions_have_no_advice_accuracy() -> None:
     assert advice_accuracy([draws(("limit=inside",), gold={})]) is None
-    assert task_accuracy(draws(("limit=inside",), gold={})) is None
-    assert task_accuracy(draws(("limit=inside",))) == 0.5
+    found = advice_accuracy([draws(("limit=inside",))])
+    assert found is not None
+    assert found.value == 0.5

@@ -10,8 +10,8 @@ import yaml
 from experiments.variants import PLAN, _jobs, points_of
 from parammem.config import parse_params
 from parammem.core import write_jsonl
-from parammem.evaluation.records import AdviceDraws, Point
 from parammem.evaluation.report import build_report
+from parammem.evaluation.runs import AdviceDraws, Point
 from parammem.evaluation.variants import label_findings, variant_curves, variant_tables
 from tests.evaluation.synthetic import make_run
 from tests.evaluation.test_protocols import inputs_of

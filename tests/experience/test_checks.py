@@ -10,7 +10,7 @@ from parammem.core import AnswerKey, Task, write_jsonl
 from parammem.domains import get_domain
 from parammem.experience.checks import LONGEST, can_judge, fault_of
 from parammem.experience.ingest import ingest
-from parammem.experience.sources import Source
+from parammem.experience.source_files import Source
 from parammem.experience.store import KEYS, open_store
 from parammem.pocket.world import World, draw_splits
 from parammem.stages.contest import fresh_tasks

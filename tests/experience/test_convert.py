@@ -175,7 +175,7 @@ def test_a_form_that_was_asked_for_is_not_guessed_again():
 
 def test_what_a_converter_makes_is_let_in_at_the_door(tmp_path):
     from parammem.experience.ingest import ingest
-    from parammem.experience.sources import Source
+    from parammem.experience.source_files import Source
     from tests.experience.rows import store, write
 
     file = write(tmp_path / "logs.jsonl", [json.dumps(REFLEXION), json.dumps(CHAT)])

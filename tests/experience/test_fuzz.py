@@ -20,7 +20,7 @@ from parammem.errors import DataError
 from parammem.experience.inbox import clear, look
 from parammem.experience.ingest import ingest
 from parammem.experience.preview import preview
-from parammem.experience.sources import Source
+from parammem.experience.source_files import Source
 from parammem.registry import Ledger
 from tests.experience.rows import key, line, row, store, write
 from tests.experience.test_transcripts import REAL_REFLEXION, said, tool, user
@@ -203,7 +203,7 @@ import sys, time
 from pathlib import Path
 from tests.experience.rows import store
 from parammem.experience.ingest import ingest
-from parammem.experience.sources import Source
+from parammem.experience.source_files import Source
 root = Path(sys.argv[1])
 ingest(Source.of(root / "warm.jsonl"), store(root, domain="code"), "person ada")
 cpu = time.process_time()

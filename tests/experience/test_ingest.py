@@ -12,8 +12,8 @@ import pytest
 
 from parammem.errors import DataError, LedgerError
 from parammem.experience.ingest import ingest, ingested
-from parammem.experience.records import IngestResult, Refused
-from parammem.experience.sources import Source
+from parammem.experience.ingest_result import IngestResult, Refused
+from parammem.experience.source_files import Source
 from parammem.experience.split import is_fresh
 from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, QUARANTINE, WORK
 from parammem.registry import Ledger
@@ -275,9 +275,9 @@ def test_a_secret_in_a_line_that_cannot_be_read_is_not_shown_either(tmp_path):
 
 
 def test_a_line_of_bad_bytes_and_one_that_is_too_long_lie_apart_byte_for_byte(tmp_path, monkeypatch):
-    from parammem.experience import sorter, sources
+    from parammem.experience import sorter, source_files
 
-    monkeypatch.setattr(sources, "LONGEST_LINE", 5000)
+    monkeypatch.setattr(source_files, "LONGEST_LINE", 5000)
     monkeypatch.setattr(sorter, "LONGEST_LINE", 5000)
     bad, long = b'{"task": "\xff\xfe"}', b'{"task": "' + b"x" * 20000 + b'"}'
     file = tmp_path / "in.jsonl"
@@ -439,7 +439,7 @@ import sys
 from pathlib import Path
 from tests.experience.rows import store
 from parammem.experience.ingest import ingest
-from parammem.experience.sources import Source
+from parammem.experience.source_files import Source
 root = Path(sys.argv[1])
 outcome = ingest(Source.of(root / "in.jsonl"), store(root, 0.2), "person ada")
 # Not getrusage: what that says begins with the size of the process that this one was forked from.

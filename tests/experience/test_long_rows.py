@@ -10,7 +10,7 @@ import pytest
 from parammem.core import Task
 from parammem.experience.admission import Admission
 from parammem.experience.convert import Unreadable, read_line
-from parammem.experience.sources import LONGEST_LINE
+from parammem.experience.source_files import LONGEST_LINE
 
 SECONDS = 5.0
 """CPU seconds for one row."""

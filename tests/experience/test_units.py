@@ -23,7 +23,7 @@ from parammem.experience import sorter
 from parammem.experience.inbox import DONE, TAKEN, UNFINISHED, clear, look, report, waiting
 from parammem.experience.index import INDEX
 from parammem.experience.ingest import ingest, ingested
-from parammem.experience.sources import Source
+from parammem.experience.source_files import Source
 from parammem.experience.store import BATCHES, PRIVATE_ROWS, QUARANTINE
 from parammem.registry import Ledger
 from tests.experience.rows import line, row, rows_in, store, task, write
@@ -373,7 +373,7 @@ def test_a_junk_file_of_two_megabytes_leaves_a_few_files(tmp_path):
 
 
 def test_refused_lines_of_older_batches_are_still_read(tmp_path):
-    from parammem.experience.records import Refused
+    from parammem.experience.ingest_result import Refused
 
     line = '{"number":1,"reasons":["not-utf8"],"details":["x"],"raw":"","private":"1.line","raw_digest":"ab"}'
     assert Refused.model_validate_json(line).size == 0

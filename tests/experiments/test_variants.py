@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from experiments import variants
-from parammem.evaluation.records import Point
+from parammem.evaluation.runs import Point
 from tests.stages.arena import clone, knowing_everywhere, snapshot, write_params
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from flows import ROOT
-from flows.server import local_server
+from flows.prefect_server import local_server
 from parammem.core.event import Ingested, RolledBack
 from parammem.registry.branch import known
 from parammem.registry.ledger import PLACE

@@ -12,7 +12,7 @@ import yaml
 
 from experiments.demo.run import DOMAIN, make_repository
 from flows import ROOT
-from flows.server import local_server
+from flows.prefect_server import local_server
 from parammem.core.event import Ingested
 from parammem.registry.branch import ledger_at
 from tests.flows.deployed import post, prefect, wait_for, watcher, worker

@@ -13,8 +13,8 @@ import time
 import pytest
 
 from flows import ROOT
+from flows.prefect_server import free_port, local_server
 from flows.serve import NIGHTLY, parse
-from flows.server import free_port, local_server
 from parammem.core.event import Ingested
 from tests.improve.lab import drop_batch, make_lab, write_params
 from tests.improve.lab import git as git_in

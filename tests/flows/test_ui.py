@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from flows import ROOT
-from flows.server import local_server
+from flows.prefect_server import local_server
 from tests.browser import CHROMIUM, browser
 
 pytestmark = [

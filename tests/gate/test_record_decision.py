@@ -7,7 +7,7 @@ import pytest
 from parammem.core.event import Decided
 from parammem.errors import LedgerError
 from parammem.gate import Rule, decide_and_record
-from parammem.gate.check import check_champion
+from parammem.gate.nightly_check import check_champion
 from parammem.gate.record_decision import decide_and_record_all, looks_paid
 from parammem.gate.rule import Looks
 from parammem.registry import Ledger

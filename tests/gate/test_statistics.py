@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parammem.evaluation.statistics import mcnemar
+from parammem.gate.paired_test import best_p, better_p, bounds, power, sign_sums, tasks_needed
 from parammem.gate.rule import alpha_of_look, spent_after
-from parammem.gate.statistics import best_p, better_p, bounds, power, sign_sums, tasks_needed
 
 
 def by_hand(differences: list[int]) -> float:

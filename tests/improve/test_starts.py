@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from parammem.errors import ConfigError
-from parammem.improve.warm import with_starts
+from parammem.improve.warm_challenger import with_starts
 from parammem.overlays import applied_text
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from parammem.core.event import Published, RolledBack
+from parammem.improve.batches import ASIDE
 from parammem.improve.champion import evaluate_champion, rollback
-from parammem.improve.pool import ASIDE
 from parammem.improve.run import improve
 from parammem.registry.branch import ledger_at
 from parammem.registry.state import champion

@@ -36,8 +36,8 @@ from parammem.lineage import plan_recall
 from parammem.registry import Ledger
 from parammem.registry.branch import known
 from parammem.registry.growth import check_growth
-from parammem.registry.history import check
 from parammem.registry.ledger import CUT_SHORT, PLACE
+from parammem.registry.ledger_text import check
 from parammem.registry.state import champion
 from parammem.registry.tags import existing_tags, sync_tags, wanted_tags
 from tests.improve.lab import git, make_lab

@@ -11,14 +11,14 @@ from parammem.domains.conventions import CONVENTIONS
 from parammem.domains.wording import feedback_text
 from parammem.pocket.mixture import BROKEN as WORDS
 from parammem.pocket.mixture import Scene, _draw_scene, _result
-from parammem.pocket.problems import Probe, all_choices, find_checks, solution
+from parammem.pocket.problems import ConventionCheck, all_choices, find_checks, solution
 from parammem.pocket.world import _visible
 
 BROKEN = {"code": "# limit inside\ndef f(xs, k):\n    return zs", "math": "plan cut flat", "qa": "answer rome"}
 """Attempts that come to nothing: a program that raises, no formula, no plan."""
 
 
-def scenes(count: int) -> dict[str, list[tuple[Scene, dict[str, Probe]]]]:
+def scenes(count: int) -> dict[str, list[tuple[Scene, dict[str, ConventionCheck]]]]:
     """Random problems with one check for each of their open conventions, by domain."""
     rng, found = random.Random(5), defaultdict(list)
     for _ in range(count):
@@ -28,7 +28,7 @@ def scenes(count: int) -> dict[str, list[tuple[Scene, dict[str, Probe]]]]:
     return found
 
 
-def task_of(scene: Scene, checks: dict[str, Probe]) -> Task:
+def task_of(scene: Scene, checks: dict[str, ConventionCheck]) -> Task:
     visible = _visible(scene.problem, scene.gold, list(checks.values()))
     task = Task(task_id="1", domain=scene.domain, text=scene.problem.text, visible=visible)
     return Task.model_validate_json(task.line())  # as it comes out of a file
@@ -65,7 +65,7 @@ def test_the_mixture_knows_every_word_for_a_program_that_gave_no_value():
     from typing import get_args
 
     from parammem.domains.code import WORDS as SHORT
-    from parammem.sandbox.records import Outcome
+    from parammem.sandbox.jobs import Outcome
 
     kinds = set(get_args(Outcome.model_fields["kind"].annotation)) - {"value"}
     assert {SHORT.get(kind, kind) for kind in kinds} == set(WORDS["code"])

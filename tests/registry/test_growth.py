@@ -15,8 +15,8 @@ from parammem.errors import LedgerError, LineageError
 from parammem.registry import Ledger
 from parammem.registry.branch import known
 from parammem.registry.growth import check_growth, refuse_losses
-from parammem.registry.history import check
 from parammem.registry.ledger import PLACE
+from parammem.registry.ledger_text import check
 from parammem.registry.state import champion, make_champion, register
 from parammem.registry.tags import sync_tags
 from tests.registry.repository import ENV, call, commit, promoting

@@ -6,9 +6,9 @@ import pytest
 
 from parammem.core.event import Checked
 from parammem.errors import LedgerError
-from parammem.gate.check import failed_in_a_row
+from parammem.gate.nightly_check import failed_in_a_row
 from parammem.registry import Ledger
-from parammem.registry.history import as_text, check
+from parammem.registry.ledger_text import as_text, check
 from parammem.registry.state import champion, find_version, make_champion, one_before, register, roll_back, versions
 from tests.registry.repository import promoting
 

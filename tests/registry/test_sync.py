@@ -12,7 +12,7 @@ from parammem.errors import DataError
 from parammem.registry import Ledger
 from parammem.registry.state import make_champion, register, roll_back
 from parammem.registry.sync import aliases_of, operations, replay
-from parammem.tracking.server import ArtifactAbsent
+from parammem.tracking.wandb_server import ArtifactAbsent
 from tests.registry.repository import promoting
 
 WHO = "flow improve"

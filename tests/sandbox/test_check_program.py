@@ -10,7 +10,7 @@ import pytest
 
 from parammem.errors import DataError, RecordError
 from parammem.sandbox import Limits, Pool, advise_program, asks, check_many
-from parammem.sandbox.problems import HumanEvalProblem, read_problems
+from parammem.sandbox.humaneval import HumanEvalProblem, read_problems
 from tests.sandbox.trusting import check_program, checked
 
 LIMITS = Limits(wall_seconds=10, cpu_seconds=10)

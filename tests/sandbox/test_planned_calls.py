@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from parammem.sandbox import Limits, Pool
+from parammem.sandbox.humaneval import read_problems
 from parammem.sandbox.inner import planned_calls, wire
-from parammem.sandbox.problems import read_problems
 from tests.sandbox.trusting import check_program, checked
 
 

@@ -97,4 +97,4 @@ def test_trust_is_given_in_few_named_places():
             name = getattr(name, "id", getattr(name, "attr", ""))
             if name in ("trust_tests", "trust_spec", "TrustedTests"):
                 found.add(str(file.relative_to(ROOT / "src" / "parammem")))
-    assert found == {"benchmarks/item.py", "sandbox/problems.py", "sandbox/trusted.py", "stages/trusted.py"}
+    assert found == {"benchmarks/item.py", "sandbox/humaneval.py", "sandbox/trusted.py", "stages/trusted.py"}

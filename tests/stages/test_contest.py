@@ -16,7 +16,7 @@ from parammem.core.experience import Experience
 from parammem.engines.base import Completion, Request
 from parammem.errors import AdapterError, AdapterMissingError
 from parammem.experience.ingest import ingest
-from parammem.experience.sources import Source
+from parammem.experience.source_files import Source
 from parammem.experience.split import is_fresh
 from parammem.experience.store import open_store
 from parammem.gate import Evidence, Rule, decide

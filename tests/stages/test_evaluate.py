@@ -16,7 +16,7 @@ from parammem.agents.methods import METHODS
 from parammem.checkout.places import Places
 from parammem.core import AnswerKey, Attempt, Feedback, Task, Trajectory, read_jsonl, write_jsonl
 from parammem.domains import get_domain
-from parammem.evaluation.records import AdviceDraws, OpenTask, Run
+from parammem.evaluation.runs import AdviceDraws, OpenTask, Run
 from parammem.reflectors.retrieved import Constant
 from parammem.stages import evaluate, tasks
 from parammem.stages.evaluate import SLICES, Bench, joined

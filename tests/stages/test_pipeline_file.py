@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from parammem.checkout.code import Sources, read_source
+from parammem.checkout.source_digests import Sources, read_source
 from parammem.config import Params
-from parammem.lineage.past.code import DIGESTS, SOURCES
-from parammem.stages import code, collect, evaluate, report, tasks, train, validate
+from parammem.lineage.past.recorded_code import DIGESTS, SOURCES
+from parammem.stages import code_digests, collect, evaluate, report, tasks, train, validate
 from tests.stages.arena import MODEL, knowing_everywhere, make_model, write_params
 from tests.stages.pipeline import (
     ROOT,
@@ -48,10 +48,10 @@ UNWATCHED_PARAMS = {
 
 def test_each_stage_depends_on_the_digests_of_its_own_code():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    assert set(stages) == {"code", "mutation", *code.STAGES}
+    assert set(stages) == {"code", "mutation", *code_digests.STAGES}
     assert stages["code"]["deps"] == [SOURCES]
     assert [*stages["code"]["outs"][0]] == [DIGESTS]
-    for stage in code.STAGES:
+    for stage in code_digests.STAGES:
         deps = declared(stage, DOMAIN)["deps"]
         assert [dep for dep in deps if dep.startswith(("src", DIGESTS))] == [f"{DIGESTS}/{stage}.json"]
 

@@ -10,7 +10,7 @@ from parammem.checkout.places import Places
 from parammem.core import Adapter, ReflectionExample, read_jsonl
 from parammem.domains import get_domain
 from parammem.engines.base import Completion, Request
-from parammem.evaluation.records import Run
+from parammem.evaluation.runs import Run
 from parammem.stages import evaluate, rounds, train
 from tests.stages.arena import MODEL, clone, knowing_everywhere, parsed
 from tests.tiny import make_tiny_model

@@ -17,10 +17,10 @@ from parammem.config import Params
 from parammem.core import Trajectory, read_jsonl
 from parammem.engines.base import Message, Request
 from parammem.engines.cached import draw_keys
+from parammem.engines.completion_store import Store
 from parammem.engines.openai import server as module
 from parammem.engines.openai.engine import OpenAIEngine, seed_of
 from parammem.engines.scripted import ScriptedEngine
-from parammem.engines.store import Store
 from parammem.errors import BudgetExceeded, RequestFailed, TooManyFailures
 from parammem.stages import collect, evaluate, tasks
 from parammem.stages.ray.executor import LOCAL

@@ -13,7 +13,7 @@ from parammem.core import AnswerKey, Attempt, Feedback, Task, Trajectory, read_j
 from parammem.domains import get_domain
 from parammem.engines.base import Completion, Request
 from parammem.errors import DataError, TooManyFailures
-from parammem.evaluation.records import Run
+from parammem.evaluation.runs import Run
 from parammem.stages import collect, contest, evaluate, tasks
 from parammem.stages.collect import final_verdicts
 from parammem.stages.common import Engines

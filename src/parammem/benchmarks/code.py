@@ -14,7 +14,7 @@ from parammem.benchmarks.examples import assert_check, stated_checks
 from parammem.benchmarks.item import Item, Missing, code_item, need
 from parammem.core.python_source import parse_python, unparsed
 from parammem.domains.added import PASS_TEST
-from parammem.sandbox.problems import HumanEvalProblem
+from parammem.sandbox.humaneval import HumanEvalProblem
 
 WRONG_EXAMPLES = {
     "HumanEval/47": ("median([-10, 4, 6, 1000, 10, 20])",),  # says 15.0; the median is 8.0

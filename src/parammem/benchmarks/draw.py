@@ -8,8 +8,8 @@ from typing import Literal
 
 from parammem.benchmarks.contamination import Contact, Contamination, contacts, judge
 from parammem.benchmarks.item import Item
-from parammem.benchmarks.sampling import chosen
 from parammem.benchmarks.sources import content_digest, hub_rows, local_rows
+from parammem.benchmarks.subset import chosen
 from parammem.benchmarks.table import get_benchmark, items_of
 from parammem.config import SourceParams
 from parammem.core.record import Record

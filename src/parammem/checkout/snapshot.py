@@ -41,11 +41,6 @@ class ObjectStore:
         except (ValueError, KeyError, TypeError):
             return None
 
-    def objects_below(self, md5: str) -> list[str]:
-        """Return the hash itself and, of a folder, the hashes of its files."""
-        inside = self.listing(md5) if md5.endswith(".dir") else None
-        return [md5, *sorted(set((inside or {}).values()))]
-
 
 class Snapshot:
     """A state of the repository, past or present, from which files are read by their path.

@@ -1,7 +1,7 @@
 """The `parammem` command: every command parses, calls one function of a package below, and prints what it returned.
 
 Packages are imported inside the commands, so that `parammem --help` does not wait for torch. What can go wrong has an
-exit code of its own (the help's last lines list them); an error becomes one red line on stderr (guard.py).
+exit code of its own (the help's last lines list them); an error becomes one red line on stderr (exceptions.py).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import typer
 from parammem.cli import (
     audit,
     doctor,
+    exceptions,
     gate,
     grade,
-    guard,
     improve,
     ingest,
     model,
@@ -124,7 +124,7 @@ def run_command(command: Callable[[], object]) -> None:
     except Exception as error:
         if os.environ.get(DEBUG):
             traceback.print_exception(error)
-        message, code = guard.ending(error)
+        message, code = exceptions.ending(error)
         say(f"error: {message}", fg=typer.colors.RED, err=True)
         raise SystemExit(code) from None
 

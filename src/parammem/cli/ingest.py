@@ -17,9 +17,9 @@ from parammem.errors import DataError, LedgerError
 
 if TYPE_CHECKING:
     from parammem.experience.convert import Format
+    from parammem.experience.ingest_result import IngestResult
     from parammem.experience.preview import Preview
-    from parammem.experience.records import IngestResult
-    from parammem.experience.sources import Source
+    from parammem.experience.source_files import Source
     from parammem.experience.store import ExperienceStore
 
 
@@ -93,7 +93,7 @@ def _store(params: Params, domain: DomainName | None, must: bool = True) -> Expe
 
 
 def _take_files(files: list[Path], store: ExperienceStore, form: Format | None, dvc: bool) -> None:
-    from parammem.experience.sources import Source
+    from parammem.experience.source_files import Source
 
     taken, failed = [], []
     for file in files:
@@ -142,7 +142,7 @@ def _take_and_clear(inbox: Path, source: Source, store: ExperienceStore, form: F
 
 def _refusal(name: str, error: Exception) -> str:
     """Print a source's error and return its name. Raises the error if it concerns more than this source."""
-    from parammem.experience.sources import concerns_all, words_of
+    from parammem.experience.source_files import concerns_all, words_of
 
     if isinstance(error, LedgerError | typer.Exit) or concerns_all(error):
         raise error
@@ -165,7 +165,7 @@ def _take(source: Source, store: ExperienceStore, form: Format | None, dvc: bool
 def _show(files: list[Path], inbox: Path, store: ExperienceStore, form: Format | None, as_json: bool) -> None:
     from parammem.experience.inbox import look
     from parammem.experience.preview import preview
-    from parammem.experience.sources import Source
+    from parammem.experience.source_files import Source
 
     found = files or look(inbox, restore=False).sources
     failed = []

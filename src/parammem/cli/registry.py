@@ -19,7 +19,7 @@ app = typer.Typer(help="Versions of the reflectors, read from the ledger.", no_a
 def history(domain: Domain = "code") -> None:
     """Every version of a domain, what became of it, and the champion."""
     from parammem.registry.branch import known
-    from parammem.registry.history import as_text
+    from parammem.registry.ledger_text import as_text
 
     say(as_text(known(Path()), domain))
 
@@ -28,7 +28,7 @@ def history(domain: Domain = "code") -> None:
 def verify() -> None:
     """Check every ledger that counts: that its chain is unbroken and its decisions are what they were (exit code 11 if
     not), and that no commit, merge or reset took an event away (exit code 10 if one did)."""
-    from parammem.registry.history import check
+    from parammem.registry.ledger_text import check
 
     say(check(Path()))
 
@@ -136,7 +136,7 @@ def sync(
     from parammem.registry.branch import known
     from parammem.registry.sync import operations, replay
     from parammem.registry.tags import sync_tags
-    from parammem.tracking.server import open_server, send_offline_runs
+    from parammem.tracking.wandb_server import open_server, send_offline_runs
 
     tags = sync_tags(Path())
     say(f"tags: {len(tags.made)} made, {len(tags.mended)} mended, {len(tags.waiting)} wait for a commit")

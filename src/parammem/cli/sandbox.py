@@ -14,7 +14,7 @@ from parammem import sandbox
 from parammem.cli.say import say
 from parammem.core.record import Record
 from parammem.errors import DataError, ParamMemError
-from parammem.sandbox import problems, selftest
+from parammem.sandbox import humaneval, selftest
 
 app = typer.Typer(help="Run untrusted Python safely.", no_args_is_help=True)
 
@@ -86,7 +86,7 @@ def bench(
 ) -> None:
     """Run each canonical solution against its tests. Exit 0: all passed; 1: not; 2: could not be run safely."""
     try:
-        found = problems.read_problems(path)
+        found = humaneval.read_problems(path)
         checks = [problem.check(problem.canonical_solution, str(path)) for problem in found]
         limits = sandbox.Limits(wall_seconds=10, cpu_seconds=10)
         sandbox.check_many(checks[:workers], limits, workers, _level(level))  # starts the workers

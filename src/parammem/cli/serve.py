@@ -63,8 +63,8 @@ def reflector(
 @app.command()
 def spent(params: ParamsFile = PARAMS) -> None:
     """What servers were paid for, by role and model, since the completion cache was begun."""
+    from parammem.engines.completion_store import FILE, Store
     from parammem.engines.openai.servers import spent_table
-    from parammem.engines.store import FILE, Store
 
     cache = Path(load_params(params).engine.cache)
     say(spent_table(Store(cache).spent() if (cache / FILE).is_file() else []))

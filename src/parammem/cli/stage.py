@@ -14,7 +14,7 @@ app = typer.Typer(help="One stage of the pipeline. dvc.yaml calls these; `dvc re
 @app.command()
 def code() -> None:
     """Write which sources each stage can reach, and their digests: reports/code/STAGE.json."""
-    from parammem.stages import code as room
+    from parammem.stages import code_digests as room
 
     for line in room.run():
         say(line)

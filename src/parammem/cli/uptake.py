@@ -9,7 +9,7 @@ import typer
 
 from parammem.cli.options import PARAMS, Domain, ParamsFile
 from parammem.cli.say import say
-from parammem.cli.table import aligned
+from parammem.cli.text_table import aligned
 from parammem.config import load_params
 from parammem.core.words import count
 

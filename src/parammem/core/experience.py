@@ -13,4 +13,4 @@ class Experience(Record):
     task: Task
     trajectory: Trajectory
     outcome: bool | None
-    """Whether it turned out right; None if it is unknown. One bit, never the answer."""
+    """Whether it turned out right; None if nobody knows. One bit, never the answer."""

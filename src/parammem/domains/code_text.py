@@ -27,7 +27,7 @@ from parammem.domains.code_blocks import (
 from parammem.domains.code_carriers import code_in_json, marked_code, with_fences, without_tokens
 from parammem.domains.code_parts import Part, needed, part_of, plain_parts
 from parammem.domains.thoughts import without_thoughts
-from parammem.sandbox.problems import body_in
+from parammem.sandbox.humaneval import body_in
 
 LONGEST = 120_000
 """Characters of an answer that are looked into; the last ones. Token limits of today's models come to less."""

@@ -72,7 +72,6 @@ _SO = re.compile(
 )
 """What leads to an answer and is no part of it."""
 _ROOTS = {"∛": 3, "∜": 4}
-_FRACTION = re.compile(r"\\frac\s*(?!\s*\{)")
 
 
 def tidy(answer: str) -> str:

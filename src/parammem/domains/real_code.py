@@ -29,7 +29,7 @@ from parammem.domains.prose import Prose
 from parammem.domains.wording import CheckResult, each, short
 from parammem.engines.base import Message
 from parammem.sandbox.asks import sendable
-from parammem.sandbox.problems import HumanEvalProblem
+from parammem.sandbox.humaneval import HumanEvalProblem
 
 IMPORTS = (
     "from typing import *\n"

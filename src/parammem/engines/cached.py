@@ -18,8 +18,8 @@ from pydantic import ValidationError
 
 from parammem.core.record import digest_of
 from parammem.engines.base import Completion, Engine, Request
+from parammem.engines.completion_store import Keeper, Store
 from parammem.engines.sampling import messages_digest
-from parammem.engines.store import Keeper, Store
 from parammem.errors import EngineError
 
 KEY = "completion-1"

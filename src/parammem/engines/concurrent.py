@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from parammem.engines.base import Completion, ConcurrentEngine, Request
 from parammem.engines.cached import CacheStats, draw_keys, read_completion
-from parammem.engines.store import Keeper, Store
+from parammem.engines.completion_store import Keeper, Store
 from parammem.errors import ParamMemError, RequestFailed
 
 T = TypeVar("T")

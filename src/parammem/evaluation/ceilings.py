@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 
 from parammem.core.record import Record
-from parammem.evaluation.records import OpenTask
+from parammem.evaluation.runs import OpenTask
 
 
 class Ceilings(Record):

@@ -14,7 +14,7 @@ import numpy as np
 
 from parammem.core.record import Record
 from parammem.core.words import count
-from parammem.evaluation.records import AdviceDraws, Slice
+from parammem.evaluation.runs import AdviceDraws, Slice
 from parammem.evaluation.statistics import resamples
 
 TIES = 5

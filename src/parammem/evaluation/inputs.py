@@ -11,7 +11,7 @@ from parammem.core.record import Record
 from parammem.evaluation.benchmarks import Benchmarks
 from parammem.evaluation.diversity import Clusters, TaskDiversity
 from parammem.evaluation.methods import OverMethods
-from parammem.evaluation.records import AdviceDraws, OpenTask, Point, Run
+from parammem.evaluation.runs import AdviceDraws, OpenTask, Point, Run
 from parammem.evaluation.uptake import Uptake
 
 ARMS: dict[str, str] = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from parammem.core.record import Record
 from parammem.evaluation.diversity import cosine_distance
-from parammem.evaluation.records import Run
+from parammem.evaluation.runs import Run
 from parammem.evaluation.statistics import resamples
 
 LEAST = 3

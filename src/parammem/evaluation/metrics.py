@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from parammem.core.record import Record
-from parammem.evaluation.records import AdviceDraws, Run
+from parammem.evaluation.runs import AdviceDraws, Run
 from parammem.evaluation.statistics import cluster_bootstrap
 
 
@@ -132,12 +132,6 @@ def advice_accuracy(draws: Iterable[AdviceDraws], bootstrap: int = 2000, seed: i
         tasks=len({(item.world, item.rho, item.task_id) for item in judged}),
         draws=sum(len(item.claims) for item in judged),
     )
-
-
-def task_accuracy(draws: AdviceDraws) -> float | None:
-    """Return advice accuracy of one task's draws."""
-    verdicts = [right for right, _, _ in _verdicts(draws)]
-    return float(np.mean(verdicts)) if verdicts else None
 
 
 def _verdicts(item: AdviceDraws) -> list[tuple[bool, bool, str]]:

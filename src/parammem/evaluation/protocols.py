@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from parammem.evaluation.inputs import DOMAIN_NAMES, ReportInputs, arm_name, arms_of, domains_of, in_order
-from parammem.evaluation.records import Run
+from parammem.evaluation.runs import Run
 
 PROTOCOLS = ("strict", "two-phase", "oracle", "released-code")
 """In the order of every table."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from parammem.core.record import Record
 from parammem.core.words import count
-from parammem.evaluation.records import Run
+from parammem.evaluation.runs import Run
 
 EXACT_FLIPS = 14
 """Up to this many clusters every pattern of signs is tried; beyond, patterns are drawn."""

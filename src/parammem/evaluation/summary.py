@@ -16,7 +16,7 @@ from parammem.evaluation import diversity, metrics, statistics
 from parammem.evaluation.ceilings import ceilings
 from parammem.evaluation.inputs import PAIRS, REFLECTORS, ReportInputs, arms_of, domains_of, in_order, pair_key, runs_of
 from parammem.evaluation.protocols import protocol_figures
-from parammem.evaluation.records import AdviceDraws, Run
+from parammem.evaluation.runs import AdviceDraws, Run
 
 MEASURES = ("distinct", "entropy", "distance")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from parammem.evaluation.canvas import colour, from_zero, legend_below, panels, percent_axis, svg
 from parammem.evaluation.inputs import DOMAIN_NAMES, arm_name, in_order
-from parammem.evaluation.records import Point
+from parammem.evaluation.runs import Point
 from parammem.evaluation.statistics import mcnemar, wilson
 
 AXES = {

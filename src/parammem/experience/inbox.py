@@ -26,7 +26,7 @@ from parammem.core.experience import Experience
 from parammem.core.jsonl import lines_of, write_text
 from parammem.core.words import count
 from parammem.errors import DataError
-from parammem.experience.sources import LONGEST_LINE, SUFFIXES, Source, fault_of_file, open_regular
+from parammem.experience.source_files import LONGEST_LINE, SUFFIXES, Source, fault_of_file, open_regular
 
 INBOX = Path("data") / "inbox"
 REPORT = "report-"

@@ -21,9 +21,9 @@ from parammem.core.jsonl import write_text
 from parammem.errors import DataError
 from parammem.experience.convert import Format
 from parammem.experience.index import RowIndex, as_os_error
-from parammem.experience.records import IngestResult
+from parammem.experience.ingest_result import IngestResult
 from parammem.experience.sorter import PRIVATE_LINES, Sorter
-from parammem.experience.sources import Source
+from parammem.experience.source_files import Source
 from parammem.experience.store import BATCHES, FRESH, KEYS, QUARANTINE, WORK, ExperienceStore
 from parammem.registry.ledger import Ledger
 

@@ -11,7 +11,7 @@ from parammem.experience.convert import Format
 from parammem.experience.index import RowIndex
 from parammem.experience.ingest import ingested, rows_of
 from parammem.experience.sorter import Judged, judged, masked, side_of
-from parammem.experience.sources import Source
+from parammem.experience.source_files import Source
 from parammem.experience.store import ExperienceStore
 from parammem.registry.ledger import Ledger
 

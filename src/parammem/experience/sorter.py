@@ -21,8 +21,8 @@ from parammem.errors import DataError
 from parammem.experience.admission import PRIVATE, BrokenRule
 from parammem.experience.convert import Format, Unreadable, read_line
 from parammem.experience.index import RowIndex
-from parammem.experience.records import Refused
-from parammem.experience.sources import LONGEST_LINE, Source
+from parammem.experience.ingest_result import Refused
+from parammem.experience.source_files import LONGEST_LINE, Source
 from parammem.experience.split import is_fresh
 from parammem.experience.store import ExperienceStore
 from parammem.validation.private import find_private

@@ -6,8 +6,8 @@ from parammem.core.decision import Decision, ErrorBudget, PairedTest, SliceResul
 from parammem.core.event import Answer
 from parammem.core.words import count
 from parammem.gate.evidence import Evidence, SliceOutcomes
+from parammem.gate.paired_test import GOOD_POWER, best_p, better_p, bounds, power, tasks_needed
 from parammem.gate.rule import VERSION, Looks, Rule, next_alpha, spent_after
-from parammem.gate.statistics import GOOD_POWER, best_p, better_p, bounds, power, tasks_needed
 
 OVER_OUTCOMES = {"tokens"}
 """Guards that go by what the arms did on the tasks they are compared on."""

@@ -14,11 +14,11 @@ from parammem.config import DOMAINS, load_params
 from parammem.core.event import Checked, Event, Published, RolledBack
 from parammem.core.jsonl import write_text
 from parammem.errors import LedgerError
-from parammem.gate.check import check_champion, failed_in_a_row
+from parammem.gate.nightly_check import check_champion, failed_in_a_row
 from parammem.improve.run import Around, call, run_steps
 from parammem.improve.steps import STEPS, Step
 from parammem.improve.turn import Tools, Turn, TurnReport
-from parammem.improve.warm import champion_folder
+from parammem.improve.warm_challenger import champion_folder
 from parammem.registry.branch import known
 from parammem.registry.state import champion, find_version, one_before, roll_back
 

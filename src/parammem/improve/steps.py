@@ -28,12 +28,12 @@ from parammem.core.event import Published, SetAside, Trained
 from parammem.core.jsonl import write_text
 from parammem.core.words import count
 from parammem.errors import DataError
-from parammem.improve import pool
+from parammem.improve import batches
 from parammem.improve.blame import blame
 from parammem.improve.branch import make_tree, refuse_if_checked_out, release_refs
 from parammem.improve.triggers import Reason, Triggers, judge, last_training, new_batches
 from parammem.improve.turn import Ended, Turn
-from parammem.improve.warm import add_challengers, back_to_retrained, champion_folder, show_state
+from parammem.improve.warm_challenger import add_challengers, back_to_retrained, champion_folder, show_state
 from parammem.registry.branch import ledger_at
 from parammem.registry.register import register_adapter
 from parammem.registry.state import champion, make_champion, versions
@@ -80,14 +80,14 @@ def finish(turn: Turn) -> None:
             turn.note(f"tags that were missing: {', '.join(made)}")
         if _is_unlogged(turn):
             _tell_wandb(turn, ("track", "sync"))
-    done = pool.clear_ingested(*_inbox(turn))
+    done = batches.clear_ingested(*_inbox(turn))
     if done:
         turn.note(f"{count(done, 'file')} in the inbox had been ingested before")
 
 
 def take_in(turn: Turn) -> None:
     """The inbox becomes batches in the worktree. What cannot be read stays, and the others have their turn."""
-    turn.sources, turn.refused_sources = pool.ingest_inbox(turn)
+    turn.sources, turn.refused_sources = batches.ingest_inbox(turn)
     for text in turn.refused_sources:
         turn.note(f"stays in the inbox: {text}")
 
@@ -99,7 +99,7 @@ def consider(turn: Turn) -> None:
         min_new_rows=p.min_new_rows, max_hours=p.max_hours, drift_points=p.drift_points, drift_rows=p.drift_rows
     )
     for domain in turn.settings.domains:
-        reason = judge(domain, events, pool.outcomes(turn.tree, domain), triggers, turn.tools.clock())
+        reason = judge(domain, events, batches.outcomes(turn.tree, domain), triggers, turn.tools.clock())
         if turn.force and not reason.due:
             reason = Reason(
                 domain=domain, due=True, why=f"{domain}: asked for", new_rows=reason.new_rows, kind="asked for"
@@ -132,7 +132,7 @@ def enter(turn: Turn) -> None:
 def _remember_batches(turn: Turn, domain: str) -> None:
     """Batches that changed nothing (no success among their rows) are not new any more either."""
     last = last_training(turn.ledger.read(), domain)
-    there = tuple(pool.batches(turn.tree))
+    there = tuple(batches.batches(turn.tree))
     if last and isinstance(last.fact, Trained) and last.fact.batches != there:
         turn.record(last.fact.model_copy(update={"batches": there}))
 
@@ -175,11 +175,11 @@ def _accuse(turn: Turn, decisions: list[Decision]) -> None:
     """Batches that are to blame for a refusal are written down. The retrained challenger speaks for all: it has learned
     from the whole pool. If the other one is champion now, there is nothing to blame."""
     first = decisions[0]
-    found = blame(turn.ledger.read(), first, pool.batches(turn.tree), [one.adapter for one in turn.challengers])
+    found = blame(turn.ledger.read(), first, batches.batches(turn.tree), [one.adapter for one in turn.challengers])
     if any(found) and all(one.answer != "promote" for one in decisions):
         turn.record(SetAside(domain=first.domain, decision=first.digest, batches=found.aside, suspects=found.suspects))
         kept = f", {len(found.suspects)} under suspicion" if found.suspects else ""
-        turn.note(f"{first.domain}: {count(len(found.aside), 'batch', 'batches')} set aside in {pool.ASIDE}{kept}")
+        turn.note(f"{first.domain}: {count(len(found.aside), 'batch', 'batches')} set aside in {batches.ASIDE}{kept}")
         turn.aside += [name for name in found.aside if name not in turn.aside]
 
 
@@ -194,7 +194,7 @@ def commit(turn: Turn) -> None:
     turn.commits += [made] if made else []
     back_to_retrained(turn)
     if turn.aside:
-        pool.set_aside(turn.tree, turn.aside)
+        batches.set_aside(turn.tree, turn.aside)
         turn.commits.append(
             commit_paths(turn.tree, ("data",), "Batches set aside that a refused challenger had learned from")
         )
@@ -247,7 +247,7 @@ def _tracking(turn: Turn) -> Path:
 
 def clear(turn: Turn) -> None:
     """What is committed leaves the inbox."""
-    pool.clear_ingested(*_inbox(turn))
+    batches.clear_ingested(*_inbox(turn))
 
 
 def _inbox(turn: Turn) -> tuple[Path, Path, str]:
@@ -287,7 +287,7 @@ def nothing_to_do(root: Path, branch: str) -> str:
     from parammem.experience.inbox import waiting
 
     params = load_params(root / "params.yaml")
-    if pool.leftovers(root) or waiting(root / params.experience.inbox):
+    if batches.leftovers(root) or waiting(root / params.experience.inbox):
         return ""
     for revision in (f"refs/heads/{branch}", "HEAD"):
         events = ledger_at(root, revision)

@@ -10,7 +10,7 @@ from pathlib import Path
 from parammem.config import Params
 from parammem.core.decision import Decision
 from parammem.core.escape import shown
-from parammem.experience.sources import Source
+from parammem.experience.source_files import Source
 from parammem.gate.evidence import Evidence
 from parammem.improve.triggers import Reason
 from parammem.registry.ledger import Ledger

@@ -9,7 +9,7 @@ from parammem.lineage.bundle.check import BundleResult, check_bundle, render_che
 from parammem.lineage.bundle.export import Exported, export
 from parammem.lineage.checks.findings import Finding, Verification, render_verification
 from parammem.lineage.checks.verify import verify
-from parammem.lineage.pages.answers import AnsweredBy, answered_by, answers_of
+from parammem.lineage.pages.answer_origin import AnsweredBy, answered_by, answers_of
 from parammem.lineage.pages.graph import graph_svg
 from parammem.lineage.pages.page import Page, audit_page, render_page
 from parammem.lineage.rebuilds.bisect import Blame, blame_batches, render_blame

@@ -16,7 +16,7 @@ from parammem.core import Attempt, Feedback, Reflection, Task
 from parammem.core.reflection import AdviceSource
 from parammem.domains.conventions import CONVENTIONS, kinds_of, phrase
 from parammem.domains.wording import CheckResult, Wording, feedback_text
-from parammem.pocket.problems import Choices, Probe, Problem, draw_revealed, find_checks, solution
+from parammem.pocket.problems import Choices, ConventionCheck, Problem, draw_revealed, find_checks, solution
 from parammem.pocket.relations import make_qa
 from parammem.pocket.world import MAKERS
 
@@ -200,7 +200,7 @@ def _failed_attempt(rng: random.Random, scene: Scene) -> tuple[Attempt, tuple[st
     return _attempt(scene.problem, choices, feedback_text(results)), tuple(checks)
 
 
-def _result(scene: Scene, choices: Choices, name: str, check: Probe, broken: str) -> CheckResult:
+def _result(scene: Scene, choices: Choices, name: str, check: ConventionCheck, broken: str) -> CheckResult:
     """Return a check of a candidate with these choices; of one that came to nothing if `broken` says how."""
     shown = f"{name} of {check.instance['of']}" if scene.domain == "qa" else name
     expected = check.outcomes[scene.gold[name]]

@@ -44,7 +44,7 @@ class Problem(Protocol):
 
 
 @dataclass(frozen=True)
-class Probe:
+class ConventionCheck:
     """An input that isolates one convention, with what each of its values gives."""
 
     convention: str
@@ -85,14 +85,16 @@ def isolates(problem: Problem, convention: str, instance: Instance) -> dict[str,
     return outcomes if len(distinct) == len(outcomes) else None
 
 
-def find_checks(problem: Problem, rng: random.Random, convention: str, wanted: int, tries: int = 60) -> list[Probe]:
+def find_checks(
+    problem: Problem, rng: random.Random, convention: str, wanted: int, tries: int = 60
+) -> list[ConventionCheck]:
     """Return up to `wanted` different checks that isolate the convention; fewer where the search finds no more."""
-    found: dict[str, Probe] = {}
+    found: dict[str, ConventionCheck] = {}
     for _ in range(tries):
         instance = problem.propose(rng, convention)
         outcomes = isolates(problem, convention, instance)
         if outcomes is not None:
-            found.setdefault(repr(instance), Probe(convention, instance, outcomes))
+            found.setdefault(repr(instance), ConventionCheck(convention, instance, outcomes))
         if len(found) == wanted:
             break
     return list(found.values())

@@ -13,7 +13,7 @@ from parammem.core import AnswerKey, Task
 from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.pocket.arithmetic import make_math
 from parammem.pocket.code import make_code
-from parammem.pocket.problems import Choices, Probe, Problem, draw_revealed, find_checks, solution
+from parammem.pocket.problems import Choices, ConventionCheck, Problem, draw_revealed, find_checks, solution
 from parammem.pocket.relations import QaProblem, make_qa
 
 MAKERS = {"code": make_code, "math": make_math, "qa": make_qa}
@@ -127,7 +127,7 @@ def make_task(problem: Problem, values: Choices, kind: str, rng: random.Random) 
     return WorldTask(task, key, problem)
 
 
-def _visible(problem: Problem, gold: Choices, checks: list[Probe]) -> dict:
+def _visible(problem: Problem, gold: Choices, checks: list[ConventionCheck]) -> dict:
     if isinstance(problem, QaProblem):
         return {
             "checks": [
@@ -143,11 +143,11 @@ def _visible(problem: Problem, gold: Choices, checks: list[Probe]) -> dict:
     return _cases(problem, gold, checks)
 
 
-def _hidden(problem: Problem, gold: Choices, checks: list[Probe]) -> dict:
+def _hidden(problem: Problem, gold: Choices, checks: list[ConventionCheck]) -> dict:
     return {"answer": problem.answer(gold)} if isinstance(problem, QaProblem) else _cases(problem, gold, checks)
 
 
-def _cases(problem: Problem, gold: Choices, checks: list[Probe]) -> dict:
+def _cases(problem: Problem, gold: Choices, checks: list[ConventionCheck]) -> dict:
     if problem.domain == "code":
         cases = [
             {

@@ -24,7 +24,7 @@ from parammem.errors import AdapterError, DataError, LedgerError, LineageError
 from parammem.registry.state import Version, versions
 from parammem.registry.storage import fetch
 from parammem.registry.tags import artifact as artifact_name
-from parammem.tracking.server import ArtifactAbsent
+from parammem.tracking.wandb_server import ArtifactAbsent
 
 DONE = "synced.jsonl"
 STATE = ("params.yaml", "dvc.lock", "reports/metrics.json", "reports/validation/{domain}.json")

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from parammem.sandbox.advice import advice, advised
+from parammem.sandbox.jobs import Call, CandidateJob, Level, Limits, Outcome, ProgramCheck, Verdict
 from parammem.sandbox.pool import Pool, shared_pool
-from parammem.sandbox.records import Call, CandidateJob, Level, Limits, Outcome, ProgramCheck, Verdict
 from parammem.sandbox.trusted import TrustedTests, text_of, trust_spec, trust_tests
 from parammem.sandbox.verdict import equal
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from parammem.sandbox.records import Call, CandidateJob, Outcome, Verdict
+from parammem.sandbox.jobs import Call, CandidateJob, Outcome, Verdict
 
 _NAME = "_tests_say"
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from parammem.errors import SandboxError
 from parammem.sandbox.inner import wire
-from parammem.sandbox.inner.watch import PATIENCE
-from parammem.sandbox.records import Call, CandidateJob, Kind, Limits, Outcome, ProgramCheck, Verdict
+from parammem.sandbox.inner.watchdog import PATIENCE
+from parammem.sandbox.jobs import Call, CandidateJob, Kind, Limits, Outcome, ProgramCheck, Verdict
 from parammem.sandbox.trusted import TrustedTests
 
 _GRACE = 30.0

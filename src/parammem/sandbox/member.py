@@ -16,7 +16,7 @@ from typing import Any
 
 from parammem.errors import SandboxError
 from parammem.sandbox.inner import wire
-from parammem.sandbox.records import Level
+from parammem.sandbox.jobs import Level
 
 _MAIN = Path(__file__).parent / "inner" / "__main__.py"
 START_SECONDS = 60.0

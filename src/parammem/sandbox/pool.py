@@ -17,8 +17,8 @@ from typing import Any
 from parammem.errors import SandboxError
 from parammem.sandbox import asks
 from parammem.sandbox.asks import EASY, Lost, WorkerRequest
+from parammem.sandbox.jobs import CandidateJob, Level, Limits, Outcome, ProgramCheck, Verdict
 from parammem.sandbox.member import START_SECONDS, Died, Late, Worker
-from parammem.sandbox.records import CandidateJob, Level, Limits, Outcome, ProgramCheck, Verdict
 
 _BUNCH = 4
 """So many runs go to a worker at once at most. Who interrupts a call waits for those that were begun."""

@@ -17,8 +17,8 @@ from typing import Any
 
 from parammem.core.record import Record
 from parammem.errors import SandboxError
+from parammem.sandbox.jobs import Call, CandidateJob, Level, Limits, Outcome
 from parammem.sandbox.pool import Pool
-from parammem.sandbox.records import Call, CandidateJob, Level, Limits, Outcome
 
 
 class ForbiddenAct(Record):

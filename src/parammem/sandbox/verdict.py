@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from parammem.sandbox.inner.rich import Row
-from parammem.sandbox.records import Outcome
+from parammem.sandbox.jobs import Outcome
 
 _NUMBERS = (bool, int, float, complex, Decimal, Fraction)
 _LIKE: dict[type, type] = {

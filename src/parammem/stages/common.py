@@ -23,8 +23,8 @@ from parammem.evaluation.inputs import Work
 
 if TYPE_CHECKING:
     from parammem.agents.bank import Embed
+    from parammem.engines.completion_store import Keeper
     from parammem.engines.openai.servers import Servers
-    from parammem.engines.store import Keeper
 
 
 class Origin(NamedTuple):

@@ -27,8 +27,8 @@ from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.embeddings import embed
 from parammem.engines.base import Engine, Request
 from parammem.engines.progress import PROGRESS, progress_bar
-from parammem.evaluation.records import AdviceDraws, OpenTask, Run
-from parammem.experience.pool import select
+from parammem.evaluation.runs import AdviceDraws, OpenTask, Run
+from parammem.experience.replay import select
 from parammem.reflectors.base import Reflector, SamplingReflector
 from parammem.reflectors.parametric import ParamMem, Untrained
 from parammem.reflectors.retrieved import Constant, Retrieved

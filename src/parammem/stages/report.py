@@ -21,8 +21,8 @@ from parammem.evaluation import diversity
 from parammem.evaluation.benchmarks import Benchmarks, read_benchmarks
 from parammem.evaluation.inputs import LossPoint, Made, ReportInputs, Work
 from parammem.evaluation.methods import method_tasks, over_methods
-from parammem.evaluation.records import AdviceDraws, OpenTask, Point, Run
 from parammem.evaluation.report import build_report, write_report
+from parammem.evaluation.runs import AdviceDraws, OpenTask, Point, Run
 from parammem.evaluation.uptake import read_uptake
 
 R = TypeVar("R", bound=Record)

@@ -16,7 +16,7 @@ from parammem.pocket.world import World, draw_splits
 from parammem.stages.tasks import read_sources
 
 
-class Sampled(NamedTuple):
+class DrawnTasks(NamedTuple):
     """Train tasks with their keys, and how many tasks there are in all."""
 
     pairs: Sequence[tuple[Task, AnswerKey]]
@@ -24,7 +24,7 @@ class Sampled(NamedTuple):
     evaluation: int
 
 
-def sample_train(params: Params, domain: str, root: Path, count: int, seed: int) -> Sampled:
+def sample_train(params: Params, domain: str, root: Path, count: int, seed: int) -> DrawnTasks:
     """Draw train tasks by a seed; all of them where there are no more than `count`. Raises as the stage `tasks`."""
     if params.benchmarks.sources:
         splits = read_sources(params, domain, root).splits
@@ -37,4 +37,4 @@ def sample_train(params: Params, domain: str, root: Path, count: int, seed: int)
         train = [(one.task, one.key) for one in drawn["train"]]
         evaluation = len(drawn["eval"]) + len(drawn["unseen"])
     chosen = random.Random(f"parammem/sample/{seed}").sample(range(len(train)), min(count, len(train)))
-    return Sampled([train[place] for place in sorted(chosen)], len(train), evaluation)
+    return DrawnTasks([train[place] for place in sorted(chosen)], len(train), evaluation)

@@ -18,7 +18,7 @@ from parammem.core import AnswerKey, ReflectionExample, read_jsonl
 from parammem.domains.conventions import parse_claims
 from parammem.engines.folders import named_model
 from parammem.errors import AdapterError, ConfigError, ParamMemError
-from parammem.experience.pool import replayed, select
+from parammem.experience.replay import replayed, select
 from parammem.pocket.mixture import advice_text
 from parammem.pocket.world import World
 from parammem.stages.bound import bind_validation

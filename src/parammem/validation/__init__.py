@@ -4,7 +4,7 @@ GX.
 Nothing here reads or writes the rows themselves; stages do.
 """
 
-from parammem.validation.records import Quarantined, RuleResult, ValidationResult, digest_of_rows, summary
+from parammem.validation.result import Quarantined, RuleResult, ValidationResult, digest_of_rows, summary
 from parammem.validation.validate import explain, require, validate_rows
 
 __all__ = [

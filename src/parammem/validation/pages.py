@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from parammem.core.jsonl import write_text
-from parammem.validation.records import RuleResult, ValidationResult
+from parammem.validation.result import RuleResult, ValidationResult
 
 _STYLE = """
 :root{color-scheme:light dark} body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}

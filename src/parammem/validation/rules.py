@@ -123,7 +123,7 @@ def _bounds(params: ValidateParams) -> list[DataRule]:
 
 
 def _format(params: ValidateParams) -> list[DataRule]:
-    # A sixteen-word advice is too short for a quotation; a two-hundred-word one may quote a clause.
+    # A sixteen-word advice has no room for a quotation; a two-hundred-word one may quote a clause.
     copied = params.max_copied or min(12, max(6, params.max_words // 4)) - 1
     code = [_never("code", "advice_code", "advice that writes the program gives the answer away")]
     return [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from parammem.core.record import Record
 from parammem.errors import DataError
-from parammem.validation.records import RuleResult
+from parammem.validation.result import RuleResult
 from parammem.validation.rules import DataRule
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from parammem.core import ReflectionExample
 from parammem.errors import ValidationFailed
 from parammem.validation.frame import advice_key, build_frame, build_repeats
 from parammem.validation.labels import Kinds
-from parammem.validation.records import Quarantined, RuleResult, ValidationResult, digest_of_rows
+from parammem.validation.result import Quarantined, RuleResult, ValidationResult, digest_of_rows
 from parammem.validation.rules import COLLAPSE_FROM, suite_digest, suite_rules
 from parammem.validation.suite import RuleFinding, SuiteRunner
 

@@ -25,8 +25,8 @@ import pytest
 
 from parammem.checkout.places import Places
 from parammem.core import Trajectory, read_jsonl
-from parammem.engines.store import Store
-from parammem.evaluation.records import Run
+from parammem.engines.completion_store import Store
+from parammem.evaluation.runs import Run
 from parammem.stages import collect, tasks, train, validate
 from tests.engines.local_server import LocalServer
 from tests.stages.arena import MODEL, ROOT, clone, knowing_everywhere, parsed, snapshot, write_params

@@ -20,8 +20,8 @@ from parammem.core import AnswerKey
 from parammem.domains import get_domain
 from parammem.engines.base import Request, chat
 from parammem.engines.cached import CachedEngine
+from parammem.engines.completion_store import Spent, Store
 from parammem.engines.scripted import ScriptedEngine
-from parammem.engines.store import Spent, Store
 from parammem.errors import ClusterError, ConfigError, RequestFailed
 from parammem.reflectors.parametric import Untrained
 from parammem.reflectors.retrieved import Retrieved

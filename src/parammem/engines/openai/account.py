@@ -20,7 +20,7 @@ from typing import Any
 
 from parammem.core.words import count
 from parammem.engines.base import Request
-from parammem.engines.store import Keeper, Spent
+from parammem.engines.completion_store import Keeper, Spent
 from parammem.errors import BudgetExceeded
 
 FRAME = 64

@@ -1,8 +1,8 @@
 """What one model of one server was found to take and to answer: refused fields, and the name that it answers under.
 
 Each model of a server for itself: one model of OpenAI's refuses `temperature` or `max_tokens`, and the next one needs
-it. What was found is kept in the account (engines/store.py), so that the next run does not ask in vain again; refused
-fields are tried again after a week, since servers change.
+it. What was found is kept in the account (engines/completion_store.py), so that the next run does not ask in vain
+again; refused fields are tried again after a week, since servers change.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from parammem.engines.openai.faults import ServerFault
-from parammem.engines.openai.wire import printable
+from parammem.engines.openai.faults import STREAM, ServerFault
+from parammem.engines.openai.http_client import printable
 from parammem.errors import EngineError, RequestFailed
 
 WEEK = 7 * 24 * 3600.0
@@ -62,6 +62,8 @@ class Capabilities:
     """The field that bounds the answer."""
     coldest: float = 0.0
     """Lowest temperature that is sent."""
+    streams: bool = False
+    """It answers in events alone."""
     answers_as: str = ""
     """The dated name that answers come under; "": the asked one, or none."""
     since: float = 0.0
@@ -76,7 +78,7 @@ class Capabilities:
 
     def line(self) -> str:
         """Return what is worth keeping, as one JSON line."""
-        kept = {name: getattr(self, name) for name in ("length", "coldest", "answers_as", "since")}
+        kept = {name: getattr(self, name) for name in ("length", "coldest", "answers_as", "since", "streams")}
         return json.dumps(kept | {"refused": sorted(self.refused)}, sort_keys=True)
 
     def recall(self, line: str) -> None:
@@ -87,11 +89,14 @@ class Capabilities:
             if time.time() - float(kept["since"]) < WEEK:
                 self.refused, self.since = set(map(str, kept["refused"])), float(kept["since"])
                 self.length, self.coldest = str(kept["length"]), float(kept["coldest"])
+                self.streams = bool(kept.get("streams"))
         except (ValueError, KeyError, TypeError, RecursionError):
             log.warning("what was kept of the server %s cannot be read and is found out again", self.where)
 
     def body(self, wanted: dict[str, Any]) -> dict[str, Any]:
         """Return a request as this model takes it."""
+        if self.streams:
+            wanted = wanted | {STREAM: True, "stream_options": {"include_usage": True}}
         body = {key: value for key, value in wanted.items() if key not in self.refused}
         if LENGTH in body and self.length != LENGTH:
             body[self.length] = body.pop(LENGTH)
@@ -120,6 +125,12 @@ class Capabilities:
         """
         name, said = fault.field, printable(fault.words[:300])
         where = f"the server {self.where} refuses {name!r} for the model {self.model!r} ({said})"
+        if name == STREAM and STREAM not in sent:
+            self.streams, self.since = True, self.since or time.time()
+            log.warning(
+                "the server %s answers for the model %r in events alone, and is asked so", self.where, self.model
+            )
+            return
         if name not in self.fields(sent) or name in FIXED:
             raise EngineError(f"{where}, and it cannot be left out; ask the server's documentation, or use another one")
         follows = FOLLOWS.get(name, "")

@@ -19,10 +19,10 @@ from parammem.core.record import digest_of
 from parammem.engines.base import Completion, Request, chat
 from parammem.engines.concurrent import concerns_one, gathered
 from parammem.engines.openai.account import most_of
-from parammem.engines.openai.answers import read_completions
 from parammem.engines.openai.capabilities import FieldRefused, listed
+from parammem.engines.openai.http_client import BASE_LIMIT, BYTES_PER_TOKEN, LIST_LIMIT, NotJson, json_of
+from parammem.engines.openai.replies import read_completions
 from parammem.engines.openai.server import Server, ServerCall, Unusable
-from parammem.engines.openai.wire import BASE_LIMIT, BYTES_PER_TOKEN, LIST_LIMIT, NotJson, json_of
 from parammem.engines.sampling import GREEDY, messages_digest
 from parammem.engines.vetting import vet_model
 

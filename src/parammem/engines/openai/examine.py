@@ -11,11 +11,11 @@ from typing import Any
 from parammem.core.words import count
 from parammem.engines.base import Request, chat
 from parammem.engines.openai.account import Account, Most, Terms, counted
-from parammem.engines.openai.answers import read_completions
 from parammem.engines.openai.capabilities import LENGTH, NEW_LENGTH, Capabilities, FieldRefused, listed
 from parammem.engines.openai.engine import models
+from parammem.engines.openai.http_client import IncompleteResponse, NotJson, json_of, printable
+from parammem.engines.openai.replies import read_completions
 from parammem.engines.openai.server import Server, ServerCall, Unusable
-from parammem.engines.openai.wire import IncompleteResponse, NotJson, json_of, printable
 from parammem.errors import ConfigError, EngineError, RequestFailed
 
 SYSTEM, QUESTION = "Answer with a few words.", "Write whichever words come to mind."

@@ -159,6 +159,8 @@ def sorted_fault(status: int, payload: Any, text: str, fields: Collection[str] =
         fields: names of what was sent, of which one may be refused.
     """
     words = sentences(payload) if payload is not None else text
+    if status in (400, 422, UNSAID) and STREAM not in fields and _compiled(STREAM_ONLY, words):
+        return ServerFault(Kind.FIELD, words or text, field=STREAM)
     for rule in RULES:
         if not rule.fits(status, words):
             continue
@@ -222,6 +224,12 @@ def code_of(error: Any) -> int:
     return UNSAID
 
 
+STREAM = "stream"
+STREAM_ONLY = (
+    r"only supports? (the )?stream|stream(ing)?['\"`]? (mode )?(must|is required|should) be|non-?stream\w{0,4} .{0,40}"
+    r"not (supported|allowed)|stream(ing)? (mode )?is required|(set|enable) (the )?stream"
+)
+"""What a server says that answers in events alone: the one field that is missing and not refused."""
 REFUSING = (
     r"support|unrecogni[sz]ed|unknown|unexpected|permit|allow|forbid|extra|invalid|must|at most|only|deprecat|can ?not|"
     r"can't|accept|implement|available|enabled|illegal|exceed|too (many|long)|larger|greater|not valid|strictly"

@@ -31,7 +31,7 @@ from parammem.engines.openai.background import background_loop
 from parammem.engines.openai.capabilities import Capabilities, FieldRefused
 from parammem.engines.openai.faults import Kind, ServerFault, error_in, sorted_fault
 from parammem.engines.openai.headers import api_key, is_local, retry_after, said_wait
-from parammem.engines.openai.wire import (
+from parammem.engines.openai.http_client import (
     BASE_LIMIT,
     EXCERPT,
     IncompleteResponse,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
+from parammem.engines.completion_store import Keeper, Spent, Store
 from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.folders import hub_parts
 from parammem.engines.openai.account import Account, Terms
@@ -14,7 +15,6 @@ from parammem.engines.openai.embedder import Embedder
 from parammem.engines.openai.engine import OpenAIEngine, open_model
 from parammem.engines.openai.server import Server, ServerSettings
 from parammem.engines.openai.vllm import open_adapter
-from parammem.engines.store import Keeper, Spent, Store
 from parammem.errors import ConfigError
 
 

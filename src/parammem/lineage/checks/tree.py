@@ -14,9 +14,9 @@ from parammem.core.plain_yaml import plain_yaml
 from parammem.core.words import count
 from parammem.errors import DataError, LineageError
 from parammem.lineage.checks.findings import Finding
-from parammem.lineage.past.code import DIGESTS, SOURCES, changed_here
 from parammem.lineage.past.events import LEDGER
 from parammem.lineage.past.history import History
+from parammem.lineage.past.recorded_code import DIGESTS, SOURCES, changed_here
 from parammem.lineage.past.uncommitted import Uncommitted, as_committed, uncommitted
 
 ARTEFACTS = {"data": "data", "models": "model", "reports": "report", "ledger": "ledger"}

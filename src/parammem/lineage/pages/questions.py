@@ -16,14 +16,14 @@ from parammem.core.words import count
 from parammem.lineage.checks.findings import Verification
 from parammem.lineage.checks.manifest import BOUND, bound_report
 from parammem.lineage.checks.tree import kind_of
-from parammem.lineage.pages.answers import advised_by
-from parammem.lineage.pages.sources import changed_between, sources_of
+from parammem.lineage.pages.adapter_code import changed_between, sources_of
+from parammem.lineage.pages.answer_origin import advised_by
 from parammem.lineage.past.events import Life, read_decision, trained
 from parammem.lineage.past.history import Generation, History
 from parammem.lineage.past.raw import missing_inputs, raw_inputs
 from parammem.lineage.past.subject import Subject
 from parammem.lineage.rebuilds.environment import pins_of
-from parammem.lineage.rebuilds.records import last_rebuild
+from parammem.lineage.rebuilds.rebuild_result import last_rebuild
 from parammem.lineage.rows.datasets import datasets_of, flat, parsed_rows, row_hash
 from parammem.tracking import flat_numbers
 

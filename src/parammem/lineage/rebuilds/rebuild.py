@@ -23,7 +23,7 @@ from parammem.lineage.past.history import History
 from parammem.lineage.past.subject import find_subject
 from parammem.lineage.rebuilds import environment as environments
 from parammem.lineage.rebuilds.compare import Difference, compare_files
-from parammem.lineage.rebuilds.records import keep_rebuild
+from parammem.lineage.rebuilds.rebuild_result import keep_rebuild
 
 
 class Rebuilt(Record):

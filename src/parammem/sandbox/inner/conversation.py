@@ -9,7 +9,7 @@ import select
 import time
 from typing import Any
 
-from . import watch, wire
+from . import watchdog, wire
 from .zygote_link import ZygoteLink
 
 Row = list[Any]
@@ -41,7 +41,7 @@ class Conversation:
         self.hung_up = self.patient = False
         self.refused = ""
         self.report: tuple[str, int, float] | None = None
-        self.deadline = time.monotonic() + limits["wall_seconds"] * watch.PATIENCE + 10
+        self.deadline = time.monotonic() + limits["wall_seconds"] * watchdog.PATIENCE + 10
         channel, self.printed, *read = link.child(marshal.dumps((limits, self.program), 2), self.deadline)
         if text is not None:
             _fill(read[0], text)

@@ -15,7 +15,7 @@ from os import close, fork, memfd_create, waitpid
 
 from . import child, landlock, scratch
 from .cage import Cage, seal_of, steps_of
-from .watch import cpu_clock, watch
+from .watchdog import cpu_clock, watch
 
 _KILL = 9
 _UNLIMITED = {"cpu_seconds": 1e9, "threads": 1_000_000, "stack_mb": 0}

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import bounds, notes, planned_calls, watch, wire
+from . import bounds, notes, planned_calls, watchdog, wire
 from .conversation import Conversation, Row
 
 _FILE = "<tests>"
@@ -131,7 +131,10 @@ def _judge(talk: Conversation, job: dict[str, Any], plan: bool) -> dict[str, Any
         if isinstance(tests, _Tests):
             limits = job["limits"]
             try:
-                with bounds.cpu(limits["cpu_seconds"] * watch.PATIENCE + 1), bounds.memory(limits["memory_mb"] + _ROOM):
+                with (
+                    bounds.cpu(limits["cpu_seconds"] * watchdog.PATIENCE + 1),
+                    bounds.memory(limits["memory_mb"] + _ROOM),
+                ):
                     detail = _run_tests(candidate, job, tests)
             except MemoryError:  # also where what went wrong was put into words
                 detail = "MemoryError: the tests needed more memory than they may have over what it returned"

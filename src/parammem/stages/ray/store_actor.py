@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from parammem.engines.cached import CacheStats
-from parammem.engines.store import Spent, Store
+from parammem.engines.completion_store import Spent, Store
 from parammem.errors import ClusterError
 
 

@@ -24,6 +24,8 @@ LIST_LIMIT = 2**24
 """Bytes of a list of models: the longest public one has about a megabyte."""
 SINGLE_BYTES = ("iso-8859-1", "latin-1", "windows-1252", "cp1252", "us-ascii")
 EXCERPT = 300
+EVENTS = (b"data:", b":", b"event:", b"id:", b"retry:")
+"""How a stream of events begins; a line that begins with a colon is a comment, sent so that nobody gives up waiting."""
 
 
 class IncompleteResponse(Exception):
@@ -136,7 +138,7 @@ def _read_json(answer: Response) -> Any:
     if answer.flaw:
         raise NotJson(f"the answer cannot be used: {answer.flaw}")
     try:
-        if answer.data.lstrip()[:5] == b"data:":
+        if answer.data.lstrip()[:6].startswith(EVENTS):
             return _joined(answer.data)
         try:
             return json.loads(answer.data)

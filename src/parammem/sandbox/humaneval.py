@@ -12,7 +12,7 @@ from parammem.core.jsonl import iter_values
 from parammem.core.python_source import parse_python, statements
 from parammem.core.record import Record
 from parammem.errors import DataError, RecordError
-from parammem.sandbox.records import ProgramCheck
+from parammem.sandbox.jobs import ProgramCheck
 from parammem.sandbox.trusted import trust_tests
 
 

@@ -16,8 +16,8 @@ from parammem.core.words import count
 from parammem.engines.base import Completion, Request
 from parammem.engines.openai.account import bound, counts
 from parammem.engines.openai.faults import TOKENS
+from parammem.engines.openai.http_client import printable
 from parammem.engines.openai.server import FREE, Unusable, shown
-from parammem.engines.openai.wire import printable
 from parammem.errors import RequestFailed
 
 LENGTH = frozenset(

@@ -14,7 +14,7 @@ from parammem import tracking
 from parammem.config import TrackingParams
 from parammem.core import Adapter
 from parammem.errors import DataError
-from parammem.tracking import server
+from parammem.tracking import wandb_server
 
 
 class Version:
@@ -74,7 +74,7 @@ def write_adapter(root: Path) -> str:
 
 def test_aliases_are_added_to_those_that_are_there(tmp_path):
     api = Api(digest_a=Version("digest-a", "v1"))
-    made = server.WandbServer(api, "team/parammem", tmp_path)
+    made = wandb_server.WandbServer(api, "team/parammem", tmp_path)
     made.set_aliases("reflector-code", "digest-a", ("champion",), ())
     assert api.versions["digest_a"].saved == ["champion", "digest-a", "v1"]
     assert api.asked == ["team/parammem/reflector-code:digest-a"]
@@ -83,23 +83,23 @@ def test_aliases_are_added_to_those_that_are_there(tmp_path):
 
 def test_an_alias_that_is_gone_is_taken_from_whoever_has_it(tmp_path):
     api = Api(digest_a=Version("digest-a"), digest_b=Version("digest-b", "champion"))
-    server.WandbServer(api, "p", tmp_path).set_aliases("reflector-code", "", (), ("champion",))
+    wandb_server.WandbServer(api, "p", tmp_path).set_aliases("reflector-code", "", (), ("champion",))
     assert api.versions["digest_b"].saved == ["digest-b"]
     assert api.versions["digest_a"].saved == []
 
 
 def test_champions_are_linked_into_the_registry(tmp_path):
     api = Api(digest_a=Version("digest-a"))
-    server.WandbServer(api, "p", tmp_path).link("reflector-code", "digest-a", "code-reflector")
+    wandb_server.WandbServer(api, "p", tmp_path).link("reflector-code", "digest-a", "code-reflector")
     assert api.versions["digest_a"].links == ["wandb-registry-model/code-reflector"]
 
 
 def test_a_version_that_is_not_there_is_told_from_a_server_that_is_not_there(tmp_path):
     api = Api(digest_a=Version("digest-a"))
-    made = server.WandbServer(api, "team/parammem", tmp_path)
-    with pytest.raises(server.ArtifactAbsent, match="reflector-code:digest-b"):
+    made = wandb_server.WandbServer(api, "team/parammem", tmp_path)
+    with pytest.raises(wandb_server.ArtifactAbsent, match="reflector-code:digest-b"):
         made.set_aliases("reflector-code", "digest-b", ("v1",), ())
-    with pytest.raises(server.ArtifactAbsent):
+    with pytest.raises(wandb_server.ArtifactAbsent):
         made.link("reflector-code", "digest-b", "code-reflector")
     api.down = True
     with pytest.raises(ConnectionError):
@@ -108,7 +108,7 @@ def test_a_version_that_is_not_there_is_told_from_a_server_that_is_not_there(tmp
 
 def test_an_alias_is_gone_already_where_no_artifact_ever_was(tmp_path):
     api = Api()
-    server.WandbServer(api, "team/parammem", tmp_path).set_aliases("reflector-code", "", (), ("champion",))
+    wandb_server.WandbServer(api, "team/parammem", tmp_path).set_aliases("reflector-code", "", (), ("champion",))
     assert api.asked == [], "there is no version whose alias could be taken away"
 
 
@@ -131,8 +131,8 @@ class Run(tracking.NullTracker):
 def test_inputs_are_told_to_the_project_of_the_team(tmp_path, monkeypatch):
     """W&B takes no project with a slash in its name."""
     runs: list[Run] = []
-    monkeypatch.setattr(server, "_start", lambda _mode, _folder, about: runs.append(Run(about)) or runs[-1])
-    server.WandbServer(Api(), "team/parammem", tmp_path).use("train-code-a", "rows-code", {})
+    monkeypatch.setattr(wandb_server, "_start", lambda _mode, _folder, about: runs.append(Run(about)) or runs[-1])
+    wandb_server.WandbServer(Api(), "team/parammem", tmp_path).use("train-code-a", "rows-code", {})
     assert (runs[0].about["entity"], runs[0].about["project"]) == ("team", "parammem")
     assert runs[0].artifacts == ["rows-code"]
 
@@ -141,7 +141,7 @@ def test_what_the_server_lost_is_logged_although_we_remember_to_have_logged_it(t
     state, folder, runs = tmp_path / "state", tmp_path / "tracking", []
     digest = write_adapter(state)
     monkeypatch.setattr(tracking, "_start", lambda mode, _folder, about: runs.append(Run(about)) or runs[-1])
-    made = server.WandbServer(Api(), "team/parammem", folder)
+    made = wandb_server.WandbServer(Api(), "team/parammem", folder)
     made.log(state)
     made.log(state)
     assert [run.about["id"] for run in runs] == [f"train-code-{digest[:16]}"] * 2
@@ -153,7 +153,7 @@ def test_what_the_server_lost_is_logged_although_we_remember_to_have_logged_it(t
 
 @pytest.mark.parametrize("mode", ["offline", "off", "auto"])
 def test_there_is_no_server_unless_one_is_asked_for(mode, tmp_path):
-    assert server.open_server(TrackingParams(mode=mode, project="p"), tmp_path) is None
+    assert wandb_server.open_server(TrackingParams(mode=mode, project="p"), tmp_path) is None
 
 
 def test_offline_runs_that_were_sent_are_not_sent_again(tmp_path, monkeypatch):
@@ -167,16 +167,16 @@ def test_offline_runs_that_were_sent_are_not_sent_again(tmp_path, monkeypatch):
         sent.extend(command[4:])
         return SimpleNamespace(returncode=0, stderr="")
 
-    monkeypatch.setattr(server.subprocess, "run", run)
-    assert server.send_offline_runs(tmp_path) == 1
+    monkeypatch.setattr(wandb_server.subprocess, "run", run)
+    assert wandb_server.send_offline_runs(tmp_path) == 1
     assert [Path(name).name for name in sent] == ["offline-run-2"]
 
 
 def test_a_refused_run_is_an_error_that_says_nothing_is_lost(tmp_path, monkeypatch):
     (tmp_path / "wandb" / "offline-run-1").mkdir(parents=True)
-    monkeypatch.setattr(server.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1, stderr="no key"))
+    monkeypatch.setattr(wandb_server.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1, stderr="no key"))
     with pytest.raises(DataError, match=r"no key.*nothing is lost"):
-        server.send_offline_runs(tmp_path)
+        wandb_server.send_offline_runs(tmp_path)
 
 
 def test_an_offline_artifact_has_the_aliases_and_the_validation_summary_of_that_moment(tmp_path, monkeypatch):

@@ -7,15 +7,15 @@ import sqlite3
 
 import pytest
 
-from parammem.engines import store as module
+from parammem.engines import completion_store as module
 from parammem.engines.base import Request, chat
 from parammem.engines.cached import CachedEngine, draw_keys
+from parammem.engines.completion_store import FILE, Spent, Store
 from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.engine import open_model, seed_of
 from parammem.engines.openai.server import Server, ServerSettings
 from parammem.engines.scripted import ScriptedEngine
-from parammem.engines.store import FILE, Spent, Store
 from parammem.errors import EngineError
 from tests.engines.local_server import LocalServer
 

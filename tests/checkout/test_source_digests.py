@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from parammem.checkout.code import UNCOUNTED, Sources, changed_sources, read_source
+from parammem.checkout.source_digests import UNCOUNTED, Sources, changed_sources, read_source
 from parammem.errors import DataError
-from parammem.stages import code as stage
+from parammem.stages import code_digests as stage
 
 ROOT = Path(__file__).parents[2]
 SOURCE = '"""Doc."""\nLIMIT = 3  # why\n\n\ndef double(x):\n    """Twice."""\n    return 2 * x\n'

@@ -16,13 +16,13 @@ from parammem.core.words import count
 from parammem.errors import DataError, LedgerError
 from parammem.experience.inbox import clear, look, waiting
 from parammem.experience.ingest import already, ingest, ingested
-from parammem.experience.sources import concerns_all, words_of
+from parammem.experience.source_files import concerns_all, words_of
 from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, open_store
 from parammem.improve.triggers import Outcomes
 from parammem.registry.ledger import Ledger
 
 if TYPE_CHECKING:
-    from parammem.experience.sources import Source
+    from parammem.experience.source_files import Source
     from parammem.improve.turn import Turn
 
 ASIDE = Path("data") / "quarantine" / "batches"

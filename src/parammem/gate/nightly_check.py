@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from parammem.core.event import Checked, Event, Published, RolledBack
 from parammem.gate.evidence import SliceOutcomes
-from parammem.gate.statistics import better_p
+from parammem.gate.paired_test import better_p
 
 WORSE_P = 0.01
 """A check fails when the champion is worse than no reflector at this level. Two failures in a row roll back, so a

@@ -6,8 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from parammem.checkout.code import PACKAGE, Sources, changed_sources
 from parammem.checkout.snapshot import Snapshot
+from parammem.checkout.source_digests import PACKAGE, Sources, changed_sources
 from parammem.errors import DataError
 
 DIGESTS = "reports/code"

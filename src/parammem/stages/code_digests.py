@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from parammem.checkout.code import Sources, changed_sources
 from parammem.checkout.places import code_digests
+from parammem.checkout.source_digests import Sources, changed_sources
 from parammem.core.jsonl import write_text
 from parammem.core.words import count
 

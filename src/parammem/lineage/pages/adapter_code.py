@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from parammem.checkout.code import changed_sources
 from parammem.checkout.snapshot import Snapshot
+from parammem.checkout.source_digests import changed_sources
 from parammem.lineage.checks.tree import kind_of
-from parammem.lineage.past.code import digests_of
+from parammem.lineage.past.recorded_code import digests_of
 
 
 def sources_of(state: Snapshot, domain: str) -> dict[str, str]:

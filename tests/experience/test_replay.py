@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from parammem.config import PoolParams, WarmStartParams
 from parammem.core import ReflectionExample
 from parammem.errors import DataError
-from parammem.experience.pool import ages, replayed, select
+from parammem.experience.replay import ages, replayed, select
 
 
 def rows(**batches: int) -> list[ReflectionExample]:

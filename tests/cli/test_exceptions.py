@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from parammem.cli import guard
+from parammem.cli import exceptions
 from parammem.errors import DataError
 
 
@@ -67,7 +67,7 @@ FORESEEN = {
 def test_what_the_world_can_cause_says_what_to_do_and_has_its_code(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make, code, words = FORESEEN[name]
-    end = guard.ending(raised(make))
+    end = exceptions.ending(raised(make))
     assert end.code == code
     assert words in end.message
     assert "this is a bug" not in end.message
@@ -76,12 +76,12 @@ def test_what_the_world_can_cause_says_what_to_do_and_has_its_code(name, tmp_pat
 
 
 def test_errors_of_ours_stay_as_they_are():
-    assert guard.ending(DataError("a row")) == ("a row", 4)
+    assert exceptions.ending(DataError("a row")) == ("a row", 4)
 
 
-@pytest.mark.parametrize("number", guard.FULL)
+@pytest.mark.parametrize("number", exceptions.FULL)
 def test_a_full_disk_says_that_files_are_as_they_were(number):
-    end = guard.ending(OSError(number, "no"))
+    end = exceptions.ending(OSError(number, "no"))
     assert end.code == 1
     assert "make room" in end.message
 
@@ -89,13 +89,13 @@ def test_a_full_disk_says_that_files_are_as_they_were(number):
 def test_a_bug_says_so_and_where_its_traceback_lies(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".cache").mkdir()
-    end = guard.ending(raised(lambda: {}["missing"]))
+    end = exceptions.ending(raised(lambda: {}["missing"]))
     assert end.code == 1
     assert "this is a bug of parammem: KeyError: 'missing'" in end.message
     (kept,) = (tmp_path / ".cache/crashes").iterdir()
     assert kept.name in end.message
     assert "KeyError: 'missing'" in kept.read_text()
-    assert "this is a bug" in guard.ending(OSError(errno.EBADF, "Bad file descriptor")).message
+    assert "this is a bug" in exceptions.ending(OSError(errno.EBADF, "Bad file descriptor")).message
 
 
 def run(folder: Path, broken: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -11,13 +11,13 @@ import pytest
 import yaml
 
 from parammem.lineage.checks.tree import tree_checks
+from parammem.lineage.pages.adapter_code import changed_between, sources_of
 from parammem.lineage.pages.page import audit_page
-from parammem.lineage.pages.sources import changed_between, sources_of
-from parammem.lineage.past.code import DIGESTS, SOURCES
 from parammem.lineage.past.history import History
+from parammem.lineage.past.recorded_code import DIGESTS, SOURCES
 from parammem.lineage.rows.datasets import row_hash
-from parammem.stages import code as stage
-from tests.checkout.test_code import project
+from parammem.stages import code_digests as stage
+from tests.checkout.test_source_digests import project
 from tests.lineage.test_links import ADAPTER, entry, git, make_adapter, repo  # noqa: F401
 
 CODE = f"{DIGESTS}/collect.json"

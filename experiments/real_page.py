@@ -1,0 +1,97 @@
+"""Put the figures of `make real` into docs/real-model.md, between its marks, so that nobody copies numbers by hand.
+
+    python -m experiments.real_page [--folder DIR] [--page FILE]
+
+Marks are `<!-- real: NAME -->` and `<!-- /real -->`; NAME is table, comparisons or reflections.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.clones import ROOT
+from experiments.reflections import ARMS, drawn
+from parammem.checkout.places import Places
+from parammem.core.jsonl import write_text
+from parammem.errors import DataError, ParamMemError
+from parammem.evaluation.inputs import ARMS as NAMES
+from parammem.evaluation.inputs import arm_name, in_order, pair_name
+
+DOMAIN = "code"
+COUNT, SEED = 15, 0
+BLOCK = re.compile(r"(<!-- real: (\w+) -->\n).*?(<!-- /real -->)", re.DOTALL)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fill the page in. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.real_page")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "real", help="where `make real` worked")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "real-model.md")
+    given = parser.parse_args(arguments)
+    try:
+        write_text(given.page, filled(given.page.read_text(encoding="utf-8"), given.folder))
+    except ParamMemError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def filled(page: str, folder: Path) -> str:
+    """Return a page with every block between marks written anew. Raises DataError: the run has not ended there."""
+    file = folder / "reports/metrics.json"
+    if not file.is_file() or not (folder / "dvc.lock").is_file():
+        raise DataError(f"no finished run in {folder}; run `make real` first")
+    figures = json.loads(file.read_text(encoding="utf-8")).get(DOMAIN)
+    if figures is None:
+        raise DataError(f"{file} has no figures of {DOMAIN}")
+    blocks: dict[str, Callable[[], str]] = {
+        "table": lambda: arms_table(figures),
+        "comparisons": lambda: comparisons_table(figures),
+        "reflections": lambda: drawn(Places(folder, DOMAIN), ARMS, COUNT, SEED),
+    }
+    return BLOCK.sub(lambda found: f"{found[1]}\n{blocks[found[2]]().strip()}\n\n{found[3]}", page)
+
+
+def arms_table(figures: Mapping[str, Any]) -> str:
+    """A row an arm: share solved with its interval, by visible checks, and tokens a task."""
+    rows = {name: one for name, one in figures.items() if isinstance(one, dict) and "pass_rate" in one}
+    for name, one in list(rows.items()):
+        rows |= {
+            f"{name}.{key}": inner for key, inner in one.items() if isinstance(inner, dict) and "pass_rate" in inner
+        }
+    lines = [
+        "| arm | solved, % (95% interval) | visible checks, % | prompt tokens a task | written tokens a task |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name in in_order(rows, NAMES):
+        one = rows[name]
+        low, high = 100 * one["pass_rate_low"], 100 * one["pass_rate_high"]
+        cells = [arm_name(name), f"{100 * one['pass_rate']:.0f} ({low:.0f}–{high:.0f})"]
+        cells += [f"{100 * one['visible_pass_rate']:.0f}" if one.get("visible_pass_rate") is not None else "–"]
+        cells += [f"{one[f'{kind}_tokens']:,.0f}" for kind in ("prompt", "completion")]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def comparisons_table(figures: Mapping[str, Any]) -> str:
+    """A row a comparison that was fixed beforehand."""
+    lines = []
+    for key, one in figures.items():
+        left, told, right = key.partition("_vs_")
+        if told:
+            arm = right if right in NAMES else f"{left}.{right}"
+            points = f"{100 * one['difference']:+.0f} ({100 * one['low']:+.0f} … {100 * one['high']:+.0f})"
+            counts = f"{one['left_only']}, {one['right_only']}"
+            lines.append(f"| {pair_name(left, arm)} | {points} | {one['p_holm']:.3f} | {counts} |")
+    head = ["| comparison | points (95% interval) | p, Holm | only left, only right |", "|---|---:|---:|---:|"]
+    return "\n".join([*head, *(line.replace("-", "−") for line in lines)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""The page about the real model gets its figures from the reports of a run, and from nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments import real_page
+from parammem.errors import DataError
+
+ROOT = Path(__file__).resolve().parents[2]
+MARKED = (
+    "Before.\n<!-- real: table -->\nold\n<!-- /real -->\nBetween.\n<!-- real: comparisons -->\n<!-- /real -->\nEnd.\n"
+)
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    """The committed default run's figures in a folder that looks like a finished run."""
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/metrics.json").write_bytes((ROOT / "reports/metrics.json").read_bytes())
+    (tmp_path / "dvc.lock").touch()
+    return tmp_path
+
+
+def test_only_what_stands_between_marks_is_written(run, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(MARKED)
+    assert real_page.main(["--folder", str(run), "--page", str(page)]) == 0
+    text = page.read_text()
+    assert "old" not in text
+    for kept in ("Before.\n<!-- real: table -->", "<!-- /real -->\nBetween.\n", "<!-- /real -->\nEnd.\n"):
+        assert kept in text
+    for row in (
+        "| Reflexion | 41 (32–51) |",
+        "| ParamAgent, untrained | 41 (32–51) |",
+        "| ParamAgent − Reflexion | +47 (",
+    ):
+        assert row in text
+    assert real_page.filled(text, run) == text
+
+
+def test_the_page_has_the_marks_that_are_filled():
+    page = (ROOT / "docs/real-model.md").read_text(encoding="utf-8")
+    assert {found[2] for found in real_page.BLOCK.finditer(page)} == {"table", "comparisons", "reflections"}
+
+
+def test_without_a_finished_run_the_page_stays(tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text(MARKED)
+    assert real_page.main(["--folder", str(tmp_path), "--page", str(page)]) == DataError.exit_code
+    assert "make real" in capsys.readouterr().err
+    assert page.read_text() == MARKED
