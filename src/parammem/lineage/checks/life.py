@@ -92,7 +92,7 @@ def tag_checks(repo: Path, life: Life) -> Iterator[Finding]:
         yield _tag(there.get(name), name, forms)
     for name in sorted(there.keys() - wanted.keys()):
         if name.replace("@", "#").partition("#")[0] in ours:
-            detail = "the ledger has no event for it; delete it"
+            detail = "the ledger has no event for it; restore the ledger if it lost events, else delete the tag"
             yield Finding(kind="tag", stage="publish", path=f"tag {name}", holds=False, detail=detail)
 
 
