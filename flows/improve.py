@@ -142,7 +142,7 @@ def publish(kind: str, report: TurnReport, root: Path) -> str:
         create_table_artifact(
             key=f"{kind}-decisions",
             table=decision_table(report.decisions),
-            description="shares solved and the gain in percent; none: no reflector",
+            description="shares solved in percent, the gain in points; none: no reflector",
         )
     told = news(report, events)
     tell_news(root, told, say)
