@@ -18,6 +18,7 @@ from parammem.checkout.places import Places
 from parammem.config import Params, parse_params, read_mapping
 from parammem.core import read_jsonl
 from parammem.core.jsonl import write_text
+from parammem.core.words import count
 from parammem.evaluation.metrics import advice_accuracy
 from parammem.evaluation.runs import AdviceDraws, Run
 from parammem.overlays import laid_over
@@ -143,7 +144,7 @@ def write_study(found: list[dict[str, Any]], plan: Mapping[str, Any], base: Mapp
 def _page(plan: Mapping[str, Any], worlds: int, table: str) -> str:
     return (
         "# The study\n\n"
-        f"Written by `make study`: {worlds} worlds at ρ = {', '.join(map(str, plan['rhos']))}; settings "
+        f"Written by `make study`: {count(worlds, 'world')} at ρ = {', '.join(map(str, plan['rhos']))}; settings "
         "in `study.yaml`, numbers in `reports/study.json`.\n\n![differences](study.svg)\n\n" + table + "\n"
     )
 
@@ -161,6 +162,6 @@ if __name__ == "__main__":
     import sys
 
     if sys.argv[1:] == ["--finished"]:
-        print(f"{summarise_finished()} finished worlds")
+        print(count(summarise_finished(), "finished world"))
     else:
         run()

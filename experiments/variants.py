@@ -16,6 +16,7 @@ from parammem.checkout.places import Places
 from parammem.config import Params, parse_params, read_mapping
 from parammem.core import read_jsonl
 from parammem.core.jsonl import write_text
+from parammem.core.words import count
 from parammem.evaluation.diversity import measure, summarise
 from parammem.evaluation.metrics import advice_accuracy
 from parammem.evaluation.runs import AdviceDraws, Point, Run
@@ -127,4 +128,4 @@ def points_of(experiment: str, domain: str, x: float, folder: Path, setting: str
 
 
 if __name__ == "__main__":
-    print(f"{len(run())} points in reports/variants.json")
+    print(f"{count(len(run()), 'point')} in reports/variants.json")

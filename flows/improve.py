@@ -140,7 +140,9 @@ def publish(kind: str, report: TurnReport, root: Path) -> str:
     create_markdown_artifact(key=kind, markdown=turn_page(report), description=markdown(report.headline))
     if report.decisions:
         create_table_artifact(
-            key=f"{kind}-decisions", table=decision_table(report.decisions), description="shares solved"
+            key=f"{kind}-decisions",
+            table=decision_table(report.decisions),
+            description="shares solved in percent, the gain in points; none: no reflector",
         )
     told = news(report, events)
     tell_news(root, told, say)

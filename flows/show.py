@@ -47,8 +47,8 @@ def decision_page(decision: Decision) -> list[str]:
                       f"Power {test.power:.2f}."]  # fmt: skip
     marks = {True: "passed", False: "failed", None: "not evaluated"}
     guards = [(guard.name, marks[guard.passed], guard.detail) for guard in decision.guards]
-    lines += ["", *_table(("guard", "", "what was seen"), guards)]
-    lines += ["", f"Whole: `parammem gate --show {decision.digest[:12]}`"]
+    lines += ["", *_table(("guard", "result", "what was seen"), guards)]
+    lines += ["", f"The whole decision: `parammem gate --show {decision.digest[:12]}`"]
     return lines
 
 
@@ -82,10 +82,10 @@ def decision_table(decisions: Sequence[Decision]) -> list[dict[str, object]]:
             "answer": decision.answer,
             "slice": one.name,
             "tasks": one.tasks,
-            "no reflector": None if one.none is None else round(100 * one.none, 1),
+            "none": None if one.none is None else round(100 * one.none, 1),
             "champion": round(100 * one.champion, 1),
             "challenger": round(100 * one.challenger, 1),
-            "difference": round(100 * one.difference, 1),
+            "gain": round(100 * one.difference, 1),
             "verdict": one.verdict,
         }
         for decision in decisions

@@ -29,6 +29,7 @@ from flows import ROOT
 from flows.prefect_server import local_server
 from parammem.config import read_mapping
 from parammem.core.event import Event, Published, RolledBack
+from parammem.core.words import count
 
 if TYPE_CHECKING:
     from experiments.demo.witness import Witness
@@ -187,7 +188,9 @@ def drop_batch(root: Path, number: int, kinds: tuple[str, ...], tasks: int, pois
     os.utime(file, (old, old))
     witness.batch(number, file, advisor)
     right = sum(bool(row.experience.outcome.passed) for row in rows)
-    return f"{len(rows)} tasks, {right} said to be right, advised by {incumbent.name if incumbent else 'nobody'}"
+    return (
+        f"{count(len(rows), 'task')}, {right} said to be right, advised by {incumbent.name if incumbent else 'nobody'}"
+    )
 
 
 def champion_folder(root: Path, version) -> Path:

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from parammem.core.words import count
+
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,7 +69,8 @@ class TrainParams(Section):
         share, left = divmod(self.batch, self.launch.processes)
         if left:
             raise ValueError(
-                f"a batch of {self.batch} rows cannot be shared by {self.launch.processes} processes; "
+                f"a batch of {count(self.batch, 'row')} cannot be shared by "
+                f"{count(self.launch.processes, 'process', 'processes')}; "
                 "make train.batch a multiple of train.launch.processes"
             )
         if 0 < self.micro_batch < share and share % self.micro_batch:

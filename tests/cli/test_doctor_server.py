@@ -48,7 +48,7 @@ def test_a_server_like_vllm_can_do_everything_and_the_count_is_right():
     assert traits["seed"][0] == "repeats its text"
     assert traits["system role"][0] == traits["temperature"][0] == traits["max_tokens"][0] == "taken"
     assert traits["usage"] == ("counted", "booked")
-    assert traits["model list"][0] == "1 models, 'base' among them"
+    assert traits["model list"][0] == "1 model, 'base' among them"
     assert traits["logprobs"][0] == "given"
 
 
@@ -84,7 +84,7 @@ def specimen(server: str, words: str):
         ("OpenAI", "for `gpt-4o`", "model name", "gpt-4o-2024-08-06"),
         ("OpenAI", "refusal", "text", "none: the server withheld"),
         ("a gateway", "events", "text", "'Anna'"),
-        ("Together", "plain list", "model list", "1 models, 'm' among them"),
+        ("Together", "plain list", "model list", "1 model, 'm' among them"),
     ],
 )
 def test_what_servers_refuse_is_found_and_what_the_engine_does(server, words, trait, found):

@@ -180,7 +180,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights cut in the header": (cut("model.safetensors", 0.01), "could not be loaded"),
     "weights that are noise": (write("model.safetensors", os.urandom(5000)), "could not be loaded"),
     "no weights in the file": (write("model.safetensors", b""), "could not be loaded"),
-    "weights that are missing": (fewer_weights, "lack 1 tensors"),
+    "weights that are missing": (fewer_weights, "lack 1 tensor "),
     "a vocabulary of a billion": (lambda f: edit(f / "config.json", vocab_size=10**9), "asks for 32,.* numbers"),
     "layers of a hundred million": (
         lambda f: edit(f / "config.json", intermediate_size=10**8), "asks for .* numbers, and the weights are"),

@@ -113,7 +113,7 @@ def test_one_cluster_says_nothing() -> None:
 
 
 def test_bootstrap_refuses_values_without_clusters() -> None:
-    with pytest.raises(ValueError, match="2 values for 1 clusters"):
+    with pytest.raises(ValueError, match="2 values for 1 cluster:"):
         cluster_bootstrap([0.0, 1.0], ["w"])
 
 

@@ -25,7 +25,7 @@ from flows import improve as flows
 from prefect import flow
 from prefect.artifacts import Artifact
 from parammem.core.event import Published, make_event
-from parammem.improve.turn import Report
+from parammem.improve.turn import TurnReport
 from tests.improve.test_generations import decision
 
 made = decision("b", "a")
@@ -35,7 +35,7 @@ flows.written = lambda root, commit: [make_event(1, "", "flow improve", fact, ""
 @flow(name="improve", persist_result=False)
 def turn():
     from prefect.runtime import flow_run
-    flows.publish("improve", Report("code: promote", ("one.jsonl: 5 rows",), (), (made,), "abc123"), flows.ROOT)
+    flows.publish("improve", TurnReport("code: promote", ("one.jsonl: 5 rows",), (), (made,), "abc123"), flows.ROOT)
     return str(flow_run.id)
 
 run = turn()

@@ -26,7 +26,9 @@ READING = {
 }  # fmt: skip
 """What lineage may use of the packages that also write."""
 WATCHED = ("parammem.registry", "parammem.checkout")
-PURE = tuple(f"parammem.checkout.{name}" for name in ("code", "dvc_lock", "files", "hashes", "places", "snapshot"))
+PURE = tuple(
+    f"parammem.checkout.{name}" for name in ("source_digests", "dvc_lock", "files", "hashes", "places", "snapshot")
+)
 """Modules in which nothing writes."""
 QUESTIONS = {"log", "ls-tree", "cat-file", "fsck", "for-each-ref", "rev-parse"}
 

@@ -108,7 +108,7 @@ def test_another_number_of_processes_than_params_say_is_refused(
         train_lora(make_rows(4), chat, tiny_base, params, tmp_path / "out", tmp_path / "checkpoints")
     for name in VARIABLES:
         monkeypatch.setenv(name, "4")
-    with pytest.raises(ConfigError, match=r"4 processes were launched .* set it to 4"), joined_team(2, "ddp", "cpu"):
+    with pytest.raises(ConfigError, match=r"launched: 4 processes, .* set it to 4"), joined_team(2, "ddp", "cpu"):
         pass
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(ConfigError, match=r"--use_fsdp"), joined_team(4, "ddp", "cpu"):

@@ -15,6 +15,7 @@ from typing import Protocol, runtime_checkable
 from parammem.agents.concurrent import MOST_FAILED, ask_each, check_answers
 from parammem.agents.repair import Mended, mend
 from parammem.core import Task, digest_of
+from parammem.core.words import count
 from parammem.engines.base import Engine, Message, Request
 
 TAGS = {"code": "pitfalls", "math": "pitfalls", "qa": "decomposition"}
@@ -50,10 +51,10 @@ class Taught:
 
     def summary(self) -> str:
         """Return in one line: how many labels, what was mended how often, how many tasks have none."""
-        counts = Counter(repair for label in self.labels.values() for repair in label.repairs)
-        mended = ", ".join(f"{name} {count}" for name, count in counts.most_common()) or "nothing"
+        repairs = Counter(repair for label in self.labels.values() for repair in label.repairs)
+        mended = ", ".join(f"{name} {number}" for name, number in repairs.most_common()) or "nothing"
         lost = f"; without an answer: {len(self.failed)}" if self.failed else ""
-        return f"{len(self.labels)} labels; mended: {mended}; without a label: {len(self.unread)}{lost}"
+        return f"{count(len(self.labels), 'label')}; mended: {mended}; without a label: {len(self.unread)}{lost}"
 
 
 def taught(

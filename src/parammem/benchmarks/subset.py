@@ -9,6 +9,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from parammem.benchmarks.item import Item
+from parammem.core.words import count
 from parammem.errors import DataError
 
 
@@ -31,15 +32,15 @@ def chosen(items: Sequence[Item], where: Mapping[str, str], take: int, balance: 
     for item in fitting:
         groups.setdefault(item.key.tags.get(balance, "") if balance else "", []).append(item)
     picked: set[str] = set()
-    for name, count in _quotas(sorted(groups), take).items():
-        if len(groups[name]) < count:
+    for name, wanted in _quotas(sorted(groups), take).items():
+        if len(groups[name]) < wanted:
             what = f"with {balance} {name!r}" if balance else f"that fit {dict(where)}"
-            raise DataError(f"{count} items {what} are wanted and {len(groups[name])} are there; lower `take`")
+            raise DataError(f"wanted are {count(wanted, 'item')} {what}, there are {len(groups[name])}; lower `take`")
         # A generator of its own per group: a group's choice does not depend on the other groups.
         rng = random.Random(f"parammem/benchmarks/{seed}/{balance}/{name}")
-        picked.update(item.task.task_id for item in rng.sample(groups[name], count))
+        picked.update(item.task.task_id for item in rng.sample(groups[name], wanted))
     if len(picked) < take:
-        raise DataError(f"{take} items that fit {dict(where)} are wanted and none are there; see `where` and `take`")
+        raise DataError(f"wanted are {count(take, 'item')} for {dict(where)}, there are none; see `where` and `take`")
     return [item for item in fitting if item.task.task_id in picked]
 
 

@@ -19,8 +19,8 @@ app = typer.Typer(help="What made a model, checked link by link, offline.", no_a
 Adapter = Annotated[
     str | None,
     typer.Argument(
-        help="A version (v7), a digest (8 digits or more), champion, HEAD, or a folder; default: the reflector that "
-        "lies here.",
+        help="A version (v7), a digest (8 digits or more), champion, HEAD, or a folder; default: the reflector of this "
+        "working tree.",
         show_default=False,
     ),
 ]
@@ -53,7 +53,7 @@ def show(adapter: Adapter = None, domain: Domain = FIRST_DOMAIN, as_json: AsJson
 @app.command()
 def row(row: Annotated[str, typer.Argument(help="A row hash (8 digits or more), or words of its text.")],
         as_json: AsJson = False) -> None:  # fmt: skip
-    """Every batch, dataset, adapter, evaluation and promotion that a training row touched."""
+    """List every batch, dataset, adapter, evaluation and promotion that a training row was part of."""
     from parammem.lineage import render_trace, trace_rows
 
     found = trace_rows(Path(), row)
@@ -94,7 +94,7 @@ def answer(
     domain: Domain = FIRST_DOMAIN,
     as_json: AsJson = False,
 ) -> None:
-    """Which adapter advised: the digest that a trajectory carries, resolved. Or the other way round, with --by."""
+    """Say which adapter gave the advice in a trajectory; with --by, list the trajectories that an adapter advised."""
     from parammem.lineage import answered_by, answers_of
 
     if bool(trajectory) == bool(by):

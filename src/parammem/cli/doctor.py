@@ -190,7 +190,8 @@ def server_report(url: str, model: str, key_env: str, as_json: bool) -> tuple[st
     key = f"the key comes from {key_env}" if key_env else "no key is sent"
     widths = [max(len(t.name) for t in found.traits) + 2, min(44, max(len(t.found) for t in found.traits) + 2)]
     lines = [f"{t.name:<{widths[0]}}{t.found:<{widths[1]}}→ {t.does}" for t in found.traits]
-    cost = f"{found.sent} requests, {found.answers} answers: {found.prompt_tokens} + {found.completion_tokens} tokens"
+    asked = f"{count(found.sent, 'request')}, {count(found.answers, 'answer')}"
+    cost = f"{asked}: tokens read {found.prompt_tokens}, written {found.completion_tokens}"
     return "\n".join([f"{found.model} at {found.server}; {key}", *lines, cost]), found.usable
 
 

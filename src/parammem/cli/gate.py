@@ -32,7 +32,8 @@ def gate(
     ] = "",
     domain: Domain = FIRST_DOMAIN,
     enter: Annotated[
-        bool, typer.Option("--enter", help="Pay for the look and write the decision into the ledger.")
+        bool,
+        typer.Option("--enter", help="Count this look in the error budget and write the decision into the ledger."),
     ] = False,
     shown: Annotated[str, typer.Option("--show", help="Only explain this decision of the ledger again.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="The decision as one JSON object.")] = False,
@@ -40,8 +41,8 @@ def gate(
 ) -> None:
     """Compare two reflectors on the same tasks, and explain what the gate decides.
 
-    Without --enter nothing is written: the answer shows what the gate would say. To decide by such looks is to look for
-    free, which the error budget cannot cover.
+    Without --enter nothing is written: the answer shows what the gate would say. A decision that follows
+    such looks is not covered by the error budget.
     """
     from parammem.gate import explain
 

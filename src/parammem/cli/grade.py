@@ -24,7 +24,9 @@ def grade(
         Path, typer.Argument(help="JSONL of {text, gold} or {text, row}, row in a benchmark's own format.")
     ],
     domain: Domain,
-    benchmark: Annotated[str, typer.Option("--benchmark", help="Whose format the rows have, e.g. math.")] = "",
+    benchmark: Annotated[
+        str, typer.Option("--benchmark", help="The benchmark whose format the rows have, e.g. math.")
+    ] = "",
     workers: Annotated[int, typer.Option(min=1, help="Programs run at once.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:

@@ -14,7 +14,7 @@ from parammem.cli.say import say
 def improve(
     force: Annotated[bool, typer.Option("--force", help="Train although no trigger says so.")] = False,
 ) -> None:
-    """Take the inbox in, train a challenger if there is reason, ask the gate, and publish what it says.
+    """Take the inbox in, train a challenger if a trigger asks for it, ask the gate, and publish what it says.
 
     Works in a worktree of its own and commits to the branch of `improve.branch`; your files are not touched.
     """
@@ -29,7 +29,8 @@ def improve(
 def check_champion(
     night: Annotated[str, typer.Option(help="The date it is for, YYYY-MM-DD; today if left out.")] = "",
 ) -> None:
-    """Does each champion still hold? After two failures in a row the one before it takes its place."""
+    """Check whether each champion still solves what it should; after two failed checks in a row the one before it takes
+    its place."""
     from parammem.checkout.git import person
     from parammem.improve.champion import evaluate_champion
     from parammem.improve.run import plain_tools

@@ -9,12 +9,12 @@ import typer
 
 from parammem.cli.say import say
 
-app = typer.Typer(help="Model folders from other forms.", no_args_is_help=True)
+app = typer.Typer(help="Convert model files of other formats.", no_args_is_help=True)
 
 
 @app.callback()
 def model() -> None:
-    """Model folders from other forms."""
+    """Convert model files of other formats."""
 
 
 @app.command("from-gguf")

@@ -124,7 +124,7 @@ def summary(path: Path) -> str:
 
 def synthesise(
     count: Annotated[int, typer.Option(min=1, help="How many problems the teacher is asked for.")],
-    out: Annotated[Path, typer.Option(help="File to write, seen from data/benchmarks.")] = Path("synthesised.jsonl"),
+    out: Annotated[Path, typer.Option(help="File to write, relative to data/benchmarks.")] = Path("synthesised.jsonl"),
     domain: Domain = FIRST_DOMAIN,
     params: ParamsFile = PARAMS,
 ) -> None:

@@ -11,6 +11,7 @@ from parammem.cli.options import PARAMS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.cli.text_table import aligned
 from parammem.config import load_params
+from parammem.core.words import count
 
 FOLDER = Path("reports/uptake")
 """What the report shows beside the ceilings."""
@@ -41,7 +42,7 @@ def uptake(
     path = out or FOLDER / f"{domain}.json"
     write_text(path, found.model_dump_json(indent=1) + "\n")
     left = f", {found.left_out} left out" if found.left_out else ""
-    say(f"{found.model}, {domain}: {found.tasks} train tasks{left}, temperature {found.temperature:g}")
+    say(f"{found.model}, {domain}: {count(found.tasks, 'train task')}{left}, temperature {found.temperature:g}")
     say(aligned(*uptake_table(found)))
     for sentence in found.says:
         say(sentence)

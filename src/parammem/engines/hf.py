@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from parammem.core.record import digest_of
+from parammem.core.words import count
 from parammem.engines.adapters import AdapterFolder, check_adapter
 from parammem.engines.base import Completion, Message, Request
 from parammem.engines.decode import BatchLimits, DrawRow, OpenSession, decode
@@ -266,7 +267,8 @@ def _merged(model: Any, folder: Path, trained: AdapterFolder) -> Any:
     if strange or (again.digest, again.settings) != (trained.digest, trained.settings):
         raise AdapterMismatchError(
             f"the weights in {str(folder)!r} and its adapter_config.json name different modules of the base "
-            f"({len(strange)} tensors differ: {', '.join(strange[:2])}); restore the folder (`dvc checkout`)"
+            f"({count(len(strange), 'tensor')} on one side only: {', '.join(strange[:2])}); "
+            "restore the folder (`dvc checkout`)"
         )
     return tuned.merge_and_unload()
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from parammem.core.words import count
 from parammem.engines.digests import read_settings, weight_files
 from parammem.engines.tokenizer_files import check_tokenizer
 from parammem.engines.vetting import Vetted, check_unchanged, view
@@ -163,7 +164,7 @@ def load_causal_model(vetted: Vetted, dtype: str) -> Any:
     missing = sorted(said["missing_keys"])
     if missing:
         raise EngineError(
-            f"the weights in {str(vetted.folder)!r} lack {len(missing)} tensors that its config.json asks for "
+            f"the weights in {str(vetted.folder)!r} lack {count(len(missing), 'tensor')} that its config.json asks for "
             f"({', '.join(missing[:3])}…): fetch the model again, all of its files"
         )
     model.config._name_or_path = model.name_or_path = str(vetted.folder)

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from parammem.core.words import count
+
 FIRST_LINE = 10.0
 """Seconds until a log says something for the first time."""
 NEXT_LINE = 30.0
@@ -49,7 +51,7 @@ class Progress:
             written = self.tokens - self._tokens_before
             parts = [f"{self.done:,} of {self.total:,} ({self.done / self.total:.0%})"] if self.total else []
             if written:
-                parts.append(f"{written:,} tokens written, {written / seconds:.0f} a second")
+                parts.append(f"{count(written, 'token', form=',')} written, {written / seconds:.0f} a second")
             left = self._left(seconds, written)
             return f"{self.what or 'working'}: {', '.join([*parts, *([left] if left else [])]) or 'at work'}"
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
 
 from parammem.core.record import digest_of
+from parammem.core.words import count
 from parammem.engines.base import Completion, Request
 from parammem.errors import EngineError
 
@@ -71,7 +72,7 @@ def _script(replies: Replies) -> Script:
         return replies
     if isinstance(replies, Mapping):
         return lambda request, draw: _look_up(replies, request)
-    place = count()
+    place = itertools.count()
     return lambda request, draw: _next_reply(replies, next(place))
 
 
@@ -84,5 +85,6 @@ def _look_up(replies: Mapping[str, str], request: Request) -> str:
 
 def _next_reply(replies: Sequence[str], place: int) -> str:
     if place >= len(replies):
-        raise EngineError(f"the script has {len(replies)} replies and draw {place + 1} was asked for; add replies")
+        known = count(len(replies), "reply", "replies")
+        raise EngineError(f"the script has {known} and draw {place + 1} was asked for; add replies")
     return replies[place]

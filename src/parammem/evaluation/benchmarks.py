@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from parammem.core.record import Record
+from parammem.core.words import count
 
 NAMES = {
     "humaneval": "HumanEval",
@@ -99,7 +100,11 @@ def in_words(one: Sampled) -> str:
     """Return a line such as "HumanEval: 20 of 164 tasks, seed 0, sha256 b796127e635a"."""
     word, _, digest = one.version.rpartition(" ")
     version = f"{word} {digest[:12]}" if word else f"revision {digest[:12]}"
-    sample = f"all {one.taken} tasks" if one.taken == one.rows else f"{one.taken} of {one.rows} tasks, seed {one.seed}"
+    sample = (
+        f"all {count(one.taken, 'task')}"
+        if one.taken == one.rows
+        else f"{one.taken} of {one.rows} tasks, seed {one.seed}"
+    )
     return ", ".join(filter(None, (f"{NAMES.get(one.benchmark, one.benchmark)}: {sample}", one.how, version)))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from parammem.core.record import Record
+from parammem.core.words import count
 from parammem.evaluation.runs import AdviceDraws, Slice
 from parammem.evaluation.statistics import resamples
 
@@ -174,7 +175,7 @@ def correlate(x: Sequence[float], y: Sequence[float], draws: int = 2000, seed: i
         ValueError: the two sides differ in length.
     """
     if len(x) != len(y):
-        raise ValueError(f"{len(x)} values against {len(y)}: one of each per task")
+        raise ValueError(f"{count(len(x), 'value')} against {len(y)}: one of each per task")
     a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return _no_correlation(len(a))

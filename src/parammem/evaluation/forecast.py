@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from parammem.config import Params
 from parammem.core.record import Record
+from parammem.core.words import count
 from parammem.evaluation.statistics import wilson
 
 MANY_CUT = 0.2
@@ -101,7 +102,7 @@ def _training(params: Params, train: int, pace: Pace) -> Stage:
     adapters = params.reflector.rounds + len(p.controls)
     seconds = None if pace.step_seconds is None else steps * adapters * pace.step_seconds
     return Stage(
-        stage=f"train ({adapters} adapters, {steps} steps each)",
+        stage=f"train ({count(adapters, 'adapter')}, {count(steps, 'step')} each)",
         attempts=0,
         advice=0,
         minutes=None if seconds is None else seconds / 60,
@@ -169,10 +170,8 @@ def warnings_of(params: Params, attempted: Sequence[Attempted], advice_cut: floa
             "learn from, and the evaluation can hardly tell arms apart; take easier tasks or a better model"
         )
     if solved == tasks:
-        found.append(
-            f"all {tasks} tasks are solved (95% interval {low:.0f} to 100%): nothing is left to learn; take harder "
-            "tasks"
-        )
+        every = f"all {count(tasks, 'task')} {'is' if tasks == 1 else 'are'} solved"
+        found.append(f"{every} (95% interval {low:.0f} to 100%): nothing is left to learn; take harder tasks")
     if first.cut > MANY_CUT * tasks:
         found.append(
             f"{first.cut} of {tasks} attempts end at engine.max_new_tokens ({params.engine.max_new_tokens}): raise it, "
@@ -186,8 +185,8 @@ def warnings_of(params: Params, attempted: Sequence[Attempted], advice_cut: floa
     gain = smallest_gain(solved / tasks, evaluation)
     if gain > min(LARGE_GAIN, 1 - solved / tasks):
         found.append(
-            f"the evaluation has {evaluation} tasks: only a gain of {100 * gain:.0f} points or more would be found "
-            "with 80% power; take more tasks (benchmarks.sources, take)"
+            f"the evaluation has {count(evaluation, 'task')}: only a gain of {100 * gain:.0f} points or more would be "
+            "found with 80% power; take more tasks (benchmarks.sources, take)"
         )
     return (*found, *_heat(attempted))
 

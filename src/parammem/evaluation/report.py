@@ -13,6 +13,7 @@ from typing import Any
 
 from parammem.core.jsonl import write_text
 from parammem.core.record import Record
+from parammem.core.words import count
 from parammem.evaluation import figures, study, tables
 from parammem.evaluation.benchmarks import benchmarks_table, in_words, judged, titles
 from parammem.evaluation.boxes import Box, draw
@@ -141,7 +142,7 @@ def _picture_of(made: Made) -> Any:
     from markupsafe import Markup
 
     boxes = [
-        Box("rows", 1, f"{made.rows} training rows", made.data_digest[:16]),
+        Box("rows", 1, count(made.rows, "training row"), made.data_digest[:16]),
         Box("rules", 2, f"rules {'passed' if made.passed else 'FAILED'}", made.suite_digest[:16], not made.passed),
         Box("base", 2, made.base_model, made.base_digest[:16]),
         Box("adapter", 3, f"reflector for {made.domain}", made.adapter[:16]),

@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 
 from parammem.core.record import Record
+from parammem.core.words import count
 from parammem.evaluation.runs import Run
 
 EXACT_FLIPS = 14
@@ -102,7 +103,9 @@ def cluster_bootstrap(
         ValueError: no values, or not one cluster for each value.
     """
     if len(values) == 0 or len(values) != len(clusters):
-        raise ValueError(f"{len(values)} values for {len(clusters)} clusters: give each value its cluster")
+        raise ValueError(
+            f"{count(len(values), 'value')} for {count(len(clusters), 'cluster')}: give each value its cluster"
+        )
     sums, counts = _per_cluster(values, clusters)
     if len(sums) == 1:
         return -math.inf, math.inf

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from parammem.core.words import count
 from parammem.evaluation import metrics
 from parammem.evaluation.benchmarks import in_words, judged
 from parammem.evaluation.figures import Tree, find
@@ -198,7 +199,7 @@ def table_text(inputs: ReportInputs, tree: Tree, compared: Sequence[Comparison])
     console = Console(file=out, width=118, color_system=None, force_terminal=False)
     about = f"world {inputs.world} · ρ {inputs.rho:g} · " if not inputs.benchmarks else ""
     console.print(
-        f"protocol {inputs.protocol} · {about}sandbox {inputs.sandbox_level} · {inputs.iterations} iterations"
+        f"protocol {inputs.protocol} · {about}sandbox {inputs.sandbox_level} · {count(inputs.iterations, 'iteration')}"
     )
     for one in judged(inputs.benchmarks):
         console.print(in_words(one), highlight=False)
@@ -211,7 +212,7 @@ def table_text(inputs: ReportInputs, tree: Tree, compared: Sequence[Comparison])
     _print(console, "Bayes floor and ceilings", ceilings_table(inputs, tree))
     for one in inputs.uptake:
         name = DOMAIN_NAMES.get(one.domain, one.domain)
-        _print(console, f"{name}: advice uptake on {one.tasks} train tasks", uptake_table(one))
+        _print(console, f"{name}: advice uptake on {count(one.tasks, 'train task')}", uptake_table(one))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 

@@ -81,7 +81,7 @@ def _answer(
 def _tested(slices: tuple[SliceResult, ...], test: PairedTest, rule: Rule, alpha: float) -> tuple[Answer, list[str]]:
     """Return the answer and its reasons from the test at this look's alpha."""
     better = test.p <= alpha
-    seen = f"{100 * test.difference:+.1f} points over {test.tasks} tasks, p = {test.p:.2g} against {alpha:.2g}"
+    seen = f"{100 * test.difference:+.1f} points over {count(test.tasks, 'task')}, p = {test.p:.2g} against {alpha:.2g}"
     unclear = [f"unclear on the {one.name} slice: {_interval(one)}" for one in slices if _holds_back(one)]
     small = [
         f"the {one.name} slice is too small to tell: {_interval(one)}"
@@ -169,11 +169,11 @@ def _test(evidence: Evidence, rule: Rule, alpha: float) -> PairedTest | None:
 def _too_few(test: PairedTest, rule: Rule) -> str:
     differ = test.better + test.worse
     if not differ:
-        return f"the two differ on none of the {test.tasks} tasks, so these tasks cannot tell them apart"
+        return f"the two differ on none of {count(test.tasks, 'task')}, so these cannot tell them apart"
     return (
         f"too few tasks that differ: {differ} of {test.tasks} tasks do; a challenger that wins {_wins(rule)} of these "
-        f"is found with power {test.power:.2f}, and {rule.min_power:g} is demanded: about {test.tasks_needed} tasks, "
-        "if as large a share of them differs"
+        f"is found with power {test.power:.2f}, and {rule.min_power:g} is demanded: about "
+        f"{count(test.tasks_needed, 'task')}, if as large a share of them differs"
     )
 
 
@@ -191,6 +191,6 @@ def _word(passed: bool | None) -> str:
 
 def _interval(one: SliceResult) -> str:
     return (
-        f"{100 * one.difference:+.1f} points on {one.tasks} tasks, bounds {100 * one.low:+.1f} and "
+        f"{100 * one.difference:+.1f} points on {count(one.tasks, 'task')}, bounds {100 * one.low:+.1f} and "
         f"{100 * one.high:+.1f}, tolerated {-100 * one.margin:+.1f}"
     )

@@ -67,14 +67,14 @@ def _test_lines(decision: Decision) -> list[str]:
 def _power_lines(decision: Decision, test: PairedTest) -> list[str]:
     if decision.rule_version < 3:
         return [
-            f"power    {test.power:.2f} for a gain of {100 * test.effect:.0f} points; about {test.tasks_needed} tasks "
-            "for a power of 0.8"
+            f"power    {test.power:.2f} for a gain of {100 * test.effect:.0f} points; about "
+            f"{count(test.tasks_needed, 'task')} for a power of 0.8"
         ]
     wanted = f"{decision.rule['min_power']:g}"
-    needed = f"about {test.tasks_needed} such tasks" if test.tasks_needed else "no number of such tasks"
+    needed = f"about {count(test.tasks_needed, 'such task')}" if test.tasks_needed else "no number of such tasks"
     return [
         f"power    {test.power:.2f} to find a challenger that wins {50 + 100 * test.effect:.0f} % of the "
-        f"{test.better + test.worse} tasks that differ; {needed} for the {wanted} that is demanded"
+        f"{count(test.better + test.worse, 'task')} that differ; {needed} for the {wanted} that is demanded"
     ]
 
 

@@ -58,7 +58,7 @@ def ingest_inbox(turn: Turn) -> tuple[list[Source], list[str]]:
         event = outcome.event
         turn.note(
             f"{event.name}: {count(event.rows, 'row')}, {event.kept} to learn from, {event.held} kept for judging, "
-            f"{event.duplicates} duplicates, {event.quarantined} quarantined"
+            f"{count(event.duplicates, 'duplicate')}, {event.quarantined} quarantined"
         )
         taken.append(source)
     return taken, refused

@@ -150,7 +150,7 @@ def _loss(root: Path, path: str, group: list[LedgerChange], ledgers: _Ledgers) -
     still = _still_lacking(root, path, first.commit, list(lost.values()))
     if still:
         what = f"commit {first.commit[:12]} ({first.subject}) took {_named(still)} out of the ledger"
-        mend = f"`git checkout {first.commit[:12]}^ -- {path}` brings them back, if nothing was added since"
+        mend = f"`git checkout {first.commit[:12]}^ -- {path}` restores the ledger, if nothing was added since"
         yield Loss(first.commit, f"{what}; {mend}")
 
 
@@ -194,7 +194,7 @@ def _uncommitted(root: Path, path: str, has_head: bool) -> list[Loss]:
     lost = taken_away(committed, here, merging)
     if not lost:
         return []
-    return [Loss("", f"{path} lacks {_named(lost)} of HEAD's; `git checkout -- {path}` brings them back")]
+    return [Loss("", f"{path} lacks {_named(lost)} of HEAD's; `git checkout -- {path}` restores the ledger")]
 
 
 def _left_behind(root: Path, path: str, head: tuple[str, ...], ledgers: _Ledgers) -> list[Loss]:
@@ -217,7 +217,7 @@ def _left_behind(root: Path, path: str, head: tuple[str, ...], ledgers: _Ledgers
         told |= {one.digest for one in lost}
         if lost:
             what = f"only {who} still leads to {commit[:12]}, and with it to {_named(lost)} of the ledger"
-            mend = f"`git merge {commit[:12]}` brings them back"
+            mend = f"`git merge {commit[:12]}` joins the ledgers again"
             certain = who == "a tag" or any(_kind(one) not in LIGHT for one in lost)
             found.append(Loss(commit, f"{what}; {mend}", certain))
     return [*found, *_strangers(root, ends)]

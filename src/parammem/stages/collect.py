@@ -16,6 +16,7 @@ from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import AnswerKey, Task, Trajectory, read_jsonl, write_jsonl
 from parammem.core.experience import Experience
+from parammem.core.words import count
 from parammem.domains import Domain
 from parammem.engines.base import Engine
 from parammem.engines.progress import PROGRESS, progress_bar
@@ -132,8 +133,8 @@ def final_verdicts(
     if len(unjudged) > allowed * len({t.task_id for t in trajectories}):
         name, why = next(iter(unjudged.items()))
         raise DataError(
-            f"{len(unjudged)} tasks cannot be judged, more than the {allowed:.0%} that may be so; the first: task "
-            f"{name!r} cannot be judged: {why}; mend its answer key"
+            f"{count(len(unjudged), 'task')} cannot be judged, more than the {allowed:.0%} that may be so; the first: "
+            f"task {name!r} cannot be judged: {why}; mend its answer key"
         )
     return Verdicts(verdicts, frozenset(without))
 

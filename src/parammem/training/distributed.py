@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from parammem.core.words import count
 from parammem.errors import ConfigError
 from parammem.training.launch import end_with_parent
 
@@ -134,8 +135,8 @@ def joined_team(processes: int, strategy: str, device: str) -> Iterator[Team]:
 def _check(processes: int, size: int, strategy: str) -> None:
     if size != processes:
         raise ConfigError(
-            f"{size} processes were launched and train.launch.processes is {processes}; set it to {size}, "
-            "since the number of processes is part of the recipe"
+            f"launched: {count(size, 'process', 'processes')}, train.launch.processes is {processes}; set it to "
+            f"{size}, since the number of processes is part of the recipe"
         )
     if size > 1 and strategy != "fsdp" and os.environ.get("ACCELERATE_USE_FSDP", "false") == "true":
         raise ConfigError(

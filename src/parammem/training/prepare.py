@@ -10,6 +10,7 @@ from typing import Any
 
 from parammem.config import TrainParams
 from parammem.core import ReflectionExample
+from parammem.core.words import count
 from parammem.engines.base import Message
 from parammem.engines.folders import find_model
 from parammem.engines.loading import load_causal_model, load_tokenizer
@@ -51,8 +52,8 @@ def encode_rows(
     for row, tokenized in zip(rows, encoded, strict=True):
         if limit and len(tokenized.ids) > limit:
             raise DataError(
-                f"the row of task {row.task_id!r} has {len(tokenized.ids)} tokens, the base model takes {limit}; "
-                "lower validate.max_task_words so that such rows are quarantined"
+                f"the row of task {row.task_id!r} has {count(len(tokenized.ids), 'token')}, the base model takes "
+                f"{limit}; lower validate.max_task_words so that such rows are quarantined"
             )
     return encoded
 

@@ -16,6 +16,7 @@ from typing import Any
 from parammem.core import Adapter, ReflectionExample, digest_of
 from parammem.core.adapter import CARD
 from parammem.core.jsonl import write_text
+from parammem.core.words import count
 from parammem.engines.adapters import read_lora_settings, settings_digest
 from parammem.engines.digests import ADAPTER_WEIGHTS, adapter_digest
 from parammem.training.checkpoint import TrainingProgress
@@ -168,7 +169,7 @@ no use outside that kind.
 |---|---|
 | adapter digest | `{adapter.digest}` |
 | base model | `{adapter.base_model}` (`{adapter.base_digest}`) |
-| data digest | `{adapter.data_digest}`: {adapter.rows} rows over {tasks} tasks (rows.txt) |
+| data digest | `{adapter.data_digest}`: {count(adapter.rows, "row")} over {count(tasks, "task")} (rows.txt) |
 | labels | {labels}; what counted as success: {outcomes} |
 | held-out rows | {result.held_out} |
 | optimiser steps | {adapter.steps} |

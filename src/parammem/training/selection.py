@@ -17,7 +17,9 @@ def select_diverse(vectors: NDArray[np.floating], n: int, seed: int) -> list[int
         DataError: n is not positive.
     """
     if n <= 0:
-        raise DataError(f"cannot select {n} rows; set train.select to a positive number, or to 0 to keep all rows")
+        raise DataError(
+            f"{n} is no number of rows to select; set train.select to a positive number, or to 0 to keep all rows"
+        )
     if len(vectors) <= n:
         return list(range(len(vectors)))
     centroids = _centroids(vectors, n, seed)

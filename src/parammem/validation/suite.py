@@ -119,7 +119,7 @@ def _finding(rule: DataRule, result: Any) -> RuleFinding:
     # A row rule that fails without naming its rows would lose them silently.
     if rule.scope == "row" and len(rows) != count:
         raise DataError(
-            f"the rule {rule.rule!r} counts {count} rows and names {len(rows)}; "
+            f"the rule {rule.rule!r} counts {count} and names {len(rows)} of its rows; "
             "report this with the version of great-expectations"
         )
     return RuleFinding(

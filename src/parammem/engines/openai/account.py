@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from parammem.core.words import count
 from parammem.engines.base import Request
 from parammem.engines.completion_store import Keeper, Spent
 from parammem.errors import BudgetExceeded
@@ -176,11 +177,11 @@ class Account:
     def _words(self) -> str:
         tokens = sum(s.prompt_tokens + s.completion_tokens for s in self._spent)
         usd = sum(s.usd for s in self._spent)
-        limits = [f"{self.terms.budget_tokens:,} tokens"] if self.terms.budget_tokens else []
+        limits = [count(self.terms.budget_tokens, "token", form=",")] if self.terms.budget_tokens else []
         limits += [f"${self.terms.budget_usd:g}"] if self.terms.budget_usd else []
         return (
-            f"the budget of {' and '.join(limits)} is used up: {tokens:,} tokens and ${usd:.4f} are spent, and the "
-            "next request might need more than is left; what was answered is kept: raise "
+            f"the budget of {' and '.join(limits)} is used up ({count(tokens, 'token', form=',')} and ${usd:.4f}), and "
+            "the next request might need more than is left; what was answered is kept: raise "
             "engine.server.budget_tokens or budget_usd and run again"
         )
 

@@ -71,7 +71,7 @@ def _vectors(payload: Any, count: int) -> list[list[float]]:
         rows = {row.get("index", n): [float(x) for x in row["embedding"]] for n, row in enumerate(payload["data"])}
         vectors = [rows[place] for place in range(count)]
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        raise Unusable(f"the answer does not hold {count} embeddings: {shown(payload)}") from None
+        raise Unusable(f"the answer does not hold all embeddings (wanted: {count}): {shown(payload)}") from None
     whole = len({len(vector) for vector in vectors}) == 1 and vectors[0]
     if not whole or not all(math.isfinite(number) for vector in vectors for number in vector):
         raise Unusable(f"the answer's embeddings have different lengths or are no numbers: {shown(payload)}")

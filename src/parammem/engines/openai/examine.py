@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from parammem.core.words import count
 from parammem.engines.base import Request, chat
 from parammem.engines.openai.account import Account, Most, Terms, counted
 from parammem.engines.openai.capabilities import LENGTH, NEW_LENGTH, Capabilities, FieldRefused, listed
@@ -103,7 +104,7 @@ async def _examine(server: Server, model: str) -> Examination:
     model = model or names[0]
     chart = _Chart(server, model, server.capabilities(model))
     among = "among them" if listed(model, names) else "not among them"
-    known = f"{len(names)} models, {model!r} {among}" if names else "none that can be read"
+    known = f"{count(len(names), 'model')}, {model!r} {among}" if names else "none that can be read"
     chart.note("model list", known, "it is only a help")
     first = await chart.ask(system=True, seed=SEED)
     _note_answer(chart, first)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Any
 
+from parammem.core.words import count
 from parammem.engines.base import Completion, Request
 from parammem.engines.openai.account import bound, counts
 from parammem.engines.openai.faults import TOKENS
@@ -82,8 +83,8 @@ def _text(choice: Any, request: Request) -> tuple[str, Any]:
         raise Unusable(f"the text was not finished (finish_reason {named!r})", "unfinished")
     if len(said) > TEXT_BASE + TOKEN_BYTES * request.max_tokens:
         raise RequestFailed(
-            f"the server wrote {len(said):,} characters where {request.max_tokens} tokens were asked for; it does not "
-            "keep to max_tokens: ask its documentation, or use another server"
+            f"the server wrote {len(said):,} characters, and {count(request.max_tokens, 'token')} at most were "
+            "asked for; it does not keep to max_tokens: ask its documentation, or use another server"
         )
     text, open_thought = spoken(said)
     places = [text.index(end) for end in request.stop if end in text]

@@ -188,7 +188,7 @@ def _statements(
 
 
 def _html(page: Page, svg: str) -> str:
-    signs = {True: '<span class="yes">in order</span>', False: '<span class="no">not in order</span>', None: ""}
+    signs = {True: '<span class="yes">ok</span>', False: '<span class="no">FAILED</span>', None: ""}
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(page.title)}</title>',
         f"<style>{STYLE}</style></head><body><h1>Reflector {escape(page.title)}</h1>",

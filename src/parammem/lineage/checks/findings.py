@@ -69,7 +69,7 @@ def render_verification(done: Verification) -> str:
     over = f"{count(done.generations, 'generation')} and {count(done.rows, 'row hash', 'row hashes')}"
     lines = [f"{count(total, 'link')} checked over {over}: {kinds}"]
     how = "everything was read again" if done.full else "unchanged files were not read again"
-    lines.append(f"{count(done.files_read, 'file')} ({done.bytes_read:,} bytes) read; {how}")
+    lines.append(f"{count(done.files_read, 'file')} ({count(done.bytes_read, 'byte', form=',')}) read; {how}")
     for found in done.findings:
         word = "BROKEN " if found.holds is False else "unknown"
         lines.append(f"  {word} {found.path} [{found.stage}]: {found.detail}")

@@ -49,7 +49,7 @@ def ledger_checks(history: History, life: Life) -> Iterator[Finding]:
     if not life.events and not has_commits(history.repo):
         return
     growth = check_growth(history.repo)
-    yield _of_ledger(True, f"{growth.commits} commits")
+    yield _of_ledger(True, count(growth.commits, "commit"))
     for loss in growth.losses:
         yield _of_ledger(False if loss.certain else None, loss.what)
     for what in growth.unchecked:
@@ -92,7 +92,7 @@ def tag_checks(repo: Path, life: Life) -> Iterator[Finding]:
         yield _tag(there.get(name), name, forms)
     for name in sorted(there.keys() - wanted.keys()):
         if name.replace("@", "#").partition("#")[0] in ours:
-            detail = "the ledger has no event for it; delete it"
+            detail = "the ledger has no event for it; restore the ledger if it lost events, else delete the tag"
             yield Finding(kind="tag", stage="publish", path=f"tag {name}", holds=False, detail=detail)
 
 

@@ -322,12 +322,13 @@ def leakage(case: Case) -> Said:
     facts = {"shared": found, "looked_at": looked, "questions": len(questions), "leaked": shared}
     elsewhere = len(set(case.rows or ()) - set(records))
     if looked and elsewhere and not shared:
-        says = f"cannot be said: {elsewhere} of its rows are not in the validated data here (a control has its own)"
+        lacks = f"the validated data here lacks {count(elsewhere, 'row')} of its training"
+        says = f"cannot be said: {lacks} (a control has its own)"
         return says, None, facts
     if not looked or not questions:
         return "cannot be said here: evaluation tasks or training rows are not here; `dvc pull`", None, facts
     trained_on = count(len(questions), "training question")
-    says = f"{shared} of {sum(looked.values())} evaluation questions are among its {trained_on}"
+    says = f"{shared} of {count(sum(looked.values()), 'evaluation question')} found among its {trained_on}"
     named = [f"{path}: {', '.join(map(shown, ids[:5]))}" for path, ids in found.items() if ids]
     return "\n".join(["no: " + says if not shared else "LEAKED: " + says, *named]), shared == 0, facts
 
@@ -335,7 +336,8 @@ def leakage(case: Case) -> Said:
 def changed(case: Case) -> Said:
     done = case.checked
     links = sum(done.checked.values())
-    lines = [f"nothing: {links} links hold" if not done.broken else f"{len(done.broken)} of {links} links do not hold"]
+    checked = f"{count(links, 'link')} checked, and {'it holds' if links == 1 else 'all hold'}"
+    lines = [f"nothing: {checked}" if not done.broken else f"{len(done.broken)} of {links} links do not hold"]
     lines += [f"{found.path} [{found.stage}]: {found.detail}" for found in done.broken]
     stale = [found for found in done.findings if found.holds is None]
     lines += [f"unknown: {found.path} [{found.stage}]: {found.detail}" for found in stale[:5]]

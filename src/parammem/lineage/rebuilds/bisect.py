@@ -156,12 +156,12 @@ def read_outcomes(path: Path, arm: str) -> Outcomes:
 
 def render_blame(done: Blame) -> str:
     """Return in words, each training on a line."""
-    lines = [f"all {done.batches} batches: {done.solved:.3f} of {done.tasks} tasks solved"]
+    lines = [f"all {count(done.batches, 'batch', 'batches')}: {done.solved:.3f} of {done.tasks} tasks solved"]
     for one in done.trials:
         said = f"without {len(one.without)}: {one.solved:.3f}, {one.better} better, {one.worse} worse, p = {one.p:.2g}"
         lines.append(f"  {said}{'  <- hurts' if one.p <= ALPHA else ''}")
     if done.batch:
         lines.append(f"batch {done.batch} hurt: {100 * done.strength:+.1f} points without it (or its group)")
     else:
-        lines.append(f"no batch hurt, as far as {done.tasks} tasks can tell at p <= {ALPHA:g}")
+        lines.append(f"no batch hurt, as far as {count(done.tasks, 'task')} can tell at p <= {ALPHA:g}")
     return "\n".join([*lines, f"{count(done.trainings, 'training')}, those in the run-cache among them"])

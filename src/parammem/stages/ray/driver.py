@@ -22,6 +22,7 @@ from typing import Any
 from parammem.agents.batch import Job
 from parammem.config import Params, RayParams
 from parammem.core import Trajectory
+from parammem.core.words import count
 from parammem.domains import Domain
 from parammem.engines.base import Completion, Engine, Request
 from parammem.engines.cached import CacheStats
@@ -152,7 +153,8 @@ class RayExecutor:
         except RayError as error:
             raise ClusterError(
                 f"{shard} could not be finished, though engine.ray.retries allows to begin it "
-                f"{self._settings.retries + 1} times ({type(error).__name__}: {str(error).strip().splitlines()[0]}); "
+                f"{count(self._settings.retries + 1, 'time')} "
+                f"({type(error).__name__}: {str(error).strip().splitlines()[0]}); "
                 "see why its workers ended (memory? sandbox? network?) and run again: what was recorded is kept"
             ) from error
         self._engines.done_elsewhere(CacheStats(hits=done.hits))
