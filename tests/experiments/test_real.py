@@ -155,6 +155,7 @@ TINY = {
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(1800)
 def test_the_whole_path_from_the_wheel_to_the_report(tmp_path):
     if not real.USUAL_ROWS.is_file() and not os.environ.get("MBPP"):
         pytest.skip("no MBPP rows here; MBPP=path/to/mbpp.jsonl names some")
