@@ -8,6 +8,7 @@ import pytest
 
 from parammem.checkout.places import Places
 from parammem.core import ReflectionExample, Task, read_jsonl
+from parammem.core.decision import Guard
 from parammem.errors import ConfigError, DataError
 from parammem.evaluation.runs import Run
 from parammem.experience.ingest import ingest
@@ -82,7 +83,7 @@ def _asked(engines, judge):
 def decided(params, places, monkeypatch):
     saying(monkeypatch)
     found = contest.meet(params, places.root, DOMAIN, None, places.reflector)
-    return found, decide(found, 0, Rule())
+    return found, decide(found.model_copy(update={"guards": (Guard(name="loads", passed=True, detail=""),)}), Rule())
 
 
 @pytest.mark.integration

@@ -139,8 +139,10 @@ def outcome_of(said: Any, passes_at: float) -> Outcome:
         if not isinstance(said.get("passed"), bool | None):
             raise ValueError("`passed` is neither true, false nor null")
         value = said.get("value")
-        known = isinstance(value, int | float) and not isinstance(value, bool)
-        said = {"passed": value >= passes_at if known else None} | said
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            said = {"passed": value >= passes_at} | said
+        else:
+            said = {"passed": None} | said
     return Outcome.model_validate(said)
 
 
