@@ -12,11 +12,14 @@ import pytest
 
 from parammem.core import Outcome, Step, ToolCall
 from parammem.errors import DataError
+from parammem.experience import source_files
 from parammem.experience.admission import Admission
+from parammem.experience.inbox import look
+from parammem.experience.ingest import ingest
 from parammem.experience.outcomes import Outcomes, read_outcomes
 from parammem.experience.preview import Preview, preview
 from parammem.experience.source_files import Source
-from tests.experience.rows import store
+from tests.experience.rows import rows_in, store
 
 TASK, ANSWER = "How many orders are late?", "Answer: 3"
 CALL = {"sql": "SELECT 1"}
@@ -233,6 +236,23 @@ def test_a_log_without_outcome_is_refused_until_a_table_names_it(tmp_path, name)
     assert other.reasons == ("no-outcome",)
 
 
+@pytest.mark.parametrize(
+    ("score", "label", "outcome"),
+    [
+        (1.0, "fail", Outcome(passed=False, value=1.0, source="judge")),
+        (0.8, "passed", Outcome(passed=True, value=0.8, source="judge")),
+        (0.8, "relevant", Outcome(passed=None, value=0.8, source="judge")),
+        (0.0, "irrelevant", Outcome(passed=False, value=0.0, source="judge")),
+    ],
+)
+def test_an_evaluations_label_decides_where_it_is_a_verdict(tmp_path, score, label, outcome):
+    said = [attribute("gen_ai.evaluation.score.value", score), attribute("gen_ai.evaluation.score.label", label)]
+    event = {"traceId": "t1", "eventName": "gen_ai.evaluation.result", "attributes": said, "timeUnixNano": "9"}
+    last = otlp(span(3, {**CHAT, "gen_ai.input.messages": PARTS, "gen_ai.output.messages": ANSWERED}))
+    (run,) = shown(tmp_path, [*OTEL[:2], last, {"resourceLogs": [{"scopeLogs": [{"logRecords": [event]}]}]}])
+    assert (run.outcome, run.value, run.source_of_outcome) == (outcome.passed, outcome.value, "judge")
+
+
 def test_runs_that_are_mixed_up_in_a_file_are_told_apart(tmp_path):
     first, second = ([json.loads(json.dumps(row).replace('"r1"', f'"{name}"')) for row in CLAUDE[1:]] for name in "ab")
     mixed = [row for pair in zip(first, second, strict=True) for row in pair]
@@ -262,9 +282,8 @@ def test_a_swe_agent_file_is_joined_by_its_name_and_submitted_is_not_solved(tmp_
     (run,) = shown(tmp_path, json.dumps(SWE, indent=1).encode(), "repo__repo-7.traj", outcomes=table)
     assert (run.task, run.outcome, run.submission) == ("Fix the bug in a.py", False, 1)
     assert run.attempts[0].text == "diff --git a/a.py b/a.py"
-    assert [step.text or step.call.arguments for step in run.attempts[0].steps if step.text or step.call] == [
-        "I look.", "ls", "a.py", "Done.", "submit",
-    ]  # fmt: skip
+    told = [step.call.arguments if step.call else step.text for step in run.attempts[0].steps]
+    assert told == ["I look.", "ls", "a.py", "Done.", "submit"]
 
 
 def packed(path: Path, samples: dict[str, bytes]) -> bytes:
@@ -407,3 +426,37 @@ def test_a_log_and_a_table_that_contradict_each_other_are_refused(tmp_path):
     (run,) = shown(tmp_path, RUNS["messages"][1], outcomes=table)
     assert run.reasons == ("no-outcome",)
     assert "contradict" in run.details[0]
+
+
+def test_a_file_comes_in_again_once_a_table_names_its_outcomes(tmp_path):
+    file = tmp_path / "log.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in CLAUDE))
+    silent = ingest(Source.of(file), store(tmp_path, domain="qa"), "person ada")
+    assert (silent.event.kept, silent.event.reasons) == (0, {"no-outcome": 1})
+    told = store(tmp_path, domain="qa", outcomes=TABLE)
+    first, second = (ingest(Source.of(file), told, "person ada") for _ in range(2))
+    assert (first.event.kept, first.new, second.new) == (1, True, False)
+    (row,) = rows_in(tmp_path / "data" / "experience")
+    assert (row.outcome, row.run_id, row.schema_version) == (TABLE.by_id["r1"], "r1", 2)
+
+
+def test_the_inbox_takes_documents_and_zips(tmp_path):
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "a.traj").write_text(json.dumps(SWE, indent=1))
+    (inbox / "b.eval").write_bytes(packed(tmp_path, {"samples/a.json": json.dumps(INSPECT).encode()}))
+    (inbox / "half.eval").write_bytes((inbox / "b.eval").read_bytes()[:-30])
+    found = look(inbox, settled=0)
+    assert [source.name for source in found.sources] == ["a.traj", "b.eval"]
+    assert [one.becomes for one in preview(found.sources[1], store(tmp_path, domain="qa"))] == ["batch"]
+
+
+def test_a_refused_sample_of_a_zip_lies_whole_in_quarantine(tmp_path, monkeypatch):
+    monkeypatch.setattr(source_files, "LONGEST_DOCUMENT", 100_000)
+    huge = b'{"id": 1, "text": "' + b"x" * 200_000 + b'"}'
+    secret = json.dumps({**INSPECT, "input": "", "messages": [{"role": "user", "content": "mail ada@" + "corp.com"}]})
+    (tmp_path / "a.eval").write_bytes(packed(tmp_path, {"samples/a.json": huge, "samples/b.json": secret.encode()}))
+    result = ingest(Source.of(tmp_path / "a.eval"), store(tmp_path, domain="qa"), "person ada")
+    assert result.event.reasons == {"no-submission": 1, "secret-or-personal-data": 1, "too-long": 1}
+    kept = (tmp_path / "data/quarantine/private" / result.event.source / "lines").read_bytes()
+    assert kept == huge + b"\n" + secret.encode() + b"\n"

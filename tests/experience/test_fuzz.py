@@ -23,6 +23,7 @@ from parammem.experience.preview import preview
 from parammem.experience.source_files import Source
 from parammem.registry import Ledger
 from tests.experience.rows import key, line, row, store, write
+from tests.experience.test_formats import RUNS, SWE
 from tests.experience.test_transcripts import REAL_REFLEXION, said, tool, user
 from tests.memory import MEGABYTES, memory_bound
 
@@ -33,7 +34,8 @@ BOUNDED = settings(max_examples=50 * TIMES, deadline=None, suppress_health_check
 
 OURS = json.loads(line(row(3, advice="Mind the limits."), key=key(3).model_dump(mode="json"), schema=1))
 CHAT = {"messages": [user("Write f."), said("x?"), user("Yes."), tool("1"), said("def f(): pass")], "outcome": True}
-SEEDS: list[dict[str, Any]] = [OURS, {**CHAT, "metadata": {"success": "1"}}, REAL_REFLEXION]
+LOGS = [one for _, rows in RUNS.values() for one in rows[:3]]
+SEEDS: list[dict[str, Any]] = [OURS, {**CHAT, "metadata": {"success": "1"}}, REAL_REFLEXION, SWE, *LOGS]
 
 ODD_TEXT = [
     *("", "\x00", "\ud83d", "\u2028", "\u202e", "é\u200d", "\n\n", "../" * 20, "'; DROP TABLE rows; --", "<script>"),

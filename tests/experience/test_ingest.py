@@ -246,13 +246,13 @@ def test_no_rule_shows_or_tracks_the_value_that_broke_it(tmp_path, rule, kind):
 
 
 def test_a_reason_that_holds_a_secret_after_all_is_held_back(tmp_path, monkeypatch):
-    from parammem.experience import sorter as room
+    from parammem.experience import units as room
     from parammem.experience.convert import Unreadable
 
     def careless(*_):
         raise Unreadable("not-a-record", f"strange: {SECRETS['mail address']}")
 
-    monkeypatch.setattr(room, "read_line", careless)
+    monkeypatch.setattr(room, "own_row", careless)
     outcome = take(tmp_path, [line(row(1))])
     assert refused(tmp_path)[0].details == ("held back: mail address",)
     assert outcome.examples == ("line 1: not-a-record: held back: mail address",)
@@ -275,10 +275,9 @@ def test_a_secret_in_a_line_that_cannot_be_read_is_not_shown_either(tmp_path):
 
 
 def test_a_line_of_bad_bytes_and_one_that_is_too_long_lie_apart_byte_for_byte(tmp_path, monkeypatch):
-    from parammem.experience import sorter, source_files
+    from parammem.experience import source_files
 
     monkeypatch.setattr(source_files, "LONGEST_LINE", 5000)
-    monkeypatch.setattr(sorter, "LONGEST_LINE", 5000)
     bad, long = b'{"task": "\xff\xfe"}', b'{"task": "' + b"x" * 20000 + b'"}'
     file = tmp_path / "in.jsonl"
     file.write_bytes(b"\n".join([line(row(1)).encode(), bad, long, line(row(2)).encode()]) + b"\n")

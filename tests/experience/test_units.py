@@ -19,7 +19,7 @@ from parammem.core import write_jsonl
 from parammem.core.escape import shown
 from parammem.errors import DataError
 from parammem.experience import ingest as room
-from parammem.experience import sorter
+from parammem.experience import sorter, units
 from parammem.experience.inbox import DONE, TAKEN, UNFINISHED, clear, look, report, waiting
 from parammem.experience.index import INDEX
 from parammem.experience.ingest import ingest, ingested
@@ -217,14 +217,14 @@ def test_a_source_that_fails_is_named_and_the_others_go_on(repository, monkeypat
     assert [one.name for one in waiting(inbox)] == ["b.jsonl"]
 
 
-@pytest.mark.parametrize("stage", ["read_line", "judge"])
+@pytest.mark.parametrize("stage", ["own_row", "judge"])
 @pytest.mark.parametrize(
     "failing", [ValueError("odd"), RecursionError(), MemoryError(), UnicodeEncodeError("a", "b", 0, 1, "")]
 )
 def test_a_row_that_fails_is_refused_by_name_and_the_others_come_in(tmp_path, monkeypatch, stage, failing):
     from parammem.experience.admission import Admission
 
-    where, name = (sorter, "read_line") if stage == "read_line" else (Admission, "judge")
+    where, name = (units, "own_row") if stage == "own_row" else (Admission, "judge")
     real = getattr(where, name)
 
     def odd(*given):

@@ -66,6 +66,7 @@ def _read(line: Line, store: ExperienceStore, form: str | None, gathered: _Gathe
             broken=(BrokenRule("too-long", f"{line.size} bytes; a row of this file may have {longest_of(line.file)}"),),
         )
         return
+    found = form
     try:
         row = parsed(line.data)
         found = form or form_of(row, line.data)
@@ -80,7 +81,7 @@ def _read(line: Line, store: ExperienceStore, form: str | None, gathered: _Gathe
                 raise Unreadable("not-a-record", "no run is in it")
             yield from (Judged(line, one, None, found) for one in runs)
     except Unreadable as error:
-        yield Judged(line, form=form, broken=(BrokenRule(error.rule, error.detail),))
+        yield Judged(line, form=found, broken=(BrokenRule(error.rule, error.detail),))
     except sqlite3.Error:
         raise
     except Exception as error:

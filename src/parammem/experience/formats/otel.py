@@ -164,15 +164,16 @@ def _tool_results(span: Row) -> list[Step]:
 
 
 def _evaluation(event: Row) -> Outcome:
-    """What an evaluation says: its label where that is a verdict, and its score."""
+    """What an evaluation says: its label where that is a verdict, since what a score of 1 means is its author's choice;
+    else its score."""
     label, value = event.get("gen_ai.evaluation.score.label"), event.get("gen_ai.evaluation.score.value")
     if isinstance(label, str) and value is None:
         return verdict(label, "judge")
     found = verdict(value, "judge")
-    if not isinstance(label, str) or found.passed is not None:
+    if not isinstance(label, str):
         return found
     try:
-        return found.model_copy(update={"passed": verdict(label).passed})
+        return Outcome(passed=verdict(label).passed, value=found.value, source="judge")
     except Unreadable:
         return found
 
