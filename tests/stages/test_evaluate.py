@@ -19,7 +19,8 @@ from parammem.domains import get_domain
 from parammem.evaluation.runs import AdviceDraws, OpenTask, Run
 from parammem.reflectors.retrieved import Constant
 from parammem.stages import evaluate, tasks
-from parammem.stages.evaluate import SLICES, Bench, joined
+from parammem.stages.evaluate import SLICES, Bench
+from parammem.stages.protocols import joined
 from tests.stages.arena import Knowing, clone, knowing_everywhere, parsed, snapshot
 
 BANKED = ("dot_bank", "paramagent_plus")

@@ -1,5 +1,5 @@
 """What a problem is and how it is judged: base (the protocol); code, math, qa of the pocket world with wording and
-conventions; real_code, real_math, real_qa of benchmarks with prose; prompts/ of both."""
+conventions; real_code, real_math, real_qa of benchmarks with prose; open of any work of the user's; prompts/ of all."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ def get_domain(
         ConfigError: there is no such kind.
     """
     kind = kind or name
+    if kind == "open":
+        from parammem.domains.open import OpenDomain
+
+        return OpenDomain(name)
     if kind not in BUILT_IN:
         raise ConfigError(f"no domain {kind!r}; known: {', '.join(BUILT_IN)}")
     if real:

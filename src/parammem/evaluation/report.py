@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def build_report(inputs: ReportInputs) -> Report:
     Raises:
         ValueError: there are no runs, or parts of the inputs contradict each other.
     """
+    if not inputs.runs and inputs.notes:
+        return _unmeasured(inputs)
     if not inputs.runs:
         raise ValueError("no runs to report; the evaluate stage has to come first")
     tree = metrics_json(inputs)
@@ -63,6 +66,18 @@ def build_report(inputs: ReportInputs) -> Report:
             "diversity_temperature.csv": tables.temperature_csv(curve),
         },
     )
+
+
+def _unmeasured(inputs: ReportInputs) -> Report:
+    """Return the report of domains of which no outcome was measured: what can be said of them, in words."""
+    rows = "".join(f"<li>{escape(note)}</li>" for note in inputs.notes)
+    head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>ParamMem report</title>'
+    plots = {
+        "solved_per_iteration.csv": tables.solved_csv(inputs),
+        "diversity_temperature.csv": tables.temperature_csv([]),
+    }
+    html = f"{head}<h1>No agent was run</h1><ul>{rows}</ul></html>\n"
+    return Report(metrics={}, html=html, table="\n".join(inputs.notes) + "\n", plots=plots)
 
 
 def write_report(report: Report, folder: Path | str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from parammem.core.decision import Decision, ErrorBudget, PairedTest, SliceResult
 from parammem.core.event import Answer
 from parammem.core.words import count
-from parammem.gate.evidence import Evidence, SliceOutcomes
+from parammem.gate.evidence import NO_OUTCOMES, Evidence, SliceOutcomes
 from parammem.gate.paired_test import GOOD_POWER, best_p, better_p, bounds, power, tasks_needed
 from parammem.gate.rule import VERSION, Looks, Rule, next_alpha, spent_after
 
@@ -69,7 +69,7 @@ def _answer(
     if failed.keys() - OVER_OUTCOMES:
         return "refuse", list(failed.values()), False
     if test is None:
-        return "undecided", ["there are no tasks that both arms did"], False
+        return "undecided", [evidence.inputs.get(NO_OUTCOMES, "there are no tasks that both arms did")], False
     worse = [f"worse on the {one.name} slice: {_interval(one)}" for one in slices if one.verdict == "worse"]
     if failed or worse:
         return "refuse", [*failed.values(), *worse], alpha > 0

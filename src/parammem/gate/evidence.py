@@ -10,6 +10,8 @@ from parammem.core.decision import Guard
 from parammem.core.record import Record, digest_of
 from parammem.core.words import count
 
+NO_OUTCOMES = "no outcomes"
+"""Key of `Evidence.inputs` under which stands why none could be measured."""
 Arm = Literal["none", "champion", "challenger"]
 
 

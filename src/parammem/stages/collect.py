@@ -23,6 +23,7 @@ from parammem.engines.progress import PROGRESS, progress_bar
 from parammem.errors import ConfigError, DataError
 from parammem.stages.common import Engines, accounted, budget, check_failures, most_tokens
 from parammem.stages.opening import open_domain
+from parammem.stages.own_runs import collected, has_agent, measures
 from parammem.stages.ray.executor import LOCAL, Executor, open_executor
 from parammem.stages.trusted import stage_keys, stage_tasks
 
@@ -35,7 +36,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     Raises:
         TooManyFailures, DataError, EngineError, SandboxError.
     """
-    places, engines, judge = Places(root, domain), Engines(params, root), open_domain(params, domain)
+    places, engines, judge = Places(root, domain), Engines(params, root), open_domain(params, domain, root)
     with (
         accounted(engines, "collect", domain, places.work("collect")),
         open_executor(params, engines, judge, root) as executor,
@@ -43,10 +44,16 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
         tasks = stage_tasks(places, "train")
         actor = engines.open()
         # Labels from the task alone need nobody's attempts, and a benchmark's train split has thousands of tasks.
-        trajectories = [] if params.collect.label == "task-only" else work_on(params, judge, actor, tasks, executor)
+        if params.collect.label == "task-only" or not measures(params, domain):  # of what nobody judges none is learned
+            trajectories, succeeded = [], {}
+        elif has_agent(params, domain):
+            trajectories, succeeded = collected(params, domain, root, tasks)
+        else:
+            trajectories = work_on(params, judge, actor, tasks, executor)
+            succeeded = None
         write_jsonl(places.trajectories, trajectories)
         check_failures(trajectories, params.agent.max_failed_share)
-        succeeded = outcomes(params, judge, tasks, trajectories, places)
+        succeeded = outcomes(params, judge, tasks, trajectories, places) if succeeded is None else succeeded
         brought = read_experience(root / params.collect.experience_dir, domain)
         how = _labelling(params, judge, engines, actor, executor)
         labels = len(brought) + (len(trajectories) or len(tasks))

@@ -28,17 +28,22 @@ from parammem.experience.checks import can_judge
 from parammem.experience.ingest import ingested
 from parammem.experience.store import FRESH, KEYS
 from parammem.gate import guards
-from parammem.gate.evidence import Evidence, SliceOutcomes
+from parammem.gate.evidence import NO_OUTCOMES, Evidence, SliceOutcomes
 from parammem.reflectors.base import Reflector
 from parammem.reflectors.parametric import ParamMem
 from parammem.registry.ledger import Ledger
 from parammem.stages.collect import final_verdicts
 from parammem.stages.common import Engines, budget, check_failures, most_tokens
 from parammem.stages.opening import open_domain
+from parammem.stages.own_runs import has_agent, measures, own_agent, own_runs
 from parammem.stages.trusted import stage_keys, stage_tasks
 
 CANARIES = 8
 """Tasks whose advice is compared to see that two models are not the same."""
+CANNOT_DECIDE = (
+    "fixed tasks cannot decide about {domain}: its outcomes are only reported, so none can be measured here; give "
+    "domains.{domain}.agent or .judge in params.yaml, or let runs in use decide"
+)
 FIRST_CANARY_DRAW = 2000
 """Beside the draws that the loop and evaluation use, so that the completion cache keeps them apart."""
 
@@ -59,6 +64,8 @@ class Contest:
     """By task id. A task without one is judged by its visible checks."""
     ended: dict[tuple[str, str, int], Trajectory] = field(default_factory=dict)
     """By arm, task id and run."""
+    own: dict[tuple[str, str, int], bool] = field(default_factory=dict)
+    """Whether it passed, by the same, where the user's own agent ran."""
 
 
 def meet(params: Params, root: Path, domain: str, champion: Path | None, challenger: Path) -> Evidence:
@@ -73,7 +80,7 @@ def meet(params: Params, root: Path, domain: str, champion: Path | None, challen
         AdapterMissingError: no adapter lies in a folder.
         DataError, EngineError, SandboxError, TooManyFailures.
     """
-    engines, judge = Engines(params, root), open_domain(params, domain)
+    engines, judge = Engines(params, root), open_domain(params, domain, root)
     cards = {"challenger": read_card(challenger)} | ({"champion": read_card(champion)} if champion else {})
     tasks, keys = _tasks(params, root, domain)
     try:
@@ -81,14 +88,17 @@ def meet(params: Params, root: Path, domain: str, champion: Path | None, challen
     except AdapterError as error:  # an adapter that does not load is the gate's business; one that is missing is not
         return _unloadable(domain, cards, str(error), decided_under(params, root, domain))
     contest = Contest(params, root, judge, engines.open(), arms, tasks, keys)
-    _run(contest)
+    measured = measures(params, domain)
+    if measured:
+        _run(contest)
+    unmeasured = {} if measured else {NO_OUTCOMES: CANNOT_DECIDE.format(domain=domain)}
     return Evidence(
         domain=domain,
         champion=cards["champion"].digest if champion else "",
         challenger=cards["challenger"].digest,
-        slices=tuple(_outcomes(contest, name) for name in tasks if tasks[name]),
+        slices=tuple(_outcomes(contest, name) for name in tasks if tasks[name] and measured),
         guards=_guards(contest, challenger),
-        inputs=_inputs(contest) | continued_from(cards["challenger"]),
+        inputs=_inputs(contest) | continued_from(cards["challenger"]) | unmeasured,
     )
 
 
@@ -147,6 +157,8 @@ def fresh_tasks(
                 return list(found.values()), keys
             name = {"task_id": f"fresh-{task.content[:16]}"}
             found[task.content] = task.model_copy(update=name)
+            if key is None and kind == "open":  # it says that the judge may be asked
+                key = AnswerKey(task_id=task.task_id, domain=domain, hidden={}, gold="")
             if key:
                 keys[name["task_id"]] = key.model_copy(update=name)
     return list(found.values()), keys
@@ -155,6 +167,9 @@ def fresh_tasks(
 def _run(contest: Contest) -> None:
     """All arms on all tasks, in one batch."""
     p = contest.params
+    if has_agent(p, contest.judge.name):
+        _run_own(contest)
+        return
     asked = [(arm, task, number) for arm in contest.arms for task in _all(contest) for number in range(p.gate.runs)]
     agents = {arm: _agent(contest, arm) for arm in contest.arms}
     # One number of all runs of a task: no completion is shared with `evaluate`, whose seeds are its own.
@@ -164,6 +179,16 @@ def _run(contest: Contest) -> None:
     # A failed run counts as not solved. Only those of our own tasks end the gate: strangers choose the fresh ones.
     ours = {task.task_id for task in contest.tasks["anchor"]}
     check_failures([t for t in ended if t.task_id in ours], p.agent.max_failed_share)
+
+
+def _run_own(contest: Contest) -> None:
+    """The user's own agent in all arms on all tasks."""
+    p, agent = contest.params, own_agent(contest.params, contest.judge.name, contest.root)
+    seeds = [p.evaluate.seed + 1000 + number for number in range(p.gate.runs)]
+    done = own_runs(p, agent, contest.arms, _all(contest), seeds)
+    contest.ended = {place: run.trajectory for place, run in done.items()}
+    contest.own = {place: bool(run.outcome.passed) and not run.trajectory.failure for place, run in done.items()}
+    check_failures(list(contest.ended.values()), p.agent.max_failed_share)
 
 
 def _all(contest: Contest) -> list[Task]:
@@ -197,6 +222,8 @@ def _outcomes(contest: Contest, name: str) -> SliceOutcomes:
 def _verdicts(contest: Contest, tasks: Sequence[Task]) -> dict[tuple[str, str, int], bool]:
     """Return the hidden verdict on every run of these tasks, or the visible one where there is no key. Keys may be
     strangers': however many of them judge nothing, the gate goes on, and their tasks count as not solved by any arm."""
+    if contest.own:
+        return contest.own
     wanted = {task.task_id: task for task in tasks}
     runs = {place: t for place, t in contest.ended.items() if place[1] in wanted}
     keyed = {place: t for place, t in runs.items() if place[1] in contest.keys}
@@ -279,6 +306,8 @@ def _token_guard(contest: Contest) -> Guard:
     to write advice is what any reflector is for.
     """
     most = contest.params.gate.max_token_ratio
+    if contest.own or not contest.ended:
+        return Guard(name="tokens", passed=True, detail="nothing to compare: our own agent was not run")
     if "champion" in contest.arms:
         return guards.tokens(_tokens(contest, "champion"), _tokens(contest, "challenger"), most)
     without = {"reflector"}

@@ -15,7 +15,7 @@ from typing import Literal
 from parammem.agents.bank import Embed, TrajectoryBank
 from parammem.agents.batch import Job
 from parammem.agents.concurrent import call
-from parammem.agents.loop import Agent, submission
+from parammem.agents.loop import Agent
 from parammem.agents.methods import METHODS, get_method
 from parammem.checkout.places import Places
 from parammem.config import Params
@@ -34,9 +34,11 @@ from parammem.reflectors.parametric import ParamMem, Untrained
 from parammem.reflectors.retrieved import Constant, Retrieved
 from parammem.stages.collect import final_verdicts
 from parammem.stages.common import Engines, accounted, budget, check_failures, most_tokens
+from parammem.stages.evaluate_open import evaluate_open
 from parammem.stages.majority import majority_advice
-from parammem.stages.opening import open_domain
-from parammem.stages.protocols import ORACLES, calls_doubled, named, phases_of, under
+from parammem.stages.opening import is_pocket, open_domain
+from parammem.stages.own_runs import has_agent, measures
+from parammem.stages.protocols import ORACLES, calls_doubled, joined, named, phases_of, under
 from parammem.stages.ray.executor import LOCAL, Executor, open_executor
 from parammem.stages.rounds import earlier_rounds
 from parammem.stages.trusted import stage_keys, stage_tasks
@@ -71,29 +73,36 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     Raises:
         TooManyFailures, DataError, EngineError, AdapterError, SandboxError.
     """
-    places, engines, judge = Places(root, domain), Engines(params, root), open_domain(params, domain)
+    places, engines, judge = Places(root, domain), Engines(params, root), open_domain(params, domain, root)
     with (
         accounted(engines, "evaluate", domain, places.work("evaluate")),
         open_executor(params, engines, judge, root) as executor,
     ):
         bench = _bench(params, places, engines, judge, executor)
-        bank = _bank(bench)
-        trajectories = _under(bench, params.evaluate.protocol, bank)
-        others = [t for name in params.evaluate.also for t in _under(bench, name, bank)]
-        curve = _curve(bench)
-        check_failures([*trajectories, *others, *(t for _, t in curve)], params.agent.max_failed_share)
+        own = has_agent(params, domain) or not measures(params, domain)
+        evaluate_open(params, places, bench.reflectors, bench.tasks["eval"]) if own else _evaluate(bench)
         keys = _keys(places)
-        verdicts = _verdicts(bench, keys, [*trajectories, *others, *(t for _, t in curve)])
-        write_jsonl(places.evaluation / "trajectories.jsonl", trajectories)
-        write_jsonl(places.evaluation / "runs.jsonl", [_record(bench, t, verdicts[id(t)]) for t in trajectories])
-        write_jsonl(places.evaluation / "other_protocols.jsonl", [_record(bench, t, verdicts[id(t)]) for t in others])
-        curve_runs = [
-            _record(bench, t, verdicts[id(t)]).model_copy(update={"reflector_temperature": at}) for at, t in curve
-        ]
-        write_jsonl(places.evaluation / "curve_runs.jsonl", curve_runs)
         write_jsonl(places.evaluation / "draws.jsonl", _draws(bench, keys))
         write_jsonl(places.evaluation / "open_tasks.jsonl", _open_tasks(bench, keys))
-        write_text(places.evaluation / "facts.json", json.dumps(_facts(bench, bank), indent=1, sort_keys=True) + "\n")
+
+
+def _evaluate(bench: Bench) -> None:
+    """Run our own loop in every arm, and write what came of it."""
+    params, places, bank = bench.params, bench.places, _bank(bench)
+    trajectories = _under(bench, params.evaluate.protocol, bank)
+    others = [t for name in params.evaluate.also for t in _under(bench, name, bank)]
+    curve = _curve(bench)
+    check_failures([*trajectories, *others, *(t for _, t in curve)], params.agent.max_failed_share)
+    keys = _keys(places)
+    verdicts = _verdicts(bench, keys, [*trajectories, *others, *(t for _, t in curve)])
+    write_jsonl(places.evaluation / "trajectories.jsonl", trajectories)
+    write_jsonl(places.evaluation / "runs.jsonl", [_record(bench, t, verdicts[id(t)]) for t in trajectories])
+    write_jsonl(places.evaluation / "other_protocols.jsonl", [_record(bench, t, verdicts[id(t)]) for t in others])
+    curve_runs = [
+        _record(bench, t, verdicts[id(t)]).model_copy(update={"reflector_temperature": at}) for at, t in curve
+    ]
+    write_jsonl(places.evaluation / "curve_runs.jsonl", curve_runs)
+    write_text(places.evaluation / "facts.json", json.dumps(_facts(bench, bank), indent=1, sort_keys=True) + "\n")
 
 
 def _bench(params: Params, places: Places, engines: Engines, judge: Domain, executor: Executor) -> Bench:
@@ -104,7 +113,7 @@ def _bench(params: Params, places: Places, engines: Engines, judge: Domain, exec
     reflectors["untrained"] = Untrained(engines.open(base) if base else actor, judge)
     for control in (*params.train.controls, *earlier_rounds(params)):
         reflectors[control] = _adapted(places.control(control), engines, judge, base)
-    if not params.benchmarks.sources:  # the majority of what? Free prose claims nothing that could be counted
+    if is_pocket(params, places.domain):  # the majority of what? Free prose claims nothing that could be counted
         reflectors["majority"] = Constant(majority_advice(judge.kind, rows))
     embedding = engines.embed(embed)
     reflectors["retrieved"] = Retrieved(rows, embedding)
@@ -208,24 +217,6 @@ def _first_phase(
     if calls_doubled(protocol, agent):
         agent = replace(agent, budget=replace(agent.budget, iterations=2 * agent.budget.iterations))
     return bench.executor.work([Job(agent, task, seed, (), protocol) for task in tasks])
-
-
-def joined(first: Trajectory, second: Trajectory) -> Trajectory:
-    """Two phases of one agent on one task as one trajectory. The submission rule sees the attempts of both: without a
-    visible verdict the most frequent of all is submitted, as resample does, else what the second phase came to."""
-    attempts = first.attempts + second.attempts
-    usage = dict(first.usage)
-    for role, used in second.usage.items():
-        before = usage.get(role)
-        usage[role] = before.plus(used.calls, used.prompt_tokens, used.completion_tokens) if before else used
-    return second.model_copy(
-        update={
-            "attempts": attempts,
-            "reflections": first.reflections + second.reflections,
-            "submission": submission(attempts),
-            "usage": usage,
-        }
-    )
 
 
 def _curve(bench: Bench) -> list[tuple[float, Trajectory]]:
@@ -395,6 +386,6 @@ def _facts(bench: Bench, bank: TrajectoryBank) -> dict[str, dict[str, int]]:
     overlaps[f"{name}: reflection rows and evaluation tasks"] = len({r.task_text for r in rows} & texts)
     sizes = {f"{name}: {split} tasks": len(found) for split, found in content.items()}
     sizes |= {f"{name}: reflection rows": len(rows)}
-    if not bench.params.benchmarks.sources:
+    if is_pocket(bench.params, name):
         sizes |= {f"{name}: kinds of quantity": len(kinds_of(bench.judge.kind))}
     return {"overlaps": overlaps, "sizes": sizes | {f"{name}: bank entries": len(bank)}}

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from parammem.config import Params
+from parammem.domain_params import DomainParams
 from parammem.domains import Domain, get_domain
+from parammem.domains.open import Judge, OpenDomain
 
 
-def open_domain(params: Params, name: str) -> Domain:
+def open_domain(params: Params, name: str, root: Path = Path()) -> Domain:
+    """Return the domain of this name, as params say.
+
+    Args:
+        root: where a judge of the user's runs.
+    """
+    if params.kind(name) == "open":
+        return OpenDomain(name, _judge(params.domains[name], root))
     s = params.sandbox
     return get_domain(
         name,
@@ -20,3 +31,17 @@ def open_domain(params: Params, name: str) -> Domain:
         output_bytes=s.output_mb * 2**20,
         value_bytes=s.value_mb * 2**20,
     )
+
+
+def is_pocket(params: Params, name: str) -> bool:
+    """Whether a domain's tasks are those of the pocket world, whose advice can be parsed into claims."""
+    return not params.benchmarks.sources and params.kind(name) != "open"
+
+
+def _judge(domain: DomainParams, root: Path) -> Judge | None:
+    if domain.judge is None:
+        return None
+    from parammem.agents.own_agent import ProgramJudge
+    from parammem.agents.program import Program
+
+    return ProgramJudge(Program(domain.judge, root), domain.passes_at)

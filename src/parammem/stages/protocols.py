@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from parammem.agents.loop import Agent
+from parammem.agents.loop import Agent, submission
 from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Score, Task, Trajectory
 from parammem.domains import Domain, Example
 from parammem.engines.base import Message
@@ -115,3 +115,21 @@ def named(protocol: str, trajectory: Trajectory) -> Trajectory:
     """Return the trajectory with the reason it ended for: not visible checks, where an oracle spoke."""
     gated = protocol in ORACLES and trajectory.stop == "visible-pass"
     return trajectory.model_copy(update={"stop": "oracle-pass"}) if gated else trajectory
+
+
+def joined(first: Trajectory, second: Trajectory) -> Trajectory:
+    """Two phases of one agent on one task as one trajectory. The submission rule sees the attempts of both: without a
+    visible verdict the most frequent of all is submitted, as resample does, else what the second phase came to."""
+    attempts = first.attempts + second.attempts
+    usage = dict(first.usage)
+    for role, used in second.usage.items():
+        before = usage.get(role)
+        usage[role] = before.plus(used.calls, used.prompt_tokens, used.completion_tokens) if before else used
+    return second.model_copy(
+        update={
+            "attempts": attempts,
+            "reflections": first.reflections + second.reflections,
+            "submission": submission(attempts),
+            "usage": usage,
+        }
+    )

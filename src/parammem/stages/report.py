@@ -69,6 +69,9 @@ def gather(params: Params, root: Path) -> ReportInputs:
         made=tuple(found for found in map(_made, places) if found),
         mutation=_json(root / "reports" / "validation" / "mutation.json"),
         variants=tuple(map(Point.model_validate, variants or ())),
+        notes=tuple(
+            f"{p.domain}: {fact['outcomes']}" for p, fact in zip(places, facts, strict=True) if "outcomes" in fact
+        ),
         study=study,
         bootstrap=params.evaluate.bootstrap,
         seed=params.evaluate.seed,

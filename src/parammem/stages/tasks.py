@@ -14,6 +14,7 @@ from parammem.core import AnswerKey, Task, write_jsonl
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError
 from parammem.pocket.world import World, draw_splits
+from parammem.stages.open_tasks import write_open_tasks
 from parammem.stages.trusted import note_written
 
 T = TypeVar("T", Task, AnswerKey)
@@ -31,8 +32,16 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
         DataError: a source cannot be read, or has too few tasks.
     """
     places = Places(root, domain)
+    if params.kind(domain) == "open":
+        _close(places, write_open_tasks(params, places))
+        return
     drawn = read_sources(params, domain, root) if params.benchmarks.sources else None
     written = _write_pocket(params, places) if drawn is None else _write_real(drawn, places)
+    _close(places, written)
+
+
+def _close(places: Places, written: set[Path]) -> None:
+    """Take away what is not written by this stage, as DVC does, and note the digests of what is."""
     for folder in (places.tasks("eval").parent, places.keys("eval").parent):
         for other in set(folder.iterdir()) - written:  # as DVC does: what somebody else put there is not vouched for
             shutil.rmtree(other) if other.is_dir() and not other.is_symlink() else other.unlink()

@@ -23,7 +23,7 @@ from parammem.pocket.mixture import advice_text
 from parammem.pocket.world import World
 from parammem.stages.bound import bind_validation
 from parammem.stages.contamination import verdict_on, write_verdict
-from parammem.stages.opening import open_domain
+from parammem.stages.opening import is_pocket, open_domain
 from parammem.stages.rounds import earlier_rounds, retaught
 from parammem.training.controls import shuffled
 from parammem.training.distributed import Team, joined_team, launched
@@ -140,6 +140,9 @@ def control_rows(
     """Return the rows of a control: as many as the reflector's, about the same tasks."""
     if control == "shuffled":
         return shuffled(rows, params.train.seed)
+    if not is_pocket(params, places.domain):
+        said = f"{control!r} is about pocket tasks, and {places.domain} has none"
+        raise ConfigError(f"train.controls: {said}; take it out")
     keys = {key.task_id: key for key in read_jsonl(places.keys("train"), AnswerKey)}
     other = World(params.tasks.world + OTHER_WORLD, params.tasks.rho)
     return relabelled(rows, keys, other, params.kind(places.domain))

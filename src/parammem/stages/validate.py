@@ -12,7 +12,7 @@ from parammem.core.experience import Experience
 from parammem.core.jsonl import iter_jsonl, text_lines, write_text
 from parammem.core.record import Record
 from parammem.errors import ValidationFailed
-from parammem.stages.opening import open_domain
+from parammem.stages.opening import is_pocket, open_domain
 
 RECALLED = "recalled"
 """The reason of rows that `parammem audit recall` withdrew."""
@@ -52,7 +52,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     evaluation = [t.text for split in ("eval", "unseen") for t in read_jsonl(places.tasks(split), Task)]
     evaluation += [e.task.text for file in places.fresh for e in iter_jsonl(file, Experience) if _of(domain, e)]
     # Pocket advice is parsed into claims and names its kind first; on real benchmarks advice is free prose.
-    prose = bool(params.benchmarks.sources)
+    prose = not is_pocket(params, domain)
     stated = unadded if prose else str
     claims = None if prose else open_domain(params, domain).hypotheses
     kinds = None if prose else kinds_of(params.kind(domain))

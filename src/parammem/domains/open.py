@@ -1,0 +1,47 @@
+"""Work of any kind that somebody's own agent does: prompts for advice on it, and no verdict of its own.
+
+Outcomes come from the user's agent, from a judge of the user's, or with the experience (docs/open-domains.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from parammem.core import AnswerKey, Feedback, Outcome, Score, Task
+from parammem.domains.prose import Prose
+
+Judge = Callable[[Sequence[tuple[Task, str]]], list[Outcome | Exception]]
+"""Says how each (task, answer) turned out, or why nobody can say."""
+
+
+class OpenDomain(Prose):
+    """Candidates are what the agent handed over, as it is."""
+
+    kind = "open"
+
+    def __init__(self, name: str, judge: Judge | None = None) -> None:
+        super().__init__("open")
+        self.name = name
+        self._judge = judge
+
+    def parse(self, text: str, task: Task | None = None) -> str:
+        return text.strip()
+
+    def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
+        return [Feedback(passed=None, text="") for _ in items]
+
+    def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
+        """What the judge says; without one, and where it does not say whether an answer passed, nobody can tell."""
+        if self._judge is None:
+            return [ValueError("no judge: a domain of kind open has no verdict of its own") for _ in items]
+        said = self._judge([(task, candidate) for task, _, candidate in items])
+        return [_score(task.task_id, outcome) for (task, _, _), outcome in zip(items, said, strict=True)]
+
+
+def _score(task_id: str, outcome: Outcome | Exception) -> Score | Exception:
+    if isinstance(outcome, Exception):
+        return outcome
+    if outcome.passed is None:
+        return ValueError("the judge does not say whether the answer passed")
+    value = float(outcome.passed) if outcome.value is None else outcome.value
+    return Score(task_id=task_id, passed=outcome.passed, value=value)

@@ -1,0 +1,116 @@
+"""Facts about programs of the user's: whatever one does wrong harms its own task only."""
+
+from __future__ import annotations
+
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from parammem.agents.own_agent import Ordered, OwnAgent, ProgramJudge, outcome_of
+from parammem.agents.program import Program
+from parammem.core import Outcome, Task
+from parammem.domain_params import ProgramParams
+from tests.stages.desk import DOMAIN, agent, judge, ticket
+
+TASKS = [Task(task_id=f"t{n}", domain=DOMAIN, text=ticket(n)) for n in (1, 2, 4)]
+
+
+def program(root, given, **more) -> Program:
+    return Program(ProgramParams.model_validate(given | more), root)
+
+
+def orders() -> list[Ordered]:
+    return [Ordered("base", task, 0) for task in TASKS]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("hangs", "did not answer within 4 seconds"),
+        ("dies", "exit code 9"),
+        ("rubbish", "answered no JSON"),
+        ("other", "another task"),
+        ("seven", "less than or equal to 1"),
+        ("no-answer", "`answer` is no text"),
+        ("steps", "Step: role"),
+    ],
+)
+def test_an_agent_that_fails_harms_its_own_task_only(tmp_path, fault, said):
+    more = {"timeout_seconds": 4} if fault == "hangs" else {}
+    own = OwnAgent(program(tmp_path, agent(tmp_path, fault), concurrency=3, **more), None, 1.0)
+    first, second, bad = own.work(orders())
+    assert (first.outcome.passed, second.outcome.passed, bad.outcome.passed) == (False, True, None)
+    assert first.trajectory.attempts[0].steps[0].text == "I look it up."
+    assert bad.trajectory.stop == "failed"
+    assert said in bad.trajectory.failure.message
+    assert not first.trajectory.failure
+    assert not second.trajectory.failure
+
+
+def test_a_judge_says_the_outcome_that_the_agent_does_not(tmp_path):
+    own = program(tmp_path, agent(tmp_path, outcome=False))
+    judged = OwnAgent(own, ProgramJudge(program(tmp_path, judge(tmp_path)), 0.5), 0.5).work(orders()[:1])
+    assert [(run.outcome.passed, run.outcome.value) for run in judged] == [(True, 0.9)]
+    bad = OwnAgent(own, ProgramJudge(program(tmp_path, judge(tmp_path, "bad")), 0.5), 0.5).work(orders()[:1])
+    assert bad[0].trajectory.failure.kind == "NotJudged"  # type: ignore[union-attr]
+    assert "no verdict today" in bad[0].trajectory.failure.message  # type: ignore[union-attr]
+
+
+def test_calls_beyond_the_budget_are_recorded_as_not_run(tmp_path):
+    own = OwnAgent(program(tmp_path, agent(tmp_path), budget_calls=1, concurrency=1), None, 1.0)
+    first, *rest = own.work(orders())
+    assert first.trajectory.failure is None
+    assert {run.trajectory.failure.kind for run in rest} == {"BudgetSpent"}  # type: ignore[union-attr]
+
+
+def test_a_command_that_answers_without_end_or_does_not_exist_is_stopped(tmp_path):
+    endless = program(tmp_path, {"command": [sys.executable, "-c", "while 1: print('x' * 10**6)"], "retries": 0})
+    started = time.monotonic()
+    (said,) = Program(endless.params.model_copy(update={"output_mb": 1}), tmp_path).each([{}])
+    assert "wrote more than output_mb" in str(said)
+    assert time.monotonic() - started < 60
+    (said,) = program(tmp_path, {"command": ["./nothing"], "retries": 0}).each([{}])
+    assert "cannot be started" in str(said)
+
+
+def test_an_address_is_posted_to_and_asked_again_after_a_fault(tmp_path):
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append(self.rfile.read(int(self.headers["content-length"])))
+            body = b'{"answer": "done", "outcome": true}'
+            self.send_response(503 if len(asked) == 1 else 200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/run"
+        (run,) = OwnAgent(program(tmp_path, {"url": url, "retries": 1}), None, 1.0).work(orders()[:1])
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert run.outcome.passed is True
+    assert len(asked) == 2
+    assert b"Ticket 1" in asked[0]
+    (run,) = OwnAgent(program(tmp_path, {"url": url, "retries": 0}), None, 1.0).work(orders()[:1])
+    assert "cannot be reached" in run.trajectory.failure.message  # type: ignore[union-attr]
+
+
+def test_outcomes_of_programs_are_read_by_the_value_at_which_they_pass():
+    assert outcome_of(0.7, 0.5) == Outcome(passed=True, value=0.7)
+    assert outcome_of({"value": 0.4}, 0.5).passed is False
+    assert outcome_of({"value": 0.4, "passed": True}, 0.5).passed is True
+    assert [outcome_of(word, 1.0).passed for word in (True, False, None)] == [True, False, None]
+    for wrong in (7, -1, "yes", [], float("nan"), {"passed": "yes"}):
+        with pytest.raises(ValueError):
+            outcome_of(wrong, 1.0)
