@@ -52,7 +52,7 @@ def make_repository(folder: Path, domain: str, kind: str, model: Path | None = N
     """Make a repository in an empty or missing folder. What was written is taken away again where that fails.
 
     Args:
-        model: a Hugging Face folder, which stays where it is, or a pin, which is copied; None: DEFAULT_MODEL.
+        model: a Hugging Face folder, which a link in models/ leads to, or a pin, which is copied; None: DEFAULT_MODEL.
 
     Raises:
         ConfigError: the domain's name, or the model, is none.
@@ -62,13 +62,17 @@ def make_repository(folder: Path, domain: str, kind: str, model: Path | None = N
         checked_name(domain)
     except ValueError as error:
         raise ConfigError(f"{domain!r}: {error}; give the name with --domain") from None
-    named, pin = _model(model)
+    pin = _pin(model)
+    named = f"models/{model.resolve().name}" if model else PIN
     there = folder.exists()
     _refuse_full(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if pin:
             write_text(folder / named, pin)
+        elif model:
+            (folder / named).parent.mkdir()
+            (folder / named).symlink_to(model.resolve())
         _write_files(folder, {"domain": domain, "kind": kind, "model": named, "version": __version__})
         load_params(folder / "params.yaml")
         return MadeRepository(folder, _under_git(folder, domain))
@@ -77,15 +81,15 @@ def make_repository(folder: Path, domain: str, kind: str, model: Path | None = N
         raise
 
 
-def _model(model: Path | None) -> tuple[str, str]:
-    """Return what `engine.model` says, and the text of the pin that lies there; empty: it is a folder."""
+def _pin(model: Path | None) -> str:
+    """Return the text of the pin that names the model; empty: the model is a folder. Raises ConfigError: it is none."""
     if model is None:
-        return PIN, json.dumps(DEFAULT_MODEL) + "\n"
+        return json.dumps(DEFAULT_MODEL) + "\n"
     if (model / "config.json").is_file():
-        return str(model.resolve()), ""
+        return ""
     if model.is_file():
         named_model(str(model))  # raises ConfigError: it is no pin
-        return f"models/{model.name}", model.read_text(encoding="utf-8")
+        return model.read_text(encoding="utf-8")
     raise ConfigError(
         f"--model: {str(model)!r} is no model; give a Hugging Face folder, which has a config.json, or a pin: a JSON "
         f"file like {json.dumps(DEFAULT_MODEL)}"
@@ -108,7 +112,7 @@ def _write_files(folder: Path, values: dict[str, str]) -> None:
     import jinja2
 
     texts = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    templates = resources.files(__package__)
+    templates = resources.files("parammem.templates")
     for name, template in FILES.items():
         text = templates.joinpath(template).read_text(encoding="utf-8")
         write_text(folder / name, texts.from_string(text).render(values))
