@@ -15,7 +15,7 @@ from parammem.config import kinds_in, parse_params
 from parammem.core import AnswerKey, Task, read_jsonl
 from parammem.domains import get_domain
 from parammem.errors import ConfigError
-from parammem.evaluation.records import slice_of
+from parammem.evaluation.runs import slice_of
 from parammem.experience.convert import Unreadable, read_line
 from parammem.stages import tasks
 from parammem.stages.opening import open_domain
