@@ -31,7 +31,7 @@ def turn(tmp_path, monkeypatch):
     told: list[str] = []
     monkeypatch.setattr(steps, "run_guarded", lambda command, *_: told.append(command[3]) or (0, []))
     monkeypatch.setattr(steps, "sync_tags", lambda _: SimpleNamespace(made=()))
-    monkeypatch.setattr(steps.pool, "clear_ingested", lambda *_: 0)
+    monkeypatch.setattr(steps.batches, "clear_ingested", lambda *_: 0)
     monkeypatch.delenv("WANDB_MODE", raising=False)
     settings = SimpleNamespace(
         tracking=SimpleNamespace(mode="auto"), domains=["code"], experience=SimpleNamespace(inbox="inbox", domain="")
