@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from parammem.agents.own_agent import Ordered, OwnAgent, ProgramJudge, outcome_of
-from parammem.agents.program import Program
+from parammem.agents.program import UserProgram
 from parammem.core import Outcome, Task
 from parammem.domain_params import ProgramParams
 from tests.stages.desk import DOMAIN, agent, judge, ticket
@@ -18,8 +18,8 @@ from tests.stages.desk import DOMAIN, agent, judge, ticket
 TASKS = [Task(task_id=f"t{n}", domain=DOMAIN, text=ticket(n)) for n in (1, 2, 4)]
 
 
-def program(root, given, **more) -> Program:
-    return Program(ProgramParams.model_validate(given | more), root)
+def program(root, given, **more) -> UserProgram:
+    return UserProgram(ProgramParams.model_validate(given | more), root)
 
 
 def orders() -> list[Ordered]:
@@ -45,7 +45,7 @@ def test_an_agent_that_fails_harms_its_own_task_only(tmp_path, fault, said):
     assert (first.outcome.passed, second.outcome.passed, bad.outcome.passed) == (False, True, None)
     assert first.trajectory.attempts[0].steps[0].text == "I look it up."
     assert bad.trajectory.stop == "failed"
-    assert said in bad.trajectory.failure.message  # type: ignore
+    assert said in bad.trajectory.failure.message  # type: ignore[union-attr]
     assert not first.trajectory.failure
     assert not second.trajectory.failure
 
@@ -69,7 +69,7 @@ def test_calls_beyond_the_budget_are_recorded_as_not_run(tmp_path):
 def test_a_command_that_answers_without_end_or_does_not_exist_is_stopped(tmp_path):
     endless = program(tmp_path, {"command": [sys.executable, "-c", "while 1: print('x' * 10**6)"], "retries": 0})
     started = time.monotonic()
-    (said,) = Program(endless.params.model_copy(update={"output_mb": 1}), tmp_path).each([{}])
+    (said,) = UserProgram(endless.params.model_copy(update={"output_mb": 1}), tmp_path).each([{}])
     assert "wrote more than output_mb" in str(said)
     assert time.monotonic() - started < 60
     (said,) = program(tmp_path, {"command": ["./nothing"], "retries": 0}).each([{}])

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from parammem.agents.program import Program, ProgramFailed
+from parammem.agents.program import ProgramFailed, UserProgram
 from parammem.core import Attempt, Failure, Feedback, Outcome, Reflection, Step, Task, Trajectory
 
 PROTOCOL = "own-agent"
@@ -44,7 +44,7 @@ class NotJudged(Exception):
 class ProgramJudge:
     """A program of the user's that says how answers turned out."""
 
-    program: Program
+    program: UserProgram
     passes_at: float
     """The least value of an outcome that counts as passed, where the outcome does not say it."""
 
@@ -68,7 +68,7 @@ class ProgramJudge:
 class OwnAgent:
     """An agent with who judges it."""
 
-    agent: Program
+    agent: UserProgram
     judge: ProgramJudge | None
     passes_at: float
     """As a judge's."""

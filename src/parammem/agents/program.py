@@ -38,7 +38,7 @@ class BudgetSpent(ProgramFailed):
 
 
 @dataclass
-class Program:
+class UserProgram:
     """A program that is called for many items. Threads may share it."""
 
     params: ProgramParams

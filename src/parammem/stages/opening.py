@@ -42,6 +42,6 @@ def _judge(domain: DomainParams, root: Path) -> Judge | None:
     if domain.judge is None:
         return None
     from parammem.agents.own_agent import ProgramJudge
-    from parammem.agents.program import Program
+    from parammem.agents.program import UserProgram
 
-    return ProgramJudge(Program(domain.judge, root), domain.passes_at)
+    return ProgramJudge(UserProgram(domain.judge, root), domain.passes_at)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from parammem.agents.concurrent import call
 from parammem.agents.own_agent import Ordered, OwnAgent, OwnRun, ProgramJudge
-from parammem.agents.program import Program
+from parammem.agents.program import UserProgram
 from parammem.config import Params
 from parammem.core import Reflection, Task, Trajectory
 from parammem.engines.base import Request
@@ -31,8 +31,8 @@ def own_agent(params: Params, domain: str, root: Path) -> OwnAgent:
     """Return the user's agent with who judges it, as `domains` says."""
     said = params.domains[domain]
     assert said.agent is not None
-    judge = ProgramJudge(Program(said.judge, root), said.passes_at) if said.judge else None
-    return OwnAgent(Program(said.agent, root), judge, said.passes_at)
+    judge = ProgramJudge(UserProgram(said.judge, root), said.passes_at) if said.judge else None
+    return OwnAgent(UserProgram(said.agent, root), judge, said.passes_at)
 
 
 def collected(
