@@ -27,7 +27,7 @@ from parammem.errors import ConfigError, LedgerError, ParamMemError
 from parammem.improve import champion as room
 from parammem.improve.contest_process import contest_in_process
 from parammem.improve.run import improve as turn_of
-from parammem.improve.steps import STEPS, Step
+from parammem.improve.steps import STEPS, TurnStep
 from parammem.improve.turn import Ended, Tools, Turn, TurnReport
 from parammem.registry.branch import ledger_at
 
@@ -72,12 +72,12 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
-def as_tasks(names: list[str]) -> Callable[[Step, Turn], None]:
+def as_tasks(names: list[str]) -> Callable[[TurnStep, Turn], None]:
     """Return a runner that makes a task of each step, and shows how far the turn is."""
     progress = create_progress_artifact(progress=0.0, key="improve-progress", description="steps of this turn")
     ended: list[Ended] = []
 
-    def run(step: Step, turn: Turn) -> None:
+    def run(step: TurnStep, turn: Turn) -> None:
         @task(name=step.name, cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=worth_retrying)
         def one() -> None:
             try:

@@ -75,7 +75,7 @@ def declared_outputs(root: Path) -> set[str]:
     outputs = {str(LEDGER), str(DECISIONS)}
     for stage in yaml.safe_load((root / "dvc.yaml").read_text())["stages"].values():
         for out in stage.get("do", stage).get("outs", []):
-            outputs.add((out if isinstance(out, str) else next(iter(out))).replace("${item}", "math"))
+            outputs.add((out if isinstance(out, str) else next(iter(out))).replace("${item.domain}", "math"))
     return outputs
 
 

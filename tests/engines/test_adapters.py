@@ -270,16 +270,17 @@ def test_what_is_refused_here_is_not_given_to_vllm_either(tiny_model, adapter, c
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
-def test_a_base_that_is_a_pointer_is_refused_in_the_same_words_everywhere(tiny_model, adapter, name):
-    (tiny_model / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+def test_a_base_that_is_a_pointer_is_refused_in_the_same_words_everywhere(tiny_model, adapter, name, tmp_path):
+    base = shutil.copytree(tiny_model, tmp_path / "base")
+    (base / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     with Stub(lambda asked: (200, {})) as stub:
         server = Server(ServerSettings(stub.url), Account(Terms()))
         for opened in (
-            lambda: HfEngine.load(tiny_model, device="cpu").complete(ASK),
-            lambda: load_base(tiny_model, "float32"),
-            lambda: open_model(server, "base", tiny_model),
-            lambda: open_adapter(server, "base", adapter, tiny_model),
-            lambda: serve_command(tiny_model, "base", adapter, 512, stub.url),
+            lambda: HfEngine.load(base, device="cpu").complete(ASK),
+            lambda: load_base(base, "float32"),
+            lambda: open_model(server, "base", base),
+            lambda: open_adapter(server, "base", adapter, base),
+            lambda: serve_command(base, "base", adapter, 512, stub.url),
         ):
             with pytest.raises(ModelMissingError, match="git-lfs pointer"):
                 opened()

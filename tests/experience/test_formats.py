@@ -16,7 +16,7 @@ from parammem.experience import source_files
 from parammem.experience.admission import Admission
 from parammem.experience.inbox import look
 from parammem.experience.ingest import ingest
-from parammem.experience.outcomes import Outcomes, read_outcomes
+from parammem.experience.outcomes import OutcomeTable, read_outcomes
 from parammem.experience.preview import Preview, preview
 from parammem.experience.source_files import Source
 from tests.experience.rows import rows_in, store
@@ -201,7 +201,7 @@ RUNS: dict[str, tuple[str, list[dict]]] = {
 }
 SILENT = ("Claude Code", "Codex", "ATIF")
 """Formats that do not say how a run ended."""
-TABLE = Outcomes({"r1": Outcome(passed=True, source="test")}, digest="d")
+TABLE = OutcomeTable({"r1": Outcome(passed=True, source="test")}, digest="d")
 
 
 def shown(path: Path, rows: list[dict] | bytes, name: str = "log.jsonl", **more: Any) -> list[Preview]:
@@ -214,7 +214,7 @@ def shown(path: Path, rows: list[dict] | bytes, name: str = "log.jsonl", **more:
 @pytest.mark.parametrize("name", RUNS)
 def test_a_solved_run_with_tools_is_one_attempt_with_its_steps(tmp_path, name):
     form, rows = RUNS[name]
-    (run,) = shown(tmp_path, rows, outcomes=TABLE if name in SILENT else Outcomes())
+    (run,) = shown(tmp_path, rows, outcomes=TABLE if name in SILENT else OutcomeTable())
     assert (run.becomes, run.details, run.form, run.task, run.outcome) == ("batch", (), form, TASK, True)
     assert (run.run_id, run.advice) == ("r1", ("Late means after noon.",))
     (attempt,) = run.attempts
@@ -232,7 +232,7 @@ def test_a_log_without_outcome_is_refused_until_a_table_names_it(tmp_path, name)
     (run,) = shown(tmp_path, RUNS[name][1])
     assert (run.becomes, run.reasons) == ("refused", ("no-outcome",))
     assert "--outcomes" in run.details[0]
-    (other,) = shown(tmp_path, RUNS[name][1], outcomes=Outcomes({"r2": Outcome(passed=True)}, digest="d"))
+    (other,) = shown(tmp_path, RUNS[name][1], outcomes=OutcomeTable({"r2": Outcome(passed=True)}, digest="d"))
     assert other.reasons == ("no-outcome",)
 
 
@@ -256,7 +256,7 @@ def test_an_evaluations_label_decides_where_it_is_a_verdict(tmp_path, score, lab
 def test_runs_that_are_mixed_up_in_a_file_are_told_apart(tmp_path):
     first, second = ([json.loads(json.dumps(row).replace('"r1"', f'"{name}"')) for row in CLAUDE[1:]] for name in "ab")
     mixed = [row for pair in zip(first, second, strict=True) for row in pair]
-    table = Outcomes({name: Outcome(passed=name == "a") for name in "ab"}, digest="d")
+    table = OutcomeTable({name: Outcome(passed=name == "a") for name in "ab"}, digest="d")
     runs = shown(tmp_path, [*mixed, *CODEX, {"messages": MESSAGES, "outcome": False}], outcomes=table)
     assert [(run.form, run.run_id, run.outcome) for run in runs] == [
         ("openai", "", False),
@@ -278,7 +278,7 @@ SWE = {"environment": "main", "trajectory": [
 def test_a_swe_agent_file_is_joined_by_its_name_and_submitted_is_not_solved(tmp_path):
     (run,) = shown(tmp_path, json.dumps(SWE, indent=1).encode(), "repo__repo-7.traj")
     assert (run.reasons, run.form) == (("no-outcome",), "swe-agent")
-    table = Outcomes({"repo__repo-7": Outcome(passed=False, source="test")}, digest="d")
+    table = OutcomeTable({"repo__repo-7": Outcome(passed=False, source="test")}, digest="d")
     (run,) = shown(tmp_path, json.dumps(SWE, indent=1).encode(), "repo__repo-7.traj", outcomes=table)
     assert (run.task, run.outcome, run.submission) == ("Fix the bug in a.py", False, 1)
     assert run.attempts[0].text == "diff --git a/a.py b/a.py"
@@ -422,7 +422,7 @@ def test_a_wrong_table_names_the_row_and_what_to_do(tmp_path, text, said):
 
 
 def test_a_log_and_a_table_that_contradict_each_other_are_refused(tmp_path):
-    table = Outcomes({"r1": Outcome(passed=False)}, digest="d")
+    table = OutcomeTable({"r1": Outcome(passed=False)}, digest="d")
     (run,) = shown(tmp_path, RUNS["messages"][1], outcomes=table)
     assert run.reasons == ("no-outcome",)
     assert "contradict" in run.details[0]

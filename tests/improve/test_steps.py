@@ -8,7 +8,7 @@ import pytest
 
 from parammem.errors import DataError
 from parammem.improve.run import call, run_steps
-from parammem.improve.steps import STEPS, Step, targets
+from parammem.improve.steps import STEPS, TurnStep, targets
 from parammem.improve.triggers import Reason
 from parammem.improve.turn import Ended, Tools, Turn, headline
 from tests.stages.arena import parsed
@@ -46,11 +46,11 @@ def test_a_step_that_may_be_tried_again_is(tmp_path):
         if len(tried) < 3:
             raise DataError("the network hiccuped")
 
-    call(Step("push", shaky, "nothing", tries=3), turn)
+    call(TurnStep("push", shaky, "nothing", tries=3), turn)
     assert len(tried) == 3
     assert turn.notes == ["push failed and is tried again: the network hiccuped"] * 2
     with pytest.raises(DataError, match="hiccuped"):
-        call(Step("push", lambda _: shaky_always(), "nothing", tries=2), turn)
+        call(TurnStep("push", lambda _: shaky_always(), "nothing", tries=2), turn)
 
 
 def shaky_always() -> None:
@@ -64,9 +64,9 @@ def test_a_turn_that_has_nothing_more_to_do_still_closes(tmp_path):
         raise Ended("Nothing to do: all quiet")
 
     steps = (
-        Step("one", enough, "nothing"),
-        Step("two", lambda _: done.append("two"), "nothing"),
-        Step("close", lambda _: done.append("close"), "nothing"),
+        TurnStep("one", enough, "nothing"),
+        TurnStep("two", lambda _: done.append("two"), "nothing"),
+        TurnStep("close", lambda _: done.append("close"), "nothing"),
     )
     report = run_steps(turn, steps, call)
     assert done == ["close"]

@@ -65,7 +65,7 @@ def test_the_mixture_knows_every_word_for_a_program_that_gave_no_value():
     from typing import get_args
 
     from parammem.domains.code import WORDS as SHORT
-    from parammem.sandbox.jobs import Outcome
+    from parammem.sandbox.jobs import ExecutionOutcome
 
-    kinds = set(get_args(Outcome.model_fields["kind"].annotation)) - {"value"}
+    kinds = set(get_args(ExecutionOutcome.model_fields["kind"].annotation)) - {"value"}
     assert {SHORT.get(kind, kind) for kind in kinds} == set(WORDS["code"])

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from parammem.sandbox import Call, CandidateJob, Limits, Outcome, Pool
+from parammem.sandbox import Call, CandidateJob, ExecutionOutcome, Limits, Pool
 
 SECRET = "SECRET-5f1e"
 
@@ -68,7 +68,7 @@ class Arena:
             rows.append((path.name, text, stat.st_mode, stat.st_mtime if path.name == "victim" else 0, stat.st_nlink))
         return rows
 
-    def effects(self, outcome: Outcome | None) -> list[str]:
+    def effects(self, outcome: ExecutionOutcome | None) -> list[str]:
         """What of an attack can be seen outside."""
         seen = []
         if outcome is not None and "SECRET" in f"{outcome.value}{outcome.stdout}{outcome.error}":

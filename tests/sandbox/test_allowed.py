@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from parammem.errors import SandboxError
-from parammem.sandbox import Call, CandidateJob, Limits, Outcome, Pool, run
+from parammem.sandbox import Call, CandidateJob, ExecutionOutcome, Limits, Pool, run
 from parammem.sandbox.inner import bounds, semlock
 from tests.sandbox.arena import Arena, left_over
 from tests.sandbox.hostile import UNSEEN, Attack
@@ -30,7 +30,7 @@ LOCK = {
 }
 
 
-def one(source: str, limits: Limits | None = None, pool: Pool | None = None) -> Outcome:
+def one(source: str, limits: Limits | None = None, pool: Pool | None = None) -> ExecutionOutcome:
     job = CandidateJob(source=source, entry="f", calls=[Call()])
     return (pool.run([job], limits) if pool else [run(source, "f", [Call()], limits)])[0][0]
 
@@ -42,7 +42,7 @@ def locking(act: str) -> str:
 @pytest.mark.parametrize("name", LOCK)
 def test_a_lock_on_a_library_file_is_seen_by_nobody(name: str):
     """The candidate believes that it holds it, for half a second; meanwhile it can be had here."""
-    found: list[Outcome] = []
+    found: list[ExecutionOutcome] = []
     thread = threading.Thread(target=lambda: found.append(one(locking(LOCK[name]))))
     thread.start()
     taken = 0

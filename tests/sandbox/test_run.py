@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from parammem.errors import SandboxError
-from parammem.sandbox import Call, CandidateJob, Limits, Outcome, Pool, equal, run, run_many
+from parammem.sandbox import Call, CandidateJob, ExecutionOutcome, Limits, Pool, equal, run, run_many
 from parammem.sandbox.inner import scratch
 
 
-def one(source: str, *args: object, **limits: Any) -> Outcome:
+def one(source: str, *args: object, **limits: Any) -> ExecutionOutcome:
     return run(source, "f", [Call(args=list(args))], Limits(**limits))[0]
 
 
@@ -258,8 +258,8 @@ def test_arguments_must_be_plain():
     ],
 )
 def test_equal_follows_plain_python(value: object, expected: object, options: dict[str, object], same: bool):
-    assert equal(Outcome(kind="value", value=value), expected, **options) is same  # type: ignore[arg-type]
+    assert equal(ExecutionOutcome(kind="value", value=value), expected, **options) is same  # type: ignore[arg-type]
 
 
 def test_no_other_kind_is_ever_equal():
-    assert not equal(Outcome(kind="exception", value=3), 3)
+    assert not equal(ExecutionOutcome(kind="exception", value=3), 3)

@@ -9,7 +9,7 @@ import json
 import sys
 
 from parammem.errors import SandboxError
-from parammem.sandbox import Call, CandidateJob, Limits, Outcome, Pool
+from parammem.sandbox import Call, CandidateJob, ExecutionOutcome, Limits, Pool
 from tests.sandbox.arena import Arena, left_over
 from tests.sandbox.hostile import ATTACKS, Attack
 
@@ -20,7 +20,7 @@ def succeeded(attack: Attack, arena: Arena) -> str:
     """How the attack shows that it worked; empty when it did not."""
     arena.lay_out()
     limits = LIMITS.model_copy(update={"wall_seconds": 2.0 if attack.wins == "value" else 1.0})
-    outcome: Outcome | None = None
+    outcome: ExecutionOutcome | None = None
     with Pool(1, "none") as pool:
         try:
             job = CandidateJob(source=attack.source, entry="attack", calls=[Call(args=[arena.context()])])

@@ -269,6 +269,7 @@ def test_evaluate_writes_one_run_for_each_arm_and_task_and_proves_the_splits_dis
     for one, run in zip(read_jsonl(folder / "trajectories.jsonl", Trajectory), runs, strict=True):
         assert one.submitted is not None
         assert run.passed == (one.submitted.candidate == keys[one.task_id].gold)
+        assert run.trajectory_id == one.trajectory_id
     assert any(run.passed for run in runs)
     assert any(run.visible_passed and not run.passed for run in runs), "visible checks are not the verdict"
     assert len(read_jsonl(folder / "open_tasks.jsonl", OpenTask)) == tasks_each

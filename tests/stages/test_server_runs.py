@@ -140,7 +140,7 @@ def test_a_draw_of_advice_that_got_no_answer_is_left_out_and_said(caplog):
                 raise RequestFailed("the server said 500")
             return super().complete(requests)
 
-    bench: Any = SimpleNamespace(params=parsed(), executor=LOCAL)
+    bench: Any = SimpleNamespace(params=parsed(), executor=LOCAL, judge=SimpleNamespace(name="math"))
     asked = [task(number) for number in (1, 2, 3)]
     found = evaluate._sampled(bench, Sampled(Deaf(lambda request, draw: f"said {draw}")), 1.0, asked, 2)
     assert found == [["said 1000", "said 1001"], [], ["said 1000", "said 1001"]]

@@ -22,6 +22,7 @@ from threading import Lock
 from typing import Any
 
 from parammem.core.escape import shown
+from parammem.core.words import count
 from parammem.domain_params import ProgramParams
 
 SAID = 300
@@ -76,7 +77,7 @@ class UserProgram:
     def _count(self) -> None:
         with self._lock:
             if self.params.budget_calls and self.calls >= self.params.budget_calls:
-                raise BudgetSpent(f"not run: budget_calls allows {self.params.budget_calls} calls")
+                raise BudgetSpent(f"not run: budget_calls allows {count(self.params.budget_calls, 'call')}")
             self.calls += 1
 
     def _once(self, data: bytes) -> bytes:

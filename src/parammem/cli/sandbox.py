@@ -147,7 +147,7 @@ def _call(row: _Row, function: bool) -> sandbox.Call:
     return sandbox.Call(args=row.args, kwargs=row.kwargs, stdin=stdin)
 
 
-def _result(outcome: sandbox.Outcome, row: _Row, tolerance: float | None) -> dict[str, Any]:
+def _result(outcome: sandbox.ExecutionOutcome, row: _Row, tolerance: float | None) -> dict[str, Any]:
     if row.stdin is not None:
         same = outcome.kind == "value" and outcome.stdout.split() == str(row.expected).split()
     else:

@@ -81,7 +81,7 @@ def _job(item: tuple[dict[str, Any], str], limits: sandbox.Limits) -> tuple[str,
     return job.model_dump_json(), job
 
 
-def _judge(check: dict[str, Any], outcome: sandbox.Outcome) -> CheckResult:
+def _judge(check: dict[str, Any], outcome: sandbox.ExecutionOutcome) -> CheckResult:
     if sandbox.equal(outcome, check["expected"], json_values=True):
         return CheckResult(check["name"], ok=True)
     got = short(outcome.value) if outcome.kind == "value" else WORDS.get(outcome.kind, outcome.kind)

@@ -32,7 +32,7 @@ def _no_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-def placed(outcome: sandbox.Outcome, before: int) -> sandbox.Outcome:
+def placed(outcome: sandbox.ExecutionOutcome, before: int) -> sandbox.ExecutionOutcome:
     """Return the outcome with the line that its error names counted in the candidate, which the agent sees, from 1."""
     if not before or not outcome.error:
         return outcome
@@ -44,7 +44,7 @@ def told(check: Mapping[str, Any], verdict: sandbox.Verdict) -> CheckResult:
     return CheckResult(check["name"], ok=verdict.passed, got=short(verdict.detail, SHOWN))
 
 
-def returned(check: Mapping[str, Any], outcome: sandbox.Outcome, rule: ContestRule | None) -> CheckResult:
+def returned(check: Mapping[str, Any], outcome: sandbox.ExecutionOutcome, rule: ContestRule | None) -> CheckResult:
     wanted = [plain(check[name]) for name in ("expected", "also") if name in check]
     if rule is not None:
         right = outcome.kind == "value" and _holds(rule.same_value, outcome.value, wanted[0])
@@ -71,7 +71,7 @@ def _written(value: Any) -> str:
         return f"{type(value).__name__}, too long to be written"
 
 
-def printed(check: Mapping[str, Any], outcome: sandbox.Outcome, rule: ContestRule | None) -> CheckResult:
+def printed(check: Mapping[str, Any], outcome: sandbox.ExecutionOutcome, rule: ContestRule | None) -> CheckResult:
     """Return whether an exit is a failure: `sys.exit` with another code than 0 is, but not for LiveCodeBench and
     APPS, whose harnesses take it for the end of the program."""
     ended = outcome.kind == "value" or (rule is not None and outcome.exit_code is not None)

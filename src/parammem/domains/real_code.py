@@ -287,7 +287,9 @@ def _call(check: Mapping[str, Any], rule: ContestRule | None) -> sandbox.Call:
 
 
 def _read(
-    plan: _Plan | Exception, outcomes: Mapping[str, list[sandbox.Outcome]], verdicts: Mapping[str, sandbox.Verdict]
+    plan: _Plan | Exception,
+    outcomes: Mapping[str, list[sandbox.ExecutionOutcome]],
+    verdicts: Mapping[str, sandbox.Verdict],
 ) -> list[CheckResult]:
     """Return the results of one candidate's checks, in their order."""
     if isinstance(plan, Exception):

@@ -124,7 +124,7 @@ def _check_size(vetted: Vetted, place: Path) -> None:
         asked = sum(one.numel() for one in [*model.parameters(), *model.buffers()])
         if asked <= FOUR_BITS * held + ANYHOW:
             return
-        many = f"{asked:,} numbers"
+        many = count(asked, "number", form=",")
     raise EngineError(
         f"config.json in {str(vetted.folder)!r} asks for {many}, and the weights are {held:,} bytes: they belong to "
         "different models, or the file is spoilt; fetch the model again, all of its files"

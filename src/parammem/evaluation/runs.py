@@ -53,6 +53,8 @@ class Run(Record):
     stop: Stop
     failed: bool = False
     """The run ended in an exception, or what it submitted cannot be judged; it counts as not solved."""
+    trajectory_id: str = ""
+    """Its trajectory, as `parammem audit answer` takes it; empty in files from before this field."""
 
 
 class AdviceDraws(Record):

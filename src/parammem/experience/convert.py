@@ -18,8 +18,8 @@ from parammem.core.experience import SCHEMAS, Experience
 from parammem.domains import get_domain
 from parammem.experience.field_paths import known_fields, place_of
 from parammem.experience.formats import FORMATS, format_of
-from parammem.experience.formats.base import Reading, Run, Try, Unreadable
-from parammem.experience.outcomes import NONE, Outcomes
+from parammem.experience.formats.base import LoggedRun, ReadOptions, Try, Unreadable
+from parammem.experience.outcomes import NONE, OutcomeTable
 
 OURS = "parammem"
 NAMES: tuple[str, ...] = (OURS, *FORMATS)
@@ -45,7 +45,7 @@ def read_line(
         return *own_row(row, data), OURS
     cut = FORMATS[form].parts
     rows = [piece for _, piece in cut(row)] if cut else [row]
-    found = read_runs(rows, form, Reading(domain=domain, kinds=kinds), data=data) if rows else []
+    found = read_runs(rows, form, ReadOptions(domain=domain, kinds=kinds), data=data) if rows else []
     if len(found) != 1:
         raise Unreadable("not-a-record", "the line does not hold one run")
     return found[0], None, form
@@ -126,8 +126,8 @@ def check_schema(row: Mapping[str, Any]) -> None:
 def read_runs(
     rows: Sequence[dict[str, Any]],
     form: str,
-    reading: Reading,
-    outcomes: Outcomes = NONE,
+    reading: ReadOptions,
+    outcomes: OutcomeTable = NONE,
     data: bytes = b"\\u",
 ) -> list[Experience]:
     """Return the runs in rows of one format that belong together. Raises Unreadable.
@@ -152,7 +152,7 @@ def read_runs(
     return found
 
 
-def experience_of(run: Run, reading: Reading, outcomes: Outcomes = NONE) -> Experience:
+def experience_of(run: LoggedRun, reading: ReadOptions, outcomes: OutcomeTable = NONE) -> Experience:
     """Return a run as a row, with the outcome that its log or the table of outcomes names. Raises Unreadable.
 
     All tries but the last failed: otherwise there would have been no next one.
@@ -192,7 +192,7 @@ def experience_of(run: Run, reading: Reading, outcomes: Outcomes = NONE) -> Expe
     return Experience(task=task, trajectory=trajectory, outcome=ended, advice=run.advice, run_id=run.run_id)
 
 
-def _outcome(run: Run, outcomes: Outcomes) -> Outcome:
+def _outcome(run: LoggedRun, outcomes: OutcomeTable) -> Outcome:
     """The outcome of the table, or that of the log. Raises Unreadable: there is none, or they contradict each other."""
     names = dict.fromkeys(name for name in (run.run_id, *run.names, run.task_id) if name)
     joined = next((found for name in names if (found := outcomes.get(name)) is not None), None)

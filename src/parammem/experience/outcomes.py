@@ -30,7 +30,7 @@ LARGEST = 512 << 20
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class OutcomeTable:
     """Run ids with their outcomes."""
 
     by_id: Mapping[str, Outcome] = field(default_factory=dict)
@@ -45,10 +45,10 @@ class Outcomes:
         return bool(self.digest)
 
 
-NONE = Outcomes()
+NONE = OutcomeTable()
 
 
-def read_outcomes(file: Path) -> Outcomes:
+def read_outcomes(file: Path) -> OutcomeTable:
     """Return a table of outcomes.
 
     Raises:
@@ -75,7 +75,7 @@ def read_outcomes(file: Path) -> Outcomes:
     if not found:
         raise DataError(f"{file}: no outcomes in it")
     with file.open("rb") as data:
-        return Outcomes(found, hashlib.file_digest(data, "sha256").hexdigest())
+        return OutcomeTable(found, hashlib.file_digest(data, "sha256").hexdigest())
 
 
 def _outcome(row: Mapping[str, Any]) -> Outcome:

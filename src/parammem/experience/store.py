@@ -11,7 +11,7 @@ from parammem.core.domain_names import USUAL_KINDS
 from parammem.core.jsonl import iter_jsonl
 from parammem.errors import DataError
 from parammem.experience.admission import Admission
-from parammem.experience.outcomes import NONE, Outcomes
+from parammem.experience.outcomes import NONE, OutcomeTable
 
 BATCHES = Path("data") / "experience"
 FRESH = Path("data") / "fresh"
@@ -33,7 +33,7 @@ class ExperienceStore:
     """Share of tasks that are kept for judging."""
     domain: str = ""
     """What the tasks of logs are that do not say it themselves."""
-    outcomes: Outcomes = NONE
+    outcomes: OutcomeTable = NONE
     """How runs ended whose logs do not say it, or say that nobody knows."""
     private: Path | None = None
     """Folder for rows with secrets; default: data/quarantine/private below root. It is never pushed anywhere, so a run
@@ -52,7 +52,7 @@ def open_store(
     domain: str = "",
     private: Path | None = None,
     kinds: Mapping[str, str] = USUAL_KINDS,
-    outcomes: Outcomes = NONE,
+    outcomes: OutcomeTable = NONE,
 ) -> ExperienceStore:
     """Return a store that compares rows with the evaluation tasks of these domains.
 

@@ -18,7 +18,7 @@ from parammem.core.jsonl import Line
 from parammem.experience.admission import BrokenRule
 from parammem.experience.convert import OURS, form_of, own_row, parsed, read_runs
 from parammem.experience.formats import FORMATS
-from parammem.experience.formats.base import Reading, Unreadable
+from parammem.experience.formats.base import ReadOptions, Unreadable
 from parammem.experience.source_files import LONGEST_LINE, Source, longest_of
 from parammem.experience.store import ExperienceStore
 
@@ -55,8 +55,8 @@ def read_source(source: Source, store: ExperienceStore, form: str | None = None)
         gathered.close()
 
 
-def _reading(line: Line, store: ExperienceStore) -> Reading:
-    return Reading(domain=store.domain, file=line.file.name.partition(".")[0], kinds=store.admission.kinds)
+def _reading(line: Line, store: ExperienceStore) -> ReadOptions:
+    return ReadOptions(domain=store.domain, file=line.file.name.partition(".")[0], kinds=store.admission.kinds)
 
 
 def _read(line: Line, store: ExperienceStore, form: str | None, gathered: _Gathered) -> Iterator[Judged]:

@@ -16,7 +16,7 @@ from parammem.core.jsonl import write_text
 from parammem.errors import LedgerError
 from parammem.gate.nightly_check import check_champion, failed_in_a_row
 from parammem.improve.run import Around, call, run_steps
-from parammem.improve.steps import STEPS, Step
+from parammem.improve.steps import STEPS, TurnStep
 from parammem.improve.turn import Tools, Turn, TurnReport
 from parammem.improve.warm_challenger import champion_folder
 from parammem.registry.branch import known
@@ -43,7 +43,7 @@ def evaluate_champion(
         DataError, LedgerError: as a turn does.
     """
     night = night or tools.clock().date().isoformat()
-    step = Step("check", partial(_check, night=night, domains=domains), "a worktree that nobody needs")
+    step = TurnStep("check", partial(_check, night=night, domains=domains), "a worktree that nobody needs")
     return _with_steps(root, tools, step, around)
 
 
@@ -72,7 +72,7 @@ def rollback(
         asked = {"target": meant.target, "present": meant.present, "seen": seen}
         write_text(_note(root, domain), json.dumps(asked))
         work = partial(_roll_back_as_meant, meant=meant, reason=reason)
-    report = _with_steps(root, tools, Step("roll back", work, "a worktree that nobody needs"), around)
+    report = _with_steps(root, tools, TurnStep("roll back", work, "a worktree that nobody needs"), around)
     _note(root, domain).unlink(missing_ok=True)
     return report
 
@@ -155,7 +155,7 @@ def _note(root: Path, domain: str) -> Path:
     return root / NOTES / f"rollback-{domain}.json"
 
 
-def _with_steps(root: Path, tools: Tools, step: Step, around: Around | None) -> TurnReport:
+def _with_steps(root: Path, tools: Tools, step: TurnStep, around: Around | None) -> TurnReport:
     """Return the step between those of a turn that open and close it."""
     known = {one.name: one for one in STEPS}
     steps = (*(known[name] for name in BEFORE), step, *(known[name] for name in AFTER))

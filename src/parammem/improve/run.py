@@ -13,10 +13,10 @@ from parammem.checkout.worktree import remove_trees
 from parammem.config import load_params
 from parammem.errors import ParamMemError
 from parammem.improve.contest_process import contest_in_process
-from parammem.improve.steps import STEPS, Step, nothing_to_do
+from parammem.improve.steps import STEPS, TurnStep, nothing_to_do
 from parammem.improve.turn import Ended, Tools, Turn, TurnReport, headline
 
-Around = Callable[[Step, Turn], None]
+Around = Callable[[TurnStep, Turn], None]
 """Runs a step: a flow makes a task of it."""
 
 
@@ -40,7 +40,7 @@ def improve(root: Path, tools: Tools, around: Around | None = None, force: bool 
         return run_steps(turn, STEPS, around or call)
 
 
-def run_steps(turn: Turn, steps: tuple[Step, ...], around: Around) -> TurnReport:
+def run_steps(turn: Turn, steps: tuple[TurnStep, ...], around: Around) -> TurnReport:
     """Steps in order; the last one also when a step says that there is nothing more to do. After a failure only the
     worktree is taken away: what was finished is in caches outside it."""
     why = ""
@@ -64,7 +64,7 @@ def run_steps(turn: Turn, steps: tuple[Step, ...], around: Around) -> TurnReport
     )
 
 
-def call(step: Step, turn: Turn) -> None:
+def call(step: TurnStep, turn: Turn) -> None:
     """Run a step, again if it fails and may be tried again."""
     for left in reversed(range(step.tries)):
         try:

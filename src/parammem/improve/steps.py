@@ -44,7 +44,7 @@ PATHS = ("dvc.lock", "params.yaml", "ledger", "reports", "data", "models")
 
 
 @dataclass(frozen=True)
-class Step:
+class TurnStep:
     """One step of a turn."""
 
     name: str
@@ -260,22 +260,22 @@ def close(turn: Turn) -> None:
     remove_trees(turn.root)
 
 
-STEPS: tuple[Step, ...] = (
-    Step("clean", clean, "what the turn before it left; the next turn takes it away"),
-    Step("worktree", open_tree, "a worktree that nobody needs", tries=2),
-    Step("finish", finish, "missing tags, or committed files in the inbox; the next turn's finish goes on"),
-    Step("ingest", take_in, "a worktree that nobody needs; the inbox is as it was"),
-    Step("consider", consider, "a worktree that nobody needs"),
-    Step("rebuild", rebuild, "a worktree that nobody needs; finished stages are in DVC's run-cache"),
-    Step("enter", enter, "a worktree that nobody needs"),
-    Step("warm", warm, "a worktree that nobody needs; finished stages are in DVC's run-cache", tries=2),
-    Step("meet", meet, "a worktree that nobody needs; completions are in the cache"),
-    Step("decide", decide, "a worktree that nobody needs; the next turn comes to the same decision"),
-    Step("push", push, "data in the remote that no commit refers to; the next turn refers to it", tries=3),
-    Step("commit", commit, "commits that no branch holds, or a branch that holds them all; then finish goes on"),
-    Step("publish", publish, "missing tags; the next turn's finish makes them", tries=2),
-    Step("clear", clear, "committed files in the inbox; the next turn's finish takes them away"),
-    Step("close", close, "a worktree that nobody needs"),
+STEPS: tuple[TurnStep, ...] = (
+    TurnStep("clean", clean, "what the turn before it left; the next turn takes it away"),
+    TurnStep("worktree", open_tree, "a worktree that nobody needs", tries=2),
+    TurnStep("finish", finish, "missing tags, or committed files in the inbox; the next turn's finish goes on"),
+    TurnStep("ingest", take_in, "a worktree that nobody needs; the inbox is as it was"),
+    TurnStep("consider", consider, "a worktree that nobody needs"),
+    TurnStep("rebuild", rebuild, "a worktree that nobody needs; finished stages are in DVC's run-cache"),
+    TurnStep("enter", enter, "a worktree that nobody needs"),
+    TurnStep("warm", warm, "a worktree that nobody needs; finished stages are in DVC's run-cache", tries=2),
+    TurnStep("meet", meet, "a worktree that nobody needs; completions are in the cache"),
+    TurnStep("decide", decide, "a worktree that nobody needs; the next turn comes to the same decision"),
+    TurnStep("push", push, "data in the remote that no commit refers to; the next turn refers to it", tries=3),
+    TurnStep("commit", commit, "commits that no branch holds, or a branch that holds them all; then finish goes on"),
+    TurnStep("publish", publish, "missing tags; the next turn's finish makes them", tries=2),
+    TurnStep("clear", clear, "committed files in the inbox; the next turn's finish takes them away"),
+    TurnStep("close", close, "a worktree that nobody needs"),
 )
 
 

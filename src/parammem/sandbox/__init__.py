@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from parammem.sandbox.advice import advice, advised
-from parammem.sandbox.jobs import Call, CandidateJob, Level, Limits, Outcome, ProgramCheck, Verdict
+from parammem.sandbox.jobs import Call, CandidateJob, ExecutionOutcome, Level, Limits, ProgramCheck, Verdict
 from parammem.sandbox.pool import Pool, shared_pool
 from parammem.sandbox.trusted import TrustedTests, text_of, trust_spec, trust_tests
+from parammem.sandbox.untrusted_tests import advice, advised
 from parammem.sandbox.verdict import equal
 
 T = TypeVar("T", CandidateJob, ProgramCheck)
@@ -26,7 +26,7 @@ __all__ = [
     "CandidateJob",
     "Level",
     "Limits",
-    "Outcome",
+    "ExecutionOutcome",
     "Pool",
     "TrustedTests",
     "Verdict",
@@ -46,7 +46,7 @@ __all__ = [
 
 def run(
     source: str, entry: str | None, calls: Sequence[Call], limits: Limits | None = None, level: Level = "strict"
-) -> list[Outcome]:
+) -> list[ExecutionOutcome]:
     """Run one candidate and all its calls in one child, return an outcome per call, in order.
 
     Raises:
@@ -57,7 +57,7 @@ def run(
 
 def run_many(
     jobs: Sequence[CandidateJob], limits: Limits | None = None, workers: int = 1, level: Level = "strict"
-) -> list[list[Outcome]]:
+) -> list[list[ExecutionOutcome]]:
     """Run many candidates over a pool of workers that lives on between calls, return their outcomes in order.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from parammem.errors import SandboxError
 from parammem.sandbox.inner import wire
 from parammem.sandbox.inner.watchdog import PATIENCE
-from parammem.sandbox.jobs import Call, CandidateJob, Kind, Limits, Outcome, ProgramCheck, Verdict
+from parammem.sandbox.jobs import Call, CandidateJob, ExecutionOutcome, Kind, Limits, ProgramCheck, Verdict
 from parammem.sandbox.trusted import TrustedTests
 
 _GRACE = 30.0
@@ -92,22 +92,22 @@ def _longest(limits: Limits) -> float:
     return limits.wall_seconds * PATIENCE + _GRACE
 
 
-def _outcomes(job: CandidateJob, rows: Any, limits: Limits) -> list[Outcome]:
+def _outcomes(job: CandidateJob, rows: Any, limits: Limits) -> list[ExecutionOutcome]:
     if isinstance(rows, Lost):
-        return [Outcome(kind=rows.kind, error=rows.why) for _ in job.calls]
+        return [ExecutionOutcome(kind=rows.kind, error=rows.why) for _ in job.calls]
     return [_outcome(row, limits) for row in rows]
 
 
 def _verdict(answer: Any, limits: Limits) -> Verdict:
     if isinstance(answer, Lost):
-        lost = Outcome(kind=answer.kind, error=answer.why)
+        lost = ExecutionOutcome(kind=answer.kind, error=answer.why)
         return Verdict(passed=False, detail=answer.why, outcome=lost)
     outcome = None if answer["row"] is None else _outcome([*answer["row"], answer["cpu"]], limits)
     detail = answer["detail"] or ("" if answer["passed"] or outcome is None else outcome.error)
     return Verdict(passed=answer["passed"], detail=detail, outcome=outcome, cpu_seconds=answer["cpu"])
 
 
-def _outcome(row: list[Any], limits: Limits) -> Outcome:
+def _outcome(row: list[Any], limits: Limits) -> ExecutionOutcome:
     kind, body, printed, error, cpu = row
     stdout = printed.decode("utf-8", "replace")
     if kind == "refused":
@@ -120,7 +120,7 @@ def _outcome(row: list[Any], limits: Limits) -> Outcome:
             kind, error = "undecodable", f"it returned {why}"
     code = int(body) if kind == "exit" and body else None
     error = error or _words(kind, limits)
-    return Outcome(kind=kind, value=value, stdout=stdout, exit_code=code, error=error, cpu_seconds=cpu)
+    return ExecutionOutcome(kind=kind, value=value, stdout=stdout, exit_code=code, error=error, cpu_seconds=cpu)
 
 
 def _words(kind: str, limits: Limits) -> str:

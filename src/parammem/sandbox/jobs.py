@@ -63,7 +63,7 @@ class CandidateJob(Record):
     """Modules that are imported before its child is forked: of the standard library, or numpy."""
 
 
-class Outcome(Record):
+class ExecutionOutcome(Record):
     """What one call came to."""
 
     kind: Kind
@@ -119,7 +119,7 @@ class Verdict(Record):
     passed: bool
     detail: str = ""
     """Why not."""
-    outcome: Outcome | None = None
+    outcome: ExecutionOutcome | None = None
     """The last outcome of the candidate, if it was ever called."""
     cpu_seconds: float = 0.0
     """CPU time of the candidate's child."""

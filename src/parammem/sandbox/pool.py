@@ -17,7 +17,7 @@ from typing import Any
 from parammem.errors import SandboxError
 from parammem.sandbox import asks
 from parammem.sandbox.asks import EASY, Lost, WorkerRequest
-from parammem.sandbox.jobs import CandidateJob, Level, Limits, Outcome, ProgramCheck, Verdict
+from parammem.sandbox.jobs import CandidateJob, ExecutionOutcome, Level, Limits, ProgramCheck, Verdict
 from parammem.sandbox.member import START_SECONDS, Died, Late, Worker
 
 _BUNCH = 4
@@ -75,7 +75,7 @@ class Pool:
         self._homes: list[int] = []
         """Processors that workers keep to."""
 
-    def run(self, jobs: Sequence[CandidateJob], limits: Limits | None = None) -> list[list[Outcome]]:
+    def run(self, jobs: Sequence[CandidateJob], limits: Limits | None = None) -> list[list[ExecutionOutcome]]:
         """Return the outcomes of each job's calls, in order. A job on which a worker died twice is a `crash`.
 
         Raises:

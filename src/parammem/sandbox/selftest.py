@@ -17,7 +17,7 @@ from typing import Any
 
 from parammem.core.record import Record
 from parammem.errors import SandboxError
-from parammem.sandbox.jobs import Call, CandidateJob, Level, Limits, Outcome
+from parammem.sandbox.jobs import Call, CandidateJob, ExecutionOutcome, Level, Limits
 from parammem.sandbox.pool import Pool
 
 
@@ -132,7 +132,7 @@ def _job(act: _Act, args: list[Any]) -> CandidateJob:
     return CandidateJob(source=f"def act(path, port, pid):\n    {act.body}\n", entry="act", calls=[Call(args=args)])
 
 
-def _finding(act: _Act, outcome: Outcome) -> ForbiddenAct:
+def _finding(act: _Act, outcome: ExecutionOutcome) -> ForbiddenAct:
     """Return a finding. Denied is what ended in a refusal; an act that failed for another reason proves nothing and
     counts as worked."""
     refused = (

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from parammem.sandbox.inner.rich import Row
-from parammem.sandbox.jobs import Outcome
+from parammem.sandbox.jobs import ExecutionOutcome
 
 _NUMBERS = (bool, int, float, complex, Decimal, Fraction)
 _LIKE: dict[type, type] = {
@@ -23,7 +23,7 @@ _BY_THEMSELVES = (
 """Types of the standard library that say themselves what they equal; a child's value is built anew as one of these."""
 
 
-def equal(outcome: Outcome, expected: Any, tolerance: float | None = None, json_values: bool = False) -> bool:
+def equal(outcome: ExecutionOutcome, expected: Any, tolerance: float | None = None, json_values: bool = False) -> bool:
     """Return whether a call returned the expected value, by the rules of plain Python `==` on builtin values.
 
     A list is not equal to a tuple, unless `json_values` is set: then `expected` came from a JSON file, which has

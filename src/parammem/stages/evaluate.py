@@ -285,6 +285,7 @@ def _record(bench: Bench, trajectory: Trajectory, passed: bool | None) -> Run:
         advice_texts=tuple(texts),
         stop=trajectory.stop,
         failed=trajectory.failure is not None or passed is None,
+        trajectory_id=trajectory.trajectory_id,
     )
 
 

@@ -63,6 +63,7 @@ def _record(run: OwnRun) -> Run:
         advice_texts=(advice,),
         stop=done.stop,
         failed=done.failure is not None or run.outcome.passed is None,
+        trajectory_id=done.trajectory_id,
     )
 
 

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from parammem.core import Step
-from parammem.experience.formats.base import Format, Reading, Row, Run, Unreadable, named
+from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Unreadable, named
 from parammem.experience.formats.openai import outcome_of, replaced, run_of
-from parammem.experience.formats.turns import Turn, result_text, turn_of
+from parammem.experience.formats.turns import ChatTurn, result_text, turn_of
 
 
 def fits(row: Row) -> bool:
@@ -26,7 +26,7 @@ def fits(row: Row) -> bool:
     return isinstance(version, str) and version.startswith("ATIF") and "steps" in row
 
 
-def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
+def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     """Return the run of a trajectory. Raises Unreadable."""
     row = rows[0]
     if not isinstance(row["steps"], list):
@@ -40,7 +40,7 @@ def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
     return [replaced(run, task_id=named(facts, "task_id") or name, run_id=name, names=names, method="atif")]
 
 
-def _turns(step: Any) -> list[Turn]:
+def _turns(step: Any) -> list[ChatTurn]:
     """A step as the message that it is, and the results that came back."""
     if not isinstance(step, dict) or step.get("source") not in ("system", "user", "agent"):
         raise Unreadable("not-a-record", "steps: one has no source system, user or agent")
@@ -52,7 +52,7 @@ def _turns(step: Any) -> list[Turn]:
         for one in (found if isinstance(found, list) else [])
         if isinstance(one, dict)
     )
-    return [turn_of(message), *([Turn("tool", results=results)] if results else [])]
+    return [turn_of(message), *([ChatTurn("tool", results=results)] if results else [])]
 
 
 FORMAT = Format("atif", fits, read)

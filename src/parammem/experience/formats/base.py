@@ -32,7 +32,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """What a reader is told beside the rows."""
 
     domain: str = ""
@@ -67,7 +67,7 @@ class Try:
 
 
 @dataclass(frozen=True)
-class Run:
+class LoggedRun:
     """One run as a log tells it."""
 
     task: str
@@ -94,7 +94,7 @@ class Format:
     name: str
     fits: Callable[[Row], bool]
     """Whether a row is of this format."""
-    read: Callable[[Sequence[Row], Reading], list[Run]]
+    read: Callable[[Sequence[Row], ReadOptions], list[LoggedRun]]
     """The runs in the rows that belong together."""
     parts: Callable[[Row], list[tuple[str | None, Row]]] | None = None
     """For formats that spread a run over rows: what of a row belongs to which run. None for the run: to that of the row

@@ -18,7 +18,7 @@ from parammem.core import GivenAdvice, Step, ToolCall
 from parammem.core.advice import without_advice
 from parammem.core.python_source import parse_python
 from parammem.experience.formats.base import Unreadable
-from parammem.experience.formats.turns import Turn
+from parammem.experience.formats.turns import ChatTurn
 
 SUBMITS = re.compile(
     r"(?:.*[_.-])?(?:submit|submission|final_?answer|answer|finish|complete|attempt_completion|done|respond|"
@@ -26,6 +26,8 @@ SUBMITS = re.compile(
     re.IGNORECASE,
 )
 """Names of tools that hand an answer over."""
+LONGEST_NAME = 200
+"""Characters of a tool's name that are looked at: matching takes quadratic time."""
 HANDED = (
     "answer", "submission", "code", "solution", "final_answer", "result", "output", "patch", "response", "message",
     "content", "text",
@@ -89,7 +91,7 @@ class _Said(NamedTuple):
     """Whether it calls a tool: then it is no answer."""
 
 
-def read_chat(turns: Sequence[Turn], kind: str) -> Chat:
+def read_chat(turns: Sequence[ChatTurn], kind: str) -> Chat:
     """Return the task, the submission and the steps of a conversation. Raises Unreadable.
 
     Args:
@@ -112,7 +114,7 @@ def read_chat(turns: Sequence[Turn], kind: str) -> Chat:
     return _answered(turns, said, kind, advice)
 
 
-def _without_advice(turns: Sequence[Turn]) -> tuple[list[Turn], tuple[GivenAdvice, ...]]:
+def _without_advice(turns: Sequence[ChatTurn]) -> tuple[list[ChatTurn], tuple[GivenAdvice, ...]]:
     """The turns without blocks of advice, and each piece of advice once."""
     found: dict[tuple[str, int | None], GivenAdvice] = {}
     left = []
@@ -125,7 +127,7 @@ def _without_advice(turns: Sequence[Turn]) -> tuple[list[Turn], tuple[GivenAdvic
 
 
 def _agent_run(
-    turns: Sequence[Turn], said: Sequence[_Said], begun: int, kind: str, advice: tuple[GivenAdvice, ...]
+    turns: Sequence[ChatTurn], said: Sequence[_Said], begun: int, kind: str, advice: tuple[GivenAdvice, ...]
 ) -> Chat:
     """A run with tools, or of an open domain: one attempt, whatever its user says meanwhile."""
     task, begun = _asked(turns, said, begun, kind)
@@ -136,7 +138,7 @@ def _agent_run(
     return Chat(task, text, steps, after if place is not None else "", advice)
 
 
-def _asked(turns: Sequence[Turn], said: Sequence[_Said], begun: int, kind: str) -> tuple[str, int]:
+def _asked(turns: Sequence[ChatTurn], said: Sequence[_Said], begun: int, kind: str) -> tuple[str, int]:
     """The task's text, and the turn with which the attempt begins: a question back belongs to the task."""
     asked = [one.text for one in said if one.user and one.place < begun]
     while kind != "open":
@@ -151,10 +153,14 @@ def _asked(turns: Sequence[Turn], said: Sequence[_Said], begun: int, kind: str) 
     return "\n\n".join(asked), begun
 
 
-def _handed_over(turns: Sequence[Turn], said: Sequence[_Said], begun: int, kind: str) -> tuple[int | None, str | None]:
+def _handed_over(
+    turns: Sequence[ChatTurn], said: Sequence[_Said], begun: int, kind: str
+) -> tuple[int | None, str | None]:
     """The turn of the submission, and its text."""
     calls = [(place, call) for place, turn in enumerate(turns) if place >= begun for call in turn.calls]
-    submit = next(((place, call) for place, call in reversed(calls) if SUBMITS.fullmatch(call.name)), None)
+    submit = next(
+        ((place, call) for place, call in reversed(calls) if SUBMITS.fullmatch(call.name[:LONGEST_NAME])), None
+    )
     answers = [one for one in said if one.place >= begun and not one.user and not one.calls]
     if kind == "code":
         answers = [one for one in answers if holds_program(one.text)]
@@ -192,7 +198,7 @@ def _as_text(call: ToolCall) -> str:
     return f"{call.name}({given})"
 
 
-def _answered(turns: Sequence[Turn], said: Sequence[_Said], kind: str, advice: tuple[GivenAdvice, ...]) -> Chat:
+def _answered(turns: Sequence[ChatTurn], said: Sequence[_Said], kind: str, advice: tuple[GivenAdvice, ...]) -> Chat:
     """A conversation without tools, about one question of kind code, math or qa."""
     answers = _answers(said, kind)
     blocks = _blocks(said, answers)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from parammem.experience.formats.base import Format, Reading, Row, Run
+from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row
 from parammem.experience.formats.openai import replaced, run_of
 from parammem.experience.formats.turns import turn_of
 
@@ -42,7 +42,7 @@ def parts(row: Row) -> list[tuple[str | None, Row]]:
     return [(key, {**link, "session": key or "", **({"message": row["message"]} if spoken else {})})]
 
 
-def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
+def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     """Return the run of a session. Raises Unreadable."""
     turns = [turn_of(row["message"]) for row in _last_branch(rows) if "message" in row]
     session = next((row["session"] for row in rows if row["session"]), "")

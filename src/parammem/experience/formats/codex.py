@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from parammem.experience.formats.base import Format, Reading, Row, Run, loaded
+from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, loaded
 from parammem.experience.formats.openai import replaced, run_of
-from parammem.experience.formats.turns import Turn, turn_of
+from parammem.experience.formats.turns import ChatTurn, turn_of
 
 KINDS = ("session_meta", "response_item", "event_msg", "turn_context", "compacted")
 SURROUNDINGS = (
@@ -46,7 +46,7 @@ def parts(row: Row) -> list[tuple[str | None, Row]]:
     return [(None, payload)]
 
 
-def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
+def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     """Return the run of a session. Raises Unreadable."""
     session = next((str(row["session"]) for row in rows if "session" in row), "")
     turns = [turn for turn in (_turn(row) for row in rows if "session" not in row) if not _is_surroundings(turn)]
@@ -54,7 +54,7 @@ def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
     return [replaced(run, task_id=session, run_id=session, names=(session,), method="codex")]
 
 
-def _turn(row: Row) -> Turn:
+def _turn(row: Row) -> ChatTurn:
     """An item as a turn; a shell's output is JSON text with `output` and `metadata.exit_code`."""
     if row.get("type") == "message":
         return turn_of({name: value for name, value in row.items() if name != "type"})
@@ -67,7 +67,7 @@ def _turn(row: Row) -> Turn:
     return turn_of(row)
 
 
-def _is_surroundings(turn: Turn) -> bool:
+def _is_surroundings(turn: ChatTurn) -> bool:
     return turn.role == "user" and turn.text.startswith(SURROUNDINGS)
 
 

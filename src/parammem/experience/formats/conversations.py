@@ -7,17 +7,17 @@ from typing import Any
 
 from parammem.core import Step
 from parammem.experience.formats.base import loaded
-from parammem.experience.formats.turns import Turn, turn_of, turns_of
+from parammem.experience.formats.turns import ChatTurn, turn_of, turns_of
 
 
-def joined(calls: Sequence[tuple[list[Turn], list[Turn]]]) -> list[Turn]:
+def joined(calls: Sequence[tuple[list[ChatTurn], list[ChatTurn]]]) -> list[ChatTurn]:
     """Return the conversation that these calls (what was sent, what came back) make, in their order.
 
     A call that was sent all that came before tells it anew; one that was sent only what is new is appended. Calls that
     begin with another question than the first are those of agents that the first one asked, and are left out: their
     answers come back as results of its own calls.
     """
-    whole: list[Turn] = []
+    whole: list[ChatTurn] = []
     first: str | None = None
     for sent, came in calls:
         begun = next((turn.text for turn in sent if turn.role == "user" and turn.text), None)
@@ -34,25 +34,25 @@ def joined(calls: Sequence[tuple[list[Turn], list[Turn]]]) -> list[Turn]:
     return whole
 
 
-def _answers_calls(heard: Sequence[Turn], known: Sequence[Turn]) -> bool:
+def _answers_calls(heard: Sequence[ChatTurn], known: Sequence[ChatTurn]) -> bool:
     """Whether what was sent holds results of calls that are known."""
     made = {call.id for turn in known for call in turn.calls if call.id}
     return any(step.result_of in made for turn in heard for step in turn.results)
 
 
-def with_results(turns: list[Turn], results: Sequence[Step]) -> list[Turn]:
+def with_results(turns: list[ChatTurn], results: Sequence[Step]) -> list[ChatTurn]:
     """Return the conversation with results of its calls that only the tools' own spans tell, each behind its call."""
     told = {step.result_of for turn in turns for step in turn.results}
     missing = {step.result_of: step for step in results if step.result_of and step.result_of not in told}
-    found: list[Turn] = []
+    found: list[ChatTurn] = []
     for turn in turns:
         found.append(turn)
         mine = tuple(missing[call.id] for call in turn.calls if call.id in missing)
-        found += [Turn("tool", results=mine)] if mine else []
+        found += [ChatTurn("tool", results=mine)] if mine else []
     return found
 
 
-def messages_in(value: Any, role: str) -> list[Turn]:
+def messages_in(value: Any, role: str) -> list[ChatTurn]:
     """Return the turns in what a model was sent or answered, in any of the usual wrappings. Raises Unreadable.
 
     Args:

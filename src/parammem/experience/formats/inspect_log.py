@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from parammem.experience.formats.base import Format, Reading, Row, Run, Unreadable, agreed, named, verdict
+from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Unreadable, agreed, named, verdict
 from parammem.experience.formats.openai import replaced, run_of
 from parammem.experience.formats.turns import turn_of, turns_of
 
@@ -24,13 +24,13 @@ def fits(row: Row) -> bool:
     return {"id", "epoch", "messages"} <= row.keys()
 
 
-def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
+def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     """Return the run of each sample. Raises Unreadable."""
     samples = rows[0].get("samples", rows)
     return [_sample(one, reading) for one in samples if isinstance(one, dict)]
 
 
-def _sample(row: Row, reading: Reading) -> Run:
+def _sample(row: Row, reading: ReadOptions) -> LoggedRun:
     kept = row.get("attachments")
     messages = _with_attachments(row.get("messages"), kept if isinstance(kept, dict) else {})
     turns = turns_of(messages)

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from parammem.core import Outcome, Step, ToolCall
 from parammem.core.outcome import OutcomeSource
-from parammem.experience.formats.base import Format, Reading, Row, Run, Unreadable, agreed, named, verdict
+from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Unreadable, agreed, named, verdict
 from parammem.experience.formats.conversations import joined, messages_in, result_of, with_results
 from parammem.experience.formats.openai import replaced, run_of
-from parammem.experience.formats.turns import Turn
+from parammem.experience.formats.turns import ChatTurn
 
 OBSERVED = ("GENERATION", "SPAN", "EVENT", "AGENT", "TOOL", "CHAIN", "RETRIEVER", "EVALUATOR", "EMBEDDING", "GUARDRAIL")
 SOURCES: dict[str, OutcomeSource] = {"ANNOTATION": "person", "EVAL": "model"}
@@ -50,7 +50,7 @@ def parts(row: Row) -> list[tuple[str | None, Row]]:
     ]
 
 
-def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
+def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     """Return the run of a trace. Raises Unreadable."""
     whole = next((row for row in rows if row["kind"] == "trace"), {})
     seen = [row for row in rows if row["kind"] == "observation"]
@@ -71,13 +71,13 @@ def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
     return [replaced(run, task_id=name, run_id=name, names=(name,), method="langfuse")]
 
 
-def _from_whole(whole: Row, tools: Sequence[Row]) -> list[Turn]:
+def _from_whole(whole: Row, tools: Sequence[Row]) -> list[ChatTurn]:
     """A trace without model calls: what went in, the tools, what came out."""
     sent, came = messages_in(whole.get("input"), "user"), messages_in(whole.get("output"), "assistant")
     if not sent:
         raise Unreadable("not-a-record", "neither the trace nor a generation of it has an input")
     called = [
-        Turn(
+        ChatTurn(
             "assistant",
             calls=(ToolCall(name=named(row, "name") or "tool", arguments=_given(row), id=named(row, "id")),),
         )

@@ -12,10 +12,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from parammem.core import Outcome, Step
-from parammem.experience.formats.base import Format, Reading, Row, Run, Unreadable, agreed, loaded, named, verdict
+from parammem.experience.formats.base import (
+    Format,
+    LoggedRun,
+    ReadOptions,
+    Row,
+    Unreadable,
+    agreed,
+    loaded,
+    named,
+    verdict,
+)
 from parammem.experience.formats.conversations import joined, messages_in, result_of, unwrapped, with_results
 from parammem.experience.formats.openai import replaced, run_of
-from parammem.experience.formats.turns import Turn
+from parammem.experience.formats.turns import ChatTurn
 
 READ = ("id", "trace_id", "run_type", "inputs", "outputs", "error", "start_time", "dotted_order", "feedback_stats",
         "parent_run_id", "parent_run_ids", "name", "extra")  # fmt: skip
@@ -34,7 +44,7 @@ def parts(row: Row) -> list[tuple[str | None, Row]]:
     return [(trace, {name: row[name] for name in READ if name in row}), *found]
 
 
-def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
+def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     """Return the run of a trace. Raises Unreadable."""
     order = sorted(rows, key=lambda row: named(row, "dotted_order", "start_time"))
     trace = named(rows[0], "trace_id") or named(rows[0], "id")
@@ -52,7 +62,7 @@ def _parent(row: Row) -> Any:
     return row.get("parent_run_id") or row.get("parent_run_ids")
 
 
-def _whole(root: Row) -> list[Turn]:
+def _whole(root: Row) -> list[ChatTurn]:
     """The conversation in a root's outputs, as LangGraph's state has it; nothing if it is not there whole."""
     outputs = loaded(root.get("outputs"))
     listed = outputs.get("messages") if isinstance(outputs, dict) else None
@@ -60,11 +70,11 @@ def _whole(root: Row) -> list[Turn]:
     return turns if any(turn.role == "user" for turn in turns) else []
 
 
-def _sides(row: Row) -> tuple[list[Turn], list[Turn]]:
+def _sides(row: Row) -> tuple[list[ChatTurn], list[ChatTurn]]:
     return messages_in(row.get("inputs"), "user"), messages_in(row.get("outputs"), "assistant")
 
 
-def _bare(root: Row) -> list[Turn]:
+def _bare(root: Row) -> list[ChatTurn]:
     """What went in and what came out, where no model call is told."""
     sent, came = _sides(root)
     if not sent:

@@ -13,9 +13,9 @@ from typing import Any
 
 from parammem.core import Outcome, digest_of
 from parammem.core.outcome import OutcomeSource
-from parammem.experience.formats.base import Format, Reading, Row, Run, Try, Unreadable, named, verdict
+from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Try, Unreadable, named, verdict
 from parammem.experience.formats.chat import read_chat
-from parammem.experience.formats.turns import Turn, turn_of, turns_of
+from parammem.experience.formats.turns import ChatTurn, turn_of, turns_of
 
 SUCCESS = ("outcome", "is_solved", "is_success", "is_correct", "success", "passed", "resolved", "correct", "reward")
 SOURCES: dict[str, OutcomeSource] = {"reward": "reward"}
@@ -26,7 +26,7 @@ def fits(row: Row) -> bool:
     return "messages" in row or {"prompt", "completion"} <= row.keys()
 
 
-def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
+def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     """Return the run of a transcript. Raises Unreadable."""
     meta = rows[0].get("metadata")
     row = {**(meta if isinstance(meta, dict) else {}), **rows[0]}
@@ -40,7 +40,7 @@ def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
     ]  # fmt: skip
 
 
-def _side(row: Row, name: str) -> list[Turn]:
+def _side(row: Row, name: str) -> list[ChatTurn]:
     """TRL's prompt or completion: a list of messages, or the text of one."""
     value = row[name]
     if isinstance(value, str):
@@ -48,14 +48,14 @@ def _side(row: Row, name: str) -> list[Turn]:
     return turns_of(value)
 
 
-def run_of(turns: Sequence[Turn], domain: str, reading: Reading, outcome: Outcome | None = None) -> Run:
+def run_of(turns: Sequence[ChatTurn], domain: str, reading: ReadOptions, outcome: Outcome | None = None) -> LoggedRun:
     """Return the run that a conversation tells. Raises Unreadable."""
     chat = read_chat(turns, reading.kinds.get(domain, domain))
     tries = (Try(chat.submission, chat.steps, chat.feedback),) if chat.steps or chat.submission is not None else ()
-    return Run(task=chat.task, domain=domain, tries=tries, outcome=outcome, advice=chat.advice)
+    return LoggedRun(task=chat.task, domain=domain, tries=tries, outcome=outcome, advice=chat.advice)
 
 
-def replaced(run: Run, **fields: Any) -> Run:
+def replaced(run: LoggedRun, **fields: Any) -> LoggedRun:
     """Return the run with other fields; empty ones stay as they are."""
     from dataclasses import replace
 

@@ -16,10 +16,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from parammem.core import Outcome, Step
-from parammem.experience.formats.base import Format, Reading, Row, Run, Unreadable, agreed, loaded, named, verdict
+from parammem.experience.formats.base import (
+    Format,
+    LoggedRun,
+    ReadOptions,
+    Row,
+    Unreadable,
+    agreed,
+    loaded,
+    named,
+    verdict,
+)
 from parammem.experience.formats.conversations import joined, messages_in, result_of, with_results
 from parammem.experience.formats.openai import replaced, run_of
-from parammem.experience.formats.turns import Turn
+from parammem.experience.formats.turns import ChatTurn
 
 EVALUATION = "gen_ai.evaluation.result"
 _FLAT = re.compile(r"llm\.(input|output)_messages\.(\d{1,5})\.message\.(.+)")
@@ -99,7 +109,7 @@ def _value(value: Any) -> Any:
     return inner
 
 
-def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
+def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     """Return the run of a conversation or a trace. Raises Unreadable."""
     spans = sorted(rows, key=lambda one: one["start"])
     calls = [(sent, came) for sent, came in map(_messages, spans) if sent or came]
@@ -114,7 +124,7 @@ def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
     return [replaced(run, task_id=name, run_id=name, names=(name, *traces), method="otel")]
 
 
-def _messages(span: Row) -> tuple[list[Turn], list[Turn]]:
+def _messages(span: Row) -> tuple[list[ChatTurn], list[ChatTurn]]:
     """What a model call was sent and what it answered; nothing for other spans."""
     attributes = span["attributes"]
     sent, came = attributes.get("gen_ai.input.messages"), attributes.get("gen_ai.output.messages")

@@ -14,7 +14,7 @@ from typing import Any
 
 from parammem.core import Reflection, digest_of
 from parammem.core.advice import without_advice
-from parammem.experience.formats.base import Format, Reading, Row, Run, Try, Unreadable, named
+from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Try, Unreadable, named
 from parammem.experience.formats.openai import outcome_of
 
 TASK_TEXT = ("prompt", "question", "problem", "task", "instruction")
@@ -27,7 +27,7 @@ def fits(row: Row) -> bool:
     return any(name in row for name in (*TRIES, "reflections", "is_solved"))
 
 
-def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
+def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     """Return the run of a log. Raises Unreadable."""
     row = rows[0]
     text = _first(row, TASK_TEXT)
@@ -51,7 +51,7 @@ def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
         for number, words in enumerate(advice, 2)
     )
     return [
-        Run(
+        LoggedRun(
             task=said.text,
             domain=domain,
             tries=tuple(Try(one, feedback=words) for one, words in zip(tries, named_feedback, strict=False)),

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from parammem.core import Step, ToolCall
 from parammem.core.advice import without_advice
-from parammem.experience.formats.base import Format, Reading, Row, Run, Try, Unreadable, is_text, named
+from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Try, Unreadable, is_text, named
 from parammem.experience.formats.openai import outcome_of
 from parammem.experience.formats.turns import turn_of
 
@@ -23,7 +23,7 @@ def fits(row: Row) -> bool:
     return isinstance(row.get("trajectory"), list)
 
 
-def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
+def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     """Return the run of a file. Raises Unreadable."""
     row = rows[0]
     asked = without_advice(_task(row))
@@ -32,7 +32,7 @@ def read(rows: Sequence[Row], reading: Reading) -> list[Run]:
     handed = info.get("submission")
     name = named(row, "instance_id") or named(info, "instance_id") or reading.file
     return [
-        Run(
+        LoggedRun(
             task=asked.text,
             domain=reading.domain_of(row.get("domain")),
             tries=(Try(handed if is_text(handed) else None, steps),),

@@ -26,7 +26,7 @@ RESULTS = (
 )  # fmt: skip
 
 
-class Turn(NamedTuple):
+class ChatTurn(NamedTuple):
     """One message."""
 
     role: Role
@@ -40,7 +40,7 @@ class Turn(NamedTuple):
         return [*self.results, *said, *(Step(role="assistant", call=call) for call in self.calls)]
 
 
-def turns_of(messages: Any) -> list[Turn]:
+def turns_of(messages: Any) -> list[ChatTurn]:
     """Return the turns of a list of messages, or of JSON text of one. Raises Unreadable."""
     messages = loaded(messages)
     if isinstance(messages, str):
@@ -50,15 +50,15 @@ def turns_of(messages: Any) -> list[Turn]:
     return [turn_of(message) for message in messages]
 
 
-def turn_of(message: Any) -> Turn:
+def turn_of(message: Any) -> ChatTurn:
     """Return the turn that a message is. Raises Unreadable."""
     if not isinstance(message, dict):
         raise Unreadable("not-a-record", "messages: one is not an object")
     kind = message.get("type")
     if "role" not in message and kind in CALLS:
-        return Turn("assistant", calls=(call_of(message),))
+        return ChatTurn("assistant", calls=(call_of(message),))
     if "role" not in message and kind in RESULTS:
-        return Turn("tool", results=(_result(message),))
+        return ChatTurn("tool", results=(_result(message),))
     role = ROLES.get(str(message.get("role") or kind))
     if role is None:
         raise Unreadable("not-a-record", "messages: a role is none of system, developer, user, assistant, tool")
@@ -67,11 +67,11 @@ def turn_of(message: Any) -> Turn:
         answer = named(message, "tool_call_id", "call_id", "tool_use_id", "name")
         failed = text if message.get("status") == "error" or message.get("is_error") is True else ""
         failed = failed or _error(message.get("error"))
-        return Turn("tool", results=(Step(role="tool", text=text, result_of=answer, error=failed),))
+        return ChatTurn("tool", results=(Step(role="tool", text=text, result_of=answer, error=failed),))
     calls += [call_of(call) for call in _listed(message.get("tool_calls"))]
     if isinstance(message.get("function_call"), dict):
         calls.append(call_of(message["function_call"]))
-    return Turn(role, text, tuple(calls), tuple(results))
+    return ChatTurn(role, text, tuple(calls), tuple(results))
 
 
 def call_of(call: Any) -> ToolCall:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from parammem.sandbox.jobs import Call, CandidateJob, Outcome, Verdict
+from parammem.sandbox.jobs import Call, CandidateJob, ExecutionOutcome, Verdict
 
 _NAME = "_tests_say"
 
@@ -24,7 +24,7 @@ def advice(source: str, entry: str, tests: str, preamble: str = "") -> Candidate
     return CandidateJob(source=source + "\n" + told, entry=_NAME, calls=[Call()])
 
 
-def advised(outcomes: Sequence[Outcome]) -> Verdict:
+def advised(outcomes: Sequence[ExecutionOutcome]) -> Verdict:
     """Return what the tests of a job of `advice` said. A hostile candidate can make this say anything."""
     outcome = outcomes[0]
     return Verdict(
