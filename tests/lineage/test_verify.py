@@ -358,6 +358,21 @@ def test_a_base_model_that_was_replaced_and_committed_no_longer_fits_the_adapter
     assert broken(root) == {("models/base", "train")}
 
 
+def test_a_link_that_is_committed_holds_until_it_leads_elsewhere(lived, tmp_path_factory):
+    """`parammem init --model FOLDER` makes one: git has where it leads, not what lies there."""
+    root, _ = lived
+    link, elsewhere = root / "models/linked", tmp_path_factory.mktemp("elsewhere")
+    link.symlink_to(elsewhere)
+    git(root, "add", "models/linked")
+    git(root, "commit", "-qm", "a link")
+    assert broken(root) == set()
+    link.unlink()
+    link.symlink_to(root / "models/base")
+    assert broken(root) == {("models/linked", "git")}
+    link.unlink()
+    assert broken(root) == {("models/linked", "git")}
+
+
 def test_outs_that_were_not_pulled_are_unknown_and_not_broken(lived):
     root, _ = lived
     shutil.rmtree(root / "reports/evaluation/code")

@@ -22,6 +22,7 @@ from parammem.cli import (
     grade,
     improve,
     ingest,
+    init,
     model,
     pocket,
     probe,
@@ -59,6 +60,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("init")(init.init)
 app.command("reflect")(reflect.reflect)
 app.add_typer(audit.app, name="audit")
 app.command("ingest")(ingest.ingest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,8 @@ EXPERIENCE = (*CONTENT_NAMED, "data/keys/fresh", "data/quarantine/batches", "dat
 """Folders of what ingestion brought in. Keys and refused rows are named after something else: pointers hold them."""
 
 
+LINK = "120000"
+"""Git's mode of a symbolic link, whose blob is the place that it leads to."""
 NOT_HERE = "not here; `dvc pull`"
 
 
@@ -78,10 +81,22 @@ def _committed(history: History, own: Uncommitted) -> Iterator[Finding]:
         kind = "lock" if path == LOCK else "decision" if path.startswith("ledger/decisions/") else kind_of(path)
         stage = STEPS.get(kind, "git")
         there, detail = repo / path, "as committed"
-        holds: bool | None = there.is_file() and history.hashes.file(there, "git") == about.split()[2]
-        if not holds:
+        link = about.startswith(LINK)
+        holds: bool | None = not link and there.is_file() and history.hashes.file(there, "git") == about.split()[2]
+        if link:
+            holds, detail = _link(history, path)
+        elif not holds:
             holds, detail = _difference(history, path, own)
         yield Finding(kind=kind, stage=stage, path=path, holds=holds, detail=detail)
+
+
+def _link(history: History, path: str) -> tuple[bool, str]:
+    """Whether a symbolic link leads to where git's does. What lies there is for whoever reads it to check."""
+    there = history.repo / path
+    if there.is_symlink() and os.fsencode(there.readlink()) == file_at(history.repo, "HEAD", path):
+        return True, "as committed"
+    said = "it leads elsewhere than the commit's" if there.is_symlink() else "it is no link any more"
+    return False, f"{said}; `git checkout -- {path}` restores it"
 
 
 def _difference(history: History, path: str, own: Uncommitted) -> tuple[bool | None, str]:
