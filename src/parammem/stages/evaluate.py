@@ -300,7 +300,8 @@ def _draws(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[AdviceDraws]:
     ]
     others = [t for t in p.evaluate.temperatures if t != p.agent.reflector_temperature]
     trained = bench.reflectors["trained"]
-    wanted += [("trained", trained, t, bench.tasks["eval"][: p.evaluate.curve_tasks]) for t in others]
+    curve = bench.tasks["eval"][: p.evaluate.curve_tasks][: p.evaluate.draw_tasks or None]
+    wanted += [("trained", trained, t, curve) for t in others]
     return [made for name, reflector, at, tasks in wanted for made in _drawn(bench, keys, name, reflector, at, tasks)]
 
 

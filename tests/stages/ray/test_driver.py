@@ -202,7 +202,7 @@ def test_a_worker_that_is_lost_again_and_again_ends_the_stage_with_what_to_do(pr
     project = fresh(prepared, tmp_path / "project", "collect", ray=LOCAL | {"retries": 0})
     run = Spread(project, "collect")
     run.kill_when(lambda: len(recorded(project)) >= 4)
-    with pytest.raises(AssertionError, match=r"shard \d of 2 \(round 1\) could not be finished.*begin it 1 times"):
+    with pytest.raises(AssertionError, match=r"shard \d of 2 \(round 1\) could not be finished.*begin it 1 time"):
         run.ended()
     kept = recorded(project)
     again = parammem(fresh_params(project), "stage", "collect", "--domain", DOMAIN)
