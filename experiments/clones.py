@@ -35,7 +35,7 @@ def copy_tree(folder: Path, root: Path = ROOT) -> None:
 
 
 def make_repository(folder: Path, message: str = "small repro") -> None:
-    """Make the folder a git repository with one commit, made by nobody in particular."""
+    """Make the folder a git repository with one commit by a placeholder author."""
     who = ["-c", "user.name=check", "-c", "user.email=check@localhost", "-c", "commit.gpgsign=false"]
     for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", message]):
         subprocess.run(["git", *command], cwd=folder, check=True)

@@ -1,4 +1,4 @@
-"""Put the figures of `make real` into docs/real-model.md, between its marks, so that nobody copies numbers by hand.
+"""Put the figures of `make real` into docs/real-model.md, between its marks, so that no number is copied by a person.
 
     python -m experiments.real_page [--folder DIR] [--page FILE]
 

@@ -1,7 +1,8 @@
 """The DVC pipeline as the flows see it: its stages in order, what is stale, and one stage run at a time.
 
-DVC is called as a command, so that a run is the same whoever starts it, a person or a schedule. Depends on nothing of
-Prefect, which puts this folder on the import path: no module here may be named like a package that others import.
+DVC is called as a command, so that a run is the same when a person starts it and when a schedule does. Depends on
+nothing of Prefect, which puts this folder on the import path: no module here may be named like a package that others
+import.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class TrajectoryBank:
 
         Args:
             outcomes: trajectory id → whether it ended well, for tasks without visible checks; who is not named did
-                not. Of evaluation tasks no agent may know this.
+                not. Agents must not be given this of evaluation tasks.
         """
         ended_well = outcomes or {}
         by_id = {task.task_id: task for task in tasks}

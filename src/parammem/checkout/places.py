@@ -73,7 +73,7 @@ class Places:
         return self.root / "models" / "reflectors" / self.domain
 
     def control(self, name: str) -> Path:
-        """Return an adapter that should know nothing."""
+        """Return the folder of a control adapter, which is trained so that its advice should not help."""
         return self.root / "models" / "controls" / self.domain / name
 
     def checkpoints(self, name: str) -> Path:

@@ -31,7 +31,7 @@ def ingest(
         typer.Option("--domain", "-d", help="Domain of logs that do not name theirs; default: experience.domain."),
     ] = None,
     form: Annotated[
-        str, typer.Option("--format", help="Name of a format (docs/formats.md); auto tells it row by row.")
+        str, typer.Option("--format", help="Name of a format (docs/formats.md); auto finds it for each row.")
     ] = "auto",
     outcomes: Annotated[
         Path | None,

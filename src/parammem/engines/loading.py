@@ -28,7 +28,7 @@ FOUR_BITS, ANYHOW = 2, 64 << 20
 
 
 class TooSlow(Exception):
-    """A call has used up its CPU time; it goes on in a thread that nobody waits for."""
+    """Raised when a call has used up its CPU time; the call goes on in a thread whose result is ignored."""
 
 
 @contextmanager

@@ -2,8 +2,7 @@
 
 A tokenizer.json is a small program: steps that rewrite a text, cut it, and put tokens around it. A stranger's can make
 one character into gigabytes, repeat a text without end, or add a billion tokens. What the steps may add is therefore
-bounded here. How long a pattern takes on some text no look at it tells: that is bounded where texts become tokens
-(tokenizing.py).
+bounded here. How long a pattern takes on a text cannot be seen from the pattern: tokenizing.py bounds it.
 """
 
 from __future__ import annotations

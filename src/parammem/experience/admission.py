@@ -132,7 +132,7 @@ def _looks(row: Experience, key: AnswerKey | None) -> list[BrokenRule]:
     found = []
     plain = [row.task.text, *advice_of(row)]
     if any(map(hides_characters, plain)):
-        found.append(BrokenRule("control-characters", "its task or advice holds characters that nobody sees"))
+        found.append(BrokenRule("control-characters", "its task or advice holds invisible characters"))
     if any(len(name) > LONGEST_NAME or not name.isprintable() for name in _names(row)):
         found.append(
             BrokenRule("odd-name", f"an id or a name is not printable, or longer than {LONGEST_NAME} characters")

@@ -17,7 +17,7 @@ _PAIR = re.compile("[\u00c3\u00c2\u00e2\u00d0\u00d1][\u0080-\u00bf€‚ƒ„…
 
 
 def hides_characters(text: str) -> bool:
-    """Return whether there is a character that nobody can see and no ordinary text has."""
+    """Return whether a text holds an invisible character that ordinary texts do not have."""
     if text.isascii() and text.isprintable():
         return False
     return any(mark not in SEEN and unicodedata.category(mark) in {"Cc", "Cf", "Co", "Cs", "Cn"} for mark in text)

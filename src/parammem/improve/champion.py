@@ -43,7 +43,7 @@ def evaluate_champion(
         DataError, LedgerError: as a turn does.
     """
     night = night or tools.clock().date().isoformat()
-    step = TurnStep("check", partial(_check, night=night, domains=domains), "a worktree that nobody needs")
+    step = TurnStep("check", partial(_check, night=night, domains=domains), "a worktree that can be deleted")
     return _with_steps(root, tools, step, around)
 
 
@@ -72,7 +72,7 @@ def rollback(
         asked = {"target": meant.target, "present": meant.present, "seen": seen}
         write_text(_note(root, domain), json.dumps(asked))
         work = partial(_roll_back_as_meant, meant=meant, reason=reason)
-    report = _with_steps(root, tools, TurnStep("roll back", work, "a worktree that nobody needs"), around)
+    report = _with_steps(root, tools, TurnStep("roll back", work, "a worktree that can be deleted"), around)
     _note(root, domain).unlink(missing_ok=True)
     return report
 

@@ -262,20 +262,20 @@ def close(turn: Turn) -> None:
 
 STEPS: tuple[TurnStep, ...] = (
     TurnStep("clean", clean, "what the turn before it left; the next turn takes it away"),
-    TurnStep("worktree", open_tree, "a worktree that nobody needs", tries=2),
+    TurnStep("worktree", open_tree, "a worktree that can be deleted", tries=2),
     TurnStep("finish", finish, "missing tags, or committed files in the inbox; the next turn's finish goes on"),
-    TurnStep("ingest", take_in, "a worktree that nobody needs; the inbox is as it was"),
-    TurnStep("consider", consider, "a worktree that nobody needs"),
-    TurnStep("rebuild", rebuild, "a worktree that nobody needs; finished stages are in DVC's run-cache"),
-    TurnStep("enter", enter, "a worktree that nobody needs"),
-    TurnStep("warm", warm, "a worktree that nobody needs; finished stages are in DVC's run-cache", tries=2),
-    TurnStep("meet", meet, "a worktree that nobody needs; completions are in the cache"),
-    TurnStep("decide", decide, "a worktree that nobody needs; the next turn comes to the same decision"),
+    TurnStep("ingest", take_in, "a worktree that can be deleted; the inbox is as it was"),
+    TurnStep("consider", consider, "a worktree that can be deleted"),
+    TurnStep("rebuild", rebuild, "a worktree that can be deleted; finished stages are in DVC's run-cache"),
+    TurnStep("enter", enter, "a worktree that can be deleted"),
+    TurnStep("warm", warm, "a worktree that can be deleted; finished stages are in DVC's run-cache", tries=2),
+    TurnStep("meet", meet, "a worktree that can be deleted; completions are in the cache"),
+    TurnStep("decide", decide, "a worktree that can be deleted; the next turn comes to the same decision"),
     TurnStep("push", push, "data in the remote that no commit refers to; the next turn refers to it", tries=3),
     TurnStep("commit", commit, "commits that no branch holds, or a branch that holds them all; then finish goes on"),
     TurnStep("publish", publish, "missing tags; the next turn's finish makes them", tries=2),
     TurnStep("clear", clear, "committed files in the inbox; the next turn's finish takes them away"),
-    TurnStep("close", close, "a worktree that nobody needs"),
+    TurnStep("close", close, "a worktree that can be deleted"),
 )
 
 

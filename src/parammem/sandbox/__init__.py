@@ -58,7 +58,7 @@ def run(
 def run_many(
     jobs: Sequence[CandidateJob], limits: Limits | None = None, workers: int = 1, level: Level = "strict"
 ) -> list[list[ExecutionOutcome]]:
-    """Run many candidates over a pool of workers that lives on between calls, return their outcomes in order.
+    """Run many candidates over a pool of workers that stays open between calls, and return their outcomes in order.
 
     Raises:
         SandboxError: the level cannot be had here; nothing was run.

@@ -25,7 +25,7 @@ LIST_LIMIT = 2**24
 SINGLE_BYTES = ("iso-8859-1", "latin-1", "windows-1252", "cp1252", "us-ascii")
 EXCERPT = 300
 EVENTS = (b"data:", b":", b"event:", b"id:", b"retry:")
-"""How a stream of events begins; a line that begins with a colon is a comment, sent so that nobody gives up waiting."""
+"""How a stream of events begins; a line that begins with a colon is a comment, sent to keep the connection open."""
 
 
 class IncompleteResponse(Exception):

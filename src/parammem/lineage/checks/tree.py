@@ -91,7 +91,7 @@ def _committed(history: History, own: Uncommitted) -> Iterator[Finding]:
 
 
 def _link(history: History, path: str) -> tuple[bool, str]:
-    """Whether a symbolic link leads to where git's does. What lies there is for whoever reads it to check."""
+    """Return whether a symbolic link has the target that git has, and a sentence on it."""
     there = history.repo / path
     if there.is_symlink() and os.fsencode(there.readlink()) == file_at(history.repo, "HEAD", path):
         return True, "as committed"
@@ -100,7 +100,7 @@ def _link(history: History, path: str) -> tuple[bool, str]:
 
 
 def _difference(history: History, path: str, own: Uncommitted) -> tuple[bool | None, str]:
-    """Whether a file may differ from HEAD's, and how it does: a ledger may have grown, a dvc.lock may have seen
+    """Return whether a file may differ from HEAD's, and how it does: a ledger may have grown, a dvc.lock may have seen
     the sources of now, and what a `dvc repro` made is not committed yet."""
     repo = history.repo
     committed, there = file_at(repo, "HEAD", path) or b"", repo / path

@@ -1,4 +1,4 @@
-"""What a `dvc repro` in the working tree wrote and nobody has committed yet, told apart from records that were altered.
+"""Find what a `dvc repro` in the working tree wrote and is not committed yet, apart from records that were altered.
 
 A difference between the working tree's dvc.lock and HEAD's is explained when the tree bears it out: the stage's outs
 are here, and their hashes are what dvc.lock says.
