@@ -179,6 +179,9 @@ NO_SECRETS = [
     'version token is v1.2.3',
     'f(a, b, secret=42)',
     'guess(secret=1234567890)',
+    'Now all tests pass:\n**Target** is met',
+    'Checks that pass: ~~Target~~',
+    'Password: **Required**',
 ]  # fmt: skip
 
 

@@ -18,6 +18,8 @@ NAMED_CHANGES = 0.2
 """The same where a name such as `token` stands before the value."""
 _LOOKED_AT = 200
 _SPECIAL = frozenset("!@#$%^&*+?~")
+EMPHASIS = "*_~"
+"""Marks of Markdown around a word, which do not make it a password."""
 _WORDS = frozenset(
     """
     password passwd passwort passphrase passcode pwd pass secret token key string str int integer number bool boolean
@@ -67,7 +69,7 @@ def is_placeholder(value: str) -> bool:
 def is_password(value: str, name: str, quoted: bool) -> bool:
     """Return true for a password beside its name: letters mixed with digits or signs; a long word too if it is
     quoted."""
-    value = value if quoted else value.rstrip(".,;:!?")
+    value = value if quoted else value.rstrip(".,;:!?").strip(EMPHASIS)
     if len(value) < 6 or any(map(str.isspace, value)) or is_placeholder(value) or _is_term(value):
         return False
     if not any(map(str.isalpha, value)):
