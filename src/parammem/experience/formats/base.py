@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,8 +75,8 @@ class LoggedRun:
     """The task's text."""
     domain: str
     tries: tuple[Try, ...]
-    outcome: Outcome | None = None
-    """None: the log does not say how it ended."""
+    outcome: Outcome | Unreadable | None = None
+    """None: the log does not say how it ended. Unreadable: what it says is no outcome, but a table can say it."""
     task_id: str = ""
     run_id: str = ""
     names: tuple[str, ...] = ()
@@ -98,7 +99,8 @@ class Format:
     """The runs in the rows that belong together."""
     parts: Callable[[Row], list[tuple[str | None, Row]]] | None = None
     """For formats that spread a run over rows: what of a row belongs to which run. None for the run: to that of the row
-    before it in the file. No list: each row is by itself."""
+    before it in the file. A part may name another run in `copy_of`: parts of that run that follow in the file are
+    copies, and belong to this one. No list: each row is by itself."""
 
 
 def is_text(value: Any) -> bool:
@@ -167,11 +169,33 @@ def verdict(value: Any, source: OutcomeSource | None = None, at: str = "") -> Ou
     return Outcome(passed=None, value=float(value), source=source, at=at)
 
 
-def agreed(found: Sequence[Outcome]) -> Outcome | None:
+OTHER_SCORES = re.compile(
+    r"hallucinat|toxic|bias|(?<![a-z])harm|unsafe|profan|\bpii\b|jailbreak|injection|risk|violat|leak|refus|sycophan|sentiment|"
+    r"latency|cost|duration|token|length|concise|verbos|fluen|coheren|context|retriev",
+    re.IGNORECASE,
+)
+"""In the names of scores that do not say whether a run turned out right: often less is better, as with toxicity."""
+
+
+def is_outcome_name(name: Any) -> bool:
+    """Return whether a score of this name says how the run ended."""
+    return not (isinstance(name, str) and OTHER_SCORES.search(name[:200]))
+
+
+def settled(find: Callable[[], Outcome | None]) -> Outcome | Unreadable | None:
+    """Return the outcome that a function finds, or what it raised: a table of outcomes may name the run."""
+    try:
+        return find()
+    except Unreadable as error:
+        return error
+
+
+def agreed(found: Iterable[Outcome]) -> Outcome | None:
     """Return the one outcome that several scores of a run name; None if there is no score.
 
     Raises Unreadable when they contradict each other: which of them counts is for a person to say.
     """
+    found = list(found)
     known = [one for one in found if one.passed is not None or one.value is not None]
     if not known:
         return found[0] if found else None

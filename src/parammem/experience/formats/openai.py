@@ -13,7 +13,17 @@ from typing import Any
 
 from parammem.core import Outcome, digest_of
 from parammem.core.outcome import OutcomeSource
-from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Try, Unreadable, named, verdict
+from parammem.experience.formats.base import (
+    Format,
+    LoggedRun,
+    ReadOptions,
+    Row,
+    Try,
+    Unreadable,
+    named,
+    settled,
+    verdict,
+)
 from parammem.experience.formats.chat import read_chat
 from parammem.experience.formats.turns import ChatTurn, turn_of, turns_of
 
@@ -48,7 +58,9 @@ def _side(row: Row, name: str) -> list[ChatTurn]:
     return turns_of(value)
 
 
-def run_of(turns: Sequence[ChatTurn], domain: str, reading: ReadOptions, outcome: Outcome | None = None) -> LoggedRun:
+def run_of(
+    turns: Sequence[ChatTurn], domain: str, reading: ReadOptions, outcome: Outcome | Unreadable | None = None
+) -> LoggedRun:
     """Return the run that a conversation tells. Raises Unreadable."""
     chat = read_chat(turns, reading.kinds.get(domain, domain))
     tries = (Try(chat.submission, chat.steps, chat.feedback),) if chat.steps or chat.submission is not None else ()
@@ -62,11 +74,15 @@ def replaced(run: LoggedRun, **fields: Any) -> LoggedRun:
     return replace(run, **{name: value for name, value in fields.items() if value})
 
 
-def outcome_of(row: Row) -> Outcome | None:
+def outcome_of(row: Row) -> Outcome | Unreadable | None:
     """Return the outcome that a row names under any usual name; None if it names none.
 
-    Raises Unreadable: it is no outcome, or two names contradict each other.
+    Unreadable: it is no outcome, or two names contradict each other.
     """
+    return settled(lambda: _told(row))
+
+
+def _told(row: Row) -> Outcome | None:
     names = [name for name in SUCCESS if name in row]
     if not names:
         return None
