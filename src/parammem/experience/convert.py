@@ -33,7 +33,7 @@ def read_line(
 
     Args:
         domain: what the tasks of logs are that do not say it themselves.
-        form: None tells it from the line's keys.
+        form: None: the one that the line's keys show.
         kinds: kind of each domain, by its name.
 
     Raises:

@@ -1,6 +1,6 @@
 """What every reader of a format returns, and what the readers share: runs, refusals, outcomes.
 
-A reader is told nothing but the parsed rows of one run. What is not in the log is not invented: it stays empty or None.
+A reader gets the parsed rows of one run and nothing else. What is not in the log stays empty or None.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a reader is told beside the rows."""
+    """What a reader gets beside the rows."""
 
     domain: str = ""
     """Domain of runs that do not name theirs."""
@@ -51,6 +51,10 @@ class ReadOptions:
             raise Unreadable("unknown-domain", f"`domain` is none of {known}; say one of them (--domain)")
         return domain
 
+    def domain_in(self, metadata: Any) -> str:
+        """Return the domain that a row's metadata name, or the default. Raises Unreadable as `domain_of`."""
+        return self.domain_of(metadata.get("domain") if isinstance(metadata, dict) else None)
+
     def is_open(self, domain: str) -> bool:
         """Whether a domain has no form of answer of its own."""
         return self.kinds.get(domain, domain) not in CLOSED
@@ -58,7 +62,7 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class Try:
-    """One attempt as a log tells it."""
+    """One attempt, as it was read from a log."""
 
     text: str | None
     """What was handed over; None if nothing was."""
@@ -69,7 +73,7 @@ class Try:
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """One run as a log tells it."""
+    """One run, as it was read from a log."""
 
     task: str
     """The task's text."""
@@ -115,6 +119,11 @@ def named(row: Mapping[str, Any], *names: str) -> str:
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
             return str(value)
     return ""
+
+
+def all_named(row: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+    """Return what each of these fields names, in their order, as `named` reads it; empty ones are left out."""
+    return tuple(filter(None, (named(row, name) for name in names)))
 
 
 def loaded(value: Any) -> Any:

@@ -34,7 +34,7 @@ HANDED = (
 )  # fmt: skip
 """Arguments of such a tool that hold the answer, the likeliest first."""
 TURNS, LOOKED_AT = 100, 5000
-"""Turns of a user that are told apart, and characters of one that are looked at: this is no work for long texts."""
+"""Turns of a user that are compared, and characters of one that are looked at: comparing takes quadratic time."""
 SIMILAR = 0.55
 """Share of words that two questions of one few-shot prompt have in common, at least."""
 
@@ -267,7 +267,7 @@ def _is_aside(said: Sequence[_Said], place: int) -> bool:
     thanked = before.user and place > 1 and _is_short(before.text, 15) and _THANKS.search(before.text)
     if thanked and not (_COMPLAINT.search(before.text) or before.text.endswith("?")):
         return True
-    is_first = all(one.user for one in said[:place])  # nobody is thanked for nothing
+    is_first = all(one.user for one in said[:place])
     return _is_question(text) or bool(not is_first and _is_short(text, 25) and _COURTESY.search(text))
 
 

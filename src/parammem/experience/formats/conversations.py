@@ -19,9 +19,9 @@ WRAPPINGS = (
 def joined(calls: Sequence[tuple[list[ChatTurn], list[ChatTurn]]]) -> list[ChatTurn]:
     """Return the conversation that these calls (what was sent, what came back) make, in their order.
 
-    A call that was sent all that came before tells it anew; one that was sent only what is new is appended. Calls that
-    begin with another question than the first are those of agents that the first one asked, and are left out: their
-    answers come back as results of its own calls.
+    What a call was sent replaces what is known if it holds all of it, and is appended if it holds only what is new.
+    Calls that begin with another question than the first are those of agents that the first one asked, and are left
+    out: their answers come back as results of its own calls.
     """
     whole: list[ChatTurn] = []
     first: str | None = None

@@ -49,8 +49,7 @@ def _sample(row: Row, reading: ReadOptions) -> LoggedRun:
     turns = turns_of(messages)
     if not any(turn.role == "user" and turn.text for turn in turns) and isinstance(row.get("input"), str):
         turns = [turn_of({"role": "user", "content": row["input"]}), *turns]
-    meta = row.get("metadata")
-    domain = reading.domain_of(meta.get("domain") if isinstance(meta, dict) else None)
+    domain = reading.domain_in(row.get("metadata"))
     run = run_of(turns, domain, reading, settled(lambda: agreed(_outcomes(row.get("scores")))))
     name, epoch = named(row, "id"), named(row, "epoch")
     own = f"{name}_epoch_{epoch}"

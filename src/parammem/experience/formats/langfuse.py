@@ -81,8 +81,7 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     tools = [row for row in seen if str(row.get("type")).upper() == "TOOL"]
     turns = joined(calls) or _from_whole(whole, tools)
     turns = with_results(turns, [_result(row) for row in tools])
-    meta = loaded(whole.get("metadata"))
-    domain = reading.domain_of(meta.get("domain") if isinstance(meta, dict) else None)
+    domain = reading.domain_in(loaded(whole.get("metadata")))
     scores = [row for row in rows if row["kind"] == "score" and is_outcome_name(row.get("name"))]
     outcome = settled(lambda: agreed(map(_outcome, scores)))
     run = run_of(turns, domain, reading, outcome)

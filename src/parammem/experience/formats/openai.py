@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from parammem.core import Outcome, digest_of
@@ -20,6 +21,7 @@ from parammem.experience.formats.base import (
     Row,
     Try,
     Unreadable,
+    all_named,
     named,
     settled,
     verdict,
@@ -43,11 +45,9 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     domain = reading.domain_of(row.get("domain"))
     turns = turns_of(row["messages"]) if "messages" in row else [*_side(row, "prompt"), *_side(row, "completion")]
     run = run_of(turns, domain, reading, outcome_of(row))
-    names = tuple(filter(None, (named(row, name) for name in ("run_id", "trace_id", "instance_id", "id", "task_id"))))
+    names = all_named(row, "run_id", "trace_id", "instance_id", "id", "task_id")
     task_id = named(row, "task_id", "name", "instance_id", "id") or digest_of(run.task)[:16]
-    return [
-        replaced(run, task_id=task_id, run_id=named(row, "run_id"), names=names, method=named(row, "method"))
-    ]  # fmt: skip
+    return [replaced(run, task_id=task_id, run_id=named(row, "run_id"), names=names, method=named(row, "method"))]
 
 
 def _side(row: Row, name: str) -> list[ChatTurn]:
@@ -69,8 +69,6 @@ def run_of(
 
 def replaced(run: LoggedRun, **fields: Any) -> LoggedRun:
     """Return the run with other fields; empty ones stay as they are."""
-    from dataclasses import replace
-
     return replace(run, **{name: value for name, value in fields.items() if value})
 
 

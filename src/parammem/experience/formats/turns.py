@@ -1,7 +1,8 @@
 """Messages of every vendor's form as turns: who spoke, the text, the tool calls and the tool results in it.
 
-Parts are told by `type`: text of OpenAI, Anthropic, OpenTelemetry; tool calls and their results of all three; reasoning
-is left out. A picture, a sound or a file is refused, since a run cannot be understood without it.
+A part's `type` says what it is: text of OpenAI, Anthropic, OpenTelemetry; tool calls and their results of all three;
+reasoning is left out. Gemini's parts have a field of their kind instead. A picture, a sound or a file is refused, since
+a run cannot be understood without it.
 """
 
 from __future__ import annotations
