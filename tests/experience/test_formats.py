@@ -184,6 +184,47 @@ LANGGRAPH = [
 TRACE = {"id": "r1", "timestamp": "2026-11-28T09:00:00Z", "input": {"question": TASK}, "output": ANSWER,
          "observations": [{**one, "traceId": None} for one in LANGFUSE[:2]], "scores": LANGFUSE[2:]}  # fmt: skip
 
+TRACE_FILE = {"trace": {**TRACE, "observations": ["o1", "o2"], "metadata": "{\"domain\": \"qa\"}"},
+              "observations": LANGFUSE[:2]}  # fmt: skip
+RESPONSES = [
+    {"role": "user", "content": f"{BLOCK}\n\n{TASK}"},
+    {"type": "reasoning", "id": "rs1", "summary": []},
+    {"role": "assistant", "content": [{"type": "output_text", "text": "I look."}]},
+    {"type": "function_call", "id": "fc1", "call_id": "c1", "name": "run_sql", "arguments": json.dumps(CALL)},
+    {"type": "function_call_output", "call_id": "c1", "output": "3"},
+    {"role": "assistant", "content": [{"type": "output_text", "text": ANSWER}]},
+]
+LANGFUSE_RESPONSES = [
+    {**LANGFUSE[0], "input": RESPONSES[:5], "output": {"object": "response", "output": RESPONSES[5:]}}, LANGFUSE[2],
+]  # fmt: skip
+ADDED = {**MESSAGES[2], "tool_calls": None, "additional_kwargs": {"tool_calls": MESSAGES[2]["tool_calls"]}}
+DEFINITION = {"role": "tool", "content": {"type": "function", "function": {"name": "run_sql"}}}
+LANGFUSE_LANGCHAIN = [
+    {**LANGFUSE[0], "output": {**MESSAGES[4], "additional_kwargs": {}},
+     "input": [*MESSAGES[:2], ADDED, {**MESSAGES[3], "additional_kwargs": {}}, DEFINITION]},
+    {**LANGFUSE[1], "input": [*MESSAGES[:2], DEFINITION], "output": ADDED},
+    LANGFUSE[2],
+]  # fmt: skip
+LANGFUSE_NAMED = [{**LANGFUSE[0], "input": [*MESSAGES[:3], {"role": "run_sql", "content": "3"}]}, LANGFUSE[2]]
+
+
+def indexed(side: str, messages: list[dict]) -> dict[str, str]:
+    """Return messages as OpenLLMetry writes them."""
+    found = flat("input", messages)
+    return {
+        key.replace("llm.input_messages", f"gen_ai.{side}")
+        .replace(".message.", ".")
+        .replace(".tool_call.function.", ".")
+        .replace(".tool_call.", "."): value
+        for key, value in found.items()
+    }
+
+
+CALLED = {**CHAT, **indexed("prompt", MESSAGES[:4]), **indexed("completion", MESSAGES[4:])}
+VALUES = {"openinference.span.kind": "LLM", "gen_ai.conversation.id": "r1",
+          "input.value": {"messages": MESSAGES[:4]}, "output.value": {"text": ANSWER}}  # fmt: skip
+OLD = {**CHAT, "gen_ai.prompt": PARTS, "gen_ai.completion": ANSWERED}
+
 RUNS: dict[str, tuple[str, list[dict]]] = {
     "messages": ("openai", [{"messages": MESSAGES, "run_id": "r1", "outcome": True}]),
     "messages as text": ("openai", [{"messages": json.dumps(MESSAGES), "run_id": "r1", "outcome": True}]),
@@ -196,6 +237,14 @@ RUNS: dict[str, tuple[str, list[dict]]] = {
     "ATIF": ("atif", [ATIF]),
     "Langfuse": ("langfuse", LANGFUSE),
     "Langfuse trace": ("langfuse", [TRACE]),
+    "Langfuse trace, downloaded": ("langfuse", [TRACE_FILE]),
+    "Langfuse of OpenAI's Responses": ("langfuse", LANGFUSE_RESPONSES),
+    "Langfuse of LangChain": ("langfuse", LANGFUSE_LANGCHAIN),
+    "Langfuse with a tool's name as role": ("langfuse", LANGFUSE_NAMED),
+    "OpenLLMetry": ("otel", [otlp(span(1, CALLED, events=[EVALUATED]))]),
+    "OpenInference, one value a side": ("otel", [otlp(span(1, VALUES, events=[EVALUATED]))]),
+    "OpenTelemetry, names before 2025": ("otel", [otlp(span(1, OLD, events=[EVALUATED]))]),
+    "OpenAI's Responses": ("openai", [{"messages": RESPONSES, "run_id": "r1", "outcome": True}]),
     "LangSmith": ("langsmith", LANGSMITH),
     "LangGraph": ("langsmith", LANGGRAPH),
 }
@@ -324,6 +373,8 @@ def test_a_zip_bomb_and_a_zip_of_something_else_are_refused(tmp_path):
         ([{**INSPECT, "scores": {"a": {"value": 7}}}], "no-outcome"),
         ([{**INSPECT, "messages": "x"}], "not-a-record"),
         ([*LANGFUSE, {**LANGFUSE[2], "value": 0, "id": "s2"}], "no-outcome"),
+        ([*LANGFUSE[:2], {**LANGFUSE[2], "name": "Hallucination", "value": 0}], "no-outcome"),
+        ([{"version": 2, "status": "error", "eval": {"task": "t"}}], "not-a-record"),
         ([{**LANGGRAPH[0], "outputs": {}, "inputs": {}}], "not-a-record"),
         ([{**SWE, "history": []}], "unknown-form"),
         ([{**SWE, "trajectory": [3]}], "not-a-record"),
@@ -370,6 +421,133 @@ def test_the_last_branch_of_a_session_counts_with_all_results_of_its_calls(tmp_p
     ]
 
 
+@pytest.mark.parametrize("parents", [None, "left out"])
+def test_a_session_without_links_is_read_in_its_order(tmp_path, parents):
+    rows = [{**row, "parentUuid": parents} if "uuid" in row and not row.get("isSidechain") else row for row in CLAUDE]
+    if parents:
+        rows = [{name: value for name, value in row.items() if name != "parentUuid"} for row in rows]
+    (run,) = shown(tmp_path, rows, outcomes=TABLE)
+    assert (run.becomes, run.task, run.attempts[0].text) == ("batch", TASK, ANSWER)
+
+
+def test_a_forked_session_of_codex_keeps_its_own_name(tmp_path):
+    """Its file begins with a copy of the session that it continues, and that one was itself a fork."""
+    metas = [{"id": "r1", "forked_from_id": "r2"}, {"id": "r2", "forked_from_id": "r3"}, {"id": "r3"}]
+    rows = [codex("session_meta", **meta) for meta in metas]
+    after = [codex("session_meta", id="r4"), item("user", "How many are early?"), item("assistant", "Answer: 4")]
+    table = OutcomeTable({"r1": Outcome(passed=True), "r4": Outcome(passed=True)}, digest="d")
+    forked, other = shown(tmp_path, [*rows, *CODEX[1:], *after], outcomes=table)
+    assert (forked.run_id, forked.task, forked.attempts[0].text) == ("r1", TASK, ANSWER)
+    assert (other.run_id, other.task) == ("r4", "How many are early?")
+
+
+SCORED = [{"id": f"s{name}", "traceId": "r1", "name": name, "value": value, "dataType": "NUMERIC", "source": "EVAL"}
+          for name, value in (("toxicity", 0), ("context_relevance", 0.4), ("hallucination", 0))]  # fmt: skip
+RATED = {name: {"n": 1, "avg": 0} for name in ("latency_ok", "Bias")}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [*LANGFUSE, *SCORED],
+        [{**INSPECT, "scores": {**INSPECT["scores"], "jailbreak": {"value": 0}}}],
+        [{**LANGSMITH[0], "feedback_stats": {**LANGSMITH[0]["feedback_stats"], **RATED}}, *LANGSMITH[1:]],
+        [*OTEL, otlp(span(4, {}, events=[{**EVALUATED, "attributes": [
+            attribute("gen_ai.evaluation.name", "Toxicity"), attribute("gen_ai.evaluation.score.value", 0.0)]}]))],
+    ],
+)  # fmt: skip
+def test_a_score_of_something_else_than_success_is_no_outcome(tmp_path, rows):
+    (run,) = shown(tmp_path, rows)
+    assert (run.becomes, run.outcome) == ("batch", True)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [*LANGFUSE, {**LANGFUSE[2], "value": 0, "id": "s2"}],
+        [{**INSPECT, "scores": {"a": {"value": {"x": 1}}}}],
+        [{"messages": MESSAGES, "run_id": "r1", "reward": 7}],
+    ],
+)
+def test_a_table_decides_where_a_log_says_no_outcome(tmp_path, rows):
+    (run,) = shown(tmp_path, rows)
+    assert run.reasons == ("no-outcome",)
+    (run,) = shown(tmp_path, rows, outcomes=TABLE)
+    assert (run.becomes, run.outcome, run.source_of_outcome) == ("batch", True, "test")
+
+
+def read_open(path: Path, rows: list[dict]) -> Preview:
+    """Return what one row of an open domain is read as."""
+    kinds = {"support": "open"}
+    place = replace(store(path, domain="support"), admission=Admission.against([], 0.9, kinds=kinds))
+    (path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (run,) = preview(Source.of(path / "a.jsonl"), place)
+    return run
+
+
+SUBMIT = {"role": "assistant", "tool_calls": [{"id": "c2", "function": {"name": "submit", "arguments": "{}"}}]}
+OFFER = "Three orders are late.\n\nWould you like their numbers?"
+
+
+@pytest.mark.parametrize(
+    ("last", "submission"),
+    [
+        ([{**SUBMIT, "content": "Three are late."}], "Three are late."),
+        ([{"role": "assistant", "content": "Three."}, SUBMIT], "Three."),
+        ([{"role": "assistant", "content": OFFER}], OFFER),
+        ([{"role": "assistant", "content": "Which shop do you mean?"}], 'run_sql({"sql": "SELECT 1"})'),
+    ],
+)
+def test_the_submission_of_an_open_domain_is_what_was_said_or_done_last(tmp_path, last, submission):
+    begun = [*MESSAGES[:2], {**MESSAGES[2], "content": None}, MESSAGES[3]]
+    run = read_open(tmp_path, [{"messages": [*begun, *last], "outcome": True}])
+    assert (run.becomes, run.attempts[0].text) == ("batch", submission)
+
+
+def test_a_first_answer_is_no_courtesy(tmp_path):
+    talk = [{"role": "user", "content": "Say goodbye."}, {"role": "assistant", "content": "Bye, have a nice day!"}]
+    run = read_open(tmp_path, [{"messages": talk, "outcome": True}])
+    assert (run.submission, run.attempts[0].text) == (1, "Bye, have a nice day!")
+
+
+GEMINI = {
+    "contents": [
+        {"role": "user", "parts": [{"text": TASK}]},
+        {"role": "model", "parts": [{"text": "I count.", "thought": True},
+                                    {"functionCall": {"name": "count", "args": {}}}]},
+        {"role": "user", "parts": [{"functionResponse": {"name": "count", "response": {"late": 3}}}]},
+    ]
+}  # fmt: skip
+
+
+def test_messages_of_gemini_are_read(tmp_path):
+    output = {"candidates": [{"content": {"role": "model", "parts": [{"text": ANSWER}]}}]}
+    (run,) = shown(tmp_path, [{**LANGFUSE[0], "input": GEMINI, "output": output}, LANGFUSE[2]])
+    assert (run.task, run.attempts[0].text) == (TASK, ANSWER)
+    assert run.attempts[0].steps[:2] == (
+        Step(role="assistant", call=ToolCall(name="count", arguments={})),
+        Step(role="tool", text='{"late": 3}'),
+    )
+
+
+def test_a_call_that_a_tracer_tells_twice_is_one_step(tmp_path):
+    call = [{"toolCallId": "c1", "toolName": "run_sql", "input": json.dumps(CALL)}]
+    rows = [
+        {**LANGFUSE[1], "input": json.dumps({"prompt": TASK}), "output": json.dumps(call)},
+        {**LANGFUSE[0], "input": [{"role": "user", "content": TASK}], "output": json.dumps(call)},
+    ]
+    run = read_open(tmp_path, [*rows, LANGFUSE[2]])
+    assert run.attempts[0].steps == (Step(role="assistant", call=ToolCall(name="run_sql", arguments=CALL, id="c1")),)
+
+
+def test_lines_of_a_terminal_end_in_newlines_alone(tmp_path):
+    step = {"action": "ls\r\n", "observation": "a.py\r\nb.py", "thought": "I look.\r\nNow."}
+    rows = [{**SWE, "trajectory": [step], "info": {"submission": "\r\ndiff --git\r\n+x"}, "resolved": True}]
+    run = read_open(tmp_path, rows)
+    assert [step.text for step in run.attempts[0].steps] == ["I look.\nNow.", "", "a.py\nb.py"]
+    assert run.attempts[0].text == "diff --git\n+x"
+
+
 def test_an_open_domain_takes_a_whole_conversation_and_its_last_action(tmp_path):
     call = {"id": "1", "function": {"name": "refund", "arguments": "{}"}}
     talk = [
@@ -378,10 +556,7 @@ def test_an_open_domain_takes_a_whole_conversation_and_its_last_action(tmp_path)
         {"role": "user", "content": "Now also tell me a joke."},
         {"role": "assistant", "tool_calls": [call]},
     ]
-    kinds = {"support": "open"}
-    place = replace(store(tmp_path, domain="support"), admission=Admission.against([], 0.9, kinds=kinds))
-    (tmp_path / "a.jsonl").write_text(json.dumps({"messages": talk, "outcome": True}))
-    (run,) = preview(Source.of(tmp_path / "a.jsonl"), place)
+    run = read_open(tmp_path, [{"messages": talk, "outcome": True}])
     assert (run.becomes, run.task, run.attempts[0].text) == ("batch", "I want my money back.", "refund({})")
     assert [step.role for step in run.attempts[0].steps] == ["assistant", "user", "assistant"]
 

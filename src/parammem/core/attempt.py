@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import SerializerFunctionWrapHandler, model_serializer
-
-from parammem.core.record import Record
+from parammem.core.record import Extended, Record
 from parammem.core.step import Step
 
 
@@ -19,8 +15,10 @@ class Feedback(Record):
     """In words a model can use. Never contains anything of the answer key."""
 
 
-class Attempt(Record):
+class Attempt(Extended):
     """One try, from the task to what was handed over."""
+
+    LATER = ("steps",)
 
     number: int
     """1 for the first iteration."""
@@ -32,14 +30,6 @@ class Attempt(Record):
     feedback: Feedback
     steps: tuple[Step, ...] = ()
     """How the agent came to it, in order, from the task to the submission. Empty: it is one answer of the actor."""
-
-    @model_serializer(mode="wrap")
-    def _written(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """An attempt without steps is written without the field."""
-        plain = whole(self)
-        if not plain["steps"]:
-            del plain["steps"]
-        return plain
 
 
 class Score(Record):

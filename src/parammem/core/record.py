@@ -20,9 +20,9 @@ class Record(BaseModel):
 
 
 class Extended(Record):
-    """A record with fields that it did not have at first. One that is empty is left out of what is written.
+    """A record that is written without some of its fields where they are empty.
 
-    So a record from before such a field is written as the bytes that it had, and its digest still holds.
+    A record from before such a field was added is so written as the bytes that it had, and its digest still holds.
     """
 
     LATER: ClassVar[tuple[str, ...]]

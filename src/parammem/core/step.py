@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
-
-from parammem.core.record import Record
+from parammem.core.record import Extended, Record
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -22,8 +20,10 @@ class ToolCall(Record):
     """By which its result names it; empty where the log has none."""
 
 
-class Step(Record):
+class Step(Extended):
     """One message, one tool call or one tool result, in the order in which they came."""
+
+    LATER = ("text", "call", "result_of", "error")
 
     role: Role
     """Who wrote it: the assistant is the agent, the tool is what a call returned, the user is whoever asked."""
@@ -35,8 +35,3 @@ class Step(Record):
     """Id of the call whose result this is; empty if it is none, or the log does not say of which."""
     error: str = ""
     """What went wrong in this step, as the log says it; empty if nothing did."""
-
-    @model_serializer(mode="wrap")
-    def _written(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Fields that say nothing are left out: a run has many steps."""
-        return {name: value for name, value in whole(self).items() if value not in ("", None)}

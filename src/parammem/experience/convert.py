@@ -33,7 +33,7 @@ def read_line(
 
     Args:
         domain: what the tasks of logs are that do not say it themselves.
-        form: None tells it from the line's keys.
+        form: None: the one that the line's keys show.
         kinds: kind of each domain, by its name.
 
     Raises:
@@ -200,8 +200,10 @@ def _outcome(run: LoggedRun, outcomes: OutcomeTable) -> Outcome:
         if run.outcome is None:
             more = "the table of outcomes does not name the run" if outcomes else "name it with --outcomes FILE"
             raise Unreadable("no-outcome", f"the log does not say how it ended; {more}, or write null if nobody knows")
+        if isinstance(run.outcome, Unreadable):
+            raise run.outcome
         return run.outcome
-    said = {None if one is None else one.passed for one in (run.outcome, joined)}
+    said = {one.passed for one in (run.outcome, joined) if isinstance(one, Outcome)}
     if said == {True, False}:
         raise Unreadable("no-outcome", "the log and the table of outcomes contradict each other; keep what is right")
     return joined

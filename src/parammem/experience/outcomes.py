@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,8 +98,6 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
 
 def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows with their places in words. Raises DataError."""
-    import json
-
     lines = iter_lines(file)
     first = next(lines, None)
     if first is None:

@@ -32,7 +32,7 @@ CHUNK, CHUNK_BYTES = 256, 8 << 20
 SHOWN = 5
 """Refusals that are shown to people."""
 PRIVATE_LINES = "lines"
-"""Name of the file, in a folder of its source, that holds the lines which are shown to nobody."""
+"""Name of the file, in a folder of its source, that holds the lines which are not shown."""
 
 
 def judged(source: Source, store: ExperienceStore, form: str | None = None) -> Iterator[Judged]:
@@ -155,7 +155,7 @@ def _text(line: Line, rules: Sequence[str]) -> str | None:
     try:
         text = line.data.decode("utf-8")
         return None if find_private(text) else text  # a line that could not be read was not searched yet
-    except Exception:  # no UTF-8; or nobody could say what is in it
+    except Exception:  # no UTF-8; or the search for secrets failed
         return None
 
 

@@ -167,7 +167,7 @@ def fault_of_file(found: os.stat_result, device: int | None) -> str:
 
 
 def words_of(error: Exception) -> str:
-    """Return what was raised, for people: our own words, or the kind of an unforeseen error."""
+    """Return what was raised, for people: our own words, or the kind of any other error."""
     if isinstance(error, ParamMemError):
         return str(error)
     said = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""

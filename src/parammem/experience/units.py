@@ -100,6 +100,8 @@ class _Gathered:
         self._base: sqlite3.Connection | None = None
         self._last: dict[Path, str] = {}
         """File → the run of its last row that named one."""
+        self._copied: dict[Path, str] = {}
+        """File → the run of which that run begins with a copy."""
 
     def add(self, form: str, row: dict[str, Any], line: Line) -> None:
         """Keep what a row adds to runs. Raises Unreadable."""
@@ -107,10 +109,12 @@ class _Gathered:
         cut = FORMATS[form].parts
         assert cut is not None
         for name, piece in cut(row):
-            if name is None:
+            if name is None or name == self._copied.get(line.file):
                 run = self._last.get(line.file, f"{form} file {line.file}")
             else:
                 run = self._last[line.file] = f"{form} {name}"
+            if name and "copy_of" in piece:
+                self._copied[line.file] = piece["copy_of"]
             if same := piece.get("same_as"):
                 base.execute("INSERT OR IGNORE INTO same VALUES (?, ?)", (run, f"{form} {same}"))
             data = json.dumps(piece)  # in ASCII: half a surrogate pair is no text of SQLite's

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from parammem.core import Step
-from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Unreadable, named
+from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Unreadable, all_named, named
 from parammem.experience.formats.openai import outcome_of, replaced, run_of
 from parammem.experience.formats.turns import ChatTurn, result_text, turn_of
 
@@ -34,8 +34,8 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     turns = [turn for step in row["steps"] for turn in _turns(step)]
     extra = row.get("extra")
     facts = extra if isinstance(extra, dict) else {}
-    names = tuple(filter(None, (named(row, "trajectory_id"), named(row, "session_id"))))
-    run = run_of(turns, reading.domain_of(facts.get("domain")), reading, outcome_of({**facts, **row}))
+    names = all_named(row, "trajectory_id", "session_id")
+    run = run_of(turns, reading.domain_in(facts), reading, outcome_of({**facts, **row}))
     name = names[0] if names else ""
     return [replaced(run, task_id=named(facts, "task_id") or name, run_id=name, names=names, method="atif")]
 

@@ -1,13 +1,14 @@
 """What every reader of a format returns, and what the readers share: runs, refusals, outcomes.
 
-A reader is told nothing but the parsed rows of one run. What is not in the log is not invented: it stays empty or None.
+A reader gets the parsed rows of one run and nothing else. What is not in the log stays empty or None.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,6 @@ from parammem.core.outcome import OutcomeSource
 Row = dict[str, Any]
 KINDS: Mapping[str, str] = USUAL_KINDS
 """Name of each domain → its kind. Kinds code, math and qa want one answer; others take a whole conversation."""
-CLOSED = ("code", "math", "qa")
 DEEPEST = 60
 """Levels of lists and objects in the arguments of a tool call; deeper ones are kept as JSON text."""
 
@@ -33,7 +33,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a reader is told beside the rows."""
+    """What a reader gets beside the rows."""
 
     domain: str = ""
     """Domain of runs that do not name theirs."""
@@ -50,14 +50,14 @@ class ReadOptions:
             raise Unreadable("unknown-domain", f"`domain` is none of {known}; say one of them (--domain)")
         return domain
 
-    def is_open(self, domain: str) -> bool:
-        """Whether a domain has no form of answer of its own."""
-        return self.kinds.get(domain, domain) not in CLOSED
+    def domain_in(self, metadata: Any) -> str:
+        """Return the domain that a row's metadata name, or the default. Raises Unreadable as `domain_of`."""
+        return self.domain_of(metadata.get("domain") if isinstance(metadata, dict) else None)
 
 
 @dataclass(frozen=True)
 class Try:
-    """One attempt as a log tells it."""
+    """One attempt, as it was read from a log."""
 
     text: str | None
     """What was handed over; None if nothing was."""
@@ -68,14 +68,14 @@ class Try:
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """One run as a log tells it."""
+    """One run, as it was read from a log."""
 
     task: str
     """The task's text."""
     domain: str
     tries: tuple[Try, ...]
-    outcome: Outcome | None = None
-    """None: the log does not say how it ended."""
+    outcome: Outcome | Unreadable | None = None
+    """None: the log does not say how it ended. Unreadable: what it says is no outcome, but a table can say it."""
     task_id: str = ""
     run_id: str = ""
     names: tuple[str, ...] = ()
@@ -98,7 +98,8 @@ class Format:
     """The runs in the rows that belong together."""
     parts: Callable[[Row], list[tuple[str | None, Row]]] | None = None
     """For formats that spread a run over rows: what of a row belongs to which run. None for the run: to that of the row
-    before it in the file. No list: each row is by itself."""
+    before it in the file. A part may name another run in `copy_of`: parts of that run that follow in the file are
+    copies, and belong to this one. No list: each row is by itself."""
 
 
 def is_text(value: Any) -> bool:
@@ -113,6 +114,11 @@ def named(row: Mapping[str, Any], *names: str) -> str:
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
             return str(value)
     return ""
+
+
+def all_named(row: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+    """Return what each of these fields names, in their order, as `named` reads it; empty ones are left out."""
+    return tuple(filter(None, (named(row, name) for name in names)))
 
 
 def loaded(value: Any) -> Any:
@@ -167,11 +173,33 @@ def verdict(value: Any, source: OutcomeSource | None = None, at: str = "") -> Ou
     return Outcome(passed=None, value=float(value), source=source, at=at)
 
 
-def agreed(found: Sequence[Outcome]) -> Outcome | None:
+OTHER_SCORES = re.compile(
+    r"hallucinat|toxic|bias|(?<![a-z])harm|unsafe|profan|\bpii\b|jailbreak|injection|risk|violat|leak|refus|sycophan|sentiment|"
+    r"latency|cost|duration|token|length|concise|verbos|fluen|coheren|context|retriev",
+    re.IGNORECASE,
+)
+"""In the names of scores that do not say whether a run turned out right: often less is better, as with toxicity."""
+
+
+def is_outcome_name(name: Any) -> bool:
+    """Return whether a score of this name says how the run ended."""
+    return not (isinstance(name, str) and OTHER_SCORES.search(name[:200]))
+
+
+def settled(find: Callable[[], Outcome | None]) -> Outcome | Unreadable | None:
+    """Return the outcome that a function finds, or what it raised: a table of outcomes may name the run."""
+    try:
+        return find()
+    except Unreadable as error:
+        return error
+
+
+def agreed(found: Iterable[Outcome]) -> Outcome | None:
     """Return the one outcome that several scores of a run name; None if there is no score.
 
     Raises Unreadable when they contradict each other: which of them counts is for a person to say.
     """
+    found = list(found)
     known = [one for one in found if one.passed is not None or one.value is not None]
     if not known:
         return found[0] if found else None

@@ -34,7 +34,7 @@ HANDED = (
 )  # fmt: skip
 """Arguments of such a tool that hold the answer, the likeliest first."""
 TURNS, LOOKED_AT = 100, 5000
-"""Turns of a user that are told apart, and characters of one that are looked at: this is no work for long texts."""
+"""Turns of a user that are compared, and characters of one that are looked at: comparing takes quadratic time."""
 SIMILAR = 0.55
 """Share of words that two questions of one few-shot prompt have in common, at least."""
 
@@ -52,6 +52,12 @@ _COURTESY = re.compile(
     r"anything else|hope (?:this|that|it) helps|enjoy|bye|cheers)\b",
     re.IGNORECASE,
 )
+_OFFER = re.compile(
+    r"[^\w\s]\s{1,4}(?:would you like|would it help|is there anything|anything else|can i (?:help|assist)|"
+    r"(?:do you )?(?:want|need) (?:any|more|further|additional))\b[^.!?\n]*\?$",
+    re.IGNORECASE,
+)
+"""An offer of more help behind an answer: the answer is no question back."""
 _COMPLAINT = re.compile(
     r"\b(?:error|exception|traceback|fail\w*|wrong|incorrect|not (?:right|correct|true|quite|what)|fix|try again|retry|"
     r"once more|bugs?|buggy|still|broken|crash\w*|mistakes?|nope|misses|missing|mismatch|assertionerror)\b",
@@ -169,7 +175,12 @@ def _handed_over(
         answers = [one for one in answers if not _is_aside(said, places[one.place])]
     last = answers[-1] if answers else None
     if submit and not (last and last.place > submit[0] and (kind == "code" or _SAID.search(last.text))):
-        return submit[0], _argument(submit[1])
+        place, call = submit
+        before = [one.text for one in said if begun <= one.place <= place and not one.user]
+        if call.arguments or (kind == "open" and not before):
+            return place, _argument(call) if call.arguments else _as_text(call)
+        if kind == "open":
+            return place, before[-1]
     if last:
         return last.place, last.text
     if kind == "open":
@@ -256,11 +267,12 @@ def _is_aside(said: Sequence[_Said], place: int) -> bool:
     thanked = before.user and place > 1 and _is_short(before.text, 15) and _THANKS.search(before.text)
     if thanked and not (_COMPLAINT.search(before.text) or before.text.endswith("?")):
         return True
-    return _is_question(text) or bool(_is_short(text, 25) and _COURTESY.search(text))
+    is_first = all(one.user for one in said[:place])
+    return _is_question(text) or bool(not is_first and _is_short(text, 25) and _COURTESY.search(text))
 
 
 def _is_question(text: str) -> bool:
-    return text.endswith("?") and not _SAID.search(text)
+    return text.endswith("?") and not _SAID.search(text) and not _OFFER.search(text[-400:])
 
 
 def _is_short(text: str, words: int) -> bool:

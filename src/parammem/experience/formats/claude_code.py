@@ -51,14 +51,14 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
 
 
 def _last_branch(rows: Sequence[Row]) -> Sequence[Row]:
-    """The messages on the way from the last one back to the first; all of them where the links do not lead there.
+    """The messages on the way from the last one back to the first; all of them where links are missing.
 
     Of calls made side by side only one result is on that way: the others belong to it too.
     """
     known = {row["uuid"]: row for row in rows if isinstance(row["uuid"], str)}
     way: set[str] = set()
     at: Row | None = next((row for row in reversed(rows) if "message" in row), None)
-    if len(known) < len(rows) or at is None:
+    if len(known) < len(rows) or at is None or not any(row["parent"] for row in rows):
         return rows
     while at is not None and at["uuid"] not in way:
         way.add(at["uuid"])

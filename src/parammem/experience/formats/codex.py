@@ -1,4 +1,4 @@
-"""Sessions of Codex: the lines of a rollout file, one run a file (`session_meta` begins it).
+"""Sessions of Codex: the lines of a rollout file, one run a session (`session_meta` begins it).
 
     {"timestamp": "…", "type": "session_meta", "payload": {"id": "…"}}
     {"timestamp": "…", "type": "response_item", "payload": {"type": "message", "role": "user",
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, loaded
+from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, loaded, named
 from parammem.experience.formats.openai import replaced, run_of
 from parammem.experience.formats.turns import ChatTurn, turn_of
 
@@ -37,10 +37,14 @@ def fits(row: Row) -> bool:
 
 
 def parts(row: Row) -> list[tuple[str | None, Row]]:
-    """What a line adds to which session: `session_meta` names it, the lines behind belong to it."""
+    """What a line adds to which session: `session_meta` names it, the lines behind belong to it.
+
+    A session that was forked begins with a copy of the other one's lines, its `session_meta` among them.
+    """
     payload = row["payload"]
     if row["type"] == "session_meta":
-        return [(str(payload.get("id") or ""), {"session": str(payload.get("id") or "")})]
+        name = named(payload, "id")
+        return [(name, {"session": name, "copy_of": named(payload, "forked_from_id")})]
     if row["type"] != "response_item" or payload.get("type") not in ITEMS:
         return []
     return [(None, payload)]

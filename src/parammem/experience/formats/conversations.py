@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from parammem.core import Step
 from parammem.experience.formats.base import loaded
-from parammem.experience.formats.turns import ChatTurn, turn_of, turns_of
+from parammem.experience.formats.turns import CALLS, RESULTS, ROLES, ChatTurn, turn_of, turns_of
+
+WRAPPINGS = (
+    "messages", "contents", "generations", "choices", "candidates", "message", "content", "output", "input", "prompt",
+)  # fmt: skip
+"""Fields in which what a model was sent or answered stands; `content` only around a message (Gemini's)."""
 
 
 def joined(calls: Sequence[tuple[list[ChatTurn], list[ChatTurn]]]) -> list[ChatTurn]:
     """Return the conversation that these calls (what was sent, what came back) make, in their order.
 
-    A call that was sent all that came before tells it anew; one that was sent only what is new is appended. Calls that
-    begin with another question than the first are those of agents that the first one asked, and are left out: their
-    answers come back as results of its own calls.
+    What a call was sent replaces what is known if it holds all of it, and is appended if it holds only what is new.
+    Calls that begin with another question than the first are those of agents that the first one asked, and are left
+    out: their answers come back as results of its own calls.
     """
     whole: list[ChatTurn] = []
     first: str | None = None
@@ -29,7 +35,7 @@ def joined(calls: Sequence[tuple[list[ChatTurn], list[ChatTurn]]]) -> list[ChatT
             whole = [*sent, *came]
         elif begun is None or (begun not in {turn.text for turn in known} and _answers_calls(heard, known)):
             whole = [*whole, *(turn for turn in heard if turn not in known), *came]
-        elif begun == first:
+        elif begun == first and came != whole[-len(came) :]:  # some tracers tell one call twice
             whole = [*whole, *came]
     return whole
 
@@ -61,18 +67,42 @@ def messages_in(value: Any, role: str) -> list[ChatTurn]:
     value = unwrapped(value)
     if isinstance(value, list):
         flat = [inner for one in value for inner in (one if isinstance(one, list) else [one])]
-        return turns_of([_message(one, role) for one in flat])
+        return turns_of(_with_tools([_message(one, role) for one in flat if not _is_definition(one)]))
     return [turn_of(_message(value, role))] if value not in (None, "", {}) else []
 
 
+def _is_definition(one: Any) -> bool:
+    """Whether a message is the definition of a tool: LangChain's tracer puts them behind the others."""
+    content = one.get("content") if isinstance(one, dict) else None
+    return isinstance(content, dict) and content.get("type") == "function" and "function" in content
+
+
+def _with_tools(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages, with the role of a tool's result where a tracer wrote the tool's name instead of it."""
+    calls: dict[str, str] = {}
+    found = []
+    for message in messages:
+        role = message.get("role")
+        if isinstance(role, str) and role not in ROLES and role in calls:
+            message = {"tool_call_id": calls[role], **message, "role": "tool"}
+        made = turn_of(message).calls if message.get("tool_calls") else ()
+        calls |= {call.name: call.id for call in made}
+        found.append(message)
+    return found
+
+
 def unwrapped(value: Any) -> Any:
-    """Return the messages inside `messages`, `generations`, `choices`, `message`, `input` or `output`."""
+    """Return the messages inside `messages`, `contents`, `choices` or any other of their usual wrappings."""
     value = loaded(value)
     for _ in range(6):
-        if not isinstance(value, dict) or "role" in value:
+        if (
+            not isinstance(value, dict)
+            or {"role", "toolName"} & value.keys()
+            or value.get("type") in (*CALLS, *RESULTS)
+        ):
             return value
         name = next(
-            (one for one in ("messages", "generations", "choices", "message", "output", "input") if one in value), None
+            (one for one in WRAPPINGS if one in value and (one != "content" or isinstance(value[one], dict))), None
         )
         if name is None:
             return value
@@ -94,6 +124,8 @@ def _message(one: Any, role: str) -> dict[str, Any]:
         return {"type": kind, **one["kwargs"]}
     if isinstance(one.get("data"), dict) and "type" in one:
         return {"type": one["type"], **one["data"]}
+    if "role" not in one and isinstance(one.get("toolName"), str):  # a call that stands for its message
+        return {"role": "assistant", "content": "", "tool_calls": [dict(one)]}
     if "role" not in one and "type" not in one:
         text = next((one[name] for name in ("content", "text", "question", "query", "answer") if name in one), None)
         return {"role": role, "content": text if text is not None else result_of(dict(one)),
@@ -103,6 +135,4 @@ def _message(one: Any, role: str) -> dict[str, Any]:
 
 def result_of(value: Any) -> str:
     """Return any value as text."""
-    import json
-
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Unreadable, agreed, named, verdict
+from parammem.core import Outcome
+from parammem.experience.formats.base import (
+    Format,
+    LoggedRun,
+    ReadOptions,
+    Row,
+    Unreadable,
+    agreed,
+    is_outcome_name,
+    named,
+    settled,
+    verdict,
+)
 from parammem.experience.formats.openai import replaced, run_of
 from parammem.experience.formats.turns import turn_of, turns_of
 
@@ -18,15 +30,16 @@ ATTACHED = "attachment://"
 
 
 def fits(row: Row) -> bool:
-    """Whether a row is a sample, or a log with its samples."""
-    if isinstance(row.get("samples"), list) and isinstance(row.get("eval"), dict):
+    """Whether a row is a sample, or a log, which may have no samples."""
+    if isinstance(row.get("eval"), dict) and (isinstance(row.get("samples"), list) or "status" in row):
         return True
     return {"id", "epoch", "messages"} <= row.keys()
 
 
 def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     """Return the run of each sample. Raises Unreadable."""
-    samples = rows[0].get("samples", rows)
+    row = rows[0]
+    samples = row.get("samples") or [] if "eval" in row else rows
     return [_sample(one, reading) for one in samples if isinstance(one, dict)]
 
 
@@ -36,15 +49,17 @@ def _sample(row: Row, reading: ReadOptions) -> LoggedRun:
     turns = turns_of(messages)
     if not any(turn.role == "user" and turn.text for turn in turns) and isinstance(row.get("input"), str):
         turns = [turn_of({"role": "user", "content": row["input"]}), *turns]
-    meta = row.get("metadata")
-    domain = reading.domain_of(meta.get("domain") if isinstance(meta, dict) else None)
-    scores = row.get("scores")
-    found = [verdict(_value(one), "judge") for one in scores.values()] if isinstance(scores, dict) else []
-    run = run_of(turns, domain, reading, agreed(found))
+    domain = reading.domain_in(row.get("metadata"))
+    run = run_of(turns, domain, reading, settled(lambda: agreed(_outcomes(row.get("scores")))))
     name, epoch = named(row, "id"), named(row, "epoch")
     own = f"{name}_epoch_{epoch}"
     unique = named(row, "uuid") or own
     return replaced(run, task_id=name, run_id=unique, names=(unique, own, name), method="inspect")
+
+
+def _outcomes(scores: Any) -> list[Outcome]:
+    named_scores = scores if isinstance(scores, dict) else {}
+    return [verdict(_value(one), "judge") for name, one in named_scores.items() if is_outcome_name(name)]
 
 
 def _value(score: Any) -> Any:

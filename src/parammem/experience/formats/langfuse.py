@@ -3,7 +3,8 @@
     {"id": "o1", "traceId": "t1", "type": "GENERATION", "startTime": "…", "input": […], "output": {…}}
     {"id": "s1", "traceId": "t1", "name": "correct", "value": 1, "dataType": "BOOLEAN", "source": "ANNOTATION"}
 
-A trace with its `observations` and `scores` in it, and a page of the API (`data`), are read too.
+A trace with its `observations` and `scores` in it, the file that its page downloads (`trace`, `observations`) and a
+page of the API (`data`) are read too. Scores such as toxicity do not say how a run ended.
 """
 
 from __future__ import annotations
@@ -12,7 +13,19 @@ from collections.abc import Sequence
 
 from parammem.core import Outcome, Step, ToolCall
 from parammem.core.outcome import OutcomeSource
-from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Unreadable, agreed, named, verdict
+from parammem.experience.formats.base import (
+    Format,
+    LoggedRun,
+    ReadOptions,
+    Row,
+    Unreadable,
+    agreed,
+    is_outcome_name,
+    loaded,
+    named,
+    settled,
+    verdict,
+)
 from parammem.experience.formats.conversations import joined, messages_in, result_of, with_results
 from parammem.experience.formats.openai import replaced, run_of
 from parammem.experience.formats.turns import ChatTurn
@@ -25,6 +38,8 @@ def fits(row: Row) -> bool:
     """Whether a row is a trace, an observation or a score, or a page of them."""
     if isinstance(row.get("data"), list) and isinstance(row.get("meta"), dict):
         return any(isinstance(one, dict) and fits(one) for one in row["data"][:1])
+    if isinstance(row.get("trace"), dict) and isinstance(row.get("observations"), list):
+        return True
     if named(row, "traceId", "trace_id") and "run_type" not in row:
         return str(row.get("type")).upper() in OBSERVED or _is_score(row)
     return "id" in row and ("observations" in row or ("timestamp" in row and ("input" in row or "scores" in row)))
@@ -38,6 +53,8 @@ def parts(row: Row) -> list[tuple[str | None, Row]]:
     """Traces, observations and scores by the trace's id."""
     if isinstance(row.get("data"), list):
         return [part for one in row["data"] if isinstance(one, dict) for part in parts(one)]
+    if isinstance(row.get("trace"), dict):
+        return parts({**row["trace"], "observations": row["observations"]})
     trace = named(row, "traceId", "trace_id")
     if trace:
         return [(trace, {**row, "kind": "score" if _is_score(row) and "type" not in row else "observation"})]
@@ -64,9 +81,9 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     tools = [row for row in seen if str(row.get("type")).upper() == "TOOL"]
     turns = joined(calls) or _from_whole(whole, tools)
     turns = with_results(turns, [_result(row) for row in tools])
-    meta = whole.get("metadata")
-    domain = reading.domain_of(meta.get("domain") if isinstance(meta, dict) else None)
-    outcome = agreed([_outcome(row) for row in rows if row["kind"] == "score"])
+    domain = reading.domain_in(loaded(whole.get("metadata")))
+    scores = [row for row in rows if row["kind"] == "score" and is_outcome_name(row.get("name"))]
+    outcome = settled(lambda: agreed(map(_outcome, scores)))
     run = run_of(turns, domain, reading, outcome)
     return [replaced(run, task_id=name, run_id=name, names=(name,), method="langfuse")]
 
@@ -87,12 +104,12 @@ def _from_whole(whole: Row, tools: Sequence[Row]) -> list[ChatTurn]:
 
 
 def _given(row: Row) -> Row | str:
-    given = row.get("input")
+    given = loaded(row.get("input"))
     return given if isinstance(given, dict) else result_of(given)
 
 
 def _result(row: Row) -> Step:
-    meta = row.get("metadata")
+    meta = loaded(row.get("metadata"))
     answer = named(meta, "tool_call_id") if isinstance(meta, dict) else ""
     failed = named(row, "statusMessage", "status_message") or "failed" if row.get("level") == "ERROR" else ""
     return Step(

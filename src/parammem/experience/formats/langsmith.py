@@ -19,8 +19,10 @@ from parammem.experience.formats.base import (
     Row,
     Unreadable,
     agreed,
+    is_outcome_name,
     loaded,
     named,
+    settled,
     verdict,
 )
 from parammem.experience.formats.conversations import joined, messages_in, result_of, unwrapped, with_results
@@ -52,9 +54,8 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     turns = _whole(root) or joined([_sides(row) for row in order if row.get("run_type") == "llm"]) or _bare(root)
     turns = with_results(turns, [step for row in order if row.get("run_type") == "tool" for step in _results(row)])
     extra = root.get("extra")
-    meta = extra.get("metadata") if isinstance(extra, dict) else None
-    domain = reading.domain_of(meta.get("domain") if isinstance(meta, dict) else None)
-    run = run_of(turns, domain, reading, agreed(_feedback(root.get("feedback_stats"))))
+    domain = reading.domain_in(extra.get("metadata") if isinstance(extra, dict) else None)
+    run = run_of(turns, domain, reading, settled(lambda: agreed(_feedback(root.get("feedback_stats")))))
     return [replaced(run, task_id=trace, run_id=trace, names=(trace, named(root, "id")), method="langsmith")]
 
 
@@ -75,7 +76,7 @@ def _sides(row: Row) -> tuple[list[ChatTurn], list[ChatTurn]]:
 
 
 def _bare(root: Row) -> list[ChatTurn]:
-    """What went in and what came out, where no model call is told."""
+    """What went in and what came out, of a trace without model calls."""
     sent, came = _sides(root)
     if not sent:
         raise Unreadable("not-a-record", "neither the root nor a model call of it has inputs")
@@ -94,11 +95,12 @@ def _results(row: Row) -> list[Step]:
 
 
 def _feedback(stats: Any) -> list[Outcome]:
-    found = []
-    for one in (loaded(stats) or {}).values() if isinstance(loaded(stats), dict) else ():
-        if isinstance(one, dict) and one.get("n") and one.get("avg") is not None:
-            found.append(verdict(one["avg"]))
-    return found
+    stats = loaded(stats)
+    return [
+        verdict(one["avg"])
+        for name, one in (stats.items() if isinstance(stats, dict) else ())
+        if isinstance(one, dict) and one.get("n") and one.get("avg") is not None and is_outcome_name(name)
+    ]
 
 
 FORMAT = Format("langsmith", fits, read, parts)

@@ -9,11 +9,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from parammem.core import Outcome, digest_of
 from parammem.core.outcome import OutcomeSource
-from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Try, Unreadable, named, verdict
+from parammem.experience.formats.base import (
+    Format,
+    LoggedRun,
+    ReadOptions,
+    Row,
+    Try,
+    Unreadable,
+    all_named,
+    named,
+    settled,
+    verdict,
+)
 from parammem.experience.formats.chat import read_chat
 from parammem.experience.formats.turns import ChatTurn, turn_of, turns_of
 
@@ -33,11 +45,9 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     domain = reading.domain_of(row.get("domain"))
     turns = turns_of(row["messages"]) if "messages" in row else [*_side(row, "prompt"), *_side(row, "completion")]
     run = run_of(turns, domain, reading, outcome_of(row))
-    names = tuple(filter(None, (named(row, name) for name in ("run_id", "trace_id", "instance_id", "id", "task_id"))))
+    names = all_named(row, "run_id", "trace_id", "instance_id", "id", "task_id")
     task_id = named(row, "task_id", "name", "instance_id", "id") or digest_of(run.task)[:16]
-    return [
-        replaced(run, task_id=task_id, run_id=named(row, "run_id"), names=names, method=named(row, "method"))
-    ]  # fmt: skip
+    return [replaced(run, task_id=task_id, run_id=named(row, "run_id"), names=names, method=named(row, "method"))]
 
 
 def _side(row: Row, name: str) -> list[ChatTurn]:
@@ -48,7 +58,9 @@ def _side(row: Row, name: str) -> list[ChatTurn]:
     return turns_of(value)
 
 
-def run_of(turns: Sequence[ChatTurn], domain: str, reading: ReadOptions, outcome: Outcome | None = None) -> LoggedRun:
+def run_of(
+    turns: Sequence[ChatTurn], domain: str, reading: ReadOptions, outcome: Outcome | Unreadable | None = None
+) -> LoggedRun:
     """Return the run that a conversation tells. Raises Unreadable."""
     chat = read_chat(turns, reading.kinds.get(domain, domain))
     tries = (Try(chat.submission, chat.steps, chat.feedback),) if chat.steps or chat.submission is not None else ()
@@ -57,16 +69,18 @@ def run_of(turns: Sequence[ChatTurn], domain: str, reading: ReadOptions, outcome
 
 def replaced(run: LoggedRun, **fields: Any) -> LoggedRun:
     """Return the run with other fields; empty ones stay as they are."""
-    from dataclasses import replace
-
     return replace(run, **{name: value for name, value in fields.items() if value})
 
 
-def outcome_of(row: Row) -> Outcome | None:
+def outcome_of(row: Row) -> Outcome | Unreadable | None:
     """Return the outcome that a row names under any usual name; None if it names none.
 
-    Raises Unreadable: it is no outcome, or two names contradict each other.
+    Unreadable: it is no outcome, or two names contradict each other.
     """
+    return settled(lambda: _told(row))
+
+
+def _told(row: Row) -> Outcome | None:
     names = [name for name in SUCCESS if name in row]
     if not names:
         return None

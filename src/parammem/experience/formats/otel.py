@@ -1,12 +1,12 @@
-"""Spans of OpenTelemetry (OTLP JSON, or as the Python SDK prints them) with the GenAI conventions or OpenInference's.
+"""Spans of OpenTelemetry (OTLP JSON, or as the Python SDK prints them) with the conventions of GenAI or OpenInference.
 
     {"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "…", "spanId": "…", "name": "chat m", "attributes": [
       {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
       {"key": "gen_ai.input.messages", "value": {"stringValue": "[…]"}},
       {"key": "gen_ai.output.messages", "value": {"stringValue": "[…]"}}]}]}]}]}
 
-A run is a conversation (`gen_ai.conversation.id`), or else a trace. How it ended is said by events
-`gen_ai.evaluation.result`, in spans or as log records.
+OpenLLMetry's attributes (`gen_ai.prompt.0.content`) are read too. A run is a conversation (`gen_ai.conversation.id`),
+or else a trace. How it ended is said by events `gen_ai.evaluation.result`, in spans or as log records.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from parammem.experience.formats.base import (
     Row,
     Unreadable,
     agreed,
+    is_outcome_name,
     loaded,
     named,
+    settled,
     verdict,
 )
 from parammem.experience.formats.conversations import joined, messages_in, result_of, with_results
@@ -32,8 +34,12 @@ from parammem.experience.formats.openai import replaced, run_of
 from parammem.experience.formats.turns import ChatTurn
 
 EVALUATION = "gen_ai.evaluation.result"
-_FLAT = re.compile(r"llm\.(input|output)_messages\.(\d{1,5})\.message\.(.+)")
-_CALL = re.compile(r"tool_calls\.(\d{1,4})\.tool_call\.(.+)")
+_FLAT = re.compile(
+    r"(?:llm\.(?P<input>input|output)_messages|gen_ai\.(?P<prompt>prompt|completion))\.(?P<number>\d{1,5})\.(?:message\.)?"
+    r"(?P<field>.+)"
+)
+_SIDES = {"input": ("input", "prompt"), "output": ("output", "completion")}
+_CALL = re.compile(r"tool_calls\.(\d{1,4})\.(?:tool_call\.)?(?:function\.)?(id|name|arguments)")
 _PART = re.compile(r"contents\.(\d{1,4})\.message_content\.(type|text)")
 
 
@@ -116,7 +122,8 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     if not calls:
         raise Unreadable("not-a-record", "its spans hold no messages; let the instrumentation capture message content")
     turns = with_results(joined(calls), [step for span in spans for step in _tool_results(span)])
-    outcome = agreed([_evaluation(one) for span in spans for one in span["events"]])
+    said = [one for span in spans for one in span["events"] if is_outcome_name(one.get("gen_ai.evaluation.name"))]
+    outcome = settled(lambda: agreed(map(_evaluation, said)))
     talk = next((str(one["same_as"]).removeprefix("conversation ") for one in spans if "same_as" in one), "")
     traces = tuple(dict.fromkeys(str(one["trace"]) for one in spans))
     run = run_of(turns, reading.domain_of(None), reading, outcome)
@@ -127,36 +134,36 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
 def _messages(span: Row) -> tuple[list[ChatTurn], list[ChatTurn]]:
     """What a model call was sent and what it answered; nothing for other spans."""
     attributes = span["attributes"]
-    sent, came = attributes.get("gen_ai.input.messages"), attributes.get("gen_ai.output.messages")
-    if sent is None and came is None:
-        sent, came = _flat(attributes, "input"), _flat(attributes, "output")
     if attributes.get("gen_ai.operation.name") == "execute_tool":
         return [], []
+    sent = attributes.get("gen_ai.input.messages", attributes.get("gen_ai.prompt"))  # what it was called before
+    came = attributes.get("gen_ai.output.messages", attributes.get("gen_ai.completion"))
+    if sent is None and came is None:
+        sent, came = _flat(attributes, "input"), _flat(attributes, "output")
+    if not sent and not came and attributes.get("openinference.span.kind") == "LLM":
+        sent, came = attributes.get("input.value"), attributes.get("output.value")
     return messages_in(loaded(sent), "user"), messages_in(loaded(came), "assistant")
 
 
 def _flat(attributes: Row, side: str) -> list[Row]:
-    """OpenInference's messages, which stand in one attribute for each field."""
+    """OpenInference's and OpenLLMetry's messages, which stand in one attribute for each field."""
     found: dict[int, Row] = {}
     for key in sorted(attributes):
         match = _FLAT.fullmatch(key)
-        if not match or match[1] != side:
+        if not match or (match["input"] or match["prompt"]) not in _SIDES[side]:
             continue
-        message, value = found.setdefault(int(match[2]), {"calls": {}, "parts": {}}), attributes[key]
-        if call := _CALL.fullmatch(match[3]):
+        message, value = found.setdefault(int(match["number"]), {"calls": {}, "parts": {}}), attributes[key]
+        if call := _CALL.fullmatch(match["field"]):
             message["calls"].setdefault(int(call[1]), {})[call[2]] = value
-        elif part := _PART.fullmatch(match[3]):
+        elif part := _PART.fullmatch(match["field"]):
             message["parts"].setdefault(int(part[1]), {})[part[2]] = value
         else:
-            message[match[3]] = value
+            message[match["field"]] = value
     return [_from_flat(found[number]) for number in sorted(found)]
 
 
 def _from_flat(message: Row) -> Row:
-    calls = [
-        {"id": one.get("id"), "name": one.get("function.name"), "arguments": one.get("function.arguments")}
-        for _, one in sorted(message.pop("calls").items())
-    ]
+    calls = [one for _, one in sorted(message.pop("calls").items())]
     listed = [one for _, one in sorted(message.pop("parts").items())]
     content = message.get("content", listed or None)
     return {"role": message.get("role"), "content": content, "tool_calls": calls,

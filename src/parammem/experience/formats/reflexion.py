@@ -1,4 +1,4 @@
-"""Logs of noahshinn/reflexion and its kin: every try is an attempt, and every reflection led to the next one.
+"""Logs of noahshinn/reflexion and programs like it: every try is an attempt, every reflection led to the next one.
 
     {"name": "t-1", "prompt": "…", "implementations": ["…", "…"], "test_feedback": ["…"], "reflections": ["…"],
      "solution": "…", "is_solved": true}
@@ -14,7 +14,7 @@ from typing import Any
 
 from parammem.core import Reflection, digest_of
 from parammem.core.advice import without_advice
-from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Try, Unreadable, named
+from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Try, Unreadable, all_named, named
 from parammem.experience.formats.openai import outcome_of
 
 TASK_TEXT = ("prompt", "question", "problem", "task", "instruction")
@@ -58,7 +58,7 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
             outcome=outcome_of(row),
             task_id=named(row, "task_id", "name", "id") or digest_of(text)[:16],
             run_id=named(row, "run_id"),
-            names=tuple(filter(None, (named(row, name) for name in ("run_id", "name", "id", "task_id")))),
+            names=all_named(row, "run_id", "name", "id", "task_id"),
             method=named(row, "method") or "reflexion",
             reflections=reflections,
             advice=said.advice,

@@ -15,7 +15,7 @@ from parammem.core import Step, ToolCall
 from parammem.core.advice import without_advice
 from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Try, Unreadable, is_text, named
 from parammem.experience.formats.openai import outcome_of
-from parammem.experience.formats.turns import turn_of
+from parammem.experience.formats.turns import plain, turn_of
 
 
 def fits(row: Row) -> bool:
@@ -35,7 +35,7 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
         LoggedRun(
             task=asked.text,
             domain=reading.domain_of(row.get("domain")),
-            tries=(Try(handed if is_text(handed) else None, steps),),
+            tries=(Try(plain(handed) if isinstance(handed, str) and handed.strip() else None, steps),),
             outcome=outcome_of(row),
             task_id=name,
             run_id=name,
@@ -64,10 +64,10 @@ def _steps(one: object) -> list[Step]:
         raise Unreadable("not-a-record", "trajectory: a step is not an object")
     thought, action, seen = (one.get(name) for name in ("thought", "action", "observation"))
     thought = thought if is_text(thought) else one.get("response") if not is_text(action) else None
-    said = [Step(role="assistant", text=str(thought).strip())] if is_text(thought) else []
-    call = ToolCall(name="action", arguments=str(action).strip()) if is_text(action) else None
+    said = [Step(role="assistant", text=plain(str(thought)))] if is_text(thought) else []
+    call = ToolCall(name="action", arguments=plain(str(action))) if is_text(action) else None
     done = [Step(role="assistant", call=call)] if call else []
-    return [*said, *done, *([Step(role="tool", text=str(seen))] if is_text(seen) else [])]
+    return [*said, *done, *([Step(role="tool", text=plain(str(seen)))] if is_text(seen) else [])]
 
 
 FORMAT = Format("swe-agent", fits, read)

@@ -1,7 +1,8 @@
 """Messages of every vendor's form as turns: who spoke, the text, the tool calls and the tool results in it.
 
-Parts are told by `type`: text of OpenAI, Anthropic, OpenTelemetry; tool calls and their results of all three; reasoning
-is left out. A picture, a sound or a file is refused, since a run cannot be understood without it.
+A part's `type` says what it is: text of OpenAI, Anthropic, OpenTelemetry; tool calls and their results of all three;
+reasoning is left out. Gemini's parts have a field of their kind instead. A picture, a sound or a file is refused, since
+a run cannot be understood without it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ ROLES: dict[str, Role] = {
 }  # fmt: skip
 TEXT = ("text", "input_text", "output_text")
 LEFT_OUT = ("refusal", "reasoning", "thinking", "redacted_thinking", "summary_text", "reasoning_text")
+GEMINI = {"function_call": "function_call", "functionCall": "function_call", "function_response": "tool_call_response",
+          "functionResponse": "tool_call_response"}  # fmt: skip
+"""Names of Gemini's parts, which have no `type` → the type of the part that they hold."""
 CALLS = ("tool_use", "tool_call", "function_call", "server_tool_use", "custom_tool_call", "local_shell_call")
 RESULTS = (
     "tool_result", "tool_call_response", "function_call_output", "custom_tool_call_output", "local_shell_call_output",
@@ -47,7 +51,12 @@ def turns_of(messages: Any) -> list[ChatTurn]:
         raise Unreadable("not-a-record", "messages: neither a list nor JSON text of one")
     if not isinstance(messages, list):
         raise Unreadable("not-a-record", "messages: not a list")
-    return [turn_of(message) for message in messages]
+    return [turn_of(message) for message in messages if not _is_reasoning(message)]
+
+
+def _is_reasoning(message: Any) -> bool:
+    """Whether an item of OpenAI's Responses is the model's reasoning, which stands beside the messages."""
+    return isinstance(message, dict) and "role" not in message and message.get("type") == "reasoning"
 
 
 def turn_of(message: Any) -> ChatTurn:
@@ -68,7 +77,9 @@ def turn_of(message: Any) -> ChatTurn:
         failed = text if message.get("status") == "error" or message.get("is_error") is True else ""
         failed = failed or _error(message.get("error"))
         return ChatTurn("tool", results=(Step(role="tool", text=text, result_of=answer, error=failed),))
-    calls += [call_of(call) for call in _listed(message.get("tool_calls"))]
+    more = message.get("additional_kwargs")  # of LangChain
+    listed = message.get("tool_calls") or (more.get("tool_calls") if isinstance(more, dict) else None)
+    calls += [call_of(call) for call in _listed(listed)]
     if isinstance(message.get("function_call"), dict):
         calls.append(call_of(message["function_call"]))
     return ChatTurn(role, text, tuple(calls), tuple(results))
@@ -80,7 +91,7 @@ def call_of(call: Any) -> ToolCall:
         raise Unreadable("not-a-record", "tool_calls: one is not an object")
     inner = call.get("function")
     inside = inner if isinstance(inner, dict) else call
-    name = inner if isinstance(inner, str) else named(inside, "name", "function_name", "tool_name")
+    name = inner if isinstance(inner, str) else named(inside, "name", "function_name", "tool_name", "toolName")
     given = next((inside[key] for key in ("arguments", "args", "input", "action") if key in inside), {})
     kind = str(call.get("type") or "tool")
     return ToolCall(
@@ -111,7 +122,7 @@ def _content(content: Any) -> tuple[str, list[ToolCall], list[Step]]:
     texts: list[str] = []
     calls: list[ToolCall] = []
     results: list[Step] = []
-    for part in content:
+    for part in map(_typed, content):
         kind = part.get("type") if isinstance(part, dict) else None
         text = part if isinstance(part, str) else _text_of(part) if kind in TEXT else None
         if isinstance(text, str):
@@ -120,9 +131,19 @@ def _content(content: Any) -> tuple[str, list[ToolCall], list[Step]]:
             calls.append(call_of(part))
         elif kind in RESULTS and isinstance(part, dict):
             results.append(_result(part))
-        elif kind not in LEFT_OUT:
+        elif kind not in LEFT_OUT and "reasoning" not in str(kind).lower():
             raise Unreadable("not-text", "messages: a part is no text (a picture, a sound, a file)")
     return plain("\n".join(texts)), calls, results
+
+
+def _typed(part: Any) -> Any:
+    """A part of Gemini's with the type of others; any other part as it is."""
+    if not isinstance(part, dict) or "type" in part:
+        return part
+    if isinstance(part.get("text"), str):
+        return {"type": "reasoning" if part.get("thought") is True else "text", "text": part["text"]}
+    name = next((one for one in GEMINI if isinstance(part.get(one), dict)), None)
+    return {**part[name], "type": GEMINI[name]} if name else part
 
 
 def _text_of(part: dict[str, Any]) -> Any:
