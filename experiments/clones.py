@@ -9,8 +9,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from parammem.checkout.dvc_lock import LOCK, read_lock
+from parammem.checkout.hashes import file_hash
+
 ROOT = Path(__file__).resolve().parent.parent
-LOCK = "dvc.lock"
+FIGURES = "reports/metrics.json"
 
 
 def tree_files(root: Path = ROOT) -> list[str]:
@@ -35,10 +38,18 @@ def copy_tree(folder: Path, root: Path = ROOT) -> None:
 
 
 def make_repository(folder: Path, message: str = "small repro") -> None:
-    """Make the folder a git repository with one commit, made by nobody in particular."""
+    """Make the folder a git repository with one commit, by an author made up for it."""
     who = ["-c", "user.name=check", "-c", "user.email=check@localhost", "-c", "commit.gpgsign=false"]
     for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", message]):
         subprocess.run(["git", *command], cwd=folder, check=True)
+
+
+def ended(folder: Path) -> bool:
+    """Whether the pipeline has come to its end in a clone: its lock names the figures that lie there. Those of the
+    working tree, which are copied with it, are not its own."""
+    report = read_lock(folder).get("report")
+    file = folder / FIGURES
+    return report is not None and file.is_file() and report["outs"].get(FIGURES) == file_hash(file, "md5")
 
 
 def environment_of(folder: Path) -> Mapping[str, str]:

@@ -21,7 +21,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.clones import LOCK, ROOT, environment_of, make_repository, tree_files
+from experiments.clones import LOCK, ROOT, ended, environment_of, make_repository, tree_files
 from parammem.checkout.hashes import file_hash
 from parammem.config import read_mapping
 from parammem.core.jsonl import write_text
@@ -175,7 +175,7 @@ def download(folder: Path) -> Path:
 
 def foretell(folder: Path) -> int:
     """Say how long the run will take and what it will cost, by `parammem probe`, unless it has ended already."""
-    if (folder / "reports/report.html").is_file() and (folder / LOCK).is_file():
+    if ended(folder):
         return 0
     try:
         known = Probe.model_validate_json((folder / PROBED).read_bytes())

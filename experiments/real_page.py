@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.clones import ROOT
+from experiments.clones import FIGURES, ROOT, ended
 from experiments.reflections import ARMS, drawn
 from parammem.checkout.places import Places
 from parammem.core.jsonl import write_text
@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def filled(page: str, folder: Path) -> str:
     """Return a page with every block between marks written anew. Raises DataError: the run has not ended there."""
-    file = folder / "reports/metrics.json"
-    if not file.is_file() or not (folder / "dvc.lock").is_file():
+    file = folder / FIGURES
+    if not ended(folder):
         raise DataError(f"no finished run in {folder}; run `make real` first")
     figures = json.loads(file.read_text(encoding="utf-8")).get(DOMAIN)
     if figures is None:
@@ -83,8 +83,8 @@ def comparisons_table(figures: Mapping[str, Any]) -> str:
     """A row a comparison that was fixed beforehand."""
     lines = []
     for key, one in figures.items():
-        left, told, right = key.partition("_vs_")
-        if told:
+        left, versus, right = key.partition("_vs_")
+        if versus:
             arm = right if right in NAMES else f"{left}.{right}"
             points = f"{100 * one['difference']:+.0f} ({100 * one['low']:+.0f} … {100 * one['high']:+.0f})"
             counts = f"{one['left_only']}, {one['right_only']}"

@@ -52,7 +52,7 @@ def test_a_list_and_a_mapping_of_the_same_domains_are_the_same_params():
         ({"": {"kind": "open"}}, "1 to 31"),
         ({"x" * 32: {"kind": "open"}}, "1 to 31"),
         ({"Sales": {"kind": "open"}, "sales": {"kind": "open"}}, "'Sales' and 'sales' differ in case only"),
-        (["code", "code"], "the domain 'code' stands in it twice"),
+        (["code", "code"], "the domain 'code' is there twice"),
         (["support"], "`support: {kind: open}`"),
         ({"fresh": {"kind": "open"}}, "data/keys/fresh"),
         ({"mutation": {"kind": "code"}}, "a report of its own"),
@@ -63,6 +63,9 @@ def test_a_list_and_a_mapping_of_the_same_domains_are_the_same_params():
         ({"support": {"kind": "open", "agent": {"entry": "no entry"}}}, "`package.module:function`"),
         ({"shop": {"kind": "math", "passes_at": 0.5}}, "passes_at: only a domain of kind open has this"),
         ([], "at least one domain"),
+        ({"support": "open"}, "write `support: {kind: …}`"),
+        ({True: {"kind": "open"}}, "put it in quotation marks"),
+        ({"support": {"kind": "open", "agent": {"command": "python agent.py"}}}, "[python, agent.py]"),
         ("code", "give a list of names, or a mapping"),
     ],
 )
@@ -133,3 +136,13 @@ def test_commands_take_the_first_domain_of_params_and_refuse_what_is_none(tmp_pa
     assert "'suport' is no domain of params.yaml" in " ".join(done.output.replace("│", " ").split())
     asked = CliRunner().invoke(app, ["reflect", "-n", "1", "params.yaml"])
     assert "models/reflectors/support" in f"{asked.output}{asked.exception}"
+
+
+@pytest.mark.parametrize("command", ["probe", "uptake", "gate"])
+def test_a_mistake_under_domains_is_said_before_any_domain_is_looked_for(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    text = yaml.safe_dump(with_domains({"support": {"kind": "opn"}}))
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    done = CliRunner().invoke(app, [command, "--domain", "support"])
+    assert "domains.support.kind" in str(done.exception)
+    assert "is no domain of" not in done.output

@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from parammem.core.domain_names import check_distinct, checked_name, kind_of_name
+from parammem.core.domain_names import KINDS, check_distinct, checked_name, kind_of_name
 from parammem.sections import Section, checked_url
 
 DomainName = Annotated[str, AfterValidator(checked_name)]
@@ -41,6 +41,13 @@ class ProgramParams(Section):
     output_mb: int = Field(ge=1, le=256, default=16)
     """The longest answer."""
 
+    @field_validator("command", mode="before")
+    @classmethod
+    def _is_a_list(cls, command: Any) -> Any:
+        if isinstance(command, str):
+            raise ValueError("give a list of program and arguments, such as [python, agent.py]")
+        return command
+
     @model_validator(mode="after")
     def _is_one_program(self) -> ProgramParams:
         given = [name for name in ("command", "url", "entry") if getattr(self, name)]
@@ -48,7 +55,7 @@ class ProgramParams(Section):
             said = f"it has {' and '.join(given)}" if given else "it has none"
             raise ValueError(f"give exactly one of command, url and entry; {said}")
         if self.entry and not _ENTRY.fullmatch(self.entry):
-            raise ValueError("entry: this is no `package.module:function`")
+            raise ValueError("entry: give `package.module:function`")
         if self.url:
             checked_url(self.url)
         return self
@@ -61,7 +68,7 @@ class DomainParams(Section):
     agent: ProgramParams | None = None
     """open: the user's own agent. Takes {task, advice, seed}, returns {task_id, steps, answer, outcome}."""
     judge: ProgramParams | None = None
-    """open: says how an answer turned out. Takes {task, answer}, returns {outcome}."""
+    """open: decides how an answer turned out. Takes {task, answer}, returns {outcome}."""
     passes_at: float = Field(gt=0, le=1, default=1.0)
     """open: the least value of an outcome that counts as passed, where the outcome does not say it itself."""
     held_out: float = Field(ge=0, lt=1, default=0.2)
@@ -87,12 +94,17 @@ def _as_mapping(given: Any) -> Any:
             raise ValueError("give a list of names, or a mapping from names to {kind: …}")
         doubled = sorted({name for name in given if given.count(name) > 1})
         if doubled:
-            raise ValueError(f"the domain {doubled[0]!r} stands in it twice; take one out")
+            raise ValueError(f"the domain {doubled[0]!r} is there twice; take one out")
         check_distinct(given)
         given = {name: {"kind": kind_of_name(checked_name(name))} for name in given}
     if not isinstance(given, Mapping) or not given:
         raise ValueError("give a list of names, or a mapping from names to {kind: …}, with at least one domain")
-    check_distinct(name for name in given if isinstance(name, str))
+    for name, said in given.items():
+        if not isinstance(name, str):
+            raise ValueError(f"the name {name!r} is no text in YAML; put it in quotation marks, or choose another")
+        if not isinstance(said, Mapping | DomainParams):
+            raise ValueError(f"{name}: a domain is a mapping; write `{name}: {{kind: …}}` (kinds: {', '.join(KINDS)})")
+    check_distinct(given)
     return given
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -34,6 +37,7 @@ def orders() -> list[Ordered]:
         ("rubbish", "answered no JSON"),
         ("other", "another task"),
         ("seven", "less than or equal to 1"),
+        ("half", "half a surrogate pair"),
         ("no-answer", "`answer` is no text"),
         ("steps", "Step: role"),
     ],
@@ -57,6 +61,12 @@ def test_a_judge_says_the_outcome_that_the_agent_does_not(tmp_path):
     bad = OwnAgent(own, ProgramJudge(program(tmp_path, judge(tmp_path, "bad")), 0.5), 0.5).work(orders()[:1])
     assert bad[0].trajectory.failure.kind == "NotJudged"  # type: ignore[union-attr]
     assert "no verdict today" in bad[0].trajectory.failure.message  # type: ignore[union-attr]
+
+
+def test_of_a_long_traceback_the_end_is_shown(tmp_path):
+    code = "import sys; sys.exit('\\n'.join(['\\tat a line'] * 99 + ['RuntimeError: no verdict today']))"
+    (said,) = program(tmp_path, {"command": [sys.executable, "-c", code], "retries": 0}).each([{}])
+    assert str(said).endswith("at a line RuntimeError: no verdict today")
 
 
 def test_calls_beyond_the_budget_are_recorded_as_not_run(tmp_path):
@@ -114,3 +124,37 @@ def test_outcomes_of_programs_are_read_by_the_value_at_which_they_pass():
     for wrong in (7, -1, "yes", [], float("nan"), {"passed": "yes"}):
         with pytest.raises(ValueError):
             outcome_of(wrong, 1.0)
+
+
+CALLS = """
+import os, sys
+from pathlib import Path
+from parammem.agents.program import UserProgram
+from parammem.domain_params import ProgramParams
+code = "import os, time; open(f'{os.getpid()}.pid', 'w'); time.sleep(60)"
+params = ProgramParams(command=(sys.executable, "-c", code), timeout_seconds=60, retries=1, concurrency=2)
+UserProgram(params, Path()).each([{}] * 4)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_programs_end_when_the_stage_that_calls_them_is_interrupted_or_killed(tmp_path, how):
+    wants = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    stage = subprocess.Popen([sys.executable, "-c", wants + CALLS], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    stage.send_signal(how)
+    stage.wait(timeout=30)
+    until(lambda: not any(alive(int(file.stem)) for file in tmp_path.glob("*.pid")))
+
+
+def until(holds) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """A process that has ended and whose parent has not asked for it yet is none."""
+    file = Path(f"/proc/{pid}/stat")
+    return file.is_file() and file.read_text().rpartition(")")[2].split()[0] != "Z"

@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from experiments import real
-from experiments.clones import LOCK, copy_tree, environment_of, make_repository, tree_files
+from experiments.clones import FIGURES, LOCK, copy_tree, environment_of, make_repository, tree_files
 from parammem.config import load_params
 from parammem.errors import DataError, ModelMissingError
+from tests.experiments.test_real_page import recorded
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -127,8 +128,12 @@ def test_the_forecast_is_made_once_said_again_and_left_out_after_the_end(tmp_pat
     assert len(ran) == 1
     assert "about 7 minutes at this speed; it costs no money" in capsys.readouterr().out
     (tmp_path / "reports").mkdir()
+    (tmp_path / FIGURES).write_text("{}")
     (tmp_path / "reports/report.html").touch()
     (tmp_path / LOCK).touch()
+    assert real.foretell(tmp_path) == 0
+    assert "about 7 minutes" in capsys.readouterr().out, "reports come with the working tree, and end no run"
+    recorded(tmp_path)
     assert real.foretell(tmp_path) == 0
     assert capsys.readouterr().out == ""
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from experiments import real_page
+from experiments.clones import FIGURES, LOCK
+from parammem.checkout.hashes import file_hash
 from parammem.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,8 +23,15 @@ def run(tmp_path) -> Path:
     """The committed default run's figures in a folder that looks like a finished run."""
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/metrics.json").write_bytes((ROOT / "reports/metrics.json").read_bytes())
-    (tmp_path / "dvc.lock").touch()
+    recorded(tmp_path)
     return tmp_path
+
+
+def recorded(folder: Path) -> None:
+    """A lock that names the folder's figures as the report's."""
+    md5 = file_hash(folder / FIGURES, "md5")
+    stages = {"report": {"cmd": "parammem stage report", "outs": [{"path": FIGURES, "md5": md5}]}}
+    (folder / LOCK).write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
 
 
 def test_only_what_stands_between_marks_is_written(run, tmp_path):
@@ -52,3 +62,15 @@ def test_without_a_finished_run_the_page_stays(tmp_path, capsys):
     assert real_page.main(["--folder", str(tmp_path), "--page", str(page)]) == DataError.exit_code
     assert "make real" in capsys.readouterr().err
     assert page.read_text() == MARKED
+
+
+@pytest.mark.parametrize("lock", ["", "schema: '2.0'\nstages:\n  tasks@code:\n    cmd: parammem stage tasks\n"])
+def test_figures_that_were_copied_with_the_working_tree_are_not_those_of_a_run(run, tmp_path, lock):
+    """A run that was stopped after its first stage has the committed figures of the default run in its folder."""
+    (run / LOCK).write_text(lock)
+    with pytest.raises(DataError, match="no finished run"):
+        real_page.filled(MARKED, run)
+    recorded(run)
+    (run / FIGURES).write_text("{}")
+    with pytest.raises(DataError, match="no finished run"):
+        real_page.filled(MARKED, run)

@@ -88,6 +88,19 @@ def test_an_evaluation_question_among_the_rows_is_a_leak(lived):
     assert "e2" in answer.says
 
 
+def test_a_question_that_is_in_two_files_is_counted_once(lived):
+    """So it is where the kept experience of a domain of kind open is its evaluation split."""
+    root, _ = lived
+    asked = [Task(task_id=f"e{n}", domain="code", text=f"something else {n}").model_dump(mode="json") for n in (1, 2)]
+    tasks, fresh = root / "data/tasks/code/eval.jsonl", root / "data/fresh/one.jsonl"
+    for file, rows in ((tasks, asked), (fresh, [{"task": task} for task in asked])):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    answer = audit_page(root).answers[7]
+    assert "no: 0 of 2 evaluation questions" in answer.says
+    assert answer.facts["looked_at"] == {"data/tasks/code/eval.jsonl": 2, "data/fresh/one.jsonl": 2}
+
+
 def advised_by(root, author):
     said = Reflection(text="limit inside", source="parametric", author=author, iteration=1, temperature=1.0)
     path = Trajectory(task_id="t", domain="code", method="paramagent", protocol="strict", seed=1, reflections=(said,),

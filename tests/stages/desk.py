@@ -34,6 +34,7 @@ if fault and n % 4 == 0:
     if fault == "rubbish": print("I am afraid I cannot do that"); sys.exit()
     if fault == "other": print(json.dumps({{"task_id": "another", "answer": "done", "outcome": True}})); sys.exit()
     if fault == "seven": print(json.dumps({{"answer": "done", "outcome": 7}})); sys.exit()
+    if fault == "half": print(json.dumps({{"answer": chr(0xd800), "outcome": True}})); sys.exit()
     if fault == "no-answer": print(json.dumps({{"outcome": True}})); sys.exit()
     if fault == "steps": print(json.dumps({{"answer": "done", "steps": [{{"role": "ghost"}}]}})); sys.exit()
 answer = {{"task_id": asked["task_id"], "answer": f"ticket {{n}} is closed" + (", gently" if asked["advice"] else ""),

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from parammem.cli import app
+from parammem.config import Params
+from parammem.errors import ConfigError, DataError
 from parammem.evaluation.forecast import Attempted, Pace, smallest_gain, stages_of, total, warnings_of
-from parammem.stages import probe
-from tests.stages.arena import Knowing, parsed, write_params
+from parammem.stages import probe, uptake
+from parammem.stages.sample import sample_train
+from tests.stages.arena import Knowing, parsed, small_params, write_params
 
 PACE = Pace(tokens_per_second=100, attempt_seconds=1.0, advice_seconds=0.5, step_seconds=2.0, dollars=0.001)
 PARAMS = parsed(
@@ -103,3 +107,32 @@ def test_the_training_s_own_steps_are_timed(trained, monkeypatch):
     found = probe.run(params, "math", 6, [], seed=0)
     assert found.pace.step_seconds is not None
     assert found.pace.step_seconds > 0
+
+
+def with_domains(domains) -> Params:
+    return PARAMS.model_copy(update={"domains": PARAMS.model_validate(small_params() | {"domains": domains}).domains})
+
+
+@pytest.mark.parametrize("measure", [lambda p, d: probe.run(p, d, 4, [], 0), lambda p, d: uptake.run(p, d, 4, 0)])
+def test_a_domain_without_keys_and_one_that_params_do_not_have_are_refused(measure):
+    with pytest.raises(DataError, match="support is of kind open"):
+        measure(with_domains({"support": {"kind": "open"}}), "support")
+    with pytest.raises(ConfigError, match=r"no domain 'code' in params\.yaml; there are math"):
+        measure(with_domains({"math": {"kind": "math"}}), "code")
+
+
+def test_a_domain_with_a_name_of_its_own_is_sampled_by_its_kind(tmp_path):
+    params = with_domains({"math": {"kind": "math"}, "shop": {"kind": "math"}})
+    usual, named = (sample_train(params, name, tmp_path, 3, 0) for name in ("math", "shop"))
+    assert [task.text for task, _ in usual.pairs] == [task.text for task, _ in named.pairs]
+
+
+def test_the_command_takes_the_first_domain_of_params(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(small_params() | {"domains": ["qa", "code"]}))
+    asked = []
+    monkeypatch.setattr(probe, "run", lambda params, domain, *rest: asked.append(domain) or 1 / 0)
+    monkeypatch.setattr(uptake, "run", lambda params, domain, *rest: asked.append(domain) or 1 / 0)
+    for command in ("probe", "uptake"):
+        CliRunner().invoke(app, [command])
+    assert asked == ["qa", "qa"]

@@ -16,7 +16,7 @@ from parammem.domains.conventions import phrase
 from parammem.domains.oracle import Form, of_length, oracle_advice
 from parammem.engines.base import Completion
 from parammem.errors import DataError
-from parammem.evaluation.uptake import ARMS, read_uptake
+from parammem.evaluation.uptake import ARMS, in_words, measured, read_uptake
 from parammem.pocket.world import World, draw_splits
 from parammem.stages import uptake
 from parammem.stages.uptake import FORMS, given, placed
@@ -191,3 +191,17 @@ def test_the_report_shows_it_where_it_was_run_and_says_nothing_where_not(monkeyp
     assert found.says[0].replace("'", "&#39;") in shown.html
     assert "oracle, list, after" in shown.table
     assert "oracle" not in plain.html + plain.table
+
+
+def test_of_few_tasks_it_is_not_said_that_the_actor_can_use_advice(monkeypatch):
+    """A bootstrap over four tasks that all differ alike knows of no doubt; p is .125 then."""
+    _, few = ran(monkeypatch, Obeying, count=4)
+    best = next(one for one in few.arms if one.arm.name == "oracle, list, after")
+    assert (best.solved, best.difference, best.p) == (4, 1.0, 0.125)
+    assert best.difference_low < 0.6
+    assert few.says[0].startswith("It is not clear")
+    none, some = [False] * 40, [True] * 4 + [False] * 36
+    arms = [measured(arm, some if arm.advice == "oracle" else none, none) for arm in ARMS]
+    assert arms[1].difference_low > 0
+    says = in_words(arms, {one.arm.name: some if one.arm.advice == "oracle" else none for one in arms})
+    assert "It is not clear" in says[0]

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from fnmatch import fnmatch
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from parammem.checkout import dvc
 from parammem.cli import app
 from parammem.config import load_params
 from parammem.errors import ConfigError, DataError
+from parammem.lineage.rebuilds.environment import package_differences, pins_of
 from parammem.overlays import written_over
 from parammem.templates import MadeRepository, make_repository, repository
 from parammem.templates.repository import DEFAULT_MODEL, FILES, PIN
@@ -92,7 +94,7 @@ def test_its_pipeline_is_this_project_s_but_for_what_only_this_project_has(made)
     assert theirs["code"].pop("always_changed")
     assert ours["code"].pop("deps") == ["src/parammem"]
     assert set(theirs["tasks"].pop("deps")) >= {*ours["tasks"].pop("deps"), "data/tasks-in", "data/fresh"}
-    own = {"reports/study.json", "reports/variants.json", "reports/uptake"}
+    own = {"reports/study.json", "reports/variants.json"}
     assert set(theirs["report"].pop("deps")) == set(ours["report"].pop("deps")) - own
     assert ours.pop("mutation")
     assert theirs == ours
@@ -222,8 +224,24 @@ def test_from_init_to_an_adapter_that_answers_the_ten_questions(tmp_path, monkey
     assert all(f"\n{number:2}. " in page for number in range(1, 11))
     assert "everything that it needs is here" in page
     assert "from week.jsonl" in page
+    assert "no: 0 of 7 evaluation questions" in page, "they are in data/tasks and in data/fresh"
+    assert "environment: not recorded" not in page
     assert "nothing was changed" in command(folder, "parammem.cli", "audit", "verify")
     (folder / "TASK.txt").write_text("Ticket 90 of Adler: wants the money back for a kettle that leaks")
     assert command(folder, "parammem.cli", "reflect", "TASK.txt", "-n", "1").startswith("1. ")
     command(folder, "dvc", "repro")
     assert git(folder, "status", "--porcelain") == "?? TASK.txt"
+
+
+def test_the_versions_that_are_installed_here_are_pinned(made):
+    pins = pins_of(made.folder, "HEAD")
+    assert {name: version(name).partition("+")[0] for name in ("torch", "peft", "dvc", "pydantic-core")}.items() <= (
+        pins.items()
+    )
+    assert "parammem" not in pins, "requirements.txt has it"
+    assert not package_differences(pins)
+
+
+def test_the_next_commands_can_be_pasted_whatever_the_folder_is_called(tmp_path, files_only):
+    done = CliRunner().invoke(app, ["init", str(tmp_path / "my desk"), "--domain", "support"])
+    assert f"cd '{tmp_path}/my desk'; parammem ingest" in done.output

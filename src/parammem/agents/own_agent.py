@@ -1,7 +1,7 @@
 """The user's own agent as an arm: one run for each task and seed, with advice or without, and its outcome.
 
-An outcome is the agent's own, or else the judge's, or else nobody knows. Whatever goes wrong in a run is recorded as
-the failure of that run.
+An outcome is the agent's own, or else the judge's, or else not known. Whatever goes wrong in a run is recorded as the
+failure of that run.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class ProgramJudge:
 
 @dataclass(frozen=True)
 class OwnAgent:
-    """An agent with who judges it."""
+    """An agent, and the judge of its answers if there is one."""
 
     agent: UserProgram
     judge: ProgramJudge | None
@@ -120,15 +120,15 @@ class OwnAgent:
         for n, outcome in zip(open_ones, self.judge(answers), strict=True):
             if isinstance(outcome, Exception):
                 failure = Failure(kind=type(outcome).__name__, message=str(outcome)[:500], iteration=1)
-                told = {"failure": failure, "stop": "failed"}
-                runs[n] = runs[n]._replace(trajectory=runs[n].trajectory.model_copy(update=told))
+                failed = {"failure": failure, "stop": "failed"}
+                runs[n] = runs[n]._replace(trajectory=runs[n].trajectory.model_copy(update=failed))
             else:
                 runs[n] = runs[n]._replace(outcome=outcome)
         return runs
 
 
 def outcome_of(said: Any, passes_at: float) -> Outcome:
-    """An outcome as somebody's program says it: true, false, null, a number from 0 to 1, or an object with them.
+    """An outcome as a user's program says it: true, false, null, a number from 0 to 1, or an object with them.
 
     Raises:
         ValueError: it is none of these, e.g. the number 7.

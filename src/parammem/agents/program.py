@@ -18,9 +18,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
-from typing import Any
+from threading import Event, Lock
+from typing import IO, Any
 
+from parammem.checkout.processes import ends_with_us
 from parammem.core.escape import shown
 from parammem.core.words import count
 from parammem.domain_params import ProgramParams
@@ -28,6 +29,7 @@ from parammem.domain_params import ProgramParams
 SAID = 300
 """Characters of what a program wrote to its standard error that a message shows."""
 LOOK_SECONDS = 0.02
+TOO_MUCH = "it wrote more than output_mb allows"
 
 
 class ProgramFailed(Exception):
@@ -47,11 +49,17 @@ class UserProgram:
     """Where commands and entries run; relative paths of theirs are seen from here."""
     calls: int = 0
     _lock: Lock = field(default_factory=Lock)
+    _interrupted: Event = field(default_factory=Event)
+    """Set by Ctrl-C during `each`: calls that are under way are ended."""
 
     def each(self, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | ProgramFailed]:
         """Return the answer to each item, or why there is none; several at a time, in the order of the items."""
         with ThreadPoolExecutor(self.params.concurrency) as threads:
-            return list(threads.map(self._or_failure, items))
+            try:
+                return list(threads.map(self._or_failure, items))
+            except BaseException:  # Ctrl-C: the pool would wait until every call has ended by itself
+                self._interrupted.set()
+                raise
 
     def call(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer to one item.
@@ -64,7 +72,7 @@ class UserProgram:
             try:
                 return _parsed(self._once(json.dumps(item).encode()))
             except ProgramFailed:
-                if not left:
+                if not left or self._interrupted.is_set():
                     raise
         raise AssertionError("unreachable")
 
@@ -85,7 +93,52 @@ class UserProgram:
         if p.url:
             return _posted(p.url, data, p.timeout_seconds, p.output_mb << 20)
         command = p.command or (sys.executable, "-m", "parammem.agents.entry_process", p.entry)
-        return _ran(command, data, self.root, p.timeout_seconds, p.output_mb << 20)
+        return self._ran(command, data)
+
+    def _ran(self, command: Sequence[str], data: bytes) -> bytes:
+        """What a command wrote to its standard output. Files take what it writes: a child that it leaves behind could
+        hold a pipe open for ever. It and its process group are killed when its time is up, and it is when we die."""
+        most = self.params.output_mb << 20
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            given.write(data)
+            given.seek(0)
+            try:
+                child = subprocess.Popen(
+                    command, stdin=given, stdout=out, stderr=err, cwd=self.root, start_new_session=True,
+                    preexec_fn=ends_with_us(),
+                )  # fmt: skip
+            except OSError as error:
+                raise ProgramFailed(f"{shown(command[0])} cannot be started: {error.strerror}") from None
+            try:
+                files = (out.fileno(), err.fileno())
+                self._wait(child, lambda: any(os.fstat(file).st_size > most for file in files))
+            finally:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+            if child.returncode:
+                raise ProgramFailed(f"it ended with exit code {child.returncode} and wrote: {_ending(err)}")
+            if os.fstat(out.fileno()).st_size > most:
+                raise ProgramFailed(TOO_MUCH)
+            out.seek(0)
+            return out.read(most)
+
+    def _wait(self, child: subprocess.Popen[bytes], too_much: Callable[[], bool]) -> None:
+        end = time.monotonic() + self.params.timeout_seconds
+        while child.poll() is None:
+            if self._interrupted.is_set():
+                raise ProgramFailed("the stage was interrupted")
+            if time.monotonic() > end:
+                raise ProgramFailed(f"it did not answer within {self.params.timeout_seconds:g} seconds")
+            if too_much():
+                raise ProgramFailed(TOO_MUCH)
+            time.sleep(LOOK_SECONDS)
+
+
+def _ending(file: IO[bytes]) -> str:
+    """The last characters of what a program wrote to its standard error, in one line: a traceback's end says most."""
+    file.seek(max(0, os.fstat(file.fileno()).st_size - SAID))
+    return shown(" ".join(file.read(SAID).decode("utf-8", "replace").split()), SAID) or "nothing"
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
@@ -95,50 +148,15 @@ def _parsed(data: bytes) -> dict[str, Any]:
         raise ProgramFailed(f"it answered no JSON: {shown(data[:80].decode('utf-8', 'replace'))}") from None
     if not isinstance(found, dict):
         raise ProgramFailed("it answered JSON that is no object")
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        raise ProgramFailed("it answered text that no UTF-8 file can hold: half a surrogate pair") from None
     return found
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
-
-
-def _ran(command: Sequence[str], data: bytes, root: Path, seconds: float, most: int) -> bytes:
-    """What a command wrote to its standard output. Files take what it writes: a child that it leaves behind could
-    hold a pipe open for ever. It and its children are killed when its time is up."""
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        given.write(data)
-        given.seek(0)
-        try:
-            child = subprocess.Popen(
-                command, stdin=given, stdout=out, stderr=err, cwd=root, start_new_session=True,
-            )  # fmt: skip
-        except OSError as error:
-            raise ProgramFailed(f"{shown(command[0])} cannot be started: {error.strerror}") from None
-        try:
-            files = (out.fileno(), err.fileno())
-            _wait(child, seconds, lambda: any(os.fstat(file).st_size > most for file in files))
-        finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-        if child.returncode:
-            err.seek(max(0, os.fstat(err.fileno()).st_size - SAID))
-            said = shown(err.read(SAID).decode("utf-8", "replace").strip(), SAID) or "nothing"
-            raise ProgramFailed(f"it ended with exit code {child.returncode} and said: {said}")
-        if os.fstat(out.fileno()).st_size > most:
-            raise ProgramFailed(f"it answered more than {most} bytes")
-        out.seek(0)
-        return out.read(most)
-
-
-def _wait(child: subprocess.Popen[bytes], seconds: float, too_much: Callable[[], bool]) -> None:
-    end = time.monotonic() + seconds
-    while child.poll() is None:
-        if time.monotonic() > end:
-            raise ProgramFailed(f"it did not answer within {seconds:g} seconds")
-        if too_much():
-            raise ProgramFailed("it wrote more than output_mb allows")
-        time.sleep(LOOK_SECONDS)
 
 
 def _posted(url: str, data: bytes, seconds: float, most: int) -> bytes:
@@ -154,7 +172,7 @@ def _posted(url: str, data: bytes, seconds: float, most: int) -> bytes:
                 parts.append(part)
                 size += len(part)
                 if size > most:
-                    raise ProgramFailed(f"it answered more than {most} bytes")
+                    raise ProgramFailed(TOO_MUCH)
                 if time.monotonic() > end:
                     raise ProgramFailed(f"it did not answer within {seconds:g} seconds")
     except httpx.TimeoutException:

@@ -46,11 +46,11 @@ def generations(
     """Every challenger and what became of it: solved per slice, forgotten, distinct advice, tokens, rows, time."""
     from functools import partial
 
-    from parammem.improve import generations as room
+    from parammem.improve import generations as challenges
     from parammem.registry.branch import decision_of, known
 
-    found = room.generations(known(Path()), partial(decision_of, Path()), domain)
-    say(room.as_text(found))
+    found = challenges.generations(known(Path()), partial(decision_of, Path()), domain)
+    say(challenges.as_text(found))
     if chart:
-        room.chart(found, chart)
+        challenges.chart(found, chart)
         say(f"chart: {chart}")

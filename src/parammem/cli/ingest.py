@@ -194,7 +194,7 @@ def row_as_text(row: Preview) -> str:
     if row.becomes == "refused":
         rules = zip(row.reasons, row.details, strict=False)
         return "\n".join([f"{where} refused", *(f"    {rule}: {shown(detail, 500)}" for rule, detail in rules)])
-    outcome = {True: "right", False: "wrong", None: "nobody knows"}[row.outcome]
+    outcome = {True: "right", False: "wrong", None: "not known"}[row.outcome]
     task = shown(" ".join(row.task.split()), 100)
     lines = [f"{where} {row.becomes} ({row.form}, {row.domain}, {shown(row.task_id)}), outcome: {outcome}"]
     lines += [f"    task: {task}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -46,4 +47,4 @@ def init(
             "  nothing is committed, since git does not know who you are; run `git config user.name NAME` and "
             "`git config user.email MAIL` there, then `git add --all` and `git commit`"
         )
-    say(f"  next: cd {made.folder}; parammem ingest LOG --dry-run; parammem ingest LOG; dvc repro")
+    say(f"  next: cd {shlex.quote(str(made.folder))}; parammem ingest LOG --dry-run; parammem ingest LOG; dvc repro")

@@ -35,7 +35,8 @@ def _known_domain(context: typer.Context, name: str | None) -> str | None:
         checked_name(name)
     except ValueError as error:
         raise typer.BadParameter(f"{name!r}: {error}") from None
-    if name not in kinds and name not in BUILT_IN:
+    unread = not kinds and Path(file).is_file()  # its mistakes are for `load_params` to say, and they come first
+    if name not in kinds and name not in BUILT_IN and not unread:
         raise typer.BadParameter(f"{name!r} is no domain of {file}; there are {', '.join(kinds or BUILT_IN)}")
     return name
 

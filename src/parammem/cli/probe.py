@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parammem.cli.options import PARAMS, Domain, ParamsFile
+from parammem.cli.options import FIRST_DOMAIN, PARAMS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.cli.text_table import aligned
 from parammem.config import load_params
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def probe(
-    domain: Domain = "code",
+    domain: Domain = FIRST_DOMAIN,
     tasks: Annotated[int, typer.Option(min=1, help="How many train tasks, drawn by the seed.")] = 32,
     temperature: Annotated[
         list[float] | None,
@@ -36,10 +36,10 @@ def probe(
     from parammem.core.jsonl import write_text
     from parammem.engines.progress import progress_shown
     from parammem.evaluation.forecast import total
-    from parammem.stages import probe as room
+    from parammem.stages import probe as stage
 
     with progress_shown(f"probe {domain}"):
-        found = room.run(loaded, domain, tasks, temperature or [], seed)
+        found = stage.run(loaded, domain, tasks, temperature or [], seed)
     if out:
         write_text(out, found.model_dump_json(indent=1) + "\n")
     say(described(found))

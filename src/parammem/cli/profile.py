@@ -130,7 +130,7 @@ def synthesise(
 ) -> None:
     """Have the teacher of params write new problems for training, in the manner of the train sources' own."""
     loaded = load_params(params)
-    from parammem.stages import synthesise as room
+    from parammem.stages import synthesise as stage
 
-    made = room.run(loaded, domain, count, out)
+    made = stage.run(loaded, domain, count, out)
     say(f"{made} different problems of {count} asked for, in data/benchmarks/{out}")

@@ -14,9 +14,9 @@ app = typer.Typer(help="One stage of the pipeline. dvc.yaml calls these; `dvc re
 @app.command()
 def code() -> None:
     """Write which sources each stage can reach, and their digests: reports/code/STAGE.json."""
-    from parammem.stages import code_digests as room
+    from parammem.stages import code_digests as stage
 
-    for line in room.run():
+    for line in stage.run():
         say(line)
 
 
@@ -24,9 +24,9 @@ def code() -> None:
 def tasks(domain: Domain, params: ParamsFile = PARAMS) -> None:
     """Generate the pocket tasks of one world: train, bank and evaluation splits."""
     loaded = load_params(params)
-    from parammem.stages import tasks as room
+    from parammem.stages import tasks as stage
 
-    room.run(loaded, domain)
+    stage.run(loaded, domain)
 
 
 @app.command()
@@ -34,19 +34,19 @@ def collect(domain: Domain, params: ParamsFile = PARAMS) -> None:
     """Run agents on train tasks and write trajectories and reflection rows."""
     loaded = load_params(params)
     from parammem.engines.progress import progress_shown
-    from parammem.stages import collect as room
+    from parammem.stages import collect as stage
 
     with progress_shown(f"collect {domain}"):
-        room.run(loaded, domain)
+        stage.run(loaded, domain)
 
 
 @app.command()
 def validate(domain: Domain, params: ParamsFile = PARAMS) -> None:
     """Check the reflection rows; quarantine bad ones, stop when the rules are broken."""
     loaded = load_params(params)
-    from parammem.stages import validate as room
+    from parammem.stages import validate as stage
 
-    room.run(loaded, domain)
+    stage.run(loaded, domain)
 
 
 @app.command()
@@ -54,10 +54,10 @@ def train(domain: Domain, params: ParamsFile = PARAMS) -> None:
     """Train the reflector and its controls on the validated rows."""
     loaded = load_params(params)
     from parammem.engines.progress import progress_shown
-    from parammem.stages import train as room
+    from parammem.stages import train as stage
 
     with progress_shown(f"train {domain}"):
-        room.run(loaded, domain)
+        stage.run(loaded, domain)
 
 
 @app.command()
@@ -65,16 +65,16 @@ def evaluate(domain: Domain, params: ParamsFile = PARAMS) -> None:
     """Run every method on the evaluation tasks and ask for the hidden verdicts."""
     loaded = load_params(params)
     from parammem.engines.progress import progress_shown
-    from parammem.stages import evaluate as room
+    from parammem.stages import evaluate as stage
 
     with progress_shown(f"evaluate {domain}"):
-        room.run(loaded, domain)
+        stage.run(loaded, domain)
 
 
 @app.command()
 def report(params: ParamsFile = PARAMS) -> None:
     """Put the domains together: reports/metrics.json, report.html, table.txt and plots."""
     loaded = load_params(params)
-    from parammem.stages import report as room
+    from parammem.stages import report as stage
 
-    room.run(loaded)
+    stage.run(loaded)

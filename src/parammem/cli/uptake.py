@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from parammem.cli.options import PARAMS, Domain, ParamsFile
+from parammem.cli.options import FIRST_DOMAIN, PARAMS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.cli.text_table import aligned
 from parammem.config import load_params
@@ -18,7 +18,7 @@ FOLDER = Path("reports/uptake")
 
 
 def uptake(
-    domain: Domain = "code",
+    domain: Domain = FIRST_DOMAIN,
     tasks: Annotated[int, typer.Option(min=2, help="How many train tasks, drawn by the seed.")] = 60,
     seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
     params: ParamsFile = PARAMS,
@@ -35,10 +35,10 @@ def uptake(
     from parammem.core.jsonl import write_text
     from parammem.engines.progress import progress_shown
     from parammem.evaluation.uptake import uptake_table
-    from parammem.stages import uptake as room
+    from parammem.stages import uptake as stage
 
     with progress_shown(f"uptake {domain}"):
-        found = room.run(loaded, domain, tasks, seed)
+        found = stage.run(loaded, domain, tasks, seed)
     path = out or FOLDER / f"{domain}.json"
     write_text(path, found.model_dump_json(indent=1) + "\n")
     left = f", {found.left_out} left out" if found.left_out else ""

@@ -10,7 +10,7 @@ KINDS = ("code", "math", "qa", "open")
 BUILT_IN = ("code", "math", "qa")
 """Kinds that judge by themselves; each is also the usual name of a domain of it."""
 USUAL_KINDS: Mapping[str, str] = {kind: kind for kind in BUILT_IN}
-"""Name → kind, where nobody chose names."""
+"""Name → kind, where no names were chosen."""
 RESERVED = {
     "all": "tables use it for all domains together",
     "fresh": "data/keys/fresh holds the keys of tasks that were kept for judging",
@@ -42,7 +42,7 @@ def check_distinct(names: Iterable[str]) -> None:
 
 
 def kind_of_name(name: str) -> str:
-    """Return the kind of a domain whose kind nobody says: its name. Raises ValueError: that is no built-in kind."""
+    """Return the kind of a domain whose kind is not given: its name. Raises ValueError: that is no built-in kind."""
     if name not in BUILT_IN:
         raise ValueError(
             f"no kind of domain is called {name!r}; say of which kind it is: `{name}: {{kind: open}}` under `domains` "

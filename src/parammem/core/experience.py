@@ -33,7 +33,7 @@ class Experience(Record):
     task: Task
     trajectory: Trajectory
     outcome: Outcome
-    """Whether it turned out right: true, false or null (nobody knows), or an outcome with value and source. Never the
+    """Whether it turned out right: true, false or null (not known), or an outcome with value and source. Never the
     answer."""
     advice: tuple[GivenAdvice, ...] = ()
     """What the run was advised. It is no part of the task."""

@@ -20,7 +20,7 @@ class Outcome(Record):
     """
 
     passed: bool | None
-    """Whether it turned out right; None if nobody knows."""
+    """Whether it turned out right; None if that is not known."""
     value: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
     """How well, between 0 and 1, as it was reported; None where there is nothing but `passed`."""
     source: OutcomeSource | None = None

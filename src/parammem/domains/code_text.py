@@ -45,7 +45,7 @@ class Need:
     """What a task needs of an answer."""
 
     entry: str | None = None
-    """The function or method that its tests call; "": it is run as a program; None: nobody knows."""
+    """The function or method that its tests call; "": it is run as a program; None: not known."""
     stub: str = ""
     """The head of the function, which an answer may complete."""
 

@@ -1,4 +1,4 @@
-"""Work of any kind that somebody's own agent does: prompts for advice on it, and no verdict of its own.
+"""Work of any kind that a user's own agent does: prompts for advice on it, and no verdict of its own.
 
 Outcomes come from the user's agent, from a judge of the user's, or with the experience (docs/open-domains.md).
 """
@@ -11,7 +11,7 @@ from parammem.core import AnswerKey, Feedback, Outcome, Score, Task
 from parammem.domains.prose import Prose
 
 Judge = Callable[[Sequence[tuple[Task, str]]], list[Outcome | Exception]]
-"""Says how each (task, answer) turned out, or why nobody can say."""
+"""Returns how each (task, answer) turned out, or why that is not known."""
 
 
 class OpenDomain(Prose):
@@ -31,7 +31,7 @@ class OpenDomain(Prose):
         return [Feedback(passed=None, text="") for _ in items]
 
     def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
-        """What the judge says; without one, and where it does not say whether an answer passed, nobody can tell."""
+        """What the judge says; an error without one, and where it does not say whether an answer passed."""
         if self._judge is None:
             return [ValueError("no judge: a domain of kind open has no verdict of its own") for _ in items]
         said = self._judge([(task, candidate) for task, _, candidate in items])

@@ -1,6 +1,6 @@
 """Right advice, written from an answer key by rule, for `parammem uptake` alone: it gives the answer away.
 
-Whoever says it is ORACLE, and no training row can have that author (core/reflection.py refuses it).
+Its author is ORACLE, and no training row can have that author (core/reflection.py refuses it).
 """
 
 from __future__ import annotations

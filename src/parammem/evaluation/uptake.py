@@ -11,6 +11,8 @@ from parammem.errors import DataError
 from parammem.evaluation.statistics import cluster_bootstrap, mcnemar, wilson
 
 DRAWS = 2000
+SIGNIFICANT = 0.05
+"""Of few tasks a bootstrap's interval may lie above zero where this p is not reached."""
 
 
 class Arm(Record):
@@ -50,7 +52,7 @@ class ArmUptake(Record):
     difference: float = 0.0
     difference_low: float = 0.0
     difference_high: float = 0.0
-    """95% interval, bootstrap over tasks; where no task differs, Wilson's bound on both sides."""
+    """95% interval, bootstrap over tasks; where all differ alike, or none does, Wilson's bound on both sides."""
     p: float = 1.0
     """Exact McNemar against the actor alone; not corrected, since this is a diagnosis."""
     words: float = 0.0
@@ -86,9 +88,9 @@ def measured(arm: Arm, passed: Sequence[bool], alone: Sequence[bool], **facts: f
     gains = [float(a) - float(b) for a, b in zip(passed, alone, strict=True)]
     from_, to = _interval(gains)
     only = [sum(gain == sign for gain in gains) for sign in (1.0, -1.0)]
-    compared = {"difference": sum(gains) / len(gains), "difference_low": max(-1.0, from_)}
+    compared = {"difference": sum(gains) / len(gains), "difference_low": from_}
     if arm.form:
-        facts = {**facts, **compared, "difference_high": min(1.0, to), "p": mcnemar(*only)}
+        facts = {**facts, **compared, "difference_high": to, "p": mcnemar(*only)}
     return ArmUptake.model_validate({"arm": arm, "solved": solved, "low": low, "high": high, **facts})
 
 
@@ -112,7 +114,7 @@ def in_words(arms: Sequence[ArmUptake], passed: Mapping[str, Sequence[bool]]) ->
 
 def _use(best: ArmUptake) -> str:
     found = f"{best.arm.name}: {_points(best)} against the actor alone"
-    if best.difference_low > 0:
+    if best.difference_low > 0 and best.p < SIGNIFICANT:
         return (
             f"This actor can use right advice ({found}; the best of several arms, so somewhat flattered). What is "
             "missing is a reflector that gives it."
@@ -152,12 +154,12 @@ def _between(left: Sequence[bool], right: Sequence[bool]) -> tuple[float, float]
 
 
 def _interval(gains: Sequence[float]) -> tuple[float, float]:
-    """95% interval of a mean difference, bootstrap over tasks; where no task differs, which a bootstrap would take for
-    certainty, Wilson's bound of none in so many on both sides."""
-    if any(gains):
+    """95% interval of a mean difference, bootstrap over tasks; where all tasks differ alike, or none does, which a
+    bootstrap would take for certainty, Wilson's bound of none in so many on both sides."""
+    if len(set(gains)) > 1:
         return cluster_bootstrap(gains, range(len(gains)), DRAWS)
     _, bound = wilson(0, len(gains))
-    return -bound, bound
+    return max(-1.0, gains[0] - bound), min(1.0, gains[0] + bound)
 
 
 def _points(one: ArmUptake) -> str:

@@ -199,7 +199,7 @@ def _outcome(run: LoggedRun, outcomes: OutcomeTable) -> Outcome:
     if joined is None:
         if run.outcome is None:
             more = "the table of outcomes does not name the run" if outcomes else "name it with --outcomes FILE"
-            raise Unreadable("no-outcome", f"the log does not say how it ended; {more}, or write null if nobody knows")
+            raise Unreadable("no-outcome", f"the log does not say how it ended; {more}, or write null if unknown")
         return run.outcome
     said = {None if one is None else one.passed for one in (run.outcome, joined)}
     if said == {True, False}:

@@ -63,7 +63,7 @@ def report(
 
     Args:
         trajectory: or a whole Experience, and then neither task nor outcome.
-        outcome: whether it turned out right, or an Outcome with value and source; None if nobody knows.
+        outcome: whether it turned out right, or an Outcome with value and source; None if that is not known.
         key: for tasks that can be judged again; kept only if the task falls into the fresh slice.
         inbox: default: the environment's PARAMMEM_INBOX, else data/inbox below the working directory.
 

@@ -3,7 +3,7 @@
     run_id,passed,value          {"run_id": "r-1", "passed": true, "value": 1.0, "source": "test"}
     r-1,true,1.0
 
-CSV with a header, JSON lines or a JSON array. `passed` is true, false or empty (nobody knows); `value`, `source` and
+CSV with a header, JSON lines or a JSON array. `passed` is true, false or empty (not known); `value`, `source` and
 `at` may be left out.
 """
 

@@ -34,7 +34,7 @@ class ExperienceStore:
     domain: str = ""
     """What the tasks of logs are that do not say it themselves."""
     outcomes: OutcomeTable = NONE
-    """How runs ended whose logs do not say it, or say that nobody knows."""
+    """How runs ended whose logs do not say it, or say that it is not known."""
     private: Path | None = None
     """Folder for rows with secrets; default: data/quarantine/private below root. It is never pushed anywhere, so a run
     in a worktree names the folder of the tree that stays."""

@@ -141,7 +141,7 @@ def final_verdicts(
         name, why = next(iter(unjudged.items()))
         raise DataError(
             f"{count(len(unjudged), 'task')} cannot be judged, more than the {allowed:.0%} that may be so; the first: "
-            f"task {name!r} cannot be judged: {why}; mend its answer key"
+            f"task {name!r} cannot be judged: {why}; mend its answer key, or the judge"
         )
     return Verdicts(verdicts, frozenset(without))
 

@@ -28,11 +28,11 @@ def measures(params: Params, domain: str) -> bool:
 
 
 def own_agent(params: Params, domain: str, root: Path) -> OwnAgent:
-    """Return the user's agent with who judges it, as `domains` says."""
-    said = params.domains[domain]
-    assert said.agent is not None
-    judge = ProgramJudge(UserProgram(said.judge, root), said.passes_at) if said.judge else None
-    return OwnAgent(UserProgram(said.agent, root), judge, said.passes_at)
+    """Return the user's agent and its judge, if there is one, as `domains` says."""
+    one = params.domains[domain]
+    assert one.agent is not None
+    judge = ProgramJudge(UserProgram(one.judge, root), one.passes_at) if one.judge else None
+    return OwnAgent(UserProgram(one.agent, root), judge, one.passes_at)
 
 
 def collected(

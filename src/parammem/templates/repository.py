@@ -17,6 +17,7 @@ from parammem.core.jsonl import write_text
 from parammem.engines.folders import named_model
 from parammem.errors import ConfigError, DataError, LedgerError
 from parammem.registry.merge import install
+from parammem.templates.pins import constraints
 
 FILES = {
     "README.md": "README.md.j2",
@@ -31,8 +32,8 @@ FILES = {
     "data/recalled.txt": "recalled.txt.j2",
 }
 """File of the new repository → its template in this package."""
-EMPTY = ("data/benchmarks", "data/experience", "data/fresh", "data/inbox", "data/tasks-in")
-"""Folders that stages and `parammem ingest` look into, empty at first."""
+EMPTY = ("data/benchmarks", "data/experience", "data/fresh", "data/inbox", "data/tasks-in", "reports/uptake")
+"""Folders that stages and commands look into, empty at first."""
 SETTINGS = "[core]\n    analytics = false\n    autostage = false\n    check_update = false\n"
 PIN = "models/qwen2.5-0.5b-instruct.json"
 DEFAULT_MODEL = {"hub": "Qwen/Qwen2.5-0.5B-Instruct", "revision": "7ae557604adf67be50417f59c2c2f167def9a775"}
@@ -116,6 +117,7 @@ def _write_files(folder: Path, values: dict[str, str]) -> None:
     for name, template in FILES.items():
         text = templates.joinpath(template).read_text(encoding="utf-8")
         write_text(folder / name, texts.from_string(text).render(values))
+    write_text(folder / "constraints.txt", constraints())
     for name in EMPTY:
         write_text(folder / name / ".gitkeep", "")
 

@@ -303,22 +303,14 @@ def environment_of(case: Case) -> dict[str, str]:
 
 
 def leakage(case: Case) -> Said:
-    domain, records = case.subject.domain, case.records()
+    records = case.records()
     questions = {flat(records[row]["task_text"]) for row in case.rows or () if row in records}
-    found, looked = {}, {}
-    for split in ("eval", "unseen"):
-        path = places_of(domain).tasks(split).as_posix()
-        tasks = [task for task in _lines(case.text(path)) if "text" in task]
-        if tasks:
-            looked[path] = len(tasks)
-            found[path] = [task["task_id"] for task in tasks if flat(task["text"]) in questions]
-    for path, text in case.fresh().items():
-        tasks = [one.get("task", {}) for one in _lines(text)]
-        tasks = [task for task in tasks if task.get("domain") == domain]
-        if tasks:
-            looked[path] = len(tasks)
-            found[path] = [task["task_id"] for task in tasks if flat(task["text"]) in questions]
-    shared = sum(map(len, found.values()))
+    judged = _judged(case)
+    looked = {path: len(tasks) for path, tasks in judged.items()}
+    found = {path: [task["task_id"] for task in tasks if flat(task["text"]) in questions]
+             for path, tasks in judged.items()}  # fmt: skip
+    asked = {flat(task["text"]) for tasks in judged.values() for task in tasks}
+    shared = len(asked & questions)
     facts = {"shared": found, "looked_at": looked, "questions": len(questions), "leaked": shared}
     elsewhere = len(set(case.rows or ()) - set(records))
     if looked and elsewhere and not shared:
@@ -328,9 +320,21 @@ def leakage(case: Case) -> Said:
     if not looked or not questions:
         return "cannot be said here: evaluation tasks or training rows are not here; `dvc pull`", None, facts
     trained_on = count(len(questions), "training question")
-    says = f"{shared} of {count(sum(looked.values()), 'evaluation question')} found among its {trained_on}"
+    says = f"{shared} of {count(len(asked), 'evaluation question')} found among its {trained_on}"
     named = [f"{path}: {', '.join(map(shown, ids[:5]))}" for path, ids in found.items() if ids]
     return "\n".join(["no: " + says if not shared else "LEAKED: " + says, *named]), shared == 0, facts
+
+
+def _judged(case: Case) -> dict[str, list[dict[str, Any]]]:
+    """Return path → tasks of the domain that judge: its evaluation splits, and experience kept for judging. Tasks of a
+    domain of kind open are in both."""
+    domain = case.subject.domain
+    splits = [places_of(domain).tasks(split).as_posix() for split in ("eval", "unseen")]
+    found = {path: [task for task in _lines(case.text(path)) if "text" in task] for path in splits}
+    for path, text in case.fresh().items():
+        tasks = [one.get("task", {}) for one in _lines(text)]
+        found[path] = [task for task in tasks if task.get("domain") == domain]
+    return {path: tasks for path, tasks in found.items() if tasks}
 
 
 def changed(case: Case) -> Said:
