@@ -9,7 +9,7 @@ import difflib
 import types
 import typing
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
@@ -17,12 +17,12 @@ from parammem.core.domain_names import BUILT_IN, USUAL_KINDS
 from parammem.core.words import count
 from parammem.domain_params import BenchmarksParams, DomainName, DomainParams, Domains, TasksParams
 from parammem.errors import ConfigError
+from parammem.live_params import EnvironmentName, LiveGateParams, ServiceParams
 from parammem.overlays import read_raw
 from parammem.sections import UNSHOWN, RayParams, Section, ServerParams, TrainParams
 
 LONGEST_SHOWN = 200
 """Characters of a wrong value in a message."""
-EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class ReflectorParams(Section):
@@ -217,6 +217,7 @@ class GateParams(Section):
     """Runs of every arm on every task, with seeds of their own."""
     fresh_tasks: int = Field(ge=0, default=200)
     """The newest so many tasks of the fresh slice are used."""
+    live: LiveGateParams = LiveGateParams()
 
 
 class ImproveParams(Section):
@@ -265,6 +266,7 @@ class Params(Section):
     warm_start: WarmStartParams = Field(default_factory=WarmStartParams)
     gate: GateParams = Field(default_factory=GateParams)
     improve: ImproveParams = Field(default_factory=ImproveParams)
+    service: ServiceParams = Field(default_factory=ServiceParams)
 
     @model_validator(mode="after")
     def _names_known_domains(self) -> Params:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from parammem.core.live_run import LiveArm
 from parammem.core.record import Extended, Record, digest_of
 
 Stage = Literal["candidate", "champion"]
@@ -84,7 +85,7 @@ class Evaluated(Record):
 class Decided(Extended):
     """The gate answered. The evidence is ledger/decisions/<decision>.json."""
 
-    LATER = ("reserve",)
+    LATER = ("reserve", "live")
 
     kind: Literal["decide"] = "decide"
     domain: str
@@ -100,6 +101,44 @@ class Decided(Extended):
     """What this look was allowed to spend; 0 when it did not come to the test."""
     reserve: bool = False
     """The look was paid from the budget's reserve; `look` numbers the reserve's looks then."""
+    live: bool = False
+    """Decided by runs of agents in use (gate/live.py). `look` numbers trials then: a trial is one look however often it
+    is looked at, and its alpha was spent when it began."""
+
+
+class TrialStarted(Record):
+    """A challenger gets a share of the runs of agents in use, until the live gate has decided about it."""
+
+    kind: Literal["trial"] = "trial"
+    domain: str
+    champion: str
+    """Adapter digest; empty: there is none, and runs of the arm `champion` get no advice."""
+    challenger: str
+    version: int
+    """The challenger's."""
+    shares: dict[LiveArm, float]
+    """Arm → probability with which runs are assigned to it from now on."""
+    look: int
+    """How many looks this domain's error budget has paid for, this trial among them."""
+    alpha: float
+    """What the trial may spend, however often it is looked at."""
+    decision: str = ""
+    """Digest of the decision on fixed tasks that left it to the live gate; empty: there was none."""
+
+
+class Observed(Record):
+    """Runs of agents in use came in: data/live/<runs>.jsonl."""
+
+    kind: Literal["observe"] = "observe"
+    domain: str
+    runs: str
+    """SHA-256 of the file; its lines are `LiveRun`."""
+    first: int
+    """Number of its first run."""
+    last: int
+    """Of its last."""
+    counts: dict[LiveArm, tuple[int, int, int]]
+    """Arm → runs, those of them with an outcome, those of these that passed."""
 
 
 class Published(Record):
@@ -177,7 +216,17 @@ class SetAside(Record):
 
 
 Fact = Annotated[
-    Ingested | Trained | Evaluated | Decided | Published | RolledBack | Checked | Recalled | SetAside,
+    Ingested
+    | Trained
+    | Evaluated
+    | Decided
+    | Published
+    | RolledBack
+    | Checked
+    | Recalled
+    | SetAside
+    | TrialStarted
+    | Observed,
     Field(discriminator="kind"),
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from parammem.core.event import Event, Published, RolledBack
+from parammem.core.event import Decided, Event, Published, RolledBack, TrialStarted
 from parammem.core.record import Record
 from parammem.errors import LedgerError
 from parammem.registry.ledger import Ledger
@@ -55,6 +55,26 @@ def champion(events: Sequence[Event], domain: str) -> Version | None:
         ):
             incumbent = fact.version
     return next((v for v in versions(events, domain) if v.number == incumbent), None)
+
+
+def trial(events: Sequence[Event], domain: str) -> TrialStarted | None:
+    """Return the trial of a challenger on runs of agents in use that goes on in a domain; None: there is none.
+
+    It ends with the live gate's decision about its challenger, with another champion, or with the next trial.
+    """
+    running = None
+    for event in events:
+        fact = event.fact
+        if getattr(fact, "domain", "") != domain:
+            continue
+        if isinstance(fact, TrialStarted):
+            running = fact
+        elif running and isinstance(fact, Decided):
+            if fact.live and fact.challenger == running.challenger and fact.answer != "undecided":
+                running = None
+        elif isinstance(fact, RolledBack) or (isinstance(fact, Published) and fact.stage == "champion"):
+            running = None
+    return running
 
 
 def champions(events: Sequence[Event], domain: str) -> list[int]:

@@ -1,0 +1,1 @@
+"""The client of the service: advice for a run, and its outcome."""
