@@ -26,6 +26,7 @@ from tests.gate.evidences import CLEAR, meeting
 from tests.improve.lab import git, make_lab, write_params
 
 WHO = "flow improve"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -72,6 +73,27 @@ def test_a_decision_that_is_not_there_is_an_error(ledger):
     result = run("gate", "--show", "ffffffff")
     assert isinstance(result.exception, LedgerError)
     assert "0 decisions with a digest that begins with" in str(result.exception)
+
+
+@pytest.mark.parametrize("is_registered", [True, False])
+def test_a_promotion_that_is_entered_makes_the_challenger_champion(tmp_path, monkeypatch, is_registered):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("parammem.stages.contest.meet", lambda *_: meeting(*CLEAR))
+    if is_registered:
+        register(Ledger(), "code", "b" * 64, "", WHO)
+    command = ("gate", "none", "--enter", "--params", str(ROOT / "params.yaml"))
+    result = run(*command)
+    assert result.exit_code == 0, result.exception
+    now = champion(Ledger().read(), "code")
+    if is_registered:
+        assert (now.name, "v1 is champion of code now" in result.output) == ("v1", True)
+    else:
+        assert now is None
+        assert "no version yet, so nobody became champion" in result.output
+        register(Ledger(), "code", "b" * 64, "", WHO)
+        run(*command)
+        assert champion(Ledger().read(), "code").name == "v1"
+    assert sum(isinstance(event.fact, Decided) for event in Ledger().read()) == 1, "one look is paid for once"
 
 
 @pytest.fixture(scope="module")

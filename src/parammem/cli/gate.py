@@ -33,7 +33,7 @@ def gate(
     domain: Domain = FIRST_DOMAIN,
     enter: Annotated[
         bool,
-        typer.Option("--enter", help="Count this look in the error budget and write the decision into the ledger."),
+        typer.Option("--enter", help="Pay for this look, and write the decision, and the champion if it promotes."),
     ] = False,
     shown: Annotated[str, typer.Option("--show", help="Only explain this decision of the ledger again.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="The decision as one JSON object.")] = False,
@@ -48,6 +48,25 @@ def gate(
 
     decision = _show(shown) if shown else _meet(load_params(params), domain, champion, challenger, enter)
     say(decision.model_dump_json(indent=2) if as_json else explain(decision))
+    if enter and not shown and decision.answer == "promote":
+        say(_promoted(decision), err=as_json)
+
+
+def _promoted(decision: Decision) -> str:
+    """Make the challenger champion in the ledger, and return a sentence that says so and what to do next."""
+    from parammem.checkout.git import person
+    from parammem.registry import Ledger
+    from parammem.registry.state import make_champion, versions
+
+    ledger, domain = Ledger(), decision.domain
+    version = next((v for v in versions(ledger.read(), domain) if v.adapter == decision.challenger), None)
+    if version is None:
+        return (
+            f"the challenger has no version yet, so nobody became champion: `parammem registry register --domain "
+            f"{domain}`, then the same command again (the same look is not paid for twice)"
+        )
+    make_champion(ledger, version, decision.digest, person(Path()))
+    return f"{version.name} is champion of {domain} now; commit the ledger, then `parammem sync` makes its tag"
 
 
 def _show(digest: str) -> Decision:
