@@ -14,7 +14,9 @@ from parammem.checkout.places import Places
 from parammem.core import AnswerKey, Outcome, ReflectionExample, Task, Trajectory, digest_of, read_jsonl, write_jsonl
 from parammem.core.experience import Experience
 from parammem.engines.base import Completion, Request
-from parammem.errors import AdapterError, AdapterMissingError
+from parammem.engines.sampling import CANARY_DRAWS
+from parammem.errors import AdapterError, AdapterMissingError, RequestFailed
+from parammem.evaluation.inputs import Work
 from parammem.experience.ingest import ingest
 from parammem.experience.source_files import Source
 from parammem.experience.split import is_fresh
@@ -135,6 +137,28 @@ def test_more_runs_are_counted_per_task(project, monkeypatch):
     (anchor,) = evidence.slices
     assert anchor.runs == 3
     assert max(anchor.none + anchor.champion + anchor.challenger) > 1
+
+
+def test_a_request_that_fails_costs_one_task_and_not_the_evidence(met, project, monkeypatch):
+    whole = met()
+    task = read_jsonl(Places(project, DOMAIN).tasks("eval"), Task)[0]
+
+    def draw(self, request: Request, number: int) -> Completion:
+        if request.first_draw == CANARY_DRAWS and task.text in request.messages[-1].content:
+            raise RequestFailed("the server said 500")
+        return Knowing._draw(self, request, number)
+
+    monkeypatch.setattr(Saying, "_draw", draw)
+    evidence = met()
+    assert guard(evidence, "differs-from-base") is not None
+    assert [one.tasks for one in evidence.slices] == [one.tasks for one in whole.slices]
+    said = {one.name: one.detail for one in evidence.guards}["differs-from-base"]
+    assert " of 5 canary texts" in said, "one of six tasks has no text"
+
+
+def test_what_a_contest_cost_is_written_down(met, project):
+    met()
+    assert Work.model_validate_json(Places(project, DOMAIN).work("contest").read_text()).stage == f"contest {DOMAIN}"
 
 
 def test_a_sound_challenger_passes_every_guard(met):

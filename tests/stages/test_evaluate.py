@@ -19,8 +19,9 @@ from parammem.domains import get_domain
 from parammem.evaluation.runs import AdviceDraws, OpenTask, Run
 from parammem.reflectors.retrieved import Constant
 from parammem.stages import evaluate, tasks
-from parammem.stages.evaluate import SLICES, Bench
+from parammem.stages.evaluate import SLICES, EvaluationBench
 from parammem.stages.protocols import joined
+from parammem.stages.ray.executor import LOCAL
 from tests.stages.arena import Knowing, clone, knowing_everywhere, parsed, snapshot
 
 BANKED = ("dot_bank", "paramagent_plus")
@@ -32,7 +33,7 @@ def counted(texts: Sequence[str]) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def bench_of(folder: Path, right: float = 0.25, **sections) -> Bench:
+def bench_of(folder: Path, right: float = 0.25, **sections) -> EvaluationBench:
     """A bench whose reflectors all give one piece of advice; only the actor is to be watched."""
     params = parsed(**{"tasks": {"eval": 10, "bank": 10}, **sections})
     places = Places(folder, "math")
@@ -41,7 +42,7 @@ def bench_of(folder: Path, right: float = 0.25, **sections) -> Bench:
     names = ("trained", "untrained", "majority", "retrieved", *params.train.controls)
     splits = {part: [one.task for one in _split(params, part)] for part in SLICES}
     actor = Knowing(params, "math", right)
-    return Bench(params, places, get_domain("math"), actor, dict.fromkeys(names, advice), splits)
+    return EvaluationBench(params, get_domain("math"), actor, splits, LOCAL, places, dict.fromkeys(names, advice))
 
 
 def _split(params, part: str):
@@ -86,7 +87,7 @@ class Silent:
                 for (task, _, _), s in zip(items, scores, strict=True)]  # fmt: skip
 
 
-def silent_bench(folder: Path, **sections) -> Bench:
+def silent_bench(folder: Path, **sections) -> EvaluationBench:
     """A bench as real benchmarks make it: without visible checks, with keys of the bank split, and for the loops and
     the bank without keys of evaluation tasks."""
     bench = bench_of(folder, **sections)

@@ -17,6 +17,9 @@ from parammem.engines.base import Request
 if TYPE_CHECKING:
     import torch
 
+EVALUATION_DRAWS, CANARY_DRAWS = 1000, 2000
+"""Numbers of the first draws of advice that belong to no attempt: those of the evaluation's tables, and those by which
+the gate tells models apart. The agent loop's begin at 0, so that the completion cache keeps all of them apart."""
 GREEDY = 1e-6
 """Temperatures up to this one are greedy."""
 

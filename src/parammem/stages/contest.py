@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from parammem.agents import batch
-from parammem.agents.loop import Agent, solve
+from parammem.agents.batch import Job
+from parammem.agents.loop import Agent
 from parammem.agents.methods import METHODS
 from parammem.checkout.places import Places
 from parammem.config import Params
@@ -21,8 +21,7 @@ from parammem.core.adapter import read_card
 from parammem.core.decision import Guard
 from parammem.core.experience import Experience
 from parammem.domains import Domain
-from parammem.engines.base import Engine, Request
-from parammem.engines.progress import progress_bar
+from parammem.engines.sampling import CANARY_DRAWS
 from parammem.errors import AdapterError
 from parammem.experience.checks import can_judge
 from parammem.experience.ingest import ingested
@@ -32,10 +31,12 @@ from parammem.gate.evidence import NO_OUTCOMES, Evidence, SliceOutcomes
 from parammem.reflectors.base import Reflector
 from parammem.reflectors.parametric import ParamMem
 from parammem.registry.ledger import Ledger
+from parammem.stages.bench import Bench
 from parammem.stages.collect import final_verdicts
-from parammem.stages.common import Engines, budget, check_failures, most_tokens
+from parammem.stages.common import Engines, accounted, budget, check_failures
 from parammem.stages.opening import open_domain
 from parammem.stages.own_runs import has_agent, measures, own_agent, own_runs
+from parammem.stages.ray.executor import open_executor
 from parammem.stages.trusted import stage_keys, stage_tasks
 
 CANARIES = 8
@@ -44,22 +45,15 @@ CANNOT_DECIDE = (
     "fixed tasks cannot decide about {domain}: its outcomes are only reported, so none can be measured here; give "
     "domains.{domain}.agent or .judge in params.yaml, or let runs in use decide"
 )
-FIRST_CANARY_DRAW = 2000
-"""Beside the draws that the loop and evaluation use, so that the completion cache keeps them apart."""
 
 
-@dataclass
-class Contest:
+@dataclass(frozen=True)
+class Contest(Bench):
     """What all arms of one domain share, and what they did."""
 
-    params: Params
     root: Path
-    judge: Domain
-    actor: Engine
     arms: Mapping[str, Reflector | None]
     """none, challenger, and champion if there is one."""
-    tasks: Mapping[str, Sequence[Task]]
-    """By slice."""
     keys: Mapping[str, AnswerKey]
     """By task id. A task without one is judged by its visible checks."""
     ended: dict[tuple[str, str, int], Trajectory] = field(default_factory=dict)
@@ -80,23 +74,32 @@ def meet(params: Params, root: Path, domain: str, champion: Path | None, challen
         AdapterMissingError: no adapter lies in a folder.
         DataError, EngineError, SandboxError, TooManyFailures.
     """
-    engines, judge = Engines(params, root), open_domain(params, domain, root)
+    places, engines, judge = Places(root, domain), Engines(params, root), open_domain(params, domain, root)
     cards = {"challenger": read_card(challenger)} | ({"champion": read_card(champion)} if champion else {})
     tasks, keys = _tasks(params, root, domain)
     try:
         arms = _arms(engines, judge, champion, challenger)
     except AdapterError as error:  # an adapter that does not load is the gate's business; one that is missing is not
         return _unloadable(domain, cards, str(error), decided_under(params, root, domain))
-    contest = Contest(params, root, judge, engines.open(), arms, tasks, keys)
-    measured = measures(params, domain)
+    with (
+        accounted(engines, "contest", domain, places.work("contest")),
+        open_executor(params, engines, judge, root) as executor,
+    ):
+        contest = Contest(params, judge, engines.open(), tasks, executor, root, arms, keys)
+        return _evidence(contest, cards, challenger)
+
+
+def _evidence(contest: Contest, cards: Mapping[str, Adapter], challenger: Path) -> Evidence:
+    domain = contest.judge.name
+    measured = measures(contest.params, domain)
     if measured:
         _run(contest)
     unmeasured = {} if measured else {NO_OUTCOMES: CANNOT_DECIDE.format(domain=domain)}
     return Evidence(
         domain=domain,
-        champion=cards["champion"].digest if champion else "",
+        champion=cards["champion"].digest if "champion" in cards else "",
         challenger=cards["challenger"].digest,
-        slices=tuple(_outcomes(contest, name) for name in tasks if tasks[name] and measured),
+        slices=tuple(_outcomes(contest, name) for name in contest.tasks if contest.tasks[name] and measured),
         guards=_guards(contest, challenger),
         inputs=_inputs(contest) | continued_from(cards["challenger"]) | unmeasured,
     )
@@ -170,12 +173,14 @@ def _run(contest: Contest) -> None:
     if has_agent(p, contest.judge.name):
         _run_own(contest)
         return
-    asked = [(arm, task, number) for arm in contest.arms for task in _all(contest) for number in range(p.gate.runs)]
+    asked = [
+        (arm, task, number) for arm in contest.arms for task in contest.everything() for number in range(p.gate.runs)
+    ]
     agents = {arm: _agent(contest, arm) for arm in contest.arms}
     # One number of all runs of a task: no completion is shared with `evaluate`, whose seeds are its own.
-    runs = [solve(agents[arm], task, p.evaluate.seed + 1000 + number) for arm, task, number in asked]
-    ended = batch.run(runs, progress_bar(len(runs), f"contest {contest.judge.name}", most_tokens(budget(p), len(runs))))
-    contest.ended = {(arm, task.task_id, n): t for (arm, task, n), t in zip(asked, ended, strict=True)}
+    jobs = [Job(agents[arm], task, p.evaluate.seed + 1000 + number) for arm, task, number in asked]
+    ended = contest.work(jobs, "contest")
+    contest.ended.update({(arm, task.task_id, n): t for (arm, task, n), t in zip(asked, ended, strict=True)})
     # A failed run counts as not solved. Only those of our own tasks end the gate: strangers choose the fresh ones.
     ours = {task.task_id for task in contest.tasks["anchor"]}
     check_failures([t for t in ended if t.task_id in ours], p.agent.max_failed_share)
@@ -185,14 +190,10 @@ def _run_own(contest: Contest) -> None:
     """The user's own agent in all arms on all tasks."""
     p, agent = contest.params, own_agent(contest.params, contest.judge.name, contest.root)
     seeds = [p.evaluate.seed + 1000 + number for number in range(p.gate.runs)]
-    done = own_runs(p, agent, contest.arms, _all(contest), seeds)
-    contest.ended = {place: run.trajectory for place, run in done.items()}
-    contest.own = {place: bool(run.outcome.passed) and not run.trajectory.failure for place, run in done.items()}
+    done = own_runs(p, agent, contest.arms, contest.everything(), seeds)
+    contest.ended.update((place, run.trajectory) for place, run in done.items())
+    contest.own.update((place, bool(run.outcome.passed) and not run.trajectory.failure) for place, run in done.items())
     check_failures(list(contest.ended.values()), p.agent.max_failed_share)
-
-
-def _all(contest: Contest) -> list[Task]:
-    return [task for part in contest.tasks.values() for task in part]
 
 
 def _agent(contest: Contest, arm: str) -> Agent:
@@ -242,12 +243,11 @@ def _guards(contest: Contest, challenger: Path) -> tuple[Guard, ...]:
     listed = challenger / "rows.txt"
     hashes = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
     learned = [row for row in rows if row.row_hash in set(hashes)]
-    texts = {name: _canaries(contest, name) for name in contest.arms}
     found = [
         guards.validated(report, hashes, [row.row_hash for row in rows]),
-        guards.no_leakage(learned, _all(contest), p.validate_.near_duplicate),
+        guards.no_leakage(learned, contest.everything(), p.validate_.near_duplicate),
         Guard(name="loads", passed=True, detail="weights and base model are those that adapter.json names"),
-        guards.differs("differs-from-base", "the base model's", texts["challenger"], texts["none"]),
+        _differs(contest),
         _token_guard(contest),
         guards.diversity(
             _distinct(contest, "champion") if "champion" in contest.arms else None,
@@ -259,28 +259,24 @@ def _guards(contest: Contest, challenger: Path) -> tuple[Guard, ...]:
     return tuple(found)
 
 
-def _canaries(contest: Contest, arm: str) -> list[str]:
-    """Return the most likely advice of an arm's model on a few tasks; the arm `none` gives the base model's."""
-    reflector = contest.arms[arm]
-    engine = reflector.engine if isinstance(reflector, ParamMem) else contest.actor
-    return [said for (said,) in _advice(contest, engine, _all(contest)[:CANARIES], 0.0, 1)]
+def _differs(contest: Contest) -> Guard:
+    """Compare the most likely advice of the challenger's model and of its base on a few tasks."""
+    arms = contest.arms["challenger"], contest.arms["none"]
+    tasks = contest.everything()[:CANARIES]
+    said = [_advice(contest, arm, tasks, 0.0, 1) for arm in arms]
+    both = [(ours[0], theirs[0]) for ours, theirs in zip(*said, strict=True) if ours and theirs]
+    ours, theirs = [a for a, _ in both], [b for _, b in both]
+    return guards.differs("differs-from-base", "the base model's", ours, theirs)
 
 
 def _advice(
-    contest: Contest, engine: Engine, tasks: Sequence[Task], temperature: float, draws: int
-) -> list[tuple[str, ...]]:
-    requests = [
-        Request(
-            messages=contest.judge.advise(task.text),
-            temperature=temperature,
-            max_tokens=contest.params.engine.max_advice_tokens,
-            seed=contest.params.evaluate.seed,
-            n=draws,
-            first_draw=FIRST_CANARY_DRAW,
-        )
-        for task in tasks
-    ]
-    return [tuple(draw.text.strip() for draw in said) for said in engine.complete(requests)]
+    contest: Contest, reflector: Reflector | None, tasks: Sequence[Task], temperature: float, draws: int
+) -> list[list[str]]:
+    """Return draws of an arm's model for each task, without a reflector those of the base model; none for a task whose
+    request failed."""
+    engine = reflector.engine if isinstance(reflector, ParamMem) else contest.actor
+    prompts = [contest.judge.advise(task.text) for task in tasks]
+    return contest.advice(engine, prompts, temperature, draws, CANARY_DRAWS)
 
 
 def _distinct(contest: Contest, arm: str) -> float:
@@ -291,12 +287,10 @@ def _distinct(contest: Contest, arm: str) -> float:
     when its words are the same.
     """
     p = contest.params
-    reflector = contest.arms[arm]
-    engine = reflector.engine if isinstance(reflector, ParamMem) else contest.actor
-    tasks = _all(contest)[: max(CANARIES, p.evaluate.curve_tasks)]
-    said = _advice(contest, engine, tasks, p.agent.reflector_temperature, p.evaluate.advice_draws)
-    claimed = [{contest.judge.hypotheses(text) or text for text in texts} for texts in said]
-    return sum(map(len, claimed)) / len(said) if said else 0.0
+    tasks = contest.everything()[: max(CANARIES, p.evaluate.curve_tasks)]
+    said = _advice(contest, contest.arms[arm], tasks, p.agent.reflector_temperature, p.evaluate.advice_draws)
+    claimed = [{contest.judge.hypotheses(text) or text for text in texts} for texts in said if texts]
+    return sum(map(len, claimed)) / len(claimed) if claimed else 0.0
 
 
 def _token_guard(contest: Contest) -> Guard:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from parammem.agents.bank import Embed, TrajectoryBank
 from parammem.agents.batch import Job
-from parammem.agents.concurrent import call
 from parammem.agents.loop import Agent
 from parammem.agents.methods import METHODS, get_method
 from parammem.checkout.places import Places
@@ -25,21 +24,21 @@ from parammem.core.jsonl import write_text
 from parammem.domains import Domain, Example
 from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.embeddings import embed
-from parammem.engines.base import Engine, Request
-from parammem.engines.progress import PROGRESS, progress_bar
+from parammem.engines.sampling import EVALUATION_DRAWS
 from parammem.evaluation.runs import AdviceDraws, OpenTask, Run, slice_of
 from parammem.experience.replay import select
-from parammem.reflectors.base import Reflector, SamplingReflector
+from parammem.reflectors.base import Reflector
 from parammem.reflectors.parametric import ParamMem, Untrained
 from parammem.reflectors.retrieved import Constant, Retrieved
+from parammem.stages.bench import Bench
 from parammem.stages.collect import final_verdicts
-from parammem.stages.common import Engines, accounted, budget, check_failures, most_tokens
+from parammem.stages.common import Engines, accounted, budget, check_failures
 from parammem.stages.evaluate_open import evaluate_open
 from parammem.stages.majority import majority_advice
 from parammem.stages.opening import is_pocket, open_domain
 from parammem.stages.own_runs import has_agent, measures
 from parammem.stages.protocols import ORACLES, calls_doubled, joined, named, phases_of, under
-from parammem.stages.ray.executor import LOCAL, Executor, open_executor
+from parammem.stages.ray.executor import Executor, open_executor
 from parammem.stages.rounds import earlier_rounds
 from parammem.stages.trusted import stage_keys, stage_tasks
 
@@ -48,23 +47,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What all arms of one domain share."""
+class EvaluationBench(Bench):
+    """What all arms of one domain's evaluation share."""
 
-    params: Params
     places: Places
-    judge: Domain
-    actor: Engine
     reflectors: Mapping[str, Reflector]
     """trained, untrained, shuffled, other_world, majority, retrieved."""
-    tasks: Mapping[str, Sequence[Task]]
-    """By slice."""
     embed: Embed = embed
     """Of banks and retrieval."""
-    executor: Executor = LOCAL
-
-    def everything(self) -> list[Task]:
-        return [task for part in SLICES for task in self.tasks[part]]
 
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
@@ -86,7 +76,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
         write_jsonl(places.evaluation / "open_tasks.jsonl", _open_tasks(bench, keys))
 
 
-def _evaluate(bench: Bench) -> None:
+def _evaluate(bench: EvaluationBench) -> None:
     """Run our own loop in every arm, and write what came of it."""
     params, places, bank = bench.params, bench.places, _bank(bench)
     trajectories = _under(bench, params.evaluate.protocol, bank)
@@ -105,7 +95,7 @@ def _evaluate(bench: Bench) -> None:
     write_text(places.evaluation / "facts.json", json.dumps(_facts(bench, bank), indent=1, sort_keys=True) + "\n")
 
 
-def _bench(params: Params, places: Places, engines: Engines, judge: Domain, executor: Executor) -> Bench:
+def _bench(params: Params, places: Places, engines: Engines, judge: Domain, executor: Executor) -> EvaluationBench:
     actor = engines.open()
     rows = select(read_jsonl(places.validated, ReflectionExample), params.pool)  # those that training had
     base = params.reflector.base
@@ -118,7 +108,7 @@ def _bench(params: Params, places: Places, engines: Engines, judge: Domain, exec
     embedding = engines.embed(embed)
     reflectors["retrieved"] = Retrieved(rows, embedding)
     tasks = {part: stage_tasks(places, part) for part in SLICES}
-    return Bench(params, places, judge, actor, reflectors, tasks, embedding, executor)
+    return EvaluationBench(params, judge, actor, tasks, executor, places, reflectors, embedding)
 
 
 def _adapted(folder: Path, engines: Engines, judge: Domain, base: str) -> ParamMem:
@@ -126,7 +116,7 @@ def _adapted(folder: Path, engines: Engines, judge: Domain, base: str) -> ParamM
     return ParamMem(adapter=adapter, engine=engines.open(base, adapter=folder), domain=judge)
 
 
-def arms(bench: Bench) -> list[Agent]:
+def arms(bench: EvaluationBench) -> list[Agent]:
     """Return every method of params, and paramagent once more with each control in the reflector's place."""
     shared = {"domain": bench.judge, "actor": bench.actor, "budget": budget(bench.params)}
     given = {"none": None, "parametric": bench.reflectors["trained"], "retrieved": bench.reflectors["retrieved"]}
@@ -141,7 +131,7 @@ def arms(bench: Bench) -> list[Agent]:
     return found
 
 
-def _bank(bench: Bench) -> TrajectoryBank:
+def _bank(bench: EvaluationBench) -> TrajectoryBank:
     """Return solved tasks of the bank split, by reflexion. Visible checks decide what gets in; a bank task that has
     none gives its final verdict, as a train task may: evaluation tasks give nothing here."""
     tasks = stage_tasks(bench.places, "bank")
@@ -152,11 +142,11 @@ def _bank(bench: Bench) -> TrajectoryBank:
         method=METHODS["reflexion"], domain=bench.judge, actor=bench.actor, budget=budget(bench.params), arm="bank"
     )
     jobs = [Job(agent, task, bench.params.evaluate.seed) for task in tasks]
-    ended = bench.executor.work(jobs, _progress(bench, "bank", len(jobs)))
+    ended = bench.work(jobs, "bank")
     return TrajectoryBank(tasks, ended, bench.embed, _bank_outcomes(bench, tasks, ended))
 
 
-def _bank_outcomes(bench: Bench, tasks: Sequence[Task], ended: Sequence[Trajectory]) -> dict[str, bool]:
+def _bank_outcomes(bench: EvaluationBench, tasks: Sequence[Task], ended: Sequence[Trajectory]) -> dict[str, bool]:
     """Return trajectory id → final verdict, asked once, where the bank task has no visible verdict. Where all have
     one, the bank split's keys are not read. A task that cannot be judged is named in the log and counts as failed."""
     silent = [(t, t.submitted) for t in ended if all(a.feedback.passed is None for a in t.attempts)]
@@ -174,20 +164,20 @@ def _bank_outcomes(bench: Bench, tasks: Sequence[Task], ended: Sequence[Trajecto
     return found
 
 
-def _one_phase(bench: Bench, bank: TrajectoryBank) -> list[Trajectory]:
+def _one_phase(bench: EvaluationBench, bank: TrajectoryBank) -> list[Trajectory]:
     """Return the trajectories of protocol `strict`: the bank comes from tasks of its own."""
     tasks, seed = bench.everything(), bench.params.evaluate.seed
     shown = dict(zip([t.task_id for t in tasks], bank.retrieve(tasks, bench.params.agent.examples), strict=True))
     every = [(agent, task) for agent in arms(bench) for task in tasks]
     jobs = [Job(agent, task, seed, shown[task.task_id] if agent.method.bank else ()) for agent, task in every]
-    return bench.executor.work(jobs, _progress(bench, "evaluate", len(jobs)))
+    return bench.work(jobs, "evaluate")
 
 
-def _under(bench: Bench, protocol: str, bank: TrajectoryBank) -> list[Trajectory]:
+def _under(bench: EvaluationBench, protocol: str, bank: TrajectoryBank) -> list[Trajectory]:
     return _one_phase(bench, bank) if protocol == "strict" else _two_phases(bench, protocol)
 
 
-def _two_phases(bench: Bench, protocol: str = "two-phase") -> list[Trajectory]:
+def _two_phases(bench: EvaluationBench, protocol: str = "two-phase") -> list[Trajectory]:
     """Return the trajectories of protocol `two-phase` (the paper's Algorithm 1): methods with a bank fill it with
     the evaluation tasks they solved visibly, and try the others again with it. Resample gets as many calls as they
     do: twice the iterations. Without a visible verdict no task is known to be solved: all are tried again, with an
@@ -212,14 +202,14 @@ def _two_phases(bench: Bench, protocol: str = "two-phase") -> list[Trajectory]:
 
 
 def _first_phase(
-    bench: Bench, agent: Agent, tasks: Sequence[Task], seed: int, protocol: str = "two-phase"
+    bench: EvaluationBench, agent: Agent, tasks: Sequence[Task], seed: int, protocol: str = "two-phase"
 ) -> list[Trajectory]:
     if calls_doubled(protocol, agent):
         agent = replace(agent, budget=replace(agent.budget, iterations=2 * agent.budget.iterations))
     return bench.executor.work([Job(agent, task, seed, (), protocol) for task in tasks])
 
 
-def _curve(bench: Bench) -> list[tuple[float, Trajectory]]:
+def _curve(bench: EvaluationBench) -> list[tuple[float, Trajectory]]:
     """Return paramagent at several reflector temperatures, on the first evaluation tasks."""
     p = bench.params
     tasks = bench.tasks["eval"][: p.evaluate.curve_tasks]
@@ -233,12 +223,8 @@ def _curve(bench: Bench) -> list[tuple[float, Trajectory]]:
             budget=replace(budget(p), reflector_temperature=temperature),
         )
         pairs += [(temperature, Job(agent, task, p.evaluate.seed)) for task in tasks]
-    ended = bench.executor.work([job for _, job in pairs], _progress(bench, "temperatures", len(pairs)))
+    ended = bench.work([job for _, job in pairs], "temperatures")
     return [(temperature, t) for (temperature, _), t in zip(pairs, ended, strict=True)]
-
-
-def _progress(bench: Bench, what: str, runs: int) -> Callable[[int], None]:
-    return progress_bar(runs, f"{what} {bench.judge.name}", most_tokens(budget(bench.params), runs))
 
 
 def _keys(places: Places) -> dict[str, AnswerKey]:
@@ -246,7 +232,7 @@ def _keys(places: Places) -> dict[str, AnswerKey]:
 
 
 def _verdicts(
-    bench: Bench, keys: Mapping[str, AnswerKey], trajectories: Sequence[Trajectory]
+    bench: EvaluationBench, keys: Mapping[str, AnswerKey], trajectories: Sequence[Trajectory]
 ) -> dict[int, bool | None]:
     """Return verdicts by identity of the trajectory: several temperatures of an arm have one id. None: not judged."""
     tasks = {task.task_id: task for task in bench.everything()}
@@ -256,7 +242,7 @@ def _verdicts(
     return {id(t): None if name in found.unjudged else found.passed[name] for t, name in pairs}
 
 
-def _record(bench: Bench, trajectory: Trajectory, passed: bool | None) -> Run:
+def _record(bench: EvaluationBench, trajectory: Trajectory, passed: bool | None) -> Run:
     world, submitted = bench.params.tasks, trajectory.submitted
     texts = [
         " / ".join(r.text for r in trajectory.reflections if r.iteration == number)
@@ -289,7 +275,7 @@ def _record(bench: Bench, trajectory: Trajectory, passed: bool | None) -> Run:
     )
 
 
-def _draws(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[AdviceDraws]:
+def _draws(bench: EvaluationBench, keys: Mapping[str, AnswerKey]) -> list[AdviceDraws]:
     """Return a fixed number of draws of every reflector on every task, and of the trained one at every temperature."""
     p = bench.params
     every = bench.everything()[: p.evaluate.draw_tasks or None]
@@ -306,7 +292,7 @@ def _draws(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[AdviceDraws]:
 
 
 def _drawn(
-    bench: Bench,
+    bench: EvaluationBench,
     keys: Mapping[str, AnswerKey],
     name: str,
     reflector: Reflector,
@@ -317,7 +303,8 @@ def _drawn(
     if reflector.kind == "text":
         texts = [[reflector.text(task, 1)] * count for task in tasks]
     else:
-        texts = _sampled(bench, reflector, temperature, tasks, count)
+        prompts = [reflector.messages(task) for task in tasks]
+        texts = bench.advice(reflector.engine, prompts, temperature, count, EVALUATION_DRAWS)
     return [
         AdviceDraws(
             domain=bench.judge.name,
@@ -337,31 +324,7 @@ def _drawn(
     ]
 
 
-def _sampled(
-    bench: Bench, reflector: SamplingReflector, temperature: float, tasks: Sequence[Task], count: int
-) -> list[list[str]]:
-    """Return `count` draws for each task; none for a task whose request got no answer."""
-    requests = [
-        Request(
-            messages=reflector.messages(task),
-            temperature=temperature,
-            max_tokens=bench.params.engine.max_advice_tokens,
-            seed=bench.params.evaluate.seed,
-            n=count,
-            role="reflector",
-            first_draw=1000,  # not the draws that the loop has used
-        )
-        for task in tasks
-    ]
-    PROGRESS.begin(f"advice {bench.judge.name}", 0, len(requests) * count * bench.params.engine.max_advice_tokens)
-    answers = call(bench.executor.asking(reflector.engine).complete, requests)
-    for task, answer in zip(tasks, answers, strict=True):
-        if isinstance(answer, Exception):
-            log.warning("no draws of advice for task %r: %s", task.task_id, answer)
-    return [[] if isinstance(draws, Exception) else [draw.text.strip() for draw in draws] for draws in answers]
-
-
-def _open_tasks(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[OpenTask]:
+def _open_tasks(bench: EvaluationBench, keys: Mapping[str, AnswerKey]) -> list[OpenTask]:
     values = CONVENTIONS.get(bench.judge.kind, {})
     return [
         OpenTask(
@@ -377,7 +340,7 @@ def _open_tasks(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[OpenTask]:
     ]
 
 
-def _facts(bench: Bench, bank: TrajectoryBank) -> dict[str, dict[str, int]]:
+def _facts(bench: EvaluationBench, bank: TrajectoryBank) -> dict[str, dict[str, int]]:
     """Return sizes, and the proof that the splits share no task."""
     name, places = bench.judge.name, bench.places
     content = {s: {t.content for t in stage_tasks(places, s)} for s in ("train", "bank", *SLICES)}

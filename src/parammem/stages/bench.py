@@ -1,0 +1,80 @@
+"""What the evaluation and the gate's contest share: agents on the same tasks, run and asked in one way.
+
+A request that fails costs its own task and no other, here or on a Ray cluster.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from parammem.agents.batch import Job
+from parammem.agents.concurrent import ask_each
+from parammem.config import Params
+from parammem.core import Task, Trajectory
+from parammem.domains import Domain
+from parammem.engines.base import Engine, Message, Request
+from parammem.engines.progress import PROGRESS, progress_bar
+from parammem.stages.common import budget, most_tokens
+from parammem.stages.ray.executor import Executor
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One domain's judge, actor and tasks."""
+
+    params: Params
+    judge: Domain
+    actor: Engine
+    tasks: Mapping[str, Sequence[Task]]
+    """By slice."""
+    executor: Executor
+
+    def everything(self) -> list[Task]:
+        """Return the tasks of all slices."""
+        return [task for part in self.tasks.values() for task in part]
+
+    def work(self, jobs: Sequence[Job], what: str) -> list[Trajectory]:
+        """Return the trajectories of jobs, in their order; `what` names them in the line of progress."""
+        return self.executor.work(jobs, self.progress(what, len(jobs)))
+
+    def progress(self, what: str, runs: int) -> Callable[[int], None]:
+        """Return the line of progress of so many runs."""
+        return progress_bar(runs, f"{what} {self.judge.name}", most_tokens(budget(self.params), runs))
+
+    def advice(
+        self,
+        engine: Engine,
+        prompts: Sequence[tuple[Message, ...]],
+        temperature: float,
+        draws: int,
+        first_draw: int,
+        role: str = "reflector",
+    ) -> list[list[str]]:
+        """Return so many draws of advice for each prompt; none for a prompt whose request got no answer.
+
+        Args:
+            first_draw: of `engines/sampling.py`, so that the completion cache keeps these draws apart from the loop's.
+        """
+        p = self.params
+        requests = [
+            Request(
+                messages=messages,
+                temperature=temperature,
+                max_tokens=p.engine.max_advice_tokens,
+                seed=p.evaluate.seed,
+                n=draws,
+                role=role,
+                first_draw=first_draw,
+            )
+            for messages in prompts
+        ]
+        PROGRESS.begin(f"advice {self.judge.name}", 0, len(requests) * draws * p.engine.max_advice_tokens)
+        answers = ask_each(self.executor.asking(engine), requests)
+        for number, answer in enumerate(answers):
+            if isinstance(answer, Exception):
+                log.warning("no draws of advice for task %d of %d: %s", number + 1, len(answers), answer)
+        return [[] if isinstance(drawn, Exception) else [one.text.strip() for one in drawn] for drawn in answers]
