@@ -11,7 +11,7 @@ from tests.patterns import Found, attacks, patterns
 
 LENGTHS = (24, 200, 1500, 12_000)
 ALLOWED: dict[str, str] = {
-    "src/parammem/domains/thoughts.py: _OPEN": "is matched at the beginning of lines alone, which takes linear time",
+    "src/parammem/domains/code_thinking.py: _OPEN": "is matched at the beginning of lines alone: linear time",
 }
 """Place of a pattern → why it never meets text from outside, nor long text of our own."""
 ANSWER = 1000

@@ -26,7 +26,7 @@ from parammem.domains.code_blocks import (
 )
 from parammem.domains.code_carriers import code_in_json, marked_code, with_fences, without_tokens
 from parammem.domains.code_parts import Part, needed, part_of, plain_parts
-from parammem.domains.thoughts import without_thoughts
+from parammem.domains.code_thinking import code_without_thinking
 from parammem.sandbox.humaneval import body_in
 
 LONGEST = 120_000
@@ -67,7 +67,7 @@ def program_in(text: str, spec: Mapping[str, Any] | None = None) -> str:
         spec: `Task.visible` of the task, if it is at hand.
     """
     need = Need.of(spec)
-    said, unfinished = without_thoughts(text[-LONGEST:].replace("\r\n", "\n").replace("\r", "\n"))
+    said, unfinished = code_without_thinking(text[-LONGEST:].replace("\r\n", "\n").replace("\r", "\n"))
     said = with_fences(without_tokens(said))
     if not FENCE.search(said):
         said = _LANGUAGE_LINE.sub("", said)

@@ -25,7 +25,7 @@ _ALONE = re.compile(rf"^(?:.*[^\w\"'`(\n])?(?:{_CLOSE.pattern})[ \t]*$", re.IGNO
 """A closing tag at the end of a line."""
 
 
-def without_thoughts(text: str) -> tuple[str, str]:
+def code_without_thinking(text: str) -> tuple[str, str]:
     """Return (what was answered, what was thought last and never ended).
 
     A closing tag without an opening one ends thinking that began with the text: chat templates open it in the prompt.
