@@ -178,3 +178,9 @@ def test_source_that_python_cannot_read_states_no_check(text):
     assert literal_call(text, "f") is None
     assert assert_check(f"assert {text}", "f") is None
     assert stated_checks(f'def f(x):\n    """{text}\n    >>> {text}\n    3\n    """\n', "f") == []
+
+
+@pytest.mark.parametrize("row", [rows.MBPP, rows.MBPP_SANITIZED, rows.MBPP_STUB, rows.MBPP_397])
+def test_every_layout_of_mbpp_says_to_which_official_part_a_row_belongs(row):
+    (item,), _ = items_of("mbpp", [row])
+    assert item.key.tags["part"] == "test", "ids 11 to 510"

@@ -115,6 +115,9 @@ def _function_item(
     hidden = stub | {"checks": [{"name": "tests", "tests": tests}]}
     source = "docstring" if benchmark == "humaneval" else "first test"
     tags = {"benchmark": benchmark, "visible": source if checks else "none"}
+    number = re.search(r"[/_](\d{1,4})$", task_id)
+    if benchmark == "mbpp" and number:
+        tags["part"] = mbpp_part(int(number[1]))
     gold = problem.program(solution) if solution else ""
     text = f"```python\n{prompt.strip()}\n```"
     if benchmark == "mbpp" and checks:
