@@ -14,8 +14,7 @@ from parammem.agents.loop import Agent
 from parammem.agents.methods import get_method
 from parammem.checkout.places import Places
 from parammem.config import Params
-from parammem.core import AnswerKey, Outcome, Task, Trajectory, read_jsonl, write_jsonl
-from parammem.core.experience import Experience
+from parammem.core import AnswerKey, Outcome, Task, Trajectory, write_jsonl
 from parammem.core.words import count
 from parammem.domains import Domain
 from parammem.embeddings import embed
@@ -23,6 +22,7 @@ from parammem.engines.base import Engine
 from parammem.engines.progress import PROGRESS, progress_bar
 from parammem.errors import ConfigError, DataError
 from parammem.stages.common import Engines, accounted, budget, check_failures, most_tokens
+from parammem.stages.ingested import read_experience
 from parammem.stages.opening import open_domain
 from parammem.stages.own_runs import collected, has_agent, measures
 from parammem.stages.ray.executor import LOCAL, Executor, open_executor
@@ -163,26 +163,6 @@ def final_verdicts(
             f"task {name!r} cannot be judged: {why}; mend its answer key, or the judge"
         )
     return Verdicts(verdicts, frozenset(without))
-
-
-def read_experience(folder: Path, domain: str) -> list[tuple[str, Experience]]:
-    """Return (batch, experience) of this domain from all batch files, in the order in which they came. Raises
-    RecordError.
-
-    order.txt in the folder names the batches one a line, the oldest first; those that it does not name come last, by
-    name. Task ids get the batch before them: ids of other agents may be the same as ours.
-    """
-    listed = folder / "order.txt"
-    order = {name: place for place, name in enumerate(listed.read_text().split())} if listed.is_file() else {}
-    files = sorted(folder.glob("*.jsonl"), key=lambda file: (order.get(file.stem, len(order)), file.stem))
-    found = []
-    for file in files:
-        for one in read_jsonl(file, Experience):
-            if one.task.domain == domain:
-                named = {"task_id": f"{file.stem[:12]}/{one.task.task_id}"}
-                task, trajectory = one.task.model_copy(update=named), one.trajectory.model_copy(update=named)
-                found.append((file.stem, one.model_copy(update={"task": task, "trajectory": trajectory})))
-    return found
 
 
 def _labelling(params: Params, judge: Domain, engines: Engines, actor: Engine, executor: Executor) -> Labelling:
