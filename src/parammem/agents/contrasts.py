@@ -13,7 +13,7 @@ NEAR = 0.5
 """Least cosine similarity of two texts of tasks: what was done at a task about something else says nothing of it."""
 
 
-class Run(NamedTuple):
+class JudgedRun(NamedTuple):
     """A finished run: its task, and the attempt that it submitted."""
 
     task: Task
@@ -21,13 +21,15 @@ class Run(NamedTuple):
     trajectory_id: str
 
 
-def set_beside(failures: Sequence[Run], successes: Sequence[Run], embed: Embed) -> list[tuple[Run, Run]]:
+def set_beside(
+    failures: Sequence[JudgedRun], successes: Sequence[JudgedRun], embed: Embed
+) -> list[tuple[JudgedRun, JudgedRun]]:
     """Return (failure, success) for each failure that has one, in the order of the failures.
 
     The success is the first one at the same task in which something else was done; where nobody solved the task, the
     first one at the nearest task, if that is as near as NEAR.
     """
-    solved: dict[str, list[Run]] = {}
+    solved: dict[str, list[JudgedRun]] = {}
     for won in successes:
         solved.setdefault(won.task.content, []).append(won)
     firsts = [runs[0] for runs in solved.values()]
@@ -45,7 +47,7 @@ def set_beside(failures: Sequence[Run], successes: Sequence[Run], embed: Embed) 
     return pairs
 
 
-def _nearest(texts: list[str], firsts: Sequence[Run], embed: Embed) -> list[Run | None]:
+def _nearest(texts: list[str], firsts: Sequence[JudgedRun], embed: Embed) -> list[JudgedRun | None]:
     """Return for each text the run at the nearest task; None: no task is near."""
     if not texts or not firsts:
         return [None] * len(texts)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from parammem.agents.bank import Embed
 from parammem.agents.concurrent import MOST_FAILED, ask_each, check_answers
-from parammem.agents.contrasts import Run, set_beside
+from parammem.agents.contrasts import JudgedRun, set_beside
 from parammem.agents.repair import whole_sentences
 from parammem.agents.teacher import ASKED, Teaches, taught
 from parammem.core import Outcome, ReflectionExample, Task, Trajectory, digest_of
@@ -133,11 +133,11 @@ def _contrasts(
     how: Labelling, tasks: Mapping[str, Task], trajectories: Sequence[Trajectory], outcomes: Mapping[str, Outcome]
 ) -> Iterator[_Question]:
     """Yield for each failure with a success to set it beside: what did the one do that the other did not."""
-    ended: dict[bool, list[Run]] = {True: [], False: []}
+    ended: dict[bool, list[JudgedRun]] = {True: [], False: []}
     for trajectory in trajectories:
         outcome, attempt = outcomes.get(trajectory.trajectory_id), trajectory.submitted
         if outcome is not None and outcome.passed is not None and attempt is not None:
-            ended[outcome.passed].append(Run(tasks[trajectory.task_id], attempt, trajectory.trajectory_id))
+            ended[outcome.passed].append(JudgedRun(tasks[trajectory.task_id], attempt, trajectory.trajectory_id))
     for lost, won in set_beside(ended[False], ended[True], how.embed):
         messages = how.domain.contrast(lost.task, lost.attempt, won.task, won.attempt)
         yield _Question(lost.task, lost.trajectory_id, "contrast", messages, success_id=won.trajectory_id)
