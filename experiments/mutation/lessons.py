@@ -142,6 +142,16 @@ def note_repeated(lessons: Lessons, dice: random.Random) -> Broken:
     return _change(lessons, dice, lambda one: one.saying(one.lost.notes[0]))
 
 
+def run_spoken_of(lessons: Lessons, dice: random.Random) -> Broken:
+    """As if its reader had seen what only the labeller saw."""
+    openings = (
+        "The attempt failed, since nobody looked.",
+        "The second agent did it at once.",
+        "In this run all went well.",
+    )
+    return _change(lessons, dice, lambda one: one.saying(f"{dice.choice(openings)} {one.row.reflection}"))
+
+
 def secret_in_lesson(lessons: Lessons, dice: random.Random) -> Broken:
     return _change(
         lessons, dice, lambda one: one.saying(f"{one.row.reflection} Log in with password=hunter2butlonger.")
@@ -185,6 +195,7 @@ LESSON_INJECTORS: dict[str, tuple[Callable[[Lessons, random.Random], Broken], st
     "advice_repeated": (advice_repeated, "repeats_advice"),
     "advice_repeated_among_more": (advice_repeated_among_more, "repeats_advice"),
     "note_repeated": (note_repeated, "repeats_advice"),
+    "run_spoken_of": (run_spoken_of, "speaks_of_run"),
     "secret_in_lesson": (secret_in_lesson, "secret"),
     "address_in_lesson": (address_in_lesson, "secret"),
     "lesson_without_its_run": (lesson_without_its_run, "trajectory_id"),

@@ -6,6 +6,7 @@ import pytest
 
 from parammem.core import ReflectionExample
 from parammem.validation.repeats import KnownRuns, RunTexts, repeats_advice, repeats_answer
+from parammem.validation.text import speaks_of_run
 
 REFUND = "I refunded 30 euros to the card of the customer and closed the ticket with a note for the desk."
 PROGRAM = "def total(xs, k):\n    kept = [x for x in xs if x <= k]\n    return sum(kept) if kept else 0"
@@ -106,3 +107,37 @@ def test_which_answers_and_which_advice_a_row_is_compared_with():
     assert known.advice(row("contrast", success_id="won")) == ["given", "own note", "other advice"]
     assert known.advice(row("in_context")) == ["given"]  # it is the note itself
     assert known.advice(row("feedback", label_source="self")) == ["given"]
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "The attempt failed, since nobody looked.",
+        "Mind the date. The second agent did it at once.",
+        "1. The first function returns too early.",
+        "Look at the date, as was forgotten in this run.",
+        "Unlike the failed run, ask first.",
+        "Both attempts forget it.",
+        # by a model of 135M parameters that was told not to
+        "The attempt to find the minimum possible value for a periodic function fails because it is no integer.",
+        "The second function is a simple and effective way to check if a month number contains 28 days.",
+    ],
+)
+def test_a_label_that_speaks_of_the_run_is_known(label):
+    assert speaks_of_run(label)
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "Run the query first, then attempt the sum.",
+        "After a failed attempt to log in, wait for an hour.",
+        "Lock the account after the first attempt of a stranger.",
+        "The run time is bounded by the length of the list.",
+        "A first solution that comes to mind is wrong.",
+        "Define a second helper, and call the first function with it.",
+        "The second reading of the meter counts.",
+    ],
+)
+def test_a_label_about_attempts_and_runs_as_such_is_left_alone(label):
+    assert not speaks_of_run(label)

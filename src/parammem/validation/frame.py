@@ -14,7 +14,7 @@ from parammem.core import ReflectionExample
 from parammem.validation import text as look
 from parammem.validation.duplicates import near_duplicates, overlaps, shingles
 from parammem.validation.labels import Kinds, label_of, of_another_kind
-from parammem.validation.repeats import KnownRuns, repeats_advice, repeats_answer
+from parammem.validation.repeats import LESSONS, KnownRuns, repeats_advice, repeats_answer
 from parammem.validation.secrets import holds_secret
 from parammem.validation.shift import shifted
 
@@ -185,7 +185,8 @@ def _against_runs(
     given_away = [
         repeats_answer(advice, known.answers(row), task) for row, (task, advice) in zip(rows, texts, strict=True)
     ]
-    return {"repeats_advice": repeated, "repeats_answer": given_away}
+    spoken = [row.part in LESSONS and look.speaks_of_run(advice) for row, (_, advice) in zip(rows, texts, strict=True)]
+    return {"repeats_advice": repeated, "repeats_answer": given_away, "speaks_of_run": spoken}
 
 
 def _against_evaluation(

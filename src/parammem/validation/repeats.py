@@ -22,7 +22,7 @@ SHORT, LONG = 4, 20
 MOST = 200
 """Different answers to one task that a label is compared with."""
 _CLOSED = frozenset("yes no true false none done ok noanswer".split())
-_NUMBERED = re.compile(r"^\s*\d{1,3}[.):]", re.MULTILINE)
+_NUMBERED = re.compile(r"^[^\S\n]*+\d{1,3}[.):]", re.MULTILINE)
 _TOLD = r"(?:\banswer\b|\bresult\b|\btotal\b|=)[^.\n]{0,30}?"
 LESSONS = frozenset({"failure", "contrast"})
 """Parts that are read from a run that failed."""

@@ -182,10 +182,12 @@ def _shift(limit: float) -> str:
 def _runs(claimed: bool) -> list[DataRule]:
     advice = "advice that the run had been given is no experience of it"
     answer = "advice that says what was handed over gives the answer away"
-    return [
-        _never("repeats_advice", "repeats_advice", advice, defect=False),
-        *([] if claimed else [_never("repeats_answer", "repeats_answer", answer)]),
+    about = "who reads the advice has not seen the run that only its labeller saw"
+    prose = [
+        _never("repeats_answer", "repeats_answer", answer),
+        _never("speaks_of_run", "speaks_of_run", about),
     ]
+    return [_never("repeats_advice", "repeats_advice", advice, defect=False), *([] if claimed else prose)]
 
 
 def _claims() -> list[DataRule]:
