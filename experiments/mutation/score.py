@@ -2,7 +2,8 @@
 
 Defects are put into rows that are otherwise clean. A kind counts as caught when every broken row is quarantined, its
 own rule among the reasons, and no clean neighbour is; a defect of the whole set when its rule fails the suite. Each
-domain of the pocket world has a score of its own, and a floor.
+domain of the pocket world has a score of its own, and a floor; so have labels in prose, which are read from runs that
+failed.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Sequence
 
 from experiments.mutation.injectors import ROW_INJECTORS, TABLE_INJECTORS, clean_rows
 from experiments.mutation.languages import LANGUAGES
+from experiments.mutation.lessons import DOMAIN, LESSON_INJECTORS, Lessons, clean_lessons
 from parammem.config import ValidateParams
 from parammem.core import ReflectionExample
 from parammem.core.record import Record
+from parammem.validation.repeats import LESSONS, KnownRuns
 from parammem.validation.result import ValidationResult
 from parammem.validation.rules import suite_digest, suite_rules
 from parammem.validation.validate import validate_rows
@@ -23,6 +26,8 @@ REFERENCE = ValidateParams(
     min_rows=50, min_words=2, max_words=16, max_task_words=160, near_duplicate=0.98, max_quarantined=0.2
 )
 """The bounds under which the score is taken: those of params.yaml, so that scores can be compared over time."""
+PROSE = REFERENCE.model_copy(update={"max_words": 120, "max_copied": 12, "max_quarantined": 1.0})
+"""The bounds for labels in prose."""
 UNCAUGHT = {
     "labels_flipped": "whether a claim is right only its verdict can tell: rows of one kind may differ rightly",
 }
@@ -138,15 +143,15 @@ class MutationScore(Record):
 
 
 def mutation_score(
-    seeds: Sequence[int] = (1, 2), tables: bool = True, domains: Sequence[str] = tuple(LANGUAGES)
+    seeds: Sequence[int] = (1, 2), tables: bool = True, domains: Sequence[str] = (*LANGUAGES, DOMAIN)
 ) -> MutationScore:
     """Inject every kind of defect, return what the suite says; `tables`: also the defects of a whole set."""
-    found = {domain: _score(domain, seeds, tables) for domain in domains}
+    found = {domain: _lessons(seeds) if domain == DOMAIN else _score(domain, seeds, tables) for domain in domains}
     every = list(found.values())
     kinds, caught = sum(one.kinds for one in every), sum(one.caught for one in every)
     return MutationScore(
         score=caught / kinds,
-        floor=floor_of(every[0].kinds),
+        floor=sum(one.floor * one.kinds for one in every) / kinds,
         kinds=kinds,
         caught=caught,
         missed=tuple(f"{domain}: {kind}" for domain, one in found.items() for kind in one.missed),
@@ -188,6 +193,51 @@ def _score(domain: str, seeds: Sequence[int], tables: bool) -> DomainScore:
         false_alarms=false_alarms,
         suite_digest=suite_digest(suite_rules(REFERENCE, domain, True)),
     )
+
+
+def _lessons(seeds: Sequence[int]) -> DomainScore:
+    """Score the suite of a domain of kind open, on labels that are read from runs that failed."""
+    missed: dict[str, None] = {}
+    defects = quarantined = false_alarms = 0
+    for seed in seeds:
+        broken, reasons = all_lessons(seed)
+        for number, (name, places) in enumerate(broken.items()):
+            defects += len(places)
+            quarantined += len(places & set(reasons))
+            alarms = (set(range(BLOCK * number, BLOCK * (number + 1))) - places) & set(reasons)
+            false_alarms += len(alarms)
+            if alarms or not all(LESSON_INJECTORS[name][1] in reasons.get(place, ()) for place in places):
+                missed[name] = None
+    kinds = len(LESSON_INJECTORS)
+    return DomainScore(
+        score=(kinds - len(missed)) / kinds,
+        floor=1.0,
+        kinds=kinds,
+        caught=kinds - len(missed),
+        missed=tuple(sorted(missed)),
+        defects=defects,
+        quarantined=quarantined,
+        false_alarms=false_alarms,
+        suite_digest=suite_digest(suite_rules(PROSE, DOMAIN, False, LESSONS)),
+    )
+
+
+def all_lessons(seed: int) -> tuple[dict[str, set[int]], dict[int, tuple[str, ...]]]:
+    """Every injector on a block of clean lessons, judged together. Returns broken places by injector, and the suite's
+    reasons by place."""
+    lessons: Lessons = []
+    broken = {}
+    for number, (name, (inject, _)) in enumerate(LESSON_INJECTORS.items()):
+        changed, places = inject(clean_lessons(BLOCK, 100 * seed + number), random.Random(f"{seed} {name}"))
+        broken[name] = {len(lessons) + place for place in places}
+        lessons += changed
+    return broken, {item.row: item.reasons for item in judge_lessons(lessons).quarantined}
+
+
+def judge_lessons(lessons: Lessons) -> ValidationResult:
+    """Return the suite's verdict on labels in prose, with the runs behind them known."""
+    known = KnownRuns((run for one in lessons for run in (one.lost, one.won)), LESSONS)
+    return validate_rows([one.row for one in lessons], [], PROSE, DOMAIN, None, known=known)
 
 
 def all_defects(

@@ -103,10 +103,11 @@ class CollectParams(Section):
     label: Literal["experience", "teacher", "self", "task-only"]
     outcome: Literal["final", "visible"]
     """What counts as success for `experience`: the final verdict on train tasks, or the visible checks alone."""
-    parts: tuple[Literal["in_context", "hindsight"], ...] = ("hindsight",)
-    """Which texts of a success become rows."""
+    parts: tuple[Literal["in_context", "hindsight", "failure", "contrast", "task"], ...] = ("hindsight",)
+    """Which texts become rows for `experience`: of a success the advice it had and the hindsight, of a failure what
+    went wrong, of both what the one did that the other did not, and of the task alone what `task-only` asks."""
     teacher: str = ""
-    """Model folder of the labeller for `teacher`."""
+    """Model folder of the labeller for `teacher`; for all others but `self` in place of the agent's own model."""
     experience_dir: str = "data/experience"
 
 

@@ -7,6 +7,7 @@ import inspect
 import typing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import parammem
@@ -14,7 +15,7 @@ from parammem.agents import batch
 from parammem.agents.labels import Labelling, label
 from parammem.agents.loop import Agent, solve
 from parammem.agents.methods import METHODS
-from parammem.core import Attempt, Feedback, Task
+from parammem.core import Attempt, Feedback, Outcome, Task
 from parammem.domains import Domain, get_domain
 from parammem.domains.base import Example
 from parammem.engines.base import Request
@@ -39,6 +40,11 @@ def example() -> Example:
     return Task(task_id="elsewhere", domain="math", text="something else"), attempt
 
 
+def all_alike(texts):
+    """An embedding by which every task is near to every other."""
+    return np.ones((len(texts), 1), dtype=np.float32)
+
+
 def prompts_of_everything(name: str, tasks: list[Task]) -> list[str]:
     """Every prompt that any method, and any labelling rule, sends about these tasks."""
     engine, domain = ScriptedEngine(babble), get_domain(name)
@@ -55,10 +61,11 @@ def prompts_of_everything(name: str, tasks: list[Task]) -> list[str]:
     ]
     trajectories = batch.run(runs)
     assert all(t.failure is None for t in trajectories)
-    won = {t.trajectory_id: True for t in trajectories}
+    ended = {t.trajectory_id: Outcome(passed=place % 2 == 0) for place, t in enumerate(trajectories)}
+    parts = ("in_context", "hindsight", "failure", "contrast", "task")
     for rule in ("experience", "teacher", "self", "task-only"):
-        how = Labelling(rule, "final", ("in_context", "hindsight"), engine, domain, 12, 1.0)
-        label(how, {task.task_id: task for task in tasks}, trajectories, won)
+        how = Labelling(rule, "final", parts, engine, domain, 12, 1.0, embed=all_alike)
+        label(how, {task.task_id: task for task in tasks}, trajectories, ended)
     return [prompt_of(request) for request in engine.requests]
 
 
@@ -80,6 +87,8 @@ def test_agent_never_sees_answer_key(name):
     assert {prompt.splitlines()[-1] for prompt in prompts} == {"solve", "reflect", "reflect anew", "advise", "assumed"}
     for one in drawn:
         mine = [prompt for prompt in prompts if one.task.text in prompt]
+        for other in drawn:  # a contrast may show the nearest task beside this one
+            mine = [prompt.replace(other.task.text, "") for prompt in mine]
         assert mine
         for secret in secrets_of(one):
             assert len(secret) > 3

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import typing
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from parammem.agents import labels
-from parammem.agents.labels import Labelling, label
+from parammem.agents.labels import Labelling
 from parammem.agents.repair import whole_sentences
-from parammem.core import Attempt, Feedback, Reflection, Trajectory
+from parammem.core import Attempt, Feedback, Outcome, Reflection, ReflectionExample, Step, Task, ToolCall, Trajectory
+from parammem.domains import get_domain
 from parammem.engines.scripted import ScriptedEngine
 from parammem.errors import BudgetExceeded, RequestFailed
+from parammem.reflectors.parametric import Untrained
 from tests.agents.worlds import Echo, prompt_of, task
 
 TASKS = {one.task_id: one for one in (task(1), task(2), task(3))}
@@ -22,6 +26,18 @@ TASKS = {one.task_id: one for one in (task(1), task(2), task(3))}
 def labeller() -> ScriptedEngine:
     """Repeats the question's number and the form it was asked in."""
     return ScriptedEngine(lambda request, draw: f" {prompt_of(request).split()[1]} {prompt_of(request).split()[-1]} ")
+
+
+def label(
+    how: Labelling,
+    tasks: Mapping[str, Task],
+    trajectories: Sequence[Trajectory],
+    passed: Mapping[str, bool | None],
+    origins: Mapping[str, str] | None = None,
+) -> list[ReflectionExample]:
+    """`labels.label` with outcomes of which nothing but `passed` is known."""
+    outcomes = {name: Outcome(passed=one) for name, one in passed.items()}
+    return labels.label(how, tasks, trajectories, outcomes, origins)
 
 
 def how(rule: str, engine: ScriptedEngine | None = None, **changes: Any) -> Labelling:
@@ -164,7 +180,7 @@ def test_what_is_asked_is_asked_in_one_call():
 
 
 def test_no_rule_needs_an_answer_key():
-    hints = typing.get_type_hints(label) | typing.get_type_hints(Labelling)
+    hints = typing.get_type_hints(labels.label) | typing.get_type_hints(Labelling)
     assert "AnswerKey" not in " ".join(str(hint) for hint in hints.values())
     assert not hasattr(labels, "AnswerKey")
 
@@ -242,3 +258,98 @@ def test_a_whole_label_is_written_without_the_mark_and_a_cut_one_with_it():
     assert json.loads(cut.line())["cut"] is True
     assert cut.row_hash == row.row_hash
     assert type(row).model_validate_json(cut.line()) == cut
+
+
+SAME = tried(2, True, seed=7)
+"""A success at the task of LOST."""
+ENDED = {WON.trajectory_id: True, LOST.trajectory_id: False, SAME.trajectory_id: True}
+
+
+def test_a_failure_is_asked_for_what_went_wrong_and_a_success_is_not():
+    engine = labeller()
+    (row,) = label(how("experience", engine, parts=("failure",)), TASKS, [WON, LOST], OUTCOMES)
+    assert [prompt_of(r) for r in engine.requests] == ["question 2\nattempt\ntry 2\nfeedback feedback 2\nreflect"]
+    assert (row.part, row.label_source, row.outcome, row.task_id) == ("failure", "experience", "final", "math-2")
+    assert (row.trajectory_id, row.success_id, row.author) == (LOST.trajectory_id, "", engine.digest)
+
+
+def test_a_run_whose_outcome_is_not_known_is_no_failure_either():
+    engine = labeller()
+    parts = ("failure", "contrast", "hindsight")
+    for outcomes in ({}, {LOST.trajectory_id: None}):
+        assert label(how("experience", engine, parts=parts), TASKS, [LOST, tried(3)], outcomes) == []
+    assert label(how("experience", engine, parts=parts), TASKS, [tried(3)], {tried(3).trajectory_id: False}) == []
+    assert engine.requests == []  # nothing was handed over: there is nothing to look at
+
+
+def test_a_contrast_shows_the_failure_and_a_success_at_the_same_task():
+    engine = labeller()
+    (row,) = label(how("experience", engine, parts=("contrast",)), TASKS, [LOST, WON, SAME], ENDED)
+    assert [prompt_of(r) for r in engine.requests] == [
+        "question 2\nattempt\ntry 2\nfeedback feedback 2\nattempt\ntry 1\nassumed"
+    ]
+    assert (row.part, row.task_id, row.task_text) == ("contrast", "math-2", "question 2")
+    assert (row.trajectory_id, row.success_id) == (LOST.trajectory_id, SAME.trajectory_id)
+
+
+def test_where_nobody_solved_the_task_the_success_is_one_at_the_nearest_task():
+    engine, near = labeller(), {"question 1": (0.6, 0.8), "question 2": (0.8, 0.6), "question 3": (1.0, 0.0)}
+    third = tried(3, True)
+    outcomes = OUTCOMES | {third.trajectory_id: True}
+
+    def embed(texts):
+        return np.array([near[text] for text in texts], dtype=np.float32)
+
+    how_near = how("experience", engine, parts=("contrast",), embed=embed)
+    (row,) = label(how_near, TASKS, [third, LOST, WON], outcomes)
+    assert prompt_of(engine.requests[0]).startswith("question 2\nattempt\ntry 2\nfeedback feedback 2\nquestion 1\n")
+    assert (row.task_id, row.success_id) == ("math-2", WON.trajectory_id)
+    near |= {"question 2": (-0.8, 0.6), "question 1": (0.6, 0.8)}  # no task is near any more
+    assert label(how_near, TASKS, [third, LOST, WON], outcomes) == []
+
+
+def test_without_a_success_or_where_both_did_the_same_there_is_no_contrast():
+    same = LOST.model_copy(update={"seed": 5})
+    for runs in ([LOST], [LOST, same]):
+        outcomes = {run.trajectory_id: run is same for run in runs}
+        assert label(how("experience", parts=("contrast",)), TASKS, runs, outcomes) == []
+
+
+def test_all_parts_stand_side_by_side_and_in_a_fixed_order():
+    parts = ("in_context", "hindsight", "failure", "contrast", "task")
+    rows = label(how("experience", parts=parts), TASKS, [WON, LOST, SAME], ENDED)
+    assert [row.part for row in rows] == ["in_context", "task", "task", "task", "hindsight", "failure", "hindsight"]
+    assert {row.label_source for row in rows} == {"experience"}
+    assert [row.outcome for row in rows if row.part == "task"] == ["none"] * 3
+    # the contrast said what the hindsight had said already: a pair counts where it came first
+    asked = labeller()
+    label(how("experience", asked, parts=parts), TASKS, [WON, LOST, SAME], ENDED)
+    assert "attempt\ntry 2\nfeedback feedback 2\nattempt\ntry 1" in prompt_of(asked.requests[-1])
+
+
+@pytest.mark.parametrize("kind", ["code", "math", "qa", "open"])
+def test_what_only_the_labeller_knew_is_in_no_prompt_that_teaches_or_advises(kind):
+    """The row is learned with the prompt that asks for advice later: the task, and nothing of the runs."""
+    domain = get_domain(f"{kind}-desk" if kind == "open" else kind, kind=kind, real=True)
+    task = Task(task_id="t", domain=domain.name, text="Refund the second order.")
+    steps = (Step(role="assistant", call=ToolCall(name="find_order", arguments={"number": 4711}, id="c")),
+             Step(role="tool", text="two orders are open", result_of="c"))  # fmt: skip
+    runs = []
+    for seed, said in enumerate(("both were refunded", "the later one was refunded")):
+        attempt = Attempt(number=1, text=said, candidate=said, temperature=0.0, steps=steps,
+                          feedback=Feedback(passed=None, text="a complaint came"))  # fmt: skip
+        runs.append(Trajectory(task_id="t", domain=domain.name, method="log", protocol="log", seed=seed,
+                               attempts=(attempt,), stop="iterations", submission=1))  # fmt: skip
+    engine = ScriptedEngine(lambda request, draw: f"Ask which order is meant ({len(prompt_of(request))}).")
+    labelling = how("experience", engine, domain=domain, parts=("failure", "contrast"))
+    outcomes = {runs[0].trajectory_id: False, runs[1].trajectory_id: True}
+    rows = label(labelling, {"t": task}, runs, outcomes)
+    assert [row.part for row in rows] == ["failure", "contrast"]
+    asked = [prompt_of(request) for request in engine.requests]
+    assert all("4711" in one and "two orders are open" in one and "both were refunded" in one for one in asked)
+    assert "the later one was refunded" in asked[1]
+    assert "the later one" not in asked[0]
+    for row in rows:
+        (taught,) = [m.content for m in domain.advise(row.task_text) if m.role == "user"]
+        assert taught == Untrained(engine, domain).messages(task)[-1].content
+        assert not any(word in taught for word in ("4711", "refunded", "two orders", "complaint", "fail"))

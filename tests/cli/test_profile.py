@@ -62,9 +62,16 @@ def test_the_paper_s_profiles_have_the_paper_s_numbers(path):
     assert (params.agent.first_temperature, params.agent.later_temperature) == (0.2, 1.0)
     learner = named_model(params.reflector.base or params.engine.model, ROOT)
     assert hub_parts(learner)[0] == "meta-llama/Llama-3.1-8B-Instruct"
-    assert params.collect.label == "task-only"
+    assert "task" in params.collect.parts, "the paper's rows, from the task alone"
     sizes = {(s.benchmark, s.take) for s in params.benchmarks.sources if s.split == "eval"}
     assert sizes in ({("humaneval", 0)}, {("math", 278)}, {("hotpotqa", 300)}, {("livecodebench", 150)})
+
+
+@pytest.mark.parametrize("path", [p for p in PROFILES if p.stem != "smollm2"], ids=lambda path: path.stem)
+def test_profiles_of_real_models_learn_from_outcomes(path):
+    collect = load_params(path).collect
+    assert (collect.label, collect.outcome) == ("experience", "final")
+    assert {"hindsight", "failure", "contrast"} <= set(collect.parts)
 
 
 def test_each_special_profile_differs_in_what_it_is_about():

@@ -17,7 +17,7 @@ from parammem.experience.source_files import Source
 from parammem.experience.split import is_fresh
 from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, QUARANTINE, WORK
 from parammem.registry import Ledger
-from parammem.stages.collect import read_experience
+from parammem.stages.ingested import read_experience
 from tests.experience.rows import key, line, row, rows_in, store, task, text_of, write
 
 WHO = "person ada"

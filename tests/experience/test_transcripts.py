@@ -321,7 +321,7 @@ def test_a_real_log_teaches():
     experience = read_line(json.dumps(REAL_REFLEXION).encode(), "code")[0]
     task, trajectory = experience.task, experience.trajectory
     labelling = how("experience", parts=("in_context",))
-    rows = label(labelling, {task.task_id: task}, [trajectory], {trajectory.trajectory_id: True}, {})
+    rows = label(labelling, {task.task_id: task}, [trajectory], {trajectory.trajectory_id: experience.outcome}, {})
     assert [row.reflection for row in rows] == [REAL_REFLEXION["reflections"][-1]]
 
 

@@ -9,15 +9,18 @@ import pytest
 
 from experiments.mutation.injectors import ROW_INJECTORS, TABLE_INJECTORS, clean_rows, row
 from experiments.mutation.languages import LANGUAGES
+from experiments.mutation.lessons import LESSON_INJECTORS, clean_lessons
 from experiments.mutation.score import (
     EXPECTED,
     REFERENCE,
     UNCAUGHT,
     MutationScore,
     all_defects,
+    all_lessons,
     evaluation_texts,
     expected,
     floor_of,
+    judge_lessons,
     mutation_score,
 )
 from parammem.core import ReflectionExample
@@ -63,6 +66,34 @@ def test_flipped_claims_are_injected_and_are_told_to_be_missed(domain, defects):
     assert block["labels_flipped"] & set(reasons) == set()
 
 
+def test_broken_lessons_are_caught_by_their_rules_and_their_neighbours_are_kept():
+    broken, reasons = all_lessons(5)
+    assert set(broken) == set(LESSON_INJECTORS)
+    assert set(reasons) == set().union(*broken.values())
+    missed = {
+        name for name, places in broken.items() for n in places if LESSON_INJECTORS[name][1] not in reasons.get(n, ())
+    }
+    assert not missed
+
+
+def test_clean_lessons_are_kept():
+    verdict = judge_lessons(clean_lessons(600, seed=6))
+    assert len(verdict.kept) == 600, explain(verdict)
+
+
+def test_the_score_of_lessons_drops_with_a_rule_that_lets_a_kind_through(monkeypatch):
+    from parammem.validation import validate
+    from parammem.validation.rules import suite_rules
+
+    def blind(params, domain, claimed, known=None):
+        return [rule for rule in suite_rules(params, domain, claimed, known) if rule.rule != "repeats_advice"]
+
+    monkeypatch.setattr(validate, "suite_rules", blind)
+    found = mutation_score(seeds=(1,), domains=["desk"])
+    assert found.missed == ("desk: advice_repeated", "desk: advice_repeated_among_more", "desk: note_repeated")
+    assert (found.below, found.false_alarms) == (("desk",), 0)
+
+
 @pytest.mark.parametrize("rule", sorted(TABLE_INJECTORS))
 def test_defect_of_the_whole_set_fails_the_suite(rule):
     verdict = run(TABLE_INJECTORS[rule](list(CLEAN)))
@@ -74,8 +105,9 @@ def test_defect_of_the_whole_set_fails_the_suite(rule):
 def test_all_but_what_is_told_is_caught_over_several_seeds_in_every_domain():
     found = mutation_score(seeds=(1, 2, 3))
     assert found.missed == tuple(f"{domain}: {kind}" for domain in LANGUAGES for kind in UNCAUGHT)
-    assert found.kinds == 3 * (len(ROW_INJECTORS) + len(TABLE_INJECTORS)) == 3 * 48
-    assert found.score == found.floor == floor_of(48) == pytest.approx(47 / 48)
+    assert found.kinds == 3 * (len(ROW_INJECTORS) + len(TABLE_INJECTORS)) + len(LESSON_INJECTORS) == 3 * 48 + 15
+    assert found.score == pytest.approx(found.floor) == pytest.approx(156 / 159)
+    assert found.domains["code"].floor == floor_of(48) == pytest.approx(47 / 48)
     assert (found.false_alarms, found.below) == (0, ())
 
 
@@ -83,8 +115,8 @@ def test_the_mutation_score_drops_with_a_rule_that_lets_a_kind_through(monkeypat
     """The score is no constant: a suite that has lost its rule about secrets no longer gets 1."""
     from parammem.validation import validate
 
-    def blind(params, domain, claimed):
-        return [rule for rule in suite_rules(params, domain, claimed) if rule.rule != "secret"]
+    def blind(params, domain, claimed, known=None):
+        return [rule for rule in suite_rules(params, domain, claimed, known) if rule.rule != "secret"]
 
     from parammem.validation.rules import suite_rules
 
@@ -102,8 +134,8 @@ def test_one_domain_below_its_floor_fails_the_stage_and_names_what_slips_through
     from parammem.validation import validate
     from parammem.validation.rules import suite_rules
 
-    def blind(params, domain, claimed):
-        rules = suite_rules(params, domain, claimed)
+    def blind(params, domain, claimed, known=None):
+        rules = suite_rules(params, domain, claimed, known)
         return [rule for rule in rules if domain != "qa" or rule.rule != "other_label"]
 
     monkeypatch.setattr(validate, "suite_rules", blind)

@@ -1,20 +1,23 @@
 """From trajectories to reflection rows: who is asked, what for, and where each row came from.
 
-No labeller sees an answer key. An outcome is one bit about a whole trajectory, and only train tasks have one.
+No labeller sees an answer key. An outcome is about a whole trajectory, and only train tasks and experience have one.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from parammem.agents.bank import Embed
 from parammem.agents.concurrent import MOST_FAILED, ask_each, check_answers
+from parammem.agents.contrasts import JudgedRun, set_beside
 from parammem.agents.repair import whole_sentences
 from parammem.agents.teacher import ASKED, Teaches, taught
-from parammem.core import ReflectionExample, Task, Trajectory, digest_of
+from parammem.core import Outcome, ReflectionExample, Task, Trajectory, digest_of
 from parammem.core.reflection import LabelSource
 from parammem.domains.base import Domain
+from parammem.embeddings import embed
 from parammem.engines.base import Completion, Engine, Message, Request
 
 log = logging.getLogger(__name__)
@@ -35,6 +38,13 @@ class Labelling:
     """Of labels that are drawn from the task alone; all others are greedy."""
     max_failed_share: float = MOST_FAILED
     """Of the requests to the labeller: with more without an answer, there are no rows at all."""
+    embed: Embed = embed
+    """By which the nearest task is found."""
+
+    @property
+    def asks_tasks(self) -> bool:
+        """Whether the labeller is asked about each task alone."""
+        return self.label == "task-only" or (self.label == "experience" and "task" in self.parts)
 
 
 @dataclass(frozen=True)
@@ -45,39 +55,46 @@ class _Question:
     trajectory_id: str
     part: str
     messages: tuple[Message, ...]
-    temperature: float
-    seed: int
+    temperature: float = 0.0
+    seed: int = 0
+    success_id: str = ""
 
 
 def label(
     how: Labelling,
     tasks: Mapping[str, Task],
     trajectories: Sequence[Trajectory],
-    succeeded: Mapping[str, bool],
+    outcomes: Mapping[str, Outcome],
     origins: Mapping[str, str] | None = None,
 ) -> list[ReflectionExample]:
     """Return rows for these trajectories, each (task, reflection) pair once, where it came first. Raises
     TooManyFailures.
 
-    Rows that needed no labeller stand before those that did; both follow the order of the trajectories.
+    Rows that needed no labeller stand before those that did; both follow the order of the trajectories, and contrasts
+    come last.
 
     Args:
         tasks: by task id.
-        succeeded: trajectory id → outcome.
+        outcomes: by trajectory id; of a trajectory that is not named nothing is known.
         origins: trajectory id → experience batch, for those that were not collected here.
     """
     rows: list[ReflectionExample] = []
     questions: list[_Question] = []
-    if how.label == "task-only" and isinstance(how.domain, Teaches):
+    if how.asks_tasks and isinstance(how.domain, Teaches):
         rows = _from_teacher(how, how.domain, list(tasks.values()))
-    elif how.label == "task-only":
+    elif how.asks_tasks:
         questions = [_from_task(how, task) for task in tasks.values()]
     for trajectory in trajectories:
-        if how.label == "experience" and succeeded.get(trajectory.trajectory_id):
-            rows += _in_context(how, tasks[trajectory.task_id], trajectory)
-            questions += _hindsight(how, tasks[trajectory.task_id], trajectory)
-        elif how.label in ("teacher", "self"):
-            questions += _from_feedback(how, tasks[trajectory.task_id], trajectory)
+        task, outcome = tasks[trajectory.task_id], outcomes.get(trajectory.trajectory_id)
+        if how.label in ("teacher", "self"):
+            questions += _from_feedback(how, task, trajectory)
+        elif how.label == "experience" and outcome is not None and outcome.passed is True:
+            rows += _in_context(how, task, trajectory)
+            questions += _hindsight(how, task, trajectory)
+        elif how.label == "experience" and outcome is not None and outcome.passed is False:
+            questions += _failure(how, task, trajectory, outcome)
+    if how.label == "experience" and "contrast" in how.parts:
+        questions += _contrasts(how, tasks, trajectories, outcomes)
     rows += _asked(how, questions)
     placed = [_with_origin(row, origins or {}) for row in rows]
     once: dict[str, ReflectionExample] = {}
@@ -100,7 +117,30 @@ def _hindsight(how: Labelling, task: Task, trajectory: Trajectory) -> list[_Ques
     if "hindsight" not in how.parts or attempt is None:
         return []
     messages = how.domain.hindsight(task, attempt)
-    return [_Question(task, trajectory.trajectory_id, "hindsight", messages, 0.0, 0)]
+    return [_Question(task, trajectory.trajectory_id, "hindsight", messages)]
+
+
+def _failure(how: Labelling, task: Task, trajectory: Trajectory, outcome: Outcome) -> list[_Question]:
+    """Return what the labeller says went wrong in a failed run, and what to do instead."""
+    attempt = trajectory.submitted
+    if "failure" not in how.parts or attempt is None:
+        return []
+    messages = how.domain.failure(task, attempt, outcome)
+    return [_Question(task, trajectory.trajectory_id, "failure", messages)]
+
+
+def _contrasts(
+    how: Labelling, tasks: Mapping[str, Task], trajectories: Sequence[Trajectory], outcomes: Mapping[str, Outcome]
+) -> Iterator[_Question]:
+    """Yield for each failure with a success to set it beside: what did the one do that the other did not."""
+    ended: dict[bool, list[JudgedRun]] = {True: [], False: []}
+    for trajectory in trajectories:
+        outcome, attempt = outcomes.get(trajectory.trajectory_id), trajectory.submitted
+        if outcome is not None and outcome.passed is not None and attempt is not None:
+            ended[outcome.passed].append(JudgedRun(tasks[trajectory.task_id], attempt, trajectory.trajectory_id))
+    for lost, won in set_beside(ended[False], ended[True], how.embed):
+        messages = how.domain.contrast(lost.task, lost.attempt, won.task, won.attempt)
+        yield _Question(lost.task, lost.trajectory_id, "contrast", messages, success_id=won.trajectory_id)
 
 
 def _from_feedback(how: Labelling, task: Task, trajectory: Trajectory) -> list[_Question]:
@@ -110,7 +150,7 @@ def _from_feedback(how: Labelling, task: Task, trajectory: Trajectory) -> list[_
     if not failed:
         return []
     messages = how.domain.reflect(task, failed, [], diverse=False)
-    return [_Question(task, trajectory.trajectory_id, "feedback", messages, 0.0, 0)]
+    return [_Question(task, trajectory.trajectory_id, "feedback", messages)]
 
 
 def _from_task(how: Labelling, task: Task) -> _Question:
@@ -150,7 +190,8 @@ def _asked(how: Labelling, questions: Sequence[_Question]) -> list[ReflectionExa
         else:
             whole = whole_sentences(reply[0].text) if reply[0].finish == "length" else ""
             said = whole or reply[0].text.strip()
-            rows.append(_row(how, q.task, q.trajectory_id, q.part, said, how.engine.digest, _is_cut(reply)))
+            row = _row(how, q.task, q.trajectory_id, q.part, said, how.engine.digest, _is_cut(reply))
+            rows.append(row.model_copy(update={"success_id": q.success_id}))
     check_answers(failed, len(questions), how.max_failed_share)
     return rows
 
@@ -185,7 +226,7 @@ def _row(
         part=part,
         author=author,
         trajectory_id=trajectory_id,
-        outcome=how.outcome if how.label == "experience" else "none",
+        outcome=how.outcome if how.label == "experience" and part != "task" else "none",
         cut=cut,
     )
 

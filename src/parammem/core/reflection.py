@@ -39,6 +39,8 @@ class Reflection(Cuttable):
 class ReflectionExample(Cuttable):
     """One (task text, target reflection) row with its provenance."""
 
+    LATER = ("cut", "success_id")
+
     domain: str
     task_id: str
     task_text: str
@@ -46,15 +48,17 @@ class ReflectionExample(Cuttable):
     label_source: LabelSource
     """Which labelling rule wrote it."""
     part: str
-    """Which part of the rule: in_context, hindsight, feedback or task."""
+    """Which part of the rule: in_context, hindsight, failure, contrast, feedback or task."""
     author: str
     """Digest of the model that wrote the reflection."""
     trajectory_id: str
-    """The trajectory it was read from; empty for task-only labels."""
+    """The trajectory it was read from; empty for labels from the task alone."""
     outcome: str
     """What counted as success: final, visible, or none."""
     origin: str = "collect"
     """collect, or the digest of the experience batch that the row came in with."""
+    success_id: str = ""
+    """Part contrast: the trajectory of the success that the failure was set beside; else empty."""
 
     @field_validator("author")
     @classmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Score, Task
+from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Reflection, Score, Task
 from parammem.engines.base import Message
 
 Example = tuple[Task, Attempt]
@@ -45,6 +45,15 @@ class Domain(Protocol):
 
     def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
         """Return the prompt that asks what a successful attempt assumed."""
+        ...
+
+    def failure(self, task: Task, attempt: Attempt, outcome: Outcome) -> tuple[Message, ...]:
+        """Return the prompt that asks what went wrong in an attempt that failed, and what to do instead."""
+        ...
+
+    def contrast(self, task: Task, attempt: Attempt, other: Task, success: Attempt) -> tuple[Message, ...]:
+        """Return the prompt that asks what an attempt that failed lacks, beside a successful one at the same task or
+        at another."""
         ...
 
     def parse(self, text: str, task: Task | None = None) -> str:

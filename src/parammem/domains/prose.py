@@ -1,6 +1,6 @@
 """The prompts of real benchmarks: text files under prompts/<style>/, filled in with a task, attempts and advice.
 
-Beside the five that every style has, a style may have `teach`: the prompt that asks a teacher for a label, with one
+Beside those that every style has, a style may have `teach`: the prompt that asks a teacher for a label, with one
 demonstration.
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parammem.core import Attempt, Reflection, Task
+from parammem.core import Attempt, Outcome, Reflection, Task
 from parammem.domains.base import Example
 from parammem.domains.code_blocks import open_fence
+from parammem.domains.shown_steps import ATTEMPT, in_steps
 from parammem.domains.wording import template
 from parammem.engines.base import Message, chat
 
@@ -59,7 +60,26 @@ class Prose:
         return self._ask("teach", {"task": self.question(task_text)})
 
     def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
-        return self._ask("hindsight", {"task": task.text, "attempt": fences_closed(attempt.text)})
+        return self._ask("hindsight", {"task": task.text, "attempt": _shown(task, attempt, ATTEMPT)})
+
+    def failure(self, task: Task, attempt: Attempt, outcome: Outcome) -> tuple[Message, ...]:
+        words = {"task": task.text, "attempt": _shown(task, attempt, ATTEMPT), "feedback": _known(attempt, outcome)}
+        return self._ask("failure", words)
+
+    def contrast(self, task: Task, attempt: Attempt, other: Task, success: Attempt) -> tuple[Message, ...]:
+        """Both attempts share the length that one may have."""
+        same = other.content == task.content
+        words = {
+            "task": task.text,
+            "attempt": _shown(task, attempt, ATTEMPT // 2),
+            "feedback": _known(attempt, Outcome(passed=False)),
+            "other": ""
+            if same
+            else f"The nearest task that was done well is another one:\n\n{self.question(other.text)}\n\n",
+            "which": "at the same task" if same else "at that other task",
+            "success": _shown(other, success, ATTEMPT // 2),
+        }
+        return self._ask("contrast", words)
 
     def question(self, task_text: str) -> str:
         """Return what advice is asked on. The whole text, unless a domain says that part of it is material."""
@@ -81,6 +101,23 @@ def fences_closed(text: str) -> str:
     """Return a text with its last fence closed, which a limit or a stop string has cut off."""
     fence = open_fence(text)
     return f"{text.rstrip()}\n{fence}" if fence else text
+
+
+SAID_BY = {
+    "judge": "a judge", "test": "a test", "person": "a person", "reward": "a reward function", "model": "a model",
+}  # fmt: skip
+
+
+def _shown(task: Task, attempt: Attempt, most: int) -> str:
+    """Return an attempt as a labeller is shown it: how the agent came to it where that is known, else what it wrote."""
+    return in_steps(task, attempt, most) if attempt.steps else fences_closed(attempt.text)
+
+
+def _known(attempt: Attempt, outcome: Outcome) -> str:
+    """Return what is known of an attempt that failed: what the visible checks said, and its outcome in words."""
+    by = f", as {SAID_BY[outcome.source]} found" if outcome.source else ""
+    worth = "" if outcome.value is None else f"; it was worth {outcome.value:g} of 1"
+    return f"{attempt.feedback.text}\nIt failed{by}{worth}.".strip()
 
 
 def filled(text: str, words: dict[str, str]) -> str:

@@ -1,7 +1,7 @@
 """The prompts that all domains share: text files filled in with a task, its attempts and the advice.
 
-Real benchmarks bring prompt folders of their own; a folder has the files actor, reflect, reflect_diverse, advise and
-hindsight.
+Real benchmarks bring prompt folders of their own; a folder has the files actor, reflect, reflect_diverse, advise,
+hindsight and contrast, and those of real benchmarks failure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from parammem.core import Attempt, Feedback, Reflection, Score, Task
+from parammem.core import Attempt, Feedback, Outcome, Reflection, Score, Task
 from parammem.domains.base import Example
 from parammem.engines.base import Message, chat
 
@@ -30,7 +30,7 @@ def template(style: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Wording:
-    """The five prompts of one style, as `Domain` promises them."""
+    """The prompts of one style, as `Domain` promises them."""
 
     style: str = "pocket"
 
@@ -59,6 +59,16 @@ class Wording:
 
     def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
         return chat(template(self.style, "hindsight").format(task=task.text, attempt=self.shown(attempt)))
+
+    def failure(self, task: Task, attempt: Attempt, outcome: Outcome) -> tuple[Message, ...]:
+        """The form of a reflection on one attempt: a pocket model knows no other, and no word for an outcome."""
+        return self.reflect(task, [attempt], [], diverse=False)
+
+    def contrast(self, task: Task, attempt: Attempt, other: Task, success: Attempt) -> tuple[Message, ...]:
+        words = {"task": task.text, "attempt": self.shown(attempt), "feedback": attempt.feedback.text}
+        beside = "" if other.content == task.content else f"{other.text}\n"
+        shown = template(self.style, "contrast").format(other=beside, success=self.shown(success), **words)
+        return chat(shown)
 
 
 def _label(piece: Reflection) -> str:

@@ -91,7 +91,11 @@ def _collect(params: Params, train: int, solved: float, pace: Pace) -> Stage:
     tries = 1 if p.method == "base" else params.agent.iterations
     attempts = _attempts(runs, tries, solved)
     reflections = attempts - runs if p.method in ("reflexion", "dot") else 0
-    labels = train if p.label == "task-only" else runs * (solved if p.label == "experience" else 1 - solved)
+    labels = train if p.label == "task-only" else runs * (1 - solved)
+    if p.label == "experience":
+        lessons = len({"failure", "contrast"} & set(p.parts))
+        won = solved if "hindsight" in p.parts else 0.0
+        labels = runs * (won + lessons * (1 - solved)) + ("task" in p.parts) * train
     return _stage("collect", attempts, reflections + labels, pace)
 
 

@@ -14,14 +14,15 @@ from parammem.agents.loop import Agent
 from parammem.agents.methods import get_method
 from parammem.checkout.places import Places
 from parammem.config import Params
-from parammem.core import AnswerKey, Task, Trajectory, read_jsonl, write_jsonl
-from parammem.core.experience import Experience
+from parammem.core import AnswerKey, Outcome, Task, Trajectory, write_jsonl
 from parammem.core.words import count
 from parammem.domains import Domain
+from parammem.embeddings import embed
 from parammem.engines.base import Engine
 from parammem.engines.progress import PROGRESS, progress_bar
 from parammem.errors import ConfigError, DataError
 from parammem.stages.common import Engines, accounted, budget, check_failures, most_tokens
+from parammem.stages.ingested import read_experience
 from parammem.stages.opening import open_domain
 from parammem.stages.own_runs import collected, has_agent, measures
 from parammem.stages.ray.executor import LOCAL, Executor, open_executor
@@ -45,24 +46,24 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
         actor = engines.open()
         # Labels from the task alone need nobody's attempts, and a benchmark's train split has thousands of tasks.
         if params.collect.label == "task-only" or not measures(params, domain):  # of what nobody judges none is learned
-            trajectories, succeeded = [], {}
+            trajectories, ended = [], {}
         elif has_agent(params, domain):
-            trajectories, succeeded = collected(params, domain, root, tasks)
+            trajectories, ended = collected(params, domain, root, tasks)
         else:
             trajectories = work_on(params, judge, actor, tasks, executor)
-            succeeded = None
+            ended = None
         write_jsonl(places.trajectories, trajectories)
         check_failures(trajectories, params.agent.max_failed_share)
-        succeeded = outcomes(params, judge, tasks, trajectories, places) if succeeded is None else succeeded
+        ended = outcomes(params, judge, tasks, trajectories, places) if ended is None else ended
         brought = read_experience(root / params.collect.experience_dir, domain)
         how = _labelling(params, judge, engines, actor, executor)
-        labels = len(brought) + (len(trajectories) or len(tasks))
+        labels = _most_labels(params, len(tasks), len(trajectories), len(brought))
         PROGRESS.begin(f"labels {domain}", 0, labels * params.engine.max_advice_tokens)
         rows = label(
             how,
             {t.task_id: t for t in tasks} | {e.task.task_id: e.task for _, e in brought},
             [*trajectories, *(e.trajectory for _, e in brought)],
-            succeeded | {e.trajectory.trajectory_id: bool(e.outcome.passed) for _, e in brought},
+            ended | {e.trajectory.trajectory_id: e.outcome for _, e in brought},
             {e.trajectory.trajectory_id: origin for origin, e in brought},
         )
         write_jsonl(places.reflections, rows)
@@ -86,14 +87,32 @@ def work_on(
 
 def outcomes(
     params: Params, judge: Domain, tasks: Sequence[Task], trajectories: Sequence[Trajectory], places: Places
-) -> dict[str, bool]:
-    """Return trajectory id → whether it ended well: by the final verdict on train tasks, or by the visible checks
-    alone."""
+) -> dict[str, Outcome]:
+    """Return the outcome of each trajectory by its id: by the final verdict on train tasks, or by the visible checks
+    alone. It is not known where these say nothing, and where a submission could not be judged."""
     done = [t for t in trajectories if t.submitted is not None]
     if params.collect.outcome == "visible" or params.collect.label != "experience":
-        return {t.trajectory_id: t.stop == "visible-pass" for t in done}
+        return {t.trajectory_id: Outcome(passed=_visible(t)) for t in done}
     keys = {key.task_id: key for key in stage_keys(places, "train")}
-    return final_verdicts(judge, {task.task_id: task for task in tasks}, keys, done).passed
+    # With a row from each task alone, tasks that nobody can judge are no fault of the answer keys.
+    allowed = 1.0 if "task" in params.collect.parts else MOST_FAILED
+    found = final_verdicts(judge, {task.task_id: task for task in tasks}, keys, done, allowed)
+    return {name: Outcome(passed=None if name in found.unjudged else passed) for name, passed in found.passed.items()}
+
+
+def _visible(trajectory: Trajectory) -> bool | None:
+    """Whether the visible checks passed the submission; None: they say nothing of it."""
+    attempt = trajectory.submitted
+    return True if trajectory.stop == "visible-pass" else attempt and attempt.feedback.passed
+
+
+def _most_labels(params: Params, tasks: int, trajectories: int, brought: int) -> int:
+    """Return how many labels are asked for at most."""
+    p, runs = params.collect, trajectories + brought
+    if p.label != "experience":
+        return brought + (trajectories or tasks)
+    of_failure = len({"failure", "contrast"} & set(p.parts))
+    return runs * max(1, of_failure) + ("task" in p.parts) * (tasks + brought)
 
 
 class Verdicts(NamedTuple):
@@ -146,31 +165,11 @@ def final_verdicts(
     return Verdicts(verdicts, frozenset(without))
 
 
-def read_experience(folder: Path, domain: str) -> list[tuple[str, Experience]]:
-    """Return (batch, experience) of this domain from all batch files, in the order in which they came. Raises
-    RecordError.
-
-    order.txt in the folder names the batches one a line, the oldest first; those that it does not name come last, by
-    name. Task ids get the batch before them: ids of other agents may be the same as ours.
-    """
-    listed = folder / "order.txt"
-    order = {name: place for place, name in enumerate(listed.read_text().split())} if listed.is_file() else {}
-    files = sorted(folder.glob("*.jsonl"), key=lambda file: (order.get(file.stem, len(order)), file.stem))
-    found = []
-    for file in files:
-        for one in read_jsonl(file, Experience):
-            if one.task.domain == domain:
-                named = {"task_id": f"{file.stem[:12]}/{one.task.task_id}"}
-                task, trajectory = one.task.model_copy(update=named), one.trajectory.model_copy(update=named)
-                found.append((file.stem, one.model_copy(update={"task": task, "trajectory": trajectory})))
-    return found
-
-
 def _labelling(params: Params, judge: Domain, engines: Engines, actor: Engine, executor: Executor) -> Labelling:
     p = params.collect
     if p.label == "teacher" and not p.teacher:
         raise ConfigError("collect.teacher: missing, though collect.label is teacher; give a model folder")
-    labeller = engines.open(p.teacher) if p.teacher and p.label in ("teacher", "task-only") else actor
+    labeller = engines.open(p.teacher) if p.teacher and p.label != "self" else actor
     return Labelling(
         label=p.label,
         outcome=p.outcome,
@@ -180,4 +179,5 @@ def _labelling(params: Params, judge: Domain, engines: Engines, actor: Engine, e
         max_tokens=params.engine.max_advice_tokens,
         temperature=params.agent.reflector_temperature,
         max_failed_share=params.agent.max_failed_share,
+        embed=engines.embed(embed),
     )

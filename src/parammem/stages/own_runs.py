@@ -9,7 +9,7 @@ from parammem.agents.concurrent import call
 from parammem.agents.own_agent import Ordered, OwnAgent, OwnRun, ProgramJudge
 from parammem.agents.program import UserProgram
 from parammem.config import Params
-from parammem.core import Reflection, Task, Trajectory
+from parammem.core import Outcome, Reflection, Task, Trajectory
 from parammem.engines.base import Request
 from parammem.reflectors.base import Reflector
 
@@ -37,11 +37,11 @@ def own_agent(params: Params, domain: str, root: Path) -> OwnAgent:
 
 def collected(
     params: Params, domain: str, root: Path, tasks: Sequence[Task]
-) -> tuple[list[Trajectory], dict[str, bool]]:
-    """Run the agent on train tasks without advice. Returns its trajectories, and by their ids whether they passed."""
+) -> tuple[list[Trajectory], dict[str, Outcome]]:
+    """Run the agent on train tasks without advice. Returns its trajectories, and by their ids their outcomes."""
     seeds = [params.collect.seed + k for k in range(params.collect.trajectories)]
     done = own_runs(params, own_agent(params, domain, root), {"own-agent": None}, tasks, seeds).values()
-    return [run.trajectory for run in done], {run.trajectory.trajectory_id: bool(run.outcome.passed) for run in done}
+    return [run.trajectory for run in done], {run.trajectory.trajectory_id: run.outcome for run in done}
 
 
 def own_runs(

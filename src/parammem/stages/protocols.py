@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from parammem.agents.loop import Agent, submission
-from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Score, Task, Trajectory
+from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Reflection, Score, Task, Trajectory
 from parammem.domains import Domain, Example
 from parammem.engines.base import Message
 
@@ -69,6 +69,12 @@ class Oracle:
 
     def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
         return self.domain.hindsight(task, attempt)
+
+    def failure(self, task: Task, attempt: Attempt, outcome: Outcome) -> tuple[Message, ...]:
+        return self.domain.failure(task, attempt, outcome)
+
+    def contrast(self, task: Task, attempt: Attempt, other: Task, success: Attempt) -> tuple[Message, ...]:
+        return self.domain.contrast(task, attempt, other, success)
 
     def parse(self, text: str, task: Task | None = None) -> str:
         return self.domain.parse(text, task)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from parammem.checkout.places import Places
 from parammem.config import Params
-from parammem.core import ReflectionExample, Task, read_jsonl, write_jsonl
+from parammem.core import ReflectionExample, Task, Trajectory, read_jsonl, write_jsonl
 from parammem.core.experience import Experience
 from parammem.core.jsonl import iter_jsonl, text_lines, write_text
 from parammem.core.record import Record
 from parammem.errors import ValidationFailed
+from parammem.stages.ingested import iter_experience
 from parammem.stages.opening import is_pocket, open_domain
+
+if TYPE_CHECKING:
+    from parammem.validation import RunTexts
 
 RECALLED = "recalled"
 """The reason of rows that `parammem audit recall` withdrew."""
@@ -35,6 +41,27 @@ def _of(domain: str, row: Experience) -> bool:
     return row.task.domain == domain
 
 
+def _runs(places: Places, params: Params) -> Iterator[RunTexts]:
+    """Yield what each run handed over and was told, of those that were collected and those that came in."""
+    for trajectory in iter_jsonl(places.trajectories, Trajectory):
+        yield _texts(trajectory)
+    for _, one in iter_experience(places.root / params.collect.experience_dir, places.domain):
+        yield _texts(one.trajectory, tuple(piece.text for piece in one.advice))
+
+
+def _texts(trajectory: Trajectory, given: tuple[str, ...] = ()) -> RunTexts:
+    from parammem.validation import RunTexts
+
+    attempt, said = trajectory.submitted, trajectory.reflections
+    return RunTexts(
+        trajectory_id=trajectory.trajectory_id,
+        task_id=trajectory.task_id,
+        answer=attempt.candidate if attempt else "",
+        notes=tuple(piece.text for piece in said if piece.source == "self"),
+        advice=(*given, *(piece.text for piece in said if piece.source != "self")),
+    )
+
+
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     """Write data/validated/, data/quarantine/ and reports/validation/; Data Docs beside it.
 
@@ -43,7 +70,8 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     """
     from parammem.domains.added import unadded
     from parammem.domains.conventions import kinds_of
-    from parammem.validation import explain, validate_rows
+    from parammem.validation import KnownRuns, explain, validate_rows
+    from parammem.validation.repeats import LESSONS
 
     places = Places(root, domain)
     collected = read_jsonl(places.reflections, ReflectionExample)
@@ -56,9 +84,13 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     stated = unadded if prose else str
     claims = None if prose else open_domain(params, domain).hypotheses
     kinds = None if prose else kinds_of(params.kind(domain))
+    asked = frozenset(params.collect.parts if params.collect.label == "experience" else ())
+    # Pocket rows of hindsight repeat the plan, and so the notes, of their run: that is what they are for.
+    known = KnownRuns(_runs(places, params), asked) if prose or asked & LESSONS else None
     verdict = validate_rows(
-        rows, evaluation, params.validate_, domain, claims, kinds=kinds, stated=stated, docs=places.data_docs
-    )
+        rows, evaluation, params.validate_, domain, claims, kinds=kinds, stated=stated, docs=places.data_docs,
+        known=known,
+    )  # fmt: skip
     write_jsonl(places.validated, [rows[i] for i in verdict.kept])
     recalled = [QuarantinedRow(row=row, reasons=(RECALLED,)) for row in collected if row.row_hash in withdrawn]
     broken = [QuarantinedRow(row=rows[q.row], reasons=q.reasons) for q in verdict.quarantined]

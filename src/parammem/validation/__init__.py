@@ -4,12 +4,15 @@ GX.
 Nothing here reads or writes the rows themselves; stages do.
 """
 
+from parammem.validation.repeats import KnownRuns, RunTexts
 from parammem.validation.result import Quarantined, RuleResult, ValidationResult, digest_of_rows, summary
 from parammem.validation.validate import explain, require, validate_rows
 
 __all__ = [
+    "KnownRuns",
     "Quarantined",
     "RuleResult",
+    "RunTexts",
     "ValidationResult",
     "digest_of_rows",
     "explain",

@@ -14,6 +14,7 @@ from parammem.core import ReflectionExample
 from parammem.validation import text as look
 from parammem.validation.duplicates import near_duplicates, overlaps, shingles
 from parammem.validation.labels import Kinds, label_of, of_another_kind
+from parammem.validation.repeats import LESSONS, KnownRuns, repeats_advice, repeats_answer
 from parammem.validation.secrets import holds_secret
 from parammem.validation.shift import shifted
 
@@ -25,7 +26,7 @@ Claims = Callable[[str], frozenset[str]]
 PROVENANCE = ("domain", "task_id", "label_source", "part", "author", "trajectory_id", "outcome", "origin")
 TEXTS = ("task_text", "reflection")
 PARTS = {
-    "experience": {"in_context", "hindsight"},
+    "experience": {"in_context", "hindsight", "failure", "contrast", "task"},
     "teacher": {"feedback", "hindsight", "in_context"},
     "self": {"feedback", "hindsight", "in_context"},
     "task-only": {"task"},
@@ -39,6 +40,7 @@ def build_frame(
     claims: Claims | None,
     kinds: Kinds | None = None,
     stated: Callable[[str], str] = str,
+    known: KnownRuns | None = None,
 ) -> pandas.DataFrame:
     """Return one line per row, in order; columns: `row`, `row_hash`, PROVENANCE, and a number or bool per signal.
 
@@ -49,6 +51,7 @@ def build_frame(
         claims: what advice claims, as `key=value`; None where advice is free prose.
         kinds: what advice may name first, with the nouns of each; None: not known.
         stated: the text of a task without what the project adds to it.
+        known: the runs that the rows were read from; None: not known, and there are no signals about them.
     """
     import pandas
 
@@ -63,6 +66,8 @@ def build_frame(
     for name in _signs_of_nothing(claims):
         columns[name] = [sign[name] for sign in signs]
     columns |= _against_evaluation(texts, eval_task_texts, near, claims, stated)
+    if known is not None:
+        columns |= _against_runs(rows, texts, known, claims)
     return pandas.DataFrame(columns)
 
 
@@ -94,8 +99,8 @@ def _signs(
         "secret": holds_secret(both) or holds_secret(rest),
         "copied_words": look.copied_run(advice, question),
         "part_fits_label": row.part in PARTS.get(row.label_source, set()),
-        "trajectory_named": bool(row.trajectory_id) != (row.label_source == "task-only"),
-        "outcome_fits_label": row.label_source != "experience" or row.outcome != "none",
+        "trajectory_named": bool(row.trajectory_id) != (row.label_source == "task-only" or row.part == "task"),
+        "outcome_fits_label": row.label_source != "experience" or row.part == "task" or row.outcome != "none",
     } | _claim_signs(advice, task, claims, kinds, row.cut is True)
 
 
@@ -168,6 +173,20 @@ def build_repeats(
             "shifted": shifted(picked, max_shift),
         }
     )
+
+
+def _against_runs(
+    rows: Sequence[ReflectionExample], texts: list[tuple[str, ...]], known: KnownRuns, claims: Claims | None
+) -> dict[str, Any]:
+    """Return signals that need the runs behind the rows. An answer in the pocket language has a rule of its own."""
+    repeated = [repeats_advice(advice, known.advice(row), claims) for row, (_, advice) in zip(rows, texts, strict=True)]
+    if claims is not None:
+        return {"repeats_advice": repeated}
+    given_away = [
+        repeats_answer(advice, known.answers(row), task) for row, (task, advice) in zip(rows, texts, strict=True)
+    ]
+    spoken = [row.part in LESSONS and look.speaks_of_run(advice) for row, (_, advice) in zip(rows, texts, strict=True)]
+    return {"repeats_advice": repeated, "repeats_answer": given_away, "speaks_of_run": spoken}
 
 
 def _against_evaluation(

@@ -12,6 +12,8 @@ from parammem.validation.shift import FALSE_ALARMS
 HEX = r"^[0-9a-f]{64}$"
 BATCH = r"^(?:collect|[0-9a-f]{12,64})$"
 TRAJECTORY = r"^(?:|[0-9a-f]{16,64})$"
+USUAL_PARTS = {"feedback", "hindsight", "in_context", "task"}
+"""Parts of a row that every suite allows; others it allows where they were asked for."""
 COLLAPSE = 0.5
 """No single advice, and no single task, may be more than this share of the kept rows …"""
 COLLAPSE_FROM = 50
@@ -36,12 +38,25 @@ class DataRule(Record):
         return f"{self.rule}/{self.expectation}/{self.column}"
 
 
-def suite_rules(params: ValidateParams, domain: str, claimed: bool) -> list[DataRule]:
-    """Return all rules for one domain. `claimed`: advice can be parsed into claims."""
-    rules = [*_schema(claimed), *_provenance(domain), *_bounds(params), *_format(params), *_evaluation(params)]
+def suite_rules(
+    params: ValidateParams, domain: str, claimed: bool, known: frozenset[str] | None = None
+) -> list[DataRule]:
+    """Return all rules for one domain.
+
+    Args:
+        claimed: advice can be parsed into claims.
+        known: further parts that rows may have, where the runs behind them are known; None: they are not.
+    """
+    runs = _runs(claimed) if known is not None else []
+    columns = [rule.column for rule in runs]
+    rules = [
+        *_schema(claimed, columns), *_provenance(domain, known or frozenset()), *_bounds(params), *_format(params),
+        *_evaluation(params),
+    ]  # fmt: skip
     rules += (
         _claims() if claimed else [_never("loops", "advice_loops", "words that go round in circles teach to do so")]
     )
+    rules += runs
     return [*rules, *_repeats(params), *_totals(params)]
 
 
@@ -76,8 +91,8 @@ def _matches(column: str, regex: str, why: str) -> DataRule:
                 why=why)  # fmt: skip
 
 
-def _schema(claimed: bool) -> list[DataRule]:
-    columns = [*PROVENANCE, "row", "row_hash", *_SIGNALS, *(_CLAIM_SIGNALS if claimed else _PROSE_SIGNALS)]
+def _schema(claimed: bool, others: list[str]) -> list[DataRule]:
+    columns = [*PROVENANCE, "row", "row_hash", *_SIGNALS, *(_CLAIM_SIGNALS if claimed else _PROSE_SIGNALS), *others]
     table = DataRule(
         rule="schema", expectation="ExpectTableColumnsToMatchSet", column="", scope="table",
         kwargs={"column_set": sorted(columns), "exact_match": True}, why="the table has the columns the suite is about",
@@ -95,12 +110,12 @@ def _schema(claimed: bool) -> list[DataRule]:
     return [table, *types, *present]
 
 
-def _provenance(domain: str) -> list[DataRule]:
+def _provenance(domain: str, parts: frozenset[str]) -> list[DataRule]:
     return [
         _member("domain", [domain], "a row of another domain teaches the wrong reflector"),
         _matches("task_id", r"^\S+$", "the task can be found again"),
         _member("label_source", sorted(PARTS), "it is known which labelling rule wrote the advice"),
-        _member("part", sorted(set().union(*PARTS.values())), "it is known which part of the rule wrote it"),
+        _member("part", sorted(USUAL_PARTS | parts), "it is known which part of the rule wrote it"),
         _always("part", "part_fits_label", "this labelling rule writes such a part"),
         _matches("author", HEX, "the model that wrote the advice is named by a SHA-256 digest"),
         _matches("trajectory_id", TRAJECTORY, "the trajectory is named by a digest"),
@@ -162,6 +177,17 @@ def _shift(limit: float) -> str:
         f"a batch whose lengths are {limit:g} or more apart from all earlier rows' comes from elsewhere "
         f"(by chance at most {FALSE_ALARMS:g} of batches)"
     )
+
+
+def _runs(claimed: bool) -> list[DataRule]:
+    advice = "advice that the run had been given is no experience of it"
+    answer = "advice that says what was handed over gives the answer away"
+    about = "who reads the advice has not seen the run that only its labeller saw"
+    prose = [
+        _never("repeats_answer", "repeats_answer", answer),
+        _never("speaks_of_run", "speaks_of_run", about),
+    ]
+    return [_never("repeats_advice", "repeats_advice", advice, defect=False), *([] if claimed else prose)]
 
 
 def _claims() -> list[DataRule]:

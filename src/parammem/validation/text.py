@@ -52,6 +52,15 @@ _ENGLISH = frozenset(_ENGLISH_TEXT.split())
 _ITEM_NUMBER = re.compile(r"^[^\S\n]*+\d{1,4}[.):]", re.MULTILINE)
 LONG_TEXT, LONG_LINE = 12, 4
 """Words from which on a text alone, or a line among others, is expected to end as a sentence does."""
+_START = r"(?:^|[.!?:] |^\d{1,2}[.)] )"
+_WHICH = r"(?:first|second|failed|successful|other)"
+# An attempt as a sentence's subject, or a run that is pointed at: "after a failed attempt to log in" is about the work.
+_RUN = re.compile(
+    rf"{_START}(?:the|this|that|both|these|those) (?:{_WHICH} )?attempts?\b"
+    rf"|{_START}the {_WHICH} (?:agent|function|implementation|program|run)\b"
+    rf"|\b(?:in|of|from|unlike|with) (?:this|that|these|those|both|the {_WHICH}) (?:attempts?|runs?)\b",
+    re.IGNORECASE | re.MULTILINE,
+)
 FENCES = ("```", "~~~")
 LONGEST_LOOP = 60
 """Words of the longest repeated part that is looked for."""
@@ -191,6 +200,11 @@ def holds_loop(text: str) -> bool:
             if (copies >= 4 and copies * period >= 12) or (copies >= 3 and period >= 8):
                 return True
     return False
+
+
+def speaks_of_run(text: str) -> bool:
+    """Return true if the text speaks of an attempt or a run, as of one that its reader has seen."""
+    return _RUN.search(text) is not None
 
 
 def clauses(advice: str) -> list[str]:

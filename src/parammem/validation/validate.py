@@ -12,6 +12,7 @@ from parammem.core import ReflectionExample
 from parammem.errors import ValidationFailed
 from parammem.validation.frame import advice_key, build_frame, build_repeats
 from parammem.validation.labels import Kinds
+from parammem.validation.repeats import KnownRuns
 from parammem.validation.result import Quarantined, RuleResult, ValidationResult, digest_of_rows
 from parammem.validation.rules import COLLAPSE_FROM, suite_digest, suite_rules
 from parammem.validation.suite import RuleFinding, SuiteRunner
@@ -29,6 +30,7 @@ def validate_rows(
     docs: Path | None = None,
     kinds: Kinds | None = None,
     stated: Callable[[str], str] = str,
+    known: KnownRuns | None = None,
 ) -> ValidationResult:
     """Apply the suite: row rules quarantine rows, table rules pass or fail the whole.
 
@@ -40,6 +42,8 @@ def validate_rows(
         claims: `Domain.hypotheses`; None where advice is free prose, then the rules about claims are left out.
         kinds: what advice may name first, each with its nouns; None: whose label a row has is not looked at.
         stated: the text of a task without what the project adds to it, which all tasks share; rows are compared by it.
+        known: the runs that rows were read from, and the parts that rows may have beside the usual ones; None: then the
+            rules about runs are left out.
         docs: a folder for Great Expectations' Data Docs and for `summary.html`, which opens offline.
 
     Returns:
@@ -48,10 +52,10 @@ def validate_rows(
     Raises:
         DataError: a rule could not be computed at all.
     """
-    rules = suite_rules(params, domain, claims is not None)
+    rules = suite_rules(params, domain, claims is not None, known.parts if known else None)
     by_stage = {stage: [rule for rule in rules if rule.stage == stage] for stage in ("rows", "repeats", "totals")}
     runner = SuiteRunner(docs)
-    frame = build_frame(rows, eval_task_texts, params.near_duplicate, claims, kinds, stated)
+    frame = build_frame(rows, eval_task_texts, params.near_duplicate, claims, kinds, stated, known)
     findings = runner.run(f"{domain}-rows", frame, by_stage["rows"])
     sound = _others(len(rows), _quarantine(rows, findings))
     repeats = build_repeats(rows, sound, params.near_duplicate, params.max_shift, stated)
