@@ -217,6 +217,8 @@ class GateParams(Section):
     """Runs of every arm on every task, with seeds of their own."""
     fresh_tasks: int = Field(ge=0, default=200)
     """The newest so many tasks of the fresh slice are used."""
+    accept_imported: bool = False
+    """Let imported adapters pass the guards about rows, which cannot be known of them."""
 
 
 class ImproveParams(Section):
