@@ -27,7 +27,6 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))  # `desk` is the user's own package: nothing of ParamMem
 
 from desk import agent, judge, logs, shop  # noqa: E402
-
 from examples.sql_desk.results import ENDED, House, result_of, table  # noqa: E402
 from examples.sql_desk.small_model import NAME, make_model  # noqa: E402
 from parammem.core.words import count  # noqa: E402
@@ -43,9 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.sql_desk.run", description="The SQL desk.")
     parser.add_argument("--houses", type=int, nargs="+", default=[1], help="numbers of the houses")
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "desk", help="where it works")
-    parser.add_argument(
-        "--model", type=Path, help="folder of the model that learns; default: a small one"
-    )
+    parser.add_argument("--model", type=Path, help="folder of the model that learns; default: a small one")
     parser.add_argument("--parts", default="hindsight", help="collect.parts: what is learned from, with commas between")
     parser.add_argument("--tasks", type=int, default=TASKS, help="questions of a house")
     parser.add_argument("--settings", type=Path, help="a YAML file laid over params.yaml of the example")

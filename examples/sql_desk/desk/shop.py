@@ -123,14 +123,14 @@ def draw_house(rng: random.Random) -> dict[str, dict[str, str]]:
 def query(question: Question, rules: Mapping[str, str]) -> str:
     """Return the SQL that answers a question by these rules."""
     day = "o.ordered_on" if rules["day"] == "ordered" else "o.paid_on"
-    counted = "count(distinct o.customer)" if rules.get("customer") == "once" else "count(o.customer)"
+    counted = "count(distinct o.customer)" if rules.get("customer") == "once" else "count(*)"
     selected = {"money": f"sum(o.{rules.get('amount')})", "orders": "count(*)", "customers": counted}[question.measure]
-    until = "<=" if question.month or rules["last day"] == "in" else "<"
+    whole = f"{day} between '{question.first}' and '{question.last}'"
+    short = f"{day} >= '{question.first}' and {day} < '{question.last}'"
     where = [
         f"o.category = '{question.category}'",
         f"c.country = '{question.country}'",
-        f"{day} >= '{question.first}'",
-        f"{day} {until} '{question.last}'",
+        whole if question.month or rules["last day"] == "in" else short,
         *(["o.status <> 'cancelled'"] if rules["cancelled"] == "out" else []),
     ]
     return f"select {selected} from orders o join customers c on c.id = o.customer where {' and '.join(where)}"
