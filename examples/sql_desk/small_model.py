@@ -10,17 +10,17 @@ import json
 import math
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from desk import english, model
 from desk.agent import steps_of, work
-from desk.shop import draw_house, draw_questions, query
+from desk.shop import Question, draw_house, draw_questions, query
 from parammem.core import Attempt, Feedback, Step, Task, digest_of
 from parammem.core.jsonl import write_text
 from parammem.domains.open import OpenDomain
-from parammem.engines.base import Message
+from parammem.engines.base import Message, chat
 
 NAME = "sql-desk"
 CHOICES = (
@@ -33,10 +33,10 @@ TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-SIZE = {"hidden": 64, "layers": 2, "heads": 4, "feed_forward": 192, "vocabulary": 1024, "positions": 2048}
+SIZE = {"hidden": 96, "layers": 3, "heads": 4, "feed_forward": 256, "vocabulary": 1024, "positions": 2048}
 TRAINING = {
-    "texts": 14_000, "batch": 16, "rate": 4e-3, "matrix_rate": 0.015, "warmup": 40, "choice_weight": 4.0, "seed": 20262,
-    "threads": 1,
+    "drill": 10_000, "texts": 10_000, "batch": 16, "rate": 3e-3, "matrix_rate": 0.012, "warmup": 40,
+    "choice_weight": 8.0, "seed": 20262, "threads": 1,
 }  # fmt: skip
 HINDSIGHT = 0.6
 """Share of the lessons that are about an attempt: these must be right, and advice need only be fluent."""
@@ -54,27 +54,38 @@ def lessons(count: int, seed: int) -> list[Lesson]:
     """Return prompts of both kinds that the pipeline makes, each with an answer by rules drawn at random."""
     rng, domain = random.Random(f"sql-desk/{seed}"), OpenDomain(NAME)
     found = []
-    while len(found) < count:
-        for question in draw_questions(rng, 200):
+    for question, rules, advice in _said(rng, count):
+        prompt = domain.advise(question.text)
+        if rng.random() < HINDSIGHT:
+            task = Task(task_id="", domain=NAME, text=question.text)
+            prompt = domain.hindsight(task, _attempt(question.text, query(question, rules), advice, rng))
+        found.append(Lesson(prompt, advice))
+    return found
+
+
+def drill(count: int, seed: int) -> list[Lesson]:
+    """Return short lessons, which come first: a question and a query, and the rules that it follows."""
+    rng = random.Random(f"sql-desk/drill/{seed}")
+    return [Lesson(chat(f"{q.text}\n\n{query(q, rules)}"), advice) for q, rules, advice in _said(rng, count)]
+
+
+def _said(rng: random.Random, count: int) -> Iterator[tuple[Question, dict[str, str], str]]:
+    """Questions, each with rules drawn at random and sentences that say those which it leaves open."""
+    for start in range(0, count, 200):
+        for question in draw_questions(rng, min(200, count - start)):
             rules = draw_house(rng)[question.department]
-            advice = english.say(question.department, rules, question.open_rules, rng)
-            prompt = domain.advise(question.text)
-            if rng.random() < HINDSIGHT:
-                task = Task(task_id="", domain=NAME, text=question.text)
-                prompt = domain.hindsight(task, _attempt(question.text, query(question, rules), advice, rng))
-            found.append(Lesson(prompt, advice))
-    return found[:count]
+            yield question, rules, english.say(question.department, rules, question.open_rules, rng)
 
 
 def make_model(folder: Path) -> Path:
     """Train the model and write its folder; one that was made from the same lessons and numbers is left as it is."""
-    taught = lessons(TRAINING["texts"], TRAINING["seed"])
-    digest = digest_of([SIZE, TRAINING, [(*(m.content for m in one.prompt), one.answer) for one in taught]])
+    first, taught = drill(TRAINING["drill"], TRAINING["seed"]), lessons(TRAINING["texts"], TRAINING["seed"])
+    digest = digest_of([SIZE, TRAINING, [(*(m.content for m in one.prompt), one.answer) for one in (*first, *taught)]])
     record = folder / "recipe.json"
     if record.is_file() and json.loads(record.read_text(encoding="utf-8"))["digest"] == digest:
         return folder
     tokenizer = _tokenizer([text for one in taught[:2000] for text in (*(m.content for m in one.prompt), one.answer)])
-    trained, loss = _train(tokenizer, taught)
+    trained, loss = _train(tokenizer, first, taught)
     shutil.rmtree(folder, ignore_errors=True)
     trained.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -114,8 +125,8 @@ def _tokenizer(texts: Sequence[str]) -> Any:
     return tokenizer
 
 
-def _train(tokenizer: Any, taught: Sequence[Lesson]) -> tuple[Any, float]:
-    """Return the model after one pass over the lessons, and its last loss on the answers."""
+def _train(tokenizer: Any, *courses: Sequence[Lesson]) -> tuple[Any, float]:
+    """Return the model after one pass over each course of lessons, and its last loss on the answers."""
     import torch
     from tqdm import tqdm
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -136,9 +147,7 @@ def _train(tokenizer: Any, taught: Sequence[Lesson]) -> tuple[Any, float]:
         torch.optim.AdamW(others, lr=TRAINING["rate"]),
     ]
     first = [[group["lr"] for group in one.param_groups] for one in optimisers]
-    rows = sorted((_ids(tokenizer, one) for one in taught), key=lambda row: len(row[0]))
-    batches = [rows[start : start + TRAINING["batch"]] for start in range(0, len(rows), TRAINING["batch"])]
-    random.Random(TRAINING["seed"]).shuffle(batches)
+    batches = [batch for course in courses for batch in _batches([_ids(tokenizer, one) for one in course])]
     weights = _weights(tokenizer)
     loss = math.nan
     bar = tqdm(batches, desc="small model", mininterval=5)
@@ -153,6 +162,14 @@ def _train(tokenizer: Any, taught: Sequence[Lesson]) -> tuple[Any, float]:
             optimiser.zero_grad(set_to_none=True)
         bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
     return net, loss
+
+
+def _batches(rows: list[tuple[list[int], int]]) -> list[list[tuple[list[int], int]]]:
+    """Return batches of texts of like length, in an order drawn by the seed."""
+    rows, size = sorted(rows, key=lambda row: len(row[0])), TRAINING["batch"]
+    found = [rows[start : start + size] for start in range(0, len(rows), size)]
+    random.Random(TRAINING["seed"]).shuffle(found)
+    return found
 
 
 def _weights(tokenizer: Any) -> Any:

@@ -19,10 +19,11 @@ import pytest
 from examples.sql_desk import run as play
 from examples.sql_desk.results import result_of, table
 from examples.sql_desk.small_model import lessons
+from parammem.experience.admission import Admission
 from parammem.experience.outcomes import OutcomeTable, read_outcomes
 from parammem.experience.preview import Preview, preview
 from parammem.experience.source_files import Source
-from tests.experience.rows import store
+from parammem.experience.store import ExperienceStore
 
 from desk import agent, english, judge, logs, model, shop  # isort: skip  # play puts its folder on the path
 
@@ -163,7 +164,10 @@ def week(database) -> list[logs.Run]:
 def seen(folder: Path, text: str, outcomes: OutcomeTable | None = None) -> list[Preview]:
     file = folder / "log.jsonl"
     file.write_text(text, encoding="utf-8")
-    where = store(folder, domain=play.NAME, outcomes=outcomes or OutcomeTable())
+    admission = Admission.against([], 0.9, kinds={play.NAME: "open"})
+    where = ExperienceStore(
+        root=folder, admission=admission, fresh_share=0.0, domain=play.NAME, outcomes=outcomes or OutcomeTable()
+    )
     return list(preview(Source.of(file), where))
 
 
