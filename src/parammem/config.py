@@ -219,6 +219,8 @@ class GateParams(Section):
     fresh_tasks: int = Field(ge=0, default=200)
     """The newest so many tasks of the fresh slice are used."""
     live: LiveGateParams = LiveGateParams()
+    accept_imported: bool = False
+    """Let imported adapters pass the guards about rows, which cannot be known of them."""
 
 
 class ImproveParams(Section):

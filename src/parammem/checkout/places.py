@@ -72,6 +72,10 @@ class Places:
     def reflector(self) -> Path:
         return self.root / "models" / "reflectors" / self.domain
 
+    def imported(self, adapter: str) -> Path:
+        """Return the folder of an imported adapter, by its digest. A .dvc file beside it names its bytes."""
+        return self.root / "models" / "imported" / self.domain / adapter[:16]
+
     def control(self, name: str) -> Path:
         """Return the folder of a control adapter, which is trained so that its advice should not help."""
         return self.root / "models" / "controls" / self.domain / name

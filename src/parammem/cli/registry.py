@@ -77,6 +77,27 @@ def register(
     say(register_folder(Path(), domain, folder))
 
 
+@app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="PEFT folder with a LoRA.", show_default=False)],
+    domain: Domain = FIRST_DOMAIN,
+    base_model: Annotated[
+        str, typer.Option("--base-model", help="Folder or hub name of the base model that it was trained on.")
+    ] = "",
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Take in a LoRA adapter that was trained elsewhere: copy it to models/imported, make its card, register it."""
+    from parammem.checkout.git import person
+    from parammem.registry.branch import refuse_behind
+    from parammem.registry.import_adapter import import_adapter, in_words
+
+    refuse_behind(Path())
+    settings = load_params(params)
+    kind = settings.kind(domain)
+    named, real = "" if kind == domain else kind, bool(settings.benchmarks.sources)
+    say(in_words(import_adapter(Path(), domain, folder, base_model, person(Path()), kind=named, real=real)))
+
+
 @app.command()
 def fetch(
     version: Annotated[str, typer.Argument(help="champion, v3, 3, or the beginning of a digest.")],

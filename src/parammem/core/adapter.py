@@ -7,16 +7,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from parammem.core.record import Record
+from parammem.core.record import Extended
 from parammem.errors import AdapterError, AdapterMissingError
 
 CARD = "adapter.json"
 """Its name in an adapter's folder."""
+UNKNOWN = "cannot be known: imported"
+"""Said of whatever only those know who trained an imported adapter."""
 LARGEST_CARD = 1 << 20
 
 
-class Adapter(Record):
+class Adapter(Extended):
     """A trained ParamMem, named by the digest of its weights. Lies in its folder as CARD."""
+
+    LATER = ("imported",)
 
     domain: str
     digest: str
@@ -44,6 +48,9 @@ class Adapter(Record):
     """SHA-256 over files of the base that are read too and that `base_digest` does not cover; "" for most models."""
     max_advice_tokens: int | None = None
     """Where advice ended in the run that trained it. None: not known."""
+    imported: str = ""
+    """Name of the folder that it was imported from; empty: this project trained it. Of an imported adapter rows, steps
+    and recipe are not known (0 and how advice is asked for), and base_digest is empty where the base was not here."""
 
 
 def read_card(folder: Path) -> Adapter:

@@ -69,6 +69,23 @@ class Trained(Extended):
     one that trained it. Packages are pinned in the commit's constraints.txt, threads are in the recipe."""
 
 
+class Imported(Record):
+    """An adapter that was trained elsewhere came in. Which rows and recipe made it is not known."""
+
+    kind: Literal["import"] = "import"
+    domain: str
+    adapter: str
+    """SHA-256 of the weights."""
+    source: str
+    """Name of the folder that it came from, for people."""
+    settings: str
+    """Digest of its adapter_config.json (`settings_digest` of the card)."""
+    base_model: str
+    """Name of its base, as its folder or the person who imported it says."""
+    base_digest: str
+    """Empty: the base was not here."""
+
+
 class Evaluated(Record):
     """Arms met on the same tasks."""
 
@@ -153,7 +170,8 @@ class Published(Record):
     decision: str
     """Digest of the decision behind it; empty for a candidate."""
     dvc: str
-    """DVC hash (md5 … .dir) of models/reflectors/<domain>, by which `dvc` finds the folder again; empty: unknown."""
+    """DVC hash (md5 … .dir) of models/reflectors/<domain>, or of the folder below models/imported, by which `dvc` finds
+    the folder again; empty: unknown."""
 
 
 class RolledBack(Record):
@@ -218,6 +236,7 @@ class SetAside(Record):
 Fact = Annotated[
     Ingested
     | Trained
+    | Imported
     | Evaluated
     | Decided
     | Published

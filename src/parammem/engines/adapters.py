@@ -77,7 +77,8 @@ def check_adapter(
         )
     digest = adapter_digest(folder)
     card = read_card(folder)
-    if base_digest is not None and card.base_digest != base_digest:
+    unknown = card.imported and not card.base_digest  # its shapes are looked at when it is loaded
+    if base_digest is not None and card.base_digest != base_digest and not unknown:
         raise AdapterMismatchError(
             f"the adapter in {str(folder)!r} was trained on {card.base_model!r} ({card.base_digest[:12]}), "
             f"but the base is {base_name!r} ({base_digest[:12]}); point engine.model at its base, or train it again"
@@ -90,7 +91,7 @@ def check_adapter(
     settings = read_lora_settings(folder)
     lora = lora_of(settings, folder, served)
     _check_settings(folder, card, settings)
-    if vetted is not None and card.form >= 2 and card.base_extra_digest != vetted.extra:
+    if vetted is not None and not unknown and card.form >= 2 and card.base_extra_digest != vetted.extra:
         raise AdapterMismatchError(
             f"files beside the weights of {base_name!r} (added tokens, templates, the list of weights) are not those "
             f"that the adapter in {str(folder)!r} was trained with; fetch the base model again"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from parammem.core import ReflectionExample, Task
+from parammem.core.adapter import UNKNOWN
 from parammem.core.decision import Guard
 from parammem.validation.duplicates import overlaps, shingles
 
@@ -45,6 +46,18 @@ def no_leakage(rows: Sequence[ReflectionExample], tasks: Sequence[Task], near: f
         passed=not same,
         detail=f"{len(same)} of {len(rows)} rows hold one of the tasks (there are {len(tasks)}) that it was judged on",
     )
+
+
+def unknown(name: str, accepted: bool) -> Guard:
+    """Return a guard about the rows of an imported adapter, which nobody here knows.
+
+    Args:
+        accepted: gate.accept_imported: its user answers for it.
+    """
+    if accepted:
+        return Guard(name=name, passed=True, detail=f"{UNKNOWN}; accepted by gate.accept_imported")
+    detail = f"{UNKNOWN}; gate.accept_imported in params.yaml lets such an adapter pass"
+    return Guard(name=name, passed=None, detail=detail)
 
 
 def differs(name: str, other: str, ours: Sequence[str], theirs: Sequence[str]) -> Guard:

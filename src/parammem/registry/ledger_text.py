@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from parammem.core.escape import shown
-from parammem.core.event import Checked, Decided, Event, Published, RolledBack, SetAside
+from parammem.core.event import Checked, Decided, Event, Imported, Published, RolledBack, SetAside
 from parammem.core.words import count
 from parammem.errors import LedgerError, LineageError
 from parammem.registry.branch import BranchLedger, decision_in, ledgers_of
@@ -31,6 +31,8 @@ def _line(event: Event, domain: str, numbers: dict[str, str]) -> str:
     said = ""
     if isinstance(fact, Published):
         said = f"v{fact.version} is {fact.stage} ({fact.adapter[:16]})"
+    elif isinstance(fact, Imported):
+        said = f"imported from {shown(fact.source)} ({fact.adapter[:16]})"
     elif isinstance(fact, Decided):
         who, against = numbers.get(fact.challenger, fact.challenger[:16]), numbers.get(fact.champion, "no reflector")
         said = f"{fact.answer}: {who} against {against} (decision {fact.decision[:12]})"

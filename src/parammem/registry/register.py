@@ -10,6 +10,7 @@ from parammem.checkout.places import Places, places_of
 from parammem.core import digest_of
 from parammem.core.adapter import read_card
 from parammem.core.event import Trained
+from parammem.errors import AdapterError
 from parammem.registry import environment
 from parammem.registry.ledger import Ledger
 from parammem.registry.state import Version, register
@@ -26,11 +27,16 @@ def register_adapter(root: Path, domain: str, folder: Path | None, actor: str) -
 
     Raises:
         AdapterMissingError: no adapter lies there.
-        AdapterError: its card cannot be read.
+        AdapterError: its card cannot be read, or it was imported.
         LedgerError: the ledger is broken.
     """
     place = folder or Places(root, domain).reflector
     adapter = read_card(place)
+    if adapter.imported:
+        raise AdapterError(
+            f"{str(place)!r} holds an imported adapter, of which no training can be recorded; `parammem registry "
+            "import` registers those"
+        )
     digests = lock_digests(read_lock(root), domain)
     ledger = Ledger(root)
     trained = Trained(

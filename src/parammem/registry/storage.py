@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from parammem.checkout import dvc
-from parammem.checkout.git import worktrees
+from parammem.checkout.git import file_at, worktrees
 from parammem.checkout.places import places_of
 from parammem.core.adapter import read_card
 from parammem.core.event import Event
@@ -94,7 +94,10 @@ def fetch(root: Path, domain: str, version: Version, to: Path) -> Path:
     if there[tag][0] != version.event:
         raise LedgerError(f"the tag {tag} says something else than the ledger; `parammem sync` mends it")
     to.parent.mkdir(parents=True, exist_ok=True)
-    _dvc(root, "get", "--rev", tag, ".", places_of(domain).reflector.as_posix(), "--out", str(to.resolve()))
+    place = places_of(domain).imported(version.adapter)
+    if file_at(root, tag, f"{place.as_posix()}.dvc") is None:  # it was trained here
+        place = places_of(domain).reflector
+    _dvc(root, "get", "--rev", tag, ".", place.as_posix(), "--out", str(to.resolve()))
     # A merge that signs a version anew may hold the other side's dvc.lock.
     try:
         found = read_card(to).digest

@@ -243,9 +243,15 @@ def _guards(contest: Contest, challenger: Path) -> tuple[Guard, ...]:
     listed = challenger / "rows.txt"
     hashes = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
     learned = [row for row in rows if row.row_hash in set(hashes)]
+    if read_card(challenger).imported:
+        about_rows = [guards.unknown(name, p.gate.accept_imported) for name in ("validated", "no-leakage")]
+    else:
+        about_rows = [
+            guards.validated(report, hashes, [row.row_hash for row in rows]),
+            guards.no_leakage(learned, contest.everything(), p.validate_.near_duplicate),
+        ]
     found = [
-        guards.validated(report, hashes, [row.row_hash for row in rows]),
-        guards.no_leakage(learned, contest.everything(), p.validate_.near_duplicate),
+        *about_rows,
         Guard(name="loads", passed=True, detail="weights and base model are those that adapter.json names"),
         _differs(contest),
         _token_guard(contest),

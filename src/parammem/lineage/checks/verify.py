@@ -6,6 +6,7 @@ from pathlib import Path
 
 from parammem.lineage.checks.evidence import evidence_checks
 from parammem.lineage.checks.findings import Tally, Verification
+from parammem.lineage.checks.imported_folders import imported_checks
 from parammem.lineage.checks.life import (
     Folders,
     current_checks,
@@ -58,6 +59,8 @@ def verify_history(history: History, life: Life, only: Subject | None = None, fu
     if only is None or only.generation is None or only.here:
         tally.add(tree_checks(history, own))
         tally.add(current_checks(history, own))
+    if only is None:
+        tally.add(imported_checks(history, life))
     if only is not None and only.generation is None:  # a control, or what no dvc.lock names
         tally.add(manifest_checks(Generation(only.domain, 0, only.place, "", None, only.snapshot, only.adapter)))
     tally.add(ledger_checks(history, life))

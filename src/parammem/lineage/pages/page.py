@@ -10,6 +10,7 @@ from parammem.core.record import Record
 from parammem.lineage.checks.findings import Finding
 from parammem.lineage.checks.verify import verify_history
 from parammem.lineage.pages import questions
+from parammem.lineage.pages.imported_answers import answer_of
 from parammem.lineage.pages.questions import Answer, Case
 from parammem.lineage.past.events import read_life
 from parammem.lineage.past.history import History
@@ -62,7 +63,7 @@ def audit_page(repo: Path, adapter: str | None = None, domain: str = "code") -> 
         case = Case(history, life, subject, list(history.generations()), checked)
         answers = []
         for number, (question, answer) in enumerate(QUESTIONS, 1):
-            says, holds, facts = answer(case)
+            says, holds, facts = answer_of(answer, case)
             answers.append(Answer(number=number, question=question, says=says, holds=holds, facts=facts))
         made = subject.generation
         return Page(

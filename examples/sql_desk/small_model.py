@@ -1,0 +1,207 @@
+"""A small model that writes English about the desk: trained from scratch in minutes, so that the example needs no
+download. It knows how rules are said and how a query shows them. It knows no house: its rules are drawn at random.
+
+Any other model of a Hugging Face folder can take its place (`--model`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from desk import english, model
+from desk.agent import steps_of, work
+from desk.shop import Question, draw_house, draw_questions, query
+from parammem.core import Attempt, Feedback, Step, Task, digest_of
+from parammem.core.jsonl import write_text
+from parammem.domains.open import OpenDomain
+from parammem.engines.base import Message, chat
+
+NAME = "sql-desk"
+CHOICES = (
+    "order", "ordered", "payment", "paid", "keep", "leave", "too", "do", "net", "gross", "with", "without", "each",
+    "once", "every", "one", "twice", "belongs", "does", "include", "exclude",
+)  # fmt: skip
+"""Words that name a value of a rule: they weigh more in the loss (`choice_weight`), as in the pocket recipe."""
+SPECIAL = ("<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
+TEMPLATE = (
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+SIZE = {"hidden": 96, "layers": 3, "heads": 4, "feed_forward": 256, "vocabulary": 1024, "positions": 2048}
+TRAINING = {
+    "drill": 10_000, "texts": 10_000, "batch": 16, "rate": 3e-3, "matrix_rate": 0.012, "warmup": 40,
+    "choice_weight": 8.0, "seed": 20262, "threads": 1,
+}  # fmt: skip
+HINDSIGHT = 0.6
+"""Share of the lessons that are about an attempt: these must be right, and advice need only be fluent."""
+SCHEMA = "CREATE TABLE customers (id integer primary key, country text)\nCREATE TABLE orders (id integer primary key)"
+
+
+class Lesson(NamedTuple):
+    """A prompt and what is to be learned."""
+
+    prompt: tuple[Message, ...]
+    answer: str
+
+
+def lessons(count: int, seed: int) -> list[Lesson]:
+    """Return prompts of both kinds that the pipeline makes, each with an answer by rules drawn at random."""
+    rng, domain = random.Random(f"sql-desk/{seed}"), OpenDomain(NAME)
+    found = []
+    for question, rules, advice in _said(rng, count):
+        prompt = domain.advise(question.text)
+        if rng.random() < HINDSIGHT:
+            task = Task(task_id="", domain=NAME, text=question.text)
+            prompt = domain.hindsight(task, _attempt(question.text, query(question, rules), advice, rng))
+        found.append(Lesson(prompt, advice))
+    return found
+
+
+def drill(count: int, seed: int) -> list[Lesson]:
+    """Return short lessons, which come first: a question and a query, and the rules that it follows."""
+    rng = random.Random(f"sql-desk/drill/{seed}")
+    return [Lesson(chat(f"{q.text}\n\n{query(q, rules)}"), advice) for q, rules, advice in _said(rng, count)]
+
+
+def _said(rng: random.Random, count: int) -> Iterator[tuple[Question, dict[str, str], str]]:
+    """Questions, each with rules drawn at random and sentences that say those which it leaves open."""
+    for start in range(0, count, 200):
+        for question in draw_questions(rng, min(200, count - start)):
+            rules = draw_house(rng)[question.department]
+            yield question, rules, english.say(question.department, rules, question.open_rules, rng)
+
+
+def make_model(folder: Path) -> Path:
+    """Train the model and write its folder; one that was made from the same lessons and numbers is left as it is."""
+    first, taught = drill(TRAINING["drill"], TRAINING["seed"]), lessons(TRAINING["texts"], TRAINING["seed"])
+    digest = digest_of([SIZE, TRAINING, [(*(m.content for m in one.prompt), one.answer) for one in (*first, *taught)]])
+    record = folder / "recipe.json"
+    if record.is_file() and json.loads(record.read_text(encoding="utf-8"))["digest"] == digest:
+        return folder
+    tokenizer = _tokenizer([text for one in taught[:2000] for text in (*(m.content for m in one.prompt), one.answer)])
+    trained, loss = _train(tokenizer, first, taught)
+    shutil.rmtree(folder, ignore_errors=True)
+    trained.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_text(record, json.dumps({"digest": digest, "loss": round(loss, 4), **SIZE, **TRAINING}, indent=1) + "\n")
+    return folder
+
+
+def _attempt(task: str, sql: str, advice: str, rng: random.Random) -> Attempt:
+    """An attempt that ends with this query, with the steps that the agent's log has."""
+
+    def use(name: str, arguments: str) -> str:
+        return SCHEMA if name == "schema" else json.dumps([[rng.randrange(20_000)]])
+
+    steps = tuple(Step.model_validate(step) for step in steps_of(work(task, advice, 0, model.reply, use)))
+    return Attempt(
+        number=1, text=sql, candidate=sql, temperature=0.0, feedback=Feedback(passed=None, text=""), steps=steps
+    )
+
+
+def _tokenizer(texts: Sequence[str]) -> Any:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=SIZE["vocabulary"], special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
+    )
+    inner.train_from_iterator(texts, trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token="<|end|>", pad_token="<|pad|>",
+        additional_special_tokens=["<|system|>", "<|user|>", "<|assistant|>"], clean_up_tokenization_spaces=False,
+    )  # fmt: skip
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer
+
+
+def _train(tokenizer: Any, *courses: Sequence[Lesson]) -> tuple[Any, float]:
+    """Return the model after one pass over each course of lessons, and its last loss on the answers."""
+    import torch
+    from tqdm import tqdm
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(TRAINING["seed"])
+    torch.set_num_threads(TRAINING["threads"])
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=SIZE["hidden"], intermediate_size=SIZE["feed_forward"],
+        num_hidden_layers=SIZE["layers"], num_attention_heads=SIZE["heads"], num_key_value_heads=SIZE["heads"],
+        max_position_embeddings=SIZE["positions"], tie_word_embeddings=True, pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
+    )  # fmt: skip
+    net = LlamaForCausalLM(config)
+    matrices = [p for name, p in net.named_parameters() if p.dim() == 2 and "layers" in name]
+    others = [p for name, p in net.named_parameters() if not (p.dim() == 2 and "layers" in name)]
+    optimisers = [
+        torch.optim.Muon(matrices, lr=0.012, weight_decay=0.01),
+        torch.optim.AdamW(others, lr=TRAINING["rate"]),
+    ]
+    first = [[group["lr"] for group in one.param_groups] for one in optimisers]
+    batches = [batch for course in courses for batch in _batches([_ids(tokenizer, one) for one in course])]
+    weights = _weights(tokenizer)
+    loss = math.nan
+    bar = tqdm(batches, desc="small model", mininterval=5)
+    for step, batch in enumerate(bar):
+        scale = min(1.0, (step + 1) / TRAINING["warmup"], max(0.02, 2 * (1 - step / len(batches))))
+        for optimiser, rates in zip(optimisers, first, strict=True):
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate * scale
+        loss = _step(net, batch, weights, tokenizer.pad_token_id)
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+    return net, loss
+
+
+def _batches(rows: list[tuple[list[int], int]]) -> list[list[tuple[list[int], int]]]:
+    """Return batches of texts of like length, in an order drawn by the seed."""
+    rows, size = sorted(rows, key=lambda row: len(row[0])), TRAINING["batch"]
+    found = [rows[start : start + size] for start in range(0, len(rows), size)]
+    random.Random(TRAINING["seed"]).shuffle(found)
+    return found
+
+
+def _weights(tokenizer: Any) -> Any:
+    """Return (vocabulary,) what each token weighs in the loss."""
+    import torch
+
+    words = (tokenizer.decode([token]).strip().lower() for token in range(len(tokenizer)))
+    return torch.tensor([TRAINING["choice_weight"] if word in CHOICES else 1.0 for word in words])
+
+
+def _step(net: Any, batch: Sequence[tuple[list[int], int]], weights: Any, pad: int) -> float:
+    """Learn the answers of one batch; right padding under a causal mask needs no attention mask."""
+    import torch
+
+    width = max(len(ids) for ids, _ in batch)
+    ids = torch.tensor([row + [pad] * (width - len(row)) for row, _ in batch])
+    place = torch.arange(1, width)[None]
+    starts = torch.tensor([start for _, start in batch])[:, None]
+    lengths = torch.tensor([len(row) for row, _ in batch])[:, None]
+    learnt = (place >= starts) & (place < lengths)
+    hidden = net.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1][learnt]
+    labels = ids[:, 1:][learnt]
+    losses = torch.nn.functional.cross_entropy(net.lm_head(hidden).float(), labels, reduction="none")
+    ((losses * weights[labels]).sum() / weights[labels].sum()).backward()
+    torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+    return float(losses.detach().mean())
+
+
+def _ids(tokenizer: Any, lesson: Lesson) -> tuple[list[int], int]:
+    """Token ids of a lesson, and where its answer begins."""
+    chat = [{"role": m.role, "content": m.content} for m in lesson.prompt]
+    prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    begun = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    answer = tokenizer(lesson.answer, add_special_tokens=False)["input_ids"]
+    return [*begun, *answer, tokenizer.eos_token_id], len(begun)
