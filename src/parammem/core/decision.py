@@ -125,9 +125,9 @@ class LiveResult(Record):
     threshold: float
     """E-value that the test has to reach: 1 / alpha."""
     e_values: dict[str, float]
-    """Test → highest e-value that it reached. "known": of runs with an outcome; "missing failed", "missing passed": with
-    every missing outcome counted so, in both arms alike; "decides": of the least of these three after the same run;
-    and in a trial "worse" (worse than the margin) and "too little" (less than the gain worth finding)."""
+    """Test → highest e-value that it reached. "known": of runs with an outcome; "missing failed", "missing passed":
+    with every missing outcome counted so, in both arms alike; "decides": of the least of these three after the same
+    run; and in a trial "worse" (worse than the margin) and "too little" (less than the gain worth waiting for)."""
     runs_needed: int
     """About how many runs of both arms it takes to find a gain (in a watch: a loss) of `gate.live.effect`."""
 
@@ -152,8 +152,9 @@ class Decision(Extended):
     inputs: dict[str, str] = Field(default_factory=dict)
     """What went in: name → digest. "outcomes"; "anchor tasks", "anchor answer keys" and the same of "fresh"; "validated
     rows", "validation suite" and "validation report" of the challenger; "params"; "base model"; "continued from" and
-    "outdone by" where there is such an adapter. Older records have fewer. Of a decision by runs in use: "runs FIRST–LAST" for
-    each file data/live/<digest>.jsonl, "outcomes" of what was taken from them, "fixed tasks": the decision before the trial."""
+    "outdone by" where there is such an adapter. Older records have fewer. Of a decision by runs in use: "runs
+    FIRST–LAST" for each file data/live/<digest>.jsonl, "outcomes" of what was taken from them, and "fixed tasks": the
+    decision before the trial."""
     rule: dict[str, Any]
     """Every dial of the gate."""
     rule_version: int

@@ -15,51 +15,17 @@ from numpy.typing import NDArray
 from parammem.core.decision import ArmResult, Decision, ErrorBudget, Guard, LiveResult
 from parammem.core.event import Answer
 from parammem.core.live_run import LiveArm
-from parammem.core.record import Record
 from parammem.core.words import count
 from parammem.gate.live_evidence import ARMS, LiveEvidence
 from parammem.gate.live_guards import live_guards, mean_tokens
+from parammem.gate.live_rule import LIVE_VERSION, LiveRule, Spending
 from parammem.gate.sequential_test import Scores, e_value, interval, log_e_values, opposite, runs_needed, scores
 
-LIVE_VERSION = 1
-"""Goes up when the same dials and runs could give another answer."""
 KNOWN, AS_FAILED, AS_PASSED, DECIDES = "known", "missing failed", "missing passed", "decides"
 WORSE, TOO_LITTLE = "worse", "too little"
 CONFIDENCE = 0.95
 """Of the interval that people are shown; the answer does not depend on it."""
 Floats = NDArray[np.float64]
-
-
-class LiveRule(Record):
-    """Every dial of the live gate; the fields are those of `gate.live` in params.yaml that decide."""
-
-    total: float = 0.05
-    """Chance of any false promotion or rollback over the reflector's whole life: `gate.alpha`."""
-    effect: float = 0.05
-    """The gain that is worth waiting for, as a share of runs: a trial ends once the gain is shown to be less."""
-    margin: float = 0.05
-    """A trial ends once the challenger is shown to be worse than the champion by more than this."""
-    give_up: float = 0.05
-    """Chance that a trial ends for one of these two reasons though it does not hold. It costs no false promotion."""
-    least_runs: int = 100
-    """Runs with an outcome that each of the two arms needs before anything is promoted or rolled back."""
-    most_runs: int = 20_000
-    """Runs of both arms after which a trial ends that has not shown anything."""
-    missing_gap: float = 0.1
-    """Difference between the arms in the share of missing outcomes that refuses, once it is shown to be larger."""
-    guard_level: float = 0.01
-    """Chance that a guard over runs fails though what it watches is as it should be."""
-    max_token_ratio: float = 1.5
-    """Most tokens per run, as a multiple of the champion's."""
-
-
-class Spending(NamedTuple):
-    """What the test of a trial or a watch may spend, and what the domain's budget had spent before it."""
-
-    alpha: float
-    number: int
-    """Of the look, for a trial; of the championship, for a watch."""
-    before: float = 0.0
 
 
 class Settled(NamedTuple):
@@ -74,8 +40,8 @@ def decide_live(evidence: LiveEvidence, rule: LiveRule, spending: Spending) -> D
     """Return whether the challenger may take the champion's place, or must the champion leave it.
 
     1. A guard that failed refuses in a trial, and prevents a rollback in a watch.
-    2. Promoted (rolled back) is who was shown to be better (worse) at alpha after any run, with `least_runs` outcomes in
-       each arm by then: by the outcomes that are known, and also with every missing one counted as failed, and as
+    2. Promoted (rolled back) is who was shown to be better (worse) at alpha after any run, with `least_runs` outcomes
+       in each arm by then: by the outcomes that are known, and also with every missing one counted as failed, and as
        passed. So neither an arm whose failures stay unreported nor one whose successes do gains by it.
     3. A trial refuses when it is shown first that the challenger is worse by more than the margin or that its gain is
        less than the gain worth finding, or when it is over.

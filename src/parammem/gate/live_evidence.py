@@ -75,7 +75,11 @@ def value_of(outcome: Outcome | None) -> float:
 
 
 def of_trial(
-    runs: Sequence[LiveRun], trial: TrialStarted, since: str, guards: Sequence[Guard] = (), inputs: Mapping[str, str] = {}
+    runs: Sequence[LiveRun],
+    trial: TrialStarted,
+    since: str,
+    guards: Sequence[Guard] = (),
+    inputs: Mapping[str, str] = {},
 ) -> LiveEvidence:
     """Return the evidence of a trial: the runs after the first that its challenger advised.
 

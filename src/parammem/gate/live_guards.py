@@ -7,17 +7,14 @@ after every run; a guard fails by chance with `LiveRule.guard_level` at most, ho
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from parammem.core.decision import Guard
 from parammem.core.words import count
+from parammem.gate.live_evidence import LiveEvidence
+from parammem.gate.live_rule import LiveRule
 from parammem.gate.sequential_test import assignment_log_e_value, e_value, last_log_e_value, opposite, scores
-
-if TYPE_CHECKING:
-    from parammem.gate.live import LiveRule
-    from parammem.gate.live_evidence import LiveEvidence
 
 
 def live_guards(evidence: LiveEvidence, rule: LiveRule) -> tuple[Guard, ...]:
@@ -27,7 +24,9 @@ def live_guards(evidence: LiveEvidence, rule: LiveRule) -> tuple[Guard, ...]:
 
 
 def _runs(evidence: LiveEvidence) -> Guard:
-    detail = "; ".join(evidence.strange) or f"{count(len(evidence.number), 'run')}, each once, with the arm's own adapter"
+    detail = (
+        "; ".join(evidence.strange) or f"{count(len(evidence.number), 'run')}, each once, with the arm's own adapter"
+    )
     return Guard(name="runs", passed=not evidence.strange, detail=detail)
 
 
@@ -63,7 +62,9 @@ def _tokens(evidence: LiveEvidence, rule: LiveRule) -> Guard:
     if not ours or not theirs:
         return Guard(name="tokens", passed=True, detail="no tokens were counted")
     ratio = ours / theirs
-    detail = f"{ours:.0f} tokens per run, the champion {theirs:.0f}: {ratio:.2f} times, allowed {rule.max_token_ratio:g}"
+    detail = (
+        f"{ours:.0f} tokens per run, the champion {theirs:.0f}: {ratio:.2f} times, allowed {rule.max_token_ratio:g}"
+    )
     return Guard(name="tokens", passed=ratio <= rule.max_token_ratio, detail=detail)
 
 
