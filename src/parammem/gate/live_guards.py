@@ -1,4 +1,4 @@
-"""Guards over runs of agents in use: do they belong together, were they assigned as recorded, do both arms report alike?
+"""Guards over runs of agents in use: do they belong together, were they assigned as recorded, do arms report alike?
 
 Each holds while nothing speaks against it. Assignment and missing outcomes are watched by tests that may be looked at
 after every run; a guard fails by chance with `LiveRule.guard_level` at most, however often it is looked at.

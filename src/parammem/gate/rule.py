@@ -68,9 +68,9 @@ runs, regular looks get 0.7 of the budget in place of 0.9: the first 0.89% in pl
 def alpha_of_look(look: int, total: float, reserve: bool = False, kept: float = 0.0) -> float:
     """Return what the k-th regular (or k-th reserve) look may spend: its part of total · k^-1.3 / ζ(1.3).
 
-    Over any number of looks of both kinds this adds up to less than total, less what is kept for rollbacks. Whatever the looks' outcomes and however
-    many there are, the chance that any of them promotes falsely is at most their sum (union bound; alpha-spending,
-    Lan and DeMets 1983, here without an end).
+    Over any number of looks of both kinds this adds up to less than total, less what is kept for rollbacks. Whatever
+    the looks' outcomes and however many there are, the chance that any of them promotes falsely is at most their sum
+    (union bound; alpha-spending, Lan and DeMets 1983, here without an end).
 
     Raises:
         ValueError: looks are counted from 1.
@@ -81,8 +81,8 @@ def alpha_of_look(look: int, total: float, reserve: bool = False, kept: float = 
 def alpha_of_championship(number: int, total: float) -> float:
     """Return what the rollback of a domain's k-th championship may spend, however often its runs are looked at.
 
-    A championship begins whenever a version takes the champion's place, by a promotion or a rollback. Over any number of
-    them this adds up to less than `ROLLBACKS` · total.
+    A championship begins whenever a version takes the champion's place, by a promotion or a rollback. Over any number
+    of them this adds up to less than `ROLLBACKS` · total.
     """
     return _part(number, total, ROLLBACKS)
 

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 BETS = np.geomspace(0.05, 0.75, 10)
-"""Shares of the capital that are bet. The best is (gain / variance of the outcomes): 0.08 / 0.25 = 0.32 for 8 points. The
-largest leaves some capital whatever the score is: scores lie in [-1, 1], weights in [0, 1/4], nulls in [-1, 1]."""
+"""Shares of the capital that are bet. The best is gain / variance of the outcomes: 0.08 / 0.25 = 0.32 for 8 points.
+The largest leaves some capital whatever the score is: scores lie in [-1, 1], weights in [0, 1/4], nulls in [-1, 1]."""
 BET_WEIGHTS = np.exp(-0.5 * (np.log(BETS / 0.3) / 0.7) ** 2)
 BET_WEIGHTS = BET_WEIGHTS / BET_WEIGHTS.sum()
 """How the first capital is spread over them: most on bets that suit gains of 4 to 15 points."""
@@ -96,8 +96,8 @@ def log_e_values(given: Scores, null: float = 0.0) -> Floats:
 
 
 def opposite(given: Scores) -> Scores:
-    """Return the same runs with the arms' roles exchanged: an e-value above 1 / alpha then shows that the mean effect is
-    below minus `null`."""
+    """Return the same runs with the arms' roles exchanged: an e-value above 1 / alpha then shows that the mean effect
+    is below minus `null`."""
     return Scores(-given.score, given.weight)
 
 
@@ -167,8 +167,8 @@ def _log_sum(logs: Floats) -> float:
 def runs_needed(effect: float, alpha: float, variance: float, weight: float) -> int:
     """Return about how many runs of the two arms a gain of `effect` needs until it is found at level alpha.
 
-    The logarithm of the capital grows by weight · effect² / (2 · variance) a run under the best bet; that the best bet is
-    not known costs about 1.5 in all.
+    The logarithm of the capital grows by weight · effect² / (2 · variance) a run under the best bet; that the best bet
+    is not known costs about 1.5 in all.
     """
     growth = weight * effect**2 / (2 * max(variance, 1e-6))
     return math.ceil((math.log(1 / alpha) + 1.5) / growth) if growth > 0 else 0

@@ -62,8 +62,8 @@ def look_for_runs(root: Path, events: Sequence[Event]) -> Found:
         expected = last.get(fact.domain, 0) + 1
         if fact.first != expected:
             refused[path.name] = (
-                f"it holds runs {fact.first} to {fact.last} of {fact.domain}, and run {expected} is the next one that the "
-                "ledger waits for; it is taken when that one is there"
+                f"it holds runs {fact.first} to {fact.last} of {fact.domain}, and run {expected} is the next one that "
+                "the ledger waits for; it is taken when that one is there"
             )
             continue
         last[fact.domain] = fact.last
@@ -125,8 +125,8 @@ def _tried(path: Path, secret: bytes) -> tuple[Observed, list[LiveRun]]:
     data = path.read_bytes()
     if not NAME.fullmatch(path.name) or not hmac.compare_digest(path.name, file_name(data, secret)):
         raise DataError(
-            "its name is not that of its contents under this repository's secret, so it was changed, or another service "
-            "wrote it; take it away"
+            "its name is not that of its contents under this repository's secret, so it was changed, or another "
+            "service wrote it; take it away"
         )
     runs = read_jsonl(path, LiveRun)
     if not runs:

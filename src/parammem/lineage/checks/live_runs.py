@@ -1,4 +1,4 @@
-"""Runs of agents in use (data/live) against the events that brought them in, and the decisions that were made on them."""
+"""Runs of agents in use (data/live) against the events that brought them in and the decisions that name them."""
 
 from __future__ import annotations
 
