@@ -26,7 +26,7 @@ def evidence(
     hidden_failures: float = 0.0,
     tokens: tuple[int, int] = (0, 0),
 ) -> LiveEvidence:
-    """Runs of two arms; `gain`, the second of `missing` and of `tokens`, and `hidden_failures` are the treated arm's."""
+    """Runs of two arms; `gain`, `hidden_failures` and the second of `missing` and `tokens` are the treated arm's."""
     rng = np.random.default_rng(seed)
     treated = rng.random(runs) < chance
     passed = rng.random(runs) < base + gain * treated
@@ -58,7 +58,7 @@ def live_runs(
     seed: int = 0,
     domain: str = "code",
 ) -> list[LiveRun]:
-    """Return runs with consecutive numbers, each in the arm that the secret draws for it; `rates` gives what share of an
+    """Return runs with consecutive numbers, each in the arm that the secret draws for it; `rates`: what share of an
     arm passes."""
     rng = np.random.default_rng([seed, first])
     given: dict[LiveArm, str] = adapters or {"champion": CHAMPION, "challenger": CHALLENGER, "holdout": ""}
