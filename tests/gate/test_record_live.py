@@ -11,11 +11,12 @@ from parammem.config import GateParams
 from parammem.core.event import Decided, Observed, Published, RolledBack, TrialStarted
 from parammem.core.live_run import LiveArm
 from parammem.core.record import digest_of
-from parammem.errors import DataError
+from parammem.errors import DataError, LedgerError
 from parammem.gate import Rule, decide_and_record
 from parammem.gate.record_decision import looks_paid
 from parammem.gate.record_live import (
     counts_of,
+    declare_lost,
     judge_trial,
     judge_watch,
     live_rule,
@@ -185,6 +186,23 @@ def test_a_champion_is_watched_from_when_it_took_its_place_with_a_share_of_the_b
     assert any(isinstance(fact, Decided) and fact.answer == "roll back" for fact in facts)
     ledger.append(RolledBack(domain="code", version=0, adapter="", left=1, reason="so"), WHO)
     assert judge_watch(ledger.root, ledger.read(), "code", live_rule(PARAMS)) is None
+
+
+def test_a_trial_with_lost_runs_promotes_nobody_and_a_watch_begins_anew_after_them(ledger):
+    start_trial(ledger, "code", PARAMS, WHO)
+    observed(ledger, 1, 1000)
+    declare_lost(ledger, "code", 1100, "person me")
+    observed(ledger, 1101, 1000)
+    decision = judged(ledger)
+    assert decision is not None
+    assert decision.answer == "refuse"
+    assert "runs 1001 to 1100 are lost" in decision.reasons[0]
+    watch = judge_watch(ledger.root, ledger.read(), "code", live_rule(PARAMS))
+    assert watch is not None
+    assert watch.live is not None
+    assert watch.live.first > 1100
+    with pytest.raises(LedgerError, match="up to 2100 are in the ledger"):
+        declare_lost(ledger, "code", 2000, "person me")
 
 
 def test_a_file_of_runs_that_was_changed_or_is_gone_is_named(ledger):

@@ -39,6 +39,12 @@ def gate(
         bool,
         typer.Option("--live", help="By runs of agents in use: what the gate would say now. Changes nothing."),
     ] = False,
+    lost: Annotated[
+        int,
+        typer.Option(
+            "--lost", metavar="NUMBER", help="With --live: runs up to this one never came; write it into the ledger."
+        ),
+    ] = 0,
     shown: Annotated[str, typer.Option("--show", help="Only explain this decision of the ledger again.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="The decision as one JSON object.")] = False,
     params: ParamsFile = PARAMS,
@@ -51,9 +57,12 @@ def gate(
     from parammem.gate import explain
 
     if live:
-        from parammem.cli.gate_live import show_live
+        from parammem.cli.gate_live import enter_lost, show_live
 
-        show_live(load_params(params), domain, as_json)
+        if lost:
+            enter_lost(domain, lost)
+        else:
+            show_live(load_params(params), domain, as_json)
         return
     decision = _show(shown) if shown else _meet(load_params(params), domain, champion, challenger, enter)
     say(decision.model_dump_json(indent=2) if as_json else explain(decision))

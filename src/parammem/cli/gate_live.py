@@ -41,6 +41,20 @@ def show_live(params: Params, domain: str, as_json: bool) -> None:
         say(f"left out: {shown(name)}: {shown(why, 500)}")
 
 
+def enter_lost(domain: str, last: int) -> None:
+    """Write into the ledger that the runs which it waits for, up to a number, are lost."""
+    from parammem.checkout.git import person
+    from parammem.gate.record_live import declare_lost
+    from parammem.registry import Ledger
+    from parammem.registry.branch import refuse_behind
+    from parammem.registry.growth import refuse_losses
+
+    refuse_losses(Path())
+    refuse_behind(Path())
+    fact = declare_lost(Ledger(), domain, last, person(Path()))
+    say(f"runs {fact.first} to {fact.last} of {domain} are lost; commit ledger/events.jsonl, and the next turn goes on")
+
+
 def _none(name: str, domain: str) -> str:
     if name == "champion":
         return f"{domain} has no champion that runs could speak against"

@@ -133,7 +133,7 @@ class Observed(Record):
     kind: Literal["observe"] = "observe"
     domain: str
     runs: str
-    """SHA-256 of the file; its lines are `LiveRun`."""
+    """SHA-256 of the file; its lines are `LiveRun`. Empty: these runs are lost, as the person who signed says."""
     first: int
     """Number of its first run."""
     last: int

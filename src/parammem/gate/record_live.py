@@ -13,7 +13,7 @@ from parammem.core.jsonl import read_jsonl
 from parammem.core.live_run import LiveArm, LiveRun
 from parammem.core.plain_yaml import plain_yaml
 from parammem.core.record import digest_of
-from parammem.errors import DataError
+from parammem.errors import DataError, LedgerError
 from parammem.gate.live import decide_live
 from parammem.gate.live_evidence import of_trial, of_watch
 from parammem.gate.live_rule import LiveRule, Spending
@@ -52,10 +52,10 @@ def judge_trial(
     if running is None:
         return None
     began = next(e for e in reversed(events) if e.fact == running)
-    runs, inputs = _runs(root, events, domain, began, more)
+    runs, inputs, lost = _runs(root, events, domain, began, more)
     if running.decision:
         inputs["fixed tasks"] = running.decision
-    guards = _seen_before(find(running.decision)) if running.decision else ()
+    guards = (*(_seen_before(find(running.decision)) if running.decision else ()), _complete(lost))
     before = looks_paid(events, domain).spent - running.alpha
     evidence = of_trial(runs, running, began.time, guards, inputs)
     return decide_live(evidence, rule, Spending(running.alpha, running.look, max(0.0, before)))
@@ -72,8 +72,9 @@ def judge_watch(
     incumbent, moves = champion(events, domain), _championships(events, domain)
     if incumbent is None:
         return None
-    runs, inputs = _runs(root, events, domain, moves[-1], more)
-    evidence = of_watch(runs, domain, incumbent.adapter, moves[-1].time, inputs)
+    runs, inputs, lost = _runs(root, events, domain, moves[-1], more)
+    whole = [run for run in runs if run.number > max((fact.last for fact in lost), default=0)]
+    evidence = of_watch(whole, domain, incumbent.adapter, moves[-1].time, inputs)
     alpha = alpha_of_championship(len(moves), rule.total)
     return decide_live(evidence, rule, Spending(alpha, len(moves), looks_paid(events, domain).spent))
 
@@ -81,6 +82,12 @@ def judge_watch(
 def _seen_before(decision: Decision) -> tuple[Guard, ...]:
     """The guards of the decision on fixed tasks, but tokens, which runs in use tell better."""
     return tuple(guard for guard in decision.guards if guard.name != "tokens")
+
+
+def _complete(lost: Sequence[Observed]) -> Guard:
+    """Whoever may declare runs lost could do so when they look bad: then the trial proves nothing."""
+    named = ", ".join(f"{fact.first} to {fact.last}" for fact in lost)
+    return Guard(name="complete", passed=not lost, detail=f"runs {named} are lost" if lost else "no run is missing")
 
 
 def _championships(events: Sequence[Event], domain: str) -> list[Event]:
@@ -95,14 +102,18 @@ def _championships(events: Sequence[Event], domain: str) -> list[Event]:
 
 def _runs(
     root: Path, events: Sequence[Event], domain: str, after: Event, more: Arrived
-) -> tuple[list[LiveRun], dict[str, str]]:
-    """Return the runs that came in after an event, and the files that they are from as inputs of a decision."""
+) -> tuple[list[LiveRun], dict[str, str], list[Observed]]:
+    """Return the runs that came in after an event, the files that they are from as inputs of a decision, and what was
+    declared lost meanwhile."""
     place = next(n for n, event in enumerate(events) if event.digest == after.digest)
     facts = [e.fact for e in events[place:] if isinstance(e.fact, Observed) and e.fact.domain == domain]
     facts.sort(key=lambda fact: fact.first)
+    lost = [fact for fact in facts if not fact.runs]
+    facts = [fact for fact in facts if fact.runs]
     arrived = [(fact, runs) for fact, runs in more if fact.domain == domain]
     runs = [run for fact in facts for run in read_runs(root, fact)] + [run for _, own in arrived for run in own]
-    return runs, {f"runs {fact.first}–{fact.last}": fact.runs for fact in [*facts, *(fact for fact, _ in arrived)]}
+    files = [*facts, *(fact for fact, _ in arrived)]
+    return runs, {f"runs {fact.first}–{fact.last}": fact.runs for fact in files}, lost
 
 
 def read_runs(root: Path, fact: Observed) -> list[LiveRun]:
@@ -146,6 +157,23 @@ def counts_of(runs: Sequence[LiveRun]) -> dict[LiveArm, tuple[int, int, int]]:
         before = found.get(run.arm, (0, 0, 0))
         found[run.arm] = (before[0] + 1, before[1] + known, before[2] + passed)
     return dict(sorted(found.items()))
+
+
+def declare_lost(ledger: Ledger, domain: str, last: int, actor: str) -> Observed:
+    """Write down that the domain's runs that the ledger waits for, up to a number, will never come.
+
+    A trial that is under way is refused for it, and a watch begins anew after them.
+
+    Raises:
+        LedgerError: there is nothing to wait for up to that number.
+    """
+    known = [e.fact.last for e in ledger.read() if isinstance(e.fact, Observed) and e.fact.domain == domain]
+    first = max(known, default=0) + 1
+    if last < first:
+        raise LedgerError(f"runs of {domain} up to {first - 1} are in the ledger; run {last} is not lost")
+    fact = Observed(domain=domain, runs="", first=first, last=last, counts={})
+    ledger.append(fact, actor)
+    return fact
 
 
 def record_live(ledger: Ledger, decision: Decision, actor: str) -> None:

@@ -63,7 +63,8 @@ def look_for_runs(root: Path, events: Sequence[Event]) -> Found:
         if fact.first != expected:
             refused[path.name] = (
                 f"it holds runs {fact.first} to {fact.last} of {fact.domain}, and run {expected} is the next one that "
-                "the ledger waits for; it is taken when that one is there"
+                f"the ledger waits for. If those before it are lost: `parammem gate --live --domain {fact.domain} "
+                f"--lost {fact.first - 1}`, and commit"
             )
             continue
         last[fact.domain] = fact.last

@@ -37,7 +37,8 @@ def _line(event: Event, domain: str, numbers: dict[str, str]) -> str:
         said = f"v{fact.version} is on trial by runs in use, share {fact.shares.get('challenger', 0):.0%}"
     elif isinstance(fact, Observed):
         outcomes = sum(known for _, known, _ in fact.counts.values())
-        said = f"runs {fact.first} to {fact.last} in use, {count(outcomes, 'outcome')}"
+        what = count(outcomes, "outcome") if fact.runs else "declared lost"
+        said = f"runs {fact.first} to {fact.last} in use: {what}"
     elif isinstance(fact, RolledBack):
         said = f"{_rolled_back(fact)}: {shown(fact.reason)}"
     elif isinstance(fact, SetAside):

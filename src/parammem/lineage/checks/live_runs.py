@@ -28,7 +28,7 @@ def live_checks(history: History, life: Life) -> Iterator[Finding]:
     """
     facts = [event.fact for event in life.events if isinstance(event.fact, Observed)]
     for fact in facts:
-        yield _file(history, fact)
+        yield _file(history, fact) if fact.runs else _finding(LIVE.as_posix(), None, _lost(fact))
     yield from _numbers(facts)
     named = {fact.runs for fact in facts}
     for file in sorted((history.repo / LIVE).glob("*.jsonl")):
@@ -68,6 +68,10 @@ def _file(history: History, fact: Observed) -> Finding:
     if said != (fact.domain, fact.first, fact.last, {arm: tuple(counts) for arm, counts in fact.counts.items()}):
         return _finding(path, False, "its runs are not those that the ledger counted; `dvc checkout` restores it")
     return _finding(path, True, "its runs are those that the ledger counted")
+
+
+def _lost(fact: Observed) -> str:
+    return f"runs {fact.first} to {fact.last} of {fact.domain} never came; a person declared them lost"
 
 
 def _said(runs: list[LiveRun]) -> tuple[str, int, int, dict[str, tuple[int, ...]]]:
