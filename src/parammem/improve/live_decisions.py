@@ -57,6 +57,6 @@ def _next_trial(turn: Turn, domain: str) -> None:
     if began:
         shares = ", ".join(f"{arm} {share:.0%}" for arm, share in began.shares.items())
         turn.note(
-            f"{domain}: v{began.version} is on trial by runs in use ({shares}); its look {began.look} costs "
+            f"{domain}: v{began.version} is on trial by runs in use ({shares}); look {began.look} of the error budget, "
             f"{began.alpha:.2g}; `parammem gate --live --domain {domain}` shows how it does"
         )

@@ -90,7 +90,7 @@ def take_in_runs(turn: Turn) -> list[Observed]:
         track(turn.tree, [(LIVE / f"{fact.runs}.jsonl").as_posix() for _, fact, _ in found.files])
     for _, fact, _ in found.files:
         turn.record(fact)
-        turn.note(f"{fact.domain}: runs {fact.first} to {fact.last} of agents in use: {_said(fact)}")
+        turn.note(f"{fact.domain}: runs in use, {fact.first} to {fact.last}: {_said(fact)}")
     return [fact for _, fact, _ in found.files]
 
 

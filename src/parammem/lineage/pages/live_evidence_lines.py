@@ -1,8 +1,11 @@
-"""The runs of agents in use behind a decision, as lines of an audit's page."""
+"""Trials by runs of agents in use, and the runs behind a decision, as lines of an audit's page."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from parammem.core.decision import Decision, LiveResult
+from parammem.core.event import TrialStarted
 from parammem.core.words import count
 from parammem.lineage.checks.live_runs import runs_inputs
 
@@ -26,3 +29,11 @@ def live_evidence(decision: Decision, live: LiveResult) -> list[str]:
         f"  evidence: ledger/decisions/{decision.digest[:16]}….json, {kind} {decision.budget.look} at alpha "
         f"{decision.budget.alpha:.3g}; data/live: {', '.join(files[:LISTED])}{more}",
     ]
+
+
+def trial_of(fact: TrialStarted, adapter: str) -> tuple[str, dict[str, Any]]:
+    """Return a trial in words and as facts, as one of its two adapters sees it."""
+    role = "challenger" if fact.challenger == adapter else "champion"
+    shares = ", ".join(f"{arm} {share:.0%}" for arm, share in fact.shares.items())
+    said = f"on trial as {role} by runs in use ({shares}), look {fact.look} at alpha {fact.alpha:.3g}"
+    return said, {"as": role, "shares": fact.shares}

@@ -18,7 +18,7 @@ from parammem.lineage.checks.manifest import BOUND, bound_report
 from parammem.lineage.checks.tree import kind_of
 from parammem.lineage.pages.adapter_code import changed_between, sources_of
 from parammem.lineage.pages.answer_origin import advised_by
-from parammem.lineage.pages.live_evidence_lines import live_evidence
+from parammem.lineage.pages.live_evidence_lines import live_evidence, trial_of
 from parammem.lineage.past.events import Life, read_decision, trained
 from parammem.lineage.past.history import Generation, History
 from parammem.lineage.past.raw import missing_inputs, raw_inputs
@@ -184,8 +184,9 @@ def promotion(case: Case) -> Said:
     for event in case.life.of(digest):
         fact = event.fact
         if isinstance(fact, TrialStarted):
-            facts["trials"].append({"event": event.number, "as": _role(fact, digest), "shares": fact.shares})
-            lines.append(f"event {event.number}, {event.time}, {event.actor}: {_trial(fact, digest)}")
+            said, seen = trial_of(fact, digest)
+            facts["trials"].append({"event": event.number, **seen})
+            lines.append(f"event {event.number}, {event.time}, {event.actor}: {said}")
         elif isinstance(fact, Decided) and (fact.challenger == digest or (fact.live and not fact.challenger)):
             record = read_decision(case.history.repo, fact.decision)
             why = shown("; ".join(record.reasons), LONGEST) if record else "its record is missing"
@@ -225,15 +226,6 @@ def promotion(case: Case) -> Said:
     if rates:
         lines.append(f"solved of the pipeline's own evaluation tasks: {', '.join(rates)}")
     return "\n".join(lines), None, facts
-
-
-def _role(fact: TrialStarted, digest: str) -> str:
-    return "challenger" if fact.challenger == digest else "champion"
-
-
-def _trial(fact: TrialStarted, digest: str) -> str:
-    shares = ", ".join(f"{arm} {share:.0%}" for arm, share in fact.shares.items())
-    return f"on trial as {_role(fact, digest)} by runs in use ({shares}), look {fact.look} at alpha {fact.alpha:.3g}"
 
 
 def _rolled_back(case: Case, lines: list[str]) -> list[dict[str, Any]]:
