@@ -1,13 +1,14 @@
 """What the live gate does over a reflector's life, simulated with the gate's own code.
 
-    python -m benchmarks.live_gate [--histories 200] [--runs 6000]
+    python -m benchmarks.live_gate [--histories 200] [--runs 6000] [--bets]
 
 A history is a life: three challengers in a row go on trial, each against the champion of then, and whoever is champion
 is watched against the holdout all the while. The gate's answer after many runs is the one that it would have given by
 a look after every run, since it counts what its tests reached after any run; guards are looked at every 250 runs.
 
 A/A: all arms are equally good. How many histories have a false promotion or rollback? A/B: the challenger passes
-`gain` more often. After how many runs, of all arms together, is it promoted in the median history?
+`gain` more often. After how many runs, of all arms together, is it promoted in the median history? With --bets only:
+what it costs that the best bet is not known beforehand.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from parammem.gate.live import decide_live
 from parammem.gate.live_evidence import Kind, LiveEvidence
 from parammem.gate.live_rule import LiveRule, Spending
 from parammem.gate.rule import ROLLBACKS, Looks, alpha_of_championship, next_alpha
+from parammem.gate.sequential_test import BET_WEIGHTS, BETS, scores
 
 HOLDOUT, CHALLENGER = 0.1, 0.45
 LOOK = 250
@@ -205,12 +207,36 @@ def median(found: list[int]) -> str:
     return f"{middle:,.0f}" if math.isfinite(middle) else "never"
 
 
+def runs_by_bets(seed: int, bets: Floats, weights: Floats, runs: int, gain: float, alpha: float) -> int:
+    """Return the number of the run after which a better challenger's e-value by these bets is 1 / alpha, else 0."""
+    given = evidence(traffic(np.random.default_rng(seed), World("", base=0.5), runs, gain), "trial")
+    score = scores(given.treated, given.chance, given.outcome, given.group).score
+    capital = np.exp(np.cumsum(np.log1p(np.outer(bets, score)), axis=1)).T @ (weights / weights.sum())
+    reached = np.flatnonzero(capital >= 1 / alpha)
+    return int(given.number[reached[0]]) if len(reached) else 0
+
+
+def compare_bets(histories: int, runs: int, gain: float) -> None:
+    """Print after how many runs a gain is found in the median, for the gate's bets and for others."""
+    alpha = next_alpha(Looks(kept=ROLLBACKS), LiveRule().total, reserve=False)
+    best = np.array([gain / 0.25])
+    kinds = {"the gate's": (BETS, BET_WEIGHTS), "the same, equal weights": (BETS, np.ones(len(BETS)))}
+    kinds |= {"the best, as if the gain were known": (best, np.ones(1))}
+    for name, (bets, weights) in kinds.items():
+        found = [runs_by_bets(seed, bets, weights, runs, gain, alpha) for seed in range(histories)]
+        print(f"{name:36} {median(found):>8} runs")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--histories", type=int, default=200)
     parser.add_argument("--runs", type=int, default=6000, help="of all arms, in one trial")
     parser.add_argument("--gain", type=float, default=0.08)
+    parser.add_argument("--bets", action="store_true")
     asked = parser.parse_args()
+    if asked.bets:
+        compare_bets(asked.histories, asked.runs, asked.gain)
+        return
     rule, started, seeds = LiveRule(), time.perf_counter(), range(asked.histories)
     print(f"{asked.histories} lives of {CHALLENGERS} trials of {asked.runs} runs; {rule.model_dump()}")
     print("A/A                                               promoted  rolled back  either  trials refused")
