@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from parammem.core.event import TrialStarted
+from parammem.core.live_run import LiveArm
 from parammem.core.outcome import Outcome
 from parammem.gate.live_evidence import of_trial, of_watch, value_of
 from tests.gate.live_runs import CHALLENGER, CHAMPION, SHARES, live_runs
@@ -30,7 +31,7 @@ def test_a_trial_has_the_runs_of_both_arms_after_the_first_that_its_challenger_a
 
 
 def test_runs_from_before_the_trial_or_assigned_without_the_challenger_are_left_out():
-    alone = {"holdout": 0.1, "champion": 0.9}
+    alone: dict[LiveArm, float] = {"holdout": 0.1, "champion": 0.9}
     before = live_runs(1, 50, RATES, shares=alone)
     earlier = live_runs(51, 100, RATES, started="2026-11-27T00:00:00Z")
     own = live_runs(151, 200, RATES)

@@ -25,7 +25,9 @@ from parammem.gate.record_live import (
     waiting,
 )
 from parammem.gate.rule import RESERVE, ROLLBACKS, Looks, alpha_of_championship, alpha_of_look, next_alpha
+from parammem.improve.generations import generations
 from parammem.registry import Ledger
+from parammem.registry.ledger_text import as_text
 from parammem.registry.state import champion, register, trial
 from tests.gate.evidences import CLEAR, EQUAL, meeting, part
 from tests.gate.live_runs import CHALLENGER, CHAMPION, SHARES, live_runs
@@ -184,6 +186,8 @@ def test_a_champion_is_watched_from_when_it_took_its_place_with_a_share_of_the_b
     record_live(ledger, decision, WHO)
     facts = [event.fact for event in ledger.read()]
     assert any(isinstance(fact, Decided) and fact.answer == "roll back" for fact in facts)
+    assert "roll back: v1 against no advice, by runs in use" in as_text(ledger.read(), "code")
+    assert [one.answer for one in generations(ledger.read(), ledger.decision, "code")] == ["undecided"]
     ledger.append(RolledBack(domain="code", version=0, adapter="", left=1, reason="so"), WHO)
     assert judge_watch(ledger.root, ledger.read(), "code", live_rule(PARAMS)) is None
 
@@ -203,6 +207,13 @@ def test_a_trial_with_lost_runs_promotes_nobody_and_a_watch_begins_anew_after_th
     assert watch.live.first > 1100
     with pytest.raises(LedgerError, match="up to 2100 are in the ledger"):
         declare_lost(ledger, "code", 2000, "person me")
+    history = as_text(ledger.read(), "code")
+    for said in (
+        "v2 is on trial by runs in use, share 45%",
+        "runs 1 to 1000 in use",
+        "runs 1001 to 1100 in use: declared",
+    ):
+        assert said in history
 
 
 def test_a_file_of_runs_that_was_changed_or_is_gone_is_named(ledger):

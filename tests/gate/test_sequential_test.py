@@ -95,8 +95,9 @@ def test_guesses_by_group_of_tasks_find_a_gain_with_fewer_runs():
 def test_the_interval_holds_the_true_difference_at_every_look_in_95_of_100_histories():
     outside = 0
     for seed in range(60):
-        columns = drawn(seed, 1000, gain=0.1, chance=0.3)
-        bounds = [interval(scores(*(column[:n] for column in columns))) for n in range(50, 1001, 50)]
+        treated, chance, passed, group = drawn(seed, 1000, gain=0.1, chance=0.3)
+        looks = range(50, 1001, 50)
+        bounds = [interval(scores(treated[:n], chance[:n], passed[:n], group[:n])) for n in looks]
         outside += any(not low <= 0.1 <= high for low, high in bounds)
     assert outside <= 60 * 0.05 + 3 * math.sqrt(60 * 0.05 * 0.95)
 

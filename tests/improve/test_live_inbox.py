@@ -108,6 +108,8 @@ def changed(run: LiveRun, **fields) -> LiveRun:
         ("dropped run", "does not follow the line before"),
         ("twice", "stands in it twice"),
         ("empty", "holds no run"),
+        ("odd shares", "no chances that add up to 1"),
+        ("no time", "does not say when it started"),
         ("no record", "not a LiveRun"),
         ("link", "no regular file"),
     ],
@@ -129,6 +131,10 @@ def test_what_the_service_did_not_write_or_what_contradicts_itself_stays_and_is_
         leave(root, [*runs[:3], *runs[4:]])
     elif how == "twice":
         leave(root, [*runs, changed(runs[0], number=21)])
+    elif how == "odd shares":
+        leave(root, [changed(run, shares={"holdout": 0.1, "champion": 0.45, "challenger": 0.3}) for run in runs])
+    elif how == "no time":
+        leave(root, [changed(run, started="yesterday") for run in runs])
     elif how == "empty":
         leave(root, [])
     elif how == "no record":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
@@ -141,11 +141,17 @@ def _after_first(runs: Sequence[LiveRun], arm: LiveArm, adapter: str, since: str
     A run of the other arm does not show it, so what is before that run is left out whatever its arm, and that run too:
     runs are taken from a moment on that the assignment of later runs knows nothing of.
     """
-    begin = datetime.fromisoformat(since)
+    begin = moment(since)
     for place, run in enumerate(runs):
-        if run.arm == arm and run.adapter == adapter and datetime.fromisoformat(run.started) >= begin:
+        if run.arm == arm and run.adapter == adapter and moment(run.started) >= begin:
             return runs[place + 1 :]
     return ()
+
+
+def moment(time: str) -> datetime:
+    """Return a time that a run or an event gives; UTC where it names no zone. Raises ValueError if it is none."""
+    found = datetime.fromisoformat(time)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _could_be(run: LiveRun, treated: LiveArm, control: LiveArm) -> bool:

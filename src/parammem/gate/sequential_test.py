@@ -16,7 +16,7 @@ scores, make it a statement on the mean effect of the runs so far, which may cha
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,7 +160,7 @@ def assignment_log_e_value(treated: NDArray[np.bool_], chance: Floats, group: ND
     return float(np.logaddexp(overall, groups) - math.log(2))
 
 
-def _log_sum(logs: Floats) -> float:
+def _log_sum(logs: NDArray[Any]) -> float:
     return float(logs.max() + np.log(np.exp(logs - logs.max()).sum()))
 
 

@@ -21,12 +21,15 @@ from parammem.core.jsonl import read_jsonl
 from parammem.core.live_run import LiveRun, assigned_arm
 from parammem.core.words import count
 from parammem.errors import DataError
+from parammem.gate.live_evidence import moment
 from parammem.gate.record_live import counts_of
 from parammem.improve.turn import Turn
 from parammem.registry.ledger import Ledger
 from parammem.registry.live_secret import live_secret
 
 NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{32}\.jsonl")
+ROUNDING = 1e-6
+"""By which the sum of shares may differ from 1."""
 HALF = 32
 """Hex digits of a hash in a name."""
 
@@ -136,6 +139,7 @@ def _tried(path: Path, secret: bytes) -> tuple[Observed, list[LiveRun]]:
     for place, run in enumerate(runs):
         if run.domain != first.domain or run.number != first.number + place:
             raise DataError(f"line {place + 1}: run {run.number} of {run.domain!r} does not follow the line before it")
+        _refuse_odd(run, place + 1)
         if run.arm != assigned_arm(run.domain, run.run_id, run.shares, secret):
             raise DataError(f"line {place + 1}: run {run.run_id!r} is not of the arm that was drawn for it")
     _refuse_doubles(runs)
@@ -144,6 +148,16 @@ def _tried(path: Path, secret: bytes) -> tuple[Observed, list[LiveRun]]:
         domain=first.domain, runs=digest, first=first.number, last=runs[-1].number, counts=counts_of(runs)
     )  # fmt: skip
     return fact, runs
+
+
+def _refuse_odd(run: LiveRun, line: int) -> None:
+    shares = run.shares.values()
+    if not all(0 <= share <= 1 for share in shares) or abs(sum(shares) - 1) > ROUNDING:
+        raise DataError(f"line {line}: the shares of run {run.run_id!r} are no chances that add up to 1")
+    try:
+        moment(run.started)
+    except ValueError:
+        raise DataError(f"line {line}: run {run.run_id!r} does not say when it started") from None
 
 
 def _refuse_doubles(runs: Iterable[LiveRun]) -> None:
