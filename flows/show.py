@@ -15,7 +15,7 @@ NOTE = 500
 """Characters of a note or a cell that a page shows."""
 RUN_NAME = 100
 SLICE_HEAD = ("slice", "tasks", "no reflector", "champion", "challenger", "verdict")
-SAID = {"promote": "promoted", "refuse": "refused", "undecided": "undecided"}
+SAID = {"promote": "promoted", "refuse": "refused", "undecided": "undecided", "roll back": "rolled back"}
 
 
 def turn_page(report: TurnReport) -> str:
@@ -40,7 +40,14 @@ def decision_page(decision: Decision) -> list[str]:
     test, budget = decision.test, decision.budget
     lines = [f"## {markdown(decision.domain)}: {decision.answer}", ""]
     lines += [f"- {markdown(reason, NOTE)}" for reason in decision.reasons]
-    lines += ["", *_table(SLICE_HEAD, map(_slice, decision.slices))]
+    if decision.live:
+        arms = [
+            (arm.arm, arm.runs, arm.known, f"{arm.solved:.1%}")
+            for arm in (decision.live.treated, decision.live.control)
+        ]
+        lines += ["", *_table(("arm", "runs in use", "outcomes", "solved"), arms)]
+    else:
+        lines += ["", *_table(SLICE_HEAD, map(_slice, decision.slices))]
     if test:
         lines += ["", f"Better on {count(test.better, 'task')}, worse on {test.worse}, of {test.tasks}: "
                       f"p = {test.p:.2g}, allowed {budget.alpha:.2g} (look {budget.look}). "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from parammem.sections import Section
 
@@ -12,12 +12,31 @@ EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class LiveGateParams(Section):
-    """Which share of the runs of agents in use gets which advice (docs/continual.md)."""
+    """Which share of the runs of agents in use gets which advice, and what they must show (docs/continual.md)."""
 
     holdout: float = Field(ge=0.01, le=0.5, default=0.1)
     """Share of runs that get no advice, so that the champion's worth stays known."""
     challenger: float = Field(ge=0.05, le=0.9, default=0.45)
     """Share of runs that a challenger on trial advises; the champion advises the rest."""
+    effect: float = Field(gt=0, lt=1, default=0.05)
+    """The gain that is worth waiting for, as a share of runs: a trial ends once less than this is shown."""
+    margin: float = Field(ge=0, lt=1, default=0.05)
+    """A trial ends once the challenger is shown to be worse than the champion by more than this."""
+    least_runs: int = Field(ge=1, default=100)
+    """Runs with an outcome that each arm needs before anything is promoted or rolled back."""
+    most_runs: int = Field(ge=1, default=20_000)
+    """Runs of champion and challenger after which a trial ends that has shown nothing."""
+    missing_gap: float = Field(ge=0, lt=1, default=0.1)
+    """Difference between the arms in the share of missing outcomes that refuses once it is shown to be larger."""
+
+    @model_validator(mode="after")
+    def _leaves_the_champion_runs(self) -> LiveGateParams:
+        if self.holdout + self.challenger > 0.95:
+            raise ValueError(
+                f"holdout {self.holdout:g} and challenger {self.challenger:g} leave the champion less than 0.05 of the "
+                "runs; lower gate.live.challenger"
+            )
+        return self
 
 
 class ServiceParams(Section):

@@ -18,7 +18,7 @@ from parammem.errors import DataError
 
 DVC = (sys.executable, "-m", "dvc")
 Say = Callable[[str], None]
-TRACKED = ("data/experience", "data/fresh", "data/keys/fresh", "data/quarantine")
+TRACKED = ("data/experience", "data/fresh", "data/keys/fresh", "data/quarantine", "data/live")
 """Folders whose files have a .dvc file each."""
 
 

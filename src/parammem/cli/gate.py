@@ -35,6 +35,16 @@ def gate(
         bool,
         typer.Option("--enter", help="Pay for this look, and write the decision, and the champion if it promotes."),
     ] = False,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="By runs of agents in use: what the gate would say now. Changes nothing."),
+    ] = False,
+    lost: Annotated[
+        int,
+        typer.Option(
+            "--lost", metavar="NUMBER", help="With --live: runs up to this one never came; write it into the ledger."
+        ),
+    ] = 0,
     shown: Annotated[str, typer.Option("--show", help="Only explain this decision of the ledger again.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="The decision as one JSON object.")] = False,
     params: ParamsFile = PARAMS,
@@ -42,10 +52,18 @@ def gate(
     """Compare two reflectors on the same tasks, and explain what the gate decides.
 
     Without --enter nothing is written: the answer shows what the gate would say. A decision that follows
-    such looks is not covered by the error budget.
+    such looks is not covered by the error budget. With --live one may look as often as one likes.
     """
     from parammem.gate import explain
 
+    if live:
+        from parammem.cli.gate_live import enter_lost, show_live
+
+        if lost:
+            enter_lost(domain, lost)
+        else:
+            show_live(load_params(params), domain, as_json)
+        return
     decision = _show(shown) if shown else _meet(load_params(params), domain, champion, challenger, enter)
     say(decision.model_dump_json(indent=2) if as_json else explain(decision))
     if enter and not shown and decision.answer == "promote":

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from parammem.core.event import Answer
+from parammem.core.live_run import LiveArm
 from parammem.core.record import Extended, Record, digest_of
 
 
@@ -84,8 +85,57 @@ class ErrorBudget(Extended):
     """The look had less power than `gate.min_power` and was paid from the reserve; `look` numbers the reserve's."""
 
 
-class Decision(Record):
+class ArmResult(Record):
+    """What one arm's runs came to."""
+
+    arm: LiveArm
+    adapter: str
+    """Digest; empty: the arm gives no advice."""
+    runs: int
+    known: int
+    """Runs of which somebody said how they ended."""
+    solved: float
+    """Mean outcome of those: the share that passed where outcomes are passed or not; 0 where there is none."""
+    unadvised: int
+    """Runs that should have been advised and were not, because advice came late or failed. They count like others."""
+    tokens: float
+    """Mean tokens of a run, over runs whose tokens are known; 0: of none they are."""
+
+
+class LiveResult(Record):
+    """Two arms of runs of agents in use, and the test that decided between them."""
+
+    kind: Literal["trial", "watch"]
+    """trial: may the challenger take the champion's place? watch: must the champion leave it to no advice?"""
+    treated: ArmResult
+    """The challenger in a trial, the champion in a watch."""
+    control: ArmResult
+    """The champion in a trial, the holdout in a watch."""
+    first: int
+    """Number of the first run that was looked at; 0: there is none."""
+    last: int
+    settled_at: int
+    """Number of the run after which the answer stood; 0: it stands open, or a guard gave it."""
+    difference: float
+    """Mean outcome of treated minus control, weighted by the chance of each run to be in the rarer arm."""
+    low: float
+    high: float
+    """Bounds of its confidence interval, which holds however often one looks."""
+    confidence: float
+    threshold: float
+    """E-value that the test has to reach: 1 / alpha."""
+    e_values: dict[str, float]
+    """Test → highest e-value that it reached. "known": of runs with an outcome; "missing failed", "missing passed":
+    with every missing outcome counted so, in both arms alike; "decides": of the least of these three after the same
+    run; and in a trial "worse" (worse than the margin) and "too little" (less than the gain worth waiting for)."""
+    runs_needed: int
+    """About how many runs of both arms it takes to find a gain (in a watch: a loss) of `gate.live.effect`."""
+
+
+class Decision(Extended):
     """The answer and its evidence: ledger/decisions/<digest>.json."""
+
+    LATER = ("live",)
 
     domain: str
     champion: str
@@ -97,16 +147,20 @@ class Decision(Record):
     guards: tuple[Guard, ...]
     slices: tuple[SliceResult, ...]
     test: PairedTest | None
-    """None: there were no outcomes to compare."""
+    """None: there were no outcomes to compare, or runs in use decided."""
     budget: ErrorBudget
     inputs: dict[str, str] = Field(default_factory=dict)
     """What went in: name → digest. "outcomes"; "anchor tasks", "anchor answer keys" and the same of "fresh"; "validated
     rows", "validation suite" and "validation report" of the challenger; "params"; "base model"; "continued from" and
-    "outdone by" where there is such an adapter. Older records have fewer."""
+    "outdone by" where there is such an adapter. Older records have fewer. Of a decision by runs in use: "runs
+    FIRST–LAST" for each file data/live/<digest>.jsonl, "outcomes" of what was taken from them, and "fixed tasks": the
+    decision before the trial."""
     rule: dict[str, Any]
     """Every dial of the gate."""
     rule_version: int
     """Goes up when the same dials and inputs could give another answer."""
+    live: LiveResult | None = None
+    """None: it was decided on fixed tasks."""
 
     @property
     def digest(self) -> str:

@@ -10,7 +10,8 @@ from parammem.core.live_run import LiveArm
 from parammem.core.record import Extended, Record, digest_of
 
 Stage = Literal["candidate", "champion"]
-Answer = Literal["promote", "refuse", "undecided"]
+Answer = Literal["promote", "refuse", "undecided", "roll back"]
+"""roll back: the champion does worse than no advice; only runs of agents in use say so."""
 START = "0" * 64
 """`previous` of the first event."""
 
@@ -149,7 +150,7 @@ class Observed(Record):
     kind: Literal["observe"] = "observe"
     domain: str
     runs: str
-    """SHA-256 of the file; its lines are `LiveRun`."""
+    """SHA-256 of the file; its lines are `LiveRun`. Empty: these runs are lost, as the person who signed says."""
     first: int
     """Number of its first run."""
     last: int

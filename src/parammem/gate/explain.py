@@ -5,6 +5,7 @@ from __future__ import annotations
 from parammem.core.decision import Decision, PairedTest, SliceResult
 from parammem.core.escape import shown
 from parammem.core.words import count
+from parammem.gate.explain_live import live_lines
 
 LONGEST = 2000
 """Characters of a reason."""
@@ -12,31 +13,41 @@ ANSWERS = {
     "promote": "PROMOTE: the challenger takes the champion's place",
     "refuse": "REFUSE: the champion stays",
     "undecided": "UNDECIDED: the champion stays, and nothing is settled about the challenger",
+    "roll back": "ROLL BACK: the champion leaves its place to the one before it, or to no advice",
 }
+WATCHED = "HOLDS: nothing shows that the champion does worse than no advice"
 
 
 def explain(decision: Decision) -> str:
     """Answer, reasons, guards, slices, test and budget, one below the other."""
     champion = decision.champion[:16] or "none yet (no reflector stands in its place)"
+    watch = decision.live is not None and decision.live.kind == "watch"
+    against = "no advice (holdout)" if watch else decision.challenger[:16]
     lines = [
-        ANSWERS[decision.answer],
+        WATCHED if watch and decision.answer == "undecided" else ANSWERS[decision.answer],
         *(f"  {shown(reason, LONGEST)}" for reason in decision.reasons),
         "",
         f"domain      {decision.domain}",
         f"champion    {champion}",
-        f"challenger  {decision.challenger[:16]}",
+        f"{'against' if watch else 'challenger':10}  {against}",
         "",
         "guards",
         *(f"  {_mark(g.passed)} {g.name:20} {shown(g.detail, LONGEST)}" for g in decision.guards),
         "",
-        "slice    tasks  no reflector  champion  challenger  difference  95% one-sided bounds  tolerated",
-        *(_slice_line(one) for one in decision.slices),
-        *_test_lines(decision),
-        *_budget_lines(decision),
+        *(live_lines(decision, decision.live) if decision.live else _fixed_lines(decision)),
         "",
         f"decision {decision.digest}, rule version {decision.rule_version}",
     ]
     return "\n".join(lines)
+
+
+def _fixed_lines(decision: Decision) -> list[str]:
+    return [
+        "slice    tasks  no reflector  champion  challenger  difference  95% one-sided bounds  tolerated",
+        *(_slice_line(one) for one in decision.slices),
+        *_test_lines(decision),
+        *_budget_lines(decision),
+    ]
 
 
 def _mark(passed: bool | None) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from parammem.config import GateParams
 from parammem.core.decision import Decision
-from parammem.core.event import Decided, Evaluated, Event
+from parammem.core.event import Decided, Evaluated, Event, Observed, TrialStarted
 from parammem.gate.decide import decide
 from parammem.gate.evidence import Evidence
-from parammem.gate.rule import VERSION, Looks, Rule
+from parammem.gate.rule import ROLLBACKS, VERSION, Looks, Rule
 from parammem.registry.ledger import Ledger
 
 
@@ -19,11 +19,18 @@ def rule_of(params: GateParams) -> Rule:
 
 
 def looks_paid(events: Sequence[Event], domain: str) -> Looks:
-    """Return the looks that a domain's error budget has paid for, out of the ledger."""
+    """Return the looks that a domain's error budget has paid for, out of the ledger. A trial was paid for when it
+    began."""
     looks = Looks()
     for event in events:
         fact = event.fact
-        if isinstance(fact, Decided) and fact.domain == domain and fact.alpha > 0:
+        if getattr(fact, "domain", "") != domain:
+            continue
+        if isinstance(fact, Observed | TrialStarted):
+            looks = looks._replace(kept=ROLLBACKS)
+        if isinstance(fact, TrialStarted):
+            looks = looks.after(fact.alpha, reserve=False)
+        elif isinstance(fact, Decided) and fact.alpha > 0:
             looks = looks.after(fact.alpha, fact.reserve)
     return looks
 
@@ -86,7 +93,8 @@ def _outdone(decision: Decision, best: Decision) -> Decision:
 
 
 def decided(decision: Decision) -> Decided:
-    """Return the ledger's line about a decision."""
+    """Return the ledger's line about a decision. One by runs in use costs nothing more: its trial was paid for when it
+    began, and for rollbacks a share of the budget is kept."""
     return Decided(
         domain=decision.domain,
         decision=decision.digest,
@@ -94,8 +102,9 @@ def decided(decision: Decision) -> Decided:
         challenger=decision.challenger,
         answer=decision.answer,
         look=decision.budget.look,
-        alpha=decision.budget.alpha if decision.budget.paid else 0.0,
+        alpha=decision.budget.alpha if decision.budget.paid and decision.live is None else 0.0,
         reserve=decision.budget.paid and decision.budget.reserve,
+        live=decision.live is not None,
     )
 
 

@@ -49,42 +49,60 @@ class Looks(NamedTuple):
     """Looks with less, paid from the reserve."""
     spent: float = 0.0
     """Sum of the alphas of all of them, as the ledger recorded them."""
+    kept: float = 0.0
+    """Share of the budget that is kept for rollbacks: `ROLLBACKS` in a domain with runs of agents in use."""
 
     def after(self, alpha: float, reserve: bool) -> Looks:
         """Return these looks and one more that spent alpha."""
-        return Looks(self.regular + (not reserve), self.reserve + reserve, self.spent + alpha)
+        return Looks(self.regular + (not reserve), self.reserve + reserve, self.spent + alpha, self.kept)
 
 
 RESERVE = 0.1
 """Share of the budget that pays for looks with little power. Its first look gets 0.13%, so that a strong result on few
 tasks promotes; regular looks lose a tenth of their alpha, about a hundredth of their power."""
+ROLLBACKS = 0.2
+"""Share of the budget that pays for taking a champion's place from it by runs of agents in use. Where there are such
+runs, regular looks get 0.7 of the budget in place of 0.9: the first 0.89% in place of 1.15%."""
 
 
-def alpha_of_look(look: int, total: float, reserve: bool = False) -> float:
+def alpha_of_look(look: int, total: float, reserve: bool = False, kept: float = 0.0) -> float:
     """Return what the k-th regular (or k-th reserve) look may spend: its part of total · k^-1.3 / ζ(1.3).
 
-    Over any number of looks of both kinds this adds up to less than total. Whatever the looks' outcomes and however
-    many there are, the chance that any of them promotes falsely is at most their sum (union bound; alpha-spending,
-    Lan and DeMets 1983, here without an end).
+    Over any number of looks of both kinds this adds up to less than total, less what is kept for rollbacks. Whatever
+    the looks' outcomes and however many there are, the chance that any of them promotes falsely is at most their sum
+    (union bound; alpha-spending, Lan and DeMets 1983, here without an end).
 
     Raises:
         ValueError: looks are counted from 1.
     """
+    return _part(look, total, RESERVE if reserve else 1 - RESERVE - kept)
+
+
+def alpha_of_championship(number: int, total: float) -> float:
+    """Return what the rollback of a domain's k-th championship may spend, however often its runs are looked at.
+
+    A championship begins whenever a version takes the champion's place, by a promotion or a rollback. Over any number
+    of them this adds up to less than `ROLLBACKS` · total.
+    """
+    return _part(number, total, ROLLBACKS)
+
+
+def _part(look: int, total: float, part: float) -> float:
     from scipy.special import zeta
 
     if look < 1:
         raise ValueError(f"look {look}: looks are counted from 1")
-    part = RESERVE if reserve else 1 - RESERVE
     return float(part * total * look**-EXPONENT / zeta(EXPONENT))
 
 
 def next_alpha(before: Looks, total: float, reserve: bool) -> float:
     """Return what the next look may spend, never more than is left.
 
-    Looks under rule version 2 had no reserve beside them and spent up to a ninth more each; what the ledger recorded
-    of them is what counts here.
+    Looks under rule version 2 had no reserve beside them and spent up to a ninth more each, and those from before a
+    domain had runs in use left nothing for rollbacks; what the ledger recorded of them is what counts here.
     """
-    alpha = min(alpha_of_look(before.regular + 1, total), total - before.spent)
+    left = total * (1 - before.kept) - before.spent
+    alpha = min(alpha_of_look(before.regular + 1, total, kept=before.kept), left)
     if reserve:  # never more than a look with enough power would get
         alpha = min(alpha, alpha_of_look(before.reserve + 1, total, reserve=True))
     return max(0.0, alpha)

@@ -51,7 +51,7 @@ def blame(
     accused = [one for one in dict.fromkeys(fact.batch for fact in came) if one in here and one not in known]
     now = {decision.challenger, *judged}
     decided = [e.fact for e in events if isinstance(e.fact, Decided) and e.fact.domain == domain]
-    before = [fact.challenger for fact in decided if fact.challenger not in now]
+    before = [fact.challenger for fact in decided if fact.challenger and fact.challenger not in now]
     earlier = learned.get(before[-1], set()) if before else set()
     facts = [e.fact for e in events if isinstance(e.fact, SetAside) and e.fact.domain == domain]
     suspected = {name for fact in facts for name in fact.suspects}

@@ -39,7 +39,7 @@ class Challenge(Record):
     version: int
     """Of the registry."""
     answer: str
-    """promote, refuse or undecided."""
+    """promote, refuse or undecided. A challenger that went on trial has a second line for what its runs decided."""
     reason: str
     rows: int
     """Reflection rows that it was trained on."""
@@ -85,7 +85,7 @@ def generations(events: Sequence[Event], decision: Callable[[str], Decision], do
             came, last_ingest = came + fact.kept, event.time
         elif isinstance(fact, Trained) and fact.domain == domain:
             trained[fact.adapter] = fact
-        elif isinstance(fact, Decided) and fact.domain == domain:
+        elif isinstance(fact, Decided) and fact.domain == domain and fact.challenger:  # not a rollback by runs in use
             record = decision(fact.decision)
             slices = {one.name: _slice(one, best.get(one.name, 0.0)) for one in record.slices}
             found.append(

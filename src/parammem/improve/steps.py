@@ -31,6 +31,8 @@ from parammem.errors import DataError
 from parammem.improve import batches
 from parammem.improve.blame import blame
 from parammem.improve.branch import make_tree, refuse_if_checked_out, release_refs
+from parammem.improve.live_decisions import decide_by_runs
+from parammem.improve.live_inbox import clear_entered, runs_wait, take_in_runs
 from parammem.improve.triggers import Reason, Triggers, judge, last_training, new_batches
 from parammem.improve.turn import Ended, Turn
 from parammem.improve.warm_challenger import add_challengers, back_to_retrained, champion_folder, show_state
@@ -81,15 +83,18 @@ def finish(turn: Turn) -> None:
         if _is_unlogged(turn):
             _tell_wandb(turn, ("track", "sync"))
     done = batches.clear_ingested(*_inbox(turn))
+    done += clear_entered(turn.root, turn.tree)
     if done:
         turn.note(f"{count(done, 'file')} in the inbox had been ingested before")
 
 
 def take_in(turn: Turn) -> None:
-    """The inbox becomes batches in the worktree. What cannot be read stays, and the others have their turn."""
+    """The inbox becomes batches in the worktree, and so do runs of agents in use. What cannot be read stays, and the
+    others have their turn."""
     turn.sources, turn.refused_sources = batches.ingest_inbox(turn)
     for text in turn.refused_sources:
         turn.note(f"stays in the inbox: {text}")
+    turn.observed = take_in_runs(turn)
 
 
 def consider(turn: Turn) -> None:
@@ -106,7 +111,7 @@ def consider(turn: Turn) -> None:
             )
         turn.reasons.append(reason)
         turn.note(reason.why)
-    if not turn.due and not turn.sources:
+    if not turn.due and not turn.sources and not turn.observed:
         raise Ended(_nothing(turn))
 
 
@@ -153,7 +158,8 @@ def meet(turn: Turn) -> None:
 
 
 def decide(turn: Turn) -> None:
-    """Let the gate decide; the version that it promotes becomes champion in the worktree's ledger."""
+    """Let the gate decide, on fixed tasks and by runs in use; the version that it promotes becomes champion in the
+    worktree's ledger."""
     from parammem.gate.record_decision import decide_and_record_all, rule_of
 
     for domain, meetings in turn.evidence.items():
@@ -169,6 +175,7 @@ def decide(turn: Turn) -> None:
                 version = next(v for v in versions(turn.ledger.read(), domain) if v.adapter == decision.challenger)
                 make_champion(turn.ledger, version, decision.digest, turn.tools.actor)
         _accuse(turn, decisions)
+    decide_by_runs(turn)
 
 
 def _accuse(turn: Turn, decisions: list[Decision]) -> None:
@@ -248,6 +255,7 @@ def _tracking(turn: Turn) -> Path:
 def clear(turn: Turn) -> None:
     """What is committed leaves the inbox."""
     batches.clear_ingested(*_inbox(turn))
+    clear_entered(turn.root, turn.tree)
 
 
 def _inbox(turn: Turn) -> tuple[Path, Path, str]:
@@ -287,7 +295,7 @@ def nothing_to_do(root: Path, branch: str) -> str:
     from parammem.experience.inbox import waiting
 
     params = load_params(root / "params.yaml")
-    if batches.leftovers(root) or waiting(root / params.experience.inbox):
+    if batches.leftovers(root) or waiting(root / params.experience.inbox) or runs_wait(root):
         return ""
     for revision in (f"refs/heads/{branch}", "HEAD"):
         events = ledger_at(root, revision)
@@ -315,6 +323,8 @@ def _nothing(turn: Turn) -> str:
 def _message(turn: Turn) -> str:
     """Return the commit's message: what came in and what was decided."""
     parts = [f"{count(len(turn.sources), 'new source')}"] if turn.sources else []
+    runs = sum(fact.last - fact.first + 1 for fact in turn.observed)
+    parts += [f"{count(runs, 'run')} in use"] if runs else []
     parts += [f"{one.domain} {one.answer}" for one in turn.decisions]
     lines = [f"Improve: {', '.join(parts) or 'records'}", "", *(f"- {note}" for note in turn.notes)]
     return "\n".join(lines)

@@ -10,6 +10,7 @@ from pathlib import Path
 from parammem.config import Params
 from parammem.core.decision import Decision
 from parammem.core.escape import shown
+from parammem.core.event import Observed
 from parammem.experience.source_files import Source
 from parammem.gate.evidence import Evidence
 from parammem.improve.triggers import Reason
@@ -70,6 +71,8 @@ class Turn:
     """Ingested in this turn; they leave the inbox when all is committed."""
     refused_sources: list[str] = field(default_factory=list)
     """What could not be ingested, in words; it stays in the inbox."""
+    observed: list[Observed] = field(default_factory=list)
+    """Runs of agents in use that came in in this turn."""
     reasons: list[Reason] = field(default_factory=list)
     challengers: list[Challenger] = field(default_factory=list)
     """Of each domain the one retrained from the base first."""

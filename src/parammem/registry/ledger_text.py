@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from parammem.core.escape import shown
-from parammem.core.event import Checked, Decided, Event, Imported, Published, RolledBack, SetAside
+from parammem.core.event import (
+    Checked,
+    Decided,
+    Event,
+    Imported,
+    Observed,
+    Published,
+    RolledBack,
+    SetAside,
+    TrialStarted,
+)
 from parammem.core.words import count
 from parammem.errors import LedgerError, LineageError
 from parammem.registry.branch import BranchLedger, decision_in, ledgers_of
@@ -34,8 +44,13 @@ def _line(event: Event, domain: str, numbers: dict[str, str]) -> str:
     elif isinstance(fact, Imported):
         said = f"imported from {shown(fact.source)} ({fact.adapter[:16]})"
     elif isinstance(fact, Decided):
-        who, against = numbers.get(fact.challenger, fact.challenger[:16]), numbers.get(fact.champion, "no reflector")
-        said = f"{fact.answer}: {who} against {against} (decision {fact.decision[:12]})"
+        said = _decided(fact, numbers)
+    elif isinstance(fact, TrialStarted):
+        said = f"v{fact.version} is on trial by runs in use, share {fact.shares.get('challenger', 0):.0%}"
+    elif isinstance(fact, Observed):
+        outcomes = sum(known for _, known, _ in fact.counts.values())
+        what = count(outcomes, "outcome") if fact.runs else "declared lost"
+        said = f"runs {fact.first} to {fact.last} in use: {what}"
     elif isinstance(fact, RolledBack):
         said = f"{_rolled_back(fact)}: {shown(fact.reason)}"
     elif isinstance(fact, SetAside):
@@ -44,6 +59,15 @@ def _line(event: Event, domain: str, numbers: dict[str, str]) -> str:
         held = {True: "holds", False: "FAILED", None: "too few tasks to say"}[fact.holds]
         said = f"check of v{fact.version}: {held} ({fact.solved:.1%} against {fact.expected:.1%}, p = {fact.p:.2g})"
     return f"{event.number:5}  {event.time}  {shown(event.actor):24.24}  {said}" if said else ""
+
+
+def _decided(fact: Decided, numbers: dict[str, str]) -> str:
+    """Return who was decided about, against whom; a decision to roll back has no challenger."""
+    champion = numbers.get(fact.champion, fact.champion[:16] if fact.live and fact.champion else "no reflector")
+    if not fact.challenger:
+        return f"{fact.answer}: {champion} against no advice, by runs in use (decision {fact.decision[:12]})"
+    who, how = numbers.get(fact.challenger, fact.challenger[:16]), ", by runs in use" if fact.live else ""
+    return f"{fact.answer}: {who} against {champion}{how} (decision {fact.decision[:12]})"
 
 
 def _rolled_back(fact: RolledBack) -> str:

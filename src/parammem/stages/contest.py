@@ -43,7 +43,8 @@ CANARIES = 8
 """Tasks whose advice is compared to see that two models are not the same."""
 CANNOT_DECIDE = (
     "fixed tasks cannot decide about {domain}: its outcomes are only reported, so none can be measured here; give "
-    "domains.{domain}.agent or .judge in params.yaml, or let runs in use decide"
+    "domains.{domain}.agent or .judge in params.yaml, or let runs in use decide: "
+    "`parammem gate --live --domain {domain}` shows what they say"
 )
 
 

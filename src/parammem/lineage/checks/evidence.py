@@ -24,8 +24,9 @@ BY_THE_GATE = {"outcomes", "outdone by"}
 
 
 def evidence_place(decision: Decision) -> str | None:
-    """Return the file with a decision's evidence; None for a decision that names no outcomes."""
-    outcomes = decision.inputs.get("outcomes")
+    """Return the file with a decision's evidence; None for a decision that names no outcomes, or that runs in use
+    decided (live_runs.py)."""
+    outcomes = decision.inputs.get("outcomes") if decision.live is None else None
     return f"{EVIDENCE}/{outcomes}.json" if outcomes else None
 
 

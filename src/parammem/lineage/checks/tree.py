@@ -28,6 +28,7 @@ STEPS = {"lock": "every stage", "decision": "decide", "ledger": "ledger", "exper
 CONTENT_NAMED = (
     "data/experience",
     "data/fresh",
+    "data/live",
     "data/quarantine/batches/experience",
     "data/quarantine/batches/fresh",
 )

@@ -16,6 +16,7 @@ from parammem.lineage.checks.life import (
     raw_checks,
     tag_checks,
 )
+from parammem.lineage.checks.live_runs import live_checks
 from parammem.lineage.checks.manifest import manifest_checks
 from parammem.lineage.checks.tree import tree_checks
 from parammem.lineage.past.events import Life, read_life
@@ -65,6 +66,7 @@ def verify_history(history: History, life: Life, only: Subject | None = None, fu
         tally.add(manifest_checks(Generation(only.domain, 0, only.place, "", None, only.snapshot, only.adapter)))
     tally.add(ledger_checks(history, life))
     tally.add(evidence_checks(history, life))
+    tally.add(live_checks(history, life))
     tally.add(tag_checks(history.repo, life))
     tally.add(raw_checks(history, only.snapshot if only else None, seen))
     folders = _folders(history)

@@ -9,7 +9,7 @@ from typing import Any
 
 from parammem.checkout.places import METRICS, places_of
 from parammem.core.escape import shown
-from parammem.core.event import Checked, Decided, Evaluated, RolledBack
+from parammem.core.event import Checked, Decided, Evaluated, RolledBack, TrialStarted
 from parammem.core.jsonl import byte_lines
 from parammem.core.record import Record, digest_of
 from parammem.core.words import count
@@ -18,6 +18,7 @@ from parammem.lineage.checks.manifest import BOUND, bound_report
 from parammem.lineage.checks.tree import kind_of
 from parammem.lineage.pages.adapter_code import changed_between, sources_of
 from parammem.lineage.pages.answer_origin import advised_by
+from parammem.lineage.pages.live_evidence_lines import live_evidence, trial_of
 from parammem.lineage.past.events import Life, read_decision, trained
 from parammem.lineage.past.history import Generation, History
 from parammem.lineage.past.raw import missing_inputs, raw_inputs
@@ -179,19 +180,26 @@ def rebuild(case: Case) -> Said:
 
 def promotion(case: Case) -> Said:
     digest, lines = case.subject.adapter.digest, []
-    facts: dict[str, Any] = {"decisions": [], "championships": [], "checks": [], "evaluations": []}
+    facts: dict[str, Any] = {"decisions": [], "championships": [], "checks": [], "evaluations": [], "trials": []}
     for event in case.life.of(digest):
         fact = event.fact
-        if isinstance(fact, Decided) and fact.challenger == digest:
+        if isinstance(fact, TrialStarted):
+            said, seen = trial_of(fact, digest)
+            facts["trials"].append({"event": event.number, **seen})
+            lines.append(f"event {event.number}, {event.time}, {event.actor}: {said}")
+        elif isinstance(fact, Decided) and (fact.challenger == digest or (fact.live and not fact.challenger)):
             record = read_decision(case.history.repo, fact.decision)
             why = shown("; ".join(record.reasons), LONGEST) if record else "its record is missing"
             lines.append(f"event {event.number}, {event.time}, {event.actor}: {fact.answer}: {why}")
-            lines.append(
-                f"  evidence: ledger/decisions/{fact.decision[:16]}….json, look {fact.look} at alpha {fact.alpha:g}"
-            )
+            if record and record.live:
+                lines += live_evidence(record, record.live)
+            else:
+                spent = f"look {fact.look} at alpha {fact.alpha:g}"
+                lines.append(f"  evidence: ledger/decisions/{fact.decision[:16]}….json, {spent}")
             inputs = record.inputs if record else {}
+            seen = record.live.model_dump(mode="json") if record and record.live else None
             facts["decisions"].append({"event": event.number, "answer": fact.answer, "decision": fact.decision,
-                                       "actor": event.actor, "inputs": inputs})  # fmt: skip
+                                       "actor": event.actor, "inputs": inputs, "live": seen})  # fmt: skip
         elif isinstance(fact, Evaluated):
             role = next(arm for arm, adapter in fact.arms.items() if adapter == digest)
             shares = ", ".join(f"{name} {share:.1%}" for name, share in fact.solved.items())

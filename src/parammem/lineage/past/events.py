@@ -22,11 +22,13 @@ from parammem.core.event import (
     Evaluated,
     Event,
     Ingested,
+    Observed,
     Published,
     Recalled,
     RolledBack,
     SetAside,
     Trained,
+    TrialStarted,
 )
 from parammem.core.ledger_format import finished, read_event, split_lines
 from parammem.core.record import digest_of
@@ -252,7 +254,9 @@ def _adapters(event: Event) -> tuple[str, ...]:
         return tuple(fact.arms.values())
     if isinstance(fact, Recalled):
         return fact.adapters
-    if isinstance(fact, Ingested | SetAside):
+    if isinstance(fact, TrialStarted):
+        return (fact.champion, fact.challenger)
+    if isinstance(fact, Ingested | SetAside | Observed):
         return ()
     return (fact.adapter,)
 
