@@ -23,7 +23,7 @@ from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, read_j
 from parammem.core.adapter import read_card
 from parammem.core.jsonl import write_text
 from parammem.domains import Domain, Example
-from parammem.domains.conventions import CONVENTIONS, kinds_of
+from parammem.domains.conventions import conventions_of, kinds_of
 from parammem.embeddings import embed
 from parammem.engines.base import Engine, Request
 from parammem.engines.progress import PROGRESS, progress_bar
@@ -362,7 +362,7 @@ def _sampled(
 
 
 def _open_tasks(bench: Bench, keys: Mapping[str, AnswerKey]) -> list[OpenTask]:
-    values = CONVENTIONS.get(bench.judge.kind, {})
+    values = conventions_of(bench.judge.kind)
     return [
         OpenTask(
             domain=bench.judge.name,
