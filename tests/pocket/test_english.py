@@ -117,6 +117,7 @@ def test_what_a_prompt_shows_favours_no_value_and_no_topic(name):
     assert set(said.values()) == {1}
     words = set(" ".join([*shown, last]).replace(";", " ").replace(":", " ").split())
     assert words.isdisjoint({noun for nouns in TOPICS.values() for noun in nouns})
+    assert words.isdisjoint({topic.capitalize() for topic in TOPICS})
 
 
 def test_right_advice_is_the_rules_and_says_them_in_the_order_of_the_note(splits):

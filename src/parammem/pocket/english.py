@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from parammem.domains.conventions import PEOPLE
+from parammem.domains.conventions import PEOPLE, kind_of
 from parammem.domains.house_rules import NUMBERED, VALUES, entered, noted
 from parammem.pocket.problems import Choices, Instance
 
@@ -28,7 +28,7 @@ class EnglishProblem:
     @property
     def text(self) -> str:
         said = "; ".join(noted(name, self.numbers.get(name, 0)) for name in self.open)
-        return f"Note on the {self.noun} for {self.person}: {said}"
+        return f"{kind_of(self.domain, self.noun).capitalize()} note, {self.noun} for {self.person}: {said}"
 
     def part(self, convention: str, value: str) -> str:
         """Return what the entry has for one thing."""
