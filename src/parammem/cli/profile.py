@@ -36,7 +36,7 @@ Name = Annotated[str, typer.Argument(help="Name of a profile; `parammem profile 
 @app.command("list")
 def list_profiles() -> None:
     """The profiles there are, each with the first sentence about it."""
-    for path in sorted(FOLDER.glob("*.yaml")):
+    for path in sorted(FOLDER.glob("*.yaml"), key=lambda path: path.stem):
         say(f"{path.stem:26} {summary(path)}")
 
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-KINDS = ("code", "math", "qa", "open")
+KINDS = ("code", "math", "qa", "english", "open")
 BUILT_IN = ("code", "math", "qa")
 """Kinds that judge by themselves; each is also the usual name of a domain of it."""
+ENGLISH = "english"
+"""The kind of a generated world for real pretrained models (docs/real-model.md). Only params that name it have it."""
 USUAL_KINDS: Mapping[str, str] = {kind: kind for kind in BUILT_IN}
 """Name → kind of the domains when params name none of their own."""
 RESERVED = {
@@ -43,7 +45,7 @@ def check_distinct(names: Iterable[str]) -> None:
 
 def kind_of_name(name: str) -> str:
     """Return the kind of a domain without a stated kind: its name. Raises ValueError: that is no built-in kind."""
-    if name not in BUILT_IN:
+    if name not in (*BUILT_IN, ENGLISH):
         raise ValueError(
             f"no kind of domain is called {name!r}; say of which kind it is: `{name}: {{kind: open}}` under `domains` "
             f"(kinds: {', '.join(KINDS)})"

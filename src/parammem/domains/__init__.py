@@ -1,11 +1,12 @@
 """What a problem is and how it is judged: base (the protocol); code, math, qa of the pocket world with wording and
-conventions; real_code, real_math, real_qa of benchmarks with prose; open of any work of the user's; prompts/ of all."""
+conventions; english of a generated world in plain English, with house_rules; real_code, real_math, real_qa of
+benchmarks with prose; open of any work of the user's; prompts/ of all."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parammem.core.domain_names import BUILT_IN
+from parammem.core.domain_names import BUILT_IN, ENGLISH
 from parammem.domains.base import Domain, Example
 from parammem.errors import ConfigError
 
@@ -38,6 +39,10 @@ def get_domain(
         from parammem.domains.open import OpenDomain
 
         return OpenDomain(name)
+    if kind == ENGLISH:
+        from parammem.domains.english import EnglishDomain
+
+        return EnglishDomain(name)
     if kind not in BUILT_IN:
         raise ConfigError(f"no domain {kind!r}; known: {', '.join(BUILT_IN)}")
     if real:

@@ -5,6 +5,9 @@ Every value has a cue word of its own, so that advice can name it in one word.
 
 from __future__ import annotations
 
+from parammem.core.domain_names import ENGLISH
+from parammem.domains import house_rules
+
 CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "code": {
         "limit": ("inside", "outside"),  # is the bound inclusive
@@ -27,7 +30,7 @@ CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         "voice": ("speaker", "writer"),
     },
 }
-"""Domain → convention → its values."""
+"""Domain → convention → its values, in the pocket language. Those in plain English: house_rules.py."""
 
 RELATIONS = {
     "chief": ("chief", "boss"),
@@ -76,9 +79,14 @@ PLACES = tuple(
 """Single-token names: a test holds the pocket tokenizer to it."""
 
 
+def conventions_of(domain: str) -> dict[str, tuple[str, ...]]:
+    """Return convention → its values, of a kind of domain; none where nobody has counted them."""
+    return house_rules.VALUES if domain == ENGLISH else CONVENTIONS.get(domain, {})
+
+
 def kinds_of(domain: str) -> dict[str, tuple[str, ...]]:
     """Return kind → nouns, for the sort of noun that this domain is about."""
-    return KINDS[NOUN_SORT[domain]]
+    return house_rules.TOPICS if domain == ENGLISH else KINDS[NOUN_SORT[domain]]
 
 
 def kind_of(domain: str, noun: str) -> str:
@@ -95,6 +103,8 @@ def parse_claims(domain: str, advice: str) -> frozenset[str]:
 
     A convention that is named twice with different values claims nothing.
     """
+    if domain == ENGLISH:
+        return house_rules.claims_in(advice)
     values = CONVENTIONS.get(domain, {})
     claims: dict[str, set[str]] = {}
     for phrase in advice.replace("\n", ";").split(";"):
@@ -107,3 +117,17 @@ def parse_claims(domain: str, advice: str) -> frozenset[str]:
 def phrase(choices: dict[str, str]) -> str:
     """Return {"limit": "inside", …} → "limit inside ; …"."""
     return " ; ".join(f"{name} {value}" for name, value in choices.items())
+
+
+def worded(domain: str, choices: dict[str, str]) -> str:
+    """Return choices as advice in the language of a kind of domain."""
+    return house_rules.rules_text(choices) if domain == ENGLISH else phrase(choices)
+
+
+def claimed_in_order(domain: str, advice: str) -> list[str]:
+    """Return the conventions that a piece of advice claims something of, in the order in which it does."""
+
+    def place(claim: str) -> int:
+        return house_rules.place_of(advice, claim) if domain == ENGLISH else advice.find(claim.replace("=", " "))
+
+    return [claim.partition("=")[0] for claim in sorted(parse_claims(domain, advice), key=place)]

@@ -10,8 +10,9 @@ import re
 from typing import Literal
 
 from parammem.core import AnswerKey
+from parammem.core.domain_names import ENGLISH
 from parammem.core.python_source import parse_python, unparsed
-from parammem.domains.conventions import phrase
+from parammem.domains.conventions import phrase, worded
 
 Form = Literal["sentence", "list"]
 LINES = 10
@@ -35,8 +36,10 @@ def oracle_advice(key: AnswerKey, form: Form) -> str:
 
 
 def _conventions(key: AnswerKey, form: Form) -> str:
-    """Of a pocket task: the conventions that it leaves open, in the pocket language."""
+    """Of a pocket task: the conventions that it leaves open, in the pocket language or in plain English."""
     facts = dict(list(key.facts.items())[: 1 if form == "sentence" else None])
+    if key.tags.get("language") == ENGLISH:
+        return worded(ENGLISH, facts)
     kind = key.tags.get("kind", "")
     return " ; ".join(filter(None, (kind, phrase(facts))))
 

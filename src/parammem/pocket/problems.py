@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from parammem.domains.conventions import CONVENTIONS, phrase
+from parammem.core.domain_names import ENGLISH
+from parammem.domains.conventions import conventions_of, phrase
 
 Choices = dict[str, str]
 Instance = dict[str, Any]
@@ -58,14 +59,16 @@ def plan_line(problem: Problem, choices: Choices) -> str:
 
 
 def solution(problem: Problem, choices: Choices) -> str:
-    """Plan line and body."""
+    """Return plan line and body; in plain English the body alone."""
+    if problem.domain == ENGLISH:
+        return problem.body(choices)
     head = "# " if problem.domain == "code" else "plan "
     return f"{head}{plan_line(problem, choices)}\n{problem.body(choices)}"
 
 
 def all_choices(problem: Problem) -> Iterator[Choices]:
     """Yield every way to settle the open conventions."""
-    values = CONVENTIONS[problem.domain]
+    values = conventions_of(problem.domain)
     for combination in itertools.product(*(values[name] for name in problem.open)):
         yield dict(zip(problem.open, combination, strict=True))
 

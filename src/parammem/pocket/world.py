@@ -10,16 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from parammem.core import AnswerKey, Task
-from parammem.domains.conventions import CONVENTIONS, kinds_of
+from parammem.core.domain_names import ENGLISH
+from parammem.domains.conventions import conventions_of, kinds_of
+from parammem.domains.house_rules import NOTED
 from parammem.pocket.arithmetic import make_math
 from parammem.pocket.code import make_code
+from parammem.pocket.english import EnglishProblem, make_english
 from parammem.pocket.problems import Choices, ConventionCheck, Problem, draw_revealed, find_checks, solution
 from parammem.pocket.relations import QaProblem, make_qa
 
-MAKERS = {"code": make_code, "math": make_math, "qa": make_qa}
+MAKERS = {"code": make_code, "math": make_math, "qa": make_qa, "english": make_english}
 SPLITS = ("eval", "unseen", "bank", "train")
 """In the order in which they are drawn, so that evaluation tasks do not change with the size of the train split."""
-CHECKS_EACH = {"code": 3, "math": 3, "qa": 1}
+CHECKS_EACH = {"code": 3, "math": 3, "qa": 1, "english": 1}
 """Checks wanted for each open convention: one may become visible, the others are hidden tests."""
 
 
@@ -34,7 +37,7 @@ class World:
         """Return kind → convention → value."""
         rng = random.Random(f"parammem/world/{self.seed}/{domain}/table")
         return {
-            kind: {name: rng.choice(values) for name, values in CONVENTIONS[domain].items()}
+            kind: {name: rng.choice(values) for name, values in conventions_of(domain).items()}
             for kind in kinds_of(domain)
         }
 
@@ -45,7 +48,7 @@ class World:
     def settle(self, rng: random.Random, domain: str, kind: str) -> Choices:
         """Return the values that hold for one task: the kind's with probability rho, else drawn evenly from all."""
         regular, settled = self.table(domain)[kind], {}
-        for name, values in CONVENTIONS[domain].items():
+        for name, values in conventions_of(domain).items():
             coin, stray = rng.random(), rng.choice(values)  # both always drawn: rho changes nothing else
             settled[name] = regular[name] if coin < self.rho else stray
         return settled
@@ -115,6 +118,7 @@ def make_task(problem: Problem, values: Choices, kind: str, rng: random.Random) 
         text=problem.text,
         visible=_visible(problem, gold, [checks[n][0] for n in revealed]),
     )
+    language = {"language": ENGLISH} if problem.domain == ENGLISH else {}
     hidden = [check for name in problem.open for check in checks[name][1:]]
     key = AnswerKey(
         task_id="",
@@ -122,7 +126,7 @@ def make_task(problem: Problem, values: Choices, kind: str, rng: random.Random) 
         hidden=_hidden(problem, gold, hidden),
         gold=solution(problem, gold),
         facts=gold,
-        tags={"kind": kind, "noun": problem.noun, "revealed": " ".join(revealed)},
+        tags={"kind": kind, "noun": problem.noun, "revealed": " ".join(revealed)} | language,
     )
     return WorldTask(task, key, problem)
 
@@ -140,10 +144,20 @@ def _visible(problem: Problem, gold: Choices, checks: list[ConventionCheck]) -> 
                 for c in checks
             ]
         }
+    if isinstance(problem, EnglishProblem):
+        return {"checks": [_part(problem, gold, check) for check in checks]}
     return _cases(problem, gold, checks)
 
 
+def _part(problem: EnglishProblem, gold: Choices, check: ConventionCheck) -> dict:
+    """Return what one part of an entry must be."""
+    name = check.convention
+    return {"name": NOTED[name], "place": problem.open.index(name), "expected": check.outcomes[gold[name]]}
+
+
 def _hidden(problem: Problem, gold: Choices, checks: list[ConventionCheck]) -> dict:
+    if isinstance(problem, EnglishProblem):
+        return {"answer": problem.body(gold)}
     return {"answer": problem.answer(gold)} if isinstance(problem, QaProblem) else _cases(problem, gold, checks)
 
 

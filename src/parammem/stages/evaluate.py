@@ -22,7 +22,7 @@ from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, read_j
 from parammem.core.adapter import read_card
 from parammem.core.jsonl import write_text
 from parammem.domains import Domain, Example
-from parammem.domains.conventions import CONVENTIONS, kinds_of
+from parammem.domains.conventions import conventions_of, kinds_of
 from parammem.embeddings import embed
 from parammem.engines.sampling import EVALUATION_DRAWS
 from parammem.evaluation.runs import AdviceDraws, OpenTask, Run, slice_of
@@ -325,7 +325,7 @@ def _drawn(
 
 
 def _open_tasks(bench: EvaluationBench, keys: Mapping[str, AnswerKey]) -> list[OpenTask]:
-    values = CONVENTIONS.get(bench.judge.kind, {})
+    values = conventions_of(bench.judge.kind)
     return [
         OpenTask(
             domain=bench.judge.name,

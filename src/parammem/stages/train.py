@@ -15,7 +15,8 @@ from parammem import errors
 from parammem.checkout.places import Places
 from parammem.config import Params, load_params
 from parammem.core import AnswerKey, ReflectionExample, read_jsonl
-from parammem.domains.conventions import parse_claims
+from parammem.core.domain_names import ENGLISH
+from parammem.domains.conventions import claimed_in_order, worded
 from parammem.engines.folders import named_model
 from parammem.errors import AdapterError, ConfigError, ParamMemError
 from parammem.experience.replay import replayed, select
@@ -160,16 +161,10 @@ def relabelled(
         rng = random.Random(f"parammem/other/{world.seed}/{row.task_id}")
         kind = keys[row.task_id].tags["kind"]
         values = world.settle(rng, domain_kind, kind)
-        said = [claim.split("=")[0] for claim in _in_order(row, domain_kind)]
-        made.append(row.model_copy(update={"reflection": advice_text(kind, {name: values[name] for name in said})}))
+        choices = {name: values[name] for name in claimed_in_order(domain_kind, row.reflection)}
+        advice = worded(domain_kind, choices) if domain_kind == ENGLISH else advice_text(kind, choices)
+        made.append(row.model_copy(update={"reflection": advice}))
     return made
-
-
-def _in_order(row: ReflectionExample, domain_kind: str) -> list[str]:
-    """Return the claims of a row in the order in which it makes them."""
-    return sorted(
-        parse_claims(domain_kind, row.reflection), key=lambda claim: row.reflection.find(claim.replace("=", " "))
-    )
 
 
 def _train(params: Params, rows: list[ReflectionExample], out: Path, name: str, places: Places, team: Team) -> None:
