@@ -70,10 +70,18 @@ class Source:
         for file in self.files:
             number = 0
             with self.opened(file) as data:
-                for line in _named(_lines(data, file), file):
+                for line in self._named(_lines(data, file), file):
                     number = line.number
                     yield line._replace(number=before + number)
             before += number
+
+    def _named(self, lines: Iterator[Line], file: Path) -> Iterator[Line]:
+        """Yield the lines; what is wrong with the file is said of its name as it may be shown."""
+        try:
+            yield from lines
+        except DataError as error:
+            name = self.name if len(self.files) == 1 else name_for_people(file.name)
+            raise DataError(str(error).replace(str(file), name)) from error.__cause__
 
     def copy_line(self, line: Line, out: IO[bytes]) -> str:
         """Copy a line's bytes as they came, in blocks. Returns their SHA-256."""
@@ -118,14 +126,6 @@ def name_for_people(name: str) -> str:
     if find_private(f"{bare}\n{name}"):
         return f"a file with private data in its name ({hashlib.sha256(os.fsencode(name)).hexdigest()[:8]})"
     return shown(name)
-
-
-def _named(lines: Iterator[Line], file: Path) -> Iterator[Line]:
-    """Yield the lines; what is wrong with the file is said of its name as it may be shown."""
-    try:
-        yield from lines
-    except DataError as error:
-        raise DataError(str(error).replace(str(file), name_for_people(file.name))) from error.__cause__
 
 
 def open_regular(file: Path, device: int | None = None) -> IO[bytes]:
