@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from parammem.core import Step
 from parammem.core.escape import shown
@@ -15,9 +14,6 @@ from parammem.core.record import Record
 from parammem.experience.source_files import Source
 from parammem.experience.store import ExperienceStore
 from parammem.experience.units import Judged, read_source
-
-if TYPE_CHECKING:
-    from parammem.experience.index import RowIndex
 
 
 class SeenAttempt(Record):
