@@ -4,9 +4,8 @@ In `.claude/settings.json`, for both events `UserPromptSubmit` and `Stop`:
 
     {"hooks": [{"type": "command", "command": "python -m parammem.integrations.claude_code --test 'pytest -q'"}]}
 
-A session is one run. With --test, a stop runs the command in the session's folder, and passes if it exits with 0;
-without it, the outcome is said elsewhere (`parammem.outcome("claude-code-SESSION", True)`). Whatever goes wrong, the
-session goes on: this exits with 0.
+A session is one run. With --test, a stop runs the command in the session's folder, and passes if it exits with 0; else
+`parammem.outcome("claude-code-SESSION", True)` says it. Whatever goes wrong, this exits with 0 and the session goes on.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ TEST_SECONDS = 300
 def main() -> None:
     """Carry out one hook, whose JSON comes on stdin."""
     parser = argparse.ArgumentParser(prog="python -m parammem.integrations.claude_code", description=__doc__)
-    parser.add_argument("--domain", default="", help="of the runs; default: the service's own")
+    parser.add_argument("--domain", default="", help="default: the service's own")
     parser.add_argument("--test", default="", help="shell command that says whether the work is done")
     given = parser.parse_args()
     try:
@@ -63,7 +62,7 @@ def prompted(hook: dict[str, Any], domain: str) -> None:
 
 
 def stopped(hook: dict[str, Any], domain: str, test: str) -> None:
-    """Report what came since the last stop, and the test's outcome. A session that was not begun is left alone."""
+    """Report what came since the last stop, and the test's outcome, of a session whose run was begun."""
     state = _state(hook)
     if not state.exists():
         return

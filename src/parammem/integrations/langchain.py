@@ -10,18 +10,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NotRequired
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, convert_to_openai_messages
 
 from parammem.client import AdvisedRun
+from parammem.client.advised_run import LONGEST_ERROR
 from parammem.client.connection import DEADLINE, Service, log
+from parammem.core import Step
 from parammem.integrations.messages import steps_of, text_of, with_text
 
 MOST_OPEN = 1000
 """Runs whose end is waited for; an agent that raises never says that it has ended."""
+
+Judge = Callable[[Sequence[AnyMessage]], bool | None]
+"""The messages of a run that has ended → whether it turned out right. Without one the outcome is said elsewhere."""
 
 
 class AdvisedState(AgentState):
@@ -35,17 +41,9 @@ class AdviceMiddleware(AgentMiddleware[AdvisedState]):
 
     state_schema = AdvisedState
 
-    def __init__(
-        self,
-        domain: str = "",
-        outcome: Callable[[Sequence[AnyMessage]], bool | None] | None = None,
-        url: str | None = None,
-        deadline: float = DEADLINE,
-    ) -> None:
-        """outcome: the messages of a run that has ended → whether it turned out right. None: it is said elsewhere."""
+    def __init__(self, domain: str = "", outcome: Judge | None = None, deadline: float = DEADLINE) -> None:
         super().__init__()
-        self._domain, self._outcome = domain, outcome
-        self._service = Service.found(url, deadline)
+        self._domain, self._outcome, self._service = domain, outcome, Service.found(deadline=deadline)
         self._open: OrderedDict[str, AdvisedRun] = OrderedDict()
 
     def before_agent(self, state: AdvisedState, runtime: Any) -> dict[str, Any] | None:
@@ -62,15 +60,17 @@ class AdviceMiddleware(AgentMiddleware[AdvisedState]):
     async def abefore_agent(self, state: AdvisedState, runtime: Any) -> dict[str, Any] | None:
         return await asyncio.to_thread(self.before_agent, state, runtime)
 
-    def wrap_model_call(
-        self, request: ModelRequest, handler: Callable[[ModelRequest], ModelResponse]
-    ) -> ModelResponse | AIMessage:
-        return handler(self._advised(request))
+    def wrap_model_call(self, request: ModelRequest, handler: Callable[[ModelRequest], ModelResponse]) -> ModelResponse:
+        run = self._open.get(request.state.get("parammem_run", ""))
+        with _errors_told(run):
+            return handler(_advised(request, run))
 
     async def awrap_model_call(
         self, request: ModelRequest, handler: Callable[[ModelRequest], Awaitable[ModelResponse]]
-    ) -> ModelResponse | AIMessage:
-        return await handler(self._advised(request))
+    ) -> ModelResponse:
+        run = self._open.get(request.state.get("parammem_run", ""))
+        with _errors_told(run):
+            return await handler(_advised(request, run))
 
     def after_agent(self, state: AdvisedState, runtime: Any) -> None:
         run = self._open.pop(state.get("parammem_run", ""), None)
@@ -90,14 +90,26 @@ class AdviceMiddleware(AgentMiddleware[AdvisedState]):
     async def aafter_agent(self, state: AdvisedState, runtime: Any) -> None:
         await asyncio.to_thread(self.after_agent, state, runtime)
 
-    def _advised(self, request: ModelRequest) -> ModelRequest:
-        run = self._open.get(request.state.get("parammem_run", ""))
-        place = _place(request.messages, run.task) if run and run.advice else None
-        if run is None or place is None:
-            return request
-        messages, task = list(request.messages), request.messages[place]
-        messages[place] = task.model_copy(update={"content": with_text(task.content, run.advice)})
-        return request.override(messages=messages)
+
+def _advised(request: ModelRequest, run: AdvisedRun | None) -> ModelRequest:
+    place = _place(request.messages, run.task) if run and run.advice else None
+    if run is None or place is None:
+        return request
+    messages, task = list(request.messages), request.messages[place]
+    messages[place] = task.model_copy(update={"content": with_text(task.content, run.advice)})
+    return request.override(messages=messages)
+
+
+@contextmanager
+def _errors_told(run: AdvisedRun | None) -> Iterator[None]:
+    """Report a call that fails at once: an agent that it ends is not told of again."""
+    try:
+        yield
+    except Exception as error:
+        if run is not None:
+            run.add_steps([Step(role="assistant", error=f"{type(error).__name__}: {error}"[:LONGEST_ERROR])])
+            run.send()
+        raise
 
 
 def _place(messages: Sequence[AnyMessage], task: str) -> int | None:

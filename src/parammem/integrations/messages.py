@@ -1,13 +1,14 @@
 """Messages of agents as steps: those of OpenAI's two interfaces, Anthropic's blocks, and objects that dump to them.
 
-Logs in files are read by `experience.formats`, which refuses what it cannot map; a run that is going on is reported as
-well as it can be, and a picture becomes its kind in brackets.
+Logs in files are read by `experience.formats`, which refuses what it cannot map. Here a picture becomes its kind in
+brackets, and what is no message is left out: a run that is going on is reported as well as it can be.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from parammem.core import Step, ToolCall
@@ -81,11 +82,8 @@ def _call(call: Mapping[str, Any]) -> Step:
     name = function if isinstance(function, str) else inner.get("name")
     given = next((inner[key] for key in ("arguments", "args", "input") if inner.get(key) is not None), {})
     if isinstance(given, str):
-        try:
-            loaded = json.loads(given)
-            given = loaded if isinstance(loaded, dict) else given
-        except ValueError:  # kept as the text that it is
-            pass
+        with suppress(ValueError):  # what is no JSON is kept as the text that it is
+            given = loaded if isinstance(loaded := json.loads(given), dict) else given
     arguments = given if isinstance(given, dict | str) else json.dumps(given, default=str)
     named = str(call.get("call_id") or call.get("id") or "")
     return Step(role="assistant", call=ToolCall(name=str(name or "tool"), arguments=arguments, id=named))
