@@ -84,7 +84,7 @@ def _show(given: argparse.Namespace) -> int:
     from parammem.experience.convert import NAMES
     from parammem.experience.outcomes import NONE, read_outcomes
     from parammem.experience.preview import read_only, row_as_text
-    from parammem.experience.source_files import Source, open_regular
+    from parammem.experience.source_files import Source
     from parammem.experience.store import ExperienceStore
 
     if given.format not in ("auto", *NAMES):
@@ -96,12 +96,12 @@ def _show(given: argparse.Namespace) -> int:
     for file in given.files:
         source = Source(shown(file.name), (file,))
         try:
-            open_regular(file).close()
+            source.opened(file).close()
             for row in read_only(source, store, None if given.format == "auto" else given.format):
                 _say(json.dumps(row.model_dump(mode="json")) if given.json else row_as_text(row))
         except (ParamMemError, OSError) as error:
             failed = 4
-            _complain(f"{source.name}: {error}")
+            _complain(str(error) if source.name in str(error) else f"{source.name}: {error}")
     _complain(f"{NOT_CHECKED} {install_command()}", "note")
     return failed
 

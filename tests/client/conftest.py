@@ -14,3 +14,9 @@ def fresh_client(monkeypatch, tmp_path):
     monkeypatch.delenv("PARAMMEM_TOKEN", raising=False)
     monkeypatch.setattr(connection, "_resting", {})
     monkeypatch.setattr(connection, "_warned", set())
+
+
+@pytest.fixture
+def spool_of(tmp_path):
+    """Names of the files in the spool."""
+    return lambda: sorted(file.name for file in tmp_path.glob("spool/*"))

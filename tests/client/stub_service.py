@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 from parammem.core import Outcome, Step
 
@@ -63,11 +64,10 @@ class StubService:
                 return 401, error("wrong token")
             return self.start(body)
         _, _, _, run_id, what = path.split("/")
-        run = self.runs.get(run_id)
+        run = self.runs.get(unquote(run_id))
         if run is None:
             return 404, error("no such run")
-        owner = headers.get("x-parammem-run-token") == run.token
-        if self.token and not owner and headers.get("authorization") != f"Bearer {self.token}":
+        if self.token and headers.get("authorization") not in (f"Bearer {run.token}", f"Bearer {self.token}"):
             return 404, error("no such run")
         return self.steps(run, body) if what == "steps" else self.outcome(run, body)
 
@@ -92,6 +92,8 @@ class StubService:
     def steps(self, run: Told, body: dict[str, Any]) -> tuple[int, Any]:
         if not body.keys() <= {"steps", "tokens"}:
             return 400, error("fields")
+        if len(body["steps"]) > 1000:
+            return 400, error("too many steps")
         run.steps += [Step.model_validate(step) for step in body["steps"]]
         run.tokens += body.get("tokens", 0)
         return 200, {}

@@ -36,23 +36,38 @@ def test_five_lines_give_advice_and_report_the_outcome(service):
     assert run.arm == "champion"
 
 
-def test_steps_come_before_the_outcome_and_everything_of_an_outcome_is_sent(service):
-    with parammem.run("t", run_id="mine/1", metadata={"ticket": "7"}) as run:
-        run.add_steps(
-            [Step(role="assistant", text="hello"), {"role": "tool", "text": "ok", "result_of": "c1"}], tokens=12
-        )
+def test_steps_come_before_the_outcome(service):
+    with parammem.run("t", run_id="mine#1") as run:
         run.outcome(False)
-        run.outcome(None, value=0.25, source="person", answer="done")
-    assert [path for path, _ in service.requests] == [
-        "/v1/runs",
-        "/v1/runs/mine%2F1/steps",
-        "/v1/runs/mine%2F1/outcome",
-    ]
+        run.add_steps([Step(role="assistant", text="hello")])
+    named = "/v1/runs/mine%231"
+    assert [path for path, _ in service.requests] == ["/v1/runs", f"{named}/steps", f"{named}/outcome"]
+
+
+def test_many_and_large_steps_go_in_parts(service):
+    steps = [Step(role="assistant", text=str(number)) for number in range(1234)]
+    large = [Step(role="tool", text="x" * 1_500_000) for _ in range(3)]
+    with parammem.run("t") as run:
+        run.add_steps([*steps, *large], tokens=5)
+        run.outcome(True)
+    assert [step.text for step in service.only.steps] == [step.text for step in (*steps, *large)]
+    assert service.only.tokens == 5
+    assert len(service.requests) > 6
+
+
+def test_a_run_that_the_service_cannot_record_is_advised_and_not_reported(service, spool_of):
+    whole, service.start = service.start, lambda body: (200, whole(body)[1] | {"recorded": False})
+    with parammem.run("t") as run:
+        assert run.advice
+        run.outcome(True)
+    assert service.only.outcomes == []
+    assert spool_of() == []
 
 
 def test_what_is_reported_is_what_was_added(service):
     with parammem.run("t", run_id="mine", metadata={"ticket": "7"}) as run:
-        run.add_steps([{"role": "tool", "text": "ok", "result_of": "c1"}], tokens=12)
+        run.outcome(True)
+        run.add_steps([{"role": "tool", "text": "ok", "result_of": "c1"}, {"role": "nobody"}], tokens=12)
         run.outcome(None, value=0.25, source="person", answer="done")
     told = service.runs["mine"]
     assert (told.steps, told.tokens) == ([Step(role="tool", text="ok", result_of="c1")], 12)

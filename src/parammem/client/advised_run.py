@@ -17,8 +17,8 @@ from parammem.core import GivenAdvice, Outcome, Step, digest_of
 from parammem.core.advice import marked
 from parammem.core.outcome import OutcomeSource
 
-LONGEST_ERROR = 2000
-"""Characters of an exception's words that are reported."""
+LONGEST_ERROR, LONGEST_ANSWER = 2000, 1 << 20
+"""Characters of an exception's words, and of an answer, that are reported."""
 _current: ContextVar[AdvisedRun | None] = ContextVar("parammem_run", default=None)
 
 
@@ -73,6 +73,10 @@ class AdvisedRun:
             except ValidationError as error:
                 self._warn("a step", error)
         self._tokens += max(0, int(tokens))
+
+    def add_error(self, error: BaseException) -> None:
+        """Add an exception that the agent met, as a step."""
+        self._steps.append(Step(role="assistant", error=f"{type(error).__name__}: {error}"[:LONGEST_ERROR]))
 
     def outcome(
         self, passed: bool | None, value: float | None = None, source: OutcomeSource | None = None, answer: str = ""
@@ -135,8 +139,7 @@ class AdvisedRun:
             error: what ended it before its time; it becomes a step.
         """
         if error is not None:
-            said = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
-            self._steps.append(Step(role="assistant", error=said))
+            self.add_error(error)
         self._ended = True
         self.send()
 
@@ -162,7 +165,7 @@ class AdvisedRun:
         return {name: value for name, value in body.items() if value or name == "task"}
 
     def _take(self, answer: Mapping[str, Any]) -> None:
-        self._known = "yes"
+        self._known = "no" if answer.get("recorded") is False else "yes"  # its spool may be full
         self.run_id = str(answer.get("run_id") or self.run_id)
         self.domain = str(answer.get("domain") or self.domain)
         self.arm, self.token = str(answer.get("arm") or ""), str(answer.get("token") or "")
@@ -196,7 +199,7 @@ def _outcome_body(passed: Any, value: Any, source: Any, answer: Any) -> dict[str
         return error
     body: dict[str, Any] = {"passed": found.passed}
     body |= {name: said for name, said in (("value", found.value), ("source", found.source)) if said is not None}
-    return body | ({"answer": str(answer)} if answer else {})
+    return body | ({"answer": str(answer)[:LONGEST_ANSWER]} if answer else {})
 
 
 def current_run() -> AdvisedRun | None:

@@ -66,7 +66,11 @@ class ServiceFailure(Exception):
 
 
 def post(service: Service, path: str, body: dict[str, Any], run_token: str = "") -> dict[str, Any]:
-    """Send a JSON object and return the one that is answered. Raises ServiceFailure, by the deadline at the latest."""
+    """Send a JSON object and return the one that is answered. Raises ServiceFailure, by the deadline at the latest.
+
+    Args:
+        run_token: the run's own, which is enough for what is below the run; else the service's is sent.
+    """
     if not service.url:
         raise ServiceFailure(f"{URL} is empty")
     if time.monotonic() < _resting.get(service.url, 0.0):
@@ -102,18 +106,16 @@ def _exchange(
     try:
         connection.connect()
         sent.set()
-        connection.request("POST", parts.path + path, data, _headers(service.token, run_token))
+        connection.request("POST", parts.path + path, data, _headers(run_token or service.token))
         answer = connection.getresponse()
         return answer.status, answer.read(LONGEST_ANSWER + 1)
     finally:
         connection.close()
 
 
-def _headers(token: str, run_token: str) -> dict[str, str]:
+def _headers(token: str) -> dict[str, str]:
     headers = {"Content-Type": "application/json", "User-Agent": "parammem-client"}
-    if token:
-        headers |= {"Authorization": f"Bearer {token}", "x-parammem-token": token}
-    return headers | ({"x-parammem-run-token": run_token} if run_token else {})
+    return headers | ({"Authorization": f"Bearer {token}"} if token else {})
 
 
 def _failure(service: Service, error: Exception, sent: bool) -> ServiceFailure:

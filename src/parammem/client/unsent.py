@@ -7,10 +7,12 @@ that it has what is in it.
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ OLDEST = 7 * 86400.0
 ABANDONED = 600.0
 """Seconds after which a file that a process was sending is another one's to send."""
 SENDING = ".sending"
+MOST_STEPS, MOST_BYTES = 500, 2 << 20
+"""Of one request; the service takes twice as much."""
 _one_sender = threading.Lock()
 
 
@@ -63,10 +67,11 @@ def send(service: Service, report: UnsentReport) -> UnsentReport | None:
             if answer is None:
                 return None
             report = report.model_copy(update={"start": {}, "token": str(answer.get("token") or "")})
-        if report.steps or report.tokens:
-            body = {"steps": [step.model_dump(mode="json") for step in report.steps], "tokens": report.tokens}
+        while report.steps or report.tokens:
+            part = _part(report.steps)
+            body = {"steps": [step.model_dump(mode="json") for step in part], "tokens": report.tokens}
             _told(service, f"{path}/steps", body, report)
-            report = report.model_copy(update={"steps": (), "tokens": 0})
+            report = report.model_copy(update={"steps": report.steps[len(part) :], "tokens": 0})
         if report.outcome is not None:
             _told(service, f"{path}/outcome", report.outcome, report)
     except ServiceFailure as failure:
@@ -74,6 +79,16 @@ def send(service: Service, report: UnsentReport) -> UnsentReport | None:
         warn_once("unsent", said)
         return report
     return None
+
+
+def _part(steps: Sequence[Step]) -> Sequence[Step]:
+    """The first steps, as many as one request may have; always one."""
+    size = 0
+    for number, step in enumerate(steps[:MOST_STEPS]):
+        size += len(json.dumps(step.model_dump(mode="json")))
+        if size > MOST_BYTES and number:
+            return steps[:number]
+    return steps[:MOST_STEPS]
 
 
 def _told(service: Service, path: str, body: dict[str, Any], report: UnsentReport) -> dict[str, Any] | None:
