@@ -77,9 +77,11 @@ def model() -> Iterator[ModelServer]:
 
 @pytest.fixture
 def drive(service: StubService, model: ModelServer, tmp_path: Path) -> Callable[..., Any]:
-    """Runs a script with an environment's Python, and returns the JSON of the last line that it prints."""
+    """Runs a script with an environment's Python; returns the JSON of its last line, or else what it printed."""
 
-    def run(python: Path, script: str, *arguments: str, url: str | None = None, **more: str) -> Any:
+    def run(
+        python: Path, script: str, *arguments: str, url: str | None = None, as_json: bool = True, **more: str
+    ) -> Any:
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")}
         here = {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "PARAMMEM_URL": service.url if url is None else url}
         spool = {"PARAMMEM_SPOOL": str(tmp_path / "spool"), "OPENAI_BASE_URL": model.url}
@@ -88,6 +90,6 @@ def drive(service: StubService, model: ModelServer, tmp_path: Path) -> Callable[
             command, env=kept | here | spool | QUIET | more, cwd=tmp_path, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr[-4000:]
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        return json.loads(done.stdout.strip().splitlines()[-1]) if as_json else done.stdout
 
     return run
