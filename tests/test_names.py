@@ -28,6 +28,7 @@ MODULES = {
     "code": _DOMAIN,
     "math": _DOMAIN,
     "qa": _DOMAIN,
+    "claude_code": "Claude Code: the reader of its logs, and its hooks",
     "concurrent": "many generators of an agent, or many requests of an engine, answered at the same time",
     "contamination": _STAGE,
     "report": _STAGE,
