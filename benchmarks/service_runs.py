@@ -118,8 +118,9 @@ def account(day: Day, runs: int) -> dict[str, int]:
 def show(day: Day, done: int, spent: float) -> None:
     """Print how far it is."""
     stats = day.book.stats()
-    print(f"{done:7} runs  {done / spent:5.0f}/s  memory {rss():4.0f} MiB  spool {on_disk(day.root):4.0f} MiB, in "
-          f"use {stats.spool_bytes / MEBIBYTE:4.0f}  open {stats.open:5}  waiting {stats.settled:5}", flush=True)  # fmt: skip
+    used = stats.spool_bytes / MEBIBYTE
+    print(f"{done:7} runs {done / spent:5.0f}/s, memory {rss():4.0f} MiB, spool {on_disk(day.root):4.0f} MiB, in use "
+          f"{used:4.0f}, open {stats.open:5}, waiting {stats.settled:5}", flush=True)  # fmt: skip
 
 
 def main() -> None:
