@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportInvalidTypeForm=false
 """Inspect: a solver that gives advice, and a hook that reports each sample's steps and score.
 
     Task(dataset=…, solver=[advised("support"), use_tools(…), generate()], scorer=match())

@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportInvalidTypeForm=false
 """Middleware for agents of LangChain and LangGraph (`langchain.agents.create_agent`).
 
     agent = create_agent(model, tools, middleware=[AdviceMiddleware("support", outcome=lambda messages: True)])

@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportInvalidTypeForm=false
 """The OpenAI Agents SDK: run hooks that give advice and record, or a tracing processor that records.
 
     async with parammem.run("Refund order 12", domain="support") as run:

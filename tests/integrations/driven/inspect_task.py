@@ -1,12 +1,13 @@
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportInvalidTypeForm=false
 """A task of Inspect with the solver and the hook. Prints its scores."""
 
 import json
 
-from inspect_ai import Task, eval  # pyright: ignore[reportMissingImports]
-from inspect_ai.dataset import Sample  # pyright: ignore[reportMissingImports]
-from inspect_ai.scorer import includes  # pyright: ignore[reportMissingImports]
-from inspect_ai.solver import generate, use_tools  # pyright: ignore[reportMissingImports]
-from inspect_ai.tool import tool  # pyright: ignore[reportMissingImports]
+from inspect_ai import Task, eval
+from inspect_ai.dataset import Sample
+from inspect_ai.scorer import includes
+from inspect_ai.solver import generate, use_tools
+from inspect_ai.tool import tool
 
 from parammem.integrations.inspect import advised
 

@@ -1,12 +1,13 @@
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportInvalidTypeForm=false
 """An agent of LangChain with the middleware: `langchain_agent.py sync|async|twice|fails`. Prints what it answered."""
 
 import asyncio
 import json
 import sys
 
-from langchain.agents import create_agent  # pyright: ignore[reportMissingImports]
-from langchain_openai import ChatOpenAI  # pyright: ignore[reportMissingImports]
-from langgraph.checkpoint.memory import InMemorySaver  # pyright: ignore[reportMissingImports]
+from langchain.agents import create_agent
+from langchain_openai import ChatOpenAI
+from langgraph.checkpoint.memory import InMemorySaver
 
 from parammem.integrations.langchain import AdviceMiddleware
 

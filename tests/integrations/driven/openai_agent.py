@@ -1,10 +1,11 @@
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportInvalidTypeForm=false
 """An agent of the OpenAI Agents SDK: `openai_agent.py hooks|processor responses|chat`. Prints what it answered."""
 
 import asyncio
 import json
 import sys
 
-from agents import (  # pyright: ignore[reportMissingImports]
+from agents import (
     Agent,
     OpenAIChatCompletionsModel,
     OpenAIResponsesModel,
@@ -13,7 +14,7 @@ from agents import (  # pyright: ignore[reportMissingImports]
     function_tool,
     set_trace_processors,
 )  # fmt: skip
-from openai import AsyncOpenAI  # pyright: ignore[reportMissingImports]
+from openai import AsyncOpenAI
 
 import parammem
 from parammem.integrations.openai_agents import AgentsRunHooks, AgentsTraceProcessor
