@@ -44,7 +44,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "making $(VENV) with $$found"; "$$found" -m venv $(VENV); \
 	fi
 	$(PY) -m pip install --quiet 'pip>=25.1'
-	$(PY) -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[pipeline,service]' --group dev
 	@$(PY) -m parammem.cli registry setup >/dev/null  # git config of this clone: how to merge a ledger
 	@touch $@
 

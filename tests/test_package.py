@@ -36,7 +36,7 @@ def test_parammem_is_fetched_when_it_is_first_asked_for():
     from parammem.reflectors.parametric import ParamMem
 
     assert parammem.ParamMem is ParamMem
-    assert set(parammem.__all__) == {"ParamMem", "report", "__version__"}
+    assert set(parammem.__all__) == {"ParamMem", "outcome", "report", "run", "__version__"}
     program = "import sys, parammem; print('parammem.reflectors' in sys.modules, 'pydantic' in sys.modules)"
     assert python(program) == "False False"
 

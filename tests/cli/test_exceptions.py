@@ -75,6 +75,22 @@ def test_what_the_world_can_cause_says_what_to_do_and_has_its_code(name, tmp_pat
     assert not (tmp_path / ".cache").exists()
 
 
+@pytest.mark.parametrize(
+    ("module", "extra"), [("torch", "pipeline"), ("dvc.repo", "pipeline"), ("uvicorn", "service"), ("ray", "ray")]
+)
+def test_a_library_that_is_not_installed_is_named_with_the_extra_that_brings_it(module, extra):
+    end = exceptions.ending(ModuleNotFoundError(f"No module named {module!r}", name=module))
+    assert f'pip install "parammem[{extra}]"' in end.message
+    assert end.code == 1
+
+
+@pytest.mark.parametrize("module", ["parammem.nothing", "jsonn", None])
+def test_a_module_of_ours_that_is_not_there_is_a_bug(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    is_bug = "this is a bug" in exceptions.ending(ModuleNotFoundError("No module", name=module)).message
+    assert is_bug is (module != "jsonn")
+
+
 def test_errors_of_ours_stay_as_they_are():
     assert exceptions.ending(DataError("a row")) == ("a row", 4)
 

@@ -48,7 +48,8 @@ def offline(tmp_path, monkeypatch) -> Path:
 def project(tree: Path, pin: str = "1.0") -> None:
     (tree / "constraints.txt").write_text(f"tinydep=={pin}\nnumpy==0.0.1\n")
     (tree / "pyproject.toml").write_text(
-        '[project]\nname = "x"\ndependencies = ["tinydep"]\n[project.scripts]\ntiny = "tinycli:main"\n'
+        '[project]\nname = "x"\n[project.optional-dependencies]\npipeline = ["tinydep"]\n'
+        '[project.scripts]\ntiny = "tinycli:main"\n'
     )
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import tempfile
 import time
 import traceback
 from pathlib import Path
 from typing import NamedTuple
 
+from parammem.core.extras import install_command
 from parammem.errors import ConfigError, DataError, EngineError, ParamMemError
 
 FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "a file grew too large"}
@@ -66,7 +68,16 @@ def ending(error: Exception) -> End:
             return End(f"{advice} ({said}; `parammem --debug …` shows where)", kind.exit_code)
     if isinstance(error, OSError):
         return _of_the_disk(error)
+    if isinstance(error, ModuleNotFoundError) and _is_foreign(error.name):
+        command = install_command(str(error.name))
+        return End(f"this needs the library {error.name}, which is not installed; run: {command}", 1)
     return End(f"this is a bug of parammem: {said}; {_kept(error)}, please report it", ParamMemError.exit_code)
+
+
+def _is_foreign(module: str | None) -> bool:
+    """Whether a module that is missing is a package of others, and not one that this package should have."""
+    top = (module or "parammem").partition(".")[0]
+    return top != "parammem" and top not in sys.stdlib_module_names
 
 
 def _of_the_disk(error: OSError) -> End:

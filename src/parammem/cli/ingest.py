@@ -17,7 +17,6 @@ from parammem.errors import DataError, LedgerError
 
 if TYPE_CHECKING:
     from parammem.experience.ingest_result import IngestResult
-    from parammem.experience.preview import Preview
     from parammem.experience.source_files import Source
     from parammem.experience.store import ExperienceStore
 
@@ -170,7 +169,7 @@ def _take(source: Source, store: ExperienceStore, form: str | None, dvc: bool) -
 
 def _show(files: list[Path], inbox: Path, store: ExperienceStore, form: str | None, as_json: bool) -> None:
     from parammem.experience.inbox import look
-    from parammem.experience.preview import preview
+    from parammem.experience.preview import preview, row_as_text
     from parammem.experience.source_files import Source
 
     found = files or look(inbox, restore=False).sources
@@ -186,23 +185,6 @@ def _show(files: list[Path], inbox: Path, store: ExperienceStore, form: str | No
         raise DataError(f"{len(failed)} of {len(found)} cannot be read: {', '.join(failed)}")
     if not found:
         say(f"nothing waits in {inbox}", err=True)
-
-
-def row_as_text(row: Preview) -> str:
-    """What a row would become, for people."""
-    where = f"{row.source}:{row.number}:"
-    if row.becomes == "refused":
-        rules = zip(row.reasons, row.details, strict=False)
-        return "\n".join([f"{where} refused", *(f"    {rule}: {shown(detail, 500)}" for rule, detail in rules)])
-    outcome = {True: "right", False: "wrong", None: "not known"}[row.outcome]
-    task = shown(" ".join(row.task.split()), 100)
-    lines = [f"{where} {row.becomes} ({row.form}, {row.domain}, {shown(row.task_id)}), outcome: {outcome}"]
-    lines += [f"    task: {task}"]
-    for attempt in row.attempts:
-        text = shown(" ".join(attempt.candidate.split()), 90)
-        mark = " (submitted)" if attempt.number == row.submission else ""
-        lines.append(f"    attempt {attempt.number}{mark}: {text}")
-    return "\n".join(lines)
 
 
 def as_text(outcome: IngestResult) -> str:

@@ -52,7 +52,7 @@ class Source:
         Raises:
             DataError: it is no regular file, a link, or on another file system; it cannot be read.
         """
-        return open_regular(file, self.device)
+        return open_regular(file, self.device, self._shown(file))
 
     def digest(self) -> str:
         """Return SHA-256 of the files' bytes, one after the other, in blocks. Raises DataError as `opened`."""
@@ -70,10 +70,20 @@ class Source:
         for file in self.files:
             number = 0
             with self.opened(file) as data:
-                for line in _named(_lines(data, file), file):
+                for line in self._named(_lines(data, file), file):
                     number = line.number
                     yield line._replace(number=before + number)
             before += number
+
+    def _named(self, lines: Iterator[Line], file: Path) -> Iterator[Line]:
+        """Yield the lines; what is wrong with the file is said of its name as it may be shown."""
+        try:
+            yield from lines
+        except DataError as error:
+            raise DataError(str(error).replace(str(file), self._shown(file))) from error.__cause__
+
+    def _shown(self, file: Path) -> str:
+        return self.name if len(self.files) == 1 else name_for_people(file.name)
 
     def copy_line(self, line: Line, out: IO[bytes]) -> str:
         """Copy a line's bytes as they came, in blocks. Returns their SHA-256."""
@@ -120,19 +130,12 @@ def name_for_people(name: str) -> str:
     return shown(name)
 
 
-def _named(lines: Iterator[Line], file: Path) -> Iterator[Line]:
-    """Yield the lines; what is wrong with the file is said of its name as it may be shown."""
-    try:
-        yield from lines
-    except DataError as error:
-        raise DataError(str(error).replace(str(file), name_for_people(file.name))) from error.__cause__
-
-
-def open_regular(file: Path, device: int | None = None) -> IO[bytes]:
+def open_regular(file: Path, device: int | None = None, name: str = "") -> IO[bytes]:
     """Return a file, open for reading if it is a regular one. Never waits for a writer, as opening a FIFO would.
 
     Args:
         device: the file system that it must lie on, with no link followed; None: links are followed.
+        name: of the file, for people; empty: its own.
 
     Raises:
         DataError: it is something else, or cannot be read.
@@ -142,11 +145,11 @@ def open_regular(file: Path, device: int | None = None) -> IO[bytes]:
         handle = os.open(file, flags)
     except OSError as error:
         link = " (a link is not followed)" if error.errno == errno.ELOOP else ""
-        raise DataError(f"{name_for_people(file.name)} cannot be read: {error.strerror}{link}") from error
+        raise DataError(f"{name or name_for_people(file.name)} cannot be read: {error.strerror}{link}") from error
     try:
         why = fault_of_file(os.fstat(handle), device)
         if why:
-            raise DataError(f"{name_for_people(file.name)} is {why}")
+            raise DataError(f"{name or name_for_people(file.name)} is {why}")
         return os.fdopen(handle, "rb")
     except BaseException:
         os.close(handle)

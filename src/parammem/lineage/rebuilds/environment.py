@@ -92,8 +92,8 @@ def _plain(name: str) -> str:
 
 
 def recreate(repo: Path, tree: Path, event: Trained | None, say: Callable[[str], None]) -> Path:
-    """Return a virtual environment with what the tree's pyproject.toml asks for, at the versions of its
-    constraints.txt.
+    """Return a virtual environment with what the tree's pyproject.toml asks for, its extra `pipeline` included, at the
+    versions of its constraints.txt.
 
     Made with pip from whatever index pip is set up for; kept below `.cache/audit/environments`, by its contents, and
     used again.
@@ -111,15 +111,16 @@ def recreate(repo: Path, tree: Path, event: Trained | None, say: Callable[[str],
         )
     asked = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
     interpreter = _interpreter(event)
-    name = digest_of([constraints.read_text(encoding="utf-8"), asked.get("dependencies", []), str(interpreter)])[:16]
+    wanted = [*asked.get("dependencies", []), *asked.get("optional-dependencies", {}).get("pipeline", [])]
+    name = digest_of([constraints.read_text(encoding="utf-8"), wanted, str(interpreter)])[:16]
     place = repo / PLACE / name
     python = place / "bin" / "python"
     if not (place / MADE).is_file():
         shutil.rmtree(place, ignore_errors=True)
         _run([str(interpreter), "-m", "venv", str(place)], say)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        if asked.get("dependencies"):
-            _run([*pip, "--constraint", str(constraints), *asked["dependencies"]], say)
+        if wanted:
+            _run([*pip, "--constraint", str(constraints), *wanted], say)
         for script, target in asked.get("scripts", {}).items():  # its sources are the tree's, by PYTHONPATH
             module, _, function = target.partition(":")
             text = f"#!{python}\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"

@@ -1,1 +1,0 @@
-"""The client of the service: advice for a run, and its outcome."""
