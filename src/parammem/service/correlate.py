@@ -109,7 +109,8 @@ def read_call(body: Any, headers: Mapping[str, str], is_ours: Callable[[GivenAdv
     task = stored_text(asked_in(messages), is_ours)
     if not task:
         raise ValueError("no user message with text")
-    meta = body.get("metadata") if isinstance(body.get("metadata"), dict) else {}
+    told_of = body.get("metadata")
+    meta: dict[str, Any] = told_of if isinstance(told_of, dict) else {}
     domain = headers.get(DOMAIN) or _named(meta, "parammem_domain") or _named(meta, "domain")
     told = [text_in(one.get("content")) for one in messages if one.get("role") in ("system", "developer")][:1]
     run_id = headers.get(RUN, "")
@@ -189,11 +190,10 @@ class Correlator:
             self._by_key[key] = run
             run.keys[key] = None
             run.keys.move_to_end(key)
-        heads = (
-            [key for key in run.keys if key.startswith(("history:", "response:"))] if len(run.keys) > MOST_KEYS else []
-        )
-        for key in heads[: len(run.keys) - MOST_KEYS]:
-            self._drop(run, key)
+        if len(run.keys) > MOST_KEYS:
+            answers = [key for key in run.keys if key.startswith(("history:", "response:"))]
+            for key in answers[: len(run.keys) - MOST_KEYS]:
+                self._drop(run, key)
 
     def answered(self, run: OngoingRun, call: AgentCall, answer: Sequence[Mapping[str, Any]], response_id: str) -> None:
         """Note an answer: a call that goes on from it is known by its history or by the answer's id."""

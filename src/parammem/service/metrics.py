@@ -41,7 +41,7 @@ class ServiceMetrics:
         )
         self.unrecorded = Counter(
             "parammem_unrecorded_calls",
-            "Calls that went through and were not recorded.",
+            "Calls that were not recorded.",
             ["why"],
             registry=self.registry,
         )

@@ -192,7 +192,8 @@ class Proxy:
             self._metrics.unrecorded.labels("the run is not recorded").inc()
             return
         history = call.chain[-1]
-        said = [] if history in ongoing.recorded else new_messages(call.messages, passing.is_first)
+        is_new = history not in ongoing.recorded or call.is_held_upstream
+        said = new_messages(call.messages, passing.is_first, call.is_held_upstream) if is_new else []
         ongoing.recorded[history] = None
         while len(ongoing.recorded) > MOST_RECORDED:
             ongoing.recorded.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Runs the service on uvicorn until it is told to stop: its socket, its limits, and what it says when it cannot start."""
+"""Runs the service on uvicorn until it is told to stop: its socket, its limits, and why it cannot start."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def checked_token(host: str, token_env: str) -> str:
     token = os.environ.get(token_env, "").strip()
     if not token and not is_local(f"[{host}]" if ":" in host else host):
         raise ConfigError(
-            f"service.host: {host} is reached by other machines, so requests need a token: put one into the environment "
-            f"variable {token_env} (`export {token_env}=$(openssl rand -hex 32)`), or listen on 127.0.0.1"
+            f"service.host: {host} is reached by other machines, so requests need a token: put one into the "
+            f"environment variable {token_env} (`export {token_env}=$(openssl rand -hex 32)`), or listen on 127.0.0.1"
         )
     if token and (len(token) < 16 or not token.isascii()):
         raise ConfigError(f"the token in {token_env} should be 16 or more ASCII characters; `openssl rand -hex 32`")

@@ -153,14 +153,18 @@ def steps_of(messages: Iterable[Mapping[str, Any]], is_ours: IsOurs = lambda _: 
     return [_clean(step, is_ours) for message in messages for step in _steps(message)]
 
 
-def new_messages(messages: Sequence[Mapping[str, Any]], is_first: bool) -> Sequence[Mapping[str, Any]]:
+def new_messages(
+    messages: Sequence[Mapping[str, Any]], is_first: bool, is_held_upstream: bool
+) -> Sequence[Mapping[str, Any]]:
     """Return what a call says that no call of its run said before.
 
-    Of a run's first call that is what follows the task; of a later one what follows the assistant's last message, which
-    was recorded as an answer.
+    Of a run's first call that is what follows the task. Of a later one it is what follows the assistant's last message,
+    which was recorded as an answer; or everything but instructions, where upstream keeps what was sent before.
     """
     if is_first:
         begun = next((place for place, one in enumerate(messages) if one.get("role") == "user"), -1)
+    elif is_held_upstream:
+        return [one for one in messages if one.get("role") not in ("system", "developer")]
     else:
         begun = max((place for place, one in enumerate(messages) if is_assistant(one)), default=len(messages) - 1)
     return messages[begun + 1 :]

@@ -165,8 +165,7 @@ def open_writer(root: Path, params: ServiceParams, domain: str, version: Version
     found = read_card(folder).digest
     if found != version.adapter:
         raise AdapterError(f"{folder} holds the adapter {found[:16]}, and the ledger names {version.adapter[:16]}")
-    writer = _local(folder, params) if params.engine == "hf" else _served(folder, params)
-    return writer
+    return _local(folder, params) if params.engine == "hf" else _served(folder, params)
 
 
 async def try_out(writer: AdviceWriter) -> None:
