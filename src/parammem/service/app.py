@@ -74,6 +74,7 @@ class Service:
         async with AsyncExitStack() as stack:
             stack.callback(self._close)
             if self.upstream is not None:
+                await self.upstream.start()
                 stack.push_async_callback(self.upstream.close)
             reading = asyncio.ensure_future(self.advisor.read())
             await asyncio.wait([reading], timeout=FIRST_LOOK)
