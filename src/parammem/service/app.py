@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from parammem.config import Params
-from parammem.service import metrics, proxy
+from parammem.service import mcp_server, metrics, proxy, run_routes
 from parammem.service.access import Access
 from parammem.service.advisor import Advisor
 from parammem.service.begin import Beginning
@@ -54,7 +54,14 @@ class Service:
         self.metrics = metrics.ServiceMetrics(self.book, self.advisor, tuple(params.kinds()))
         self.recorder = Recorder(lambda why: self.metrics.unrecorded.labels(why).inc())
         self.beginning = Beginning(self.book, self.advisor, params, self.recorder, self.metrics)
-        routes = [Route("/healthz", self._health), *metrics.routes(self.metrics), *self._proxied()]
+        mcp_routes, self._mcp_open = mcp_server.mount(self.book, self.advisor, params)
+        routes = [
+            Route("/healthz", self._health),
+            *metrics.routes(self.metrics),
+            *run_routes.routes(self.book, self.advisor, params),
+            *mcp_routes,
+            *self._proxied(),
+        ]
         self.app = Starlette(routes=routes, middleware=[Middleware(Access, token=token)], lifespan=self._lifespan)
 
     def _proxied(self) -> list[BaseRoute]:
@@ -76,6 +83,7 @@ class Service:
             if self.upstream is not None:
                 await self.upstream.start()
                 stack.push_async_callback(self.upstream.close)
+            await stack.enter_async_context(self._mcp_open())
             reading = asyncio.ensure_future(self.advisor.read())
             await asyncio.wait([reading], timeout=FIRST_LOOK)
             beside = [asyncio.create_task(self._follow()), asyncio.create_task(self._sweep())]
@@ -98,7 +106,7 @@ class Service:
         self.recorder.close()
         self.beginning.close()
         try:
-            self.book.sweep()
+            self.book.sweep(all=True)
         except Exception as error:
             say_event("sweep", "runs could not be handed over; they stay in the spool", why=str(error)[:200])
         self.book.close()
