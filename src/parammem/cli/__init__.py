@@ -36,6 +36,7 @@ from parammem.cli import (
     serve,
     stage,
     track,
+    up,
     uptake,
 )
 from parammem.cli.say import say
@@ -83,6 +84,7 @@ app.command("probe")(probe.probe)
 app.command("uptake")(uptake.uptake)
 app.command("synthesise")(profile.synthesise)
 app.add_typer(serve.app, name="serve")
+app.command("up")(up.up)
 app.command("mcp")(mcp.mcp)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
