@@ -18,7 +18,10 @@ ParamMemError
 ├── LineageError         a recorded link from data to model does not hold
 │   └── LineageMissingError  what was asked about lineage is not here, or cannot be done now; no link is broken
 ├── LedgerError          the ledger, a version or a tag is missing, broken or cannot be made
-└── ClusterError         the Ray cluster cannot be used, or lost a shard too often
+├── ClusterError         the Ray cluster cannot be used, or lost a shard too often
+└── ServiceError         the service for running agents cannot do what it was asked for
+    ├── UnknownRun           no run of that id, or not for who asks
+    └── NotRecorded          the spool of runs is full or broken
 
 Each message says what is wrong, which thing it is about, and what to do next.
 `exit_code` is what the command line returns for it (2 is typer's own usage error).
@@ -103,3 +106,15 @@ class LedgerError(ParamMemError):
 
 class ClusterError(ParamMemError):
     exit_code = 12
+
+
+class ServiceError(ParamMemError):
+    exit_code = 13
+
+
+class UnknownRun(ServiceError):
+    pass
+
+
+class NotRecorded(ServiceError):
+    pass

@@ -51,5 +51,9 @@ class ServiceParams(Section):
     """Calls that name no run belong to the run that began with the same messages, if it was active so recently."""
     spool_mb: int = Field(ge=1, default=1024)
     """Most that runs that have not been handed over may take on disk; beyond it calls go on and are not recorded."""
+    settle_seconds: float = Field(ge=0, default=60, allow_inf_nan=False)
+    """How long after an outcome a run stays open for a better one."""
+    batch_seconds: float = Field(ge=0, default=300, allow_inf_nan=False)
+    """Runs that are settled wait no longer than this for others to be handed over with."""
     follow_seconds: float = Field(gt=0, default=10, allow_inf_nan=False)
     """How often the ledger is looked at for another champion."""

@@ -46,7 +46,7 @@ DEBUG = "PARAMMEM_DEBUG"
 EPILOG = (
     "Exit codes: 0 done · 1 something is missing or went wrong · 2 wrong usage · 3 params.yaml · 4 data · 5 model · "
     "6 adapter · 7 sandbox · 8 validation failed · 9 too many tasks failed · 10 lineage does not hold · "
-    "11 the ledger or a version · 12 a cluster · "
+    "11 the ledger or a version · 12 a cluster · 13 the service · "
     "130 stopped by Ctrl-C."
 )
 
