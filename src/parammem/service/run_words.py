@@ -1,0 +1,60 @@
+"""What is said of a run to people, on the page and in the terminal: its outcome, its advice, its first line."""
+
+from __future__ import annotations
+
+import json
+
+from parammem.core.outcome import Outcome
+from parammem.core.step import Step
+from parammem.service.run_records import RunView
+from parammem.service.run_rows import verdict_of
+
+ARM_GIVES_NONE = "none: the arm holdout gives no advice"
+NO_CHAMPION = "none: there was no champion"
+
+
+def outcome_words(outcome: Outcome | None) -> str:
+    """Return an outcome in words: `passed, value 0.8, by test`; `none` where nobody said how the run ended."""
+    if outcome is None:
+        return "none"
+    parts = [verdict_of(outcome)]
+    parts += [f"value {outcome.value:g}"] if outcome.value is not None else []
+    parts += [f"by {outcome.source}"] if outcome.source else []
+    return ", ".join(parts)
+
+
+def advice_words(run: RunView) -> str:
+    """Return in words whether a run got advice, and why not."""
+    if run.given:
+        return "given" if run.given.draw is None else f"given, draw {run.given.draw}"
+    if run.why_not:
+        return f"none: {run.why_not}"
+    return ARM_GIVES_NONE if run.arm == "holdout" else NO_CHAMPION if not run.adapter else "none"
+
+
+def counting_place(run: RunView) -> int:
+    """Return which of a run's outcomes counts, from 0; -1: none does."""
+    places = [place for place, word in enumerate(run.outcomes) if not word.late and word.outcome == run.outcome]
+    return places[-1] if places else -1
+
+
+def first_line(text: str, most: int = 300) -> str:
+    """Return the beginning of a text as one line."""
+    return " ".join(text[:most].split())
+
+
+def arguments_text(step: Step) -> str:
+    """Return the arguments of a step's tool call as text; empty: it is no call."""
+    if step.call is None:
+        return ""
+    given = step.call.arguments
+    return given if isinstance(given, str) else json.dumps(given, indent=1, ensure_ascii=False)
+
+
+def audit_commands(run: RunView) -> list[tuple[str, str]]:
+    """Return commands that say more of a run, each with what it says."""
+    found = [(f"parammem audit answer {run.run_id}", "which adapter advised it, and from which commit that is")]
+    author = run.given.adapter if run.given else run.adapter
+    if author:
+        found.append((f"parammem audit show {author[:16]} --domain {run.domain}", "which data made that adapter"))
+    return found
