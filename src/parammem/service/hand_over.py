@@ -12,6 +12,7 @@ import hmac
 import json
 import logging
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
@@ -23,7 +24,7 @@ from parammem.core.record import digest_of
 from parammem.registry.branch import known
 from parammem.service.experience_rows import experience_row
 from parammem.service.run_records import SweepResult
-from parammem.service.run_rows import live_run
+from parammem.service.run_rows import count_runs, live_run
 from parammem.service.spool import Spool
 
 IN = Path("data") / "live" / "in"
@@ -76,14 +77,20 @@ class HandOver:
                 with self._spool.writing() as base:
                     found = base.execute(
                         "UPDATE runs SET settled = ?, ended = COALESCE(reported, heard), final_steps = steps,"
+                        " verdict = CASE WHEN reported IS NULL THEN 'missing' ELSE verdict END,"
                         # nothing to learn from where nothing was written
                         " batch = CASE WHEN steps OR answer <> '' THEN 0 ELSE -1 END,"
                         " batch_done = CASE WHEN steps OR answer <> '' THEN 0 ELSE 1 END"
-                        f" WHERE id IN (SELECT id FROM runs WHERE settled IS NULL AND {condition} LIMIT ?)",
+                        f" WHERE id IN (SELECT id FROM runs WHERE settled IS NULL AND {condition} LIMIT ?)"
+                        " RETURNING domain, arm, verdict",
                         (now, bound, AT_ONCE),
-                    ).rowcount
-                settled += found
-                if found < AT_ONCE:
+                    ).fetchall()
+                    missing = Counter((row["domain"], row["arm"]) for row in found if row["verdict"] == "missing")
+                    for (domain, arm), many in missing.items():
+                        count_runs(base, domain, arm, "open", -many)
+                        count_runs(base, domain, arm, "missing", many)
+                settled += len(found)
+                if len(found) < AT_ONCE:
                     break
         return settled
 

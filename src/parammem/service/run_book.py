@@ -26,8 +26,10 @@ from parammem.core.task import Task
 from parammem.errors import DataError, NotRecorded, ParamMemError, UnknownRun
 from parammem.registry.live_secret import live_secret
 from parammem.service.hand_over import HandOver, last_number
+from parammem.service.outcome_report import completed, keep_outcome
+from parammem.service.run_queries import counts, keyed_row, list_runs, run_row, short, waiting
 from parammem.service.run_records import ArmsNow, BookStats, OpenRun, ReportResult, RunView, SweepResult
-from parammem.service.run_rows import SCHEMA, counting, instant, outcomes_of, read_given, steps_of, verdict_of, view_of
+from parammem.service.run_rows import SCHEMA, count_runs, outcomes_of, read_given, steps_of, view_of
 from parammem.service.spool import FOLDER, STARTS, STEPS, Spool
 from parammem.service.written import as_json, clean
 
@@ -37,8 +39,6 @@ LONGEST_TASK = 1 << 20
 """Bytes of a task's text."""
 LARGEST_RUN = 3 << 20
 """Bytes of a run's steps: a line of the inbox may have four MiB."""
-MOST_OUTCOMES = 100
-"""Of one run."""
 MINUTE = 60.0
 _NO_ARMS = ArmsNow({"holdout": 1.0}, {})
 
@@ -69,7 +69,7 @@ class RunBook:
         self._spool = Spool(root / FOLDER, params.service.spool_mb << 20, SCHEMA, read_only)
         self._secret = b"" if read_only else live_secret(root)
         self._hand_over = HandOver(root, params, self._spool, self._secret)
-        self._unrecorded = 0
+        self._lost = 0
 
     def start(
         self, domain: str, text: str, run_id: str = "", visible: Mapping[str, Any] | None = None, key: str = "",
@@ -99,9 +99,9 @@ class RunBook:
         now = self._clock()
         try:
             with self._spool.writing(STARTS) as base:
-                row = self._row(base, run_id)
+                row = run_row(base, run_id)
                 if row is None:
-                    row = self._begin(base, run_id, task, arms, (visible or {}, clean(stratum)[:200]), now)
+                    row = self._begin(base, run_id, task, arms, now, (visible or {}, stratum, key))
                 if key:
                     self._name(base, key, row["id"], now)
             return self._open(row)
@@ -119,8 +119,8 @@ class RunBook:
             raise DataError("a run's id has 1 to 200 printable ASCII characters without blanks and slashes")
 
     def _begin(
-        self, base: sqlite3.Connection, run_id: str, task: Task, arms: ArmsNow, said: tuple[Mapping[str, Any], str],
-        now: float,
+        self, base: sqlite3.Connection, run_id: str, task: Task, arms: ArmsNow, now: float,
+        said: tuple[Mapping[str, Any], str, str],
     ) -> sqlite3.Row:  # fmt: skip
         domain, content = task.domain, task.content
         shares, adapters = arms
@@ -132,13 +132,13 @@ class RunBook:
             (content, now),
         ).fetchone()[0]
         base.execute(
-            "INSERT INTO runs (run_id, domain, number, arm, shares, adapter, task, text, visible, retry, stratum,"
-            " started, heard) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO runs (run_id, domain, number, arm, shares, adapter, task, text, visible, retry, stratum, key,"
+            " started, heard) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (run_id, domain, number, arm, as_json(shares), adapters.get(arm, ""), content, task.text, as_json(said[0]),
-             runs - 1, said[1], now, now),
+             runs - 1, clean(said[1])[:200], clean(said[2])[:500], now, now),
         )  # fmt: skip
-        _count(base, domain, arm, "none", 1)
-        row = self._row(base, run_id)
+        count_runs(base, domain, arm, "open", 1)
+        row = run_row(base, run_id)
         assert row is not None
         return row
 
@@ -155,7 +155,7 @@ class RunBook:
 
     def _not_recorded(self, task: Task, run_id: str, arms: ArmsNow, why: str) -> OpenRun:
         """A run that cannot be recorded: it has its arm all the same, since its id decides that."""
-        self._unrecorded += 1
+        self._lost += 1
         arm = assigned_arm(task.domain, run_id, arms.shares, self._secret)
         return OpenRun(
             run_id, task.domain, 0, arm, arms.adapters.get(arm, ""), task.content, 0, self.token_of(run_id),
@@ -178,12 +178,12 @@ class RunBook:
         """Record a further key by which calls of a run are known. Returns whether it is recorded."""
         try:
             with self._spool.writing(STEPS) as base:
-                row = self._row(base, run_id)
+                row = run_row(base, run_id)
                 if row is not None:
                     self._name(base, key, row["id"], self._clock())
                 return row is not None
         except NotRecorded:
-            self._unrecorded += 1
+            self._lost += 1
             return False
 
     def _changed(self, statement: str, values: tuple[Any, ...]) -> bool:
@@ -191,7 +191,7 @@ class RunBook:
             with self._spool.writing(STEPS) as base:
                 return base.execute(statement, values).rowcount > 0
         except NotRecorded:
-            self._unrecorded += 1
+            self._lost += 1
             return False
 
     def add_steps(self, run_id: str, steps: Sequence[Step], tokens: int = 0, error: str = "") -> bool:
@@ -204,7 +204,7 @@ class RunBook:
         size, now = sum(map(len, texts)), self._clock()
         try:
             with self._spool.writing(STEPS) as base:
-                row = self._row(base, run_id)
+                row = run_row(base, run_id)
                 if row is None:
                     return False
                 fits = row["size"] + size <= LARGEST_RUN
@@ -223,7 +223,7 @@ class RunBook:
                 )
                 return fits
         except NotRecorded:
-            self._unrecorded += 1
+            self._lost += 1
             return False
 
     def report(self, run_id: str, outcome: Outcome, by: str = "", answer: str = "") -> ReportResult:
@@ -244,67 +244,32 @@ class RunBook:
         now = self._clock()
         try:
             with self._spool.writing() as base:
-                row = self._row(base, run_id)
+                row = run_row(base, run_id)
                 if row is None:
                     raise UnknownRun(f"no run {run_id[:200]!r}")
-                result = self._reported(base, row, self._completed(row["domain"], outcome, now), by, answer, now)
+                one = self._params.domains.get(row["domain"])
+                told = completed(outcome, one.passes_at if one else 1.0, now)
+                result = keep_outcome(base, row, told, by, answer, now)
             self._spool.flush()
         except NotRecorded:
-            self._unrecorded += 1
+            self._lost += 1
             raise
         return result
-
-    def _completed(self, domain: str, outcome: Outcome, now: float) -> Outcome:
-        """The outcome with its time, and with a verdict where its value says one."""
-        one = self._params.domains.get(domain)
-        more: dict[str, Any] = {} if outcome.at else {"at": instant(now)}
-        if outcome.passed is None and outcome.value is not None:
-            more["passed"] = outcome.value >= (one.passes_at if one else 1.0)
-        return outcome.model_copy(update=more)
-
-    def _reported(
-        self, base: sqlite3.Connection, row: sqlite3.Row, outcome: Outcome, by: str, answer: str, now: float
-    ) -> ReportResult:
-        before = outcomes_of(base, row)
-        late = row["settled"] is not None
-        if len(before) >= MOST_OUTCOMES:
-            raise DataError(f"the run has {MOST_OUTCOMES} outcomes already; no more are kept")
-        base.execute(
-            "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?)",
-            (row["id"], len(before), outcome.line(), clean(by)[:200], now, late),
-        )
-        settled = [one.outcome for one in before if not one.late]
-        best = counting(settled if late else [*settled, outcome])
-        if late:
-            return ReportResult(False, best or Outcome(passed=None), late=True)
-        assert best is not None
-        base.execute(
-            "UPDATE runs SET outcome = ?, verdict = ?, reported = ?, heard = max(heard, ?),"
-            " answer = CASE WHEN ? = '' THEN answer ELSE ? END WHERE id = ?",
-            (best.line(), verdict_of(best), now, now, answer, clean(answer), row["id"]),
-        )
-        _count(base, row["domain"], row["arm"], row["verdict"], -1)
-        _count(base, row["domain"], row["arm"], verdict_of(best), 1)
-        return ReportResult(best is outcome, best)
 
     def find(self, key: str, minutes: float | None = None) -> OpenRun | None:
         """Return the run that a key belongs to, if it has no outcome yet and was heard of lately.
 
-        minutes: how lately; None: service.match_minutes.
+        minutes: how lately; None: service.run_minutes.
         """
-        within = self._params.service.match_minutes if minutes is None else minutes
+        within = self._params.service.run_minutes if minutes is None else minutes
         with self._spool.reading() as base:
-            row = base.execute(
-                "SELECT runs.* FROM keys JOIN runs ON runs.id = keys.run"
-                " WHERE key = ? AND reported IS NULL AND settled IS NULL AND heard >= ?",
-                (_short(key), self._clock() - within * MINUTE),
-            ).fetchone()
+            row = keyed_row(base, key, self._clock() - within * MINUTE)
         return self._open(row) if row else None
 
     def get(self, run_id: str) -> RunView | None:
         """Return a run with its steps and outcomes; None: there is none of this id, or it was handed over long ago."""
         with self._spool.reading() as base:
-            row = self._row(base, run_id)
+            row = run_row(base, run_id)
             return view_of(row, steps_of(base, row), outcomes_of(base, row)) if row else None
 
     def list(
@@ -313,23 +278,12 @@ class RunBook:
         """Return runs, newest first, without their steps.
 
         Args:
-            outcome: passed, failed, unknown (an outcome without a verdict) or none.
+            outcome: a verdict, such as passed.
             reflector: beginning of an adapter's digest.
             before: id of a run; the list goes on behind it.
         """
-        wanted = {"domain = ?": domain, "arm = ?": arm, "verdict = ?": outcome}
-        parts = [part for part, value in wanted.items() if value]
-        values: list[Any] = [value for value in wanted.values() if value]
-        if reflector:
-            parts.append("substr(adapter, 1, ?) = ?")
-            values += [len(reflector), reflector]
-        if before:
-            parts.append("id < (SELECT id FROM runs WHERE run_id = ?)")
-            values.append(before)
-        where = f" WHERE {' AND '.join(parts)}" if parts else ""
         with self._spool.reading() as base:
-            statement = f"SELECT * FROM runs{where} ORDER BY id DESC LIMIT ?"
-            return [view_of(row) for row in base.execute(statement, (*values, max(0, limit)))]
+            return list_runs(base, domain, arm, outcome, reflector, limit, before)
 
     def sweep(self, all: bool = False) -> SweepResult:
         """Settle the runs that are over, and hand over what is settled: evidence in order of number, experience.
@@ -348,22 +302,15 @@ class RunBook:
     def stats(self) -> BookStats:
         """Return counts of the runs."""
         with self._spool.reading() as base:
-            counts = base.execute("SELECT domain, arm, verdict, runs FROM counts WHERE runs > 0").fetchall()
-            opened = base.execute("SELECT COUNT(*) FROM runs WHERE settled IS NULL").fetchone()[0]
-            done = "SELECT COUNT(*) FROM runs WHERE settled IS NOT NULL AND NOT (evidence_done AND batch_done)"
-            settled = base.execute(done).fetchone()[0]
-        runs = {(row["domain"], row["arm"], row["verdict"]): row["runs"] for row in counts}
-        return BookStats(opened, settled, runs, self._spool.used(), self._spool.limit, self._unrecorded)
+            runs, (opened, settled) = counts(base), waiting(base)
+        return BookStats(opened, settled, runs, self._spool.used(), self._spool.limit, self._lost)
 
     def close(self) -> None:
         """Give the spool back. Nothing needs to be saved."""
         self._spool.close()
 
-    def _row(self, base: sqlite3.Connection, run_id: str) -> sqlite3.Row | None:
-        return base.execute("SELECT * FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-
     def _name(self, base: sqlite3.Connection, key: str, run: int, now: float) -> None:
-        base.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?)", (_short(key), run, now))
+        base.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?)", (short(key), run, now))
 
     def _open(self, row: sqlite3.Row) -> OpenRun:
         return OpenRun(
@@ -379,15 +326,3 @@ class RunBook:
             given=read_given(row["given"]),
             why_not=row["why_not"],
         )
-
-
-def _count(base: sqlite3.Connection, domain: str, arm: str, verdict: str, change: int) -> None:
-    base.execute(
-        "INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET runs = runs + excluded.runs",
-        (domain, arm, verdict, change),
-    )
-
-
-def _short(key: str) -> str:
-    """A key of any length as one of bounded length."""
-    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()

@@ -13,6 +13,11 @@ RunState = Literal["open", "settled", "handed over"]
 """open: steps and outcomes may come. settled: how it ended is decided. handed over: it is in a file for `improve`."""
 
 
+Verdict = Literal["open", "passed", "failed", "unknown", "missing"]
+"""How a run ended, in a word. open: no outcome yet. unknown: an outcome without a verdict. missing: nobody said it in
+time."""
+
+
 class ArmsNow(NamedTuple):
     """How runs of a domain are assigned at this moment."""
 
@@ -75,8 +80,13 @@ class RunView(NamedTuple):
     started: str
     heard: str
     """When anything was last heard of it; UTC, ISO 8601."""
-    given: GivenAdvice | None
+    advice: GivenAdvice | None
+    """What it was given; None: nothing was."""
     why_not: str
+    advised: bool
+    """Whether it is settled what advice it was given."""
+    key: str
+    """By which calls of it are known, the first one that was said."""
     tokens: int
     outcome: Outcome | None
     """The one that counts; None: nobody said how it ended."""
@@ -119,9 +129,9 @@ class BookStats(NamedTuple):
     open: int
     settled: int
     """Settled and not handed over yet."""
-    runs: dict[tuple[str, str, str], int]
-    """(domain, arm, outcome) → runs in the spool; outcome is passed, failed, unknown or none."""
+    runs: dict[tuple[str, str, Verdict], int]
+    """(domain, arm, verdict) → runs since the spool was begun."""
     spool_bytes: int
     spool_limit: int
-    unrecorded: int
+    lost: int
     """Calls of this process whose record was refused by a full or broken spool."""

@@ -11,7 +11,7 @@ from parammem.core.advice import GivenAdvice
 from parammem.core.live_run import LiveRun
 from parammem.core.outcome import Outcome, OutcomeSource
 from parammem.core.step import Step
-from parammem.service.run_records import OutcomeWord, RunState, RunView
+from parammem.service.run_records import OutcomeWord, RunState, RunView, Verdict
 
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS domains (domain TEXT PRIMARY KEY, last INTEGER NOT NULL, handed INTEGER NOT NULL)"
@@ -20,11 +20,11 @@ SCHEMA = (
     # handed over does: `ended`, `final_steps` and `outcome` are what they were.
     "CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, domain TEXT NOT NULL,"
     " number INTEGER NOT NULL, arm TEXT NOT NULL, shares TEXT NOT NULL, adapter TEXT NOT NULL, task TEXT NOT NULL,"
-    " text TEXT NOT NULL, visible TEXT NOT NULL, retry INTEGER NOT NULL, stratum TEXT NOT NULL, started REAL NOT NULL,"
-    " heard REAL NOT NULL, advised INTEGER NOT NULL DEFAULT 0, given TEXT NOT NULL DEFAULT '',"
+    " text TEXT NOT NULL, visible TEXT NOT NULL, retry INTEGER NOT NULL, stratum TEXT NOT NULL, key TEXT NOT NULL,"
+    " started REAL NOT NULL, heard REAL NOT NULL, advised INTEGER NOT NULL DEFAULT 0, given TEXT NOT NULL DEFAULT '',"
     " why_not TEXT NOT NULL DEFAULT '', tokens INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '',"
     " size INTEGER NOT NULL DEFAULT 0, steps INTEGER NOT NULL DEFAULT 0, outcome TEXT NOT NULL DEFAULT '',"
-    " verdict TEXT NOT NULL DEFAULT 'none', answer TEXT NOT NULL DEFAULT '', reported REAL, settled REAL, ended REAL,"
+    " verdict TEXT NOT NULL DEFAULT 'open', answer TEXT NOT NULL DEFAULT '', reported REAL, settled REAL, ended REAL,"
     " final_steps INTEGER NOT NULL DEFAULT 0, batch INTEGER NOT NULL DEFAULT 0,"
     " evidence_done INTEGER NOT NULL DEFAULT 0, batch_done INTEGER NOT NULL DEFAULT 0)",
     "CREATE UNIQUE INDEX IF NOT EXISTS by_number ON runs (domain, number)",
@@ -59,11 +59,9 @@ def instant(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def verdict_of(outcome: Outcome | None) -> str:
-    """Return passed, failed, unknown (there is an outcome, and it has no verdict) or none."""
-    if outcome is None:
-        return "none"
-    return {True: "passed", False: "failed", None: "unknown"}[outcome.passed]
+def verdict_of(outcome: Outcome) -> Verdict:
+    """Return an outcome in a word."""
+    return "unknown" if outcome.passed is None else "passed" if outcome.passed else "failed"
 
 
 def counting(outcomes: Iterable[Outcome]) -> Outcome | None:
@@ -75,6 +73,14 @@ def counting(outcomes: Iterable[Outcome]) -> Outcome | None:
         if best is None or here >= weight:
             best, weight = one, here
     return best
+
+
+def count_runs(base: sqlite3.Connection, domain: str, arm: str, verdict: Verdict, change: int) -> None:
+    """Change the count of runs of a verdict."""
+    base.execute(
+        "INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET runs = runs + excluded.runs",
+        (domain, arm, verdict, change),
+    )
 
 
 def read_outcome(text: str) -> Outcome | None:
@@ -111,8 +117,10 @@ def view_of(row: sqlite3.Row, steps: tuple[Step, ...] = (), outcomes: tuple[Outc
         retry=row["retry"],
         started=instant(row["started"]),
         heard=instant(row["heard"]),
-        given=read_given(row["given"]),
+        advice=read_given(row["given"]),
         why_not=row["why_not"],
+        advised=bool(row["advised"]),
+        key=row["key"],
         tokens=row["tokens"],
         outcome=read_outcome(row["outcome"]),
         state=state_of(row),
