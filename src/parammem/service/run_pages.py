@@ -25,18 +25,20 @@ from parammem.errors import NotRecorded
 from parammem.service.run_book import RunBook
 from parammem.service.run_records import RunView
 from parammem.service.run_words import (
+    VERDICTS,
     advice_words,
     arguments_text,
     audit_commands,
     counting_place,
+    end_words,
     first_line,
     outcome_words,
+    verdict,
 )
 
 HERE = Path(__file__).parent
 STYLE = "/runs/-/page.css"
 """No run's address: ids have no slash."""
-OUTCOMES = ("passed", "failed", "unknown", "none")
 FILTERS = ("domain", "arm", "outcome", "reflector")
 RUNS, STEPS = 50, 100
 """Of one page."""
@@ -107,7 +109,7 @@ def list_page(book: RunBook, domains: Sequence[str], asked: dict[str, str]) -> R
     Args:
         asked: values of FILTERS, and `before`: the id of the last run of the page before.
     """
-    wanted = {name: asked.get(name, "").strip()[:200] for name in FILTERS}
+    wanted = {name: _line(asked.get(name, "").strip(), 200) for name in FILTERS}
     before = asked.get("before", "")[:200]
     found = book.list(**wanted, limit=RUNS + 1, before=before)
     rows = found[:RUNS]
@@ -116,7 +118,7 @@ def list_page(book: RunBook, domains: Sequence[str], asked: dict[str, str]) -> R
         "run_list",
         runs=[_row(run) for run in rows],
         wanted=wanted,
-        choices={"domain": tuple(domains), "arm": LIVE_ARMS, "outcome": OUTCOMES},
+        choices={"domain": tuple(domains), "arm": LIVE_ARMS, "outcome": VERDICTS},
         following=following,
         newest=urlencode(_said(wanted)) if before else "",
         is_filtered=bool(_said(wanted)),
@@ -144,10 +146,11 @@ def run_page(book: RunBook, run_id: str, first: int = 1) -> Response:
         run=run,
         facts=_facts(run),
         task=_clipped(run.text),
-        advice=_clipped(run.given.text) if run.given else None,
+        advice=_clipped(run.advice.text) if run.advice else None,
         advice_words=_line(advice_words(run)),
         outcomes=_outcomes(run),
-        outcome=_line(outcome_words(run.outcome)),
+        verdict=verdict(run),
+        outcome=_line(end_words(run)),
         error=_line(run.error),
         steps=steps,
         first=first,
@@ -198,17 +201,13 @@ def _row(run: RunView) -> dict[str, str]:
         "arm": run.arm,
         "attempt": f"{run.retry + 1}",
         "task": _line(first_line(run.text)),
-        "advice": _line(run.given.text if run.given else advice_words(run), 90),
-        "is_advised": "yes" if run.given else "",
+        "advice": _line(run.advice.text if run.advice else advice_words(run), 90),
+        "is_advised": "yes" if run.advice else "",
         "reflector": _line(run.adapter[:12]) or "–",
-        "verdict": _verdict(run),
-        "outcome": _line(outcome_words(run.outcome)),
+        "verdict": verdict(run),
+        "outcome": _line(end_words(run)),
         "state": run.state,
     }
-
-
-def _verdict(run: RunView) -> str:
-    return outcome_words(run.outcome).partition(",")[0]
 
 
 def _facts(run: RunView) -> list[tuple[str, str]]:
@@ -253,10 +252,8 @@ def _counts(book: RunBook, domain: str) -> list[list[str]]:
     rows = []
     for arm in LIVE_ARMS:
         numbers = [
-            sum(
-                n for (name, of, verdict), n in runs.items() if of == arm and verdict == wanted and domain in ("", name)
-            )
-            for wanted in OUTCOMES
+            sum(n for (name, of, how), n in runs.items() if of == arm and how == wanted and domain in ("", name))
+            for wanted in VERDICTS
         ]
         if any(numbers):
             rows.append([arm, *(f"{number:,}" for number in (sum(numbers), *numbers))])

@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 from parammem.core.outcome import Outcome
 from parammem.core.step import Step
-from parammem.service.run_records import RunView
+from parammem.service.run_records import RunView, Verdict
 from parammem.service.run_rows import verdict_of
 
 ARM_GIVES_NONE = "none: the arm holdout gives no advice"
 NO_CHAMPION = "none: there was no champion"
 
 
-def outcome_words(outcome: Outcome | None) -> str:
-    """Return an outcome in words: `passed, value 0.8, by test`; `none` where nobody said how the run ended."""
-    if outcome is None:
-        return "none"
-    parts = [verdict_of(outcome)]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+
+def verdict(run: RunView) -> Verdict:
+    """Return how a run ended, in a word."""
+    if run.outcome is None:
+        return "open" if run.state == "open" else "missing"
+    return verdict_of(run.outcome)
+
+
+def outcome_words(outcome: Outcome) -> str:
+    """Return an outcome in words, such as `passed, value 0.8, by test`."""
+    parts: list[str] = [verdict_of(outcome)]
     parts += [f"value {outcome.value:g}"] if outcome.value is not None else []
     parts += [f"by {outcome.source}"] if outcome.source else []
     return ", ".join(parts)
 
 
+def end_words(run: RunView) -> str:
+    """Return in words how a run ended."""
+    return outcome_words(run.outcome) if run.outcome else verdict(run)
+
+
 def advice_words(run: RunView) -> str:
     """Return in words whether a run got advice, and why not."""
-    if run.given:
-        return "given" if run.given.draw is None else f"given, draw {run.given.draw}"
+    if run.advice:
+        return "given" if run.advice.draw is None else f"given, draw {run.advice.draw}"
+    if not run.advised:
+        return "not yet"
     if run.why_not:
         return f"none: {run.why_not}"
     return ARM_GIVES_NONE if run.arm == "holdout" else NO_CHAMPION if not run.adapter else "none"
@@ -54,7 +70,7 @@ def arguments_text(step: Step) -> str:
 def audit_commands(run: RunView) -> list[tuple[str, str]]:
     """Return commands that say more of a run, each with what it says."""
     found = [(f"parammem audit answer {run.run_id}", "which adapter advised it, and from which commit that is")]
-    author = run.given.adapter if run.given else run.adapter
+    author = run.advice.adapter if run.advice else run.adapter
     if author:
         found.append((f"parammem audit show {author[:16]} --domain {run.domain}", "which data made that adapter"))
     return found
