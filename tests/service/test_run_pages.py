@@ -61,7 +61,7 @@ def test_a_run_shows_task_advice_steps_and_which_outcome_counts(book):
     book.report("run-1", Outcome(passed=False, value=0.25, source="test"), by="ci")
     text = client_of(book).get("/runs/run-1").text
     for wanted in ("Refund order 12", "look at the date", given.digest[:16], ADAPTER[:16], "draw 0", "I look it up",
-                   "orders", "&#34;id&#34;: 12", "order 12: paid", "result of c1", "slow", "1,234", "by test",
+                   "orders", "id: 12", "order 12: paid", "result of c1", "slow", "1,234", "by test",
                    "parammem audit answer run-1"):  # fmt: skip
         assert wanted in text, wanted
     (counting,) = re.findall(r'<tr class="counting"><td>(.*?)</td>', text)

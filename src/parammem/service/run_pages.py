@@ -34,6 +34,7 @@ from parammem.service.run_words import (
     first_line,
     outcome_words,
     verdict,
+    when,
 )
 
 HERE = Path(__file__).parent
@@ -196,17 +197,17 @@ def _said(wanted: dict[str, str]) -> dict[str, str]:
 def _row(run: RunView) -> dict[str, str]:
     return {
         "address": _address(run.run_id),
-        "started": run.started[:19].replace("T", " "),
+        "started": when(run.started),
         "domain": _line(run.domain),
         "arm": run.arm,
         "attempt": f"{run.retry + 1}",
-        "task": _line(first_line(run.text)),
-        "advice": _line(run.advice.text if run.advice else advice_words(run), 90),
+        "task": _line(first_line(run.text), 160),
+        "advice": _line(run.advice.text if run.advice else advice_words(run), 160),
         "is_advised": "yes" if run.advice else "",
         "reflector": _line(run.adapter[:12]) or "–",
         "verdict": verdict(run),
         "outcome": _line(end_words(run)),
-        "state": run.state,
+        "state": "" if run.state == "open" else run.state,
     }
 
 
@@ -217,8 +218,8 @@ def _facts(run: RunView) -> list[tuple[str, str]]:
         ("domain", f"{_line(run.domain)}, run {run.number}"),
         ("state", run.state),
         ("try of this task", attempt),
-        ("started", run.started),
-        ("last heard of", run.heard),
+        ("started, UTC", when(run.started)),
+        ("last heard of, UTC", when(run.heard)),
         ("tokens", f"{run.tokens:,}" if run.tokens else "not known"),
         ("task's digest", run.task[:16]),
     ]
@@ -230,7 +231,7 @@ def _outcomes(run: RunView) -> list[dict[str, str]]:
         {
             "said": _line(outcome_words(word.outcome)),
             "by": _line(word.by) or "–",
-            "at": word.at,
+            "at": when(word.at),
             "counts": "counts" if place == counting else "late: changed nothing" if word.late else "",
         }
         for place, word in enumerate(run.outcomes)

@@ -10,8 +10,8 @@ from parammem.core.step import Step
 from parammem.service.run_records import RunView, Verdict
 from parammem.service.run_rows import verdict_of
 
-ARM_GIVES_NONE = "none: the arm holdout gives no advice"
-NO_CHAMPION = "none: there was no champion"
+ARM_GIVES_NONE = "none (holdout)"
+NO_CHAMPION = "none (no champion)"
 
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -44,7 +44,7 @@ def advice_words(run: RunView) -> str:
     if not run.advised:
         return "not yet"
     if run.why_not:
-        return f"none: {run.why_not}"
+        return f"none ({run.why_not})"
     return ARM_GIVES_NONE if run.arm == "holdout" else NO_CHAMPION if not run.adapter else "none"
 
 
@@ -60,11 +60,19 @@ def first_line(text: str, most: int = 300) -> str:
 
 
 def arguments_text(step: Step) -> str:
-    """Return the arguments of a step's tool call as text; empty: it is no call."""
-    if step.call is None:
-        return ""
-    given = step.call.arguments
-    return given if isinstance(given, str) else json.dumps(given, indent=1, ensure_ascii=False)
+    """Return the arguments of a step's tool call, one after the other; empty: it is no call, or one without any.
+
+    Texts stand as they are, with their further lines indented; all other values as JSON.
+    """
+    given = step.call.arguments if step.call else {}
+    if isinstance(given, str):
+        return given
+    return "\n".join(f"{name}: {_value(value)}" for name, value in given.items())
+
+
+def when(instant: str) -> str:
+    """Return a time of a record as people read it, to the second; UTC."""
+    return instant[:19].replace("T", " ")
 
 
 def audit_commands(run: RunView) -> list[tuple[str, str]]:
@@ -74,3 +82,8 @@ def audit_commands(run: RunView) -> list[tuple[str, str]]:
     if author:
         found.append((f"parammem audit show {author[:16]} --domain {run.domain}", "which data made that adapter"))
     return found
+
+
+def _value(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.replace("\n", "\n  ")
