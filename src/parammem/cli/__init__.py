@@ -30,6 +30,7 @@ from parammem.cli import (
     quiet,
     reflect,
     registry,
+    run_list,
     sandbox,
     schema,
     serve,
@@ -82,6 +83,7 @@ app.command("probe")(probe.probe)
 app.command("uptake")(uptake.uptake)
 app.command("synthesise")(profile.synthesise)
 app.add_typer(serve.app, name="serve")
+app.command("runs")(run_list.runs)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
 
