@@ -23,6 +23,7 @@ from parammem.cli import (
     improve,
     ingest,
     init,
+    mcp,
     model,
     pocket,
     probe,
@@ -84,6 +85,7 @@ app.command("uptake")(uptake.uptake)
 app.command("synthesise")(profile.synthesise)
 app.add_typer(serve.app, name="serve")
 app.command("runs")(run_list.runs)
+app.command("mcp")(mcp.mcp)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
 

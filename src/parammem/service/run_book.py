@@ -31,7 +31,7 @@ from parammem.service.run_queries import counts, keyed_row, list_runs, run_row, 
 from parammem.service.run_records import ArmsNow, BookStats, OpenRun, ReportResult, RunView, SweepResult
 from parammem.service.run_rows import SCHEMA, count_runs, outcomes_of, read_given, steps_of, view_of
 from parammem.service.spool import FOLDER, STARTS, STEPS, Spool
-from parammem.service.written import as_json, clean
+from parammem.service.written import as_json, clean, step_line
 
 RUN_ID = re.compile(r"[!-.0-~]{1,200}")
 """Printable ASCII without blanks and slashes: ids stand in addresses and logs."""
@@ -39,6 +39,9 @@ LONGEST_TASK = 1 << 20
 """Bytes of a task's text."""
 LARGEST_RUN = 3 << 20
 """Bytes of a run's steps: a line of the inbox may have four MiB."""
+MOST_TOKENS = 10**9
+"""Of one call."""
+TOO_LARGE = f"steps beyond {LARGEST_RUN} bytes of a run are left out"
 MINUTE = 60.0
 _NO_ARMS = ArmsNow({"holdout": 1.0}, {})
 
@@ -168,7 +171,7 @@ class RunBook:
 
     def advised(self, run_id: str, given: GivenAdvice | None, why_not: str = "") -> bool:
         """Record what a run was advised, or why not; the first word counts. Returns whether it is recorded."""
-        text = given.line() if given else ""
+        text = clean(given.line()) if given else ""
         return self._changed(
             "UPDATE runs SET advised = 1, given = ?, why_not = ? WHERE run_id = ? AND NOT advised AND settled IS NULL",
             (text, clean(why_not)[:500], run_id),
@@ -200,7 +203,7 @@ class RunBook:
         Returns:
             Whether they are recorded: not where the run is unknown, has too many bytes of steps, or the spool is full.
         """
-        texts = [clean(step.line()) for step in steps]
+        texts, error = [step_line(step) for step in steps], clean(error)[:500]
         size, now = sum(map(len, texts)), self._clock()
         try:
             with self._spool.writing(STEPS) as base:
@@ -213,13 +216,13 @@ class RunBook:
                     rows = [(row["id"], place, text) for place, text in zip(places, texts, strict=True)]
                     base.executemany("INSERT INTO steps VALUES (?, ?, ?)", rows)
                 else:
-                    error = f"steps beyond {LARGEST_RUN} bytes of a run are left out"
+                    error = TOO_LARGE
                 added, size = (len(texts), size) if fits else (0, 0)
-                counted = tokens if row["settled"] is None else 0
+                counted = min(max(tokens, 0), MOST_TOKENS) if row["settled"] is None else 0
                 base.execute(
                     "UPDATE runs SET steps = steps + ?, size = size + ?, tokens = tokens + ?, heard = max(heard, ?),"
                     " error = CASE WHEN ? = '' THEN error ELSE ? END WHERE id = ?",
-                    (added, size, counted, now, error, clean(error)[:500], row["id"]),
+                    (added, size, counted, now, error, error, row["id"]),
                 )
                 return fits
         except NotRecorded:

@@ -8,11 +8,12 @@ from typing import Any
 
 from parammem.service.run_records import RunView, Verdict
 from parammem.service.run_rows import view_of
+from parammem.service.written import clean
 
 
 def run_row(base: sqlite3.Connection, run_id: str) -> sqlite3.Row | None:
     """Return the row of a run; None: there is none of this id."""
-    return base.execute("SELECT * FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+    return base.execute("SELECT * FROM runs WHERE run_id = ?", (clean(run_id),)).fetchone()
 
 
 def short(key: str) -> str:
