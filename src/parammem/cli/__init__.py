@@ -37,6 +37,7 @@ from parammem.cli import (
     serve,
     stage,
     track,
+    up,
     uptake,
 )
 from parammem.cli.say import say
@@ -86,6 +87,7 @@ app.command("synthesise")(profile.synthesise)
 app.add_typer(serve.app, name="serve")
 app.command("runs")(run_list.runs)
 app.command("mcp")(mcp.mcp)
+app.command("up")(up.up)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
 
