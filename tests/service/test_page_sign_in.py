@@ -10,8 +10,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from parammem.service.app import Service
 from parammem.service.page_sign_in import COOKIE, SIGN_IN, TOKEN, PageSignIn
 from parammem.service.run_pages import STYLE
+from tests.service.proxies import params_with
 
 SECRET = "a-long-token-of-the-service"
 
@@ -103,3 +105,21 @@ def test_without_a_token_nothing_is_asked():
         await PlainTextResponse("reached")(scope, receive, send)
 
     assert TestClient(PageSignIn(app, "")).get("/runs").text == "reached"
+
+
+def test_the_service_opens_its_pages_to_the_cookie_and_nothing_else(tmp_path):
+    service = Service(tmp_path, params_with(), token=SECRET)
+    try:
+        service.book.start("code", "find me", run_id="r1")
+        browser = TestClient(service.app)
+        asked = browser.get("/runs/r1")
+        assert (asked.status_code, "www-authenticate" in asked.headers, "find me" in asked.text) == (401, False, False)
+        assert "find me" in browser.get(f"/runs/r1?token={SECRET}").text
+        assert "find me" in browser.get("/runs").text
+        assert browser.get(STYLE).headers["content-type"].startswith("text/css")
+        assert browser.get("/metrics").status_code == 401
+        assert "find me" in TestClient(service.app, headers={TOKEN: SECRET}).get("/runs").text
+        assert TestClient(service.app, headers={TOKEN: "wrong"}).get("/runs").status_code == 401
+    finally:
+        service.book.close()
+        service.advisor.close()

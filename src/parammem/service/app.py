@@ -15,10 +15,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from parammem.config import Params
-from parammem.service import metrics, proxy
+from parammem.service import metrics, proxy, run_pages
 from parammem.service.access import Access
 from parammem.service.advisor import Advisor
 from parammem.service.begin import Beginning
+from parammem.service.page_sign_in import PageSignIn
 from parammem.service.recorder import Recorder
 from parammem.service.run_book import RunBook
 from parammem.service.service_log import say_event
@@ -54,8 +55,10 @@ class Service:
         self.metrics = metrics.ServiceMetrics(self.book, self.advisor, tuple(params.kinds()))
         self.recorder = Recorder(lambda why: self.metrics.unrecorded.labels(why).inc())
         self.beginning = Beginning(self.book, self.advisor, params, self.recorder, self.metrics)
-        routes = [Route("/healthz", self._health), *metrics.routes(self.metrics), *self._proxied()]
-        self.app = Starlette(routes=routes, middleware=[Middleware(Access, token=token)], lifespan=self._lifespan)
+        pages = run_pages.routes(self.book, tuple(params.kinds()))
+        routes = [Route("/healthz", self._health), *metrics.routes(self.metrics), *pages, *self._proxied()]
+        doors = [Middleware(PageSignIn, token=token), Middleware(Access, token=token)]
+        self.app = Starlette(routes=routes, middleware=doors, lifespan=self._lifespan)
 
     def _proxied(self) -> list[BaseRoute]:
         if self.upstream is None:
