@@ -23,7 +23,7 @@ from parammem.core.advice import GivenAdvice, marked
 from parammem.core.outcome import Outcome, OutcomeSource
 from parammem.errors import ParamMemError
 from parammem.service.run_book import RunBook
-from parammem.service.run_routes import Advises, BadRequest, as_plain, begin, begun_as_json
+from parammem.service.run_routes import AdvisesRuns, BadRequest, as_plain, begin, begun_as_json
 from parammem.service.solved_tasks import SolvedTasks
 
 INSTRUCTIONS = (
@@ -50,7 +50,7 @@ class ServedRuns(Protocol):
 class BookRuns:
     """Runs of a book that this process has."""
 
-    def __init__(self, book: RunBook, advisor: Advises) -> None:
+    def __init__(self, book: RunBook, advisor: AdvisesRuns) -> None:
         self._book, self._advisor = book, advisor
 
     async def start(self, task: str, domain: str) -> dict[str, Any]:
@@ -139,7 +139,7 @@ async def _told(answer: Any) -> Any:
 
 
 def mount(
-    book: RunBook, advisor: Advises, params: Params, root: Path
+    book: RunBook, advisor: AdvisesRuns, params: Params, root: Path
 ) -> tuple[list[BaseRoute], Callable[[], AbstractAsyncContextManager[None]]]:
     """Return the routes of /mcp, and what has to be open while they are served.
 

@@ -41,7 +41,7 @@ DEEPEST = 90
 """Levels of lists and objects in a request."""
 
 
-class Advises(Protocol):
+class AdvisesRuns(Protocol):
     """What writes advice for a run: service/advisor.py."""
 
     async def advise(self, run: OpenRun, text: str) -> Any:
@@ -96,7 +96,9 @@ class OutcomeBody(_Body):
     answer: Annotated[str, Field(max_length=1 << 20)] = ""
 
 
-async def begin(book: RunBook, advisor: Advises, domain: str, task: str, run_id: str = "", stratum: str = "") -> Begun:
+async def begin(
+    book: RunBook, advisor: AdvisesRuns, domain: str, task: str, run_id: str = "", stratum: str = ""
+) -> Begun:
     """Begin a run and ask for its advice; of a run that was begun before the same again.
 
     Raises:
@@ -114,7 +116,7 @@ async def begin(book: RunBook, advisor: Advises, domain: str, task: str, run_id:
     return Begun(run, told.given, told.why_not or ("" if run.recorded else run.why_not))
 
 
-def routes(book: RunBook, advisor: Advises, params: Params) -> list[Route]:
+def routes(book: RunBook, advisor: AdvisesRuns, params: Params) -> list[Route]:
     """Return the routes of runs."""
     default = params.service.domain or next(iter(params.domains))
 

@@ -133,7 +133,7 @@ class Spool:
                 reached = self._commits
                 self._flushed.release()
                 try:
-                    os.fsync(self._log)
+                    os.fdatasync(self._log)
                     error = None
                 except OSError as failed:
                     error = failed

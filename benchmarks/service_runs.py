@@ -1,0 +1,159 @@
+"""A day of traffic through the service's book of runs, compressed: rate, memory, the spool's size, and every outcome.
+
+    python -m benchmarks.service_runs [--runs 100000] [--threads 16] [--folder DIR]
+
+Each run is begun, advised, has three steps and an outcome. Of the runs 5 % get their outcome late (after they were
+settled without one), 5 % get two that contradict each other, and 5 % get none. The clock is one that is set, so that a
+day passes; disk and fsync are real. At the end every line of evidence is compared with what was reported, and every row
+of the inbox with the run that it is of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+
+from parammem.config import load_params
+from parammem.core import GivenAdvice, Outcome, Step, ToolCall
+from parammem.core.experience import Experience
+from parammem.core.jsonl import iter_jsonl
+from parammem.core.live_run import LiveRun
+from parammem.service.hand_over import IN
+from parammem.service.run_book import RunBook
+from parammem.service.run_records import ArmsNow
+from parammem.service.spool import FOLDER
+
+DAY = 86_400.0
+SWEEP = 60.0
+"""Seconds of the day between two sweeps."""
+MEBIBYTE = 1 << 20
+
+
+def told(number: int) -> bool | None:
+    """What is reported in time of the run that comes so many-th; None: nothing is."""
+    return None if number % 20 in (0, 2) else number % 3 > 0
+
+
+class Day:
+    """Traffic of a day, and a clock that each run moves on."""
+
+    def __init__(self, root: Path, runs: int) -> None:
+        plain = load_params("params.yaml").model_dump(by_alias=True)
+        plain["service"] |= {"run_minutes": 5, "outcome_minutes": 30}
+        params = type(load_params("params.yaml")).model_validate(plain)
+        self.now, self.each = 1_800_000_000.0, DAY / runs
+        self.root, self.lock = root, Lock()
+        self.late: list[tuple[float, str]] = []
+        self.seconds = Counter[str]()
+        self.book = RunBook(root, params, self.arms, clock=lambda: self.now)
+
+    def arms(self, _: str) -> ArmsNow:
+        return ArmsNow({"holdout": 0.1, "champion": 0.9}, {"champion": "c" * 64})
+
+    def one(self, number: int) -> None:
+        """A run from start to outcome, as its number says."""
+        begin = time.perf_counter()
+        asked = f"Case {number % 20_000}: which invoice of order {number % 20_000} is open?"
+        run = self.book.start("qa", asked, run_id=f"run-{number}")
+        given = GivenAdvice(text="look at the credit notes, too", digest="d", draw=run.retry, adapter=run.adapter)
+        self.book.advised(run.run_id, given if run.adapter else None)
+        call = ToolCall(name="run_sql", arguments={"sql": f"SELECT {number}"}, id="c")
+        for step in (Step(role="assistant", call=call), Step(role="tool", text=f"row {number} " * 60, result_of="c"),
+                     Step(role="assistant", text=f"Invoice {number} is open.")):  # fmt: skip
+            self.book.add_steps(run.run_id, [step], tokens=50)
+        between = time.perf_counter()
+        kind, passed = number % 20, told(number)
+        if kind == 1:
+            self.book.report(run.run_id, Outcome(passed=not passed, source="model"))
+        if passed is not None:
+            self.book.report(run.run_id, Outcome(passed=passed, source="test"))
+        with self.lock:
+            self.now += self.each
+            if kind == 2:
+                self.late.append((self.now + 3600, run.run_id))
+            self.seconds["calls"] += between - begin
+            self.seconds["outcomes"] += time.perf_counter() - between
+
+    def report_late(self) -> int:
+        """Report the outcomes that are late now. Returns how many that were."""
+        with self.lock:
+            due = [name for at, name in self.late if at <= self.now]
+            self.late = [one for one in self.late if one[0] > self.now]
+        for name in due:
+            assert self.book.report(name, Outcome(passed=True, source="person")).late
+        return len(due)
+
+
+def rss() -> float:
+    """Memory of this process, in MiB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / MEBIBYTE
+
+
+def on_disk(root: Path) -> float:
+    """What the spool takes, its write-ahead log included, in MiB."""
+    return sum(file.stat().st_size for file in (root / FOLDER).iterdir()) / MEBIBYTE
+
+
+def account(day: Day, runs: int) -> dict[str, int]:
+    """Compare what was handed over with what was reported."""
+    lines = [line for file in (day.root / IN).glob("*.jsonl") for line in iter_jsonl(file, LiveRun)]
+    inbox = (day.root / "data/inbox").glob("*.jsonl")
+    rows = [(row.run_id, row.outcome.passed) for file in inbox for row in iter_jsonl(file, Experience)]
+    expected = {f"run-{number}": told(number) for number in range(runs)}
+    assert sorted(line.number for line in lines) == list(range(1, runs + 1)), "each run once, no gap"
+    assert {line.run_id: line.outcome and line.outcome.passed for line in lines} == expected
+    assert len(rows) == runs, "each run once"
+    assert dict(rows) == expected
+    with_one = sum(line.outcome is not None for line in lines)
+    return {"evidence": len(lines), "with an outcome": with_one, "rows of experience": len(rows)}
+
+
+def show(day: Day, done: int, spent: float) -> None:
+    """Print how far it is."""
+    stats = day.book.stats()
+    used = stats.spool_bytes / MEBIBYTE
+    print(f"{done:7} runs {done / spent:5.0f}/s, memory {rss():4.0f} MiB, spool {on_disk(day.root):4.0f} MiB, in use "
+          f"{used:4.0f}, open {stats.open:5}, waiting {stats.settled:5}", flush=True)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A day of traffic through the service's book of runs.")
+    parser.add_argument("--runs", type=int, default=100_000)
+    parser.add_argument("--threads", type=int, default=16)
+    parser.add_argument("--folder", help="where the spool lies; default: a temporary folder")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+        day = Day(Path(folder), given.runs)
+        start, cpu, swept, late = time.perf_counter(), time.process_time(), day.now, 0
+        part = max(1, given.runs // 10)
+        with ThreadPoolExecutor(given.threads) as pool:
+            for begun in range(0, given.runs, part):
+                chunk = max(1, int(SWEEP / day.each))
+                for first in range(begun, min(begun + part, given.runs), chunk):
+                    list(pool.map(day.one, range(first, min(first + chunk, begun + part, given.runs))))
+                    late += day.report_late()
+                    if day.now - swept >= SWEEP:
+                        day.book.sweep()
+                        swept = day.now
+                show(day, begun + part, time.perf_counter() - start)
+        day.now += 2 * DAY
+        late += day.report_late() if day.book.sweep(all=True) else 0
+        spent, used = time.perf_counter() - start, time.process_time() - cpu
+        calls, outcomes = day.seconds["calls"] / given.runs, day.seconds["outcomes"] / given.runs
+        print(
+            f"{given.runs / spent:.0f} runs a second, {given.runs / used:.0f} per CPU second, {given.threads} threads"
+        )
+        print(f"a run waits {1000 * calls:.2f} ms for five records, and {1000 * outcomes:.2f} ms for its outcomes")
+        print(f"late outcomes kept: {late}, lost: {day.book.stats().lost}, {account(day, given.runs)}")
+        day.book.close()
+
+
+if __name__ == "__main__":
+    main()
