@@ -71,10 +71,11 @@ class Running:
 
     def __init__(self, root: Path, url: str, service: Service, upstream: ScriptedUpstream) -> None:
         self.root, self.url, self.service, self.upstream = root, url, service, upstream
+        self.client = httpx.Client(timeout=20, verify=False)
 
     def post(self, body: Any = SAY, path: str = "/v1/chat/completions", **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.post(self.url + path, json=body, headers=named, timeout=20)
+        return self.client.post(self.url + path, json=body, headers=named)
 
     def sent(self, at: int = -1) -> Any:
         """The body that upstream got."""

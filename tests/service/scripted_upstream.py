@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server for tests: a real one on a local port, which answers as it is told and keeps what it got."""
+"""An OpenAI-compatible server for tests: on a local port, it answers as it is told and keeps what it got."""
 
 from __future__ import annotations
 

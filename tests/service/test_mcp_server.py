@@ -129,7 +129,7 @@ def service(root: Path, token: str = "") -> Iterator[tuple[str, RunBook]]:
     """Routes of runs and /mcp on a real server on this machine."""
     params, advisor = settings(domain="desk"), OneAdvice()
     kept = RunBook(root, params, arms)
-    listed, lifespan = mount(kept, advisor, params, root)
+    listed, lifespan = mount(kept, advisor, params)
 
     @contextlib.asynccontextmanager
     async def open_while_served(_: Starlette):

@@ -162,7 +162,7 @@ def test_a_run_is_for_its_own_token_and_the_services(kept):
         ):
             assert (answer.status_code, answer.content) == (404, unknown.content)
     assert client.get(at, headers=bearer(TOKEN)).json()["outcome"] is None
-    assert client.post(f"{at}/outcome", json=judge, headers={"x-parammem-token": mine["token"]}).json()["counts"]
+    assert client.post(f"{at}/outcome", json=judge, headers={"x-parammem-run-token": mine["token"]}).json()["counts"]
     shown = client.get(at, headers=bearer(mine["token"])).json()
     assert (shown["outcome"]["passed"], shown["outcomes"][0]["by"]) == (True, "the run's token")
 

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from parammem.config import Params
-from parammem.service import metrics, proxy, run_pages
+from parammem.service import mcp_server, metrics, proxy, run_pages, run_routes
 from parammem.service.access import Access
 from parammem.service.advisor import Advisor
 from parammem.service.begin import Beginning
@@ -55,8 +55,15 @@ class Service:
         self.metrics = metrics.ServiceMetrics(self.book, self.advisor, tuple(params.kinds()))
         self.recorder = Recorder(lambda why: self.metrics.unrecorded.labels(why).inc())
         self.beginning = Beginning(self.book, self.advisor, params, self.recorder, self.metrics)
-        pages = run_pages.routes(self.book, tuple(params.kinds()))
-        routes = [Route("/healthz", self._health), *metrics.routes(self.metrics), *pages, *self._proxied()]
+        mcp_routes, self._mcp_open = mcp_server.mount(self.book, self.advisor, params)
+        routes = [
+            Route("/healthz", self._health),
+            *metrics.routes(self.metrics),
+            *run_routes.routes(self.book, self.advisor, params),
+            *run_pages.routes(self.book, tuple(params.kinds())),
+            *mcp_routes,
+            *self._proxied(),
+        ]
         doors = [Middleware(PageSignIn, token=token), Middleware(Access, token=token)]
         self.app = Starlette(routes=routes, middleware=doors, lifespan=self._lifespan)
 
@@ -77,7 +84,9 @@ class Service:
         async with AsyncExitStack() as stack:
             stack.callback(self._close)
             if self.upstream is not None:
+                await self.upstream.start()
                 stack.push_async_callback(self.upstream.close)
+            await stack.enter_async_context(self._mcp_open())
             reading = asyncio.ensure_future(self.advisor.read())
             await asyncio.wait([reading], timeout=FIRST_LOOK)
             beside = [asyncio.create_task(self._follow()), asyncio.create_task(self._sweep())]
@@ -100,7 +109,7 @@ class Service:
         self.recorder.close()
         self.beginning.close()
         try:
-            self.book.sweep()
+            self.book.sweep(all=True)
         except Exception as error:
             say_event("sweep", "runs could not be handed over; they stay in the spool", why=str(error)[:200])
         self.book.close()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any, Literal, Protocol
 from urllib.parse import quote
 
@@ -139,14 +138,14 @@ async def _told(answer: Any) -> Any:
 
 
 def mount(
-    book: RunBook, advisor: AdvisesRuns, params: Params, root: Path
+    book: RunBook, advisor: AdvisesRuns, params: Params
 ) -> tuple[list[BaseRoute], Callable[[], AbstractAsyncContextManager[None]]]:
     """Return the routes of /mcp, and what has to be open while they are served.
 
     Each request is by itself, so a restart of the service ends no session. Who may speak to it, access.py decides.
     """
     default = params.service.domain or next(iter(params.domains))
-    server = make_server(BookRuns(book, advisor), SolvedTasks(root), list(params.kinds()), default)
+    server = make_server(BookRuns(book, advisor), SolvedTasks(book.root), list(params.kinds()), default)
     app = server.streamable_http_app(
         stateless_http=True,
         json_response=True,

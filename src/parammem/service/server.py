@@ -8,11 +8,15 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from parammem.config import Params
 from parammem.errors import ConfigError, ServiceError
-from parammem.service.access import is_local
+from parammem.service.access import AsgiApp, is_local
 from parammem.service.app import Service
+
+if TYPE_CHECKING:
+    import uvicorn
 
 BACKLOG = 2048
 IDLE_SECONDS = 75
@@ -46,8 +50,17 @@ def serve(root: Path, params: Params, ready: Callable[[str], None]) -> None:
         service.book.close()
         raise
     sys.setswitchinterval(SWITCH_SECONDS)
-    config = uvicorn.Config(
-        service.app,
+    server = uvicorn.Server(configured(service.app))
+    host, port = listener.getsockname()[:2]
+    asyncio.run(_run(server, listener, lambda: ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")))
+
+
+def configured(app: AsgiApp) -> uvicorn.Config:
+    """Return uvicorn's settings for an application: no headers of its own, no log of its own."""
+    import uvicorn
+
+    return uvicorn.Config(
+        app,
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -57,15 +70,13 @@ def serve(root: Path, params: Params, ready: Callable[[str], None]) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
         h11_max_incomplete_event_size=LARGEST_HEADERS,
         ws="none",
+        proxy_headers=False,
     )
-    server = uvicorn.Server(config)
-    host, port = listener.getsockname()[:2]
-    asyncio.run(_run(server, listener, lambda: ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")))
 
 
-async def _run(server: object, listener: socket.socket, ready: Callable[[], None]) -> None:
-    running = asyncio.create_task(server.serve(sockets=[listener]))  # type: ignore[attr-defined]
-    while not running.done() and not server.started:  # type: ignore[attr-defined]
+async def _run(server: uvicorn.Server, listener: socket.socket, ready: Callable[[], None]) -> None:
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    while not running.done() and not server.started:
         await asyncio.sleep(0.02)
     if not running.done():
         ready()
@@ -75,7 +86,8 @@ async def _run(server: object, listener: socket.socket, ready: Callable[[], None
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens. Raises ServiceError: the port is taken, or the host is none of this machine's."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named: asyncio else leaves Nagle's delay on, which holds each answer for 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

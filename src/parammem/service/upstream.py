@@ -52,25 +52,29 @@ class Upstream:
         self._proxy = None if proxy_bypass(url.hostname) else getproxies().get(url.scheme)
         self._session: aiohttp.ClientSession | None = None
 
+    async def start(self) -> None:
+        """Make the pool of connections. Importing aiohttp takes a moment, which no call should wait for."""
+        import aiohttp
+
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS, ttl_dns_cache=60),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None, sock_read=None),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            max_line_size=2**16,
+            max_field_size=2**16,
+        )
+
     def open(self, method: str, path: str, headers: Headers, data: bytes) -> aiohttp.client._RequestContextManager:
         """Begin a request; the body of its answer comes as it is sent, still encoded.
 
         Args:
             path: with its query, behind the base URL.
         """
-        import aiohttp
         from yarl import URL
 
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS, ttl_dns_cache=60),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None, sock_read=None),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-                max_line_size=2**16,
-                max_field_size=2**16,
-            )
+        assert self._session is not None, "not started"
         return self._session.request(
             method,
             URL(self.base + path, encoded=True),
