@@ -2,8 +2,9 @@
 
 `improve` by cron or interval and whenever something comes into the inbox, `evaluate-champion` by night, `rollback` by
 hand. `rebuild` writes into your own tree, so it is served only when it is asked for: `--cron CRON`, or `--only rebuild`
-(by night). Schedules need a Prefect server that stays up. Where neither PREFECT_API_URL nor your Prefect profile names
-one, one is started here on a free local port and ends with this process, however this process ends.
+(by night). `--with-service` starts `parammem up` beside them. Schedules need a Prefect server that stays up. Where
+neither PREFECT_API_URL nor your Prefect profile names one, one is started here on a free local port and ends with this
+process, however this process ends.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any
 
 from flows import ROOT, configured_server
 from flows.prefect_server import local_server, require_answer
+from flows.service_process import service_process
+from parammem.errors import ParamMemError
 
 NIGHTLY = "0 3 * * *"
 IMPROVE = "0 1 * * *"
@@ -36,7 +39,7 @@ BRANCH_FLOWS = FLOWS[1:]
 
 
 def main() -> int:
-    """Serve until Ctrl-C or SIGTERM. Exit code 0 when stopped that way, 1 when the server does not start."""
+    """Serve until Ctrl-C or SIGTERM. Exit code 0 when stopped that way, 1 when a server does not start."""
     given = parse(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
@@ -46,13 +49,15 @@ def main() -> int:
                 api = os.environ["PREFECT_API_URL"] = stack.enter_context(local_server(ROOT / ".cache" / "prefect"))
             else:
                 require_answer(api)
+            if given.with_service:
+                stack.enter_context(service_process(Path(given.root).resolve()))
             print(f"serving {', '.join(given.only)} of {given.root}")
             print(f"Prefect: {api.removesuffix('/api')} (a browser shows runs, pages and schedules there)")
             print("stop with Ctrl-C", flush=True)
             serve(given)
     except KeyboardInterrupt:
         pass
-    except RuntimeError as error:
+    except (RuntimeError, ParamMemError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print("stopped; the next start serves the same schedules again")
@@ -71,6 +76,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--check-cron", default=CHECK, help=f"of evaluate-champion (default: {CHECK!r})")
     parser.add_argument("--retries", type=int, default=1, help="tries again of a failed stage (default: 1)")
     parser.add_argument("--track", action=argparse.BooleanOptionalAction, default=True, help="rebuild logs to W&B")
+    parser.add_argument("--with-service", action="store_true", help="start the service for running agents, too")
     given = parser.parse_args(arguments)
     if given.only and given.cron and "rebuild" not in given.only:
         parser.error("--cron is of rebuild, which --only leaves out; add rebuild to --only, or leave --cron out")

@@ -32,13 +32,25 @@ class Page:
         """Open the address and return the visible text once it holds all that is wanted, or after so many seconds."""
         return asyncio.run(self._text(address, wanted, seconds))
 
+    def value(self, expression: str) -> Any:
+        """Return what a JavaScript expression gives on the page that is open."""
+        asked = ("Runtime.evaluate", {"expression": expression, "returnByValue": True})
+        return asyncio.run(self._ask([asked])).get("result", {}).get("value")
+
     def picture(self, path: Path) -> None:
         """Write what is seen now as a PNG."""
         found = asyncio.run(self._ask([("Page.captureScreenshot", {})]))
         path.write_bytes(base64.b64decode(found["data"]))
 
+    def shown(self, wanted: list[str], seconds: float = 60) -> str:
+        """Return the visible text of the page that is open or being opened, as `text` does."""
+        return asyncio.run(self._shown(wanted, seconds))
+
     async def _text(self, address: str, wanted: list[str], seconds: float) -> str:
         await self._ask([("Page.navigate", {"url": address})])
+        return await self._shown(wanted, seconds)
+
+    async def _shown(self, wanted: list[str], seconds: float) -> str:
         deadline, text = time.monotonic() + seconds, ""
         while time.monotonic() < deadline:
             asked = ("Runtime.evaluate", {"expression": "document.body.innerText", "returnByValue": True})

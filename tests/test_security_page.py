@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/security.md").read_text(encoding="utf-8")
 MODEL = PAGE.partition("## Threat model\n")[2].partition("\n## ")[0]
-INPUTS = ("Experience", "Texts that a model writes", "Model servers", "Models, adapters", "Bundles, repositories",
-          "Parameters and names")  # fmt: skip
+INPUTS = ("Experience", "Texts that a model writes", "Model servers", "Models, adapters",
+          "Agents that are running", "Bundles, repositories", "Parameters and names")  # fmt: skip
 MODULE = re.compile(r"`((?:[a-z_]+/)*[a-z_]+\.py)`")
 TEST = re.compile(r"`((?:[a-z_]+/)*test_[a-z_]+\.py)::(test_\w+)`")
 

@@ -62,6 +62,23 @@ def test_promotion_refusal_and_rollback_are_sent_with_their_reasons(webhook, roo
     assert all("abc" in one["message"] for one in webhook)
 
 
+def test_what_the_live_gate_decides_is_sent_once(webhook, root):
+    """It decides in the same turns: a promotion and a refusal are decisions, a rollback is an event as well."""
+    promoted = decision("b", "a").model_copy(update={"reasons": ("better by 8.1 points over 2,310 runs in use",)})
+    refused = decision("c", "a").model_copy(update={"answer": "refuse", "reasons": ("worse in use",)})
+    harm = {"challenger": "", "answer": "roll back", "reasons": ("worse than no advice in use",)}
+    harmful = decision("b", "a").model_copy(update=harm)
+    undecided = decision("b", "a").model_copy(update={"answer": "undecided"})
+    back = RolledBack(domain="code", version=0, adapter="", left=2, reason="runs in use: worse than no advice in use")
+    report = TurnReport("code: by runs in use", (), decisions=(promoted, refused, harmful, undecided), commit="abc")
+    tell_news(root("HOOK"), news(report, [make_event(1, "", "x", back, "")]), print)
+    told = {one["title"].removeprefix("ParamMem, code: "): one["message"] for one in webhook}
+    assert len(webhook) == 3
+    assert "8.1 points over 2,310 runs in use" in told["promoted"]
+    assert "worse in use" in told["refused"]
+    assert "runs in use: worse than no advice in use" in told["rolled back"]
+
+
 def test_a_failure_is_sent(webhook, root):
     run = SimpleNamespace(parameters={"root": str(root("HOOK"))}, name="improve")
     tell_failure(

@@ -15,6 +15,7 @@ from parammem import cli
 from parammem.checkout.hashes import dvc_hash
 from parammem.checkout.snapshot import Snapshot
 from parammem.core import Outcome, Reflection, Task, Trajectory
+from parammem.core.advice import GivenAdvice
 from parammem.core.event import RolledBack
 from parammem.core.experience import Experience
 from parammem.core.jsonl import write_jsonl
@@ -131,6 +132,23 @@ def test_a_trajectory_is_found_by_its_id_and_counted_on_the_page(lived):
     shutil.move(root / "answer.jsonl", root / "data/trajectories/code.jsonl")
     assert answered_by(root, name)[0].advised[0].version == 3
     assert audit_page(root).answers[5].facts["pieces"] == 1
+
+
+def test_a_run_in_use_is_found_by_its_id_with_who_advised_it(lived):
+    root, truth = lived
+    path = Trajectory(task_id="t", domain="code", method="service", protocol="foreign", seed=0, stop="iterations",
+                      submission=None)  # fmt: skip
+    given = GivenAdvice(text="limit inside", digest="d" * 64, draw=0, adapter=truth.adapters[2])
+    task = Task(task_id="t", domain="code", text="x")
+    told = Experience(task=task, trajectory=path, outcome=Outcome(passed=True), advice=(given,), run_id="run-7")
+    other = told.model_copy(update={"advice": (), "run_id": "run-8"})
+    folder = root / "data/experience"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "use.jsonl").write_text(told.line() + "\n" + other.line() + "\n" + '{"task_id": 1, "advice": [3]}\n')
+    [one] = answered_by(root, "run-7")
+    assert (one.run_id, one.advised[0].version, one.advised[0].pieces) == ("run-7", 3, 1)
+    assert answered_by(root, "run-8")[0].advised == ()
+    assert audit_page(root, "v3").answers[5].facts["pieces"] == 1
 
 
 def test_a_trajectory_of_the_evaluation_is_found_here_and_where_only_the_cache_has_it(lived):

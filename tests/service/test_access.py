@@ -17,16 +17,13 @@ from parammem.service.server import checked_token, listen, upstream_key
         {"x-parammem-token": "secret", "authorization": "Bearer sk-upstream"},
         {"authorization": "Bearer secret"},
         {"authorization": "bearer  secret "},
-        {"authorization": "Basic " + base64.b64encode(b"anyone:secret").decode()},
     ],
 )
 def test_token_is_read_where_it_may_stand(headers):
     assert presented(headers) == "secret"
 
 
-@pytest.mark.parametrize(
-    "given", ["", "Bearer", "Basic !!", "Basic " + base64.b64encode(b"\xff:x").decode(), "Digest x"]
-)
+@pytest.mark.parametrize("given", ["", "Bearer", "Digest x", "Basic " + base64.b64encode(b"anyone:secret").decode()])
 def test_what_is_no_token_is_none(given):
     assert presented({"authorization": given}) == ""
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
+import resource
+import sqlite3
 
 import pytest
 
 from parammem.core import Outcome, Step
 from parammem.core.event import Observed
-from parammem.errors import NotRecorded
+from parammem.errors import DataError, NotRecorded
 from parammem.experience.admission import Admission
 from parammem.experience.inbox import waiting
 from parammem.experience.ingest import ingest
@@ -197,6 +200,8 @@ def test_what_was_handed_over_is_removed_in_time(tmp_path, monkeypatch):
     assert len(kept.list()) == 5
     assert kept.get(runs[0].run_id) is None
     assert sum(kept.stats().runs.values()) == 12, "counts stay"
+    again = kept.start("desk", "another task", run_id=runs[0].run_id)
+    assert (again.recorded, again.number) == (False, 0), "evidence with an id twice would be refused"
     assert whole(kept, 13).number == 13
     kept.close()
 
@@ -218,6 +223,41 @@ def test_a_full_spool_takes_outcomes_when_it_takes_no_more_runs(tmp_path):
     assert 0 < taken < len(runs) - 1
     assert [kept.get(one.run_id).outcome is not None for one in runs[1:]] == [n < taken for n in range(len(runs) - 1)]
     kept.close()
+
+
+def test_a_disk_that_takes_nothing_stops_no_run(tmp_path):
+    kept = book(tmp_path)
+    before = whole(kept, 1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        run = kept.start("desk", "a task")
+        assert not kept.add_steps(before.run_id, steps())
+        with pytest.raises(NotRecorded):
+            kept.report(before.run_id, Outcome(passed=False, source="test"))
+        with pytest.raises((OSError, NotRecorded)):
+            kept.sweep(all=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (run.recorded, run.number) == (False, 0)
+    assert kept.start("desk", "a task").number == 2
+    assert kept.get(before.run_id).outcome.passed is True
+    kept.report(before.run_id, Outcome(passed=False, source="test"))
+    kept.sweep(all=True)
+    assert [line.outcome.passed for line in evidence(tmp_path)] == [False]
+    kept.close()
+
+
+def test_a_spool_of_another_version_is_not_touched(tmp_path):
+    kept = book(tmp_path)
+    kept.close()
+    file = tmp_path / "data/live/spool/runs.sqlite"
+    with contextlib.closing(sqlite3.connect(file)) as base:
+        base.execute("PRAGMA user_version=9")
+    before = file.read_bytes()
+    with pytest.raises(DataError, match="version 9"):
+        book(tmp_path)
+    assert file.read_bytes() == before
 
 
 def until_refused(kept: RunBook, names: list[str]) -> int:

@@ -31,6 +31,7 @@ from parammem.cli import (
     quiet,
     reflect,
     registry,
+    run_list,
     sandbox,
     schema,
     serve,
@@ -85,6 +86,7 @@ app.command("uptake")(uptake.uptake)
 app.command("synthesise")(profile.synthesise)
 app.add_typer(serve.app, name="serve")
 app.command("up")(up.up)
+app.command("runs")(run_list.runs)
 app.command("mcp")(mcp.mcp)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)

@@ -86,7 +86,7 @@ def verify(
 @app.command()
 def answer(
     trajectory: Annotated[
-        str, typer.Argument(help="A trajectory's id, its task's id, or a JSONL file.", show_default=False)
+        str, typer.Argument(help="Id of a trajectory, a run or a task, or a JSONL file.", show_default=False)
     ] = "",
     by: Annotated[
         str, typer.Option("--by", help="Instead: list every trajectory that this adapter advised.", show_default=False)
@@ -109,7 +109,8 @@ def answer(
         say(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
         return
     for one in found:
-        say(shown(f"{one.trajectory_id} (task {one.task_id}, {one.file})", LONGEST))
+        run = f"run {one.run_id}, " if one.run_id else ""
+        say(shown(f"{one.trajectory_id} ({run}task {one.task_id}, {one.file})", LONGEST))
         for said in one.advised:
             known = f"v{said.version}" if said.version else said.generation or "no adapter of this history"
             commit = f", commit {said.commit[:12]}" if said.commit else ""

@@ -6,7 +6,6 @@ same: by the `Host` that they name (a name that was made to point here) and by t
 
 from __future__ import annotations
 
-import base64
 import hmac
 import ipaddress
 import json
@@ -20,7 +19,7 @@ TRUSTED = "parammem.trusted"
 OPEN = ("/healthz",)
 RUN_TOKENS = "/v1/runs/"
 """Below it a run's own token may do; the routes there check it."""
-CHALLENGE = [(b"www-authenticate", b'Basic realm="ParamMem: any name, and the token as password"')]
+CHALLENGE = [(b"www-authenticate", b'Bearer realm="ParamMem"')]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -49,14 +48,17 @@ class Access:
         else:
             scope[TRUSTED] = True
         if not scope[TRUSTED] and path not in OPEN and not path.startswith(RUN_TOKENS):
-            said = f"a token is needed: send it as `{TOKEN}`, as bearer token or as a password"
+            said = f"a token is needed: send it as `{TOKEN}` or as bearer token"
             await refuse(send, 401, said, "unauthorized", CHALLENGE)
             return
         await self._app(scope, receive, send)
 
 
 def presented(headers: Mapping[str, str]) -> str:
-    """Return the token that a request brings: in its own header, as a bearer token, or as a password.
+    """Return the token that a request brings: in its own header, or as a bearer token.
+
+    Not as a password: a browser that has been told one sends it with what any web page asks of us. Pages have a sign-in
+    of their own (page_sign_in.py).
 
     Args:
         headers: names in lower case.
@@ -65,14 +67,7 @@ def presented(headers: Mapping[str, str]) -> str:
     if own:
         return own.strip()
     kind, _, given = headers.get("authorization", "").strip().partition(" ")
-    if kind.lower() == "bearer":
-        return given.strip()
-    if kind.lower() == "basic":
-        try:
-            return base64.b64decode(given, validate=True).decode().partition(":")[2]
-        except ValueError:
-            return ""
-    return ""
+    return given.strip() if kind.lower() == "bearer" else ""
 
 
 def is_same(given: str, token: str) -> bool:

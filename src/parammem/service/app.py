@@ -15,10 +15,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from parammem.config import Params
-from parammem.service import mcp_server, metrics, proxy, run_routes
+from parammem.service import mcp_server, metrics, proxy, run_pages, run_routes
 from parammem.service.access import Access
 from parammem.service.advisor import Advisor
 from parammem.service.begin import Beginning
+from parammem.service.page_sign_in import PageSignIn
 from parammem.service.recorder import Recorder
 from parammem.service.run_book import RunBook
 from parammem.service.service_log import say_event
@@ -59,10 +60,12 @@ class Service:
             Route("/healthz", self._health),
             *metrics.routes(self.metrics),
             *run_routes.routes(self.book, self.advisor, params),
+            *run_pages.routes(self.book, tuple(params.kinds())),
             *mcp_routes,
             *self._proxied(),
         ]
-        self.app = Starlette(routes=routes, middleware=[Middleware(Access, token=token)], lifespan=self._lifespan)
+        doors = [Middleware(PageSignIn, token=token), Middleware(Access, token=token)]
+        self.app = Starlette(routes=routes, middleware=doors, lifespan=self._lifespan)
 
     def _proxied(self) -> list[BaseRoute]:
         if self.upstream is None:

@@ -23,6 +23,7 @@ from parammem.core.jsonl import write_text
 from parammem.core.record import digest_of
 from parammem.registry.branch import known
 from parammem.service.experience_rows import experience_row
+from parammem.service.run_queries import packed
 from parammem.service.run_records import SweepResult
 from parammem.service.run_rows import count_runs, live_run
 from parammem.service.spool import Spool
@@ -40,8 +41,8 @@ AT_ONCE = 500
 KEPT_RUNS, KEPT_SHARE = 20_000, 0.5
 """Runs that stay in the spool when they were handed over, to be read and for late outcomes, and the share of the spool
 that they may fill."""
-KEY_SECONDS, TASK_SECONDS = 2 * 86400.0, 90 * 86400.0
-"""How long a key of a run, and the number of runs of a task, are known."""
+KEY_SECONDS, KNOWN_SECONDS = 2 * 86400.0, 30 * 86400.0
+"""How long a key of a run is known; and the number of runs of a task, and ids of runs that are no longer kept."""
 MINUTE = 60.0
 
 log = logging.getLogger(__name__)
@@ -207,6 +208,8 @@ class HandOver:
                     self._forget(base, now)
                     return removed
                 chosen = "(SELECT id FROM runs WHERE evidence_done AND batch_done ORDER BY id LIMIT ?)"
+                names = base.execute(f"SELECT run_id FROM runs WHERE id IN {chosen}", (over,)).fetchall()
+                base.executemany("INSERT OR REPLACE INTO used VALUES (?, ?)", [(packed(n), now) for (n,) in names])
                 for table in ("steps", "outcomes", "keys"):
                     base.execute(f"DELETE FROM {table} WHERE run IN {chosen}", (over,))
                 base.execute(f"DELETE FROM runs WHERE id IN {chosen}", (over,))
@@ -214,7 +217,8 @@ class HandOver:
 
     def _forget(self, base: sqlite3.Connection, now: float) -> None:
         base.execute("DELETE FROM keys WHERE at < ?", (now - KEY_SECONDS,))
-        base.execute("DELETE FROM tasks WHERE seen < ?", (now - TASK_SECONDS,))
+        base.execute("DELETE FROM tasks WHERE seen < ?", (now - KNOWN_SECONDS,))
+        base.execute("DELETE FROM used WHERE at < ?", (now - KNOWN_SECONDS,))
 
 
 def evidence_name(data: bytes, secret: bytes) -> str:

@@ -27,7 +27,7 @@ from parammem.errors import DataError, NotRecorded, ParamMemError, UnknownRun
 from parammem.registry.live_secret import live_secret
 from parammem.service.hand_over import HandOver, last_number
 from parammem.service.outcome_report import completed, keep_outcome
-from parammem.service.run_queries import counts, keyed_row, list_runs, run_row, short, waiting
+from parammem.service.run_queries import counts, keyed_row, list_runs, packed, run_row, short, waiting, was_used
 from parammem.service.run_records import ArmsNow, BookStats, OpenRun, ReportResult, RunView, SweepResult
 from parammem.service.run_rows import SCHEMA, count_runs, outcomes_of, read_given, steps_of, view_of
 from parammem.service.spool import FOLDER, STARTS, STEPS, Spool
@@ -125,6 +125,8 @@ class RunBook:
         self, base: sqlite3.Connection, run_id: str, task: Task, arms: ArmsNow, now: float,
         said: tuple[Mapping[str, Any], str, str],
     ) -> sqlite3.Row:  # fmt: skip
+        if was_used(base, run_id):
+            raise NotRecorded("a run of this id was handed over long ago; give each run an id of its own")
         domain, content = task.domain, task.content
         shares, adapters = arms
         arm = assigned_arm(domain, run_id, shares, self._secret)
@@ -132,7 +134,7 @@ class RunBook:
         runs = base.execute(
             "INSERT INTO tasks VALUES (?, 1, ?) ON CONFLICT (task) DO UPDATE SET runs = runs + 1, seen = excluded.seen"
             " RETURNING runs",
-            (content, now),
+            (packed(content), now),
         ).fetchone()[0]
         base.execute(
             "INSERT INTO runs (run_id, domain, number, arm, shares, adapter, task, text, visible, retry, stratum, key,"

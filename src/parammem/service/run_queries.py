@@ -21,6 +21,16 @@ def short(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
+def packed(text: str) -> bytes:
+    """Return sixteen bytes that stand for a text in tables that grow with the number of runs."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).digest()[:16]
+
+
+def was_used(base: sqlite3.Connection, run_id: str) -> bool:
+    """Return whether a run of this id was handed over and is no longer kept."""
+    return base.execute("SELECT 1 FROM used WHERE run_id = ?", (packed(run_id),)).fetchone() is not None
+
+
 def keyed_row(base: sqlite3.Connection, key: str, heard_since: float) -> sqlite3.Row | None:
     """Return the row of the run that a key names, if it has no outcome and was heard of since then."""
     return base.execute(

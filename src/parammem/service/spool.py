@@ -25,6 +25,8 @@ from parammem.errors import DataError, NotRecorded
 
 FOLDER = Path("data") / "live" / "spool"
 FILE, LOCK, DAMAGED = "runs.sqlite", "lock", "damaged"
+VERSION = 1
+"""Of the tables; another one is not opened."""
 PAGE = 4096
 STARTS, STEPS, ALWAYS = 0.9, 0.95, 1.0
 """Share of the spool up to which runs are begun, steps are added, and everything is written: room for outcomes stays
@@ -174,8 +176,15 @@ def _begun(path: Path, limit: int, schema: Sequence[str]) -> sqlite3.Connection:
     base = _connected(path, limit)
     try:
         base.execute("PRAGMA journal_mode=WAL")
+        found = base.execute("PRAGMA user_version").fetchone()[0]
+        if found not in (0, VERSION):
+            raise DataError(
+                f"{path} is of version {found}, and this program writes {VERSION}; run the other version once more, so "
+                "that it hands its runs over, then move the file away"
+            )
         for statement in schema:
             base.execute(statement)
+        base.execute(f"PRAGMA user_version={VERSION}")
         path.chmod(0o600)
     except BaseException:
         base.close()

@@ -105,11 +105,9 @@ class Upstream:
         return [*kept, ("authorization", f"Bearer {self._key}")] if self._key else kept
 
     def _is_ours(self, authorization: str) -> bool:
-        """Whether it is the service's own token: as a bearer token, or in Basic, which no such server takes."""
+        """Whether it is the service's own token."""
         kind, _, given = authorization.strip().partition(" ")
-        if not self._token:
-            return False
-        return kind.lower() == "basic" or (kind.lower() == "bearer" and is_same(given.strip(), self._token))
+        return bool(self._token) and kind.lower() == "bearer" and is_same(given.strip(), self._token)
 
 
 def answer_headers(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -1,11 +1,12 @@
-"""Which adapter gave this answer: the digest that a trajectory carries, resolved to generation, version and commit."""
+"""Which adapter gave this answer: the digest that a trajectory, or the advice of a run in use, carries, resolved to
+generation, version and commit."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from parammem.core.jsonl import byte_lines
 from parammem.core.record import Record
@@ -20,7 +21,7 @@ class Advised(Record):
     """An adapter that advised in a trajectory."""
 
     author: str
-    """The digest that the trajectory carries, as the engine or the server reported it."""
+    """The digest that the trajectory or the run carries, as the engine or the server reported it."""
     pieces: int
     """Of advice, from this author."""
     generation: str | None
@@ -31,18 +32,29 @@ class Advised(Record):
     """Number of the first event that made it champion; None: it never was."""
 
 
+class FoundTrajectory(NamedTuple):
+    """A trajectory in a file, and who advised in it."""
+
+    plain: dict[str, Any]
+    run_id: str
+    authors: list[str]
+    """One for each piece of advice."""
+
+
 class AnsweredBy(Record):
     """Who was behind one trajectory."""
 
     file: str
     trajectory_id: str
     task_id: str
+    run_id: str = ""
+    """Of a run in use; empty: it is none, or its log named no run."""
     advised: tuple[Advised, ...]
     """Empty: no trained reflector took part."""
 
 
 def answered_by(repo: Path, name: str) -> list[AnsweredBy]:
-    """Return the adapters behind a trajectory, named by its id or its task's id, or behind all of a JSONL file.
+    """Return the adapters behind a trajectory, named by its id, its run's or its task's, or behind all of a JSONL file.
 
     Raises:
         LineageMissingError: no trajectory of that name is here.
@@ -54,13 +66,13 @@ def answered_by(repo: Path, name: str) -> list[AnsweredBy]:
         files = [(str(given), given.read_bytes())] if whole else trajectory_files(history)
         found = []
         for file, data in files:
-            for plain in _trajectories(data):
-                if whole or name in (plain["task_id"], _id(plain)):
-                    found.append(_answered(file, plain, life, generations))
+            for one in _trajectories(data):
+                if whole or name in (one.run_id, one.plain["task_id"], _id(one.plain)):
+                    found.append(_answered(file, one, life, generations))
         if not found:
             raise LineageMissingError(
                 f"no trajectory {name!r} in the experience or trajectories here or on any branch; `dvc fetch "
-                "--all-commits`, or name its file"
+                "--all-commits`, or name its file; a run that no turn of `improve` has taken in yet: `parammem runs ID`"
             )
         return found
 
@@ -71,10 +83,11 @@ def advised_by(history: History, digest: str) -> dict[str, int]:
     # Most files hold none: the digest is looked for before anything is parsed.
     files = [data for _, data in trajectory_files(history) if digest.encode() in data]
     found: dict[str, int] = {}
-    for plain in (one for data in files for one in _trajectories(data)):
-        pieces = sum(author == digest for author in _authors(plain))
+    for one in (one for data in files for one in _trajectories(data)):
+        pieces = one.authors.count(digest)
         if pieces:
-            found[_id(plain)] = found.get(_id(plain), 0) + pieces
+            name = _id(one.plain)
+            found[name] = found.get(name, 0) + pieces
     return found
 
 
@@ -85,7 +98,7 @@ def answers_of(repo: Path, adapter: str, domain: str) -> dict[str, int]:
         return advised_by(history, subject.adapter.digest)
 
 
-def _trajectories(data: bytes) -> Iterator[dict[str, Any]]:
+def _trajectories(data: bytes) -> Iterator[FoundTrajectory]:
     """Yield trajectories of a file of them, or of experience. Broken lines are named by `audit verify`, not here."""
     for line in byte_lines(data):
         if b"author" not in line and b"task_id" not in line:
@@ -94,11 +107,11 @@ def _trajectories(data: bytes) -> Iterator[dict[str, Any]]:
             plain = json.loads(line)
             if isinstance(plain.get("raw"), str):  # refused at ingestion, kept as it came
                 plain = json.loads(plain["raw"])
-            plain = plain.get("trajectory", plain)
+            row, plain = plain, plain.get("trajectory", plain)
         except (ValueError, AttributeError):
             continue
         if isinstance(plain, dict) and "reflections" in plain:
-            yield plain
+            yield FoundTrajectory(plain, str(row.get("run_id") or ""), [*_authors(plain), *_advisers(row)])
 
 
 def _id(plain: dict[str, Any]) -> str:
@@ -111,10 +124,18 @@ def _authors(plain: dict[str, Any]) -> list[str]:
     return [str(said["author"]) for said in plain["reflections"] if said.get("source") == "parametric"]
 
 
-def _answered(file: str, plain: dict[str, Any], life: Life, generations: list[Generation]) -> AnsweredBy:
-    authors = _authors(plain)
-    advised = [_advised(author, authors.count(author), life, generations) for author in dict.fromkeys(authors)]
-    return AnsweredBy(file=file, trajectory_id=_id(plain), task_id=plain["task_id"], advised=tuple(advised))
+def _advisers(row: dict[str, Any]) -> list[str]:
+    """Who wrote what a run in use was advised."""
+    given = row.get("advice")
+    listed = given if isinstance(given, list) else []
+    return [str(one["adapter"]) for one in listed if isinstance(one, dict) and one.get("adapter")]
+
+
+def _answered(file: str, one: FoundTrajectory, life: Life, generations: list[Generation]) -> AnsweredBy:
+    by = [_advised(author, one.authors.count(author), life, generations) for author in dict.fromkeys(one.authors)]
+    return AnsweredBy(
+        file=file, trajectory_id=_id(one.plain), task_id=one.plain["task_id"], run_id=one.run_id, advised=tuple(by)
+    )
 
 
 def _advised(author: str, pieces: int, life: Life, generations: list[Generation]) -> Advised:
