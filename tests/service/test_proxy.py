@@ -76,6 +76,13 @@ def test_advice_goes_into_the_last_text_part(up, content, kind):
     assert up.run(answer).text == plain
 
 
+def test_a_run_can_be_named_in_the_base_url(up):
+    answer = up.post(said("in the path"), "/as/ticket-4711/v1/chat/completions")
+    assert answer.headers["x-parammem-run"] == "ticket-4711"
+    assert up.upstream.received[-1].path == "/v1/chat/completions"
+    assert up.post(said("no id"), "/as/a b/v1/chat/completions").status_code == 404
+
+
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
 def test_errors_pass_with_their_headers_and_are_not_retried(up, status):
     body = b'{"error": {"message": "no",  "code": 1}}'
@@ -397,7 +404,8 @@ def test_token_is_needed_and_never_reaches_upstream(tmp_path):
         assert got.header("authorization") == "Bearer sk-theirs"
         assert token not in str(got.headers)
         assert httpx.get(f"{up.url}/metrics").status_code == 401
-        assert httpx.get(f"{up.url}/metrics", auth=("me", token)).status_code == 200
+        assert httpx.get(f"{up.url}/metrics", headers={"x-parammem-token": token}).status_code == 200
+        assert httpx.get(f"{up.url}/metrics", auth=("me", token)).status_code == 401, "see access.presented"
         assert httpx.get(f"{up.url}/healthz").status_code == 200
         assert len(up.upstream.received) == 2
 

@@ -22,6 +22,7 @@ from parammem.service.begin import Beginning
 from parammem.service.page_sign_in import PageSignIn
 from parammem.service.recorder import Recorder
 from parammem.service.run_book import RunBook
+from parammem.service.run_in_path import RunInPath
 from parammem.service.service_log import say_event
 from parammem.service.upstream import Upstream
 
@@ -64,7 +65,7 @@ class Service:
             *mcp_routes,
             *self._proxied(),
         ]
-        doors = [Middleware(PageSignIn, token=token), Middleware(Access, token=token)]
+        doors = [Middleware(RunInPath), Middleware(PageSignIn, token=token), Middleware(Access, token=token)]
         self.app = Starlette(routes=routes, middleware=doors, lifespan=self._lifespan)
 
     def _proxied(self) -> list[BaseRoute]:
