@@ -19,10 +19,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DVC_SITE_CACHE_DIR := $(CURDIR)/.cache/dvc-site
 
 # Nothing is fetched from a model or data hub while rebuilding or testing.
-repro test check unit integration small-repro study pocket pocket-4m pocket-250k demo desk: export HF_HUB_OFFLINE := 1
-repro test check unit integration small-repro study pocket pocket-4m pocket-250k demo desk: export HF_DATASETS_OFFLINE := 1
+repro test check unit integration small-repro study pocket pocket-4m pocket-250k demo desk desk-live: export HF_HUB_OFFLINE := 1
+repro test check unit integration small-repro study pocket pocket-4m pocket-250k demo desk desk-live: export HF_DATASETS_OFFLINE := 1
 
-.PHONY: help setup repro test check lint unit integration small-repro study pocket pocket-4m pocket-250k vllm-env demo desk real clean
+.PHONY: help setup repro test check lint unit integration small-repro study pocket pocket-4m pocket-250k vllm-env demo desk desk-live real clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -108,6 +108,9 @@ HOUSES := 1
 
 desk: setup  ## the SQL desk, offline: from `parammem init` to a promoted reflector for an agent with tools, in .cache/desk
 	$(PY) -u -m examples.sql_desk.run --houses $(HOUSES)
+
+desk-live: setup  ## the same desk behind the service: its runs train a reflector, and the live gate decides; in .cache/desk
+	$(PY) -u -m examples.sql_desk.live
 
 # MBPP=path/to/mbpp.jsonl names the rows; MBPP=hub fetches them.
 real: setup  ## the pipeline on a real model (SmolLM2-135M from the package index) and MBPP, in .cache/real; goes on where it stopped

@@ -76,7 +76,7 @@ def steps_of(messages: Sequence[Message]) -> list[dict[str, Any]]:
 def chosen_model() -> Ask:
     """Return the model that the environment names, or the scripted one."""
     base = os.environ.get("OPENAI_BASE_URL", "")
-    return _server(base) if base else model.reply
+    return served_model(base) if base else model.reply
 
 
 def run_query(sql: str, database: Path) -> list[tuple[Any, ...]]:
@@ -105,7 +105,9 @@ def _use(name: str, arguments: str, database: Path) -> str:
         return f"error: {error}"
 
 
-def _server(base: str) -> Ask:
+def served_model(base: str) -> Ask:
+    """Return what answers at an OpenAI-compatible base URL."""
+
     def ask(messages: Sequence[Message], seed: int) -> Message:
         body = {"model": os.environ.get("OPENAI_MODEL", model.NAME), "messages": list(messages), "tools": TOOLS,
                 "seed": seed, "temperature": 0.7}  # fmt: skip
