@@ -84,7 +84,10 @@ def command_word(text: str) -> str:
 def audit_commands(run: RunView) -> list[tuple[str, str]]:
     """Return commands that say more of a run, each with what it says."""
     found = [
-        (f"parammem audit answer {command_word(run.run_id)}", "which adapter advised it, and from which commit that is")
+        (
+            f"parammem audit answer {command_word(run.run_id)}",
+            "which adapter advised it, and its commit, once `improve` has it",
+        )
     ]
     author = run.advice.adapter if run.advice else run.adapter
     if author:
