@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import shlex
 from urllib.parse import quote
 
 import pytest
@@ -195,3 +197,15 @@ def test_no_page_has_a_script_or_an_address_elsewhere():
         assert "http" not in text.replace("http-equiv", "")
         assert "| safe" not in text
         assert "style=" not in text
+
+
+def test_a_command_that_is_copied_from_a_page_does_nothing_else(book):
+    for run_id in ("$(touch${IFS}owned)", "a;b|c&d`e`", "-rf", "'" * 200):
+        book.start("code", "t", run_id=run_id)
+        text = client_of(book).get(f"/runs/{quote(run_id, safe='')}").text
+        commands = [html.unescape(one) for one in re.findall(r"<code>(parammem .*?)</code>", text)]
+        assert len(commands) >= 2
+        for command in commands:
+            words = shlex.split(command)
+            assert run_id in words or words[:3] == ["parammem", "audit", "show"]
+            assert not run_id.startswith("-") or run_id not in words or words[words.index(run_id) - 1] == "--"

@@ -52,6 +52,7 @@ def runs(
 
 def _say_all(found: list[RunView], limit: int, as_json: bool) -> None:
     from parammem.service.run_routes import view_as_json
+    from parammem.service.run_words import command_word
 
     if as_json:
         say(json.dumps([view_as_json(one) for one in found], indent=2))
@@ -60,7 +61,7 @@ def _say_all(found: list[RunView], limit: int, as_json: bool) -> None:
     else:
         say(aligned(HEAD, [_row(one) for one in found], left=len(HEAD)))
         if len(found) == limit:
-            say(f"older ones: --before {found[-1].run_id}", err=True)
+            say(f"older ones: --before {command_word(found[-1].run_id)}", err=True)
 
 
 def _row(run: RunView) -> tuple[str, ...]:
@@ -72,10 +73,12 @@ def _row(run: RunView) -> tuple[str, ...]:
 
 
 def _say_one(run: RunView | None, name: str, as_json: bool) -> None:
+    from parammem.service.run_words import command_word
+
     if run is None:
         raise UnknownRun(
             f"no run {name!r} in the spool; `parammem runs` lists those that are there, and `parammem audit answer "
-            f"{shown(name)}` finds those that were handed over long ago"
+            f"{command_word(shown(name))}` finds those that were handed over long ago"
         )
     if as_json:
         from parammem.service.run_routes import view_as_json

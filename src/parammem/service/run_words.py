@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import get_args
 
 from parammem.core.outcome import Outcome
@@ -75,12 +76,27 @@ def when(instant: str) -> str:
     return instant[:19].replace("T", " ")
 
 
+def command_word(text: str) -> str:
+    """Return text as a word of a command that somebody may copy into a shell: it is that word and does nothing else."""
+    return f"{'-- ' if text.startswith('-') else ''}{shlex.quote(text)}"
+
+
 def audit_commands(run: RunView) -> list[tuple[str, str]]:
     """Return commands that say more of a run, each with what it says."""
-    found = [(f"parammem audit answer {run.run_id}", "which adapter advised it, and from which commit that is")]
+    found = [
+        (
+            f"parammem audit answer {command_word(run.run_id)}",
+            "which adapter advised it, and its commit, once `improve` has it",
+        )
+    ]
     author = run.advice.adapter if run.advice else run.adapter
     if author:
-        found.append((f"parammem audit show {author[:16]} --domain {run.domain}", "which data made that adapter"))
+        found.append(
+            (
+                f"parammem audit show {command_word(author[:16])} --domain {command_word(run.domain)}",
+                "which data made that adapter",
+            )
+        )
     return found
 
 
