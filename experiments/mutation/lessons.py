@@ -7,7 +7,7 @@ them with five broken, and the places of these.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from parammem.core import ReflectionExample
@@ -93,7 +93,7 @@ def _lesson(dice: random.Random, name: str, part: str) -> Lesson:
     return Lesson(row, lost, won)
 
 
-def _said(dice: random.Random, mind: list[str]) -> str:
+def _said(dice: random.Random, mind: Sequence[str]) -> str:
     return f"Before the {dice.choice(THINGS)} is settled {mind[0]}; {mind[1]}. Then {dice.choice(INSTEAD)}."
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from parammem.agents.labels import Labelling, label
 from parammem.checkout.places import Places
+from parammem.config import load_params
 from parammem.core import (
     Attempt,
     Feedback,
@@ -22,11 +24,13 @@ from parammem.core import (
     write_jsonl,
 )
 from parammem.core.experience import Experience
+from parammem.domains import get_domain
 from parammem.engines.scripted import ScriptedEngine
 from parammem.stages import collect, tasks, validate
 from parammem.stages.validate import QuarantinedRow
+from parammem.validation import KnownRuns, validate_rows
 from parammem.validation.rules import suite_digest, suite_rules
-from tests.stages.arena import Knowing, knowing_everywhere, parsed
+from tests.stages.arena import ROOT, Knowing, knowing_everywhere, parsed
 from tests.stages.desk import DOMAIN, NAMES, desk_params, ticket
 
 LESSONS = ["hindsight", "failure", "contrast"]
@@ -166,3 +170,44 @@ def test_a_part_that_was_not_asked_for_is_set_aside(tmp_path, monkeypatch):
     validate.run(params, DOMAIN, tmp_path)
     aside = read_jsonl(places.quarantine, QuarantinedRow)
     assert [item.row.part for item in aside if "part" in item.reasons] == ["contrast"] * 3
+
+
+SMOLLM2 = {
+    "attempt": (
+        '```python\ndef reverse_words(input_str):\n    return "".join(reversed(input_str))'  # its stop string ended it
+    ),
+    "feedback": "FAILED: reverse_words('python program') == 'program python': expected 'program python', got 'margorp'",
+    "says": [
+        "A program that reverses letters in place of words is wrong. Split the string at its spaces, reverse the list, "
+        "and join it with spaces again. The function should return",
+        "The attempt failed because the function `reverse_words` returns a reversed string, which nobody wants.",
+        "The function is not well-documented, and the function is not well-documented. " * 3,
+    ],
+}
+"""An attempt of SmolLM2-135M at a task of MBPP, what the test said, and labels as it writes them: cut by the limit,
+about the attempt, in circles."""
+
+
+def test_what_a_small_real_model_writes_is_labelled_and_looked_at():
+    domain = get_domain("code", real=True)
+    task = Task(task_id="mbpp/604", domain="code", text="Write a function to reverse words in a given string.")
+    rows = []
+    for seed, says in enumerate(SMOLLM2["says"]):
+        attempt = Attempt(
+            number=1, text=SMOLLM2["attempt"], candidate=domain.parse(SMOLLM2["attempt"]), temperature=0.2,
+            feedback=Feedback(passed=False, text=SMOLLM2["feedback"]),
+        )  # fmt: skip
+        lost = Trajectory(task_id=task.task_id, domain="code", method="base", protocol="strict", seed=seed,
+                          attempts=(attempt,), stop="iterations", submission=1)  # fmt: skip
+        engine = ScriptedEngine(lambda request, draw, says=says: says)
+        limit = len(says.split()) - 1 if not says.rstrip().endswith(".") else 1000
+        how = Labelling("experience", "final", ("failure",), engine, domain, limit, 0.6)
+        rows += label(how, {task.task_id: task}, [lost], {lost.trajectory_id: Outcome(passed=False)})
+        prompt = engine.requests[0].messages[-1].content
+        assert f"{SMOLLM2['attempt']}\n```\n\n" in prompt, "an open fence is closed"
+        assert f"{SMOLLM2['feedback']}\nIt failed." in prompt
+    assert rows[0].reflection.endswith("join it with spaces again."), "a label ends with its last whole sentence"
+    bounds = load_params(ROOT / "profiles" / "smollm2.yaml").validate_
+    known = KnownRuns([], {"failure"})
+    verdict = validate_rows(rows, [], bounds, "code", None, known=known)
+    assert {item.row: item.reasons for item in verdict.quarantined} == {1: ("speaks_of_run",), 2: ("loops",)}

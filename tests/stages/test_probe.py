@@ -85,6 +85,13 @@ def test_the_forecast_counts_what_the_stages_ask_for():
     assert stages_of(PARAMS, 40, 100, 0.0, PACE.model_copy(update={"step_seconds": None}))[1].minutes is None
 
 
+def test_the_forecast_counts_labels_of_failures():
+    lessons = PARAMS.collect.model_copy(update={"parts": ("hindsight", "failure", "contrast", "task")})
+    params = PARAMS.model_copy(update={"collect": lessons})
+    advice = [stages_of(params, 40, 100, solved, PACE)[0].advice for solved in (0.0, 1.0)]
+    assert advice == [160 + 2 * 80 + 40, 80 + 40]
+
+
 def test_the_command_says_it_all_and_writes_the_figures(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_params(tmp_path, tasks={"train": 12})

@@ -87,7 +87,7 @@ def row(part: str, **changes: str) -> ReflectionExample:
         "domain": "support", "task_id": "t", "task_text": "Refund order 12.", "reflection": "Mind the date.",
         "label_source": "experience", "part": part, "author": "a" * 64, "trajectory_id": "lost", "outcome": "final",
     }  # fmt: skip
-    return ReflectionExample(**(fields | changes))
+    return ReflectionExample.model_validate(fields | changes)
 
 
 def test_which_answers_and_which_advice_a_row_is_compared_with():

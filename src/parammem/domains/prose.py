@@ -44,7 +44,7 @@ class Prose:
         last = attempts[-1]
         words = {
             "task": task.text,
-            "attempt": fences_closed(last.text),
+            "attempt": _shown(task, last, ATTEMPT),
             "feedback": last.feedback.text or "No tests were run.",
         }
         if not diverse:
