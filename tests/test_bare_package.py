@@ -8,6 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -52,23 +53,30 @@ def size_of(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
+PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+
+
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory, repo_root: Path) -> Bare:
-    place = tmp_path_factory.mktemp("bare")
+def wheel(tmp_path_factory, repo_root: Path) -> Path:
+    place = tmp_path_factory.mktemp("wheel")
     source = place / "source"  # a copy: a build leaves files behind
     shutil.copytree(repo_root / "src", source / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(repo_root / name, source / name)
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    built = subprocess.run([*pip, "wheel", "--no-deps", "-w", place, source], capture_output=True, text=True)
+    built = subprocess.run([*PIP, "wheel", "--no-deps", "-w", place, source], capture_output=True, text=True)
     if built.returncode:
         pytest.skip(f"the wheel could not be built here: {built.stderr.strip().splitlines()[-1]}")
-    (wheel,) = place.glob("*.whl")
+    (found,) = place.glob("*.whl")
+    return found
+
+
+def installed(place: Path, wheel: Path, *pins: str) -> Bare:
+    """An environment with nothing but the bare package. Skips where nothing can be installed."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "env"], check=True)
     found = Bare(place)
     (packages,) = (place / "env" / "lib").glob("python*/site-packages")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [*pip, "--python", place / "env" / "bin" / "python", "install", wheel]
+    command = [*PIP, "--python", place / "env" / "bin" / "python", "install", wheel, *pins]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"nothing could be installed here: {done.stderr.strip().splitlines()[-1]}")
@@ -76,6 +84,17 @@ def bare(tmp_path_factory, repo_root: Path) -> Bare:
     found.cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     found.bytes = size_of(packages)
     return found
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory, wheel) -> Bare:
+    return installed(tmp_path_factory.mktemp("bare"), wheel)
+
+
+def lowest(requirement: str) -> str:
+    """The oldest version that a requirement allows, pinned."""
+    name, _, versions = requirement.partition(">=")
+    return f"{name}=={versions.partition(',')[0]}"
 
 
 def test_it_is_small_and_quickly_installed(bare):
@@ -113,6 +132,26 @@ def test_logs_are_shown_as_they_are_read(bare):
     text = bare.run("parammem", "ingest", "week.jsonl", "--dry-run", "-d", "support").stdout
     assert "week.jsonl:1: readable (openai, support, " in text
     assert "refused" in text
+
+
+def test_the_oldest_libraries_that_it_allows_will_do(tmp_path, wheel, repo_root):
+    project = tomllib.loads((repo_root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins = [lowest(one) for one in project["dependencies"] if not one.startswith("pyyaml")]  # 6.0 has no wheel
+    assert len(pins) == 2
+    old = installed(tmp_path, wheel, *pins)
+    program = """
+import pydantic, parammem
+with parammem.run("Refund order 12") as run:
+    run.add_steps([{"role": "assistant", "text": "Done"}])
+    run.outcome(None, value=0.5, source="reward")
+print(pydantic.VERSION, bool(run.advice))
+"""
+    with serve(StubService()) as service:
+        assert old.python(program, PARAMMEM_URL=service.url) == f"{pins[0].partition('==')[2]}.0 True"
+    assert service.only.outcomes == [{"passed": None, "value": 0.5, "source": "reward"}]
+    assert service.only.steps[0].text == "Done"
+    (old.folder / "week.jsonl").write_text(json.dumps({"messages": RUN, "outcome": True}))
+    assert "readable (openai" in old.run("parammem", "ingest", "week.jsonl", "--dry-run", "-d", "support").stdout
 
 
 def test_a_run_can_be_left_in_an_inbox(bare):

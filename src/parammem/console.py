@@ -10,10 +10,10 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from parammem import __version__
 from parammem.core.domain_names import BUILT_IN, USUAL_KINDS, checked_name
 from parammem.core.escape import printable, shown
 from parammem.core.extras import install_command
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         description="The bare package: `parammem ingest FILES --dry-run` shows how logs of agents are read. "
         f"All other commands: {install_command()}",
     )
-    parser.add_argument("--version", action="version", version=f"parammem {version('parammem')}")
+    parser.add_argument("--version", action="version", version=f"parammem {__version__}")
     parser.set_defaults(files=[])
     ingest = parser.add_subparsers().add_parser("ingest", help="show how logs are read")
     ingest.add_argument("files", nargs="+", type=Path)

@@ -178,13 +178,12 @@ def _waiting() -> list[Path]:
 def _claimed(file: Path, service: Service) -> UnsentReport | None:
     """Return the report of a file that no other process sends now; None: it is another service's, or unreadable."""
     try:
-        report = UnsentReport.model_validate_json(file.read_bytes())
-        if report.url != service.url:
+        if UnsentReport.model_validate_json(file.read_bytes()).url != service.url:
             return None
         claim = _claim(file)
         os.replace(file, claim)
         os.utime(claim)
-        return report
+        return UnsentReport.model_validate_json(claim.read_bytes())  # another process may have sent a part meanwhile
     except ValidationError:
         file.unlink(missing_ok=True)
     except OSError:
