@@ -197,8 +197,8 @@ def runs_until_rollback(seed: int, base: float, runs: int, loss: float, rule: Li
     rng = np.random.default_rng(seed)
     seen = traffic(rng, World("", base=base), runs, 0.0, loss)
     spending = Spending(alpha_of_championship(1, rule.total), 1)
-    found, number = answer(evidence(seen, "watch"), settled_prefixes(rng, runs, False), rule, spending)
-    return number if found == "roll back" else 0
+    found = decide_live(evidence(seen, "watch"), rule, spending)
+    return found.live.settled_at if found.live and found.answer == "roll back" else 0
 
 
 def median(found: list[int]) -> str:

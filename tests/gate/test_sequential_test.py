@@ -102,6 +102,15 @@ def test_the_interval_holds_the_true_difference_at_every_look_in_95_of_100_histo
     assert outside <= 60 * 0.05 + 3 * math.sqrt(60 * 0.05 * 0.95)
 
 
+def test_differences_and_intervals_stay_within_one_for_arms_as_unlike_as_can_be():
+    for runs in (1, 2, 5, 40, 400):
+        treated, chance, _, group = drawn(0, runs)
+        for outcome in (treated.astype(float), (~treated).astype(float)):
+            given = scores(treated, chance, outcome, group)
+            low, high = interval(given)
+            assert -1 <= low <= given.estimate <= high <= 1
+
+
 def test_the_interval_narrows_and_is_all_there_is_without_runs():
     assert interval(scores(*drawn(0, 0))) == (-1.0, 1.0)
     widths = [high - low for low, high in (interval(scores(*drawn(0, n, gain=0.1))) for n in (30, 300, 3000))]

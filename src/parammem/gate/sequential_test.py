@@ -42,9 +42,10 @@ class Scores(NamedTuple):
 
     @property
     def estimate(self) -> float:
-        """Mean outcome of the treated arm minus that of the control; 0 without runs."""
+        """Mean outcome of the treated arm minus that of the control; 0 without runs. More than 1, as few runs may give
+        it, is cut."""
         total = float(self.weight.sum())
-        return float(self.score.sum()) / total if total else 0.0
+        return max(-1.0, min(1.0, float(self.score.sum()) / total)) if total else 0.0
 
 
 def scores(treated: NDArray[np.bool_], chance: Floats, outcome: Floats, group: NDArray[np.int64]) -> Scores:
@@ -138,7 +139,9 @@ def interval(given: Scores, confidence: float = 0.95) -> tuple[float, float]:
         middle = sign * given.estimate
         if excess(-1.0) <= 0:
             return -1.0
-        return float(brentq(excess, -1.0, max(-0.999, min(1.0, middle)), xtol=1e-4))  # pyright: ignore
+        if excess(middle) >= 0:
+            return middle
+        return float(brentq(excess, -1.0, middle, xtol=1e-4))  # pyright: ignore
 
     return bound(1.0), -bound(-1.0)
 
