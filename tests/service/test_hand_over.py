@@ -83,6 +83,18 @@ def test_evidence_waits_for_runs_with_lower_numbers_and_experience_does_not(kept
     assert len(handed(tmp_path)) == 1, "a run of which nothing is known teaches nothing"
 
 
+def test_a_run_that_never_ends_does_not_hold_evidence_back_for_ever(kept, clock, tmp_path):
+    endless = kept.start("desk", "an endless chat")
+    whole(kept, 1)
+    for _ in range(7 * 25):
+        clock.now += HOUR
+        kept.add_steps(endless.run_id, [Step(role="user", text="and now?")])
+        assert kept.sweep(all=True).evidence == ()
+    clock.now += 1
+    kept.sweep(all=True)
+    assert [line.number for line in evidence(tmp_path)] == [1, 2]
+
+
 def test_a_better_outcome_is_waited_for_and_a_late_one_is_kept(kept, clock, tmp_path):
     run = whole(kept, 1, passed=True)
     clock.now += 59
@@ -222,9 +234,11 @@ def test_a_full_spool_takes_outcomes_when_it_takes_no_more_runs(tmp_path):
     assert kept.stats().spool_bytes <= kept.stats().spool_limit
     taken = until_refused(kept, [one.run_id for one in runs[1:]])
     assert 0 < taken < len(runs) - 1
-    assert [shown(kept, one.run_id).outcome is not None for one in runs[1:]] == [
-        n < taken for n in range(len(runs) - 1)
-    ]
+    judged = [shown(kept, one.run_id).outcome is not None for one in runs[1:]]
+    assert judged == [number < taken for number in range(len(judged))]
+    assert kept.sweep(all=True).removed > 0, "handing over makes room"
+    assert kept.start("desk", "there is room").recorded
+    assert kept.report(runs[-1].run_id, Outcome(passed=True), answer="y" * 20_000).counts
     kept.close()
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from parammem.core import Outcome, Step, Task, ToolCall
 from parammem.core.live_run import assigned_arm
-from parammem.errors import DataError, UnknownRun
+from parammem.errors import DataError, NotRecorded, UnknownRun
 from parammem.registry.live_secret import live_secret
 from parammem.service.run_book import LARGEST_RUN, RunBook
 from parammem.service.run_records import ArmsNow
@@ -164,6 +166,33 @@ def test_threads_get_numbers_without_gaps(kept):
         runs = list(pool.map(lambda n: whole(kept, n), range(64)))
     assert sorted(run.number for run in runs) == list(range(1, 65))
     assert sum(kept.stats().runs.values()) == 64
+
+
+def test_outcomes_that_wait_together_share_a_flush(kept, monkeypatch):
+    flushed = []
+
+    def slow(handle: int) -> None:
+        flushed.append(handle)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    runs = [kept.start("desk", f"t {n}").run_id for n in range(32)]
+    assert flushed == [], "to begin a run waits for no disk"
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda run: kept.report(run, Outcome(passed=True)), runs))
+    assert 1 <= len(flushed) <= 16
+
+
+def test_an_outcome_that_cannot_be_flushed_is_not_acknowledged(kept, monkeypatch):
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    run = kept.start("desk", "a task").run_id
+    monkeypatch.setattr(os, "fdatasync", broken)
+    with pytest.raises(NotRecorded, match="Input/output"):
+        kept.report(run, Outcome(passed=True))
+    monkeypatch.undo()
+    assert kept.report(run, Outcome(passed=True)).counts
 
 
 def test_another_service_is_told_who_has_the_book(kept, tmp_path):

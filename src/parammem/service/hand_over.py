@@ -38,6 +38,8 @@ ENOUGH = 1000
 """Runs for which no more are waited for."""
 AT_ONCE = 500
 """Runs of one transaction: others wait for it."""
+LONGEST_RUN = 7
+"""How many times as long as a silent run one may go on without an outcome: evidence of later runs waits for it."""
 KEPT_RUNS, KEPT_SHARE = 20_000, 0.5
 """Runs that stay in the spool when they were handed over, to be read and for late outcomes, and the share of the spool
 that they may fill."""
@@ -70,9 +72,13 @@ class HandOver:
     def _settle(self, now: float, all: bool) -> int:
         """Decide how those runs ended that have an outcome since long enough, or will get none."""
         waited = 0.0 if all else self._service.settle_seconds
-        silent = now - (self._service.run_minutes + self._service.outcome_minutes) * MINUTE
+        patience = (self._service.run_minutes + self._service.outcome_minutes) * MINUTE
         settled = 0
-        over = (("reported IS NOT NULL AND reported <= ?", now - waited), ("reported IS NULL AND heard < ?", silent))
+        over = (
+            ("reported IS NOT NULL AND reported <= ?", now - waited),
+            ("reported IS NULL AND heard < ?", now - patience),
+            ("reported IS NULL AND started < ?", now - LONGEST_RUN * patience),
+        )
         for condition, bound in over:
             while True:
                 with self._spool.writing() as base:

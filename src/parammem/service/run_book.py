@@ -30,7 +30,7 @@ from parammem.service.outcome_report import completed, keep_outcome
 from parammem.service.run_queries import counts, keyed_row, list_runs, packed, run_row, short, waiting, was_used
 from parammem.service.run_records import ArmsNow, BookStats, OpenRun, ReportResult, RunView, SweepResult
 from parammem.service.run_rows import SCHEMA, count_runs, outcomes_of, read_given, steps_of, view_of
-from parammem.service.spool import FOLDER, STARTS, STEPS, Spool
+from parammem.service.spool import FOLDER, OUTCOMES, STARTS, STEPS, Spool
 from parammem.service.written import as_json, clean, step_line
 
 RUN_ID = re.compile(r"[!-.0-~]{1,200}")
@@ -248,7 +248,7 @@ class RunBook:
         """
         now = self._clock()
         try:
-            with self._spool.writing() as base:
+            with self._spool.writing(OUTCOMES) as base:
                 row = run_row(base, run_id)
                 if row is None:
                     raise UnknownRun(f"no run {run_id[:200]!r}")
