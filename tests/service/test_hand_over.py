@@ -142,6 +142,8 @@ def test_numbers_go_on_where_the_ledger_and_waiting_files_end(tmp_path):
     first.close()
     for file in (tmp_path / "data/live/spool").iterdir():
         file.unlink()
+    (tmp_path / IN / "foreign.jsonl").write_text('{"domain": "desk", "number": 99}\n')
+    (tmp_path / IN / "empty.jsonl").touch()
     again = book(tmp_path)
     assert again.start("desk", "a").number == 43, "the spool was lost; the file of evidence is there"
     again.close()

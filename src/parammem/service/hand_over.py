@@ -234,12 +234,14 @@ def evidence_name(data: bytes, secret: bytes) -> str:
     return f"{digest[:32]}-{mac[:32]}.jsonl"
 
 
-def last_number(root: Path, domain: str) -> int:
+def last_number(root: Path, domain: str, secret: bytes) -> int:
     """Return the number of a domain's last run that was handed over: in the ledger, or in a file that waits for it; 0:
     there was none. Raises LedgerError: the ledger cannot be read."""
     facts = (event.fact for event in known(root))
     numbers = [fact.last for fact in facts if isinstance(fact, Observed) and fact.domain == domain]
     for file in sorted((root / IN).glob("*.jsonl")):
-        last = json.loads(file.read_bytes().splitlines()[-1])
-        numbers += [last["number"]] if last["domain"] == domain else []
+        data = file.read_bytes()
+        if file.name == evidence_name(data, secret):  # others are not ours
+            last = json.loads(data.splitlines()[-1])
+            numbers += [last["number"]] if last["domain"] == domain else []
     return max(numbers, default=0)
