@@ -1,6 +1,7 @@
 """A day of traffic through the service's book of runs, compressed: rate, memory, the spool's size, and every outcome.
 
     python -m benchmarks.service_runs [--runs 100000] [--threads 16] [--folder DIR]
+    python -m benchmarks.service_runs --waits [--fsync]     how long a run's start waits while outcomes are flushed
 
 Each run is begun, advised, has three steps and an outcome. Of the runs 5 % get their outcome late (after they were
 settled without one), 5 % get two that contradict each other, and 5 % get none. The clock is one that is set, so that a
@@ -14,10 +15,9 @@ import argparse
 import os
 import tempfile
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
 from parammem.config import load_params
 from parammem.core import GivenAdvice, Outcome, Step, ToolCall
@@ -50,7 +50,7 @@ class Day:
         self.now, self.each = 1_800_000_000.0, DAY / runs
         self.root, self.lock = root, Lock()
         self.late: list[tuple[float, str]] = []
-        self.seconds = Counter[str]()
+        self.seconds = {"calls": 0.0, "outcomes": 0.0}
         self.book = RunBook(root, params, self.arms, clock=lambda: self.now)
 
     def arms(self, _: str) -> ArmsNow:
@@ -123,12 +123,52 @@ def show(day: Day, done: int, spent: float) -> None:
           f"{used:4.0f}, open {stats.open:5}, waiting {stats.settled:5}", flush=True)  # fmt: skip
 
 
+def waits(day: Day, starts: int = 600) -> None:
+    """Print how long the start of a run waits, alone and beside four threads that report outcomes."""
+    names = [day.book.start("qa", f"Case {number}").run_id for number in range(2000)]
+    end, reported = Event(), []
+
+    def report(first: int) -> None:
+        for number in range(first, 10**9, 4):
+            if end.is_set():
+                return
+            day.book.report(names[number % len(names)], Outcome(passed=True, source="test"))
+            reported.append(number)
+            time.sleep(0.005)
+
+    for threads in (0, 4):
+        with ThreadPoolExecutor(4) as pool:
+            for first in range(threads):
+                pool.submit(report, first)
+            begun, spent = time.perf_counter(), []
+            for number in range(starts):
+                before = time.perf_counter()
+                day.book.start("qa", f"Another case {number}")
+                spent.append(1000 * (time.perf_counter() - before))
+                time.sleep(0.002)
+            rate = len(reported) / (time.perf_counter() - begun)
+            end.set()
+        spent.sort()
+        share = {name: spent[int(len(spent) * at)] for name, at in (("median", 0.5), ("p90", 0.9), ("p99", 0.99))}
+        said = ", ".join(f"{name} {value:.2f} ms" for name, value in share.items())
+        print(f"beside {rate:4.0f} outcomes a second a start takes {said}")
+        end.clear()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="A day of traffic through the service's book of runs.")
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--threads", type=int, default=16)
     parser.add_argument("--folder", help="where the spool lies; default: a temporary folder")
+    parser.add_argument("--waits", action="store_true", help="measure starts beside outcomes instead")
+    parser.add_argument("--fsync", action="store_true", help="flush by fsync, to compare")
     given = parser.parse_args()
+    if given.fsync:
+        os.fdatasync = os.fsync
+    if given.waits:
+        with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+            waits(Day(Path(folder), given.runs))
+        return
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         day = Day(Path(folder), given.runs)
         start, cpu, swept, late = time.perf_counter(), time.process_time(), day.now, 0

@@ -12,6 +12,7 @@ import pytest
 
 from parammem.core import Outcome, Step
 from parammem.core.event import Observed
+from parammem.core.live_run import LiveArm
 from parammem.errors import DataError, NotRecorded
 from parammem.experience.admission import Admission
 from parammem.experience.inbox import waiting
@@ -24,7 +25,7 @@ from parammem.service.hand_over import IN
 from parammem.service.run_book import RunBook
 from parammem.service.run_records import ArmsNow
 from tests.experience.rows import rows_in
-from tests.service.books import CHAMPION, Clock, advice, book, evidence, handed, settings, steps, whole
+from tests.service.books import CHAMPION, Clock, advice, book, evidence, handed, settings, shown, steps, sure, whole
 
 HOUR = 3600.0
 
@@ -54,7 +55,7 @@ def test_a_run_that_ended_is_a_line_of_evidence_and_a_row(kept, tmp_path):
         assert line.outcome == row.outcome
         assert row.advice == ((advice(run),) if run.arm == "champion" else ())
         assert [step.role for step in row.trajectory.attempts[0].steps] == ["assistant", "tool", "assistant"]
-        assert row.trajectory.submitted.text.endswith("is refunded.")
+        assert sure(row.trajectory.submitted).text.endswith("is refunded.")
     assert {view.state for view in kept.list()} == {"handed over"}
 
 
@@ -82,6 +83,18 @@ def test_evidence_waits_for_runs_with_lower_numbers_and_experience_does_not(kept
     assert len(handed(tmp_path)) == 1, "a run of which nothing is known teaches nothing"
 
 
+def test_a_run_that_never_ends_does_not_hold_evidence_back_for_ever(kept, clock, tmp_path):
+    endless = kept.start("desk", "an endless chat")
+    whole(kept, 1)
+    for _ in range(7 * 25):
+        clock.now += HOUR
+        kept.add_steps(endless.run_id, [Step(role="user", text="and now?")])
+        assert kept.sweep(all=True).evidence == ()
+    clock.now += 1
+    kept.sweep(all=True)
+    assert [line.number for line in evidence(tmp_path)] == [1, 2]
+
+
 def test_a_better_outcome_is_waited_for_and_a_late_one_is_kept(kept, clock, tmp_path):
     run = whole(kept, 1, passed=True)
     clock.now += 59
@@ -95,11 +108,11 @@ def test_a_better_outcome_is_waited_for_and_a_late_one_is_kept(kept, clock, tmp_
     clock.now += 300
     assert len(kept.sweep().evidence) == 1
     (line,), (row,) = evidence(tmp_path), handed(tmp_path)
-    assert (line.outcome.passed, line.tokens, row.outcome.passed) == (False, 7, False)
+    assert (sure(line.outcome).passed, line.tokens, sure(row.outcome).passed) == (False, 7, False)
     assert "welcome" not in row.line()
-    view = kept.get(run.run_id)
+    view = shown(kept, run.run_id)
     assert [one.late for one in view.outcomes] == [False, False, True]
-    assert view.outcome.passed is False
+    assert sure(view.outcome).passed is False
 
 
 def test_small_batches_wait_for_others(kept, clock, tmp_path):
@@ -121,7 +134,7 @@ def test_a_second_sweep_hands_nothing_over_again(kept, tmp_path):
 
 
 def test_numbers_go_on_where_the_ledger_and_waiting_files_end(tmp_path):
-    counted = {"holdout": (0, 0, 0)}
+    counted: dict[LiveArm, tuple[int, int, int]] = {"holdout": (0, 0, 0)}
     Ledger(tmp_path).append(Observed(domain="desk", runs="a" * 64, first=1, last=41, counts=counted), "person ada")
     first = book(tmp_path)
     assert whole(first, 1).number == 42
@@ -129,6 +142,8 @@ def test_numbers_go_on_where_the_ledger_and_waiting_files_end(tmp_path):
     first.close()
     for file in (tmp_path / "data/live/spool").iterdir():
         file.unlink()
+    (tmp_path / IN / "foreign.jsonl").write_text('{"domain": "desk", "number": 99}\n')
+    (tmp_path / IN / "empty.jsonl").touch()
     again = book(tmp_path)
     assert again.start("desk", "a").number == 43, "the spool was lost; the file of evidence is there"
     again.close()
@@ -181,7 +196,7 @@ def test_an_answer_is_what_was_handed_over(kept, tmp_path):
     kept.report(run.run_id, Outcome(passed=True), answer="refunded 12 euros")
     kept.sweep(all=True)
     (row,) = handed(tmp_path)
-    assert row.trajectory.submitted.text == "refunded 12 euros"
+    assert sure(row.trajectory.submitted).text == "refunded 12 euros"
 
 
 def test_large_runs_go_into_files_of_their_own(kept, tmp_path, monkeypatch):
@@ -221,7 +236,11 @@ def test_a_full_spool_takes_outcomes_when_it_takes_no_more_runs(tmp_path):
     assert kept.stats().spool_bytes <= kept.stats().spool_limit
     taken = until_refused(kept, [one.run_id for one in runs[1:]])
     assert 0 < taken < len(runs) - 1
-    assert [kept.get(one.run_id).outcome is not None for one in runs[1:]] == [n < taken for n in range(len(runs) - 1)]
+    judged = [shown(kept, one.run_id).outcome is not None for one in runs[1:]]
+    assert judged == [number < taken for number in range(len(judged))]
+    assert kept.sweep(all=True).removed > 0, "handing over makes room"
+    assert kept.start("desk", "there is room").recorded
+    assert kept.report(runs[-1].run_id, Outcome(passed=True), answer="y" * 20_000).counts
     kept.close()
 
 
@@ -241,10 +260,10 @@ def test_a_disk_that_takes_nothing_stops_no_run(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (run.recorded, run.number) == (False, 0)
     assert kept.start("desk", "a task").number == 2
-    assert kept.get(before.run_id).outcome.passed is True
+    assert sure(shown(kept, before.run_id).outcome).passed is True
     kept.report(before.run_id, Outcome(passed=False, source="test"))
     kept.sweep(all=True)
-    assert [line.outcome.passed for line in evidence(tmp_path)] == [False]
+    assert [sure(line.outcome).passed for line in evidence(tmp_path)] == [False]
     kept.close()
 
 

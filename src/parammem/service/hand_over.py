@@ -38,6 +38,8 @@ ENOUGH = 1000
 """Runs for which no more are waited for."""
 AT_ONCE = 500
 """Runs of one transaction: others wait for it."""
+LONGEST_RUN = 7
+"""How many times as long as a silent run one may go on without an outcome: evidence of later runs waits for it."""
 KEPT_RUNS, KEPT_SHARE = 20_000, 0.5
 """Runs that stay in the spool when they were handed over, to be read and for late outcomes, and the share of the spool
 that they may fill."""
@@ -70,9 +72,13 @@ class HandOver:
     def _settle(self, now: float, all: bool) -> int:
         """Decide how those runs ended that have an outcome since long enough, or will get none."""
         waited = 0.0 if all else self._service.settle_seconds
-        silent = now - (self._service.run_minutes + self._service.outcome_minutes) * MINUTE
+        patience = (self._service.run_minutes + self._service.outcome_minutes) * MINUTE
         settled = 0
-        over = (("reported IS NOT NULL AND reported <= ?", now - waited), ("reported IS NULL AND heard < ?", silent))
+        over = (
+            ("reported IS NOT NULL AND reported <= ?", now - waited),
+            ("reported IS NULL AND heard < ?", now - patience),
+            ("reported IS NULL AND started < ?", now - LONGEST_RUN * patience),
+        )
         for condition, bound in over:
             while True:
                 with self._spool.writing() as base:
@@ -228,12 +234,14 @@ def evidence_name(data: bytes, secret: bytes) -> str:
     return f"{digest[:32]}-{mac[:32]}.jsonl"
 
 
-def last_number(root: Path, domain: str) -> int:
+def last_number(root: Path, domain: str, secret: bytes) -> int:
     """Return the number of a domain's last run that was handed over: in the ledger, or in a file that waits for it; 0:
     there was none. Raises LedgerError: the ledger cannot be read."""
     facts = (event.fact for event in known(root))
     numbers = [fact.last for fact in facts if isinstance(fact, Observed) and fact.domain == domain]
     for file in sorted((root / IN).glob("*.jsonl")):
-        last = json.loads(file.read_bytes().splitlines()[-1])
-        numbers += [last["number"]] if last["domain"] == domain else []
+        data = file.read_bytes()
+        if file.name == evidence_name(data, secret):  # others are not ours
+            last = json.loads(data.splitlines()[-1])
+            numbers += [last["number"]] if last["domain"] == domain else []
     return max(numbers, default=0)

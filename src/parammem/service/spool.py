@@ -28,9 +28,9 @@ FILE, LOCK, DAMAGED = "runs.sqlite", "lock", "damaged"
 VERSION = 1
 """Of the tables; another one is not opened."""
 PAGE = 4096
-STARTS, STEPS, ALWAYS = 0.9, 0.95, 1.0
-"""Share of the spool up to which runs are begun, steps are added, and everything is written: room for outcomes stays
-when there is none for more runs."""
+STARTS, STEPS, OUTCOMES, ALWAYS = 0.8, 0.85, 0.95, 1.0
+"""Share of the spool up to which runs are begun, steps are added, outcomes are taken, and everything is written. So
+there is room for outcomes when there is none for more runs, and for handing over when there is none for outcomes."""
 LOG_PAGES = 4096
 """Of the write-ahead log, after which a commit itself moves it into the file; `tidy` usually does it before."""
 BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
