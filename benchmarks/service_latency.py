@@ -102,7 +102,7 @@ def run_service(root: Path, upstream: str, port: Any) -> None:
     from parammem.registry.ledger import Ledger
     from parammem.service.advisor import Advisor
     from parammem.service.app import Service
-    from parammem.service.server import configured, listen
+    from parammem.service.listening import configured, listen
 
     loaded = load_params(Path(__file__).parents[1] / "params.yaml")
     settings = loaded.service.model_copy(update={"upstream": upstream, "spool_mb": 4096})

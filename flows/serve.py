@@ -19,6 +19,7 @@ from typing import Any
 
 from flows import ROOT, configured_server
 from flows.prefect_server import local_server, require_answer
+from flows.with_service import advice_service
 
 NIGHTLY = "0 3 * * *"
 IMPROVE = "0 1 * * *"
@@ -46,6 +47,9 @@ def main() -> int:
                 api = os.environ["PREFECT_API_URL"] = stack.enter_context(local_server(ROOT / ".cache" / "prefect"))
             else:
                 require_answer(api)
+            if given.with_service:
+                address = stack.enter_context(advice_service(Path(given.root).resolve()))
+                print(f"advice for agents: {address} (docs/service.md)")
             print(f"serving {', '.join(given.only)} of {given.root}")
             print(f"Prefect: {api.removesuffix('/api')} (a browser shows runs, pages and schedules there)")
             print("stop with Ctrl-C", flush=True)
@@ -71,6 +75,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--check-cron", default=CHECK, help=f"of evaluate-champion (default: {CHECK!r})")
     parser.add_argument("--retries", type=int, default=1, help="tries again of a failed stage (default: 1)")
     parser.add_argument("--track", action=argparse.BooleanOptionalAction, default=True, help="rebuild logs to W&B")
+    parser.add_argument("--with-service", action="store_true", help="run `parammem up` beside the schedules")
     given = parser.parse_args(arguments)
     if given.only and given.cron and "rebuild" not in given.only:
         parser.error("--cron is of rebuild, which --only leaves out; add rebuild to --only, or leave --cron out")

@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 
+import httpx
 import pytest
 
 from flows import ROOT
 from flows.prefect_server import free_port, local_server
 from flows.serve import NIGHTLY, parse
+from flows.with_service import advice_service
 from parammem.core.event import Ingested
 from tests.improve.lab import drop_batch, make_lab, write_params
 from tests.improve.lab import git as git_in
@@ -43,6 +45,27 @@ def test_the_command_of_the_readme_serves_a_rebuild(repo_root):
     said = re.search(r"`python -m flows\.serve (.*?)`", (repo_root / "README.md").read_text())
     assert said
     assert "rebuild" in parse(shlex.split(said[1])).only
+
+
+def test_the_service_is_run_when_it_is_asked_for():
+    assert not parse([]).with_service
+    assert parse(["--with-service"]).with_service
+
+
+@pytest.mark.integration
+def test_the_service_ends_with_the_schedules(tmp_path, repo_root):
+    git_in(tmp_path, "init", "-q")
+    (tmp_path / "params.yaml").write_text((repo_root / "params.yaml").read_text())
+    with advice_service(tmp_path, ["--port", "0"]) as address:
+        assert httpx.get(f"{address}/healthz", timeout=30).json()["status"] == "ok"
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{address}/healthz", timeout=30)
+
+
+@pytest.mark.integration
+def test_a_service_that_cannot_start_is_said(tmp_path):
+    with pytest.raises(RuntimeError, match="ended at once"), advice_service(tmp_path):
+        pass
 
 
 def test_free_port_can_be_bound():

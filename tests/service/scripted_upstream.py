@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from parammem.service.server import listen
+from parammem.service.listening import listen
 
 Answer = Callable[["Received"], Response]
 
