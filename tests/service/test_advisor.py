@@ -132,6 +132,18 @@ def test_rollback_to_none_ends_advice(ledger):
     assert advisor.arms("code").adapters == {"champion": ""}
 
 
+def test_a_ledger_that_lost_its_events_is_believed_the_second_time(ledger):
+    advisor = advisor_of(ledger, v1=ToldWriter(V1))
+    asyncio.run(advisor.look())
+    (ledger.root / "ledger/events.jsonl").write_text("")
+    asyncio.run(advisor.look())
+    assert advisor.arms("code").adapters == {"champion": V1}
+    assert "shorter" in advisor.ledger_fault
+    asyncio.run(advisor.look())
+    assert advisor.arms("code").adapters == {"champion": ""}
+    assert advisor.ledger_fault == ""
+
+
 def test_old_weights_are_kept_for_runs_that_began_before_and_then_let_go_of(ledger):
     clock, old = Clock(), ToldWriter(V1)
     advisor = advisor_of(ledger, clock, v1=old, v2=ToldWriter(V2))
