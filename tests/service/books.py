@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from parammem.config import Params, load_params
 from parammem.core import GivenAdvice, Outcome, Step, ToolCall
@@ -11,9 +11,11 @@ from parammem.core.experience import Experience
 from parammem.core.live_run import LiveRun
 from parammem.service.hand_over import IN
 from parammem.service.run_book import RunBook
-from parammem.service.run_records import ArmsNow, OpenRun
+from parammem.service.run_records import ArmsNow, OpenRun, RunView
 
 ROOT = Path(__file__).parents[2]
+T = TypeVar("T")
+
 CHAMPION = "c" * 64
 
 
@@ -65,6 +67,17 @@ def whole(kept: RunBook, number: int, passed: bool | None = True, domain: str = 
     kept.add_steps(run.run_id, steps(number), tokens=7)
     kept.report(run.run_id, Outcome(passed=passed, source="test"))
     return run
+
+
+def sure(value: T | None) -> T:
+    """The value, which is there."""
+    assert value is not None
+    return value
+
+
+def shown(kept: RunBook, run_id: str) -> RunView:
+    """A run that is there."""
+    return sure(kept.get(run_id))
 
 
 def evidence(root: Path) -> list[LiveRun]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
+import resource
+import sqlite3
 
 import pytest
 
 from parammem.core import Outcome, Step
 from parammem.core.event import Observed
-from parammem.errors import NotRecorded
+from parammem.core.live_run import LiveArm
+from parammem.errors import DataError, NotRecorded
 from parammem.experience.admission import Admission
 from parammem.experience.inbox import waiting
 from parammem.experience.ingest import ingest
@@ -21,7 +25,7 @@ from parammem.service.hand_over import IN
 from parammem.service.run_book import RunBook
 from parammem.service.run_records import ArmsNow
 from tests.experience.rows import rows_in
-from tests.service.books import CHAMPION, Clock, advice, book, evidence, handed, settings, steps, whole
+from tests.service.books import CHAMPION, Clock, advice, book, evidence, handed, settings, shown, steps, sure, whole
 
 HOUR = 3600.0
 
@@ -51,7 +55,7 @@ def test_a_run_that_ended_is_a_line_of_evidence_and_a_row(kept, tmp_path):
         assert line.outcome == row.outcome
         assert row.advice == ((advice(run),) if run.arm == "champion" else ())
         assert [step.role for step in row.trajectory.attempts[0].steps] == ["assistant", "tool", "assistant"]
-        assert row.trajectory.submitted.text.endswith("is refunded.")
+        assert sure(row.trajectory.submitted).text.endswith("is refunded.")
     assert {view.state for view in kept.list()} == {"handed over"}
 
 
@@ -79,6 +83,18 @@ def test_evidence_waits_for_runs_with_lower_numbers_and_experience_does_not(kept
     assert len(handed(tmp_path)) == 1, "a run of which nothing is known teaches nothing"
 
 
+def test_a_run_that_never_ends_does_not_hold_evidence_back_for_ever(kept, clock, tmp_path):
+    endless = kept.start("desk", "an endless chat")
+    whole(kept, 1)
+    for _ in range(7 * 25):
+        clock.now += HOUR
+        kept.add_steps(endless.run_id, [Step(role="user", text="and now?")])
+        assert kept.sweep(all=True).evidence == ()
+    clock.now += 1
+    kept.sweep(all=True)
+    assert [line.number for line in evidence(tmp_path)] == [1, 2]
+
+
 def test_a_better_outcome_is_waited_for_and_a_late_one_is_kept(kept, clock, tmp_path):
     run = whole(kept, 1, passed=True)
     clock.now += 59
@@ -92,11 +108,11 @@ def test_a_better_outcome_is_waited_for_and_a_late_one_is_kept(kept, clock, tmp_
     clock.now += 300
     assert len(kept.sweep().evidence) == 1
     (line,), (row,) = evidence(tmp_path), handed(tmp_path)
-    assert (line.outcome.passed, line.tokens, row.outcome.passed) == (False, 7, False)
+    assert (sure(line.outcome).passed, line.tokens, sure(row.outcome).passed) == (False, 7, False)
     assert "welcome" not in row.line()
-    view = kept.get(run.run_id)
+    view = shown(kept, run.run_id)
     assert [one.late for one in view.outcomes] == [False, False, True]
-    assert view.outcome.passed is False
+    assert sure(view.outcome).passed is False
 
 
 def test_small_batches_wait_for_others(kept, clock, tmp_path):
@@ -118,7 +134,7 @@ def test_a_second_sweep_hands_nothing_over_again(kept, tmp_path):
 
 
 def test_numbers_go_on_where_the_ledger_and_waiting_files_end(tmp_path):
-    counted = {"holdout": (0, 0, 0)}
+    counted: dict[LiveArm, tuple[int, int, int]] = {"holdout": (0, 0, 0)}
     Ledger(tmp_path).append(Observed(domain="desk", runs="a" * 64, first=1, last=41, counts=counted), "person ada")
     first = book(tmp_path)
     assert whole(first, 1).number == 42
@@ -126,6 +142,8 @@ def test_numbers_go_on_where_the_ledger_and_waiting_files_end(tmp_path):
     first.close()
     for file in (tmp_path / "data/live/spool").iterdir():
         file.unlink()
+    (tmp_path / IN / "foreign.jsonl").write_text('{"domain": "desk", "number": 99}\n')
+    (tmp_path / IN / "empty.jsonl").touch()
     again = book(tmp_path)
     assert again.start("desk", "a").number == 43, "the spool was lost; the file of evidence is there"
     again.close()
@@ -178,7 +196,7 @@ def test_an_answer_is_what_was_handed_over(kept, tmp_path):
     kept.report(run.run_id, Outcome(passed=True), answer="refunded 12 euros")
     kept.sweep(all=True)
     (row,) = handed(tmp_path)
-    assert row.trajectory.submitted.text == "refunded 12 euros"
+    assert sure(row.trajectory.submitted).text == "refunded 12 euros"
 
 
 def test_large_runs_go_into_files_of_their_own(kept, tmp_path, monkeypatch):
@@ -197,6 +215,8 @@ def test_what_was_handed_over_is_removed_in_time(tmp_path, monkeypatch):
     assert len(kept.list()) == 5
     assert kept.get(runs[0].run_id) is None
     assert sum(kept.stats().runs.values()) == 12, "counts stay"
+    again = kept.start("desk", "another task", run_id=runs[0].run_id)
+    assert (again.recorded, again.number) == (False, 0), "evidence with an id twice would be refused"
     assert whole(kept, 13).number == 13
     kept.close()
 
@@ -216,8 +236,47 @@ def test_a_full_spool_takes_outcomes_when_it_takes_no_more_runs(tmp_path):
     assert kept.stats().spool_bytes <= kept.stats().spool_limit
     taken = until_refused(kept, [one.run_id for one in runs[1:]])
     assert 0 < taken < len(runs) - 1
-    assert [kept.get(one.run_id).outcome is not None for one in runs[1:]] == [n < taken for n in range(len(runs) - 1)]
+    judged = [shown(kept, one.run_id).outcome is not None for one in runs[1:]]
+    assert judged == [number < taken for number in range(len(judged))]
+    assert kept.sweep(all=True).removed > 0, "handing over makes room"
+    assert kept.start("desk", "there is room").recorded
+    assert kept.report(runs[-1].run_id, Outcome(passed=True), answer="y" * 20_000).counts
     kept.close()
+
+
+def test_a_disk_that_takes_nothing_stops_no_run(tmp_path):
+    kept = book(tmp_path)
+    before = whole(kept, 1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        run = kept.start("desk", "a task")
+        assert not kept.add_steps(before.run_id, steps())
+        with pytest.raises(NotRecorded):
+            kept.report(before.run_id, Outcome(passed=False, source="test"))
+        with pytest.raises((OSError, NotRecorded)):
+            kept.sweep(all=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (run.recorded, run.number) == (False, 0)
+    assert kept.start("desk", "a task").number == 2
+    assert sure(shown(kept, before.run_id).outcome).passed is True
+    kept.report(before.run_id, Outcome(passed=False, source="test"))
+    kept.sweep(all=True)
+    assert [sure(line.outcome).passed for line in evidence(tmp_path)] == [False]
+    kept.close()
+
+
+def test_a_spool_of_another_version_is_not_touched(tmp_path):
+    kept = book(tmp_path)
+    kept.close()
+    file = tmp_path / "data/live/spool/runs.sqlite"
+    with contextlib.closing(sqlite3.connect(file)) as base:
+        base.execute("PRAGMA user_version=9")
+    before = file.read_bytes()
+    with pytest.raises(DataError, match="version 9"):
+        book(tmp_path)
+    assert file.read_bytes() == before
 
 
 def until_refused(kept: RunBook, names: list[str]) -> int:

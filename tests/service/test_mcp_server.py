@@ -28,7 +28,7 @@ from parammem.service.run_book import RunBook
 from parammem.service.run_routes import routes
 from parammem.service.solved_tasks import SolvedTasks
 from tests.experience.rows import row as experience
-from tests.service.books import ROOT, OneAdvice, arms, book, settings
+from tests.service.books import ROOT, OneAdvice, arms, book, settings, shown, sure
 
 TOKEN = "a token"
 
@@ -108,7 +108,7 @@ def test_tools_in_memory(tmp_path):
             assert names == {"advise", "report", "similar"}
             run, said = await advise_and_report(client)
             assert said["counts"] is True
-            assert kept.get(run).outcome.source == "test"
+            assert sure(shown(kept, run).outcome).source == "test"
             for bad in ({"value": 7.0}, {"run": "nobody"}, {"source": "me"}, {"passed": "perhaps"}):
                 answer = await call(client, "report", **({"run": run, "passed": True} | bad))
                 assert answer.is_error, bad
@@ -162,7 +162,7 @@ def test_streamable_http_with_the_sdks_client(tmp_path):
 
         run, said = asyncio.run(talk())
         assert said["counts"] is True
-        assert kept.get(run).outcomes[0].by == "MCP"
+        assert shown(kept, run).outcomes[0].by == "MCP"
 
 
 def test_mcp_needs_the_services_token_where_there_is_one(tmp_path):
@@ -197,7 +197,7 @@ def test_stdio_talks_to_a_running_service(tmp_path):
 
         run, said = asyncio.run(talk())
         assert said["counts"] is True
-        assert kept.get(run).outcome.passed is True
+        assert sure(shown(kept, run).outcome).passed is True
     assert not (tmp_path / "here/data/live/spool").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -154,7 +155,14 @@ def test_a_run_is_for_its_own_token_and_the_services(kept):
     other = client.post("/v1/runs", json={"task": "b"}, headers=bearer(TOKEN)).json()
     at, judge = f"/v1/runs/{mine['run_id']}", {"passed": True}
     unknown = client.get("/v1/runs/nobody", headers=bearer(other["token"]))
-    for headers in ({}, bearer(other["token"]), bearer("x"), bearer(mine["token"][:-1]), {"x-parammem-token": b"\xe9"}):
+    strangers: list[Any] = [
+        {},
+        bearer(other["token"]),
+        bearer("x"),
+        bearer(mine["token"][:-1]),
+        {"x-parammem-token": b"\xe9"},
+    ]
+    for headers in strangers:
         for answer in (
             client.get(at, headers=headers),
             client.post(f"{at}/outcome", json=judge, headers=headers),

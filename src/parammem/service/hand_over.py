@@ -23,6 +23,7 @@ from parammem.core.jsonl import write_text
 from parammem.core.record import digest_of
 from parammem.registry.branch import known
 from parammem.service.experience_rows import experience_row
+from parammem.service.run_queries import packed
 from parammem.service.run_records import SweepResult
 from parammem.service.run_rows import count_runs, live_run
 from parammem.service.spool import Spool
@@ -37,11 +38,13 @@ ENOUGH = 1000
 """Runs for which no more are waited for."""
 AT_ONCE = 500
 """Runs of one transaction: others wait for it."""
+LONGEST_RUN = 7
+"""How many times as long as a silent run one may go on without an outcome: evidence of later runs waits for it."""
 KEPT_RUNS, KEPT_SHARE = 20_000, 0.5
 """Runs that stay in the spool when they were handed over, to be read and for late outcomes, and the share of the spool
 that they may fill."""
-KEY_SECONDS, TASK_SECONDS = 2 * 86400.0, 90 * 86400.0
-"""How long a key of a run, and the number of runs of a task, are known."""
+KEY_SECONDS, KNOWN_SECONDS = 2 * 86400.0, 30 * 86400.0
+"""How long a key of a run is known; and the number of runs of a task, and ids of runs that are no longer kept."""
 MINUTE = 60.0
 
 log = logging.getLogger(__name__)
@@ -69,9 +72,13 @@ class HandOver:
     def _settle(self, now: float, all: bool) -> int:
         """Decide how those runs ended that have an outcome since long enough, or will get none."""
         waited = 0.0 if all else self._service.settle_seconds
-        silent = now - (self._service.run_minutes + self._service.outcome_minutes) * MINUTE
+        patience = (self._service.run_minutes + self._service.outcome_minutes) * MINUTE
         settled = 0
-        over = (("reported IS NOT NULL AND reported <= ?", now - waited), ("reported IS NULL AND heard < ?", silent))
+        over = (
+            ("reported IS NOT NULL AND reported <= ?", now - waited),
+            ("reported IS NULL AND heard < ?", now - patience),
+            ("reported IS NULL AND started < ?", now - LONGEST_RUN * patience),
+        )
         for condition, bound in over:
             while True:
                 with self._spool.writing() as base:
@@ -207,6 +214,8 @@ class HandOver:
                     self._forget(base, now)
                     return removed
                 chosen = "(SELECT id FROM runs WHERE evidence_done AND batch_done ORDER BY id LIMIT ?)"
+                names = base.execute(f"SELECT run_id FROM runs WHERE id IN {chosen}", (over,)).fetchall()
+                base.executemany("INSERT OR REPLACE INTO used VALUES (?, ?)", [(packed(n), now) for (n,) in names])
                 for table in ("steps", "outcomes", "keys"):
                     base.execute(f"DELETE FROM {table} WHERE run IN {chosen}", (over,))
                 base.execute(f"DELETE FROM runs WHERE id IN {chosen}", (over,))
@@ -214,7 +223,8 @@ class HandOver:
 
     def _forget(self, base: sqlite3.Connection, now: float) -> None:
         base.execute("DELETE FROM keys WHERE at < ?", (now - KEY_SECONDS,))
-        base.execute("DELETE FROM tasks WHERE seen < ?", (now - TASK_SECONDS,))
+        base.execute("DELETE FROM tasks WHERE seen < ?", (now - KNOWN_SECONDS,))
+        base.execute("DELETE FROM used WHERE at < ?", (now - KNOWN_SECONDS,))
 
 
 def evidence_name(data: bytes, secret: bytes) -> str:
@@ -224,12 +234,14 @@ def evidence_name(data: bytes, secret: bytes) -> str:
     return f"{digest[:32]}-{mac[:32]}.jsonl"
 
 
-def last_number(root: Path, domain: str) -> int:
+def last_number(root: Path, domain: str, secret: bytes) -> int:
     """Return the number of a domain's last run that was handed over: in the ledger, or in a file that waits for it; 0:
     there was none. Raises LedgerError: the ledger cannot be read."""
     facts = (event.fact for event in known(root))
     numbers = [fact.last for fact in facts if isinstance(fact, Observed) and fact.domain == domain]
     for file in sorted((root / IN).glob("*.jsonl")):
-        last = json.loads(file.read_bytes().splitlines()[-1])
-        numbers += [last["number"]] if last["domain"] == domain else []
+        data = file.read_bytes()
+        if file.name == evidence_name(data, secret):  # others are not ours
+            last = json.loads(data.splitlines()[-1])
+            numbers += [last["number"]] if last["domain"] == domain else []
     return max(numbers, default=0)

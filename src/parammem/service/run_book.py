@@ -23,14 +23,15 @@ from parammem.core.live_run import assigned_arm
 from parammem.core.outcome import Outcome
 from parammem.core.step import Step
 from parammem.core.task import Task
-from parammem.errors import DataError, NotRecorded, ParamMemError, UnknownRun
+from parammem.errors import DataError, NotRecorded, UnknownRun
 from parammem.registry.live_secret import live_secret
-from parammem.service.hand_over import HandOver, last_number
+from parammem.service.hand_over import HandOver
 from parammem.service.outcome_report import completed, keep_outcome
-from parammem.service.run_queries import counts, keyed_row, list_runs, run_row, short, waiting
+from parammem.service.run_queries import counts, keyed_row, list_runs, run_row, waiting
 from parammem.service.run_records import ArmsNow, BookStats, OpenRun, ReportResult, RunView, SweepResult
-from parammem.service.run_rows import SCHEMA, count_runs, outcomes_of, read_given, steps_of, view_of
-from parammem.service.spool import FOLDER, STARTS, STEPS, Spool
+from parammem.service.run_rows import SCHEMA, outcomes_of, read_given, steps_of, view_of
+from parammem.service.run_start import SaidOfRun, begin_run, name_run
+from parammem.service.spool import FOLDER, OUTCOMES, STARTS, STEPS, Spool
 from parammem.service.written import as_json, clean, step_line
 
 RUN_ID = re.compile(r"[!-.0-~]{1,200}")
@@ -104,9 +105,10 @@ class RunBook:
             with self._spool.writing(STARTS) as base:
                 row = run_row(base, run_id)
                 if row is None:
-                    row = self._begin(base, run_id, task, arms, now, (visible or {}, stratum, key))
+                    said = SaidOfRun(task, as_json(visible or {}), clean(stratum)[:200], clean(key)[:500])
+                    row = begin_run(base, self.root, self._secret, run_id, said, arms, now)
                 if key:
-                    self._name(base, key, row["id"], now)
+                    name_run(base, key, row["id"], now)
             return self._open(row)
         except NotRecorded as error:
             return self._not_recorded(task, run_id, arms, str(error))
@@ -120,41 +122,6 @@ class RunBook:
             raise DataError(f"the task's text is longer than {LONGEST_TASK} bytes; give the task without its material")
         if run_id and not RUN_ID.fullmatch(run_id):
             raise DataError("a run's id has 1 to 200 printable ASCII characters without blanks and slashes")
-
-    def _begin(
-        self, base: sqlite3.Connection, run_id: str, task: Task, arms: ArmsNow, now: float,
-        said: tuple[Mapping[str, Any], str, str],
-    ) -> sqlite3.Row:  # fmt: skip
-        domain, content = task.domain, task.content
-        shares, adapters = arms
-        arm = assigned_arm(domain, run_id, shares, self._secret)
-        number = self._next_number(base, domain)
-        runs = base.execute(
-            "INSERT INTO tasks VALUES (?, 1, ?) ON CONFLICT (task) DO UPDATE SET runs = runs + 1, seen = excluded.seen"
-            " RETURNING runs",
-            (content, now),
-        ).fetchone()[0]
-        base.execute(
-            "INSERT INTO runs (run_id, domain, number, arm, shares, adapter, task, text, visible, retry, stratum, key,"
-            " started, heard) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (run_id, domain, number, arm, as_json(shares), adapters.get(arm, ""), content, task.text, as_json(said[0]),
-             runs - 1, clean(said[1])[:200], clean(said[2])[:500], now, now),
-        )  # fmt: skip
-        count_runs(base, domain, arm, "open", 1)
-        row = run_row(base, run_id)
-        assert row is not None
-        return row
-
-    def _next_number(self, base: sqlite3.Connection, domain: str) -> int:
-        found = base.execute("UPDATE domains SET last = last + 1 WHERE domain = ? RETURNING last", (domain,)).fetchone()
-        if found is None:  # the first run here: go on where the ledger ends
-            try:
-                last = last_number(self.root, domain)
-            except (ParamMemError, OSError, ValueError) as error:
-                raise NotRecorded(f"nobody can say which number comes next: {error}") from error
-            base.execute("INSERT INTO domains VALUES (?, ?, ?)", (domain, last + 1, last))
-            return last + 1
-        return found[0]
 
     def _not_recorded(self, task: Task, run_id: str, arms: ArmsNow, why: str) -> OpenRun:
         """A run that cannot be recorded: it has its arm all the same, since its id decides that."""
@@ -183,7 +150,7 @@ class RunBook:
             with self._spool.writing(STEPS) as base:
                 row = run_row(base, run_id)
                 if row is not None:
-                    self._name(base, key, row["id"], self._clock())
+                    name_run(base, key, row["id"], self._clock())
                 return row is not None
         except NotRecorded:
             self._lost += 1
@@ -246,7 +213,7 @@ class RunBook:
         """
         now = self._clock()
         try:
-            with self._spool.writing() as base:
+            with self._spool.writing(OUTCOMES) as base:
                 row = run_row(base, run_id)
                 if row is None:
                     raise UnknownRun(f"no run {run_id[:200]!r}")
@@ -311,9 +278,6 @@ class RunBook:
     def close(self) -> None:
         """Give the spool back. Nothing needs to be saved."""
         self._spool.close()
-
-    def _name(self, base: sqlite3.Connection, key: str, run: int, now: float) -> None:
-        base.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?)", (short(key), run, now))
 
     def _open(self, row: sqlite3.Row) -> OpenRun:
         return OpenRun(

@@ -39,7 +39,9 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS outcomes (run INTEGER, place INTEGER, outcome TEXT NOT NULL, said_by TEXT NOT NULL,"
     " at REAL NOT NULL, late INTEGER NOT NULL, PRIMARY KEY (run, place)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, run INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS tasks (task TEXT PRIMARY KEY, runs INTEGER NOT NULL, seen REAL NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS tasks (task BLOB PRIMARY KEY, runs INTEGER NOT NULL, seen REAL NOT NULL) WITHOUT ROWID",
+    # Ids of runs that are no longer kept: the gate refuses a run that comes twice.
+    "CREATE TABLE IF NOT EXISTS used (run_id BLOB PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS counts (domain TEXT, arm TEXT, verdict TEXT, runs INTEGER NOT NULL,"
     " PRIMARY KEY (domain, arm, verdict)) WITHOUT ROWID",
     # A batch is decided in one transaction, then its file is written, then it is marked as done: a kill in between

@@ -25,10 +25,12 @@ from parammem.errors import DataError, NotRecorded
 
 FOLDER = Path("data") / "live" / "spool"
 FILE, LOCK, DAMAGED = "runs.sqlite", "lock", "damaged"
+VERSION = 1
+"""Of the tables; another one is not opened."""
 PAGE = 4096
-STARTS, STEPS, ALWAYS = 0.9, 0.95, 1.0
-"""Share of the spool up to which runs are begun, steps are added, and everything is written: room for outcomes stays
-when there is none for more runs."""
+STARTS, STEPS, OUTCOMES, ALWAYS = 0.8, 0.85, 0.95, 1.0
+"""Share of the spool up to which runs are begun, steps are added, outcomes are taken, and everything is written. So
+there is room for outcomes when there is none for more runs, and for handing over when there is none for outcomes."""
 LOG_PAGES = 4096
 """Of the write-ahead log, after which a commit itself moves it into the file; `tidy` usually does it before."""
 BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -174,8 +176,15 @@ def _begun(path: Path, limit: int, schema: Sequence[str]) -> sqlite3.Connection:
     base = _connected(path, limit)
     try:
         base.execute("PRAGMA journal_mode=WAL")
+        found = base.execute("PRAGMA user_version").fetchone()[0]
+        if found not in (0, VERSION):
+            raise DataError(
+                f"{path} is of version {found}, and this program writes {VERSION}; run the other version once more, so "
+                "that it hands its runs over, then move the file away"
+            )
         for statement in schema:
             base.execute(statement)
+        base.execute(f"PRAGMA user_version={VERSION}")
         path.chmod(0o600)
     except BaseException:
         base.close()
