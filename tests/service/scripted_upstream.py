@@ -58,7 +58,7 @@ class ScriptedUpstream:
         return self.answer(one)
 
 
-def message(text: str = "done", calls: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def message(text: str | None = "done", calls: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     return {"role": "assistant", "content": text, **({"tool_calls": calls} if calls else {})}
 
 

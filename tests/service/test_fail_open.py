@@ -117,17 +117,21 @@ def hanging(root, params, advisor):
 
 def test_run_book_that_hangs_does_not_hold_the_call(tmp_path):
     with proxied(tmp_path, book=hanging, advice_deadline_ms=50) as up:
-        up.service.book.goes_on.clear()
+        book = up.service.book
+        assert isinstance(book, HangingBook)
+        book.goes_on.clear()
         passes_unchanged(up, "hangs")
-        assert not up.service.book.goes_on.is_set()
-        up.service.book.goes_on.set()
+        assert not book.goes_on.is_set()
+        book.goes_on.set()
         (view,) = until(lambda: [run for run in up.service.book.list() if run.advised])
         assert (view.why_not, view.advice) == ("late", None)
 
 
 def test_run_book_that_raises(tmp_path):
     with proxied(tmp_path, book=hanging) as up:
-        up.service.book.raises = True
+        book = up.service.book
+        assert isinstance(book, HangingBook)
+        book.raises = True
         answer = passes_unchanged(up, "full disk")
         assert "x-parammem-run" not in answer.headers
         assert "parammem_unrecorded_calls_total" in up.client.get(f"{up.url}/metrics").text

@@ -179,10 +179,10 @@ def test_a_conversation_is_one_run_with_one_draw_and_the_same_block(up):
     sent = up.sent()["messages"][1]
     up.upstream.answer = lambda _: completion("Refunded.")
     result = {"role": "tool", "tool_call_id": "c9", "content": "order 12: 40 EUR"}
-    second = up.post(said("turns", message(None, [call]), result))  # type: ignore[arg-type]
+    second = up.post(said("turns", message(None, [call]), result))
     third = up.post(
         said("turns", message(None, [call]), result, message("Refunded."), {"role": "user", "content": "ok"})
-    )  # type: ignore[arg-type]
+    )
     assert len({one.headers["x-parammem-run"] for one in (first, second, third)}) == 1
     assert [up.sent(at)["messages"][1] for at in (0, 1, 2)] == [sent] * 3
     steps = up.run(third, lambda run: len(run.steps) == 5).steps

@@ -26,6 +26,10 @@ def test_a_span_goes_on_with_the_clients_trace_and_holds_no_text(monkeypatch):
     headers = [(b"traceparent", f"00-{TRACE}-00f067aa0ba902b7-01".encode())]
     spans.add(headers, 0.25, {"route": "/responses", "status": 503, "advice": "given", "run": "r1"})
     (span,) = exporter.get_finished_spans()
+    assert span.context
+    assert span.attributes
+    assert span.end_time
+    assert span.start_time
     assert f"{span.context.trace_id:032x}" == TRACE
     assert span.attributes["parammem.run"] == "r1"
     assert span.status.is_ok is False
