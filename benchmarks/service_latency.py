@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -102,7 +103,7 @@ def run_service(root: Path, upstream: str, port: Any) -> None:
     from parammem.registry.ledger import Ledger
     from parammem.service.advisor import Advisor
     from parammem.service.app import Service
-    from parammem.service.listening import configured, listen
+    from parammem.service.listening import SWITCH_SECONDS, configured, listen
 
     loaded = load_params(Path(__file__).parents[1] / "params.yaml")
     settings = loaded.service.model_copy(update={"upstream": upstream, "spool_mb": 4096})
@@ -115,6 +116,7 @@ def run_service(root: Path, upstream: str, port: Any) -> None:
     listener = listen("127.0.0.1", 0)
     port.send(listener.getsockname()[1])
     server = uvicorn.Server(configured(service.app))
+    sys.setswitchinterval(SWITCH_SECONDS)
     asyncio.run(server.serve(sockets=[listener]))
 
 
