@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -102,7 +103,7 @@ def run_service(root: Path, upstream: str, port: Any) -> None:
     from parammem.registry.ledger import Ledger
     from parammem.service.advisor import Advisor
     from parammem.service.app import Service
-    from parammem.service.server import configured, listen
+    from parammem.service.listening import SWITCH_SECONDS, configured, listen
 
     loaded = load_params(Path(__file__).parents[1] / "params.yaml")
     settings = loaded.service.model_copy(update={"upstream": upstream, "spool_mb": 4096})
@@ -115,6 +116,7 @@ def run_service(root: Path, upstream: str, port: Any) -> None:
     listener = listen("127.0.0.1", 0)
     port.send(listener.getsockname()[1])
     server = uvicorn.Server(configured(service.app))
+    sys.setswitchinterval(SWITCH_SECONDS)
     asyncio.run(server.serve(sockets=[listener]))
 
 
@@ -205,12 +207,43 @@ def rate(ports: dict[str, int], pid: int, lanes: int, rounds: int, seconds: floa
         print(f"{name:18} {lanes:4} in flight, stub answers at once: {statistics.median(rates):.0f} calls/s{told}")
 
 
+async def client_cost(port: int, use_httpx: bool, calls: int = 640, together: int = 32) -> float:
+    """Milliseconds that a call costs this thread with one of the two clients, `together` in flight."""
+    import aiohttp
+    import httpx
+
+    url, data = f"http://127.0.0.1:{port}/v1/chat/completions", b"{}"
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with (
+        httpx.AsyncClient(limits=limits) as other,
+        aiohttp.ClientSession(auto_decompress=False, connector=connector) as session,
+    ):
+
+        async def ask() -> None:
+            if use_httpx:
+                async with other.stream("POST", url, content=data) as answer:
+                    async for _ in answer.aiter_raw():
+                        pass
+                return
+            async with session.post(url, data=data) as reply:
+                async for _ in reply.content.iter_any():
+                    pass
+
+        await asyncio.gather(*(ask() for _ in range(together)))
+        begun = time.thread_time()
+        for _ in range(calls // together):
+            await asyncio.gather(*(ask() for _ in range(together)))
+        return 1000 * (time.thread_time() - begun) / calls
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--think", type=float, default=1.0, help="seconds that the stub takes for an answer")
     parser.add_argument("--lanes", type=int, nargs="+", default=[1, 32, 256])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="of one round")
+    parser.add_argument("--clients", action="store_true", help="only compare aiohttp and httpx as the proxy's client")
     given = parser.parse_args()
     context = multiprocessing.get_context("spawn")
 
@@ -221,6 +254,11 @@ def main() -> None:
         process.start()
         return process, ours.recv()
 
+    if given.clients:
+        _, stub_port = started(run_stub, 0.0, None)
+        for name in ("aiohttp", "httpx") * 2:
+            print(f"{name}: {asyncio.run(client_cost(stub_port, name == 'httpx')):.2f} ms of computing a call")
+        return
     with tempfile.TemporaryDirectory() as folder:
         for think in (given.think, 0.0):
             stub, stub_port = started(run_stub, think, None)

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from parammem.service.server import listen
+from parammem.service.listening import listen
 
 Answer = Callable[["Received"], Response]
 
@@ -58,7 +58,7 @@ class ScriptedUpstream:
         return self.answer(one)
 
 
-def message(text: str = "done", calls: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def message(text: str | None = "done", calls: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     return {"role": "assistant", "content": text, **({"tool_calls": calls} if calls else {})}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from parammem.errors import ConfigError, ServiceError
 from parammem.service.access import is_from_a_page, is_local, presented
-from parammem.service.server import checked_token, listen, upstream_key
+from parammem.service.listening import checked_token, listen, upstream_key
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from parammem.core.event import RolledBack, TrialStarted
+from parammem.core.live_run import LiveArm
 from parammem.core.record import digest_of
 from parammem.errors import EngineError
 from parammem.registry.ledger import Ledger
@@ -14,7 +15,7 @@ from parammem.service.advisor import KEEP_SECONDS, Advisor
 from parammem.service.run_records import ArmsNow, OpenRun
 from tests.service.proxies import V1, V2, ToldWriter, ledger_with, params_with
 
-SHARES = {"holdout": 0.1, "champion": 0.45, "challenger": 0.45}
+SHARES: dict[LiveArm, float] = {"holdout": 0.1, "champion": 0.45, "challenger": 0.45}
 
 
 class Clock:
@@ -37,7 +38,7 @@ def advisor_of(ledger, clock=None, **writers):
     )
 
 
-def run_of(arm="champion", adapter=V1, retry=0, task="t"):
+def run_of(arm: LiveArm = "champion", adapter=V1, retry=0, task="t"):
     return OpenRun("run", "code", 1, arm, adapter, task, retry, "token")
 
 
@@ -63,6 +64,7 @@ def test_champion_advises_when_it_is_loaded(ledger):
     assert asyncio.run(advisor.advise(run_of(), "task")).why_not == "loading"
     asyncio.run(advisor.look())
     found = asyncio.run(advisor.advise(run_of(retry=3), "task"))
+    assert found.given is not None
     assert (found.given.text, found.given.draw, found.given.adapter) == (f"advice 3 of {V1[:4]}", 3, V1)
     assert advisor.gave(found.given)
     assert not advisor.gave(found.given.model_copy(update={"text": "other"}))
@@ -132,13 +134,27 @@ def test_rollback_to_none_ends_advice(ledger):
     assert advisor.arms("code").adapters == {"champion": ""}
 
 
+def test_a_ledger_that_lost_its_events_is_believed_the_second_time(ledger):
+    advisor = advisor_of(ledger, v1=ToldWriter(V1))
+    asyncio.run(advisor.look())
+    (ledger.root / "ledger/events.jsonl").write_text("")
+    asyncio.run(advisor.look())
+    assert advisor.arms("code").adapters == {"champion": V1}
+    assert "shorter" in advisor.ledger_fault
+    asyncio.run(advisor.look())
+    assert advisor.arms("code").adapters == {"champion": ""}
+    assert advisor.ledger_fault == ""
+
+
 def test_old_weights_are_kept_for_runs_that_began_before_and_then_let_go_of(ledger):
     clock, old = Clock(), ToldWriter(V1)
     advisor = advisor_of(ledger, clock, v1=old, v2=ToldWriter(V2))
     asyncio.run(advisor.look())
     ledger_with(ledger.root, V2)
     asyncio.run(advisor.look())
-    assert asyncio.run(advisor.advise(run_of(adapter=V1), "task")).given.adapter == V1
+    given = asyncio.run(advisor.advise(run_of(adapter=V1), "task")).given
+    assert given is not None
+    assert given.adapter == V1
     clock.now += KEEP_SECONDS + 1
     asyncio.run(advisor.look())
     assert old.closed

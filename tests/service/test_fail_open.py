@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -30,7 +31,7 @@ def test_reflector_that_is_late_costs_no_more_than_the_deadline(tmp_path):
         writer.pause = 30
         begun = time.monotonic()
         run = up.run(passes_unchanged(up, "late"), lambda run: run.advised)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < writer.pause
         assert (run.why_not, run.arm, run.adapter) == ("late", "champion", V1)
         more = [*said("late")["messages"], {"role": "assistant", "content": "done"}]
         again = up.post({"model": "m", "messages": more})
@@ -91,13 +92,17 @@ def test_ledger_that_cannot_be_read_at_the_start(tmp_path):
 
 
 class HangingBook(RunBook):
-    hangs = raises = False
+    raises = False
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.goes_on = threading.Event()
+        self.goes_on.set()
 
     def start(self, *given, **named):
         if self.raises:
             raise OSError(28, "No space left on device")
-        if self.hangs:
-            time.sleep(1.5)
+        self.goes_on.wait(20)
         return super().start(*given, **named)
 
     def add_steps(self, *given, **named):
@@ -112,17 +117,21 @@ def hanging(root, params, advisor):
 
 def test_run_book_that_hangs_does_not_hold_the_call(tmp_path):
     with proxied(tmp_path, book=hanging, advice_deadline_ms=50) as up:
-        up.service.book.hangs = True
-        begun = time.monotonic()
+        book = up.service.book
+        assert isinstance(book, HangingBook)
+        book.goes_on.clear()
         passes_unchanged(up, "hangs")
-        assert time.monotonic() - begun < 1.4
+        assert not book.goes_on.is_set()
+        book.goes_on.set()
         (view,) = until(lambda: [run for run in up.service.book.list() if run.advised])
         assert (view.why_not, view.advice) == ("late", None)
 
 
 def test_run_book_that_raises(tmp_path):
     with proxied(tmp_path, book=hanging) as up:
-        up.service.book.raises = True
+        book = up.service.book
+        assert isinstance(book, HangingBook)
+        book.raises = True
         answer = passes_unchanged(up, "full disk")
         assert "x-parammem-run" not in answer.headers
         assert "parammem_unrecorded_calls_total" in up.client.get(f"{up.url}/metrics").text
@@ -142,8 +151,6 @@ def test_full_spool_lets_calls_through_with_advice(tmp_path):
 
 @pytest.mark.integration
 def test_champions_change_under_load_and_no_call_is_lost(tmp_path):
-    import threading
-
     writers = [ToldWriter(V1, 0.01), ToldWriter(V2, 0.01)]
     ledger_with(tmp_path, V1)
     with proxied(tmp_path, writers, wait_for=[V1]) as up:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 
 import httpx
 import pytest
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from parammem.core.advice import without_advice
 from tests.service.proxies import SAY, V1, ToldWriter, proxied, until
@@ -133,16 +132,23 @@ def test_encodings_that_cannot_be_read_are_not_asked_for(up):
 
 
 def test_streaming_passes_as_it_comes(up):
-    up.upstream.answer = lambda _: stream([delta("one "), delta("two")], pause=0.3)
-    begun, first = time.monotonic(), 0.0
-    with httpx.stream("POST", f"{up.url}/v1/chat/completions", json=said("stream", stream=True)) as answer:
-        parts = []
-        for part in answer.iter_raw():
-            first = first or time.monotonic() - begun
-            parts.append(part)
-    assert first < 0.3 < time.monotonic() - begun
     events = [delta("one "), delta("two")]
-    assert b"".join(parts) == b"".join(f"data: {json.dumps(e)}\n\n".encode() for e in events) + b"data: [DONE]\n\n"
+    data = [f"data: {json.dumps(event)}\n\n".encode() for event in events]
+    came, in_time = threading.Event(), []
+
+    async def parts():
+        yield data[0]
+        in_time.append(await asyncio.to_thread(came.wait, 10))  # the rest is sent when the client has the first part
+        yield data[1] + b"data: [DONE]\n\n"
+
+    up.upstream.answer = lambda _: StreamingResponse(parts(), media_type="text/event-stream")
+    with httpx.stream("POST", f"{up.url}/v1/chat/completions", json=said("stream", stream=True), timeout=30) as answer:
+        raw = answer.iter_raw()
+        first = next(raw)
+        came.set()
+        rest = b"".join(raw)
+    assert in_time == [True]
+    assert [first, rest] == [data[0], data[1] + b"data: [DONE]\n\n"]
     assert [step.text for step in up.run(answer).steps] == ["one two"]
 
 
@@ -180,10 +186,10 @@ def test_a_conversation_is_one_run_with_one_draw_and_the_same_block(up):
     sent = up.sent()["messages"][1]
     up.upstream.answer = lambda _: completion("Refunded.")
     result = {"role": "tool", "tool_call_id": "c9", "content": "order 12: 40 EUR"}
-    second = up.post(said("turns", message(None, [call]), result))  # type: ignore[arg-type]
+    second = up.post(said("turns", message(None, [call]), result))
     third = up.post(
         said("turns", message(None, [call]), result, message("Refunded."), {"role": "user", "content": "ok"})
-    )  # type: ignore[arg-type]
+    )
     assert len({one.headers["x-parammem-run"] for one in (first, second, third)}) == 1
     assert [up.sent(at)["messages"][1] for at in (0, 1, 2)] == [sent] * 3
     steps = up.run(third, lambda run: len(run.steps) == 5).steps

@@ -33,7 +33,7 @@ def up(
     found = with_flags(load_params(params), host=host, port=port, upstream=upstream, domain=domain)
     root = repository(params)
     try:
-        from parammem.service.server import serve
+        from parammem.service.listening import serve
         from parammem.service.service_log import log_to_stderr
     except ModuleNotFoundError as error:
         raise ConfigError(f"{EXTRA} ({error.name})") from error

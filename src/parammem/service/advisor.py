@@ -20,6 +20,7 @@ from parammem.core.advice import CLOSING, OPENING
 from parammem.core.event import Event
 from parammem.core.live_run import LiveArm
 from parammem.core.record import digest_of
+from parammem.errors import LedgerError
 from parammem.registry.branch import known
 from parammem.registry.state import Version, champion, find_version, trial
 from parammem.service.run_records import ArmsNow
@@ -89,6 +90,8 @@ class Advisor:
         self.ledger_fault = ""
         """Why the ledger could not be read when it was last looked at; empty: it could."""
         self.restarts = 0
+        self._length = 0
+        """Events that the ledger had when it was last read."""
 
     def arms(self, domain: str) -> ArmsNow:
         """Return the shares of the arms, and the adapter of each, that a run which begins now gets."""
@@ -150,6 +153,7 @@ class Advisor:
         rollback to none. None: the ledger cannot be read, and all stays as it is. Never raises."""
         try:
             events = await asyncio.to_thread(self._read)
+            self._check_length(len(events))
             for domain in self._params.kinds():
                 self._name_arms(domain, events)
         except Exception as error:  # a broken chain, git, a disk: advice goes on
@@ -159,6 +163,17 @@ class Advisor:
             return None
         self.ledger_fault = ""
         return events
+
+    def _check_length(self, length: int) -> None:
+        """Believe a ledger that became shorter only when it is so twice: git may be rewriting the file just now.
+
+        Raises:
+            LedgerError: it is the first time.
+        """
+        is_shorter = length < self._length
+        self._length = length
+        if is_shorter:
+            raise LedgerError(f"the ledger has become shorter: {length} events")
 
     def close(self) -> None:
         """Let all threads end."""

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from parammem.config import Params
-from parammem.service import mcp_server, metrics, proxy, run_pages, run_routes
+from parammem.service import mcp_server, proxy, run_pages, run_routes, service_metrics
 from parammem.service.access import Access
 from parammem.service.advisor import Advisor
 from parammem.service.begin import Beginning
@@ -53,13 +53,13 @@ class Service:
         self.upstream = Upstream(params.service.upstream, upstream_key, token) if params.service.upstream else None
         self.advisor = advisor or Advisor(root, params)
         self.book = book or RunBook(root, params, self.advisor.arms)
-        self.metrics = metrics.ServiceMetrics(self.book, self.advisor, tuple(params.kinds()))
+        self.metrics = service_metrics.ServiceMetrics(self.book, self.advisor, tuple(params.kinds()))
         self.recorder = Recorder(lambda why: self.metrics.unrecorded.labels(why).inc())
         self.beginning = Beginning(self.book, self.advisor, params, self.recorder, self.metrics)
         mcp_routes, self._mcp_open = mcp_server.mount(self.book, self.advisor, params)
         routes = [
             Route("/healthz", self._health),
-            *metrics.routes(self.metrics),
+            *service_metrics.routes(self.metrics),
             *run_routes.routes(self.book, self.advisor, params),
             *run_pages.routes(self.book, tuple(params.kinds())),
             *mcp_routes,

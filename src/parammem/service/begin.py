@@ -20,9 +20,9 @@ from parammem.service.recorder import Recorder
 from parammem.service.service_log import say_event
 
 if TYPE_CHECKING:
-    from parammem.service.metrics import ServiceMetrics
     from parammem.service.run_book import RunBook
     from parammem.service.run_records import OpenRun
+    from parammem.service.service_metrics import ServiceMetrics
 
 GRACE_SECONDS = 0.25
 """Beyond the advice's own deadline: for the run book."""

@@ -27,9 +27,9 @@ from parammem.service.upstream import Upstream, answer_headers
 
 if TYPE_CHECKING:
     from parammem.service.advisor import Advisor
-    from parammem.service.metrics import ServiceMetrics
     from parammem.service.recorder import Recorder
     from parammem.service.run_book import RunBook
+    from parammem.service.service_metrics import ServiceMetrics
 
 LARGEST_CALL = 2**26
 """Bytes of a call's body."""

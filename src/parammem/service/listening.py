@@ -24,7 +24,7 @@ IDLE_SECONDS = 75
 GRACE_SECONDS = 20
 """For calls in flight when the service is stopped."""
 LARGEST_HEADERS = 2**18
-SWITCH_SECONDS = 0.001
+SWITCH_SECONDS = 0.0005
 """How soon a thread that computes lets the calls go on; Python's own 5 ms would be felt in every call."""
 
 
