@@ -196,6 +196,18 @@ def _row(one: WorldTask, advice: str) -> ReflectionExample:
     )  # fmt: skip
 
 
+def test_right_advice_breaks_no_rule_that_looks_at_a_row_alone(splits):
+    from parammem.validation.frame import build_frame
+
+    rows = [_row(one, rules_text(one.key.facts)) for one in splits["train"]]
+    evaluation = [one.task.text for one in splits["eval"]]
+    frame = build_frame(rows, evaluation, 0.98, lambda text: parse_claims("english", text), kinds=kinds_of("english"))
+    for name in ("advice_cut", "other_label", "advice_answer", "foreign", "secret", "evaluation_near", "task_cut"):
+        assert not frame[name].any(), name
+    assert set(frame["claims"]) == {2}
+    assert frame["copied_words"].max() == 1
+
+
 def test_another_world_has_other_words_for_the_same_things(splits):
     rows = [_row(one, rules_text(one.key.facts)) for one in splits["train"]]
     keys = {one.task.task_id: one.key for one in splits["train"]}
