@@ -157,7 +157,7 @@ def test_a_reflection_shows_the_last_attempt_and_what_the_check_said(splits):
     earlier = [Reflection(text="write paid\nas yes", source="self", author="a", iteration=1, temperature=0.0)]
     plain, diverse = (DOMAIN.reflect(task, [attempt], earlier, flag)[-1].content for flag in (False, True))
     assert "Entry: nothing\n" in plain
-    assert f"must be {task.visible['checks'][0]['expected']}, not" in plain
+    assert f"should be {task.visible['checks'][0]['expected']}\n" in plain
     assert "Noted before: write paid as yes\n" in diverse
     assert "Noted before" not in plain
 
