@@ -157,7 +157,7 @@ def test_a_reflection_shows_the_last_attempt_and_what_the_check_said(splits):
     earlier = [Reflection(text="write paid\nas yes", source="self", author="a", iteration=1, temperature=0.0)]
     plain, diverse = (DOMAIN.reflect(task, [attempt], earlier, flag)[-1].content for flag in (False, True))
     assert "Entry: nothing\n" in plain
-    assert f"must be {task.visible['checks'][0]['expected']}, not" in plain
+    assert f"should be {task.visible['checks'][0]['expected']}\n" in plain
     assert "Noted before: write paid as yes\n" in diverse
     assert "Noted before" not in plain
 
@@ -194,6 +194,18 @@ def _row(one: WorldTask, advice: str) -> ReflectionExample:
         domain="english", task_id=one.task.task_id, task_text=one.task.text, reflection=advice, label_source="self",
         part="feedback", author="0" * 64, trajectory_id="0" * 16, outcome="none",
     )  # fmt: skip
+
+
+def test_right_advice_breaks_no_rule_that_looks_at_a_row_alone(splits):
+    from parammem.validation.frame import build_frame
+
+    rows = [_row(one, rules_text(one.key.facts)) for one in splits["train"]]
+    evaluation = [one.task.text for one in splits["eval"]]
+    frame = build_frame(rows, evaluation, 0.98, lambda text: parse_claims("english", text), kinds=kinds_of("english"))
+    for name in ("advice_cut", "other_label", "advice_answer", "foreign", "secret", "evaluation_near", "task_cut"):
+        assert not frame[name].any(), name
+    assert set(frame["claims"]) == {2}
+    assert frame["copied_words"].max() == 1
 
 
 def test_another_world_has_other_words_for_the_same_things(splits):

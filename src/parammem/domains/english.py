@@ -87,9 +87,7 @@ def _turns(name: str, words: dict[str, str]) -> tuple[Message, ...]:
 
 def _feedback(spec: dict[str, Any], candidate: str) -> Feedback:
     found = [_judge(check, parts_of(candidate)) for check in spec.get("checks", [])]
-    text = "; ".join(
-        f"{one.name} is right" if one.ok else f"{one.name} must be {one.expected}, not {one.got}" for one in found
-    )
+    text = "; ".join(f"{one.name} {'is right' if one.ok else f'should be {one.expected}'}" for one in found)
     return Feedback(passed=all(one.ok for one in found) if found else None, text=text)
 
 
