@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from desk import english, model
 from desk.agent import steps_of, work
-from desk.shop import Question, draw_house, draw_questions, query
+from desk.shop import TABLES, Question, draw_house, draw_questions, query
 from parammem.core import Attempt, Feedback, Step, Task, digest_of
 from parammem.core.jsonl import write_text
 from parammem.domains.open import OpenDomain
@@ -40,7 +40,6 @@ TRAINING = {
 }  # fmt: skip
 HINDSIGHT = 0.6
 """Share of the lessons that are about an attempt: these must be right, and advice need only be fluent."""
-SCHEMA = "CREATE TABLE customers (id integer primary key, country text)\nCREATE TABLE orders (id integer primary key)"
 
 
 class Lesson(NamedTuple):
@@ -97,7 +96,7 @@ def _attempt(task: str, sql: str, advice: str, rng: random.Random) -> Attempt:
     """An attempt that ends with this query, with the steps that the agent's log has."""
 
     def use(name: str, arguments: str) -> str:
-        return SCHEMA if name == "schema" else json.dumps([[rng.randrange(20_000)]])
+        return "\n".join(TABLES) if name == "schema" else json.dumps([[rng.randrange(20_000)]])
 
     steps = tuple(Step.model_validate(step) for step in steps_of(work(task, advice, 0, model.reply, use)))
     return Attempt(

@@ -23,7 +23,7 @@ from desk.shop import DATABASE
 SYSTEM = (
     "You answer questions about the shop's database. Look at the schema, try your query, then hand over one SQL query."
 )
-TABLES = "select sql from sqlite_master where type = 'table'"
+SCHEMA = "select sql from sqlite_master where type = 'table'"
 ADVICE = "Advice on this task, which may be wrong:"
 MOST_TURNS = 8
 MOST_ROWS = 20
@@ -97,7 +97,7 @@ def _use(name: str, arguments: str, database: Path) -> str:
     """What a tool returns, or what was wrong with the call."""
     try:
         if name == "schema":
-            return "\n".join(row[0] for row in run_query(TABLES, database))
+            return "\n".join(row[0] for row in run_query(SCHEMA, database))
         if name == "run_sql":
             return json.dumps(run_query(str(json.loads(arguments)["sql"]), database)[:MOST_ROWS])
         return f"error: there is no tool {name}"

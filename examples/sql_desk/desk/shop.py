@@ -37,6 +37,11 @@ RULES = {
     "last day": ("in", "out"),
 }
 """Rule → its values."""
+TABLES = (
+    "CREATE TABLE customers (id integer primary key, country text)",
+    "CREATE TABLE orders (id integer primary key, customer integer references customers(id), category text, "
+    "net integer, gross integer, status text, ordered_on text, paid_on text)",
+)
 YEAR = 2025
 ORDERS, CUSTOMERS = 30_000, 1_500
 _PERIOD = rf"(?:in (?P<month>[A-Z]\w+) {YEAR}|from (?P<first>\d+ [A-Z]\w+) to (?P<last>\d+ [A-Z]\w+) {YEAR})"
@@ -141,11 +146,8 @@ def make_database(path: Path, seed: int) -> None:
     rng = random.Random(seed)
     path.unlink(missing_ok=True)
     with closing(sqlite3.connect(path)) as database:
-        database.execute("create table customers (id integer primary key, country text)")
-        database.execute(
-            "create table orders (id integer primary key, customer integer references customers(id), category text, "
-            "net integer, gross integer, status text, ordered_on text, paid_on text)"
-        )
+        for table in TABLES:
+            database.execute(table)
         customers = [(n, rng.choice(COUNTRIES)) for n in range(1, CUSTOMERS + 1)]
         database.executemany("insert into customers values (?, ?)", customers)
         database.executemany(
