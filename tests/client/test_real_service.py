@@ -97,7 +97,7 @@ def test_an_outcome_survives_a_restart_of_the_service(tmp_path, monkeypatch, spo
     run.end()
     assert len(spool_of()) == 1
     with serving(tmp_path, port=int(url.rpartition(":")[2])) as (url, kept):
-        assert send_unsent(connection.Service(url, deadline=20)) == 0
+        assert send_unsent(connection.ServiceAddress(url, deadline=20)) == 0
         view = kept.get("r1")
     assert view is not None
     assert view.outcome is not None

@@ -76,7 +76,7 @@ def test_what_arrived_is_not_sent_again(spool):
         run.end()
         assert len(service.runs["r"].steps) == 1
         service.outcome = whole
-        assert send_unsent(connection.Service(service.url)) == 0
+        assert send_unsent(connection.ServiceAddress(service.url)) == 0
     assert len(service.runs["r"].steps) == 1
     assert service.runs["r"].outcomes == [{"passed": True}]
     assert list(spool.iterdir()) == []
@@ -87,7 +87,7 @@ def test_a_service_that_is_still_away_leaves_everything_in_order(spool):
     for number in range(3):
         report_while_away(port, number)
     before = sorted(file.name for file in spool.iterdir())
-    assert send_unsent(connection.Service(f"http://127.0.0.1:{port}")) == 3
+    assert send_unsent(connection.ServiceAddress(f"http://127.0.0.1:{port}")) == 3
     assert sorted(file.name for file in spool.iterdir()) == before
 
 
@@ -95,7 +95,7 @@ def test_a_refused_report_is_dropped_and_said(spool, caplog):
     port = free_port()
     report_while_away(port)
     with serve(StubService(), port) as other:  # it has never heard of the run
-        assert send_unsent(connection.Service(other.url)) == 0
+        assert send_unsent(connection.ServiceAddress(other.url)) == 0
     assert list(spool.iterdir()) == []
     assert "refused the outcome of run r0" in caplog.text
 
@@ -105,16 +105,16 @@ def test_a_wrong_token_loses_nothing(spool):
     service = report_while_away(port)
     with serve(service, port):
         service.status = 401
-        assert send_unsent(connection.Service(service.url)) == 1
+        assert send_unsent(connection.ServiceAddress(service.url)) == 1
         service.status = 0
-        assert send_unsent(connection.Service(service.url)) == 0
+        assert send_unsent(connection.ServiceAddress(service.url)) == 0
     assert service.runs["r0"].outcomes == [{"passed": True}]
 
 
 def test_a_report_goes_to_its_own_service_and_to_no_other(spool):
     report_while_away(free_port())
     with serve(StubService()) as other:
-        assert send_unsent(connection.Service(other.url)) == 0
+        assert send_unsent(connection.ServiceAddress(other.url)) == 0
     assert other.requests == []
     assert len(list(spool.iterdir())) == 1
 
@@ -124,7 +124,9 @@ def test_two_senders_send_a_report_once(spool):
     service = report_while_away(port)
     with serve(service, port):
         service.delay = 0.2
-        senders = [threading.Thread(target=send_unsent, args=(connection.Service(service.url),)) for _ in range(4)]
+        senders = [
+            threading.Thread(target=send_unsent, args=(connection.ServiceAddress(service.url),)) for _ in range(4)
+        ]
         for sender in senders:
             sender.start()
         for sender in senders:
@@ -139,11 +141,11 @@ def test_a_file_that_a_killed_process_was_sending_is_taken_back(spool):
     claim = file.with_name(file.name + unsent.SENDING)
     file.rename(claim)
     with serve(service, port):
-        assert send_unsent(connection.Service(service.url)) == 0
+        assert send_unsent(connection.ServiceAddress(service.url)) == 0
         assert service.runs["r0"].outcomes == [], "another process may be sending it"
         old = time.time() - unsent.ABANDONED - 1
         os.utime(claim, (old, old))
-        assert send_unsent(connection.Service(service.url)) == 0
+        assert send_unsent(connection.ServiceAddress(service.url)) == 0
     assert service.runs["r0"].outcomes == [{"passed": True}]
     assert list(spool.iterdir()) == []
 
@@ -156,7 +158,7 @@ def test_old_and_broken_files_go(spool):
     os.utime(file, (old, old))
     (spool / "1-broken.json").write_text("{")
     with serve(service, port):
-        assert send_unsent(connection.Service(service.url)) == 0
+        assert send_unsent(connection.ServiceAddress(service.url)) == 0
     assert list(spool.iterdir()) == []
     assert service.runs["r0"].outcomes == []
 

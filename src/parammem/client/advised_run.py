@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from parammem.client.connection import DEADLINE, Service, ServiceFailure, log, post, warn_once
+from parammem.client.connection import DEADLINE, ServiceAddress, ServiceFailure, log, post, warn_once
 from parammem.client.unsent import UnsentReport, deliver, send_unsent_aside
 from parammem.core import GivenAdvice, Outcome, Step, digest_of
 from parammem.core.advice import marked
@@ -27,7 +27,7 @@ class AdvisedRun:
 
     def __init__(
         self, task: str, domain: str = "", run_id: str = "", metadata: Mapping[str, str] | None = None,
-        service: Service | None = None,
+        service: ServiceAddress | None = None,
     ) -> None:  # fmt: skip
         self.task = str(task)
         self.domain = domain
@@ -40,7 +40,7 @@ class AdvisedRun:
         self.token = ""
         """With it the run's outcome may be reported from elsewhere; empty: the service does not know the run."""
         self._metadata = {str(name): str(value) for name, value in (metadata or {}).items()}
-        self._service = service or Service.found()
+        self._service = service or ServiceAddress.found()
         self._known: Literal["yes", "no", "perhaps"] = "no"
         """Whether the service has the run."""
         self._ended = False
@@ -227,7 +227,7 @@ def run(
         url: of the service; default: the environment's PARAMMEM_URL, else http://127.0.0.1:8010.
         deadline: seconds that a request to the service may take; then the block runs without advice.
     """
-    return AdvisedRun(task, domain, run_id, metadata, Service.found(url, deadline))
+    return AdvisedRun(task, domain, run_id, metadata, ServiceAddress.found(url, deadline))
 
 
 def outcome(
@@ -239,7 +239,7 @@ def outcome(
     Args:
         token: `AdvisedRun.token` of the run; not needed where PARAMMEM_TOKEN is set.
     """
-    service, body = Service.found(url, deadline), _outcome_body(passed, value, source, "")
+    service, body = ServiceAddress.found(url, deadline), _outcome_body(passed, value, source, "")
     if isinstance(body, Exception):
         log.warning("an outcome of run %s is not as it must be, and is left out: %s", run_id, body)
     elif service.url:

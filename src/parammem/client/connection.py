@@ -35,7 +35,7 @@ _resting: dict[str, float] = {}
 _warned: set[str] = set()
 
 
-class Service(NamedTuple):
+class ServiceAddress(NamedTuple):
     """Where the service is, and how long it is waited for."""
 
     url: str
@@ -43,7 +43,7 @@ class Service(NamedTuple):
     deadline: float = DEADLINE
 
     @classmethod
-    def found(cls, url: str | None = None, deadline: float = DEADLINE) -> Service:
+    def found(cls, url: str | None = None, deadline: float = DEADLINE) -> ServiceAddress:
         """Return the service of this URL, else of the environment, else the usual one; with the environment's token."""
         named = os.environ.get(URL, DEFAULT_URL) if url is None else url
         return cls(named.strip().rstrip("/"), os.environ.get(TOKEN, "").strip(), deadline)
@@ -65,7 +65,7 @@ class ServiceFailure(Exception):
         return self.status in FINAL and self.status not in UNSURE
 
 
-def post(service: Service, path: str, body: dict[str, Any], run_token: str = "") -> dict[str, Any]:
+def post(service: ServiceAddress, path: str, body: dict[str, Any], run_token: str = "") -> dict[str, Any]:
     """Send a JSON object and return the one that is answered. Raises ServiceFailure, by the deadline at the latest.
 
     Args:
@@ -95,7 +95,7 @@ def post(service: Service, path: str, body: dict[str, Any], run_token: str = "")
 
 
 def _exchange(
-    service: Service, path: str, body: dict[str, Any], run_token: str, sent: threading.Event
+    service: ServiceAddress, path: str, body: dict[str, Any], run_token: str, sent: threading.Event
 ) -> tuple[int, bytes]:
     data = json.dumps(body).encode("ascii")
     parts = urlsplit(service.url)
@@ -118,7 +118,7 @@ def _headers(token: str) -> dict[str, str]:
     return headers | ({"Authorization": f"Bearer {token}"} if token else {})
 
 
-def _failure(service: Service, error: Exception, sent: bool) -> ServiceFailure:
+def _failure(service: ServiceAddress, error: Exception, sent: bool) -> ServiceFailure:
     if isinstance(error, TimeoutError):
         _resting[service.url] = time.monotonic() + REST
         return ServiceFailure(f"it did not answer within {service.deadline:g} s", sent=sent)

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from parammem.client.connection import Service, ServiceFailure, log, post, warn_once
+from parammem.client.connection import ServiceAddress, ServiceFailure, log, post, warn_once
 from parammem.core import Record, Step
 from parammem.core.jsonl import write_text
 
@@ -51,14 +51,14 @@ class UnsentReport(Record):
     outcome: dict[str, Any] | None = None
 
 
-def deliver(service: Service, report: UnsentReport) -> None:
+def deliver(service: ServiceAddress, report: UnsentReport) -> None:
     """Send a report, or keep it for later."""
     left = send(service, report)
     if left is not None:
         _keep(left)
 
 
-def send(service: Service, report: UnsentReport) -> UnsentReport | None:
+def send(service: ServiceAddress, report: UnsentReport) -> UnsentReport | None:
     """Send a report. Returns what is left to send later; None: it has arrived, or was refused for good."""
     path = f"/v1/runs/{quote(report.run_id, safe='')}"
     try:
@@ -91,7 +91,7 @@ def _part(steps: Sequence[Step]) -> Sequence[Step]:
     return steps[:MOST_STEPS]
 
 
-def _told(service: Service, path: str, body: dict[str, Any], report: UnsentReport) -> dict[str, Any] | None:
+def _told(service: ServiceAddress, path: str, body: dict[str, Any], report: UnsentReport) -> dict[str, Any] | None:
     """Send one part. Returns the answer; None: it is refused for good, which is said, and given up.
 
     Raises:
@@ -107,9 +107,9 @@ def _told(service: Service, path: str, body: dict[str, Any], report: UnsentRepor
         return None
 
 
-def send_unsent(service: Service | None = None, most: int = 100) -> int:
+def send_unsent(service: ServiceAddress | None = None, most: int = 100) -> int:
     """Send what lies in the spool for a service; returns how many reports are left there for it."""
-    service = service or Service.found()
+    service = service or ServiceAddress.found()
     with _one_sender:
         left = 0
         for file in _waiting():
@@ -127,7 +127,7 @@ def send_unsent(service: Service | None = None, most: int = 100) -> int:
         return left
 
 
-def send_unsent_aside(service: Service) -> None:
+def send_unsent_aside(service: ServiceAddress) -> None:
     """Do the same in a thread, if anything lies there, so that no run waits for it."""
     if not _waiting() or _one_sender.locked():
         return
@@ -175,7 +175,7 @@ def _waiting() -> list[Path]:
     return found
 
 
-def _claimed(file: Path, service: Service) -> UnsentReport | None:
+def _claimed(file: Path, service: ServiceAddress) -> UnsentReport | None:
     """Return the report of a file that no other process sends now; None: it is another service's, or unreadable."""
     try:
         if UnsentReport.model_validate_json(file.read_bytes()).url != service.url:

@@ -16,7 +16,7 @@ from inspect_ai.hooks import Hooks, SampleEnd, hooks
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from parammem.client import AdvisedRun
-from parammem.client.connection import DEADLINE, Service
+from parammem.client.connection import DEADLINE, ServiceAddress
 from parammem.integrations.messages import steps_of
 
 WORDS = {"C": True, "I": False, "N": False}
@@ -30,7 +30,7 @@ def advised(domain: str = "", url: str | None = None, deadline: float = DEADLINE
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         metadata = {"sample": str(state.sample_id), "epoch": str(state.epoch)}
-        run = AdvisedRun(state.input_text, domain, metadata=metadata, service=Service.found(url, deadline))
+        run = AdvisedRun(state.input_text, domain, metadata=metadata, service=ServiceAddress.found(url, deadline))
         await asyncio.to_thread(run.start)
         if run.advice:
             state.user_prompt.text = f"{state.user_prompt.text}\n\n{run.advice}"
