@@ -238,7 +238,7 @@ async def client_cost(port: int, use_httpx: bool, calls: int = 640, together: in
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--think", type=float, default=1.0, help="seconds that the stub takes for an answer")
     parser.add_argument("--lanes", type=int, nargs="+", default=[1, 32, 256])
     parser.add_argument("--rounds", type=int, default=3)

@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,7 +77,7 @@ def completion(text: str = "done", calls: list[dict[str, Any]] | None = None, **
 def stream(events: list[Any], pause: float = 0.0, upstream: ScriptedUpstream | None = None) -> StreamingResponse:
     """An answer of server-sent events, each sent by itself."""
 
-    async def parts() -> Any:
+    async def parts() -> AsyncIterator[bytes]:
         try:
             for event in events:
                 named = f"event: {event['type']}\n" if "type" in event else ""

@@ -20,9 +20,11 @@ from parammem.engines.cached import draw_keys
 from parammem.engines.completion_store import Store
 from parammem.engines.openai import server as module
 from parammem.engines.openai.engine import OpenAIEngine, seed_of
+from parammem.engines.sampling import EVALUATION_DRAWS
 from parammem.engines.scripted import ScriptedEngine
 from parammem.errors import BudgetExceeded, RequestFailed, TooManyFailures
-from parammem.stages import collect, evaluate, tasks
+from parammem.stages import collect, tasks
+from parammem.stages.bench import Bench
 from parammem.stages.ray.executor import LOCAL
 from tests.agents.worlds import Sampled, task
 from tests.engines.local_server import Asked, LocalServer
@@ -140,9 +142,11 @@ def test_a_draw_of_advice_that_got_no_answer_is_left_out_and_said(caplog):
                 raise RequestFailed("the server said 500")
             return super().complete(requests)
 
-    bench: Any = SimpleNamespace(params=parsed(), executor=LOCAL, judge=SimpleNamespace(name="math"))
+    judge: Any = SimpleNamespace(name="math")
     asked = [task(number) for number in (1, 2, 3)]
-    found = evaluate._sampled(bench, Sampled(Deaf(lambda request, draw: f"said {draw}")), 1.0, asked, 2)
+    engine = Deaf(lambda request, draw: f"said {draw}")
+    bench = Bench(parsed(), judge, engine, {"eval": asked}, LOCAL)
+    found = bench.advice(engine, asked, Sampled(engine).messages, 1.0, 2, EVALUATION_DRAWS)
     assert found == [["said 1000", "said 1001"], [], ["said 1000", "said 1001"]]
     assert "'math-2'" in caplog.text
 

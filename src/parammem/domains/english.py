@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Score, Task
+from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Reflection, Score, Task
 from parammem.domains.base import Example
 from parammem.domains.house_rules import claims_in
 from parammem.domains.prose import filled
@@ -54,6 +54,14 @@ class EnglishDomain:
 
     def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
         return _turns("hindsight", {"task": task.text, "attempt": attempt.candidate})
+
+    def failure(self, task: Task, attempt: Attempt, outcome: Outcome) -> tuple[Message, ...]:
+        """The form of a reflection on one attempt: its checks say which part is wrong."""
+        return self.reflect(task, [attempt], [], diverse=False)
+
+    def contrast(self, task: Task, attempt: Attempt, other: Task, success: Attempt) -> tuple[Message, ...]:
+        words = {"task": task.text, "attempt": attempt.candidate, "success": success.candidate}
+        return _turns("contrast", words)
 
     def parse(self, text: str, task: Task | None = None) -> str:
         """Return the first line that says something, without a label, quotation marks or a full stop around it."""

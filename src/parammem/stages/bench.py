@@ -48,21 +48,23 @@ class Bench:
     def advice(
         self,
         engine: Engine,
-        prompts: Sequence[tuple[Message, ...]],
+        tasks: Sequence[Task],
+        prompt: Callable[[Task], tuple[Message, ...]],
         temperature: float,
         draws: int,
         first_draw: int,
         role: str = "reflector",
     ) -> list[list[str]]:
-        """Return so many draws of advice for each prompt; none for a prompt whose request got no answer.
+        """Return so many draws of advice for each task; none for a task whose request got no answer.
 
         Args:
+            prompt: what is asked about a task.
             first_draw: of `engines/sampling.py`, so that the completion cache keeps these draws apart from the loop's.
         """
         p = self.params
         requests = [
             Request(
-                messages=messages,
+                messages=prompt(task),
                 temperature=temperature,
                 max_tokens=p.engine.max_advice_tokens,
                 seed=p.evaluate.seed,
@@ -70,11 +72,11 @@ class Bench:
                 role=role,
                 first_draw=first_draw,
             )
-            for messages in prompts
+            for task in tasks
         ]
         PROGRESS.begin(f"advice {self.judge.name}", 0, len(requests) * draws * p.engine.max_advice_tokens)
         answers = ask_each(self.executor.asking(engine), requests)
-        for number, answer in enumerate(answers):
+        for task, answer in zip(tasks, answers, strict=True):
             if isinstance(answer, Exception):
-                log.warning("no draws of advice for task %d of %d: %s", number + 1, len(answers), answer)
+                log.warning("no draws of advice for task %r: %s", task.task_id, answer)
         return [[] if isinstance(drawn, Exception) else [one.text.strip() for one in drawn] for drawn in answers]

@@ -282,8 +282,7 @@ def _advice(
     """Return draws of an arm's model for each task, without a reflector those of the base model; none for a task whose
     request failed."""
     engine = reflector.engine if isinstance(reflector, ParamMem) else contest.actor
-    prompts = [contest.judge.advise(task.text) for task in tasks]
-    return contest.advice(engine, prompts, temperature, draws, CANARY_DRAWS)
+    return contest.advice(engine, tasks, lambda task: contest.judge.advise(task.text), temperature, draws, CANARY_DRAWS)
 
 
 def _distinct(contest: Contest, arm: str) -> float:

@@ -303,8 +303,7 @@ def _drawn(
     if reflector.kind == "text":
         texts = [[reflector.text(task, 1)] * count for task in tasks]
     else:
-        prompts = [reflector.messages(task) for task in tasks]
-        texts = bench.advice(reflector.engine, prompts, temperature, count, EVALUATION_DRAWS)
+        texts = bench.advice(reflector.engine, tasks, reflector.messages, temperature, count, EVALUATION_DRAWS)
     return [
         AdviceDraws(
             domain=bench.judge.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from parammem.core.adapter import UNKNOWN
 from parammem.core.escape import shown
@@ -14,7 +15,8 @@ def answer_of(question: Callable[[Case], Said], case: Case) -> Said:
     """Return the answer to a question: its own, or, for an imported adapter, that nobody here knows."""
     if not case.subject.adapter.imported:
         return question(case)
-    said = {questions.data: _data, questions.code: _code}.get(question)
+    own: dict[Any, Callable[[Case], Said]] = {questions.data: _data, questions.code: _code}
+    said = own.get(question)
     if said:
         return said(case)
     return (UNKNOWN, None, {"imported": True}) if question in ABOUT_ROWS else question(case)
