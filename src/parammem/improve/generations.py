@@ -56,7 +56,7 @@ class Challenge(Record):
     """From its newest experience to the decision."""
     left_later: str
     """Why it was rolled back; empty if it was not."""
-    reigned: bool
+    was_champion: bool
     """Whether it is champion after the last event."""
 
 
@@ -102,7 +102,7 @@ def generations(events: Sequence[Event], decision: Callable[[str], Decision], do
                     start=_start(record, numbers),
                     seconds=_seconds(last_ingest, event.time),
                     left_later=_left(events, domain, numbers.get(fact.challenger, 0)),
-                    reigned=incumbent == numbers.get(fact.challenger, 0),
+                    was_champion=incumbent == numbers.get(fact.challenger, 0),
                 )
             )
             best |= {name: max(best.get(name, 0.0), one.challenger) for name, one in slices.items()}
@@ -151,7 +151,7 @@ def as_text(found: Sequence[Challenge]) -> str:
 
 def _line(one: Challenge) -> str:
     parts = [_shares(one.slices.get(name)) for name in ("anchor", "fresh")]
-    end = "  champion" if one.reigned else f"  rolled back: {one.left_later}" if one.left_later else ""
+    end = "  champion" if one.was_champion else f"  rolled back: {one.left_later}" if one.left_later else ""
     end = f"  from {one.start}{end}" if one.start else end
     diversity = "–" if one.diversity is None else f"{one.diversity:.2f}"
     tokens = "–" if one.tokens is None else f"{one.tokens:.0f}"
@@ -201,7 +201,7 @@ def _draw_slice(axis: Any, found: Sequence[Challenge], name: str) -> None:
         points = [100 * one.slices[name].challenger for one in marked]
         axis.scatter([one.number for one in marked], points, marker=mark, c=colour, s=90, zorder=3, label=answer)
     for one in having:
-        note = "rolled back" if one.left_later else "champion" if one.reigned else ""
+        note = "rolled back" if one.left_later else "champion" if one.was_champion else ""
         note = f"{note} (from {one.start})".strip() if one.start else note
         axis.annotate(note, (one.number, 100 * one.slices[name].challenger), xytext=(0, 9), textcoords="offset points")
     axis.set(title=f"{name} slice", xlabel="generation", ylabel="solved, %", ylim=(0, 105), xticks=x)
