@@ -72,5 +72,5 @@ def test_the_limits_are_those_of_the_code(page):
 
 def test_the_health_page_and_the_pages_of_runs_answer(page, service):
     client = TestClient(service.app, base_url="http://127.0.0.1")
-    for address in re.findall(r"`GET (/\w+)`", section(page, "Its doors")):
+    for address in re.findall(r"`GET (/\w+)`", section(page, "Its addresses")):
         assert client.get(address).status_code == 200, address
