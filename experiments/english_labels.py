@@ -18,6 +18,7 @@ from parammem.checkout.places import Places
 from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, read_jsonl
 from parammem.core.domain_names import ENGLISH
 from parammem.core.record import Record
+from parammem.core.words import count
 from parammem.domains.conventions import parse_claims
 from parammem.domains.english import EnglishDomain
 from parammem.errors import DataError, ParamMemError
@@ -53,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ParamMemError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    print(f"{found.tasks} train tasks: visible check passed {found.visible}, solved {found.solved}")
-    print(f"{found.rows} rows, of which {found.claimless} claim nothing")
+    print(f"{count(found.tasks, 'train task')}: visible check passed {found.visible}, solved {found.solved}")
+    print(f"{count(found.rows, 'row')}, of which {found.claimless} claim nothing")
     print(f"of rules that the visible check shows, {found.shown} named, {found.shown_right} of them rightly")
     print(f"of rules that no check shows, {found.hidden} named, {found.hidden_right} of them rightly")
     return 0

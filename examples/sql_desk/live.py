@@ -43,7 +43,7 @@ SETTINGS = """\
 domains:
   sql-desk: {kind: open, agent: null, judge: null}
 experience: {fresh_share: 0.1}
-improve: {min_new_rows: 1000000}
+improve: {min_new_rows: 1000000, max_hours: 0, drift_points: 0}
 service: {settle_seconds: 0, batch_seconds: 1, follow_seconds: 1, advice_deadline_ms: 5000}
 """
 """Laid over the params of `make desk`: outcomes are only reported, and a turn trains when it is told to."""

@@ -247,7 +247,7 @@ def test_redirects_and_proxies_get_no_token(service, monkeypatch):
 
 def test_hundred_runs_at_once_get_their_own_answers(service):
     def one(number: int) -> str:
-        with parammem.run(f"task {number}", run_id=f"r{number}", deadline=20) as run:
+        with parammem.run(f"task {number}", run_id=f"r{number}", deadline=120) as run:
             run.outcome(number % 2 == 0)
         return run.run_id
 

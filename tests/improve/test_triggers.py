@@ -6,8 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from parammem.core import write_jsonl
+from parammem.core.advice import GivenAdvice
 from parammem.core.event import START, Event, Ingested, Trained, make_event
+from parammem.experience.store import BATCHES
+from parammem.improve import batches
 from parammem.improve.triggers import Outcomes, Triggers, judge, new_batches
+from tests.experience.rows import row
 
 TRIGGERS = Triggers(min_new_rows=100, max_hours=24, drift_points=0.2, drift_rows=30)
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -84,3 +89,10 @@ def test_time_is_a_reason_for_any_new_row():
 def test_a_batch_that_was_there_and_not_learned_from_had_been_set_aside():
     events = ledger(ingest("a"), ingest("poison"), train("x", "a", "poison"), train("y", "a"))
     assert new_batches(events, "code") == []
+
+
+def test_outcomes_of_runs_that_were_advised_are_no_drift(tmp_path):
+    """They change with who advises. As new rows they count all the same."""
+    advised = row(1).model_copy(update={"advice": (GivenAdvice(text="look twice", digest="d"),)})
+    write_jsonl(tmp_path / BATCHES / "one.jsonl", [row(0), row(2, outcome=False), advised])
+    assert batches.outcomes(tmp_path, "code") == {"one": Outcomes(rows=3, good=1, bad=1)}

@@ -95,13 +95,15 @@ def batches(tree: Path) -> list[str]:
 
 
 def outcomes(tree: Path, domain: str) -> dict[str, Outcomes]:
-    """Return what a domain's rows in each batch say of how agents did."""
+    """Return what a domain's rows in each batch say of how agents did. Outcomes of runs that were advised are left out:
+    they change with who advises, and that is no drift of the tasks."""
     found: dict[str, Outcomes] = {}
     for file in sorted((tree / BATCHES).glob("*.jsonl")):
         rows = good = bad = 0
         for row in iter_jsonl(file, Experience):
             if row.task.domain == domain:
-                rows, good, bad = rows + 1, good + (row.outcome.passed is True), bad + (row.outcome.passed is False)
+                passed = None if row.advice else row.outcome.passed
+                rows, good, bad = rows + 1, good + (passed is True), bad + (passed is False)
         found[file.stem] = Outcomes(rows=rows, good=good, bad=bad)
     return found
 

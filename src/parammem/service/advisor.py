@@ -20,6 +20,7 @@ from parammem.core.advice import CLOSING, OPENING
 from parammem.core.event import Event
 from parammem.core.live_run import LiveArm
 from parammem.core.record import digest_of
+from parammem.core.words import count
 from parammem.errors import LedgerError
 from parammem.registry.branch import known
 from parammem.registry.state import Version, champion, find_version, trial
@@ -173,7 +174,7 @@ class Advisor:
         is_shorter = length < self._length
         self._length = length
         if is_shorter:
-            raise LedgerError(f"the ledger has become shorter: {length} events")
+            raise LedgerError(f"the ledger has become shorter: {count(length, 'event')}")
 
     def close(self) -> None:
         """Let all threads end."""
