@@ -75,8 +75,8 @@ def test_each_decision_is_a_generation_with_its_shares_its_cost_and_what_became_
     assert (first.slices["anchor"].champion, first.slices["anchor"].challenger) == (0.2, 0.5)
     assert (second.slices["anchor"].champion, second.slices["anchor"].challenger) == (0.5, 0.8)
     assert (second.new_rows, second.rows, second.version) == (20, 200, 2)
-    assert (second.left_later, second.reigned) == ("it was rude", False)
-    assert (first.reigned, third.reigned) == (True, False)
+    assert (second.left_later, second.was_champion) == ("it was rude", False)
+    assert (first.was_champion, third.was_champion) == (True, False)
     assert second.seconds == 180.0
 
 
