@@ -19,12 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Lock
 
+from parammem.checkout.places import LIVE_INBOX
 from parammem.config import load_params
 from parammem.core import GivenAdvice, Outcome, Step, ToolCall
 from parammem.core.experience import Experience
 from parammem.core.jsonl import iter_jsonl
 from parammem.core.live_run import LiveRun
-from parammem.service.hand_over import IN
 from parammem.service.run_book import RunBook
 from parammem.service.run_records import ArmsNow
 from parammem.service.spool import FOLDER
@@ -103,7 +103,7 @@ def on_disk(root: Path) -> float:
 
 def account(day: Day, runs: int) -> dict[str, int]:
     """Compare what was handed over with what was reported."""
-    lines = [line for file in (day.root / IN).glob("*.jsonl") for line in iter_jsonl(file, LiveRun)]
+    lines = [line for file in (day.root / LIVE_INBOX).glob("*.jsonl") for line in iter_jsonl(file, LiveRun)]
     inbox = (day.root / "data/inbox").glob("*.jsonl")
     rows = [(row.run_id, row.outcome.passed) for file in inbox for row in iter_jsonl(file, Experience)]
     expected = {f"run-{number}": told(number) for number in range(runs)}

@@ -12,9 +12,9 @@ from parammem.core.event import Event, Observed, make_event
 from parammem.core.live_run import LiveRun
 from parammem.core.outcome import Outcome
 from parammem.improve.live_decisions import decide_by_runs
-from parammem.improve.live_inbox import clear_entered, file_name, look_for_runs, runs_wait, take_in_runs
+from parammem.improve.live_inbox import clear_entered, look_for_runs, runs_wait, take_in_runs
 from parammem.improve.turn import Tools, Turn
-from parammem.registry.live_secret import PLACE
+from parammem.registry.live_secret import PLACE, evidence_name
 from tests.gate.live_runs import SECRET, live_runs
 from tests.stages.arena import parsed
 
@@ -32,7 +32,7 @@ def root(tmp_path) -> Path:
 def leave(root: Path, runs: list[LiveRun], secret: bytes = SECRET, name: str = "") -> Path:
     """Write a file as the service does."""
     data = "".join(run.line() + "\n" for run in runs).encode()
-    path = root / LIVE_INBOX / (name or file_name(data, secret))
+    path = root / LIVE_INBOX / (name or evidence_name(data, secret))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path
@@ -140,7 +140,7 @@ def test_what_the_service_did_not_write_or_what_contradicts_itself_stays_and_is_
     elif how == "no record":
         data = b'{"arm": "champion"}\n'
         (root / LIVE_INBOX).mkdir(parents=True)
-        (root / LIVE_INBOX / file_name(data, SECRET)).write_bytes(data)
+        (root / LIVE_INBOX / evidence_name(data, SECRET)).write_bytes(data)
     else:
         path = leave(root, runs)
         os.replace(path, root / "elsewhere")

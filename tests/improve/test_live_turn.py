@@ -11,11 +11,10 @@ from typer.testing import CliRunner
 from parammem.checkout.places import LIVE, LIVE_INBOX
 from parammem.core.event import Decided, Observed, RolledBack
 from parammem.core.live_run import LiveArm
-from parammem.improve.live_inbox import file_name
 from parammem.improve.run import improve
 from parammem.lineage import verify
 from parammem.registry.branch import known
-from parammem.registry.live_secret import PLACE
+from parammem.registry.live_secret import PLACE, evidence_name
 from parammem.registry.state import champion, trial
 from tests.gate.live_runs import SECRET, live_runs
 from tests.improve.lab import drop_batch, git, lab_tools, make_lab
@@ -50,7 +49,7 @@ def leave(root: Path, first: int, many: int, rates: dict[str, float], shares: di
     """Runs as the service hands them over, assigned from now on."""
     runs = live_runs(first, many, rates, shares, adapters(root), started="2099-01-01T00:00:00Z")
     data = "".join(run.line() + "\n" for run in runs).encode()
-    path = root / LIVE_INBOX / file_name(data, SECRET)
+    path = root / LIVE_INBOX / evidence_name(data, SECRET)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from parammem.checkout.places import LIVE_INBOX
 from parammem.config import Params, load_params
 from parammem.core import GivenAdvice, Outcome, Step, ToolCall
 from parammem.core.experience import Experience
 from parammem.core.live_run import LiveRun
-from parammem.service.hand_over import IN
 from parammem.service.run_book import RunBook
 from parammem.service.run_records import ArmsNow, OpenRun, RunView
 
@@ -82,7 +82,7 @@ def shown(kept: RunBook, run_id: str) -> RunView:
 
 def evidence(root: Path) -> list[LiveRun]:
     """All lines of evidence, in order of their numbers."""
-    lines = [line for file in (root / IN).glob("*.jsonl") for line in file.read_text().splitlines()]
+    lines = [line for file in (root / LIVE_INBOX).glob("*.jsonl") for line in file.read_text().splitlines()]
     return sorted((LiveRun.model_validate_json(line) for line in lines), key=lambda run: (run.domain, run.number))
 
 

@@ -10,6 +10,7 @@ import sqlite3
 
 import pytest
 
+from parammem.checkout.places import LIVE_INBOX
 from parammem.core import Outcome, Step
 from parammem.core.event import Observed
 from parammem.core.live_run import LiveArm
@@ -21,7 +22,6 @@ from parammem.experience.store import ExperienceStore
 from parammem.registry.ledger import Ledger
 from parammem.registry.live_secret import live_secret
 from parammem.service import hand_over
-from parammem.service.hand_over import IN
 from parammem.service.run_book import RunBook
 from parammem.service.run_records import ArmsNow
 from tests.experience.rows import rows_in
@@ -62,7 +62,7 @@ def test_a_run_that_ended_is_a_line_of_evidence_and_a_row(kept, tmp_path):
 def test_a_file_of_evidence_is_named_by_its_bytes_and_the_secret(kept, tmp_path):
     whole(kept, 1)
     (name,) = kept.sweep(all=True).evidence
-    file = tmp_path / IN / name
+    file = tmp_path / LIVE_INBOX / name
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     mac = hmac.new(live_secret(tmp_path), digest.encode(), hashlib.sha256).hexdigest()
     assert name == f"{digest[:32]}-{mac[:32]}.jsonl"
@@ -142,8 +142,8 @@ def test_numbers_go_on_where_the_ledger_and_waiting_files_end(tmp_path):
     first.close()
     for file in (tmp_path / "data/live/spool").iterdir():
         file.unlink()
-    (tmp_path / IN / "foreign.jsonl").write_text('{"domain": "desk", "number": 99}\n')
-    (tmp_path / IN / "empty.jsonl").touch()
+    (tmp_path / LIVE_INBOX / "foreign.jsonl").write_text('{"domain": "desk", "number": 99}\n')
+    (tmp_path / LIVE_INBOX / "empty.jsonl").touch()
     again = book(tmp_path)
     assert again.start("desk", "a").number == 43, "the spool was lost; the file of evidence is there"
     again.close()

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.places import LIVE_INBOX
 from parammem.core import Outcome
 from parammem.core.live_run import LiveRun
-from parammem.service.hand_over import IN
 from tests.service.books import book, handed, whole
 
 RUNS = 7
@@ -83,7 +83,7 @@ def _sweep(root: Path, kill_at: int, writer: int) -> None:
 
 def lines(root: Path) -> Iterator[LiveRun]:
     """Lines of evidence; a file that was entered into the ledger and lies in the inbox again counts once."""
-    files = {file.name: file for folder in ("data/live", IN) for file in (root / folder).glob("*.jsonl")}
+    files = {file.name: file for folder in ("data/live", LIVE_INBOX) for file in (root / folder).glob("*.jsonl")}
     for file in files.values():
         yield from (LiveRun.model_validate_json(line) for line in file.read_text().splitlines())
 
@@ -100,7 +100,7 @@ def test_a_sweep_that_is_killed_at_any_step_hands_each_run_over_once(tmp_path, e
         shutil.copytree(tmp_path / "whole", root)
         assert swept(root, kill_at) == signal.SIGKILL
         if entered:  # a turn of `improve` came between
-            for file in (root / IN).glob("*.jsonl"):
+            for file in (root / LIVE_INBOX).glob("*.jsonl"):
                 file.rename(root / "data/live" / file.name)
         kept = book(root)
         kept.sweep(all=True)

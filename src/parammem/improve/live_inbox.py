@@ -25,13 +25,11 @@ from parammem.gate.live_evidence import moment
 from parammem.gate.record_live import counts_of
 from parammem.improve.turn import Turn
 from parammem.registry.ledger import Ledger
-from parammem.registry.live_secret import live_secret
+from parammem.registry.live_secret import HALF, evidence_name, live_secret
 
 NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{32}\.jsonl")
 ROUNDING = 1e-6
 """By which the sum of shares may differ from 1."""
-HALF = 32
-"""Hex digits of a hash in a name."""
 
 
 class Found(NamedTuple):
@@ -107,12 +105,6 @@ def clear_entered(root: Path, tree: Path) -> int:
     return len(done)
 
 
-def file_name(data: bytes, secret: bytes) -> str:
-    """Return the name under which a file of runs is believed."""
-    digest = hashlib.sha256(data).hexdigest()
-    return f"{digest[:HALF]}-{hmac.new(secret, digest.encode(), hashlib.sha256).hexdigest()[:HALF]}.jsonl"
-
-
 def _files(root: Path) -> list[Path]:
     folder = root / LIVE_INBOX
     return sorted(path for path in folder.glob("*.jsonl") if not path.name.startswith(".")) if folder.is_dir() else []
@@ -127,7 +119,7 @@ def _tried(path: Path, secret: bytes) -> tuple[Observed, list[LiveRun]]:
     if path.is_symlink() or not path.is_file():
         raise DataError("it is no regular file; take it away")
     data = path.read_bytes()
-    if not NAME.fullmatch(path.name) or not hmac.compare_digest(path.name, file_name(data, secret)):
+    if not NAME.fullmatch(path.name) or not hmac.compare_digest(path.name, evidence_name(data, secret)):
         raise DataError(
             "its name is not that of its contents under this repository's secret, so it was changed, or another "
             "service wrote it; take it away"

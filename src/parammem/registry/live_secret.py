@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import secrets
 from contextlib import suppress
@@ -12,6 +14,8 @@ from parammem.errors import DataError
 PLACE = Path(".parammem") / "live-secret"
 """In the repository's main checkout; git ignores it. Whoever can read it can choose arms and write evidence."""
 SIZE = 32
+HALF = 32
+"""Hex digits of a hash in the name of a file of evidence."""
 
 
 def live_secret(root: Path) -> bytes:
@@ -37,3 +41,10 @@ def live_secret(root: Path) -> bytes:
     if len(found) != SIZE:
         raise DataError(f"{path} is not a secret of {SIZE} bytes; delete it, and a new one is made")
     return found
+
+
+def evidence_name(data: bytes, secret: bytes) -> str:
+    """Return the name of a file of runs: the beginnings of its SHA-256, and of that digest's keyed hash. Under another
+    name a file is not believed."""
+    digest = hashlib.sha256(data).hexdigest()
+    return f"{digest[:HALF]}-{hmac.new(secret, digest.encode(), hashlib.sha256).hexdigest()[:HALF]}.jsonl"

@@ -7,8 +7,6 @@ byte the same, and whoever has taken it in already knows it by its digest.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import logging
 import sqlite3
@@ -17,19 +15,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 
+from parammem.checkout.places import LIVE_INBOX
 from parammem.config import Params
 from parammem.core.event import Observed
 from parammem.core.jsonl import write_text
 from parammem.core.record import digest_of
 from parammem.registry.branch import known
+from parammem.registry.live_secret import evidence_name
 from parammem.service.experience_rows import experience_row
 from parammem.service.run_queries import packed
 from parammem.service.run_records import SweepResult
 from parammem.service.run_rows import count_runs, live_run
 from parammem.service.spool import Spool
 
-IN = Path("data") / "live" / "in"
-"""Evidence that no turn has entered into the ledger yet."""
 EVIDENCE_RUNS = 10_000
 """Of one file of evidence, at most."""
 BATCH_RUNS, BATCH_BYTES = 2000, 32 << 20
@@ -167,7 +165,7 @@ class HandOver:
             lines.append(live_run(row).line() + "\n")
         text = "".join(lines)
         name = evidence_name(text.encode(), self._secret)
-        write_text(self._root / IN / name, text, mode=0o600)
+        write_text(self._root / LIVE_INBOX / name, text, mode=0o600)
         self._done(batch, "evidence_done = 1 WHERE domain = ? AND number BETWEEN ? AND ?", (domain, first, last))
         return name
 
@@ -227,19 +225,12 @@ class HandOver:
         base.execute("DELETE FROM used WHERE at < ?", (now - KNOWN_SECONDS,))
 
 
-def evidence_name(data: bytes, secret: bytes) -> str:
-    """Return the name of a file of evidence: its digest, and who wrote it."""
-    digest = hashlib.sha256(data).hexdigest()
-    mac = hmac.new(secret, digest.encode(), hashlib.sha256).hexdigest()
-    return f"{digest[:32]}-{mac[:32]}.jsonl"
-
-
 def last_number(root: Path, domain: str, secret: bytes) -> int:
     """Return the number of a domain's last run that was handed over: in the ledger, or in a file that waits for it; 0:
     there was none. Raises LedgerError: the ledger cannot be read."""
     facts = (event.fact for event in known(root))
     numbers = [fact.last for fact in facts if isinstance(fact, Observed) and fact.domain == domain]
-    for file in sorted((root / IN).glob("*.jsonl")):
+    for file in sorted((root / LIVE_INBOX).glob("*.jsonl")):
         data = file.read_bytes()
         if file.name == evidence_name(data, secret):  # others are not ours
             last = json.loads(data.splitlines()[-1])
