@@ -234,7 +234,7 @@ def started(root: Path, words: list[str], pattern: str) -> Iterator[str]:
             time.sleep(0.2)
         yield found[0]
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         process.wait(WAIT_SECONDS)
 
 
@@ -273,7 +273,7 @@ def draw(done: Sequence[LiveOutcome], to: Path) -> Path:
             axes.axvline(place, color="0.8", linewidth=0.8)
             axes.text(place, 101, done[place].phase, fontsize=7, rotation=30)
     axes.set(xlabel="runs", ylabel="solved, % of the arm's last 100 runs", ylim=(0, 100))
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left")
     figure.tight_layout()
     figure.savefig(to)
     pyplot.close(figure)
