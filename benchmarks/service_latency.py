@@ -4,6 +4,8 @@ A stub upstream, the service and the client are three processes on this machine.
 through the service take turns, so that whatever else the machine does falls on both. Each call of the proxied rounds
 goes the whole way: a run is begun in the run book, advice by a reflector that answers at once is put in, and the call
 is recorded. The stub takes as long as a model might (`--think`): else calls in flight would only wait for each other.
+Calls begin evenly spread over that time, as those of agents that know nothing of each other do; with `--together` all
+at one moment, so that most wait for the others' turn.
 
 Printed are medians and 99th percentiles, what is added to them, calls a second with a stub that answers at once, and
 the time to a stream's first byte.
@@ -149,18 +151,25 @@ class Lane:
         self.whole.append(time.perf_counter() - begun)
 
 
-async def round_of(port: int, lanes: int, seconds: float, stream: bool = False) -> tuple[list[Lane], float]:
-    """Let so many lanes ask for some seconds; the lanes with their times, and how long it took."""
+async def round_of(
+    port: int, lanes: int, seconds: float, stream: bool = False, spread: float = 0.0
+) -> tuple[list[Lane], float]:
+    """Let so many lanes ask for some seconds; the lanes with their times, and how long it took.
+
+    Args:
+        spread: seconds over which the lanes begin, evenly; 0: all at once.
+    """
     made = [Lane(port, stream) for _ in range(lanes)]
     await asyncio.gather(*(lane.open() for lane in made))
     end = time.perf_counter() + seconds
 
-    async def go(lane: Lane) -> None:
+    async def go(lane: Lane, place: int) -> None:
+        await asyncio.sleep(spread * place / lanes)
         while time.perf_counter() < end:
             await lane.ask(f"Refund order {os.urandom(6).hex()}")
 
     begun = time.perf_counter()
-    await asyncio.gather(*(go(lane) for lane in made))
+    await asyncio.gather(*(go(lane, place) for place, lane in enumerate(made)))
     took = time.perf_counter() - begun
     for lane in made:
         lane.writer.close()
@@ -171,12 +180,14 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def compared(ports: dict[str, int], lanes: int, rounds: int, seconds: float, stream: bool = False) -> None:
+def compared(
+    ports: dict[str, int], lanes: int, rounds: int, seconds: float, stream: bool = False, spread: float = 0.0
+) -> None:
     """Print one line: direct and proxied calls in turns."""
     times: dict[str, list[float]] = {"direct": [], "proxied": []}
     for _ in range(rounds):
         for name in times:
-            made, _took = asyncio.run(round_of(ports[name], lanes, seconds, stream))
+            made, _took = asyncio.run(round_of(ports[name], lanes, seconds, stream, spread))
             times[name] += [one for lane in made for one in (lane.first if stream else lane.whole)]
     middle = {name: 1000 * statistics.median(values) for name, values in times.items()}
     tail = {name: 1000 * percentile(values, 0.99) for name, values in times.items()}
@@ -243,6 +254,7 @@ def main() -> None:
     parser.add_argument("--lanes", type=int, nargs="+", default=[1, 32, 256])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="of one round")
+    parser.add_argument("--together", action="store_true", help="all calls begin at one moment")
     parser.add_argument("--clients", action="store_true", help="only compare aiohttp and httpx as the proxy's client")
     given = parser.parse_args()
     context = multiprocessing.get_context("spawn")
@@ -268,10 +280,10 @@ def main() -> None:
             ports = {"direct": stub_port, "proxied": port}
             time.sleep(3)
             if think:
-                for lanes in given.lanes:
-                    compared(ports, lanes, given.rounds, given.seconds)
-                for lanes in given.lanes:
-                    compared(ports, lanes, given.rounds, given.seconds, stream=True)
+                spread = 0.0 if given.together else think
+                for is_stream in (False, True):
+                    for lanes in given.lanes:
+                        compared(ports, lanes, given.rounds, given.seconds, is_stream, spread)
             else:
                 rate(ports, service.pid, 32, given.rounds, given.seconds)
             for process in (service, stub):
