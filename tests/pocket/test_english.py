@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from parammem.core import Attempt, Feedback, Reflection, ReflectionExample
+from parammem.core import Attempt, Feedback, Outcome, Reflection, ReflectionExample
 from parammem.domains import get_domain
 from parammem.domains.conventions import claimed_in_order, kinds_of, parse_claims, worded
 from parammem.domains.english import EnglishDomain, parts_of
@@ -226,3 +226,18 @@ def test_the_majority_advice_is_in_plain_english(splits):
 def test_params_may_name_the_domain(splits):
     assert isinstance(get_domain("english"), EnglishDomain)
     assert get_domain("log", kind="english").name == "log"
+
+
+def test_what_failures_teach_is_asked_about_the_attempts_and_the_note(splits):
+    """In the same form of examples as everything else: no place of a prompt is left open."""
+    one, other = splits["train"][0].task, splits["train"][1].task
+    said = Feedback(passed=False, text="kilograms should be 44 kilos")
+    wrong = Attempt(number=1, text="44; paid", candidate="44; paid", temperature=0.2, feedback=said)
+    right = wrong.model_copy(update={"candidate": "44 kilos; yes"})
+    failure = DOMAIN.failure(one, wrong, Outcome(passed=False))
+    contrast = DOMAIN.contrast(one, wrong, other, right)
+    assert said.text in failure[-1].content
+    for messages, shown in ((failure, ["44; paid"]), (contrast, ["44; paid", "44 kilos; yes"])):
+        assert all(text in messages[-1].content for text in [one.text, *shown])
+        assert [message.role for message in messages] == ["system", *["user", "assistant"] * 4, "user"]
+        assert not any("<<" in message.content for message in messages)
