@@ -32,7 +32,7 @@ from examples.sql_desk.small_model import NAME, make_model  # noqa: E402
 from parammem.core.words import count  # noqa: E402
 from parammem.overlays import changes_of, written_over  # noqa: E402
 
-TASKS, TRIES = 600, 3
+TASKS, TRIES = 300, 3
 WHO = {f"GIT_{who}_{what}": f"desk{at}" for who in ("AUTHOR", "COMMITTER")
        for what, at in (("NAME", ""), ("EMAIL", "@localhost"))}  # fmt: skip
 
