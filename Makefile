@@ -106,7 +106,7 @@ demo: setup  ## continual self-improvement, offline: five batches, a Prefect ser
 # HOUSES="1 2 3" plays several houses; the table is over all of them.
 HOUSES := 1
 
-desk: setup  ## the SQL desk, offline: from `parammem init` to a promoted reflector for an agent with tools, in .cache/desk
+desk: setup  ## the SQL desk, offline: from `parammem init` to the gate's decision about a reflector, in .cache/desk
 	$(PY) -u -m examples.sql_desk.run --houses $(HOUSES)
 
 desk-live: setup  ## the same desk behind the service: its runs train a reflector, and the live gate decides; in .cache/desk

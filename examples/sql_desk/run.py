@@ -1,4 +1,4 @@
-"""`make desk`: from `parammem init` to a promoted reflector for the SQL desk, offline.
+"""`make desk`: from `parammem init` to a decision about a reflector for the SQL desk, offline.
 
     python -m examples.sql_desk.run [--houses 1 2 3] [--model DIR] [--folder DIR] [--parts hindsight]
 
