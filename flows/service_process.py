@@ -19,7 +19,7 @@ START_SECONDS = 300
 
 @contextlib.contextmanager
 def service_process(root: Path) -> Iterator[str]:
-    """The service of a repository, as its params.yaml says. Yields its address once it listens; "" for a port of 0.
+    """Run the service of a repository by its params.yaml; yield its address once it listens, "" for a port of 0.
 
     Raises:
         ConfigError: params.yaml has mistakes.

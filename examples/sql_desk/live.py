@@ -114,7 +114,7 @@ def play(root: Path, number: int, model: Path, week: int, batch: int, batches: i
 
 
 class Desk:
-    """The agents of the desk, at work behind the service."""
+    """The desk's agents behind the service, and what the ledger and the metrics say of them."""
 
     def __init__(self, root: Path, number: int, address: str) -> None:
         self._root, self._address, self._number = root, address, number
@@ -133,7 +133,7 @@ class Desk:
         return found
 
     def _answer(self, number: int) -> tuple[str, bool]:
-        """One run: the agent as it is, with the service's address in place of the model's."""
+        """Play one run and return its arm and outcome: the agent as it is, with the service's address as base URL."""
         question = self._question(number)
         name, database = f"run-{number}", self._root / shop.DATABASE
         ask = agent.served_model(f"{self._address}/as/{name}/v1")
@@ -143,12 +143,12 @@ class Desk:
         return self._get(f"/v1/runs/{name}")["arm"], passed
 
     def _question(self, number: int) -> str:
-        """A question that no earlier run had: the same matter comes back with another period."""
+        """Return a question that no earlier run had; the same matter comes back with another period."""
         again, place = divmod(number, 600)
         return shop.draw_questions(random.Random(f"live/{self._number}/{again}"), 600)[place].text
 
     def _handed_over(self) -> int:
-        """Runs whose evidence lies in the inbox or in the ledger."""
+        """Return the number of runs whose evidence lies in the inbox or in the ledger."""
         waiting = (self._root / "data/live/in").glob("*.jsonl")
         new = sum(len(file.read_bytes().splitlines()) for file in waiting)
         return new + max((fact["last"] for fact in self._facts() if fact["kind"] == "observe"), default=0)
@@ -206,14 +206,14 @@ class Desk:
 
 @contextmanager
 def upstream(root: Path) -> Iterator[str]:
-    """The scripted model as a server. Yields its base URL."""
+    """Serve the scripted model; yield its base URL."""
     with started(root, [sys.executable, "-m", "desk.model", "--port", "0"], r"http://\S+/v1") as address:
         yield address
 
 
 @contextmanager
 def service(root: Path, behind: str) -> Iterator[str]:
-    """`parammem up` in front of it. Yields its address."""
+    """Run `parammem up` in front of it; yield its address."""
     words = [sys.executable, "-m", "parammem.cli", "up", "--port", "0", "--upstream", behind, "--domain", NAME]
     print(f"$ parammem up --port 0 --upstream {behind} --domain {NAME}", flush=True)
     with started(root, words, r"(?<=listens on )http://\S+") as address:

@@ -69,7 +69,7 @@ def drill(count: int, seed: int) -> list[Lesson]:
 
 
 def _said(rng: random.Random, count: int) -> Iterator[tuple[Question, dict[str, str], str]]:
-    """Questions, each with rules drawn at random and sentences that say those which it leaves open."""
+    """Return questions, each with rules drawn at random and sentences that say those which it leaves open."""
     for start in range(0, count, 200):
         for question in draw_questions(rng, min(200, count - start)):
             rules = draw_house(rng)[question.department]
@@ -93,7 +93,7 @@ def make_model(folder: Path) -> Path:
 
 
 def _attempt(task: str, sql: str, advice: str, rng: random.Random) -> Attempt:
-    """An attempt that ends with this query, with the steps that the agent's log has."""
+    """Return an attempt that ends with this query, with the steps that the agent's log has."""
 
     def use(name: str, arguments: str) -> str:
         return "\n".join(TABLES) if name == "schema" else json.dumps([[rng.randrange(20_000)]])
@@ -198,7 +198,7 @@ def _step(net: Any, batch: Sequence[tuple[list[int], int]], weights: Any, pad: i
 
 
 def _ids(tokenizer: Any, lesson: Lesson) -> tuple[list[int], int]:
-    """Token ids of a lesson, and where its answer begins."""
+    """Return the token ids of a lesson, and where its answer begins."""
     chat = [{"role": m.role, "content": m.content} for m in lesson.prompt]
     prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
     begun = tokenizer(prompt, add_special_tokens=False)["input_ids"]

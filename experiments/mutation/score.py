@@ -9,7 +9,7 @@ failed.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from experiments.mutation.injectors import ROW_INJECTORS, TABLE_INJECTORS, clean_rows
 from experiments.mutation.languages import LANGUAGES
@@ -19,7 +19,7 @@ from parammem.core import ReflectionExample
 from parammem.core.record import Record
 from parammem.validation.repeats import LESSONS, KnownRuns
 from parammem.validation.result import ValidationResult
-from parammem.validation.rules import suite_digest, suite_rules
+from parammem.validation.rules import DataRule, suite_digest, suite_rules
 from parammem.validation.validate import validate_rows
 
 REFERENCE = ValidateParams(
@@ -182,16 +182,29 @@ def _score(domain: str, seeds: Sequence[int], tables: bool) -> DomainScore:
         if verdict.passed or rule not in {result.rule for result in verdict.broken}:
             missed[rule] = None
     kinds = len(ROW_INJECTORS) + (len(TABLE_INJECTORS) if tables else 0)
+    counts = (defects, quarantined, false_alarms)
+    return _score_of(kinds, missed, floor_of(kinds), counts, suite_rules(REFERENCE, domain, True))
+
+
+def _score_of(
+    kinds: int, missed: Collection[str], floor: float, counts: tuple[int, int, int], suite: Sequence[DataRule]
+) -> DomainScore:
+    """Return the score of one suite.
+
+    Args:
+        counts: defects, quarantined defects, clean rows that were set aside.
+    """
+    defects, quarantined, false_alarms = counts
     return DomainScore(
         score=(kinds - len(missed)) / kinds,
-        floor=floor_of(kinds),
+        floor=floor,
         kinds=kinds,
         caught=kinds - len(missed),
         missed=tuple(sorted(missed)),
         defects=defects,
         quarantined=quarantined,
         false_alarms=false_alarms,
-        suite_digest=suite_digest(suite_rules(REFERENCE, domain, True)),
+        suite_digest=suite_digest(suite),
     )
 
 
@@ -208,18 +221,8 @@ def _lessons(seeds: Sequence[int]) -> DomainScore:
             false_alarms += len(alarms)
             if alarms or not all(LESSON_INJECTORS[name][1] in reasons.get(place, ()) for place in places):
                 missed[name] = None
-    kinds = len(LESSON_INJECTORS)
-    return DomainScore(
-        score=(kinds - len(missed)) / kinds,
-        floor=1.0,
-        kinds=kinds,
-        caught=kinds - len(missed),
-        missed=tuple(sorted(missed)),
-        defects=defects,
-        quarantined=quarantined,
-        false_alarms=false_alarms,
-        suite_digest=suite_digest(suite_rules(PROSE, DOMAIN, False, LESSONS)),
-    )
+    counts = (defects, quarantined, false_alarms)
+    return _score_of(len(LESSON_INJECTORS), missed, 1.0, counts, suite_rules(PROSE, DOMAIN, False, LESSONS))
 
 
 def all_lessons(seed: int) -> tuple[dict[str, set[int]], dict[int, tuple[str, ...]]]:

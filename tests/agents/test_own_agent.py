@@ -143,8 +143,10 @@ def test_programs_end_when_the_stage_that_calls_them_is_interrupted_or_killed(tm
     stage = subprocess.Popen([sys.executable, "-c", wants + CALLS], cwd=tmp_path, stderr=subprocess.DEVNULL)
     until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
     stage.send_signal(how)
-    stage.wait(timeout=30)
-    until(lambda: not any(alive(int(file.stem)) for file in tmp_path.glob("*.pid")))
+    assert stage.wait(timeout=30) != 0
+    started = [int(file.stem) for file in tmp_path.glob("*.pid")]
+    until(lambda: not any(map(alive, started)))
+    assert not any(map(alive, started))
 
 
 def until(holds) -> None:

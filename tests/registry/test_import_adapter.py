@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -150,10 +151,12 @@ def test_a_base_that_is_not_here_is_not_fetched_and_its_digest_stays_empty(forei
     assert ParamMem.load(root / made.place, base_model=base, device="cpu", max_tokens=4).reflect("Add.", n=1)
 
 
-def refused(folder: Path, root: Path, base: str, error: type[Exception], what: str) -> None:
-    with pytest.raises(error, match=what):
+def refused(folder: Path, root: Path, base: str, error: type[Exception]) -> str:
+    """Return the message with which an import is refused, which leaves nothing behind."""
+    with pytest.raises(error) as caught:
         import_adapter(root, "code", folder, base, WHO)
     assert list(root.iterdir()) == [], "nothing is left behind"
+    return str(caught.value)
 
 
 @pytest.fixture
@@ -164,25 +167,25 @@ def empty(tmp_path) -> Path:
 
 def test_a_folder_without_settings_is_refused(foreign, empty, base):
     (foreign / SETTINGS).unlink()
-    refused(foreign, empty, str(base), AdapterMissingError, f"no {SETTINGS}.*no PEFT adapter")
-    refused(foreign / "nowhere", empty, str(base), AdapterMissingError, "no folder")
+    assert re.search(f"no {SETTINGS}.*no PEFT adapter", refused(foreign, empty, str(base), AdapterMissingError))
+    assert re.search("no folder", refused(foreign / "nowhere", empty, str(base), AdapterMissingError))
 
 
 def test_another_kind_than_lora_is_refused(foreign, empty, base):
     edited(foreign, peft_type="IA3")
-    refused(foreign, empty, str(base), AdapterError, "of the kind 'IA3'")
+    assert re.search("of the kind 'IA3'", refused(foreign, empty, str(base), AdapterError))
 
 
 def test_pickled_weights_are_refused_and_never_read(foreign, empty, base):
     (foreign / WEIGHTS).rename(foreign / "adapter_model.bin")
-    refused(foreign, empty, str(base), AdapterError, "pickle .*can run code")
+    assert re.search("pickle .*can run code", refused(foreign, empty, str(base), AdapterError))
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, SETTINGS])
 def test_a_link_that_leads_out_is_refused(foreign, empty, base, name, tmp_path):
     (foreign / name).rename(tmp_path / name)
     (foreign / name).symlink_to(tmp_path / name)
-    refused(foreign, empty, str(base), AdapterError, "leads out of its folder")
+    assert re.search("leads out of its folder", refused(foreign, empty, str(base), AdapterError))
 
 
 def test_a_snapshot_of_the_hub_s_cache_may_link_to_its_own_blobs(foreign, tmp_path, base, monkeypatch):
@@ -202,22 +205,22 @@ def test_a_snapshot_of_the_hub_s_cache_may_link_to_its_own_blobs(foreign, tmp_pa
 
 def test_another_base_is_refused_by_the_module_that_does_not_fit(foreign, empty, tmp_path):
     wider = make_tiny_model(tmp_path / "wider", hidden=64)
-    refused(foreign, empty, str(wider), AdapterMismatchError, r"\w+_proj has the sides")
+    assert re.search(r"\w+_proj has the sides", refused(foreign, empty, str(wider), AdapterMismatchError))
     flat = make_tiny_model(tmp_path / "flat", layers=1)
-    refused(foreign, empty, str(flat), AdapterMismatchError, r"layers\.1\.\S+ is not in it")
-    refused(foreign, empty, str(tmp_path / "nowhere"), ModelMissingError, "nowhere")
+    assert re.search(r"layers\.1\.\S+ is not in it", refused(foreign, empty, str(flat), AdapterMismatchError))
+    assert re.search("nowhere", refused(foreign, empty, str(tmp_path / "nowhere"), ModelMissingError))
 
 
 def test_broken_weights_and_pointers_are_refused(foreign, empty, base):
     data = (foreign / WEIGHTS).read_bytes()
     (foreign / WEIGHTS).write_bytes(data[: len(data) // 2])
-    refused(foreign, empty, str(base), AdapterError, "no whole safetensors file")
+    assert re.search("no whole safetensors file", refused(foreign, empty, str(base), AdapterError))
     (foreign / WEIGHTS).write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
-    refused(foreign, empty, str(base), AdapterMissingError, "git-lfs pointer")
+    assert re.search("git-lfs pointer", refused(foreign, empty, str(base), AdapterMissingError))
 
 
 def test_an_adapter_of_this_project_is_not_imported(taken, empty, base):
-    refused(taken[0] / taken[1].place, empty, str(base), AdapterError, "parammem registry register")
+    assert re.search("parammem registry register", refused(taken[0] / taken[1].place, empty, str(base), AdapterError))
 
 
 def test_the_same_weights_with_other_settings_are_refused_and_the_first_stay(taken, foreign, base):

@@ -349,23 +349,19 @@ def test_too_large_a_call_is_refused(up, monkeypatch):
 def test_256_calls_in_flight(tmp_path):
     """With a deadline that a busy machine keeps, too: a call that cannot wait for its run has no header."""
     with proxied(tmp_path, advice_deadline_ms=60_000) as up:
-        all_at_once(up)
+        up.upstream.answer = lambda _: stream([delta("x")], pause=0.5)
 
+        async def many():
+            limits = httpx.Limits(max_connections=300)
+            async with httpx.AsyncClient(limits=limits, timeout=60) as client:
+                asked = [client.post(f"{up.url}/v1/chat/completions", json=said(f"many {n}")) for n in range(256)]
+                return await asyncio.gather(*asked)
 
-def all_at_once(up):
-    up.upstream.answer = lambda _: stream([delta("x")], pause=0.5)
-
-    async def many():
-        limits = httpx.Limits(max_connections=300)
-        async with httpx.AsyncClient(limits=limits, timeout=60) as client:
-            asked = [client.post(f"{up.url}/v1/chat/completions", json=said(f"many {n}")) for n in range(256)]
-            return await asyncio.gather(*asked)
-
-    answers = asyncio.run(many())
-    assert {one.status_code for one in answers} == {200}
-    runs = {one.headers["x-parammem-run"] for one in answers}
-    assert len(runs) == 256
-    until(lambda: all(up.service.book.get(one).steps for one in list(runs)[:20]))
+        answers = asyncio.run(many())
+        assert {one.status_code for one in answers} == {200}
+        runs = {one.headers["x-parammem-run"] for one in answers}
+        assert len(runs) == 256
+        until(lambda: all(seen and seen.steps for seen in map(up.service.book.get, list(runs)[:20])))
 
 
 def test_metrics_tell_requests_and_who_advises(up):

@@ -94,7 +94,7 @@ def tools_of(database: Path) -> Use:
 
 
 def _use(name: str, arguments: str, database: Path) -> str:
-    """What a tool returns, or what was wrong with the call."""
+    """Return what a tool says, or what was wrong with the call."""
     try:
         if name == "schema":
             return "\n".join(row[0] for row in run_query(SCHEMA, database))

@@ -19,7 +19,7 @@ _SELECT = re.compile(r"\b(?:select|with)\b.*", re.DOTALL | re.IGNORECASE)
 
 
 def outcome(item: dict[str, Any]) -> dict[str, Any]:
-    """The judge's entry point: gets {task_id, task, answer}, returns {outcome}."""
+    """Return {outcome} for {task_id, task, answer}: the judge's entry point."""
     return {"outcome": is_right(item["task"], item["answer"], json.loads(HOUSE.read_text(encoding="utf-8")))}
 
 

@@ -21,18 +21,18 @@ class Run(NamedTuple):
 
 
 def openai_lines(runs: Sequence[Run]) -> str:
-    """Chat transcripts: `messages` and `outcome`."""
+    """Return chat transcripts: `messages` and `outcome`."""
     rows = ({"id": run.name, "messages": run.messages, "outcome": run.passed} for run in runs)
     return "".join(f"{json.dumps(row)}\n" for row in rows)
 
 
 def otel_lines(runs: Sequence[Run]) -> str:
-    """Spans of OpenTelemetry with the conventions of GenAI, one export a line; the last one says how the run ended."""
+    """Return OpenTelemetry spans by the conventions of GenAI, one export a line; the last says how the run ended."""
     return "".join(f"{json.dumps(_exported(run, number))}\n" for number, run in enumerate(runs))
 
 
 def atif_lines(runs: Sequence[Run]) -> str:
-    """Harbor's trajectories. How they ended stands in a table: `outcome_table`."""
+    """Return Harbor's trajectories. How they ended stands in a table: `outcome_table`."""
     rows = (
         {"schema_version": "ATIF-v1.7", "session_id": run.name, "agent": {"name": "desk", "version": "1"},
          "steps": _atif_steps(run.messages)}
@@ -42,7 +42,7 @@ def atif_lines(runs: Sequence[Run]) -> str:
 
 
 def outcome_table(runs: Sequence[Run]) -> str:
-    """What `parammem ingest --outcomes FILE` joins by the run's id."""
+    """Return the table that `parammem ingest --outcomes FILE` joins by the run's id."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["run_id", "passed"])
@@ -93,7 +93,7 @@ def _attribute(key: str, text: str) -> dict[str, Any]:
 
 
 def _parted(message: Message) -> dict[str, Any]:
-    """A message as OpenTelemetry writes it."""
+    """Return a message as OpenTelemetry writes it."""
     if message["role"] == "tool":
         part = {"type": "tool_call_response", "id": message["tool_call_id"], "response": message["content"]}
         return {"role": "tool", "parts": [part]}

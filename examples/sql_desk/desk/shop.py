@@ -82,7 +82,7 @@ class Question:
 
     @property
     def open_rules(self) -> tuple[str, ...]:
-        """Names of the rules that it leaves open."""
+        """Return names of the rules that it leaves open."""
         own = {"money": ("amount",), "customers": ("customer",), "orders": ()}[self.measure]
         return ("day", "cancelled", *own, *(() if self.month else ("last day",)))
 

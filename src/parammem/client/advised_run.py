@@ -50,7 +50,7 @@ class AdvisedRun:
 
     @property
     def advice(self) -> str:
-        """The advice as the marked block to paste into a prompt; empty: there is none. Its bare text: `given.text`.
+        """Return the advice as the marked block to paste into a prompt; empty if there is none. Bare: `given.text`.
 
         The mark keeps advice from being taken for a part of the task when the agent's log is read.
         """
@@ -58,7 +58,7 @@ class AdvisedRun:
 
     @property
     def is_known(self) -> bool:
-        """Whether the service has the run, or may have it: of another one nothing is reported."""
+        """Return whether the service has the run, or may have it; nothing is reported of any other."""
         return self._known != "no"
 
     def add_steps(self, steps: Iterable[Step | Mapping[str, Any]], tokens: int = 0) -> None:
@@ -186,7 +186,7 @@ class AdvisedRun:
 
 
 def _outcome_body(passed: Any, value: Any, source: Any, answer: Any) -> dict[str, Any] | Exception:
-    """What is sent of an outcome, or what is wrong with it. Truth values of other libraries count as Python's."""
+    """Return what is sent of an outcome, or what is wrong with it. Other libraries' truth values count as Python's."""
     if isinstance(passed, str):
         return ValueError("passed is text; say True, False or None")
     try:

@@ -61,7 +61,7 @@ class ServiceFailure(Exception):
 
     @property
     def is_final(self) -> bool:
-        """Whether another try would get the same answer."""
+        """Return whether another try would get the same answer."""
         return self.status in FINAL and self.status not in UNSURE
 
 

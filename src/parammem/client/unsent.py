@@ -82,7 +82,7 @@ def send(service: ServiceAddress, report: UnsentReport) -> UnsentReport | None:
 
 
 def _part(steps: Sequence[Step]) -> Sequence[Step]:
-    """The first steps, as many as one request may have; always one."""
+    """Return the first steps, as many as one request may have, and at least one."""
     size = 0
     for number, step in enumerate(steps[:MOST_STEPS]):
         size += len(json.dumps(step.model_dump(mode="json")))

@@ -56,7 +56,7 @@ class EnglishDomain:
         return _turns("hindsight", {"task": task.text, "attempt": attempt.candidate})
 
     def failure(self, task: Task, attempt: Attempt, outcome: Outcome) -> tuple[Message, ...]:
-        """The form of a reflection on one attempt: its checks say which part is wrong."""
+        """Return the prompt of a reflection on one attempt: its checks say which part is wrong."""
         return self.reflect(task, [attempt], [], diverse=False)
 
     def contrast(self, task: Task, attempt: Attempt, other: Task, success: Attempt) -> tuple[Message, ...]:

@@ -91,7 +91,7 @@ def check_fits(shapes: Mapping[str, list[int]], base: Path) -> None:
 
 
 def _against(module: str, sides: list[int], modules: Mapping[str, list[int]]) -> list[str]:
-    """What is strange about one module; nothing if it fits. Some libraries save a base without its first name part."""
+    """Return what does not fit of one module; empty if it fits. Some libraries leave out a base's first name part."""
     found = modules.get(module) or modules.get(module.partition(".")[2])
     if found is None:
         return [f"{shown(module)} is not in it"]
@@ -101,7 +101,7 @@ def _against(module: str, sides: list[int], modules: Mapping[str, list[int]]) ->
 
 
 def _base_shapes(base: Path) -> dict[str, list[int]]:
-    """Module → shape of its weight, of all weight files of a model folder."""
+    """Return module → shape of its weight, of all weight files of a model folder."""
     found: dict[str, list[int]] = {}
     for file in weight_files(base):
         for name, shape in _header(base / file).items():
@@ -138,7 +138,7 @@ def _there(path: Path) -> bool:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """Where the bytes of a file lie: in the folder, or in the store of a hub's cache, whose snapshots are links.
+    """Return where the bytes of a file lie: in the folder, or in the store of a hub's cache, whose snapshots are links.
 
     Raises:
         AdapterError: it is a link that leads elsewhere, or no file.

@@ -213,7 +213,7 @@ def _arm(evidence: LiveEvidence, arm: LiveArm, treated: bool) -> ArmResult:
 
 
 def _runs_needed(evidence: LiveEvidence, rule: LiveRule, alpha: float) -> int:
-    """Reckoned with the outcomes seen so far, and before there are any with as many successes as failures."""
+    """Return how many runs a test needs, by the variance of the outcomes so far; before there are any, 1/4."""
     known = evidence.outcome[evidence.known]
     if alpha <= 0 or not len(evidence.chance):
         return 0

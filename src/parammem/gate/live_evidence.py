@@ -58,7 +58,7 @@ class LiveEvidence:
 
     @property
     def digest(self) -> str:
-        """Digest of all that was taken from the runs: the same runs have the same."""
+        """Return the digest of all that was taken from the runs; equal runs have equal ones."""
         columns = (self.number, self.treated, self.chance, self.outcome, self.group, self.tokens)
         plain = [[None if value != value else value for value in column.tolist()] for column in columns]
         return digest_of([self.kind, self.domain, dict(sorted(self.adapters.items())), plain])

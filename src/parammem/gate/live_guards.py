@@ -31,8 +31,8 @@ def _runs(evidence: LiveEvidence) -> Guard:
 
 
 def _assignment(evidence: LiveEvidence, rule: LiveRule) -> Guard:
-    """The mix of tasks is the same in both arms: in every group of tasks each run was as likely as recorded to be of
-    the treated arm."""
+    """Check that the mix of tasks is the same in both arms: in every group of tasks each run was as likely as recorded
+    to be of the treated arm."""
     log_value = assignment_log_e_value(evidence.treated, evidence.chance, evidence.group)
     groups = count(len(np.unique(evidence.group)), "group")
     share, expected = _share(evidence.treated), _share(evidence.chance)
@@ -44,7 +44,7 @@ def _assignment(evidence: LiveEvidence, rule: LiveRule) -> Guard:
 
 
 def _missing(evidence: LiveEvidence, rule: LiveRule) -> Guard:
-    """The arms differ in how many outcomes are missing by no more than the gap."""
+    """Check that the arms' shares of missing outcomes differ by no more than the gap."""
     missing = (~evidence.known).astype(float)
     given = scores(evidence.treated, evidence.chance, missing, evidence.group)
     sides = [last_log_e_value(one, rule.missing_gap) for one in (given, opposite(given))] if len(missing) else [0.0]

@@ -80,12 +80,12 @@ def judge_watch(
 
 
 def _seen_before(decision: Decision) -> tuple[Guard, ...]:
-    """The guards of the decision on fixed tasks, but tokens, which runs in use tell better."""
+    """Return the guards of the decision on fixed tasks, but tokens, which runs in use tell better."""
     return tuple(guard for guard in decision.guards if guard.name != "tokens")
 
 
 def _complete(lost: Sequence[Observed]) -> Guard:
-    """Whoever may declare runs lost could do so when they look bad: then the trial proves nothing."""
+    """Return the guard that no run of the trial was declared lost: somebody might do so because its outcome is bad."""
     named = ", ".join(f"{fact.first} to {fact.last}" for fact in lost)
     return Guard(name="complete", passed=not lost, detail=f"runs {named} are lost" if lost else "no run is missing")
 

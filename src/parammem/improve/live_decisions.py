@@ -48,7 +48,7 @@ def _record(turn: Turn, decision: Decision, what: str) -> None:
 
 
 def _next_trial(turn: Turn, domain: str) -> None:
-    """Fixed tasks cannot measure outcomes that are only reported; elsewhere a trial needs runs that come in."""
+    """Put the next candidate on trial, where runs in use come in or where outcomes are only reported."""
     events = turn.ledger.read()
     in_use = any(isinstance(event.fact, Observed) and event.fact.domain == domain for event in events)
     if not in_use and measures(turn.settings, domain):

@@ -76,7 +76,7 @@ def _run(hook: Hook, task: str, domain: str) -> AdvisedRun:
 
 
 def _state(hook: Hook) -> Path:
-    """The file that remembers a session between two hooks."""
+    """Return the path of the file that keeps a session between two hooks."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     return cache / "parammem" / f"session-{digest_of(hook['session_id'])[:32]}.json"
 
@@ -87,7 +87,7 @@ def _lines(hook: Hook) -> list[bytes]:
 
 
 def _is_agents(line: dict[str, Any]) -> bool:
-    """Whether a line is a message of the session itself: no subagent's, none of the program's own."""
+    """Return whether a line is a message of the session itself: no subagent's, none of the program's own."""
     return line.get("type") in ("user", "assistant") and not line.get("isSidechain") and not line.get("isMeta")
 
 

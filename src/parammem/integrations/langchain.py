@@ -80,7 +80,7 @@ class AdviceMiddleware(AgentMiddleware[AdvisedState]):
 
     @contextmanager
     def _advised(self, request: ModelRequest) -> Iterator[ModelRequest]:
-        """The request with the advice. An error is reported at once: an agent that it ends does not say so."""
+        """Send the request with the advice. An error is reported at once: an agent that it ends does not say so."""
         run = self._open.get(request.state.get("parammem_run", ""))
         place = _place(request.messages, run.task) if run and run.advice else -1
         if run and place >= 0:
@@ -96,6 +96,6 @@ class AdviceMiddleware(AgentMiddleware[AdvisedState]):
 
 
 def _place(messages: Sequence[AnyMessage], task: str) -> int:
-    """Where the task stands: the last message of a user with its text; -1: it was summarised away."""
+    """Return the place of the task: the last user message with its text; -1 if it was summarised away."""
     asked = (n for n, one in enumerate(messages) if isinstance(one, HumanMessage) and text_of(one.content) == task)
     return max(asked, default=-1)

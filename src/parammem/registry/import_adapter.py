@@ -101,7 +101,7 @@ def in_words(taken: TakenIn) -> str:
 
 
 def _base(root: Path, given: str, foreign: ForeignAdapter) -> Path | None:
-    """The folder of the base model. A name that adapter_config.json has is not fetched: nobody asked for gigabytes."""
+    """Return the base model's folder. A name in adapter_config.json is not fetched: nobody asked for gigabytes."""
     if given:
         return find_model(given if not (root / given).is_dir() else root / given)
     named = foreign.settings.get("base_model_name_or_path")
@@ -137,7 +137,7 @@ def _card(
 
 
 def _written(root: Path, name: str) -> str:
-    """How a base is named in files: below the root by its path there, never by an absolute path."""
+    """Return the name of a base for files: below the root its path there, never an absolute path."""
     path = Path(name)
     inside = path.resolve()
     if path.is_dir() and inside.is_relative_to(root.resolve()):

@@ -182,7 +182,7 @@ class Advisor:
             writer.close()
 
     async def _written(self, run: OpenRun, text: str) -> str:
-        """One draw; empty: there is no writer for the adapter, or it wrote nothing."""
+        """Return one draw; empty if there is no writer for the adapter, or it wrote nothing."""
         writer = self._writers.get(run.adapter)
         if writer is None:
             return ""
@@ -197,7 +197,7 @@ class Advisor:
         return f"failed: {self._faults[adapter].why}" if adapter in self._faults else "loading"
 
     def _wanted(self, domain: str, events: Sequence[Event]) -> dict[LiveArm, Version]:
-        """The versions that should advise."""
+        """Return the versions that should advise."""
         found: dict[LiveArm, Version] = {}
         if present := champion(events, domain):
             found["champion"] = present

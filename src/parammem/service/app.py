@@ -65,8 +65,8 @@ class Service:
             *mcp_routes,
             *self._proxied(),
         ]
-        doors = [Middleware(RunInPath), Middleware(PageSignIn, token=token), Middleware(Access, token=token)]
-        self.app = Starlette(routes=routes, middleware=doors, lifespan=self._lifespan)
+        around = [Middleware(RunInPath), Middleware(PageSignIn, token=token), Middleware(Access, token=token)]
+        self.app = Starlette(routes=routes, middleware=around, lifespan=self._lifespan)
 
     def _proxied(self) -> list[BaseRoute]:
         if self.upstream is None:
@@ -75,7 +75,7 @@ class Service:
         return [*proxy.routes(proxy.Proxy(*parts))]
 
     def _health(self, _: Request) -> JSONResponse:
-        """That it runs, and what is not as it should be. It names no run and no text, and needs no token."""
+        """Answer that the service runs, and what is wrong. No run and no text is named, and no token is needed."""
         faults = [*(["the ledger cannot be read"] if self.advisor.ledger_fault else [])]
         faults += ["a reflector cannot be loaded"] if self.advisor.faults() else []
         return JSONResponse({"status": "ok", "faults": faults, "proxy": self.upstream is not None})

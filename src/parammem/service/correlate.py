@@ -236,8 +236,8 @@ class Correlator:
 
 
 def _chained(messages: Sequence[Mapping[str, Any]], start: str = "") -> list[str]:
-    """For each message the digest of it and of all before it. What clients change on their way (blanks around a text,
-    fields without content) does not count."""
+    """Return for each message the digest of it and of all before it. What clients change on their way (blanks around a
+    text, fields without content) does not count."""
     chain, at = [], start
     for one in messages:
         at = hashlib.sha256(f"{at}\n{_essence(one)}".encode("utf-8", "replace")).hexdigest()

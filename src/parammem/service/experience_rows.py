@@ -50,7 +50,7 @@ def experience_row(base: sqlite3.Connection, row: sqlite3.Row, kinds: Mapping[st
 
 
 def _told(row: sqlite3.Row, steps: Sequence[Step], reading: ReadOptions) -> LoggedRun:
-    """The run as its conversation tells it; its own word on what it handed over comes first."""
+    """Return the run as its conversation tells it; an answer that the agent reported counts before the last message."""
     if row["answer"]:
         answer = without_advice(row["answer"]).text
         return LoggedRun(task=row["text"], domain=row["domain"], tries=(Try(answer, tuple(steps)),))

@@ -184,7 +184,7 @@ class HandOver:
         return name
 
     def _rows(self, where: str, values: tuple[object, ...]) -> Iterator[sqlite3.Row]:
-        """The runs of a file, a few at a time: calls of agents go on meanwhile."""
+        """Yield the runs of a file, a few at a time, so that calls of agents go on meanwhile."""
         at = 0
         while True:
             with self._spool.reading() as base:

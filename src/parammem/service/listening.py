@@ -1,4 +1,4 @@
-"""Runs the service on uvicorn until it is told to stop: its socket, its limits, and why it cannot start."""
+"""Runs the service on uvicorn until a signal ends it: its socket, its limits, and why it cannot start."""
 
 from __future__ import annotations
 

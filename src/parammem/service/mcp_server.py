@@ -130,7 +130,7 @@ def outcome_of_call(passed: bool | None, value: float | None, source: OutcomeSou
 
 
 async def _told(answer: Any) -> Any:
-    """The answer; what was foreseen becomes an error that the model may read."""
+    """Return the answer; turn the project's own errors into ones that the model may read."""
     try:
         return await answer
     except (ParamMemError, BadRequest) as error:

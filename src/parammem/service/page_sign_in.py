@@ -55,7 +55,7 @@ class PageSignIn:
             await answer(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response | None:
-        """The page that signs in, or leads on; None: the request may go on."""
+        """Return the page of the sign-in, or a redirect; None: the request may go on."""
         if request.url.path == SIGN_IN:
             return await self._signed_in(request) if request.method == "POST" else RedirectResponse("/runs", 303)
         if _brings_its_own(request) or request.url.path == STYLE:
@@ -92,7 +92,7 @@ class PageSignIn:
 
 
 def _own_path(request: Request) -> str:
-    """The path as it was asked for, with what is escaped in it."""
+    """Return the path as it was asked for, escapes included."""
     return request.scope.get("raw_path", request.url.path.encode()).decode("latin-1").partition("?")[0]
 
 

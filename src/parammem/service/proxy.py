@@ -1,4 +1,4 @@
-"""The OpenAI-compatible door: calls go on to the user's server, and what it says comes back, byte for byte.
+"""The OpenAI-compatible proxy: calls go on to the user's server, and what it says comes back, byte for byte.
 
 Calls of /chat/completions and /responses belong to runs: with advice put in (begin.py) and recorded beside
 (transcript.py, recorder.py). Everything else below /v1 passes. Nothing is retried, and an error here never is one of
@@ -143,8 +143,10 @@ class Proxy:
         await send({"type": "http.response.body", "body": b""})
 
     async def _broken(self, passing: _Passing, error: Exception, has_begun: bool, send: Send) -> None:
-        """Upstream gave no whole answer. An answer that was begun is broken off, as upstream broke it off: without its
-        end, the server closes the connection."""
+        """End a call of which upstream gave no whole answer.
+
+        An answer that was begun is broken off, as upstream did: without its end, the server closes the connection.
+        """
         why = f"upstream gave no whole answer: {type(error).__name__}"
         passing.reader = passing.reader or AnswerReader(502, "", "")
         passing.reader.fail(why)

@@ -19,7 +19,7 @@ class Recorder:
     """Carries out writes in the order in which they were handed over, for each run by itself."""
 
     def __init__(self, lost: Callable[[str], None]) -> None:
-        """lost: is told, by a word, why something was not written."""
+        """lost: called with the reason, in a word, for each call that was not written."""
         self._lanes = [ThreadPoolExecutor(1, f"record-{number}") for number in range(LANES)]
         self._lost, self._lock = lost, Lock()
         self._waiting = 0

@@ -124,7 +124,7 @@ class RunBook:
             raise DataError("a run's id has 1 to 200 printable ASCII characters without blanks and slashes")
 
     def _not_recorded(self, task: Task, run_id: str, arms: ArmsNow, why: str) -> OpenRun:
-        """A run that cannot be recorded: it has its arm all the same, since its id decides that."""
+        """Return a run that cannot be recorded. It has its arm all the same, since its id decides that."""
         self._lost += 1
         arm = assigned_arm(task.domain, run_id, arms.shares, self._secret)
         return OpenRun(

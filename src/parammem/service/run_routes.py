@@ -166,7 +166,7 @@ def routes(book: RunBook, advisor: AdvisesRuns, params: Params) -> list[Route]:
 
 
 def _answering(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """The handler, with every error as an answer."""
+    """Return the handler with every error turned into an answer."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -194,7 +194,7 @@ def failure(message: str, status: int, kind: str = "invalid_request") -> JSONRes
 
 
 async def _allowed(request: Request, book: RunBook) -> str:
-    """The run's id, for who may see it. Raises UnknownRun for anybody else, whether there is such a run or not."""
+    """Return the run's id to those who may see it. Raises UnknownRun for others, whether there is such a run or not."""
     run_id = request.path_params["run_id"]
     given = request.headers.get(RUN_TOKEN) or presented(request.headers)
     if not (request.scope.get(TRUSTED, True) or is_same(given, book.token_of(run_id))):
@@ -233,7 +233,7 @@ def in_words(error: ValidationError) -> str:
 
 
 def begun_as_json(begun: Begun) -> dict[str, Any]:
-    """Return a run that was begun, as its agent is told of it."""
+    """Return the answer to an agent that has begun a run, as JSON."""
     run, given = begun.run, begun.given
     return {
         "run_id": run.run_id,

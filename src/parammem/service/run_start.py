@@ -17,7 +17,7 @@ from parammem.service.written import as_json
 
 
 class SaidOfRun(NamedTuple):
-    """What whoever begins a run says of it."""
+    """What the beginning of a run says of it."""
 
     task: Task
     visible: str

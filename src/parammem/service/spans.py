@@ -68,7 +68,7 @@ class CallSpans:
 
 
 def _configured() -> Any:
-    """The exporter that the environment asks for; None: none."""
+    """Return the exporter that the environment asks for; None if it asks for none."""
     named = os.environ.get("OTEL_TRACES_EXPORTER", "")
     if named in ("none",) or not any(os.environ.get(name) for name in SETTINGS):
         return None

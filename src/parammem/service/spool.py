@@ -69,7 +69,7 @@ class Spool:
             raise
 
     def _opened(self, folder: Path, schema: Sequence[str]) -> sqlite3.Connection:
-        """The file, opened; one that is damaged is moved aside and another one is begun."""
+        """Open the file and return the connection; move a damaged one aside and begin another."""
         if (folder / DAMAGED).exists():
             _move_aside(folder)
         try:
@@ -84,7 +84,7 @@ class Spool:
 
     @contextmanager
     def writing(self, most: float = ALWAYS) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it is in the spool when this ends, or nothing.
+        """Run a transaction and yield its connection: all of it is in the spool when this ends, or nothing.
 
         Args:
             most: share of the spool that may be in use.
@@ -110,7 +110,7 @@ class Spool:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for queries. Raises NotRecorded: it cannot be read."""
+        """Yield the connection, for queries. Raises NotRecorded: it cannot be read."""
         with self._lock:
             try:
                 yield self._base
@@ -155,7 +155,7 @@ class Spool:
         return (pages - free) * PAGE
 
     def tidy(self) -> None:
-        """Move the write-ahead log into the file, beside whoever writes."""
+        """Move the write-ahead log into the file, while other threads go on writing."""
         with closing(sqlite3.connect(self.path, isolation_level=None)) as beside:
             beside.execute("PRAGMA synchronous=NORMAL")
             beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -202,7 +202,7 @@ def _connected(path: Path, limit: int) -> sqlite3.Connection:
 
 
 def _acquired(path: Path) -> int:
-    """The lock of the spool, as an open file. Raises DataError: another service has it; says which."""
+    """Lock the spool and return the lock, an open file. Raises DataError: another service has it; says which."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

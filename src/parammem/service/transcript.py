@@ -56,7 +56,7 @@ class AnswerReader:
             self.fail(f"the answer could not be read: {error}")
 
     def end(self) -> None:
-        """The answer is complete, or will never be."""
+        """Take note that the answer is complete, or never will be."""
         if not self.error and not self._streams:
             self._read_whole()
         if self._choices:
@@ -129,7 +129,7 @@ class AnswerReader:
 
 
 def _assembled(whole: Mapping[str, Any]) -> dict[str, Any]:
-    """The message that a choice's deltas make."""
+    """Return the message that a choice's deltas make."""
     calls = [
         {"id": one["id"], "type": "function", "function": {"name": one["name"], "arguments": "".join(one["arguments"])}}
         for one in whole["calls"].values()
@@ -139,7 +139,7 @@ def _assembled(whole: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tokens(usage: Any) -> int:
-    """What upstream counted: prompt and completion together; 0 if it does not say."""
+    """Return the tokens that upstream counted, prompt and completion together; 0 if it does not say."""
     if not isinstance(usage, dict):
         return 0
     names = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")

@@ -105,7 +105,7 @@ class Upstream:
         return [*kept, ("authorization", f"Bearer {self._key}")] if self._key else kept
 
     def _is_ours(self, authorization: str) -> bool:
-        """Whether it is the service's own token."""
+        """Return whether a header holds the service's own token."""
         kind, _, given = authorization.strip().partition(" ")
         return bool(self._token) and kind.lower() == "bearer" and is_same(given.strip(), self._token)
 
@@ -118,13 +118,13 @@ def answer_headers(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, byte
 
 
 def _listed(headers: Headers) -> set[str]:
-    """What the header `Connection` names."""
+    """Return the names of headers that the header `Connection` lists."""
     values = [value for name, value in headers if name.lower() == "connection"]
     return {one.strip().lower() for value in values for one in value.split(",")} - {"close"}
 
 
 def _readable(accepted: str) -> str:
-    """The client's choice of encodings, without those that cannot be read here."""
+    """Return the client's choice of encodings, without those that cannot be read here."""
     parts = [part.strip() for part in accepted.split(",")]
     kept = [part for part in parts if part.split(";")[0].strip().lower() in READABLE]
     return ", ".join(kept) or "identity"

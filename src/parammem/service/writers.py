@@ -151,7 +151,7 @@ class ServedWriter:
         return False
 
     def close(self) -> None:
-        """The server keeps the adapter: it may advise other services, and its name is never used for other weights."""
+        """Do nothing: other services may use the adapter, and its name on the server stands for these weights alone."""
 
 
 def open_writer(root: Path, params: ServiceParams, domain: str, version: Version) -> AdviceWriter:

@@ -48,7 +48,7 @@ def runs_inputs(decision: Decision) -> dict[str, str]:
 
 
 def _file(history: History, fact: Observed) -> Finding:
-    """Is it here, and does it hold as many runs and outcomes of each arm as the event says?"""
+    """Check that a file is here, and holds as many runs and outcomes of each arm as the event says."""
     path = f"{LIVE.as_posix()}/{fact.runs}.jsonl"
     there = history.repo / path
     if not there.is_file():
