@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from parammem.config import ValidateParams
@@ -60,7 +61,7 @@ def suite_rules(
     return [*rules, *_repeats(params), *_totals(params)]
 
 
-def suite_digest(rules: list[DataRule]) -> str:
+def suite_digest(rules: Sequence[DataRule]) -> str:
     """Return digest of names, bounds and reasons: it changes when the suite does."""
     return digest_of([rule.model_dump(mode="json") for rule in rules])
 
