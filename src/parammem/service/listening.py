@@ -23,7 +23,6 @@ IDLE_SECONDS = 75
 """A client's idle connection is kept for longer than clients keep it, so that none of its calls meets a closed one."""
 GRACE_SECONDS = 20
 """For calls in flight when the service is stopped."""
-LARGEST_HEADERS = 2**18
 SWITCH_SECONDS = 0.0005
 """How soon a thread that computes lets the calls go on; Python's own 5 ms would be felt in every call."""
 
@@ -59,8 +58,11 @@ def configured(app: AsgiApp) -> uvicorn.Config:
     """Return uvicorn's settings for an application: no headers of its own, no log of its own."""
     import uvicorn
 
+    from parammem.service.bounded_http import BoundedHttp
+
     return uvicorn.Config(
         app,
+        http=BoundedHttp,
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -68,7 +70,6 @@ def configured(app: AsgiApp) -> uvicorn.Config:
         date_header=False,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        h11_max_incomplete_event_size=LARGEST_HEADERS,
         ws="none",
         proxy_headers=False,
     )
