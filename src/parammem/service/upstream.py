@@ -67,6 +67,8 @@ class Upstream:
             max_line_size=2**16,
             max_field_size=2**16,
         )
+        # aiohttp sends GET, PUT and DELETE a second time when a connection breaks, and has no public setting for it.
+        self._session._retry_connection = False
 
     def open(self, method: str, path: str, headers: Headers, data: bytes) -> aiohttp.client._RequestContextManager:
         """Begin a request; the body of its answer comes as it is sent, still encoded.
