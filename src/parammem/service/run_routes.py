@@ -31,6 +31,7 @@ from parammem.service.access import TRUSTED, is_same, presented
 from parammem.service.call_body import ClientGone, read_bytes, read_json
 from parammem.service.run_book import TOO_LARGE, RunBook
 from parammem.service.run_records import OpenRun, RunView
+from parammem.service.strata import STRATUM, stratum_of
 from parammem.service.written import clean
 
 RUN_TOKEN = "x-parammem-run-token"
@@ -79,7 +80,7 @@ class StartBody(_Body):
     domain: str = ""
     run_id: str = ""
     metadata: dict[str, Any] = {}
-    """`stratum`: group of tasks that this one belongs to, for the live gate. All else is not kept."""
+    """`stratum`, `model` and `agent` say which group of tasks this one is of (strata.py). All else is not kept."""
 
 
 class StepsBody(_Body):
@@ -125,9 +126,9 @@ def routes(book: RunBook, advisor: AdvisesRuns, params: Params) -> list[Route]:
 
     async def start(request: Request) -> Response:
         body = StartBody.model_validate(await read_body(request))
-        stratum = body.metadata.get("stratum", "")
-        if not isinstance(stratum, str):
+        if not isinstance(body.metadata.get("stratum", ""), str):
             raise BadRequest("metadata.stratum: no text")
+        stratum = stratum_of(request.headers.get(STRATUM, ""), body.metadata)
         begun = await begin(book, advisor, body.domain or default, body.task, body.run_id, stratum)
         return JSONResponse(begun_as_json(begun))
 
