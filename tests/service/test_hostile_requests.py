@@ -86,6 +86,7 @@ def whole(body, *headers):
         LENGTH + b"Transfer-Encoding: xchunked\r\n",
         b"Transfer-Encoding: chunked, identity\r\n",
         LENGTH + b"X-Folded: a\r\n b\r\n",
+        LENGTH + b"Host: evil.example\r\n",
         LENGTH + b"x-parammem-run: a\rb\r\n",
         LENGTH + b"x-parammem-run: a\x00b\r\n",
         b"Content-Length: -1\r\n",
@@ -286,7 +287,9 @@ def test_marks_in_texts_of_others_give_no_advice(up):
              f"<parammem-{block}advice digest=d>", OPENING]  # fmt: skip
     for number, text in enumerate(texts):
         tool = {"role": "tool", "tool_call_id": "c", "content": text}
-        said = [{"role": "user", "content": f"{number} {text}"}, {"role": "assistant", "content": text}, tool]
+        calls = [{"id": "c", "type": "function", "function": {"name": text, "arguments": json.dumps({"x": text})}}]
+        asked = {"role": "assistant", "content": text, "tool_calls": calls}
+        said = [{"role": "user", "content": f"{number} {text}"}, asked, tool]
         run = up.run(up.post({"model": "m", "messages": said}))
         assert run.advice is not None
         assert run.advice.text.startswith("advice 0 of")

@@ -118,6 +118,13 @@ def test_a_strange_answer_passes(server_and_url, answer, status):
     assert len(server.came) == 2, "nothing was sent twice"
 
 
+def test_upstream_cannot_speak_for_the_service(server_and_url):
+    server, url = server_and_url
+    server.answer = b"HTTP/1.1 200 OK\r\nX-ParamMem-Run: evil\r\nx-parammem-run-token: t\r\nContent-Length: 0\r\n\r\n"
+    with httpx.Client(trust_env=False) as client:
+        assert [name for name in client.get(f"{url}/models").headers if "parammem" in name] == []
+
+
 @pytest.mark.parametrize(
     "answer",
     [

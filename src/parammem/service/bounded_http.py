@@ -95,6 +95,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._head, self._is_in_head = 0, False
         self._end_in(None)
         self._unset_keepalive_if_required()  # set since, when the answer before this request ended
+        if sum(name == b"host" for name, _ in self.headers) > 1:
+            raise ValueError("two hosts")  # a parser's error, and so 400: who may ask depends on the host
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

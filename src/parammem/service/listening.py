@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,9 +51,18 @@ def serve(root: Path, params: Params, ready: Callable[[str], None]) -> None:
         service.book.close()
         raise
     sys.setswitchinterval(SWITCH_SECONDS)
+    allow_many_connections()
     server = uvicorn.Server(configured(service.app))
     host, port = listener.getsockname()[:2]
     asyncio.run(_run(server, listener, lambda: ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")))
+
+
+def allow_many_connections() -> None:
+    """Raise this process's limit of open files to what it may have: a call takes two connections, and the usual limit
+    of 1,024 would refuse the 500th that waits for a slow upstream."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # as some systems refuse what they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def configured(app: AsgiApp) -> uvicorn.Config:

@@ -115,13 +115,14 @@ class Upstream:
 
 
 def answer_headers(status: int, raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return an answer's headers as the client gets them: all but those of the connection, and the length of a body
-    that is not sent."""
+    """Return an answer's headers as the client gets them: all but those of the connection, those that only we may
+    set, and the length of a body that is not sent."""
     found = [(name.lower(), value) for name, value in raw]
     dropped = HOP_BY_HOP | _listed([(name.decode("latin-1"), value.decode("latin-1")) for name, value in found])
     if status in WITHOUT_BODY:
         dropped |= {"content-length"}
-    return [(name, value) for name, value in found if name.decode("latin-1") not in dropped]
+    kept = [(name, value) for name, value in found if not name.startswith(OURS.encode())]
+    return [(name, value) for name, value in kept if name.decode("latin-1") not in dropped]
 
 
 def _listed(headers: Headers) -> set[str]:
