@@ -100,7 +100,7 @@ def advised(client: httpx.Client, upstream: ScriptedUpstream, many: int) -> list
     return [one.adapter for one in given]
 
 
-def test_advice_from_vllm_follows_the_champion_and_fails_open(served):
+def test_advice_from_vllm_follows_the_champion_and_never_fails_a_call(served):
     with upstream_server(lambda _: completion()) as upstream, running(served.root, upstream.url) as (_, url):
         client = httpx.Client(base_url=url, timeout=120, trust_env=False)
 
@@ -114,6 +114,11 @@ def test_advice_from_vllm_follows_the_champion_and_fails_open(served):
         ledger_with(served.root, served.second, domain="math")
         ready(served.second)
         assert set(advised(client, upstream, 8)) == {served.second}
+        third = adapter(served.root, 3)
+        (Places(served.root, "math").start(third) / "adapter_model.safetensors").write_bytes(b"no weights")
+        ledger_with(served.root, third, domain="math")
+        until(lambda: client.get("/metrics").text, lambda text: "parammem_load_faults 1" in text, 300)
+        assert set(advised(client, upstream, 8)) == {served.second}, "weights that do not load change nothing"
         os.killpg(served.vllm.pid, signal.SIGKILL)
         assert advised(client, upstream, 8) == []
         runs = [client.get(f"/v1/runs/{name}").json() for name in ids(client)]
