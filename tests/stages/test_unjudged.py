@@ -55,7 +55,7 @@ def judged(specs: list[dict], candidates: list[str], allowed: float = 1.0, real:
     named = {str(n): Task(task_id=str(n), domain="code", text=f"task {n}") for n in range(len(specs))}
     keys = {str(n): AnswerKey(task_id=str(n), domain="code", hidden=s, gold="") for n, s in enumerate(specs)}
     runs = [lived(n, candidate) for n, candidate in enumerate(candidates)]
-    found = final_verdicts(get_domain("code", real=real), named, keys, runs, allowed).passed
+    found = final_verdicts(get_domain("code", real=real).judge, named, keys, runs, allowed).passed
     return [found[run.trajectory_id] for run in runs]
 
 
