@@ -46,7 +46,7 @@ def how(rule: str, engine: ScriptedEngine | None = None, **changes: Any) -> Labe
         "outcome": "final",
         "parts": ("hindsight",),
         "engine": engine or labeller(),
-        "domain": Echo(),
+        "prompts": Echo(),
         "max_tokens": 12,
         "temperature": 0.8,
     }

@@ -78,7 +78,7 @@ def test_a_decision_that_is_not_there_is_an_error(ledger):
 @pytest.mark.parametrize("is_registered", [True, False])
 def test_a_promotion_that_is_entered_makes_the_challenger_champion(tmp_path, monkeypatch, is_registered):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("parammem.stages.contest.meet", lambda *_: meeting(*CLEAR))
+    monkeypatch.setattr("parammem.stages.contest.compare", lambda *_: meeting(*CLEAR))
     if is_registered:
         register(Ledger(), "code", "b" * 64, "", WHO)
     command = ("gate", "none", "--enter", "--params", str(ROOT / "params.yaml"))

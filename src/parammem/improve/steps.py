@@ -148,12 +148,12 @@ def warm(turn: Turn) -> None:
         add_challengers(turn, _message(turn), PATHS)
 
 
-def meet(turn: Turn) -> None:
-    """Champion and challenger, and no reflector, on the same tasks."""
+def compare(turn: Turn) -> None:
+    """Run the agent with champion, challenger and no reflector on the same tasks, as evidence for the gate."""
     for one in turn.challengers:
         incumbent = champion(turn.ledger.read(), one.domain)
         folder = champion_folder(turn, one.domain, incumbent) if incumbent else None
-        found = turn.tools.meet(turn, one.domain, folder, one.folder)
+        found = turn.tools.compare(turn, one.domain, folder, one.folder)
         turn.evidence.setdefault(one.domain, []).append(found)
 
 
@@ -162,12 +162,12 @@ def decide(turn: Turn) -> None:
     worktree's ledger."""
     from parammem.gate.record_decision import decide_and_record_all, rule_of
 
-    for domain, meetings in turn.evidence.items():
-        for evidence in meetings:
+    for domain, compared in turn.evidence.items():
+        for evidence in compared:
             kept = turn.tree / EVIDENCE / f"{evidence.outcomes}.json"
             if not kept.is_file():  # named by what came out: the same once more is what an earlier decision rests on
                 write_text(kept, evidence.model_dump_json() + "\n")
-        decisions = decide_and_record_all(meetings, rule_of(turn.settings.gate), turn.ledger, turn.tools.actor)
+        decisions = decide_and_record_all(compared, rule_of(turn.settings.gate), turn.ledger, turn.tools.actor)
         turn.decisions += decisions
         for decision in decisions:
             turn.note(f"{domain}: {decision.answer}: {decision.reasons[0] if decision.reasons else ''}")
@@ -277,7 +277,7 @@ STEPS: tuple[TurnStep, ...] = (
     TurnStep("rebuild", rebuild, "a worktree that can be deleted; finished stages are in DVC's run-cache"),
     TurnStep("enter", enter, "a worktree that can be deleted"),
     TurnStep("warm", warm, "a worktree that can be deleted; finished stages are in DVC's run-cache", tries=2),
-    TurnStep("meet", meet, "a worktree that can be deleted; completions are in the cache"),
+    TurnStep("compare", compare, "a worktree that can be deleted; completions are in the cache"),
     TurnStep("decide", decide, "a worktree that can be deleted; the next turn comes to the same decision"),
     TurnStep("push", push, "data in the remote that no commit refers to; the next turn refers to it", tries=3),
     TurnStep("commit", commit, "commits that no branch holds, or a branch that holds them all; then finish goes on"),

@@ -63,7 +63,7 @@ class Contest(Bench):
     """Whether it passed, by the same, where the user's own agent ran."""
 
 
-def meet(params: Params, root: Path, domain: str, champion: Path | None, challenger: Path) -> Evidence:
+def compare(params: Params, root: Path, domain: str, champion: Path | None, challenger: Path) -> Evidence:
     """Compare two adapters on the same tasks and check every guard.
 
     Args:
