@@ -1,8 +1,8 @@
 """A world that drifts, and what an agent experiences in it.
 
 The regularities are those of the pipeline's world. What drifts is what the tasks are about: each season has its own
-kinds of quantity, so a reflector that knew the last season has something to learn in the next. A poisoned batch is
-about kinds of old, and every outcome in it is a lie: it calls solutions right that took the other convention.
+kinds of quantity, so a reflector that was trained on the last season has something to learn in the next. A poisoned
+batch is about kinds of old, and every outcome in it is a lie: it calls solutions right that took the other convention.
 """
 
 from __future__ import annotations

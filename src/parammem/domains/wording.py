@@ -63,7 +63,8 @@ class Wording:
         return chat(template(STYLE, "hindsight").format(task=task.text, attempt=self.shown(attempt)))
 
     def failure(self, task: Task, attempt: Attempt, outcome: Outcome) -> tuple[Message, ...]:
-        """The form of a reflection on one attempt: a pocket model knows no other, and no word for an outcome."""
+        """Return the prompt of a reflection on one attempt: a pocket model was trained on no other form, and on no word
+        for an outcome."""
         return self.reflect(task, [attempt], [], diverse=False)
 
     def contrast(self, task: Task, attempt: Attempt, other: Task, success: Attempt) -> tuple[Message, ...]:

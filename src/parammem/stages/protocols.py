@@ -26,7 +26,7 @@ RELEASED_REFLECTED = (2, 4, 6, 8, 10)
 
 @dataclass(frozen=True)
 class Oracle:
-    """Visible checks that know the answer."""
+    """Visible checks that read the answer key."""
 
     judge: Judge
     keys: Mapping[str, AnswerKey]

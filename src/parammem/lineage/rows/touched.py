@@ -15,7 +15,7 @@ class BatchSeen(Record):
     batch: str
     """Its digest, which names its file; `collect` for rows of the pipeline's own agents."""
     source: str | None
-    """The file that was ingested, by name; None: the ledger does not know the batch."""
+    """The file that was ingested, by name; None: the batch is not in the ledger."""
     time: str | None
 
 

@@ -52,7 +52,7 @@ class StoreActor:
         return ShardReport(lost, dict(self._done))
 
     def made(self) -> CacheStats:
-        """Return what was recorded here since the start; without hits, which shards know."""
+        """Return what was recorded here since the start; without hits, which shards count."""
         return replace(self._made)
 
     def get(self, keys: Sequence[str]) -> dict[str, str]:
