@@ -57,7 +57,7 @@ branch of our tree whose exit code fits, and what to do."""
 
 
 def ending(error: Exception) -> End:
-    """How the command ends that was stopped by an error. A bug's traceback is written down."""
+    """Return how the command ends that was stopped by an error. A bug's traceback is written down."""
     if isinstance(error, ParamMemError):
         return End(str(error), error.exit_code)
     said = f"{type(error).__name__}: {str(error)[:LONGEST]}".rstrip(": ")

@@ -68,7 +68,7 @@ def clean(turn: Turn) -> None:
 
 
 def open_tree(turn: Turn) -> None:
-    """A worktree with the branch's state, what the person has committed since, and its data."""
+    """Open a worktree with the branch's state, what the person has committed since, and its data."""
     turn.tree, turn.before = make_tree(turn.root, turn.branch, uuid.uuid4().hex[:8])
     turn.params = load_params(turn.tree / "params.yaml")
     dvc.fetch(turn.tree, turn.tools.say)
@@ -89,7 +89,7 @@ def finish(turn: Turn) -> None:
 
 
 def take_in(turn: Turn) -> None:
-    """The inbox becomes batches in the worktree, and so do runs of agents in use. What cannot be read stays, and the
+    """Turn the inbox, and runs of agents in use, into batches in the worktree. What cannot be read stays, and the
     others have their turn."""
     turn.sources, turn.refused_sources = batches.ingest_inbox(turn)
     for text in turn.refused_sources:
@@ -116,13 +116,13 @@ def consider(turn: Turn) -> None:
 
 
 def rebuild(turn: Turn) -> None:
-    """The pipeline in the worktree, as far as params ask for it."""
+    """Rebuild the pipeline in the worktree, as far as params ask for it."""
     if turn.due:
         turn.tools.rebuild(turn.tree, targets(turn))
 
 
 def enter(turn: Turn) -> None:
-    """What was trained is written down: a `train` event and a version for each adapter that is new."""
+    """Record what was trained: a `train` event and a version for each adapter that is new."""
     for domain in turn.due:
         version = register_adapter(turn.tree, domain, None, turn.tools.actor)
         _remember_batches(turn, domain)
@@ -191,7 +191,7 @@ def _accuse(turn: Turn, decisions: list[Decision]) -> None:
 
 
 def push(turn: Turn) -> None:
-    """The data goes to the remote before anything in git refers to it."""
+    """Push the data to the remote before anything in git refers to it."""
     turn.note(dvc.push(turn.tree, turn.tools.say))
 
 
@@ -253,7 +253,7 @@ def _tracking(turn: Turn) -> Path:
 
 
 def clear(turn: Turn) -> None:
-    """What is committed leaves the inbox."""
+    """Remove from the inbox what is committed."""
     batches.clear_ingested(*_inbox(turn))
     clear_entered(turn.root, turn.tree)
 
@@ -264,7 +264,7 @@ def _inbox(turn: Turn) -> tuple[Path, Path, str]:
 
 
 def close(turn: Turn) -> None:
-    """The worktree goes."""
+    """Remove the worktree."""
     remove_trees(turn.root)
 
 

@@ -72,7 +72,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
 def work_on(
     params: Params, domain: Domain, actor: Engine, tasks: Sequence[Task], executor: Executor = LOCAL
 ) -> list[Trajectory]:
-    """Several runs of the collecting method per task. No answer key is at hand here."""
+    """Return several runs of the collecting method per task. No answer key is at hand here."""
     p = params.collect
     method = get_method(p.method)
     if method.advisor != "none" or method.bank:

@@ -34,7 +34,7 @@ def open_domain(params: Params, name: str, root: Path = Path()) -> Domain:
 
 
 def is_pocket(params: Params, name: str) -> bool:
-    """Whether a domain's tasks are those of the pocket world, whose advice can be parsed into claims."""
+    """Return whether a domain's tasks are those of the pocket world, whose advice can be parsed into claims."""
     return not params.benchmarks.sources and params.kind(name) != "open"
 
 

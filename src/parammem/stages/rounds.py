@@ -24,7 +24,7 @@ def earlier_rounds(params: Params) -> list[str]:
 def retaught(
     params: Params, rows: Sequence[ReflectionExample], adapter: Path, prompts: Prompts, name: str, root: Path
 ) -> list[ReflectionExample]:
-    """As many rows about the same tasks, with what this round's adapter says of each; one draw per row.
+    """Return as many rows about the same tasks, with what this round's adapter says of each; one draw per row.
 
     On real benchmarks what it says is read and mended as a teacher's labels are; elsewhere a text that the token limit
     cut is none. A row that gets nothing keeps what it had, and so, with a warning, does one whose request failed.

@@ -108,7 +108,7 @@ def _launch(params: Params, domain: str, root: Path) -> None:
 
 
 def main() -> None:
-    """One of the processes: `python -m parammem.stages.train PARAMS DOMAIN ROOT`, as `_launch` has it run."""
+    """Run one of the processes: `python -m parammem.stages.train PARAMS DOMAIN ROOT`, as `_launch` has it run."""
     said, domain, root = sys.argv[1:]
     try:
         run(load_params(said), domain, Path(root))

@@ -69,8 +69,8 @@ def run(params: Params, domain: str, count: int, seed: int, root: Path = Path(".
 
 
 def given(pairs: Sequence[Pair], right: dict[Form, list[str]]) -> dict[str, list[str]]:
-    """The advice of every arm, by its name, for every task; "" for none. Irrelevant advice is the right one on the task
-    whose advice is nearest in length, cut to as many words."""
+    """Return the advice of every arm, by its name, for every task; "" for none. Irrelevant advice is the right one on
+    the task whose advice is nearest in length, cut to as many words."""
     found = {ALONE.name: [""] * len(pairs)}
     for arm in ARMS:
         if arm.form and arm.advice == "oracle":
@@ -88,7 +88,7 @@ def _other(texts: Sequence[str], place: int) -> str:
 
 
 def placed(prompts: Prompts, task: Task, text: str, place: str) -> tuple[Message, ...]:
-    """The actor's prompt with advice in another place than after the task: its own words, moved.
+    """Return the actor's prompt with advice in another place than after the task: its own words, moved.
 
     Args:
         place: "", after (where the domain has it), before or system.

@@ -80,7 +80,7 @@ class RowTrace(Record):
 
 
 def render_trace(trace: RowTrace) -> str:
-    """What one row touched, for people."""
+    """Return what one row touched, for people."""
     lines = [
         f"Row {trace.row_hash}",
         f"  {shown(trace.domain or 'domain not recorded')}, task {shown(trace.task_id or 'not recorded')}",

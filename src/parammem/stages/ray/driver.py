@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 def open_cluster(
     params: Params, settings: RayParams, engines: Engines, domain: Domain, root: Path
 ) -> Iterator[RayExecutor]:
-    """A cluster to work on; left again at the end, and ended if it was begun for this (`local`).
+    """Yield a cluster to work on; left again at the end, and ended if it was begun for this (`local`).
 
     Raises:
         ClusterError: Ray is not installed, or there is no such cluster, or no machine of it has what a shard needs.

@@ -44,7 +44,7 @@ LOCAL = LocalExecutor()
 
 @contextmanager
 def open_executor(params: Params, engines: Engines, domain: Domain, root: Path) -> Iterator[Executor]:
-    """The executor that params ask for. Raises ClusterError: there is no such cluster."""
+    """Yield the executor that params ask for. Raises ClusterError: there is no such cluster."""
     if params.engine.ray is None:
         yield LOCAL
         return
