@@ -9,6 +9,7 @@ from parammem.agents.repair import mend
 from parammem.agents.teacher import taught
 from parammem.core import Task
 from parammem.domains import get_domain
+from parammem.domains.open import OpenPrompts
 from parammem.domains.real_math import RealMathPrompts
 from parammem.engines.base import Completion, Request
 from parammem.engines.scripted import ScriptedEngine
@@ -133,3 +134,11 @@ def test_task_only_labels_on_real_benchmarks_come_from_the_teacher_and_hold_no_t
     assert [row.reflection for row in rows] == [CLEAN, CLEAN]
     assert {(row.label_source, row.part, row.trajectory_id) for row in rows} == {("task-only", "task", "")}
     assert {row.author for row in rows} == {engine.digest}
+
+
+def test_open_work_has_no_teaching_prompt_so_its_tasks_are_asked_about_as_advice_is():
+    engine, prompts = ScriptedEngine(lambda request, draw: "Ask which order is meant."), OpenPrompts()
+    how = Labelling("task-only", "final", (), engine, prompts, 200, 0.5)
+    rows = label(how, {task.task_id: task for task in tasks(2)}, [], {})
+    assert [row.reflection for row in rows] == ["Ask which order is meant."] * 2
+    assert [request.messages for request in engine.requests] == [prompts.advise(task.text) for task in tasks(2)]
