@@ -89,7 +89,7 @@ def serve(latency: float, solve_share: float) -> None:
 
 def run(engine: Engine, domain: Domain, chosen: Sequence[Item]) -> tuple[list[Trajectory], float]:
     """Return trajectories in order, and seconds."""
-    agent = Agent(method=METHODS["reflexion"], domain=domain, actor=engine, budget=BUDGET)
+    agent = Agent(METHODS["reflexion"], domain.prompts, domain.judge, engine, BUDGET)
     started = time.perf_counter()
     found = batch.run([solve(agent, item.task, 1) for item in chosen])
     return found, time.perf_counter() - started

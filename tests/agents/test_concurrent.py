@@ -105,7 +105,7 @@ def test_checks_of_different_tasks_run_side_by_side():
             return super().check(items)
 
     with LocalServer(write=lambda body, seed: "wrong") as local:
-        found = batch.run(runs(engine_of(local), ("base",), 4, domain=Sociable()))
+        found = batch.run(runs(engine_of(local), ("base",), 4, echo=Sociable()))
     assert [t.failure for t in found] == [None] * 4
 
 

@@ -253,7 +253,7 @@ def test_an_attempt_keeps_what_the_actor_wrote_and_what_was_read_from_it():
         def parse(self, text: str, task: Task | None = None) -> str:
             return text.split(" ; ")[0]
 
-    trajectory = work("base", actor_says("good one ; chatter"), domain=Cut())
+    trajectory = work("base", actor_says("good one ; chatter"), echo=Cut())
     assert (trajectory.attempts[0].text, trajectory.attempts[0].candidate) == ("good one ; chatter", "good one")
 
 

@@ -99,9 +99,9 @@ def _answer(waiting: dict[int, Step]) -> dict[int, Answer | Exception]:
         replies = call(lambda requests, engine=engine: [r[0] for r in engine.complete(requests)], list(group.values()))
         answers |= dict(zip(group, replies, strict=True))
     checks = {i: step for i, step in waiting.items() if isinstance(step, Check)}
-    for domain in _distinct(step.domain for step in checks.values()):
-        items = {i: (step.task, step.candidate) for i, step in checks.items() if step.domain is domain}
-        answers |= dict(zip(items, call(domain.check, list(items.values())), strict=True))
+    for one in _distinct(step.checks for step in checks.values()):
+        items = {i: (step.task, step.candidate) for i, step in checks.items() if step.checks is one}
+        answers |= dict(zip(items, call(one.check, list(items.values())), strict=True))
     return {index: answers[index] for index in sorted(answers)}
 
 

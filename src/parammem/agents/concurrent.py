@@ -115,7 +115,7 @@ class Driver:
 
 
 def _check(step: Check) -> Answer | Exception:
-    return step.domain.check([(step.task, step.candidate)])[0]
+    return step.checks.check([(step.task, step.candidate)])[0]
 
 
 def _as_exception(error: BaseException) -> Exception:

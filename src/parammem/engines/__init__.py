@@ -2,6 +2,6 @@
 concurrent around any of them. Model folders are found, checked and hashed here too (folders,
 loading, digests, vetting).
 
-No engine knows a task, a prompt's meaning or a verdict. Names are imported from the modules, not from here: a stage
+No engine gets a task, a prompt's meaning or a verdict. Names are imported from the modules, not from here: a stage
 then depends on the engines' code that it uses.
 """

@@ -43,12 +43,12 @@ LOCAL = LocalExecutor()
 
 
 @contextmanager
-def open_executor(params: Params, engines: Engines, judge: Domain, root: Path) -> Iterator[Executor]:
-    """The executor that params ask for. Raises ClusterError: there is no such cluster."""
+def open_executor(params: Params, engines: Engines, domain: Domain, root: Path) -> Iterator[Executor]:
+    """Yield the executor that params ask for. Raises ClusterError: there is no such cluster."""
     if params.engine.ray is None:
         yield LOCAL
         return
     from parammem.stages.ray.driver import open_cluster
 
-    with open_cluster(params, params.engine.ray, engines, judge, root) as cluster:
+    with open_cluster(params, params.engine.ray, engines, domain, root) as cluster:
         yield cluster
