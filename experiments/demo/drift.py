@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from parammem.agents import batch
 from parammem.agents.loop import Agent, solve
 from parammem.agents.methods import METHODS
+from parammem.agents.run import run_all
 from parammem.config import Params
 from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Trajectory
 from parammem.core.experience import Experience
@@ -96,7 +96,7 @@ def work(
         given = ParamMem(adapter=read_card(reflector), engine=engines.open(adapter=reflector), prompts=opened.prompts)
     method = METHODS["paramagent" if given else "reflexion"]
     agent = Agent(method, opened.prompts, opened.judge, actor, budget(params), given)
-    ended = batch.run([solve(agent, one.task, seed) for one in drawn])
+    ended = run_all([solve(agent, one.task, seed) for one in drawn])
     return list(_rows(opened.judge, drawn, ended))
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import parammem
-from parammem.agents import batch
 from parammem.agents.labels import Labelling, label
 from parammem.agents.loop import Agent, Check, solve
 from parammem.agents.methods import METHODS
+from parammem.agents.run import run_all
 from parammem.core import Attempt, Feedback, Outcome, Task
 from parammem.domains import Judge, Prompts, VisibleChecks, get_domain
 from parammem.domains.base import Example
@@ -59,7 +59,7 @@ def prompts_of_everything(name: str, tasks: list[Task]) -> list[str]:
         for method in METHODS.values()
         for task in tasks
     ]
-    trajectories = batch.run(runs)
+    trajectories = run_all(runs)
     assert all(t.failure is None for t in trajectories)
     ended = {t.trajectory_id: Outcome(passed=place % 2 == 0) for place, t in enumerate(trajectories)}
     parts = ("in_context", "hindsight", "failure", "contrast", "task")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from parammem.agents.concurrent import ask_each
+from parammem.agents.asking import ask_each
 from parammem.agents.labels import Labelling, label
 from parammem.agents.synthesis import synthesised
 from parammem.agents.teacher import taught
@@ -16,8 +16,8 @@ from parammem.core import ReflectionExample, Task
 from parammem.domains import get_domain
 from parammem.domains.real_code import RealCodePrompts
 from parammem.domains.real_math import RealMathPrompts
+from parammem.engines.cache import CachedEngine
 from parammem.engines.completion_store import Store
-from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.openai import server as module
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.engine import open_model
@@ -158,14 +158,14 @@ def test_a_server_is_asked_for_each_once_and_for_what_failed_no_more(tmp_path, c
     caplog.set_level(logging.WARNING)
     with LocalServer(trouble=no_carl, write=lambda body, seed: SAID.replace("\n", " \n ")) as local:
         engine = open_model(server_of(local), "base")
-        assert len(label_tasks(ConcurrentCache(engine, tmp_path) if cached else engine)) == 3
+        assert len(label_tasks(CachedEngine(engine, tmp_path) if cached else engine)) == 3
         assert len(local.chats) == 4
     assert "answered 400" in caplog.text
 
 
 def test_a_spent_budget_ends_requests_to_a_server_and_what_was_in_flight_is_recorded(tmp_path):
     with LocalServer(trouble=no_carl) as local:
-        cache = ConcurrentCache(open_model(server_of(local, Terms(budget_tokens=300)), "base"), tmp_path)
+        cache = CachedEngine(open_model(server_of(local, Terms(budget_tokens=300)), "base"), tmp_path)
         with pytest.raises(BudgetExceeded):
             label_tasks(cache)
         assert len(Store(tmp_path).made()) == sum(asked.answered for asked in local.chats)

@@ -9,8 +9,8 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from parammem.agents.asking import MOST_FAILED, ask_each, check_answers
 from parammem.agents.bank import Embed
-from parammem.agents.concurrent import MOST_FAILED, ask_each, check_answers
 from parammem.agents.contrasts import JudgedRun, set_beside
 from parammem.agents.repair import whole_sentences
 from parammem.agents.teacher import ASKED, Teaches, taught

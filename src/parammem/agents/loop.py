@@ -1,7 +1,7 @@
 """solve(): the reflection loop, on one page.
 
 It is written for one task, as a generator that yields what it needs (a completion, a visible check) and is sent the
-result, so that `batch.run` can advance any number of tasks together. It takes a Task and never an AnswerKey: an agent
+result, so that `run_all` can advance any number of tasks together. It takes a Task and never an AnswerKey: an agent
 has prompts and visible checks, and no judge that could tell it a hidden verdict.
 """
 

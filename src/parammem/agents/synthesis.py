@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from parammem.agents.concurrent import MOST_FAILED, ask_each, check_answers
+from parammem.agents.asking import MOST_FAILED, ask_each, check_answers
 from parammem.core import Task, digest_of
 from parammem.engines.base import Engine, Message, Request
 

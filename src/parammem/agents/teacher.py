@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from parammem.agents.concurrent import MOST_FAILED, ask_each, check_answers
+from parammem.agents.asking import MOST_FAILED, ask_each, check_answers
 from parammem.agents.repair import Mended, mend
 from parammem.core import Task, digest_of
 from parammem.core.words import count

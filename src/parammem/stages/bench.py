@@ -9,10 +9,10 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from parammem.agents.batch import Job
-from parammem.agents.concurrent import ask_each
+from parammem.agents.asking import ask_each
 from parammem.agents.loop import Agent
 from parammem.agents.methods import Method
+from parammem.agents.run import Job
 from parammem.config import Params
 from parammem.core import Task, Trajectory
 from parammem.domains import Domain

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from parammem.agents.batch import Job
-from parammem.agents.concurrent import MOST_FAILED, call
+from parammem.agents.asking import MOST_FAILED, call
 from parammem.agents.labels import Labelling, label
 from parammem.agents.loop import Agent
 from parammem.agents.methods import get_method
+from parammem.agents.run import Job
 from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import AnswerKey, Outcome, Task, Trajectory, write_jsonl

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from parammem.agents.batch import Job
 from parammem.agents.loop import Agent
 from parammem.agents.methods import METHODS
+from parammem.agents.run import Job
 from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import Adapter, AnswerKey, ReflectionExample, Task, Trajectory, digest_of, read_jsonl

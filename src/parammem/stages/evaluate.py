@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from parammem.agents.bank import Embed, TrajectoryBank
-from parammem.agents.batch import Job
 from parammem.agents.loop import Agent
 from parammem.agents.methods import METHODS, get_method
+from parammem.agents.run import Job
 from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, read_jsonl, write_jsonl

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from parammem.agents.concurrent import call
+from parammem.agents.asking import call
 from parammem.agents.own_agent import Ordered, OwnAgent, OwnRun, ProgramJudge
 from parammem.agents.program import UserProgram
 from parammem.config import Params

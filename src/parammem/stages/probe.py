@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from parammem.agents.concurrent import ask_each, call
+from parammem.agents.asking import ask_each, call
 from parammem.config import Params
 from parammem.core import AnswerKey, ReflectionExample, Task, digest_of
 from parammem.domains import Domain, Prompts

@@ -33,7 +33,7 @@ def retaught(
         TooManyFailures: more requests got no answer than agent.max_failed_share allows.
         EngineError: it concerns all requests.
     """
-    from parammem.agents.concurrent import ask_each, check_answers
+    from parammem.agents.asking import ask_each, check_answers
     from parammem.agents.repair import mend
     from parammem.agents.teacher import TAGS, Teaches
     from parammem.engines.base import Request

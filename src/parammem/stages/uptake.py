@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from parammem.agents.concurrent import ask_each, call
+from parammem.agents.asking import ask_each, call
 from parammem.config import Params
 from parammem.core import AnswerKey, Reflection, Task, digest_of
 from parammem.core.reflection import ORACLE

@@ -11,15 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parammem.agents import batch
-from parammem.agents.batch import Job
 from parammem.agents.loop import Agent
 from parammem.agents.methods import METHODS
+from parammem.agents.run import Job, run_all
 from parammem.config import RayParams, parse_params
 from parammem.core import AnswerKey
 from parammem.domains import get_domain
 from parammem.engines.base import Request, chat
-from parammem.engines.cached import CachedEngine
+from parammem.engines.cache import CachedEngine
 from parammem.engines.completion_store import Spent, Store
 from parammem.engines.scripted import ScriptedEngine
 from parammem.errors import ClusterError, ConfigError, RequestFailed
@@ -111,8 +110,8 @@ def test_a_parcel_holds_no_engine_and_no_judge_and_is_worked_on_alike(two):
     assert [(job.task, job.seed, job.protocol, job.first) for job in found] == [
         (job.task, job.seed, job.protocol, job.first) for job in jobs
     ]
-    here = batch.run([job.begin() for job in jobs[:6]])
-    assert batch.run([job.begin() for job in found[:6]]) == here
+    here = run_all([job.begin() for job in jobs[:6]])
+    assert run_all([job.begin() for job in found[:6]]) == here
     assert {one.stop for one in here} != {"failed"}
 
 

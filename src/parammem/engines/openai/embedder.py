@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from parammem.core.record import digest_of
 from parammem.engines.completion_store import Keeper
-from parammem.engines.concurrent import gathered
+from parammem.engines.futures import gathered
 from parammem.engines.openai.account import bound
 from parammem.engines.openai.http_client import BASE_LIMIT
 from parammem.engines.openai.server import Server, ServerCall, Unusable, shown

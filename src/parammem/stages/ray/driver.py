@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parammem.agents.batch import Job
+from parammem.agents.run import Job
 from parammem.config import Params, RayParams
 from parammem.core import Trajectory
 from parammem.core.words import count
 from parammem.domains import Domain
 from parammem.engines.base import Completion, Engine, Request
-from parammem.engines.cached import CacheStats
+from parammem.engines.cache import CacheStats
 from parammem.engines.sampling import messages_digest
 from parammem.errors import ClusterError, ParamMemError
 from parammem.stages.common import Engines

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from parammem.engines.cached import CacheStats
+from parammem.engines.cache import CacheStats
 from parammem.engines.completion_store import Spent, Store
 from parammem.errors import ClusterError
 
