@@ -109,7 +109,7 @@ class _Flight:
 
     def _carry_out(self, step: Step) -> Future[Any]:
         if isinstance(step, Check):
-            return self._threads.submit(step.domain.check, [(step.task, step.candidate)])
+            return self._threads.submit(step.checks.check, [(step.task, step.candidate)])
         assert is_concurrent(step.engine)
         return step.engine.submit(step.request)
 
@@ -138,7 +138,7 @@ def _result(done: Future[Any]) -> Result:
 def _answer(waiting: dict[int, Step]) -> dict[int, Result]:
     """Return the answer, or the exception, that each waiting run is sent; in the order of the runs.
 
-    Each engine is called once, and so is each domain.
+    Each engine is called once, and so are the checks of each domain.
     """
     answers: dict[int, Result] = {}
     ordered = sorted(waiting.items())
@@ -148,9 +148,9 @@ def _answer(waiting: dict[int, Step]) -> dict[int, Result]:
         replies = call(lambda requests, engine=engine: [r[0] for r in engine.complete(requests)], list(group.values()))
         answers |= dict(zip(group, replies, strict=True))
     checks = {i: step for i, step in ordered if isinstance(step, Check)}
-    for domain in _distinct(step.domain for step in checks.values()):
-        items = {i: (step.task, step.candidate) for i, step in checks.items() if step.domain is domain}
-        answers |= dict(zip(items, call(domain.check, list(items.values())), strict=True))
+    for one in _distinct(step.checks for step in checks.values()):
+        items = {i: (step.task, step.candidate) for i, step in checks.items() if step.checks is one}
+        answers |= dict(zip(items, call(one.check, list(items.values())), strict=True))
     return {index: answers[index] for index in sorted(answers)}
 
 
