@@ -26,8 +26,8 @@ def history(domain: Domain = FIRST_DOMAIN) -> None:
 
 @app.command()
 def verify() -> None:
-    """Check every ledger that counts: that its chain is unbroken and its decisions are what they were (exit code 11 if
-    not), and that no commit, merge or reset took an event away (exit code 10 if one did)."""
+    """Check every ledger that counts: that its chain is unbroken, and its decisions and files of runs in use are what
+    they were (exit code 11 if not), and that no commit, merge or reset took an event away (exit code 10 if one did)."""
     from parammem.registry.ledger_text import check
 
     say(check(Path()))
