@@ -123,7 +123,7 @@ def clone(tmp_path_factory, repo_root) -> Path:
 @pytest.mark.parametrize("command", sorted(set(COMMANDS) - ELSEWHERE_TESTED - WORKS_IN_A_CLONE))
 def test_in_a_clone_without_data_a_command_says_what_is_missing(command, clone, monkeypatch):
     monkeypatch.chdir(clone)
-    assert list(kinds_in("params.yaml"))[0] == "code"
+    assert next(iter(kinds_in("params.yaml"))) == "code"
     before = [name for name in left(clone) if not name.startswith(".cache")]
     end = ended(command)
     assert [name for name in left(clone) if not name.startswith(".cache")] == before
