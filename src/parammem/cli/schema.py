@@ -1,5 +1,5 @@
-"""`parammem schema`: the JSON Schema of each record that people write or read, of params.yaml, and of what agents send to
-the service; and examples."""
+"""`parammem schema`: the JSON Schema of each record that people write or read, of params.yaml, and of what agents send
+to the service; and examples."""
 
 from __future__ import annotations
 
