@@ -192,7 +192,7 @@ def _accuse(turn: Turn, decisions: list[Decision]) -> None:
 
 def push(turn: Turn) -> None:
     """The data goes to the remote before anything in git refers to it."""
-    turn.note(dvc.push(turn.tree, turn.tools.say))
+    turn.note(dvc.push(turn.tree))
 
 
 def commit(turn: Turn) -> None:
