@@ -276,7 +276,8 @@ def code(case: Case) -> Said:
     lines.append(f"{count(len(recorded), 'code path')} hashed with its dvc.lock" if recorded else "code: not recorded")
     if before and changed is not None:
         named = f": {', '.join(changed[:LISTED])}{', …' if len(changed) > LISTED else ''}" if changed else ""
-        lines.append(f"{len(changed)} of them are others than those of {before.name}{named}")
+        same = f"the same code as that of {before.name}"
+        lines.append(f"{count(len(changed), 'path')} changed since {before.name}{named}" if changed else same)
     elif before and before.commit:
         lines.append(
             f"{before.name} names its code in another way; `git diff {before.commit.sha[:12]} -- src` compares"
@@ -293,7 +294,7 @@ def code(case: Case) -> Said:
     ran = {key: adapter.recipe[key] for key in ("dtype", "device", "threads") if key in adapter.recipe}
     loss = "not recorded" if adapter.held_out_loss is None else f"{adapter.held_out_loss:.4f}"
     lines.append(f"{count(adapter.steps, 'step')}, held-out loss {loss}")
-    recipe = shown(", ".join(f"{key} {value}" for key, value in sorted(adapter.recipe.items())), LONGEST)
+    recipe = shown("; ".join(f"{key} {_plain(value)}" for key, value in sorted(adapter.recipe.items())), LONGEST)
     lines.append(f"recipe: {recipe}")
     base = _json(case.text(f"{adapter.base_model}/recipe.json")) or {}
     facts = {"commit": commit.sha if commit else None, "code": recorded, "changed_code": changed,
@@ -302,6 +303,11 @@ def code(case: Case) -> Said:
              "ran_with": ran, "base": {"name": adapter.base_model, "digest": adapter.base_digest,
                                        "recipe_digest": base.get("recipe_digest")}}  # fmt: skip
     return "\n".join(lines), None, facts
+
+
+def _plain(value: Any) -> str:
+    """Return a setting as people write it: a list without brackets and quotation marks."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def environment_of(case: Case) -> dict[str, str]:
@@ -348,10 +354,12 @@ def _judged(case: Case) -> dict[str, list[dict[str, Any]]]:
 def changed(case: Case) -> Said:
     done = case.checked
     links = sum(done.checked.values())
-    checked = f"{count(links, 'link')} checked, and {'it holds' if links == 1 else 'all hold'}"
-    lines = [f"nothing: {checked}" if not done.broken else f"{len(done.broken)} of {links} links do not hold"]
-    lines += [f"{found.path} [{found.stage}]: {found.detail}" for found in done.broken]
     stale = [found for found in done.findings if found.holds is None]
+    sound = f"nothing: {count(links, 'link')} checked, and {'it holds' if links == 1 else 'all hold'}"
+    if stale:
+        sound = f"nothing that can be seen here: {count(links, 'link')} checked, and {len(stale)} unknown"
+    lines = [f"{len(done.broken)} of {links} links do not hold" if done.broken else sound]
+    lines += [f"{found.path} [{found.stage}]: {found.detail}" for found in done.broken]
     lines += [f"unknown: {found.path} [{found.stage}]: {found.detail}" for found in stale[:5]]
     facts = {"links": links, "broken": [found.model_dump() for found in done.broken],
              "unknown": [found.model_dump() for found in stale]}  # fmt: skip
