@@ -16,7 +16,7 @@ from parammem.core.words import count
 from parammem.lineage.checks.findings import Verification
 from parammem.lineage.checks.manifest import BOUND, bound_report
 from parammem.lineage.checks.tree import kind_of
-from parammem.lineage.pages.adapter_code import changed_between, sources_of
+from parammem.lineage.pages.adapter_code import changed_between, recipe_in_words, sources_of
 from parammem.lineage.pages.answer_origin import advised_by
 from parammem.lineage.pages.live_evidence_lines import live_evidence, trial_of
 from parammem.lineage.past.events import Life, read_decision, trained
@@ -276,8 +276,7 @@ def code(case: Case) -> Said:
     lines.append(f"{count(len(recorded), 'code path')} hashed with its dvc.lock" if recorded else "code: not recorded")
     if before and changed is not None:
         named = f": {', '.join(changed[:LISTED])}{', …' if len(changed) > LISTED else ''}" if changed else ""
-        same = f"the same code as that of {before.name}"
-        lines.append(f"{count(len(changed), 'path')} changed since {before.name}{named}" if changed else same)
+        lines.append(f"{count(len(changed), 'path')} changed since {before.name}{named}")
     elif before and before.commit:
         lines.append(
             f"{before.name} names its code in another way; `git diff {before.commit.sha[:12]} -- src` compares"
@@ -294,8 +293,7 @@ def code(case: Case) -> Said:
     ran = {key: adapter.recipe[key] for key in ("dtype", "device", "threads") if key in adapter.recipe}
     loss = "not recorded" if adapter.held_out_loss is None else f"{adapter.held_out_loss:.4f}"
     lines.append(f"{count(adapter.steps, 'step')}, held-out loss {loss}")
-    recipe = shown("; ".join(f"{key} {_plain(value)}" for key, value in sorted(adapter.recipe.items())), LONGEST)
-    lines.append(f"recipe: {recipe}")
+    lines.append(f"recipe: {shown(recipe_in_words(adapter.recipe), LONGEST)}")
     base = _json(case.text(f"{adapter.base_model}/recipe.json")) or {}
     facts = {"commit": commit.sha if commit else None, "code": recorded, "changed_code": changed,
              "environment": pins, "machine": machine,
@@ -303,11 +301,6 @@ def code(case: Case) -> Said:
              "ran_with": ran, "base": {"name": adapter.base_model, "digest": adapter.base_digest,
                                        "recipe_digest": base.get("recipe_digest")}}  # fmt: skip
     return "\n".join(lines), None, facts
-
-
-def _plain(value: Any) -> str:
-    """Return a setting as people write it: a list without brackets and quotation marks."""
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def environment_of(case: Case) -> dict[str, str]:
