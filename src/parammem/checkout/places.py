@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from parammem.errors import ParamMemError
+
+PROJECT = ("params.yaml", "dvc.yaml", "dvc.lock", "ledger")
+"""What a project's folder has one of at least."""
 LEDGER = Path("ledger") / "events.jsonl"
 DECISIONS = Path("ledger") / "decisions"
 EVIDENCE = Path("ledger") / "evidence"
@@ -16,6 +20,17 @@ LIVE_INBOX = LIVE / "in"
 RECALLED = Path("data") / "recalled.txt"
 """Hashes of rows that may never be trained on again, of all domains."""
 METRICS = Path("reports") / "metrics.json"
+
+
+def project(root: Path = Path()) -> Path:
+    """Return the folder of a project. Raises ParamMemError where it is none: in another folder nothing is recorded, so
+    nothing could be missing either."""
+    if not any((root / name).exists() for name in PROJECT):
+        raise ParamMemError(
+            f"no project in {str(root.absolute())!r}: it has none of {', '.join(PROJECT)}; change to the folder of "
+            "your clone, or make a project with `parammem init DIR`"
+        )
+    return root
 
 
 def code_digests(root: Path, stage: str) -> Path:

@@ -36,8 +36,11 @@ Name = Annotated[str, typer.Argument(help="Name of a profile; `parammem profile 
 @app.command("list")
 def list_profiles() -> None:
     """The profiles there are, each with the first sentence about it."""
-    for path in sorted(FOLDER.glob("*.yaml"), key=lambda path: path.stem):
+    found = sorted(FOLDER.glob("*.yaml"), key=lambda path: path.stem)
+    for path in found:
         say(f"{path.stem:26} {summary(path)}")
+    if not found:
+        say(f"no profile in {str(FOLDER.absolute())!r}; the project's repository has some")
 
 
 @app.command("show")

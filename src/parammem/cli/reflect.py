@@ -51,7 +51,7 @@ def read_task(name: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {name!r} as text: {error}; give a UTF-8 text file") from error
     if not text.strip():
-        raise DataError(f"{name!r} is empty; write the task's text into it")
+        raise DataError(f"{'stdin' if name == '-' else repr(name)} is empty; write the task's text into it")
     return text.strip()
 
 

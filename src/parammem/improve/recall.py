@@ -109,7 +109,7 @@ def execute_recall(
             state = history.here()
             proof = [line for domain in plan.domains for line in prove_absence(state, domain, plan.row_hash)]
         made = {domain: register_adapter(tree, domain, None, actor).adapter for domain in plan.domains}
-        say(dvc.push(tree, say))  # data first, then the commit that refers to it
+        say(dvc.push(tree))  # data first, then the commit that refers to it
         commit = _commit(repo, tree, branch, f"Row {plan.row_hash[:16]} is recalled: {reason}")
         merged = _follow(repo, branch)
         sync_tags(repo if merged else tree)

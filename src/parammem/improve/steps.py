@@ -192,7 +192,7 @@ def _accuse(turn: Turn, decisions: list[Decision]) -> None:
 
 def push(turn: Turn) -> None:
     """Push the data to the remote before anything in git refers to it."""
-    turn.note(dvc.push(turn.tree, turn.tools.say))
+    turn.note(dvc.push(turn.tree))
 
 
 def commit(turn: Turn) -> None:
@@ -292,16 +292,19 @@ def nothing_to_do(root: Path, branch: str) -> str:
 
     Looks at the inbox, at what an earlier run may have left, and at the ledgers of branch and person.
     """
-    from parammem.experience.inbox import waiting
+    from parammem.experience.inbox import look
 
     params = load_params(root / "params.yaml")
-    if batches.leftovers(root) or waiting(root / params.experience.inbox) or runs_wait(root):
+    here = look(root / params.experience.inbox)
+    if batches.leftovers(root) or here.sources or runs_wait(root):
         return ""
     for revision in (f"refs/heads/{branch}", "HEAD"):
         events = ledger_at(root, revision)
         if any(new_batches(events, domain) for domain in params.domains):
             return ""
-    return "Nothing to do: the inbox is empty, and nothing came in since the last training"
+    left = "; ".join(f"{name}: {why}" for name, why in here.left.items())
+    inbox = f"nothing in the inbox can be taken ({left})" if left else "the inbox is empty"
+    return f"Nothing to do: {inbox}, and nothing came in since the last training"
 
 
 def targets(turn: Turn) -> list[str]:

@@ -58,7 +58,7 @@ def add_challengers(turn: Turn, message: str, paths: tuple[str, ...]) -> None:
     for domain, version in incumbent.items():
         if version:
             champion_folder(turn, domain, version)
-    turn.note(dvc.push(turn.tree, turn.tools.say))  # data first, then the commit that refers to it
+    turn.note(dvc.push(turn.tree))  # data first, then the commit that refers to it
     turn.retrained = commit(turn.tree, paths, message) or tip(turn.tree, "HEAD")
     turn.commits.append(turn.retrained)
     params = turn.tree / "params.yaml"

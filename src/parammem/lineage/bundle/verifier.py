@@ -251,7 +251,9 @@ def verify(path, given=None):
     """
     path = Path(path)
     if not (path.is_file() or path.is_dir()):
-        raise Nothing(f"nothing to verify: {shown(str(path))} is neither a folder nor a zip")
+        raise Nothing(
+            f"nothing to verify: {shown(str(path))} is neither a folder nor a zip; give the bundle that you were sent"
+        )
     if given is not None:
         try:
             file = Path(given)

@@ -83,7 +83,8 @@ def _evaluation(life: Life, subject: Subject) -> str:
         return found[:16]
     events = [event.number for event in life.of(subject.adapter.digest) if event.fact.kind == "evaluate"]
     named = ", ".join(map(str, events[:3])) + (", …" if len(events) > 3 else "")
-    return f"by the gate, event {named}" if events else "not recorded"
+    noun = "event" if len(events) == 1 else "events"
+    return f"by the gate, {noun} {named}" if events else "not recorded"
 
 
 def _championship(life: Life, championship: Championship) -> tuple[str, str]:

@@ -84,8 +84,9 @@ def find_subject(history: History, life: Life, name: str | None, domain: str) ->
     for card in sorted((history.repo / "models").rglob(CARD)):
         if read_card(card.parent).digest.startswith(wanted):
             return _folder(history, life, card.parent)
+    called = f"adapter {wanted[:16]}" if name == wanted else f"{name} (adapter {wanted[:16]})"
     raise AdapterMissingError(
-        f"adapter {wanted[:16]} of {domain} is neither here nor in DVC's cache; `dvc fetch --all-commits`"
+        f"{called} of {domain} is neither here nor in DVC's cache; `dvc fetch --all-commits` gets it from the remote"
     )
 
 

@@ -120,7 +120,8 @@ def blame_batches(
     batches = batches_in_order(repo)
     if not head or len(batches) < 2:
         raise LineageMissingError(
-            f"{EXPERIENCE} has {count(len(batches), 'batch', 'batches')} in HEAD: there is nothing to choose between"
+            f"{EXPERIENCE} has {count(len(batches), 'batch', 'batches')} in HEAD, so there is nothing to choose "
+            "between; `parammem ingest` takes more in, then commit it"
         )
 
     def measure(without: frozenset[str]) -> Outcomes:
