@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol
 from filelock import FileLock
 
 from parammem.checkout.dvc_lock import lock_digests, read_lock
+from parammem.checkout.places import METRICS, REFLECTORS, VALIDATION
 from parammem.config import TrackingParams
 from parammem.core import Adapter, Record, digest_of, read_jsonl
 from parammem.core.adapter import CARD, read_card
@@ -300,9 +301,9 @@ def track_all(
         return []
     lock = read_lock(repo)
     config = _read_plain(repo / "params.yaml")
-    metrics = _read_plain(repo / "reports" / "metrics.json")
+    metrics = _read_plain(repo / METRICS)
     logged = []
-    for card in sorted((repo / "models" / "reflectors").glob(f"*/{CARD}")):
+    for card in sorted((repo / REFLECTORS).glob(f"*/{CARD}")):
         adapter = _read_adapter(card.parent)
         numbers = flat_numbers({adapter.domain: metrics.get(adapter.domain, {})})
         known = [] if again else [line for line in logged_runs(folder) if line.adapter == adapter.digest]
@@ -328,7 +329,7 @@ def track_all(
 
 def _validation(repo: Path, domain: str) -> dict[str, Any]:
     """Return the validation summary without its long lists; empty if there is none."""
-    report = _read_plain(repo / "reports" / "validation" / f"{domain}.json")
+    report = _read_plain(repo / VALIDATION / f"{domain}.json")
     return {name: value for name, value in report.items() if not isinstance(value, list)}
 
 
