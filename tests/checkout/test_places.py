@@ -18,7 +18,6 @@ ALLOWED = {
     "checkout/places.py": "it is the place",
     "config.py": "defaults of params, below `checkout`",
     "overlays.py": "below `checkout`, and read by the bare package",
-    "core/domain_names.py": "messages that name a path; core stands on its own",
     "engines/openai/capabilities.py": "a prefix of the names of models on servers",
     "lineage/bundle/export.py": "names inside an evidence bundle",
     "lineage/bundle/verifier.py": "names inside an evidence bundle; it is a program that imports nothing of ours",
