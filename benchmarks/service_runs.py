@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Lock
 
-from parammem.checkout.places import LIVE_INBOX
+from parammem.checkout.places import LIVE_INBOX, SPOOL
 from parammem.config import load_params
 from parammem.core import GivenAdvice, Outcome, Step, ToolCall
 from parammem.core.experience import Experience
@@ -29,7 +29,6 @@ from parammem.core.jsonl import iter_jsonl
 from parammem.core.live_run import LiveRun
 from parammem.service.run_book import RunBook
 from parammem.service.run_records import ArmsNow
-from parammem.service.spool import FOLDER
 
 DAY = 86_400.0
 SWEEP = 60.0
@@ -116,7 +115,7 @@ def rss() -> float:
 
 def on_disk(root: Path) -> float:
     """What the spool takes, its write-ahead log included, in MiB."""
-    return sum(file.stat().st_size for file in (root / FOLDER).iterdir()) / MEBIBYTE
+    return sum(file.stat().st_size for file in (root / SPOOL).iterdir()) / MEBIBYTE
 
 
 def account(day: Day, runs: int) -> dict[str, int]:

@@ -13,6 +13,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from parammem.checkout.places import MODELS
 from parammem.cli.options import PARAMS, ParamsFile
 from parammem.cli.say import say
 from parammem.config import Params, load_params
@@ -127,7 +128,7 @@ def model(params: Params) -> Inspection:
     if folder.is_file():
         return Inspection("model", True, f"{name}, pinned by {folder}; fetched when it is first needed")
     fix = "check out the whole repository, or `make pocket` trains it"
-    if len(folder.parts) == 2 and folder.parts[0] != "models":
+    if len(folder.parts) == 2 and folder.parts[0] != str(MODELS):
         fix = f"DVC watches engine.model: `parammem profile pin {name}` writes a file that names it and its commit"
     return Inspection("model", False, f"no model folder {str(folder)!r}", fix)
 

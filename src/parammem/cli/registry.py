@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from parammem.checkout.places import project
+from parammem.checkout.places import TRACKING, project
 from parammem.cli.options import FIRST_DOMAIN, PARAMS, Domain, ParamsFile
 from parammem.cli.say import say, say_end
 from parammem.config import load_params
@@ -152,7 +152,7 @@ def rollback(
 
 def sync(
     params: ParamsFile = PARAMS,
-    folder: Annotated[Path, typer.Option(help="Where offline runs are kept.")] = Path(".cache/tracking"),
+    folder: Annotated[Path, typer.Option(help="Where offline runs are kept.")] = TRACKING,
 ) -> None:
     """Make what is missing of git tags and W&B aliases from the ledger. Running it again does nothing twice."""
     from parammem.registry.branch import known

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Task, Trajectory, digest_of
 from parammem.core.advice import OPENING, without_advice
-from parammem.core.domain_names import USUAL_KINDS
 from parammem.core.experience import SCHEMAS, Experience
 from parammem.domains import get_domain
 from parammem.experience.field_paths import known_fields, place_of
@@ -24,31 +23,6 @@ from parammem.experience.outcomes import NONE, OutcomeTable
 OURS = "parammem"
 NAMES: tuple[str, ...] = (OURS, *FORMATS)
 """Names of all formats, as `--format` takes them."""
-
-
-def read_line(
-    data: bytes, domain: str = "", form: str | None = None, kinds: Mapping[str, str] = USUAL_KINDS
-) -> tuple[Experience, AnswerKey | None, str]:
-    """Return a line as Experience, the answer key if one came with it, and the form it had.
-
-    Args:
-        domain: what the tasks of logs are that do not say it themselves.
-        form: None: the one that the line's keys show.
-        kinds: kind of each domain, by its name.
-
-    Raises:
-        Unreadable: it is no JSON object, has another schema, lacks something, or is a part of a run.
-    """
-    row = parsed(data)
-    form = form or form_of(row, data)
-    if form == OURS:
-        return *own_row(row, data), OURS
-    cut = FORMATS[form].parts
-    rows = [piece for _, piece in cut(row)] if cut else [row]
-    found = read_runs(rows, form, ReadOptions(domain=domain, kinds=kinds), data=data) if rows else []
-    if len(found) != 1:
-        raise Unreadable("not-a-record", "the line does not hold one run")
-    return found[0], None, form
 
 
 def parsed(data: bytes) -> dict[str, Any]:

@@ -6,20 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from parammem.checkout.places import PRIVATE_ROWS, TASKS
 from parammem.core import Task, read_jsonl
 from parammem.core.domain_names import USUAL_KINDS
 from parammem.core.jsonl import iter_jsonl
 from parammem.errors import DataError
 from parammem.experience.admission import Admission
 from parammem.experience.outcomes import NONE, OutcomeTable
-
-BATCHES = Path("data") / "experience"
-FRESH = Path("data") / "fresh"
-KEYS = Path("data") / "keys" / "fresh"
-QUARANTINE = Path("data") / "quarantine" / "experience"
-PRIVATE_ROWS = Path("data") / "quarantine" / "private"
-WORK = Path("data") / ".ingest"
-TASKS = Path("data") / "tasks"
 
 
 @dataclass(frozen=True)

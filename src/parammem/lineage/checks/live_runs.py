@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from parammem.checkout.git import branches, file_at
-from parammem.checkout.places import LIVE
+from parammem.checkout.places import DECISIONS, LIVE
 from parammem.core.decision import Decision
 from parammem.core.event import Decided, Observed
 from parammem.core.jsonl import read_jsonl
@@ -119,7 +119,7 @@ def _numbers(facts: list[Observed]) -> Iterator[Finding]:
 
 
 def _decision(decision: Decision, entered: dict[tuple[str, int, int], str]) -> Finding:
-    path = f"ledger/decisions/{decision.digest}.json"
+    path = f"{DECISIONS.as_posix()}/{decision.digest}.json"
     for name, digest in runs_inputs(decision).items():
         match = NAMED.fullmatch(name)
         assert match

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from parammem.checkout.git import file_at
+from parammem.checkout.places import AUDIT
 from parammem.checkout.processes import run_guarded
 from parammem.core import Adapter
 from parammem.core.event import Trained
@@ -25,7 +26,7 @@ from parammem.core.record import digest_of
 from parammem.errors import LineageMissingError
 from parammem.registry.environment import describe
 
-PLACE = Path(".cache") / "audit" / "environments"
+PLACE = AUDIT / "environments"
 MACHINE = ("system", "cpu", "device", "threads")
 MADE = "parammem-made"
 """In an environment's folder: it is whole."""
