@@ -38,7 +38,7 @@ _EMPTY = re.compile(
     r"mathstrut|large|Large|LARGE|huge|Huge|small|tiny|normalsize|underline|checkmark)(?![a-zA-Z])|\{\}"
 )
 _TEXTS = re.compile(
-    r"\\(?:text(?:bf|it|rm|normal|sf|tt|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|operatorname\*?)\s*\{"
+    r"\\(?:text(?:bf|it|rm|normal|sf|tt|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|operatorname\*?|unit|si)\s*\{"
 )
 _SPELLINGS = (
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
@@ -71,12 +71,17 @@ _SO = re.compile(
     r"|\\text\{[^{}]*\b(?:(?:is|are|equals)\s*:?|[Aa]nswer\s?:)\s*\}(?=.*\d))"
 )
 """What leads to an answer and is no part of it."""
+_QUANTITY = re.compile(r"\\(?:SI|qty)(?:\[[^\]]*\])?\{(?P<number>[^{}]*)\}\{(?P<unit>[^{}]*)\}")
+"""siunitx's way to write a number with its unit."""
+_CURRENCY = re.compile(r"^\s*\\text\{\s*(?P<name>USD|EUR|GBP|INR|JPY|Rs\.?|Rs|CAD|AUD)\s*\}\s*(?=[-\d.])(?P<rest>.*)$")
+_CENTS = re.compile(r"(\d+)\s?\\text\{\s?dollars?,? and\s?\}\s?(\d\d?)\s?\\text\{\s?cents?\s?\}")
 _ROOTS = {"∛": 3, "∜": 4}
 
 
 def tidy(answer: str) -> str:
     """Return the answer in one spelling: ASCII and plain LaTeX commands, single spaces, braced arguments."""
     text = _unquoted(_characters(answer))
+    text = re.sub(r"\\cr(?![a-zA-Z])", r"\\\\ ", text)
     text = re.sub(r"\\\\(?=[a-zA-Z])", r"\\", text) if not re.search(r"matrix|array|cases", text) else text
     text = re.sub(r"\\\\(?:\s*\[[^\]]*\])?", " \\\\\\\\ ", text)  # row breaks stand apart, without their extra height
     parts = text.split("\\\\")
@@ -84,7 +89,8 @@ def tidy(answer: str) -> str:
 
 
 def _cleaned(text: str) -> str:
-    text = _COLOURS.sub("", text)
+    text = _QUANTITY.sub(r"\g<number>\\text{ \g<unit>}", _COLOURS.sub("", text))
+    text = re.sub(r"(?<=\d)'(?=\d{3}(?!\d))", "", text)
     text = _SPACE.sub(" ", _COMMA.sub(",", _SURE_THOUSANDS.sub("", text)))
     text = _EMPTY.sub("", text)
     for pattern, said in _SPELLINGS:
@@ -100,6 +106,9 @@ def _cleaned(text: str) -> str:
     text = re.sub(r"\\text\{\s*([-+])\s*\}", r"\1", text)
     text = re.sub(r"^\s*\\text\{\s*(-?\d[\d.,:/]{0,30}(?:\s[A-Za-z][A-Za-z. ]{0,40})?)\s*\}\s*$", r"\1", text)
     text = re.sub(r"(?<=[\d}])\s?\\text\{\s?\((?![^()]*\b(?:mod|base)\b)[a-z][^(){}]{2,60}\)\s?\}\s*$", "", text)
+    text = re.sub(r",?\s*\\text\{\s?,?\s?respectively\s?\}\s*$", "", text)
+    text = _CENTS.sub(lambda found: f"{found[1]}.{int(found[2]):02}\\text{{ dollars}}", text)
+    text = _CURRENCY.sub(r"\g<rest>\\text{ \g<name>}", text)
     text = re.sub(r"\\text\{\s*\}", " ", text)
     return _arguments(" ".join(text.split()))
 

@@ -49,6 +49,15 @@ def said_twice(answer: str) -> tuple[str, ...]:
     return tuple(str(side) for side in (first, second))
 
 
+def measured(answer: str) -> tuple[str, Fraction] | None:
+    """Return what a number with its unit measures, and its size in the smallest unit of that; None without a unit that
+    can be put in another one. Areas and volumes, rates and degrees are none."""
+    plain = " ".join(re.sub(r"\\text\{([^{}]*)\}", r" \1", answer).replace("$", " dollar ").split())
+    plain = re.sub(r"^dollar (.*)$", r"\1 dollar", plain)
+    value, kind, size = _measured(plain) if len(plain) <= LONGEST else (None, "none", Fraction(0))
+    return (kind, value * size) if value is not None and kind not in ("none", "count") else None
+
+
 def _measured(text: str) -> tuple[Fraction | None, str, Fraction]:
     """The number of a quantity, what its unit measures and the unit's size."""
     found = _QUANTITY.fullmatch(text.strip())

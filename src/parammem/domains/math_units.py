@@ -42,6 +42,8 @@ UNITS: dict[str, tuple[str, ...]] = {
     "cent": ("cent", "¢"),
     "euro": ("euro", "eur", "€"),
     "sterling": ("gbp", "£"),
+    "yen": ("yen", "jpy", "¥"),
+    "rupee": ("rupee", "rs", "inr", "₹"),
     "mph": ("mph",),
     "kmh": ("kmh", "kph", "km/h"),
 }
@@ -58,8 +60,8 @@ _NO_UNIT = frozenset(
 """Words that change what the number before them says."""
 _FACTORS = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _WORDS = re.compile(
-    r"(?P<value>.*[\d})!.])(?P<gap>\s*+)(?P<unit>(?:\\text\{[^{}]*+\}|[A-Za-z¢€£$][A-Za-z.'-]*+)"
-    r"(?:\\text\{[^{}]*+\}|[A-Za-z¢€£$][A-Za-z.'-]*+|\s++|/|\^\s?(?:\d|\{\d\}))*)",
+    r"(?P<value>.*[\d})!.])(?P<gap>\s*+)(?P<unit>(?:\\text\{[^{}]*+\}|[A-Za-z¢€£¥₹$][A-Za-z.'-]*+)"
+    r"(?:\\text\{[^{}]*+\}|[A-Za-z¢€£¥₹$][A-Za-z.'-]*+|\s++|/|\^\s?(?:\d|\{\d\}))*)",
     re.S,
 )
 _DEGREES = re.compile(r"(.*\S)\s*\^\\circ\s*(?:\\text\{\s*)?[CF]?\s*\}?", re.S)
@@ -73,11 +75,12 @@ _AFTER_LETTER = re.compile(
 )
 _RATE = re.compile(
     r"(?P<value>.*[\d})!.])\s*(?:\\frac\{\s*\\text\{[^{}]+\}(?:\^\{?[23]\}?)?\s*\}\{\s*\\text\{[^{}]+\}(?:\^\{?[23]\}?)?\s*\}"
-    r"|(?:\\text\{[^{}]+\}\s*|(?<=\d)\s*\\text\{[^{}]+\}\s*)+\^\s?\{\s*-\d\s*\})",
+    r"|(?:\\text\{[^{}]+\}\s*|(?<=\d)\s*\\text\{[^{}]+\}\s*)+\^\s?\{\s*-\d\s*\}"
+    r"|\\text\{[^{}^]*\^\s?(?:\{-?\d\}|-?\d)[^{}^]*\}|\\mu\s*\\text\{[^{}]+\}|(?:\\text\{\s?[kM]\s?\}\s*)?\\Omega)",
     re.S,
 )
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
-_MONEY = re.compile(r"([-+]?)\s*([$€£])\s*(?=[-+.\d\\])")
+_MONEY = re.compile(r"([-+]?)\s*([$€£¥₹])\s*(?=[-+.\d\\])")
 DIGITS = 2000
 """A number of more digits is not read here."""
 _PLAIN = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
