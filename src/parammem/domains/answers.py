@@ -18,7 +18,8 @@ LONG = 2000
 MANY = 20
 """Places of one line where `answer` stands that are looked at, from its head and from its end."""
 _WORD = re.compile(
-    r"\b(?:answers?|ans|(?<=correct )(?:option|choice)|réponse|respuesta|antwort|risposta|resposta|ответ)\b|答案",
+    r"\b(?:answers?|ans|(?<=correct )(?:option|choice)|réponse|respuesta|antwort|risposta|resposta|odpowiedź|"
+    r"antwoord|svar|cevap|ответ|відповідь)\b|答案|回答(?=\s?[:：])|答(?=\s?[:：])|答え(?=\s?[:：])|정답|답변|الإجابة|उत्तर",
     re.IGNORECASE,
 )
 """Models of several languages write their label in Chinese, French … even where the question is English."""
@@ -30,7 +31,7 @@ _BEFORE = re.compile(
 )
 MARKUP = r"[*_`\"'#]*"
 _COLON = re.compile(
-    rf"{MARKUP}\s?(?:\([^()\n]{{0,60}}\)\s?)?{MARKUP}\s?(?:[:：]|=(?!=)|[\])]\s?[:：]|[是为]\s?[:：]?|[–—-](?=\s))[*_]*\s*(?:[*_]+\s+)?"
+    rf"{MARKUP}\s?(?:\([^()\n]{{0,60}}\)\s?)?{MARKUP}\s?(?:[:：]|=(?!=)|[-=]>|[→⟶⇒]|[\])]\s?[:：]|[是为]\s?[:：]?|[–—-](?=\s))[*_]*\s*(?:[*_]+\s+)?"
 )
 _FIRST = (
     r"(?:(?-i:therefore|thus|hence|then|simply|just(?!\s(?:over|under|about)\b)|clearly|indeed|actually|now|also|likely|"

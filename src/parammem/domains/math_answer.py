@@ -52,7 +52,7 @@ _MARKS = re.compile(
 )
 _BARE = re.compile(
     r"(?<![\w.,])(?:(?:(?<![\d)]\s)[-+−]\s?)|(?<=[\d)]\s)[-−](?=[\d.]))?(?:[$€£¥]\s?)?"
-    r"(?:\d+\s+\d+/\d+|(?:\d{1,3}(?:[,\u00a0\u2009\u202f]\d{3})+(?![\d])|\d+)?(?:\.\d+|"
+    r"(?:(?<![:\d])\d{1,4}(?::\d{1,4})+(?![:\d])|\d+\s+\d+/\d+|(?:\d{1,3}(?:[,\u00a0\u2009\u202f]\d{3})+(?![\d])|\d+)?(?:\.\d+|"
     r"(?<=\d))(?:\s?/\s?\d+(?:\.\d+)?)?|\d*[½⅓⅔¼¾⅕⅛])"
     r"(?:\s?(?:\\?%|\\pi\b|π|√\d+))?"
     r"|[-−]?(?:\d+)?\\[dt]?frac\s?\{[^{}]{1,80}\}\s?\{[^{}]{1,80}\}|[-−]?\d*\\?√?\\?sqrt\s?\{[^{}]{1,80}\}|"
@@ -114,7 +114,7 @@ def read_answer(text: str) -> Reading:
 def _plain(text: str) -> str:
     """Return a text without HTML around words, and with a label that stands in a formula, `$$\\text{Answer: } 7$$`,
     before it."""
-    if "</" in text:
+    for _ in range(3 if "</" in text else 0):  # tags in tags
         text = _HTML.sub(lambda tag: f"**{tag['inner']}**" if tag["tag"] in ("b", "strong") else tag["inner"], text)
     return _LABEL_IN_TEX.sub(r"\g<label>: \g<open>", text) if "nswer" in text else text
 
@@ -309,14 +309,18 @@ def _last_list(text: str) -> str:
 
 
 def _listed(items: str) -> str:
-    """Return the formulas of a list whose items hold one each and no words; empty for another list."""
+    """Return the formulas or numbers of a list whose items hold one each and no words; empty for another list."""
     parts = [part.strip(" .,;*") for part in re.split(_BULLET, items) if part.strip()]
-    spans = [spans_of(part) for part in parts]
-    if len(parts) < 2 or not all(
-        len(one) == 1 and len(one[0].inner) + 6 > len(part) for one, part in zip(spans, parts, strict=True)
-    ):
-        return ""
-    return ", ".join(one[0].inner for one in spans)
+    found = [_alone(part) for part in parts]
+    return ", ".join(found) if len(parts) > 1 and all(found) else ""
+
+
+def _alone(item: str) -> str:
+    """Return the formula or the number that an item is; empty for another item."""
+    spans = spans_of(item)
+    if len(spans) == 1 and len(spans[0].inner) + 6 > len(item):
+        return spans[0].inner
+    return item if not spans and _BARE.fullmatch(item) else ""
 
 
 def _bold_words(line: str) -> Reading | None:

@@ -122,10 +122,9 @@ class AnswerComparison:
             return self._said("the same text", True)
         left, unit, factor = split_unit(gold)
         right, unit_there, factor_there = split_unit(answer)
+        if unit and unit_there and (here := measured(gold)) is not None and here == measured(answer):
+            return self._said("one quantity in two units", True)
         if not units_agree(unit, unit_there):
-            here, there = measured(gold), measured(answer)
-            if here is not None and here == there:
-                return self._said("one quantity in two units", True)
             return self._said(f"{unit} is not {unit_there}", False)
         left = left if unit else without_letter(left, unit_there)
         right = right if unit_there else without_letter(right, unit)
@@ -152,6 +151,10 @@ class AnswerComparison:
         """Return equations and inequalities; `x = 5` is 5 where the other side names nothing else."""
         if gold.kind in ("base", "value") and answer.marks == ("=",) and _in_two_bases(answer):
             return any(self._shapes(gold, side) for side in answer.items)
+        if "|" in gold.text + answer.text:  # |x| < 3 is -3 < x < 3
+            sets = [interval_of(side) or union_of(side) for side in (gold, answer)]
+            if all(side.kind in ("tuple", "union") for side in sets):
+                return self._shapes(*sets)
         (name, left), (name_there, right) = _named(gold), _named(answer)
         if left.kind != "relation" and right.kind != "relation":
             if name and name_there and not _same_name(name, name_there):

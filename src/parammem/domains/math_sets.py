@@ -16,6 +16,7 @@ _MINUS = r"\s*(?:\\(?:setminus|backslash)|-|\\)\s*\\\{(?P<points>[^{}]*)\\\}"
 _WITHOUT = re.compile(rf"(?:\\mathbb\s?\{{?\s?R\s?\}}?|\\R){_MINUS}")
 _LESSENED = re.compile(rf"(?P<whole>[(\[][^()\[\]]+[)\]]){_MINUS}")
 _DISTANCE = re.compile(r"\|\s*(?P<name>[a-zA-Z])\s*(?:(?P<sign>[-+])\s*(?P<place>[^|]+?))?\s*\|")
+_VARIABLE = re.compile(r"(?<!\\)\b[a-zA-Z]\b")
 _BELOW, _ABOVE = Shape("value", "-\\infty"), Shape("value", "\\infty")
 
 
@@ -104,7 +105,7 @@ def _far(shape: Shape) -> Shape | None:
 def _ends(distance: str, size: str) -> tuple[Shape, Shape] | None:
     """Return the two places at this distance, given as `|x - 1|` and a number; None for others."""
     found = _DISTANCE.fullmatch(distance)
-    if not found or (number(size) or 1) < 0 or re.search(r"(?<!\\)\b[a-zA-Z]\b", size):
+    if not found or (number(size) or 1) < 0 or _VARIABLE.search(f"{size} {found['place'] or ''}"):
         return None
     middle = f"{'' if found['sign'] == '-' else '-'}({found['place']})" if found["place"] else "0"
     place, width = number(found["place"] or "0"), number(size)

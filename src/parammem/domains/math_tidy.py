@@ -71,7 +71,7 @@ _SO = re.compile(
     r"|\\text\{[^{}]*\b(?:(?:is|are|equals)\s*:?|[Aa]nswer\s?:)\s*\}(?=.*\d))"
 )
 """What leads to an answer and is no part of it."""
-_QUANTITY = re.compile(r"\\(?:SI|qty)(?:\[[^\]]*\])?\{(?P<number>[^{}]*)\}\{(?P<unit>[^{}]*)\}")
+_QUANTITY = re.compile(r"\\(?:SI|qty|num)(?:\[[^\]]*\])?\{(?P<number>[^{}]*)\}(?:(?<!num)\{(?P<unit>[^{}]*)\})?")
 """siunitx's way to write a number with its unit."""
 _CURRENCY = re.compile(r"^\s*\\text\{\s*(?P<name>USD|EUR|GBP|INR|JPY|Rs\.?|Rs|CAD|AUD)\s*\}\s*(?=[-\d.])(?P<rest>.*)$")
 _CENTS = re.compile(r"(\d+)\s?\\text\{\s?dollars?,? and\s?\}\s?(\d\d?)\s?\\text\{\s?cents?\s?\}")
@@ -89,7 +89,7 @@ def tidy(answer: str) -> str:
 
 
 def _cleaned(text: str) -> str:
-    text = _QUANTITY.sub(r"\g<number>\\text{ \g<unit>}", _COLOURS.sub("", text))
+    text = _QUANTITY.sub(_measured, _COLOURS.sub("", text))
     text = re.sub(r"(?<=\d)'(?=\d{3}(?!\d))", "", text)
     text = _SPACE.sub(" ", _COMMA.sub(",", _SURE_THOUSANDS.sub("", text)))
     text = _EMPTY.sub("", text)
@@ -111,6 +111,11 @@ def _cleaned(text: str) -> str:
     text = _CURRENCY.sub(r"\g<rest>\\text{ \g<name>}", text)
     text = re.sub(r"\\text\{\s*\}", " ", text)
     return _arguments(" ".join(text.split()))
+
+
+def _measured(found: re.Match[str]) -> str:
+    unit = (found["unit"] or "").replace("\\", " ").strip()
+    return found["number"] + (f"\\text{{ {unit}}}" if unit else "")
 
 
 def _single(found: re.Match[str]) -> str:
