@@ -59,7 +59,7 @@ def measured(answer: str) -> tuple[str, Fraction] | None:
     plain = re.sub(r"^dollar (.*)$", r"\1 dollar", plain)
     parts = [_measured(part) for part in re.split(r",? and |, | (?=\d)", plain)]
     kinds = {kind for _, kind, _ in parts}
-    if len(kinds) > 1 or kinds & {"none", "count"}:
+    if len(kinds) > 1 or kinds & {"", "none", "count"}:
         return None
     return kinds.pop(), sum((value * size for value, _, size in parts if value is not None), Fraction(0))
 
