@@ -242,7 +242,7 @@ def plain_words(text: str) -> str:
     plain = re.sub(r"\\text\{([^{}]*)\}|\\[ ]", r"\1", undecorated(text))
     plain = " ".join(re.sub(r"^(?:option|choice)\s+", "", plain.strip(), flags=re.IGNORECASE).split())
     plain = re.sub(r"^\(?([A-Za-z])[.):]$|^\(([A-Za-z])\)$", lambda found: found.group(1) or found.group(2), plain)
-    plain = re.sub(r"^there (?:is|are) ", "", plain.rstrip(".").lower())
+    plain = re.sub(r"^(?:there (?:is|are) |(?:an?|the|on) (?=\w))", "", plain.rstrip(".").lower())
     return re.sub(r"\bsolutions$", "solution", {"dne": "does not exist"}.get(plain, plain))
 
 

@@ -31,11 +31,12 @@ _SURE_THOUSANDS = re.compile(r"(?<=\d)(?:,\s*\\!\s*|\{\s*,\s*\})(?=\d{3}(?!\d))"
 _COMMA = re.compile(r",\s*\\!\s*")
 _SPACE = re.compile(
     rf"[{THIN}\t\r\n\f\v~]|\\(?:[,;:> ]|(?:qquad|quad|enspace|thinspace|medspace|thickspace)(?![a-zA-Z]))"
-    r"|\\hspace\*?\{[^{}]*\}|\\phantom\{[^{}]*\}"
+    r"|\\(?:label|tag\*?)\{[^{}]*\}|\\hspace\*?\{[^{}]*\}|\\phantom\{[^{}]*\}"
 )
 _EMPTY = re.compile(
-    r"\\!|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|boldsymbol|"
-    r"mathstrut|large|Large|LARGE|huge|Huge|small|tiny|normalsize|underline|checkmark)(?![a-zA-Z])|\{\}"
+    r"[\^_]\{\s*\}|\\!|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|boldsymbol|"
+    "mathstrut|large|Large|LARGE|huge|Huge|small|tiny|normalsize|underline|checkmark|"
+    r"bf|rm|it|sf|tt|bfseries|ensuremath|notag|nonumber)(?![a-zA-Z])|\{\}"
 )
 _TEXTS = re.compile(
     r"\\(?:text(?:bf|it|rm|normal|sf|tt|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|operatorname\*?|unit|si)\s*\{"
@@ -59,6 +60,7 @@ _SPELLINGS = (
     (re.compile(r"\{\s*([,:])\s*\}"), r"\1"),
     (re.compile(r"\\(?:[%$€£#])"), lambda found: found.group()[1]),
     (re.compile(r"\*\*"), "^"),
+    (re.compile(r"\\log\s*_\s*(?:\{\s*e\s*\}|e(?![a-zA-Z]))"), r"\\ln "),
     (re.compile(r"\\[dt]binom(?![a-zA-Z])"), r"\\binom"),
     (re.compile(r"\{\s*(\w+)\s*\\choose\s*(\w+)\s*\}"), r"\\binom{\1}{\2}"),
 )
@@ -75,6 +77,7 @@ _QUANTITY = re.compile(r"\\(?:SI|qty|num)(?:\[[^\]]*\])?\{(?P<number>[^{}]*)\}(?
 """siunitx's way to write a number with its unit."""
 _CURRENCY = re.compile(r"^\s*\\text\{\s*(?P<name>USD|EUR|GBP|INR|JPY|Rs\.?|Rs|CAD|AUD)\s*\}\s*(?=[-\d.])(?P<rest>.*)$")
 _CENTS = re.compile(r"(\d+)\s?\\text\{\s?dollars?,? and\s?\}\s?(\d\d?)\s?\\text\{\s?cents?\s?\}")
+_TAIL = re.compile(r"(?:\\[,;:! ]|[ ,;])+$")
 _ROOTS = {"∛": 3, "∜": 4}
 
 
@@ -158,7 +161,7 @@ def _unquoted(text: str) -> str:
             closes = text.startswith(left) and text.endswith(right) and len(text) > len(left + right)
             if closes and left not in inner and right not in inner and not inner.endswith("\\"):
                 text = inner
-        text = _SO.sub("", text).rstrip(" ,;")
+        text = _TAIL.sub("", _SO.sub("", text))
         if text.endswith(".") and not text.endswith("..."):
             text = text[:-1]
     return text

@@ -79,6 +79,10 @@ _RATE = re.compile(
     r"|\\text\{[^{}^]*\^\s?(?:\{-?\d\}|-?\d)[^{}^]*\}|\\mu\s*\\text\{[^{}]+\}|(?:\\text\{\s?[kM]\s?\}\s*)?\\Omega)",
     re.S,
 )
+_MODULUS = re.compile(
+    r"(?P<value>.*\d)\s*(?:\\[pb]?mod\s*\{?\s*(?P<by>\d+)\s*\}?|\(?\s*\\text\{\s*\(?mod\s*(?P<said>\d+)\)?\s*\}\s*\)?)",
+    re.S,
+)
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _MONEY = re.compile(r"([-+]?)\s*([$€£¥₹])\s*(?=[-+.\d\\])")
 DIGITS = 2000
@@ -199,6 +203,8 @@ def split_unit(text: str) -> tuple[str, str, Fraction]:
 
 
 def _last_unit(text: str) -> tuple[str, str, Fraction]:
+    if found := _MODULUS.fullmatch(text):
+        return found["value"].strip(), f"mod {found['by'] or found['said']}", Fraction(1)
     if found := _RATE.fullmatch(text):
         return found["value"].strip(), "other", Fraction(1)
     if found := _PERCENT.fullmatch(text):
