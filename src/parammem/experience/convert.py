@@ -28,7 +28,8 @@ NAMES: tuple[str, ...] = (OURS, *FORMATS)
 def parsed(data: bytes) -> dict[str, Any]:
     """Return the JSON object that a line is. Raises Unreadable."""
     try:
-        row = json.loads(data.decode("utf-8"))
+        text = data.decode("utf-8").strip("\x1e\0 \t\r\n")  # \x1e begins each record of a JSON text sequence
+        row = json.loads(text.removesuffix(","))  # as a line of a JSON array that lost its brackets
     except UnicodeDecodeError as error:
         raise Unreadable("not-utf8", f"byte {error.start} is no UTF-8") from None
     except (ValueError, RecursionError) as error:

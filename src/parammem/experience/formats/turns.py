@@ -63,6 +63,7 @@ def turn_of(message: Any) -> ChatTurn:
     """Return the turn that a message is. Raises Unreadable."""
     if not isinstance(message, dict):
         raise Unreadable("not-a-record", "messages: one is not an object")
+    message = _unwrapped(message)
     kind = message.get("type")
     if "role" not in message and kind in CALLS:
         return ChatTurn("assistant", calls=(call_of(message),))
@@ -83,6 +84,18 @@ def turn_of(message: Any) -> ChatTurn:
     if isinstance(message.get("function_call"), dict):
         calls.append(call_of(message["function_call"]))
     return ChatTurn(role, text, tuple(calls), tuple(results))
+
+
+def _unwrapped(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message of LangChain's two stored forms, `{type, data}` and `{lc, id, kwargs}`, as a plain one."""
+    for field in ("data", "kwargs"):
+        inner = message.get(field)
+        if "role" in message or "content" in message or not isinstance(inner, dict) or "content" not in inner:
+            continue
+        names = message.get("id")
+        kind = str(names[-1] if field == "kwargs" and isinstance(names, list) and names else message.get("type"))
+        return {**inner, "type": kind.removesuffix("Chunk").removesuffix("Message").lower()}
+    return message
 
 
 def call_of(call: Any) -> ToolCall:
