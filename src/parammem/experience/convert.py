@@ -18,7 +18,7 @@ from parammem.core.experience import SCHEMAS, Experience
 from parammem.domains import get_domain
 from parammem.experience.field_paths import known_fields, place_of
 from parammem.experience.formats import FORMATS, format_of
-from parammem.experience.formats.base import LoggedRun, ReadOptions, Try, Unreadable
+from parammem.experience.formats.base import LoggedRun, ReadOptions, Try, Unreadable, refuse_many
 from parammem.experience.outcomes import NONE, OutcomeTable
 
 OURS = "parammem"
@@ -53,6 +53,7 @@ def read_line(
 
 def parsed(data: bytes) -> dict[str, Any]:
     """Return the JSON object that a line is. Raises Unreadable."""
+    refuse_many(data)
     try:
         row = json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
