@@ -13,10 +13,12 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from starlette.routing import Route
 
 from parammem.engines.openai.http_client import encoded
+from parammem.experience.formats.base import Unreadable, refuse_many
 from parammem.service.access import Receive, Scope, Send, refuse
 from parammem.service.begin import Beginning
 from parammem.service.correlate import AgentCall, OngoingRun, read_call
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 LARGEST_CALL = 2**26
 """Bytes of a call's body."""
 ADVISED_ON = ("/chat/completions", "/responses")
+MOST_ESCAPES = 4
+"""Times that a path is unescaped; one that is escaped more often is refused."""
 MOST_RECORDED = 50
 """Histories of one run that are remembered as recorded."""
 
@@ -78,8 +82,13 @@ class Proxy:
         except ValueError as error:
             await refuse(send, 413, str(error), "request_too_large")
             return
+        raw = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0]
+        where = raw.removeprefix("/v1")
+        if is_upwards(where):
+            await refuse(send, 400, "the path leads out of /v1; ask upstream itself", "invalid_request")
+            return
         passing = _Passing(path, data, begun)
-        work = asyncio.ensure_future(self._pass(scope, passing, send))
+        work = asyncio.ensure_future(self._pass(scope, where, passing, send))
         gone = asyncio.ensure_future(_closed(receive))
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -93,20 +102,19 @@ class Proxy:
             finally:
                 self._finish(scope, passing, not work.cancelled())
 
-    async def _pass(self, scope: Scope, passing: _Passing, send: Send) -> None:
+    async def _pass(self, scope: Scope, where: str, passing: _Passing, send: Send) -> None:
         if scope["method"] == "POST" and passing.path in ADVISED_ON:
             await self._belong(scope, passing)
         headers = self._upstream.request_headers(scope["headers"])
         query = scope["query_string"].decode("latin-1")
-        raw = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0]
-        where = raw.removeprefix("/v1") + (f"?{query}" if query else "")
         passing.added = time.perf_counter() - passing.begun
-        await self._exchange(scope["method"], where, headers, passing, send)
+        await self._exchange(scope["method"], where + (f"?{query}" if query else ""), headers, passing, send)
 
     async def _belong(self, scope: Scope, passing: _Passing) -> None:
         """Find the run of a call, and put its advice in. A call that cannot be read goes on as it came."""
         try:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            refuse_many(passing.data)
             call = passing.call = read_call(json.loads(passing.data), headers, self._advisor.gave)
             ongoing = await self._beginning.run_of(call)
             passing.ongoing, passing.is_first = ongoing, ongoing.answered == 0 and ongoing.in_flight == 0
@@ -114,7 +122,7 @@ class Proxy:
             body = self._beginning.body_with_advice(ongoing, call)
             if body is not None:
                 passing.data, passing.is_advised = encoded(body), True
-        except (ValueError, RecursionError, TypeError):  # a body that is for upstream to refuse
+        except (ValueError, RecursionError, TypeError, Unreadable):  # a body that is for upstream to refuse
             self._metrics.unrecorded.labels("not understood").inc()
 
     async def _exchange(
@@ -234,6 +242,18 @@ async def _closed(receive: Receive) -> None:
     """Return when the client has closed the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def is_upwards(path: str) -> bool:
+    """Return whether a path has a segment `..`, however often it is escaped: a server may resolve it, and then the
+    call, with upstream's key, is for another part of it than the one that this service stands for."""
+    for _ in range(MOST_ESCAPES):
+        if ".." in path.replace("\\", "/").split("/"):
+            return True
+        path, before = unquote(path), path
+        if path == before:
+            return False
+    return True
 
 
 def _run_headers(passing: _Passing) -> list[tuple[bytes, bytes]]:

@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from parammem.config import Params
 from parammem.core.advice import GivenAdvice, without_advice
+from parammem.core.escape import clean
 from parammem.core.outcome import Outcome, OutcomeSource
 from parammem.core.step import Step
 from parammem.core.task import Task
@@ -30,7 +31,6 @@ from parammem.experience.formats.base import is_deep
 from parammem.service.access import TRUSTED, is_same, presented
 from parammem.service.run_book import TOO_LARGE, RunBook
 from parammem.service.run_records import OpenRun, RunView
-from parammem.service.written import clean
 
 RUN_TOKEN = "x-parammem-run-token"
 """Header with a run's own token; it may also stand where the service's does."""
