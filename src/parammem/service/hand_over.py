@@ -232,6 +232,8 @@ def last_number(root: Path, domain: str, secret: bytes) -> int:
     facts = (event.fact for event in known(root))
     numbers = [fact.last for fact in facts if isinstance(fact, Observed) and fact.domain == domain]
     for file in sorted((root / LIVE_INBOX).glob("*.jsonl")):
+        if file.is_symlink() or not file.is_file():  # a pipe would be waited for
+            continue
         data = file.read_bytes()
         if file.name == evidence_name(data, secret):  # others are not ours
             last = json.loads(data.splitlines()[-1])
