@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from parammem.checkout.places import LIVE_INBOX
 from parammem.core.advice import GivenAdvice, marked
 from parammem.core.outcome import Outcome
 from parammem.service import correlate
 from parammem.service.correlate import AgentCall, Correlator, read_call
+from parammem.service.hand_over import last_number
 from parammem.service.insert import stored_text
 from parammem.service.proxy import is_upwards
-from parammem.service.transcript import MOST_CHOICES, AnswerReader
+from parammem.service.transcript import MOST_CHOICES, AnswerReader, steps_of
+from parammem.service.written import step_line
 from tests.service.books import book
 from tests.service.proxies import proxied
 
@@ -56,6 +62,13 @@ def test_a_call_of_very_many_values_passes_without_being_read(tmp_path):
         answer = up.client.post(up.url + "/v1/chat/completions", content=body)
         assert answer.status_code == 200
         assert "x-parammem-run" not in answer.headers
+
+
+def test_a_long_request_of_mcp_is_refused_before_it_is_read(tmp_path):
+    with proxied(tmp_path) as up:
+        for path in ("/mcp", "/v1/runs"):
+            answer = up.client.post(up.url + path, json={"task": "x" * (5 << 20)})
+            assert answer.status_code == 413
 
 
 def read(*chunks: bytes, kind: str = "text/event-stream") -> AnswerReader:
@@ -123,6 +136,12 @@ def test_a_run_with_ever_new_ids_is_remembered_by_a_bounded_number_of_them():
     assert run.key in run.keys
 
 
+def test_a_pipe_among_the_evidence_is_not_waited_for(tmp_path):
+    (tmp_path / LIVE_INBOX).mkdir(parents=True)
+    os.mkfifo(tmp_path / LIVE_INBOX / "a.jsonl")
+    assert last_number(tmp_path, "code", b"s" * 32) == 0
+
+
 def test_long_tasks_and_answers_count_in_the_size_of_a_batch(tmp_path, monkeypatch):
     monkeypatch.setattr("parammem.service.hand_over.BATCH_BYTES", 100_000)
     runs = book(tmp_path)
@@ -132,3 +151,43 @@ def test_long_tasks_and_answers_count_in_the_size_of_a_batch(tmp_path, monkeypat
     made = runs.sweep(all=True).batches
     assert len(made) > 3
     runs.close()
+
+
+leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "x", "\ud800", "1", "{", "[1]"])
+odd = st.recursive(leaf, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner))
+function = odd | st.fixed_dictionaries({}, optional={"name": odd, "arguments": odd})
+called = odd | st.fixed_dictionaries({}, optional={"index": odd, "id": odd, "function": function, "type": odd})
+said = {"role": odd, "content": odd, "tool_calls": odd | st.lists(called, max_size=2), "type": odd}
+spoken = odd | st.fixed_dictionaries({}, optional=said)
+choice = odd | st.fixed_dictionaries({}, optional={"index": odd, "delta": spoken, "message": spoken})
+parts = {"choices": odd | st.lists(choice, max_size=3), "usage": odd, "id": odd, "type": odd, "response": odd,
+         "output": odd | st.lists(spoken, max_size=2), "delta": odd}  # fmt: skip
+bodies = {"messages": odd | st.lists(spoken, max_size=3), "input": odd, "metadata": odd, "instructions": odd,
+          "conversation": odd, "previous_response_id": odd}  # fmt: skip
+answers = odd | st.fixed_dictionaries({}, optional=parts)
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(st.lists(answers, min_size=1, max_size=3))
+def test_any_answer_is_read_as_steps_that_can_be_written_or_said_to_be_unreadable(found):
+    whole = [read(json.dumps(one).encode(), kind="application/json") for one in found]
+    streamed = read(*(b"data: " + json.dumps(one).encode() + b"\n\n" for one in found))
+    for reader in (*whole, streamed):
+        for step in steps_of(reader.messages):
+            assert step_line(step).encode()
+        assert reader.tokens >= 0
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(st.fixed_dictionaries({}, optional=bodies))
+def test_any_call_is_understood_or_goes_on_as_it_came(body):
+    body = json.loads(json.dumps(body))
+    try:
+        call = read_call(body, {}, lambda _: False)
+    except (ValueError, TypeError, RecursionError):  # those that the proxy lets pass
+        return
+    assert call.chain
+    known = Correlator(60)
+    run = known.begin(call)
+    known.answered(run, call, [{"role": "assistant", "content": "x"}], "r1")
+    assert all(step_line(step).encode() for step in steps_of(call.messages))
