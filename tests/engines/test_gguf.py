@@ -176,6 +176,16 @@ def test_a_file_that_would_silently_become_another_model_is_refused(tiny, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["m.gguf"]
 
 
+def test_settings_that_ask_for_more_than_the_file_holds_are_refused(tiny, tmp_path):
+    other = shutil.copytree(tiny, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text()) | {"intermediate_size": 2_000_000_000}
+    (other / "config.json").write_text(json.dumps(config))
+    file = write_gguf(other, tmp_path / "m.gguf")
+    with pytest.raises(EngineError, match=r"its settings ask for [\d,]+ numbers, and it holds"):
+        from_gguf(file, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("keep", [0, 3, 4, 30, 5000])
 def test_a_broken_file_is_an_error_of_ours_and_nothing_is_written(tiny, tmp_path, keep):
     file = write_gguf(tiny, tmp_path / "m.gguf")

@@ -588,6 +588,8 @@ def test_a_table_of_outcomes_is_read(tmp_path, name, text):
         ("run_id,passed\nr1,true\nr1,false\n", "row 3: the run of this row has another outcome"),
         ('{"run_id": "r1", "passed": true}\n{broken\n', "line 2: no JSON object"),
         ("", "no outcomes"),
+        ("run_id,passed\nr1,true\n" + "x" * 200_000 + ",true\n", "row 3: no CSV"),
+        ('run_id,passed\nr1,true\n"' + "x," * 100_000, "row 3: no CSV"),
     ],
 )
 def test_a_wrong_table_names_the_row_and_what_to_do(tmp_path, text, said):

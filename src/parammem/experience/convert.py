@@ -17,7 +17,7 @@ from parammem.core.experience import SCHEMAS, Experience
 from parammem.domains import get_domain
 from parammem.experience.field_paths import known_fields, place_of
 from parammem.experience.formats import FORMATS, format_of
-from parammem.experience.formats.base import LoggedRun, ReadOptions, Try, Unreadable
+from parammem.experience.formats.base import LoggedRun, ReadOptions, Try, Unreadable, refuse_many
 from parammem.experience.outcomes import NONE, OutcomeTable
 
 OURS = "parammem"
@@ -27,6 +27,7 @@ NAMES: tuple[str, ...] = (OURS, *FORMATS)
 
 def parsed(data: bytes) -> dict[str, Any]:
     """Return the JSON object that a line is. Raises Unreadable."""
+    refuse_many(data)
     try:
         text = data.decode("utf-8").strip("\x1e\0 \t\r\n")  # \x1e begins each record of a JSON text sequence
         row = json.loads(text.removesuffix(","))  # as a line of a JSON array that lost its brackets

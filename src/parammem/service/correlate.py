@@ -195,8 +195,10 @@ class Correlator:
             run.keys[key] = None
             run.keys.move_to_end(key)
         if len(run.keys) > MOST_KEYS:
-            answers = [key for key in run.keys if key.startswith(("history:", "response:"))]
-            for key in answers[: len(run.keys) - MOST_KEYS]:
+            kept = {run.key, run.first}
+            of_answers = [key for key in run.keys if key.startswith(("history:", "response:")) and key not in kept]
+            others = [key for key in run.keys if key not in kept.union(of_answers)]
+            for key in [*of_answers, *others][: len(run.keys) - MOST_KEYS]:
                 self._drop(run, key)
 
     def answered(self, run: OngoingRun, call: AgentCall, answer: Sequence[Mapping[str, Any]], response_id: str) -> None:

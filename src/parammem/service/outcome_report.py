@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+from parammem.core.escape import clean
 from parammem.core.outcome import Outcome
 from parammem.errors import DataError
 from parammem.service.run_records import ReportResult
 from parammem.service.run_rows import count_runs, counting, instant, outcomes_of, verdict_of
-from parammem.service.written import clean
 
 MOST_OUTCOMES = 100
 """Of one run."""

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 from starlette.routing import Route
 
 from parammem.engines.openai.http_client import encoded
+from parammem.experience.formats.base import Unreadable, refuse_many
 from parammem.service.access import TRUSTED, Receive, Scope, Send, refuse, refuse_stranger
 from parammem.service.begin import Beginning
 from parammem.service.call_body import LARGEST_CALL, ClientGone, client_left, read_bytes, read_json
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from parammem.service.service_metrics import ServiceMetrics
 
 ADVISED_ON = ("/chat/completions", "/responses")
+MOST_ESCAPES = 4
+"""Times that a path is unescaped; one that is escaped more often is refused."""
 MOST_RECORDED = 50
 """Histories of one run that are remembered as recorded."""
 
@@ -105,6 +108,7 @@ class Proxy:
         """Find the run of a call, and put its advice in. A call that cannot be read goes on as it came."""
         try:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            refuse_many(passing.data)
             call = passing.call = read_call(read_json(passing.data), headers, self._advisor.gave)
             ongoing = await self._beginning.run_of(call)
             passing.ongoing, passing.is_first = ongoing, ongoing.answered == 0 and ongoing.in_flight == 0
@@ -112,7 +116,7 @@ class Proxy:
             body = self._beginning.body_with_advice(ongoing, call)
             if body is not None:
                 passing.data, passing.is_advised = encoded(body), True
-        except (ValueError, RecursionError, TypeError):  # a body that is for upstream to refuse
+        except (ValueError, RecursionError, TypeError, Unreadable):  # a body that is for upstream to refuse
             self._metrics.unrecorded.labels("not understood").inc()
 
     async def _exchange(
@@ -220,11 +224,22 @@ def _behind_v1(scope: Scope) -> str:
     one that is not below /v1."""
     raw = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0]
     _, slash, rest = raw.removeprefix("/").partition("/")
-    parts = unquote(rest).replace("\\", "/").split("/")
-    if not slash or "." in parts or ".." in parts:
+    if not slash or is_upwards(rest):
         return ""
     query = scope["query_string"].decode("latin-1")
     return f"/{rest}" + (f"?{query}" if query else "")
+
+
+def is_upwards(path: str) -> bool:
+    """Return whether a path has a segment `.` or `..`, however often it is escaped: a server may resolve it, and then
+    the call, with upstream's key, is for another part of it than the one that this service stands for."""
+    for _ in range(MOST_ESCAPES):
+        if {".", ".."} & set(path.replace("\\", "/").split("/")):
+            return True
+        path, before = unquote(path), path
+        if path == before:
+            return False
+    return True
 
 
 def _run_headers(passing: _Passing) -> list[tuple[bytes, bytes]]:

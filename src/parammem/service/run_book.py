@@ -20,6 +20,7 @@ from typing import Any
 from parammem.checkout.places import SPOOL
 from parammem.config import Params
 from parammem.core.advice import GivenAdvice, without_advice
+from parammem.core.escape import clean
 from parammem.core.live_run import assigned_arm
 from parammem.core.outcome import Outcome
 from parammem.core.step import Step
@@ -33,7 +34,7 @@ from parammem.service.run_records import ArmsNow, BookStats, OpenRun, ReportResu
 from parammem.service.run_rows import SCHEMA, assigned, outcomes_of, steps_of, view_of
 from parammem.service.run_start import SaidOfRun, begin_run, name_run
 from parammem.service.spool import OUTCOMES, STARTS, STEPS, Spool
-from parammem.service.written import as_json, clean, step_line
+from parammem.service.written import as_json, step_line
 
 RUN_ID = re.compile(r"[!-.0-~]{1,200}")
 """Printable ASCII without blanks and slashes: ids stand in addresses and logs."""

@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from parammem.config import Params
 from parammem.core.advice import GivenAdvice, without_advice
+from parammem.core.escape import clean
 from parammem.core.outcome import Outcome, OutcomeSource
 from parammem.core.step import Step
 from parammem.core.task import Task
@@ -32,7 +33,6 @@ from parammem.service.call_body import ClientGone, read_bytes, read_json
 from parammem.service.run_book import TOO_LARGE, RunBook
 from parammem.service.run_records import OpenRun, RunView
 from parammem.service.strata import STRATUM, stratum_of
-from parammem.service.written import clean
 
 RUN_TOKEN = "x-parammem-run-token"
 """Header with a run's own token; it may also stand where the service's does."""

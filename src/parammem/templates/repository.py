@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -39,6 +40,7 @@ SETTINGS = "[core]\n    analytics = false\n    autostage = false\n    check_upda
 PIN = f"{MODELS}/qwen2.5-0.5b-instruct.json"
 DEFAULT_MODEL = {"hub": "Qwen/Qwen2.5-0.5B-Instruct", "revision": "7ae557604adf67be50417f59c2c2f167def9a775"}
 """The model where none is named: a pin, which the first run fetches."""
+UNPLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 SHOWN = 5
 
 
@@ -65,7 +67,7 @@ def make_repository(folder: Path, domain: str, kind: str, model: Path | None = N
     except ValueError as error:
         raise ConfigError(f"{domain!r}: {error}; give the name with --domain") from None
     pin = _pin(model)
-    named = f"{MODELS}/{model.resolve().name}" if model else PIN
+    named = f"{MODELS}/{_plain(model.resolve().name)}" if model else PIN
     there = folder.exists()
     _refuse_full(folder)
     try:
@@ -81,6 +83,11 @@ def make_repository(folder: Path, domain: str, kind: str, model: Path | None = N
     except BaseException:
         _take_away(folder, there)
         raise
+
+
+def _plain(name: str) -> str:
+    """Return a file's name as it may stand in YAML as it is."""
+    return UNPLAIN.sub("-", name).strip("-.") or "model"
 
 
 def _pin(model: Path | None) -> str:

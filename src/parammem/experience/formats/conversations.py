@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from parammem.core import Step
+from parammem.core import Step, digest_of
 from parammem.experience.formats.base import loaded
 from parammem.experience.formats.turns import CALLS, RESULTS, ROLES, ChatTurn, turn_of, turns_of
 
@@ -23,27 +23,52 @@ def joined(calls: Sequence[tuple[list[ChatTurn], list[ChatTurn]]]) -> list[ChatT
     Calls that begin with another question than the first are those of agents that the first one asked, and are left
     out: their answers come back as results of its own calls.
     """
-    whole: list[ChatTurn] = []
+    known = _Conversation([])
     first: str | None = None
     for sent, came in calls:
         begun = next((turn.text for turn in sent if turn.role == "user" and turn.text), None)
         heard = [turn for turn in sent if turn.role != "system"]
-        known = [turn for turn in whole if turn.role != "system"]
         if first is None and begun is not None:
-            first, whole = begun, [*sent, *came]
-        elif begun == first and len(heard) >= len(known):
-            whole = [*sent, *came]
-        elif begun is None or (begun not in {turn.text for turn in known} and _answers_calls(heard, known)):
-            whole = [*whole, *(turn for turn in heard if turn not in known), *came]
-        elif begun == first and came != whole[-len(came) :]:  # some tracers tell one call twice
-            whole = [*whole, *came]
-    return whole
+            first, known = begun, _Conversation([*sent, *came])
+        elif begun == first and len(heard) >= known.size:
+            known = _Conversation([*sent, *came])
+        elif begun is None or (begun not in known.texts and known.is_answered_by(heard)):
+            known.add([*(turn for turn in heard if turn_key(turn) not in known.keys), *came])
+        elif begun == first and came != known.turns[len(known.turns) - len(came) :]:  # some tracers tell one call twice
+            known.add(came)
+    return known.turns
 
 
-def _answers_calls(heard: Sequence[ChatTurn], known: Sequence[ChatTurn]) -> bool:
-    """Whether what was sent holds results of calls that are known."""
-    made = {call.id for turn in known for call in turn.calls if call.id}
-    return any(step.result_of in made for turn in heard for step in turn.results)
+class _Conversation:
+    """What is known of a conversation, with what is looked up in it: a trace can hold a hundred thousand calls."""
+
+    def __init__(self, turns: Sequence[ChatTurn]) -> None:
+        self.turns: list[ChatTurn] = []
+        self.size = 0
+        """Turns that are not the system's; `texts` and `keys` are of these."""
+        self.texts: set[str] = set()
+        self.keys: set[str] = set()
+        self._made: set[str] = set()
+        self.add(turns)
+
+    def add(self, turns: Sequence[ChatTurn]) -> None:
+        """Append turns."""
+        self.turns += turns
+        heard = [turn for turn in turns if turn.role != "system"]
+        self.size += len(heard)
+        self.texts |= {turn.text for turn in heard}
+        self.keys |= set(map(turn_key, heard))
+        self._made |= {call.id for turn in heard for call in turn.calls if call.id}
+
+    def is_answered_by(self, heard: Sequence[ChatTurn]) -> bool:
+        """Whether what was sent holds results of calls that are known."""
+        return any(step.result_of in self._made for turn in heard for step in turn.results)
+
+
+def turn_key(turn: ChatTurn) -> str:
+    """Return a digest that equal turns share."""
+    said = [[one.model_dump() for one in listed] for listed in (turn.calls, turn.results)]
+    return digest_of(json.dumps([turn.role, turn.text, *said], sort_keys=True))
 
 
 def with_results(turns: list[ChatTurn], results: Sequence[Step]) -> list[ChatTurn]:
