@@ -1,10 +1,11 @@
 """The paper's statistic in the study's worlds: over methods, how unlike their reflections are, against their score.
 
-    python -m experiments.study_methods [--processes N]
+    python -m experiments.study_methods [--processes N] [--finished]
 
-A cell of the study keeps verdicts and no texts, so each of its worlds at the highest ρ is run once more, with the methods
-that reflect and without controls. A finished cell lies in reports/study_methods/ and is not run again. Written:
-reports/study_methods.json. Cells of the same settings share the study's cache of completions.
+A cell of the study keeps verdicts and no texts, so each of its worlds at the highest ρ is run once more, with the
+methods that reflect and without controls. A finished cell lies in reports/study_methods/ and is not run again. Written:
+reports/study_methods.json, from all worlds; with --finished nothing is run, and it is written from those worlds that are
+finished in every domain.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ ONLY = {
     },
 }
 """Laid over the study's params: the methods that reflect, and nothing that only controls need."""
+Job = tuple[dict[str, Any], str, Path]
+"""Params of a cell, its domain, and the folder of the project."""
 
 
 def run(plan_file: Path = Path("study.yaml"), root: Path = Path("."), processes: int = 1) -> list[dict[str, Any]]:
@@ -52,29 +55,56 @@ def run(plan_file: Path = Path("study.yaml"), root: Path = Path("."), processes:
     """
     from tqdm import tqdm
 
-    plan, base = read_mapping(plan_file), read_mapping(root / "params.yaml")
-    of_one_model(root / KEPT, root / base["engine"]["model"])
-    rho = max(plan["rhos"])
-    cells = [(world, domain) for world in plan["worlds"] for domain in base["domains"]]
-    jobs = [(laid_over(cell_params(base, plan, w, rho, domain), ONLY), domain, root.resolve()) for w, domain in cells]
+    base, jobs = _jobs(plan_file, root)
     for params, _, _ in jobs:
         parse_params(params, str(plan_file))  # every mistake shows before the first cell is made
+    of_one_model(root / KEPT, root / base["engine"]["model"])
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         found = list(tqdm(pool.map(run_cell, jobs), total=len(jobs), desc="worlds"))
-    whole = {"cells": found, "correlations": correlations(found)}
+    return write(found, root)
+
+
+def finished(plan_file: Path = Path("study.yaml"), root: Path = Path(".")) -> list[dict[str, Any]]:
+    """Write reports/study_methods.json from the worlds that are finished in every domain; returns its correlations."""
+    base, jobs = _jobs(plan_file, root)
+    cells = [json.loads(file.read_text(encoding="utf-8")) for file in map(_kept, jobs) if file.is_file()]
+    domains = {world: {c["domain"] for c in cells if c["world"] == world} for world in {c["world"] for c in cells}}
+    return write([cell for cell in cells if domains[cell["world"]] >= set(base["domains"])], root)
+
+
+def _jobs(plan_file: Path, root: Path) -> tuple[dict[str, Any], list[Job]]:
+    """Return params.yaml, and a job for each world in each domain."""
+    plan, base = read_mapping(plan_file), read_mapping(root / "params.yaml")
+    rho = max(plan["rhos"])
+    jobs: list[Job] = []
+    for world in plan["worlds"]:
+        for domain in base["domains"]:
+            raw = laid_over(cell_params(base, plan, world, rho, domain), ONLY)
+            jobs.append((raw, domain, root.resolve()))
+    return base, jobs
+
+
+def _kept(job: Job) -> Path:
+    raw, domain, root = job
+    return root / KEPT / f"{raw['tasks']['world']}-{raw['tasks']['rho']}-{domain}.json"
+
+
+def write(cells: Sequence[Mapping[str, Any]], root: Path) -> list[dict[str, Any]]:
+    """Write reports/study_methods.json: what was found in each cell, and the correlations over methods."""
+    whole = {"cells": list(cells), "correlations": correlations(cells)}
     write_text(root / f"{KEPT}.json", json.dumps(whole, indent=1) + "\n")
     return whole["correlations"]
 
 
-def run_cell(job: tuple[dict[str, Any], str, Path]) -> dict[str, Any]:
+def run_cell(job: Job) -> dict[str, Any]:
     """Run one world in one domain in a folder of its own. Returns what is kept of each method; see `method_values`."""
     raw, domain, root = job
-    params = parse_params(raw)
-    result = root / KEPT / f"{params.tasks.world}-{params.tasks.rho}-{domain}.json"
+    result = _kept(job)
     if result.is_file():
         return json.loads(result.read_text(encoding="utf-8"))
     from parammem.embeddings import embed
 
+    params = parse_params(raw)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     place = root / ".cache" / "study_methods" / f"{params.tasks.world}-{params.tasks.rho}"
     link_models(root, place)
@@ -134,9 +164,7 @@ def correlations(cells: Sequence[Mapping[str, Any]], draws: int = 2000, seed: in
     return found
 
 
-def _values(
-    cells: Sequence[Mapping[str, Any]], arms: Sequence[str], measure: str
-) -> tuple[np.ndarray, np.ndarray]:
+def _values(cells: Sequence[Mapping[str, Any]], arms: Sequence[str], measure: str) -> tuple[np.ndarray, np.ndarray]:
     """Return [worlds, methods, 2] twice: tasks and sum of the measure, tasks and how many passed."""
     unlike = [[[c[a][measure]["tasks"], c[a][measure]["sum"]] for a in arms] for c in cells]
     score = [[[c[a]["tasks"], c[a]["passed"]] for a in arms] for c in cells]
@@ -181,6 +209,8 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m experiments.study_methods", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments.study_methods", description="Methods in many worlds.")
     parser.add_argument("--processes", type=int, default=1, help="worlds at a time")
-    print(table(run(processes=parser.parse_args().processes)))
+    parser.add_argument("--finished", action="store_true", help="run nothing; write what the finished worlds say")
+    given = parser.parse_args()
+    print(table(finished() if given.finished else run(processes=given.processes)))
