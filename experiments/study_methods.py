@@ -4,8 +4,8 @@
 
 A cell of the study keeps verdicts and no texts, so each of its worlds at the highest ρ is run once more, with the
 methods that reflect and without controls. A finished cell lies in reports/study_methods/ and is not run again. Written:
-reports/study_methods.json, from all worlds; with --finished nothing is run, and it is written from those worlds that are
-finished in every domain.
+reports/study_methods.json, from all worlds; with --finished nothing is run, and only worlds that are finished in every
+domain are in it.
 """
 
 from __future__ import annotations

@@ -283,10 +283,10 @@ def _tied(model: Any) -> set[str]:
 
 def _session(model: Any, lean: bool) -> OpenSession:
     from parammem.engines.forward import HfSession
-    from parammem.engines.llama import LlamaSession, fits, take_weights
+    from parammem.engines.llama import MAX_DECODE_PARAMETERS, LlamaSession, decode_weights, fits
 
-    if lean and fits(model):
-        return partial(LlamaSession, take_weights(model))
+    if lean and fits(model, MAX_DECODE_PARAMETERS):
+        return partial(LlamaSession, decode_weights(model))
     return partial(HfSession, model)
 
 

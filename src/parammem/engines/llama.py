@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     import torch
 
 MAX_PARAMETERS = 50_000_000
-"""Above this a step's arithmetic outweighs what is saved, and a second copy of the weights would cost memory."""
+"""Above this the arithmetic of a training step outweighs what is saved."""
+MAX_DECODE_PARAMETERS = 200_000_000
+"""Above this the same is true of a step of the decode loop (`benchmarks/decode.py`)."""
 PREFILL_TOKENS = 16_384
 """Prompts are prefilled in slices of about so many tokens, so that memory stays flat."""
 STATIC_ROPE = frozenset({"default", "linear", "llama3"})
@@ -57,14 +59,15 @@ class LlamaWeights:
         return cos.reshape(shape), sin.reshape(shape)
 
 
-def fits(model: Any) -> bool:
-    """Return whether LlamaSession computes what this model's own forward computes, and is worth it."""
+def fits(model: Any, most: int = MAX_PARAMETERS) -> bool:
+    """Return whether LlamaSession computes what this model's own forward computes, and is worth it: the model has no
+    more than so many parameters."""
     config = model.config
     if type(model).__name__ != "LlamaForCausalLM" or config.hidden_act != "silu":
         return False
     if config.attention_bias or config.mlp_bias or config.rope_parameters["rope_type"] not in STATIC_ROPE:
         return False
-    return sum(p.numel() for p in model.parameters()) <= MAX_PARAMETERS
+    return sum(p.numel() for p in model.parameters()) <= most
 
 
 def _own_weight(projection: Any) -> torch.Tensor:
@@ -103,6 +106,22 @@ def take_weights(model: Any, weight: Callable[[Any], torch.Tensor] = _own_weight
         head_dim=model.model.layers[0].self_attn.head_dim,
         rotary=model.model.rotary_emb,
     )
+
+
+def decode_weights(model: Any) -> LlamaWeights:
+    """Return `take_weights` of a model, whose own projections become views of them: nothing is in memory twice."""
+    import torch
+
+    weights = take_weights(model)
+    for block, layer in zip(model.model.layers, weights.layers, strict=True):
+        attention, mlp = block.self_attn, block.mlp
+        for joined, parts in (
+            (layer.qkv, (attention.q_proj, attention.k_proj, attention.v_proj)),
+            (layer.gate_up, (mlp.gate_proj, mlp.up_proj)),
+        ):
+            for part, rows in zip(parts, joined.split([len(part.weight) for part in parts]), strict=True):
+                part.weight = torch.nn.Parameter(rows.detach(), requires_grad=False)
+    return weights
 
 
 class LlamaSession:
