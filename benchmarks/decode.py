@@ -119,9 +119,9 @@ def engines(model: str | Path, args: argparse.Namespace) -> tuple[HfEngine, HfEn
 
     shared = {"device": args.device, "dtype": args.dtype}
     lean, general = HfEngine.load(model, **shared), HfEngine.load(model, lean=False, **shared)
-    name = "lean" if llama.fits(general._loaded.model) else "general"
-    with patch.object(llama, "MAX_PARAMETERS", sys.maxsize):
-        assert llama.fits(lean._loaded.model), "not a Llama that the lean forward can compute"
+    name = "lean" if llama.fits(general._loaded.model, llama.MAX_DECODE_PARAMETERS) else "general"
+    with patch.object(llama, "MAX_DECODE_PARAMETERS", sys.maxsize):
+        assert llama.fits(lean._loaded.model, sys.maxsize), "not a Llama that the lean forward can compute"
     return lean, general, name
 
 

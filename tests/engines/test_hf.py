@@ -97,6 +97,38 @@ def test_lean_forward_gives_the_logits_of_the_models_own(tmp_path, heads):
             assert_close(*[session.step(tokens) for session in sessions])
 
 
+def test_the_lean_forward_shares_its_weights_with_the_models_own(tiny_model):
+    import torch
+
+    from parammem.engines.llama import decode_weights
+
+    model, ids = load_model(tiny_model, device="cpu"), torch.arange(5, 25)[None]
+    with torch.inference_mode():
+        before = model(ids).logits
+        weights = decode_weights(model)
+        assert torch.equal(model(ids).logits, before)
+    for block, layer in zip(model.model.layers, weights.layers, strict=True):
+        own = [getattr(block.self_attn, name).weight for name in ("q_proj", "k_proj", "v_proj")]
+        own += [getattr(block.mlp, name).weight for name in ("gate_proj", "up_proj")]
+        places = [weight.untyped_storage().data_ptr() for weight in own]
+        joined = [layer.qkv.untyped_storage().data_ptr()] * 3 + [layer.gate_up.untyped_storage().data_ptr()] * 2
+        assert places == joined, "nothing is in memory twice"
+
+
+def test_a_model_above_the_bound_takes_its_own_forward(tiny_model, monkeypatch):
+    from parammem.engines.forward import HfSession
+    from parammem.engines.llama import LlamaSession
+
+    requests = some_requests(3, temperature=0.0, max_tokens=10)
+    small = HfEngine.load(tiny_model, device="cpu")
+    monkeypatch.setattr("parammem.engines.llama.MAX_PARAMETERS", 1)  # of training alone
+    assert small._loaded.open_session.func is LlamaSession
+    monkeypatch.setattr("parammem.engines.llama.MAX_DECODE_PARAMETERS", 1)
+    large = HfEngine.load(tiny_model, device="cpu")
+    assert large._loaded.open_session.func is HfSession
+    assert large.complete(requests) == small.complete(requests)
+
+
 def assert_close(mine, theirs):
     assert (mine - theirs).abs().max() < 2e-4 * theirs.abs().max()
 
