@@ -67,8 +67,9 @@ def test_the_adapter_changes_the_text(tiny_model, tiny_adapter):
     assert base.digest != tuned.digest
 
 
+@pytest.mark.parametrize("trim", [False, True])
 @pytest.mark.parametrize("heads", [(4, 4), (4, 2), (4, 1)])
-def test_lean_forward_gives_the_logits_of_the_models_own(tmp_path, heads):
+def test_lean_forward_gives_the_logits_of_the_models_own(tmp_path, monkeypatch, heads, trim):
     import torch
 
     from parammem.engines.forward import HfSession
@@ -76,13 +77,14 @@ def test_lean_forward_gives_the_logits_of_the_models_own(tmp_path, heads):
 
     model = load_model(make_tiny_model(tmp_path, heads=heads[0], kv_heads=heads[1], layers=3), device="cpu")
     assert fits(model)
+    monkeypatch.setattr("parammem.engines.llama.TRIMMED_TOKENS", 40)  # two prompts a slice
     torch.manual_seed(0)
     ids, mask = torch.randint(5, 300, (4, 20)), torch.ones(4, 20, dtype=torch.long)
     for row, pads in enumerate((0, 3, 17, 19)):
         ids[row, :pads], mask[row, :pads] = 0, 0
     groups = torch.tensor([0, 0, 0, 1, 2, 2, 3])
     with torch.inference_mode():
-        sessions = [LlamaSession(take_weights(model), ids, mask), HfSession(model, ids, mask)]
+        sessions = [LlamaSession(take_weights(model), ids, mask, trim), HfSession(model, ids, mask)]
         assert_close(*[session.logits for session in sessions])
         for session in sessions:
             session.spread(groups)

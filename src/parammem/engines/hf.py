@@ -285,7 +285,7 @@ def _session(model: Any, lean: bool) -> OpenSession:
     from parammem.engines.llama import MAX_DECODE_PARAMETERS, LlamaSession, decode_weights, fits
 
     if lean and fits(model, MAX_DECODE_PARAMETERS):
-        return partial(LlamaSession, decode_weights(model))
+        return partial(LlamaSession, decode_weights(model), trim=model.device.type == "cpu" and not fits(model))
     return partial(HfSession, model)
 
 
