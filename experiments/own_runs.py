@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     write_text(given.out, "".join(line + "\n" for line in lines))
-    print(f"{counted(len(lines), 'run')} in {given.out}")
+    right = sum(json.loads(line)["outcome"] for line in lines)
+    print(f"{counted(len(lines), 'run')} in {given.out}, {right} of them right by the final verdict")
     return 0
 
 
