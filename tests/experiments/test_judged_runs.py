@@ -7,7 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from experiments import own_runs
+from experiments import judged_runs
 from parammem.checkout.places import Places
 from parammem.cli import app
 from parammem.core import Trajectory, read_jsonl
@@ -31,7 +31,7 @@ def project(tmp_path, monkeypatch):
 
 def test_own_runs_come_in_with_their_final_verdicts(project, tmp_path):
     out = tmp_path / "runs.jsonl"
-    assert own_runs.main(["--folder", str(project), "--domain", DOMAIN, "--out", str(out)]) == 0
+    assert judged_runs.main(["--folder", str(project), "--domain", DOMAIN, "--out", str(out)]) == 0
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     runs = read_jsonl(Places(project, DOMAIN).trajectories, Trajectory)
     assert [row["trajectory"]["task_id"] for row in rows] == [run.task_id for run in runs]
@@ -50,9 +50,9 @@ def test_own_runs_come_in_with_their_final_verdicts(project, tmp_path):
 
 
 def test_the_first_runs_are_taken_where_a_count_is_given(project, tmp_path):
-    assert len(list(own_runs.judged_runs(project, DOMAIN, 3))) == 3
+    assert len(list(judged_runs.judged_runs(project, DOMAIN, 3))) == 3
 
 
 def test_a_folder_without_runs_is_named(tmp_path, capsys):
-    assert own_runs.main(["--folder", str(tmp_path), "--out", str(tmp_path / "runs.jsonl")]) > 0
+    assert judged_runs.main(["--folder", str(tmp_path), "--out", str(tmp_path / "runs.jsonl")]) > 0
     assert "run `dvc repro collect@code` there first" in capsys.readouterr().err

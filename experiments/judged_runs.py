@@ -1,6 +1,6 @@
 """A project's own train runs as `parammem ingest` reads them: each with its task and its final verdict.
 
-    python -m experiments.own_runs --folder DIR --out FILE [--domain NAME] [--count N]
+    python -m experiments.judged_runs --folder DIR --out FILE [--domain NAME] [--count N]
 
 For another project, say one with another model: where they were made they are learned from already. Evaluation runs are
 never among them. A run that cannot be judged is left out.
@@ -28,7 +28,7 @@ from parammem.stages.trusted import stage_keys, stage_tasks
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write them. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.own_runs", description="Own runs, to be ingested.")
+    parser = argparse.ArgumentParser(prog="python -m experiments.judged_runs", description="Own runs, to be ingested.")
     parser.add_argument("--folder", type=Path, default=ROOT, help="the project whose runs are read")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--domain", default="code")
