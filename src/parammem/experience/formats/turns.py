@@ -29,6 +29,9 @@ RESULTS = (
     "tool_result", "tool_call_response", "function_call_output", "custom_tool_call_output", "local_shell_call_output",
 )  # fmt: skip
 
+_RETURNED = ("text", "json", "content", "error-text", "error-json")
+"""Types of what a tool returned, as Vercel's SDK names them."""
+
 
 class ChatTurn(NamedTuple):
     """One message."""
@@ -71,7 +74,10 @@ def turn_of(message: Any) -> ChatTurn:
     role = ROLES.get(str(message.get("role") or kind))
     if role is None:
         raise Unreadable("not-a-record", "messages: a role is none of system, developer, user, assistant, tool")
-    text, calls, results = _content(message.get("parts", message.get("content")))
+    content = message.get("parts", message.get("content"))
+    if role == "tool" and not _has_parts(content):
+        content = result_text(content)
+    text, calls, results = _content(content)
     if role == "tool" and not results:
         answer = named(message, "tool_call_id", "call_id", "tool_use_id", "name")
         failed = text if message.get("status") == "error" or message.get("is_error") is True else ""
@@ -123,7 +129,7 @@ def _content(content: Any) -> tuple[str, list[ToolCall], list[Step]]:
     calls: list[ToolCall] = []
     results: list[Step] = []
     for part in map(_typed, content):
-        kind = part.get("type") if isinstance(part, dict) else None
+        kind = _kind(part)
         text = part if isinstance(part, str) else _text_of(part) if kind in TEXT else None
         if isinstance(text, str):
             texts.append(text)
@@ -136,10 +142,22 @@ def _content(content: Any) -> tuple[str, list[ToolCall], list[Step]]:
     return plain("\n".join(texts)), calls, results
 
 
+def _has_parts(content: Any) -> bool:
+    """Whether a tool's message has parts, and is not itself a list or an object that the tool returned."""
+    return isinstance(content, list) and all(isinstance(one, str) or _kind(one) for one in map(_typed, content))
+
+
+def _kind(part: Any) -> str:
+    kind = part.get("type") if isinstance(part, dict) else None
+    return kind if isinstance(kind, str) else ""
+
+
 def _typed(part: Any) -> Any:
-    """A part of Gemini's with the type of others; any other part as it is."""
-    if not isinstance(part, dict) or "type" in part:
+    """A part of Gemini's or Vercel's (`tool-call`) with the type of others; any other part as it is."""
+    if not isinstance(part, dict):
         return part
+    if "type" in part:
+        return {**part, "type": _kind(part).replace("-", "_")} if "-" in _kind(part) else part
     if isinstance(part.get("text"), str):
         return {"type": "reasoning" if part.get("thought") is True else "text", "text": part["text"]}
     name = next((one for one in GEMINI if isinstance(part.get(one), dict)), None)
@@ -153,12 +171,23 @@ def _text_of(part: dict[str, Any]) -> Any:
 def _result(part: dict[str, Any]) -> Step:
     """A tool's result as a step."""
     content = next((part[key] for key in ("content", "output", "response", "result") if key in part), "")
+    content, wrong = _returned(content)
     text = result_text(content)
-    failed = part.get("is_error") is True or part.get("status") == "error"
-    answer = named(part, "tool_use_id", "call_id", "tool_call_id", "id")
+    failed = wrong or part.get("is_error") is True or part.get("isError") is True or part.get("status") == "error"
+    answer = named(part, "tool_use_id", "call_id", "tool_call_id", "toolCallId", "id")
     return Step(
         role="tool", text=text, result_of=answer, error=(text or "failed") if failed else _error(part.get("error"))
     )
+
+
+def _returned(content: Any) -> tuple[Any, bool]:
+    """What a tool returned, out of the wrapping of Vercel's SDK or of Microsoft's, and whether it was an error."""
+    inner = loaded(content)
+    if isinstance(inner, dict) and inner.get("type") == "function_result" and "result" in inner:
+        return inner["result"], bool(inner.get("exception"))
+    if isinstance(content, dict) and content.keys() >= {"type", "value"} and content["type"] in _RETURNED:
+        return content["value"], str(content["type"]).startswith("error")
+    return content, False
 
 
 def result_text(content: Any) -> str:
