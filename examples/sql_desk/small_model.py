@@ -1,5 +1,5 @@
 """A small model that writes English about the desk: trained from scratch in minutes, so that the example needs no
-download. It knows how rules are said and how a query shows them. It knows no house: its rules are drawn at random.
+download. What it is taught stands in `lessons.py`.
 
 Any other model of a Hugging Face folder can take its place (`--model`).
 """
@@ -10,19 +10,14 @@ import json
 import math
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from desk import english, model
-from desk.agent import steps_of, work
-from desk.shop import TABLES, House, Question, draw_house, draw_questions, query
-from parammem.core import Attempt, Feedback, Outcome, Step, Task, digest_of
+from examples.sql_desk.lessons import ON_FAILURES, Lesson, drill, lessons, lessons_on_failures
+from parammem.core import digest_of
 from parammem.core.jsonl import write_text
-from parammem.domains.open import OpenDomain
-from parammem.engines.base import Message, chat
 
-NAME = "sql-desk"
 CHOICES = (
     "order", "ordered", "payment", "paid", "keep", "leave", "too", "do", "net", "gross", "with", "without", "each",
     "once", "every", "one", "twice", "belongs", "does", "include", "exclude",
@@ -35,104 +30,19 @@ TEMPLATE = (
 )
 SIZE = {"hidden": 96, "layers": 3, "heads": 4, "feed_forward": 256, "vocabulary": 1024, "positions": 2048}
 TRAINING = {
-    "drill": 10_000, "texts": 14_000, "batch": 16, "rate": 3e-3, "matrix_rate": 0.012, "warmup": 40,
+    "drill": 10_000, "texts": 10_000, "batch": 16, "rate": 3e-3, "matrix_rate": 0.012, "warmup": 40,
     "choice_weight": 8.0, "seed": 20262, "threads": 1,
 }  # fmt: skip
-KINDS = {"advise": 0.28, "hindsight": 0.42, "failure": 0.1, "contrast": 0.2}
-"""Share of each kind of prompt. Those about attempts must be answered rightly, and advice need only be fluent."""
-BESIDE = {"the same": 0.5, "same department": 0.2, "another": 0.3}
-"""Of contrasts, which task the success is at; a department says nothing of another one's rules."""
-FOUND = (Outcome(passed=False), Outcome(passed=False, value=0.0), Outcome(passed=False, value=0.0, source="judge"))
-"""How the log of a failed run may say so."""
 
 
-class Lesson(NamedTuple):
-    """A prompt and what is to be learned."""
+def make_model(folder: Path, failures: bool = False) -> Path:
+    """Train the model and write its folder; one that was made from the same lessons and numbers is left as it is.
 
-    prompt: tuple[Message, ...]
-    answer: str
-
-
-def lessons(count: int, seed: int) -> list[Lesson]:
-    """Return prompts of every kind that the pipeline makes, each with an answer by rules drawn at random.
-
-    The answer says what is right in the house that was drawn, also where the prompt shows a failure, which cannot tell
-    it: so the model learns how likely each rule is after what it sees.
+    Args:
+        failures: it is to label failures and contrasts too.
     """
-    rng, domain = random.Random(f"sql-desk/{seed}"), OpenDomain(NAME)
-    return [Lesson(_prompt(domain, one, rng), one.advice) for one in _said(rng, count)]
-
-
-def drill(count: int, seed: int) -> list[Lesson]:
-    """Return short lessons, which come first: a question and a query, and the rules that it follows."""
-    rng = random.Random(f"sql-desk/drill/{seed}")
-    return [Lesson(chat(f"{one.question.text}\n\n{one.sql}"), one.advice) for one in _said(rng, count)]
-
-
-class _Said(NamedTuple):
-    """A question in a house, the query that is right there, and sentences that say the rules it leaves open."""
-
-    question: Question
-    house: House
-    sql: str
-    advice: str
-
-
-def _said(rng: random.Random, count: int) -> Iterator[_Said]:
-    """Yield questions, each in a house of its own."""
-    for start in range(0, count, 200):
-        for question in draw_questions(rng, min(200, count - start)):
-            yield _in_house(question, draw_house(rng), rng)
-
-
-def _in_house(question: Question, house: House, rng: random.Random) -> _Said:
-    rules = house[question.department]
-    return _Said(
-        question, house, query(question, rules), english.say(question.department, rules, question.open_rules, rng)
-    )
-
-
-def _prompt(domain: OpenDomain, one: _Said, rng: random.Random) -> tuple[Message, ...]:
-    """Return a prompt of a kind drawn by KINDS."""
-    (kind,) = rng.choices(list(KINDS), list(KINDS.values()))
-    task = _task(one.question)
-    if kind == "advise":
-        return domain.advise(task.text)
-    if kind == "hindsight":
-        return domain.hindsight(task, _attempt(one, rng))
-    failed = _attempt(_failure(one, rng), rng)
-    if kind == "failure":
-        return domain.failure(task, failed, rng.choice(FOUND))
-    beside = _beside(one, rng)
-    return domain.contrast(task, failed, _task(beside.question), _attempt(beside, rng))
-
-
-def _failure(right: _Said, rng: random.Random) -> _Said:
-    """Return the same question as an agent answers it that guesses, and guesses at least one rule wrongly."""
-    while True:
-        wrong = _in_house(right.question, draw_house(rng), rng)
-        if wrong.sql != right.sql:
-            return wrong
-
-
-def _beside(one: _Said, rng: random.Random) -> _Said:
-    """Return what was done well, in the same house: the same question, or another one."""
-    (which,) = rng.choices(list(BESIDE), list(BESIDE.values()))
-    if which == "the same":
-        return one
-    for other in draw_questions(rng, 100):
-        if (other.department == one.question.department) == (which == "same department"):
-            return _in_house(other, one.house, rng)
-    return one
-
-
-def _task(question: Question) -> Task:
-    return Task(task_id="", domain=NAME, text=question.text)
-
-
-def make_model(folder: Path) -> Path:
-    """Train the model and write its folder; one that was made from the same lessons and numbers is left as it is."""
     first, taught = drill(TRAINING["drill"], TRAINING["seed"]), lessons(TRAINING["texts"], TRAINING["seed"])
+    taught += lessons_on_failures(ON_FAILURES, TRAINING["seed"]) if failures else []
     digest = digest_of([SIZE, TRAINING, [(*(m.content for m in one.prompt), one.answer) for one in (*first, *taught)]])
     record = folder / "recipe.json"
     if record.is_file() and json.loads(record.read_text(encoding="utf-8"))["digest"] == digest:
@@ -144,19 +54,6 @@ def make_model(folder: Path) -> Path:
     tokenizer.save_pretrained(folder)
     write_text(record, json.dumps({"digest": digest, "loss": round(loss, 4), **SIZE, **TRAINING}, indent=1) + "\n")
     return folder
-
-
-def _attempt(one: _Said, rng: random.Random) -> Attempt:
-    """Return an attempt that ends with its query, with the steps that the agent's log has."""
-
-    def use(name: str, arguments: str) -> str:
-        return "\n".join(TABLES) if name == "schema" else json.dumps([[rng.randrange(20_000)]])
-
-    done = work(one.question.text, one.advice, 0, model.reply, use)
-    steps = tuple(Step.model_validate(step) for step in steps_of(done))
-    return Attempt(
-        number=1, text=one.sql, candidate=one.sql, temperature=0.0, feedback=Feedback(passed=None, text=""), steps=steps
-    )
 
 
 def _tokenizer(texts: Sequence[str]) -> Any:

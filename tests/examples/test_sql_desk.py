@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from examples.sql_desk import run as play
+from examples.sql_desk.lessons import lessons, lessons_on_failures
 from examples.sql_desk.results import result_of, table
-from examples.sql_desk.small_model import lessons
 from parammem.experience.admission import Admission
 from parammem.experience.outcomes import OutcomeTable, read_outcomes
 from parammem.experience.preview import Preview, preview
@@ -225,7 +225,7 @@ def test_the_lessons_say_what_the_query_does():
 
 
 def test_a_lesson_on_a_failure_beside_a_success_at_the_same_task_says_what_the_success_did():
-    found = [one for one in lessons(300, 6) if "that succeeded at the same task" in one.prompt[-1].content]
+    found = [one for one in lessons_on_failures(100, 6) if "that succeeded at the same task" in one.prompt[-1].content]
     assert len(found) > 10
     for one in found:
         failed, succeeded = queries_in(one.prompt[-1].content)
@@ -235,7 +235,7 @@ def test_a_lesson_on_a_failure_beside_a_success_at_the_same_task_says_what_the_s
 
 def test_the_lessons_on_failures_do_not_know_more_than_that_something_was_wrong():
     """An answer differs from the query that failed; any one rule of it may have been right."""
-    found = [one for one in lessons(1500, 6) if "tell it what goes wrong here" in one.prompt[-1].content]
+    found = [one for one in lessons_on_failures(300, 6) if "tell it what goes wrong here" in one.prompt[-1].content]
     kept = 0
     for one in found:
         (failed,) = queries_in(one.prompt[-1].content)
