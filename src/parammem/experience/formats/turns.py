@@ -22,9 +22,10 @@ ROLES: dict[str, Role] = {
 TEXT = ("text", "input_text", "output_text")
 LEFT_OUT = ("refusal", "reasoning", "thinking", "redacted_thinking", "summary_text", "reasoning_text")
 GEMINI = {"function_call": "function_call", "functionCall": "function_call", "function_response": "tool_call_response",
-          "functionResponse": "tool_call_response"}  # fmt: skip
-"""Names of Gemini's parts, which have no `type` → the type of the part that they hold."""
+          "functionResponse": "tool_call_response", "toolUse": "tool_use", "toolResult": "tool_result"}  # fmt: skip
+"""Names of Gemini's and Bedrock's parts, which have no `type` → the type of the part that they hold."""
 CALLS = ("tool_use", "tool_call", "function_call", "server_tool_use", "custom_tool_call", "local_shell_call")
+CALL_IDS = ("id", "call_id", "tool_call_id", "toolCallId", "toolUseId")
 RESULTS = (
     "tool_result", "tool_call_response", "function_call_output", "custom_tool_call_output", "local_shell_call_output",
 )  # fmt: skip
@@ -103,7 +104,7 @@ def call_of(call: Any) -> ToolCall:
     return ToolCall(
         name=name or (kind if kind in CALLS else "tool"),
         arguments=_arguments(given),
-        id=named(call, "id", "call_id", "tool_call_id", "toolCallId") if kind != "function_call" else _call_id(call),
+        id=_call_id(call) if kind == "function_call" else named(call, *CALL_IDS),
     )
 
 
@@ -174,7 +175,7 @@ def _result(part: dict[str, Any]) -> Step:
     content, wrong = _returned(content)
     text = result_text(content)
     failed = wrong or part.get("is_error") is True or part.get("isError") is True or part.get("status") == "error"
-    answer = named(part, "tool_use_id", "call_id", "tool_call_id", "toolCallId", "id")
+    answer = named(part, "tool_use_id", "call_id", "tool_call_id", "toolCallId", "toolUseId", "id")
     return Step(
         role="tool", text=text, result_of=answer, error=(text or "failed") if failed else _error(part.get("error"))
     )
@@ -194,7 +195,7 @@ def result_text(content: Any) -> str:
     """Return what a tool returned as text: its parts, or JSON of anything else. Raises Unreadable for pictures."""
     if isinstance(content, str):
         return plain(content)
-    listed = isinstance(content, list) and all(isinstance(one, dict) and "type" in one for one in content)
+    listed = isinstance(content, list) and all(isinstance(one, dict) and "type" in _typed(one) for one in content)
     if content is None or content == []:
         return ""
     return _content(content)[0] if listed else json.dumps(content, ensure_ascii=False)
