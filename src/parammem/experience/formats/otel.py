@@ -81,9 +81,9 @@ def _plain(span: Row) -> Row:
         for key, value in attributes.items()
         if key.startswith(("gen_ai.", "ai.", "llm.", "openinference.", "tool", "input.", "output.", "message."))
     }
-    context = span.get("context") if isinstance(span.get("context"), dict) else {}
+    inner = span.get("context")
     return {"start": start.zfill(20), "attributes": kept, "error": said,
-            "span": named(span, "spanId", "span_id") or named(context, "span_id"),
+            "span": named(span, "spanId", "span_id") or named(inner if isinstance(inner, dict) else {}, "span_id"),
             "parent": named(span, "parentSpanId", "parent_span_id", "parent_id"),
             "events": [one for one in events if one["name"] == EVALUATION or one["name"] in SAID]}  # fmt: skip
 
