@@ -286,6 +286,10 @@ class Params(Section):
         """Return name → kind of all domains, and of the built-in ones that `domains` does not name."""
         return dict(USUAL_KINDS) | {name: one.kind for name, one in self.domains.items()}
 
+    def passes_at(self) -> dict[str, float]:
+        """Return domain → least value of an outcome that passes, of those domains that say it."""
+        return {name: one.passes_at for name, one in self.domains.items() if "passes_at" in one.model_fields_set}
+
     def kind(self, domain: str) -> str:
         """Return the kind of a domain: that which `domains` says, or else its name. Raises ConfigError: neither."""
         if domain in self.domains:
