@@ -151,7 +151,8 @@ def _refusal(name: str, error: Exception) -> str:
     """Print a source's error and return its name. Raises the error if it concerns more than this source."""
     from parammem.experience.source_files import concerns_all, words_of
 
-    if isinstance(error, LedgerError | typer.Exit) or concerns_all(error):
+    # Whoever reads what is printed may stop (`| head`): that is no fault of a file.
+    if isinstance(error, LedgerError | typer.Exit | BrokenPipeError) or concerns_all(error):
         raise error
     say(f"{shown(name)}: {words_of(error)}", fg=typer.colors.RED, err=True)
     return shown(name)
