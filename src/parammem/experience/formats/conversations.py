@@ -18,7 +18,7 @@ PRINTED = ("role='", 'role="')
 """How a message begins that Python's `repr` wrote."""
 
 
-class Call(NamedTuple):
+class ModelCall(NamedTuple):
     """A model call: the name of its span, what it was sent and what it answered."""
 
     name: str
@@ -50,7 +50,7 @@ def joined(calls: Sequence[tuple[list[ChatTurn], list[ChatTurn]]]) -> list[ChatT
     return whole
 
 
-def innermost(calls: Sequence[Call], parents: Mapping[str, str]) -> list[tuple[list[ChatTurn], list[ChatTurn]]]:
+def innermost(calls: Sequence[ModelCall], parents: Mapping[str, str]) -> list[tuple[list[ChatTurn], list[ChatTurn]]]:
     """Return the calls without those that only wrap others: an agent's or an SDK's span around its model calls.
 
     A call wraps another that stands below it, was asked the same and is answered.

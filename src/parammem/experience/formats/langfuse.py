@@ -32,7 +32,7 @@ from parammem.experience.formats.base import (
     verdict,
 )
 from parammem.experience.formats.conversations import (
-    Call,
+    ModelCall,
     innermost,
     joined,
     messages_in,
@@ -101,12 +101,12 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     return [replaced(run, task_id=name, run_id=name, names=(name,), method="langfuse")]
 
 
-def _call(row: Row) -> Call:
+def _call(row: Row) -> ModelCall:
     sent = [turn for turn in messages_in(row.get("input"), "user") if not (turn.role == "user" and turn.text in KEYS)]
-    return Call(named(row, "id"), sent, messages_in(row.get("output"), "assistant"))
+    return ModelCall(named(row, "id"), sent, messages_in(row.get("output"), "assistant"))
 
 
-def _within(whole: Row, calls: Sequence[Call], turns: list[ChatTurn]) -> list[ChatTurn]:
+def _within(whole: Row, calls: Sequence[ModelCall], turns: list[ChatTurn]) -> list[ChatTurn]:
     """The conversation with what only the trace itself says: the task without the template around it, and the answer
     where the last model call has none."""
     task, asked = _text(whole.get("input")), next((turn for turn in turns if turn.role == "user" and turn.text), None)

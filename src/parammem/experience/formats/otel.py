@@ -28,7 +28,7 @@ from parammem.experience.formats.base import (
     settled,
     verdict,
 )
-from parammem.experience.formats.conversations import Call, innermost, joined, result_of, with_results
+from parammem.experience.formats.conversations import ModelCall, innermost, joined, result_of, with_results
 from parammem.experience.formats.openai import replaced, run_of
 from parammem.experience.formats.otel_messages import SAID, messages_of
 
@@ -115,7 +115,7 @@ def _value(value: Any) -> Any:
 def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     """Return the run of a conversation or a trace. Raises Unreadable."""
     spans = _with_records(sorted(rows, key=lambda one: one["start"]))
-    calls = [Call(span["span"], *said) for span in spans if any(said := messages_of(span))]
+    calls = [ModelCall(span["span"], *said) for span in spans if any(said := messages_of(span))]
     if not calls:
         raise Unreadable("not-a-record", "its spans hold no messages; let the instrumentation capture message content")
     heard = joined(innermost(calls, {span["span"]: span["parent"] for span in spans}))
