@@ -164,7 +164,7 @@ def experience_of(run: LoggedRun, reading: ReadOptions, outcomes: OutcomeTable =
         stop="iterations",
         submission=attempts[-1].number if handed else None,
     )
-    ended = _outcome(run, outcomes)
+    ended = _outcome(run, outcomes).decided(reading.passes_at.get(run.domain))
     return Experience(task=task, trajectory=trajectory, outcome=ended, advice=run.advice, run_id=run.run_id)
 
 

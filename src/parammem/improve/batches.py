@@ -41,7 +41,8 @@ def ingest_inbox(turn: Turn) -> tuple[list[Source], list[str]]:
     _make_sure_of_tasks(turn)
     share, near = params.experience.fresh_share, params.validate_.near_duplicate
     domain, private = params.experience.domain, turn.root / PRIVATE_ROWS
-    store = open_store(turn.tree, params.domains, share, near, domain, private, params.kinds())
+    least = params.passes_at()
+    store = open_store(turn.tree, params.domains, share, near, domain, private, params.kinds(), passes_at=least)
     taken, refused = [], []
     for source in found.sources:
         try:
