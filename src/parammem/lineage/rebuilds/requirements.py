@@ -12,7 +12,7 @@ from typing import NamedTuple
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-import parammem
+from parammem import errors
 
 PACKAGE = "parammem"
 
@@ -89,7 +89,7 @@ def _needs(requires: list[str], extras: set[str]) -> list[str]:
 def copy_package(site: Path) -> None:
     """Copy this package, as it runs, into an environment's packages."""
     about = importlib.metadata.distribution(PACKAGE)
-    sources = Path(parammem.__file__).parent
+    sources = Path(errors.__file__).parent
     shutil.copytree(sources, site / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     info = site / f"{PACKAGE}-{about.version}.dist-info"
     info.mkdir(exist_ok=True)
