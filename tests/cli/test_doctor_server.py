@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from parammem.cli import app, doctor
+from parammem.cli import app, doctor, doctor_inputs
 from parammem.engines.openai import server as module
 from parammem.errors import ConfigError, EngineError
 from tests.engines.local_server import LocalServer
@@ -222,8 +222,8 @@ def test_doctor_asks_for_a_model_that_is_not_listed_before_it_says_that_it_is_mi
     from tests.engines.test_openai_keys import params_of
 
     with Stub(lambda _: (200, chat_answer()), (200, {"data": [{"id": "other"}]})) as stub:
-        assert doctor.model(params_of({"base_url": stub.url}, "m")).ready
+        assert doctor_inputs.model(params_of({"base_url": stub.url}, "m")).ready
     with Stub(lambda _: (404, {"error": "no model"}), (200, {"data": [{"id": "other"}]})) as stub:
-        found = doctor.model(params_of({"base_url": stub.url}, "m"))
+        found = doctor_inputs.model(params_of({"base_url": stub.url}, "m"))
     assert not found.ready
     assert "the server lists 'other'" in found.detail

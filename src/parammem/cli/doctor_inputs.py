@@ -97,11 +97,11 @@ def _weights_of(model: str, what: str) -> Inspection:
 
 def rows(params: Params, root: Path) -> Iterator[Inspection]:
     """Are the rows of the benchmarks here that params name?"""
-    from parammem.stages.tasks import BENCHMARKS
+    from parammem.checkout.places import BENCHMARK_ROWS
 
     for place, source in {_place(source): source for source in params.benchmarks.sources}.items():
         if source.path:
-            found = (root / BENCHMARKS / source.path).exists()
+            found = (root / BENCHMARK_ROWS / source.path).exists()
             fix = "put it there; docs/benchmarks.md says where it is from (`make real` puts mbpp.jsonl where it works)"
             yield Inspection("data", found, f"{place}{'' if found else ': not here'}", fix)
             continue
@@ -117,10 +117,10 @@ def rows(params: Params, root: Path) -> Iterator[Inspection]:
 def _place(source: SourceParams) -> str:
     """Return the file of a source, or the data set of the hub with its commit."""
     from parammem.benchmarks.table import get_benchmark
-    from parammem.stages.tasks import BENCHMARKS
+    from parammem.checkout.places import BENCHMARK_ROWS
 
     if source.path:
-        return f"{BENCHMARKS}/{source.path}"
+        return f"{BENCHMARK_ROWS}/{source.path}"
     hub = source.hub or get_benchmark(source.benchmark).hub
     return f"{hub}@{source.revision}" if source.revision else hub
 
