@@ -15,11 +15,10 @@ from parammem import cli
 from parammem.cli import quiet
 from parammem.cli.schema import described, examples, records
 from parammem.core.notice import Notice
-from parammem.experience.convert import read_line
 from parammem.experience.preview import preview
 from parammem.experience.source_files import Source
 from parammem.lineage.rows import trace
-from tests.experience.rows import store
+from tests.experience.rows import read_line, store
 from tests.experience.test_ingest import SECRETS
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from parammem.checkout.held_files import held
+from parammem.checkout.places import BATCHES, FRESH, FRESH_KEYS, LIVE, QUARANTINE
 from parammem.checkout.processes import environment, run_guarded
 from parammem.core.words import count
 from parammem.errors import DataError
 
 DVC = (sys.executable, "-m", "dvc")
 Say = Callable[[str], None]
-TRACKED = ("data/experience", "data/fresh", "data/keys/fresh", "data/quarantine", "data/live")
+TRACKED = tuple(folder.as_posix() for folder in (BATCHES, FRESH, FRESH_KEYS, QUARANTINE, LIVE))
 """Folders whose files have a .dvc file each."""
 HINTS = (
     "To track the changes with git",

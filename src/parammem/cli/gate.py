@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parammem.checkout.places import project
-from parammem.cli.options import FIRST_DOMAIN, PARAMS, REFLECTORS, Domain, ParamsFile
+from parammem.checkout.places import REFLECTORS, project
+from parammem.cli.options import FIRST_DOMAIN, PARAMS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.config import Params, load_params
 from parammem.core.adapter import CARD, read_card

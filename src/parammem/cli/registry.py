@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from parammem.checkout.places import project
+from parammem.checkout.places import TRACKING, project
 from parammem.cli.options import FIRST_DOMAIN, PARAMS, Domain, ParamsFile
 from parammem.cli.say import say, say_end
 from parammem.config import load_params
@@ -27,8 +27,8 @@ def history(domain: Domain = FIRST_DOMAIN) -> None:
 
 @app.command()
 def verify() -> None:
-    """Check every ledger that counts: that its chain is unbroken and its decisions are what they were (exit code 11 if
-    not), and that no commit, merge or reset took an event away (exit code 10 if one did)."""
+    """Check every ledger that counts: that its chain is unbroken, and its decisions and files of runs in use are what
+    they were (exit code 11 if not), and that no commit, merge or reset took an event away (exit code 10 if one did)."""
     from parammem.registry.ledger_text import check
 
     say(check(project()))
@@ -152,7 +152,7 @@ def rollback(
 
 def sync(
     params: ParamsFile = PARAMS,
-    folder: Annotated[Path, typer.Option(help="Where offline runs are kept.")] = Path(".cache/tracking"),
+    folder: Annotated[Path, typer.Option(help="Where offline runs are kept.")] = TRACKING,
 ) -> None:
     """Make what is missing of git tags and W&B aliases from the ledger. Running it again does nothing twice."""
     from parammem.registry.branch import known

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from parammem.checkout.lock import locked
+from parammem.checkout.places import AUTOMATION
 from parammem.config import load_params
 from parammem.core.event import Checked, Event, Published, RolledBack
 from parammem.core.jsonl import write_text
@@ -24,7 +25,6 @@ from parammem.registry.state import champion, find_version, one_before, roll_bac
 
 FAILURES = 2
 """Checks in a row that fail before the champion is rolled back by itself."""
-NOTES = Path(".cache") / "improve"
 """What was asked for, until it is done: a rollback that is killed must not be done twice."""
 BEFORE = ("clean", "worktree", "finish")
 AFTER = ("push", "commit", "publish", "close")
@@ -156,7 +156,7 @@ def _was_cut_short(root: Path, events: Sequence[Event], meant: Meant) -> bool:
 
 
 def _note(root: Path, domain: str) -> Path:
-    return root / NOTES / f"rollback-{domain}.json"
+    return root / AUTOMATION / f"rollback-{domain}.json"
 
 
 def _with_steps(root: Path, tools: Tools, step: TurnStep, around: Around | None) -> TurnReport:

@@ -24,6 +24,7 @@ from parammem.checkout.git import (
 )
 from parammem.checkout.leftovers import at_work, clear_leftovers, ref_lock
 from parammem.checkout.lock import locked
+from parammem.checkout.places import LEDGER_FOLDER, REPORTS
 from parammem.checkout.worktree import remove_dead, repro, worktree
 from parammem.core.event import Recalled
 from parammem.core.jsonl import text_lines, write_text
@@ -42,7 +43,7 @@ from parammem.registry.tags import sync_tags
 
 TAKEN = ("index.lock", "HEAD.lock", "ORIG_HEAD.lock")
 """Locks that git takes while it moves a person's branch on."""
-COMMITTED = ("dvc.lock", "ledger", "reports", WITHDRAWN)
+COMMITTED = ("dvc.lock", str(LEDGER_FOLDER), str(REPORTS), WITHDRAWN)
 
 
 class RecallDone(Record):

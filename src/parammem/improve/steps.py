@@ -18,7 +18,7 @@ from pathlib import Path
 from parammem.checkout import dvc
 from parammem.checkout.git import commit as commit_paths
 from parammem.checkout.git import move_branch, require_identity
-from parammem.checkout.places import EVIDENCE, Places
+from parammem.checkout.places import DATA, EVIDENCE, RECORDED, SET_ASIDE, TRACKING, Places
 from parammem.checkout.processes import run_guarded
 from parammem.checkout.worktree import remove_trees
 from parammem.config import load_params
@@ -41,7 +41,7 @@ from parammem.registry.register import register_adapter
 from parammem.registry.state import champion, make_champion, versions
 from parammem.registry.tags import sync_tags
 
-PATHS = ("dvc.lock", "params.yaml", "ledger", "reports", "data", "models")
+PATHS = ("dvc.lock", "params.yaml", *map(str, RECORDED))
 """What a turn commits; .gitignore keeps the data itself out."""
 
 
@@ -186,7 +186,7 @@ def _accuse(turn: Turn, decisions: list[Decision]) -> None:
     if any(found) and all(one.answer != "promote" for one in decisions):
         turn.record(SetAside(domain=first.domain, decision=first.digest, batches=found.aside, suspects=found.suspects))
         kept = f", {len(found.suspects)} under suspicion" if found.suspects else ""
-        turn.note(f"{first.domain}: {count(len(found.aside), 'batch', 'batches')} set aside in {batches.ASIDE}{kept}")
+        turn.note(f"{first.domain}: {count(len(found.aside), 'batch', 'batches')} set aside in {SET_ASIDE}{kept}")
         turn.aside += [name for name in found.aside if name not in turn.aside]
 
 
@@ -203,7 +203,7 @@ def commit(turn: Turn) -> None:
     if turn.aside:
         batches.set_aside(turn.tree, turn.aside)
         turn.commits.append(
-            commit_paths(turn.tree, ("data",), "Batches set aside that a refused challenger had learned from")
+            commit_paths(turn.tree, (str(DATA),), "Batches set aside that a refused challenger had learned from")
         )
     if turn.commits:
         move_branch(turn.root, turn.branch, turn.commits[-1], turn.before)
@@ -249,7 +249,7 @@ def _is_unlogged(turn: Turn) -> bool:
 
 
 def _tracking(turn: Turn) -> Path:
-    return (turn.root / ".cache" / "tracking").resolve()
+    return (turn.root / TRACKING).resolve()
 
 
 def clear(turn: Turn) -> None:

@@ -1,4 +1,4 @@
-"""The code of an adapter (its sources with their digests, and what differs between two states) and its recipe."""
+"""The code of an adapter: its sources with their digests, which of them differ between two states, and its recipe."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from parammem.checkout.places import METRICS, places_of
+from parammem.checkout.places import FRESH, METRICS, MUTATION, places_of
 from parammem.core.escape import shown
 from parammem.core.event import Checked, Decided, Evaluated, RolledBack, TrialStarted
 from parammem.core.jsonl import byte_lines
@@ -29,7 +29,6 @@ from parammem.lineage.rows.datasets import datasets_of, flat, parsed_rows, row_h
 from parammem.tracking import flat_numbers
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "numpy", "dvc", "great-expectations")
-FRESH = "data/fresh/"
 LONGEST = 2000
 """Characters of a text that is shown: a reason, a recipe."""
 LISTED = 10
@@ -37,7 +36,6 @@ LISTED = 10
 SHOWN = 5
 """Trajectories that a page names."""
 HEADLINE = ("base.pass_rate", "reflexion.pass_rate", "paramagent.pass_rate", "paramagent_plus.pass_rate")
-MUTATION = "reports/validation/mutation.json"
 Said = tuple[str, bool | None, dict[str, Any]]
 
 
@@ -80,7 +78,7 @@ class Case:
         here."""
         store, state = self.history.store, self.subject.snapshot
         named = raw_inputs(store, state.commit) if state.commit else {}
-        past = {path: store.bytes_of(md5) for path, md5 in named.items() if path.startswith(FRESH)}
+        past = {path: store.bytes_of(md5) for path, md5 in named.items() if path.startswith(f"{FRESH.as_posix()}/")}
         files = sorted((self.history.repo / FRESH).glob("*.jsonl"))
         here = {file.relative_to(self.history.repo).as_posix(): file.read_bytes() for file in files}
         return {path: data for path, data in past.items() if data is not None} | here
@@ -131,7 +129,7 @@ def rules(case: Case) -> Said:
         f"bound to this adapter: its report vouches for the validated rows ({_word(bound)}), "
         f"which hold every row of rows.txt ({_word(ours)}); suite and report are named in its folder ({_word(tied)})",
     ]
-    mutation = _json(case.text(MUTATION))
+    mutation = _json(case.text(MUTATION.as_posix()))
     if mutation:
         lines.append(
             f"mutation score of the rules: {mutation['score']:.3f} over {mutation['kinds']} kinds of injected defect"

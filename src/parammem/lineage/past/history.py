@@ -13,12 +13,13 @@ from pydantic import ValidationError
 from parammem.checkout.dvc_lock import LOCK, Lock, parse_lock, read_lock
 from parammem.checkout.git import Blobs, GitCommit, blob_ids, commits_of
 from parammem.checkout.hashes import Hashes
+from parammem.checkout.places import REFLECTORS as REFLECTORS_FOLDER
 from parammem.checkout.snapshot import ObjectStore, Snapshot
 from parammem.core import Adapter
 from parammem.core.adapter import CARD, parse_card
 from parammem.errors import AdapterMissingError, LineageError
 
-REFLECTORS = "models/reflectors/"
+REFLECTORS = f"{REFLECTORS_FOLDER.as_posix()}/"
 
 
 @dataclass(frozen=True)
