@@ -69,7 +69,7 @@ KINDS: dict[str, tuple[Callable[[int], Any], tuple[int, ...]]] = {
     "correlation": (correlation, (200, 2_000, 20_000)),
     "retrieved": (retrieved, (1_000, 10_000, 100_000)),
     "clusters": (clustered, (1_000, 10_000, 100_000)),
-    "duplicates": (duplicates, (300, 3_000, 30_000)),
+    "duplicates": (duplicates, (300, 3_000, 30_000, 90_000)),
     "report": (report, (40, 400, 4_000)),
 }
 

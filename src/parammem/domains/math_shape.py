@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from parammem.domains.math_bases import in_a_base
 from parammem.domains.math_layout import rows_with_conditions
 from parammem.domains.math_tidy import closing, joined_thousands
 from parammem.domains.math_units import number, spelled_number, split_unit, undecorated
@@ -25,19 +26,10 @@ _AND = re.compile(
 _MATRIX = re.compile(
     r"\\begin\{(?P<kind>[pbB]?matrix|smallmatrix|array)\}(?:\{[lcr|\s]*\})?(?P<body>.*)\\end\{(?P=kind)\}", re.S
 )
-_BASE = re.compile(
-    r"\(?\s?(?P<digits>-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s?\)?\s?(?:_\s?\(?\s?(?:base )?(?P<base>\d+|[a-z]+)\s?\)?"
-    r"|\(?\s?(?:in )?(?:base[ -]?(?P<said>\d+|[a-z]+)|(?P<name>binary|octal|hex|hexadecimal))\s?\)?)"
-)
 _TRANSPOSED = re.compile(
     r"(?P<matrix>.*\\end\{\w+\}\s*[)\]]?)\s*\^\s*\{?\s*(?:T|\\top|\\intercal|\\text\{T\}|\\mathsf\s?\{?T\}?)\s*\}?",
     re.S,
 )
-_PREFIXED = {"0b": 2, "0o": 8, "0x": 16}
-_BASES = {
-    name: number for number, name in enumerate("two three four five six seven eight nine ten eleven "
-                                               "twelve".split(), 2)
-} | {"sixteen": 16, "hex": 16, "hexadecimal": 16, "binary": 2, "octal": 8, "decimal": 10}  # fmt: skip
 _RELATION = re.compile(r"\\(?:le|ge|ne|in|approx|equiv|sim)(?![a-zA-Z])|[=<>]")
 _WORD = re.compile(r"[A-Za-z][A-Za-z .,'-]*")
 _FUNCTIONS = frozenset("sqrt sinh cosh tanh".split())
@@ -208,19 +200,8 @@ def matrix_of(shape: Shape) -> Shape:
 
 
 def _base(text: str, depth: int) -> Shape | None:
-    """Return digits in a base: 201_3, (201)_{3}, `201 in base three`, 0b101."""
-    if prefixed := re.fullmatch(r"(0[box])([0-9A-Fa-f]+)", text):
-        return _base(f"{prefixed[2]}_{_PREFIXED[prefixed[1]]}", depth)
-    found = _BASE.fullmatch(" ".join(re.sub(r"\\text\b|[{}]", " ", text).split()).replace("_ ", "_"))
-    if not found:
-        return None
-    said = found["base"] or found["said"] or found["name"]
-    base = int(said) if said.isdigit() else _BASES.get(said, 0)
-    digits = found["digits"]
-    if not 2 <= base <= 36 or not all(int(digit, 16) < base for digit in digits if digit.isalnum()):
-        return None
-    sign, digits = ("-", digits[1:]) if digits.startswith("-") else ("", digits)
-    return Shape("base", sign + (digits.lstrip("0") or "0").upper(), marks=(str(base),))
+    found = in_a_base(text)
+    return Shape("base", found[0], marks=(str(found[1]),)) if found else None
 
 
 def _thousands(text: str, depth: int) -> Shape | None:
