@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from parammem.engines.base import Request, chat
 from parammem.engines.digests import model_digest
 from parammem.engines.gguf import from_gguf
-from parammem.engines.hf import HfEngine, load_model
+from parammem.engines.hf import HfEngine
 from parammem.errors import ConfigError, EngineError, ModelMissingError
-from tests.tiny import SPECIAL_TOKENS, make_tiny_model
+from tests.tiny import SPECIAL_TOKENS, load_model, make_tiny_model
 
 gguf = pytest.importorskip("gguf", reason='the package gguf is not installed: pip install "parammem[gguf]"')
 NAMES = {
@@ -174,6 +174,16 @@ def test_a_file_that_would_silently_become_another_model_is_refused(tiny, tmp_pa
     with pytest.raises(EngineError, match=says):
         from_gguf(file, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["m.gguf"]
+
+
+def test_settings_that_ask_for_more_than_the_file_holds_are_refused(tiny, tmp_path):
+    other = shutil.copytree(tiny, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text()) | {"intermediate_size": 2_000_000_000}
+    (other / "config.json").write_text(json.dumps(config))
+    file = write_gguf(other, tmp_path / "m.gguf")
+    with pytest.raises(EngineError, match=r"its settings ask for [\d,]+ numbers, and it holds"):
+        from_gguf(file, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("keep", [0, 3, 4, 30, 5000])

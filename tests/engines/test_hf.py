@@ -12,11 +12,11 @@ import pytest
 from parammem.engines import decode
 from parammem.engines.base import Message, Request, chat
 from parammem.engines.folders import find_model
-from parammem.engines.hf import HfEngine, load_model
+from parammem.engines.hf import HfEngine
 from parammem.engines.sampling import messages_digest, pick, uniforms
 from parammem.errors import AdapterMismatchError, AdapterMissingError, EngineError, ModelMissingError
 from tests.engines.conftest import write_card
-from tests.tiny import make_tiny_model
+from tests.tiny import load_model, make_tiny_model
 
 WORDS = "sum price limit inside apples Anna mentor round zero once Ω 🙂 <=".split()
 

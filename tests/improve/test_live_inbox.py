@@ -12,7 +12,7 @@ from parammem.core.event import Event, Observed, make_event
 from parammem.core.live_run import LiveRun
 from parammem.core.outcome import Outcome
 from parammem.improve.live_decisions import decide_by_runs
-from parammem.improve.live_inbox import clear_entered, look_for_runs, runs_wait, take_in_runs
+from parammem.improve.live_inbox import LARGEST, clear_entered, look_for_runs, runs_wait, take_in_runs
 from parammem.improve.turn import Tools, Turn
 from parammem.registry.live_secret import PLACE, evidence_name
 from tests.gate.live_runs import SECRET, live_runs
@@ -111,6 +111,7 @@ def changed(run: LiveRun, **fields) -> LiveRun:
         ("odd shares", "no chances that add up to 1"),
         ("no time", "does not say when it started"),
         ("no record", "not a LiveRun"),
+        ("huge", "more than"),
         ("link", "no regular file"),
     ],
 )
@@ -137,6 +138,10 @@ def test_what_the_service_did_not_write_or_what_contradicts_itself_stays_and_is_
         leave(root, [changed(run, started="yesterday") for run in runs])
     elif how == "empty":
         leave(root, [])
+    elif how == "huge":
+        (root / LIVE_INBOX).mkdir(parents=True)
+        with (root / LIVE_INBOX / "0.jsonl").open("wb") as out:
+            out.truncate(LARGEST + 1)  # takes no room
     elif how == "no record":
         data = b'{"arm": "champion"}\n'
         (root / LIVE_INBOX).mkdir(parents=True)

@@ -151,6 +151,20 @@ def test_a_base_that_is_not_here_is_not_fetched_and_its_digest_stays_empty(forei
     assert ParamMem.load(root / made.place, base_model=base, device="cpu", max_tokens=4).reflect("Add.", n=1)
 
 
+def test_settings_name_no_base_outside_the_repository(foreign, tmp_path, base, monkeypatch):
+    for name, value in ENV.items():
+        monkeypatch.setenv(name, value)
+    root = make_repository(tmp_path / "repository")
+    shutil.copytree(base, tmp_path / "outside")
+    edited(foreign, base_model_name_or_path="../outside")
+    assert import_adapter(root, "code", foreign, "", WHO).card.base_digest == ""
+    shutil.copytree(base, root / "inside")
+    other = shutil.copytree(foreign, tmp_path / "hub" / "other")
+    make_tiny_adapter(base, other, seed=2)
+    edited(other, base_model_name_or_path="inside")
+    assert import_adapter(root, "code", other, "", WHO).card.base_digest == model_digest(base)
+
+
 def refused(folder: Path, root: Path, base: str, error: type[Exception]) -> str:
     """Return the message with which an import is refused, which leaves nothing behind."""
     with pytest.raises(error) as caught:

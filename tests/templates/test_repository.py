@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -138,6 +139,18 @@ def test_a_model_folder_is_linked_and_a_pin_is_copied(tmp_path, files_only):
     pin = ROOT / "profiles/models/llama-3.1-8b-instruct.json"
     copied = make_repository(tmp_path / "two", "support", "open", pin).folder
     assert (copied / "models" / pin.name).read_text() == pin.read_text()
+
+
+@pytest.mark.parametrize("name", ["m\nsandbox: {level: none}", "x: y #z", "{{ 7 * 7 }}", "a'b\"c", "é\u2028m", "..."])
+def test_a_model_folder_of_any_name_is_one_value_of_the_params(tmp_path, files_only, name):
+    model = tmp_path / name
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    made = make_repository(tmp_path / "one", "support", "open", model).folder
+    params = load_params(made / "params.yaml")
+    assert (made / params.engine.model).resolve() == model
+    assert re.fullmatch(r"models/[A-Za-z0-9._-]+", params.engine.model)
+    assert params.sandbox.level == "strict"
 
 
 @pytest.mark.parametrize("name", ["Support", "support/refunds", "", "all", "-x", "a" * 32])

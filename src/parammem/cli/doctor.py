@@ -77,7 +77,8 @@ def look(path: Path) -> Iterator[Inspection]:
     try:
         params = load_params(path)
     except ConfigError as error:
-        yield Inspection("params", False, str(error), f"mend {path}")
+        fix = f"mend {path}" if path.is_file() else "change to the folder of your clone"
+        yield Inspection("params", False, str(error), fix)
         return
     yield Inspection("params", True, f"{path}: domains {', '.join(params.domains)}")
     yield from inputs(params)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from functools import wraps
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, ParamSpec
 
 from pydantic import ValidationError
 
@@ -15,11 +16,29 @@ from parammem.client.connection import DEADLINE, ServiceAddress, ServiceFailure,
 from parammem.client.unsent import UnsentReport, deliver, send_unsent_aside
 from parammem.core import GivenAdvice, Outcome, Step, digest_of
 from parammem.core.advice import marked
+from parammem.core.escape import clean
 from parammem.core.outcome import OutcomeSource
 
+P = ParamSpec("P")
 LONGEST_ERROR, LONGEST_ANSWER = 2000, 1 << 20
 """Characters of an exception's words, and of an answer, that are reported."""
 _current: ContextVar[AdvisedRun | None] = ContextVar("parammem_run", default=None)
+
+
+def _never_raises(method: Callable[Concatenate[AdvisedRun, P], None]) -> Callable[Concatenate[AdvisedRun, P], None]:
+    """Return the method of a run; what it raises is logged: an agent must not end because advice or a report failed."""
+
+    @wraps(method)
+    def guarded(self: AdvisedRun, *given: P.args, **named: P.kwargs) -> None:
+        try:
+            method(self, *given, **named)
+        except Exception as error:
+            self.why_not = self.why_not or f"the client failed: {type(error).__name__}"
+            log.warning(
+                "%s of run %s failed, and the agent goes on: %s", method.__name__, self.run_id, _words_of(error)
+            )
+
+    return guarded
 
 
 class AdvisedRun:
@@ -29,9 +48,9 @@ class AdvisedRun:
         self, task: str, domain: str = "", run_id: str = "", metadata: Mapping[str, str] | None = None,
         service: ServiceAddress | None = None,
     ) -> None:  # fmt: skip
-        self.task = str(task)
+        self.task = clean(str(task))
         self.domain = domain
-        self.run_id = run_id or uuid.uuid4().hex
+        self.run_id = clean(run_id) or uuid.uuid4().hex
         self.given: GivenAdvice | None = None
         """The advice with its digest and draw; None: there is none."""
         self.arm = ""
@@ -61,6 +80,7 @@ class AdvisedRun:
         """Return whether the service has the run, or may have it; nothing is reported of any other."""
         return self._known != "no"
 
+    @_never_raises
     def add_steps(self, steps: Iterable[Step | Mapping[str, Any]], tokens: int = 0) -> None:
         """Add what the agent did, in order: messages, tool calls and their results.
 
@@ -69,15 +89,18 @@ class AdvisedRun:
         """
         for step in steps:
             try:
-                self._steps.append(step if isinstance(step, Step) else Step.model_validate(step))
-            except ValidationError as error:
+                one = step if isinstance(step, Step) else Step.model_validate(step)
+                one.line()  # arguments of a tool may hold what is no JSON
+                self._steps.append(one)
+            except Exception as error:
                 self._warn("a step", error)
         self._tokens += max(0, int(tokens))
 
     def add_error(self, error: BaseException) -> None:
         """Add an exception that the agent got, as a step."""
-        self._steps.append(Step(role="assistant", error=f"{type(error).__name__}: {error}"[:LONGEST_ERROR]))
+        self._steps.append(Step(role="assistant", error=_words_of(error)))
 
+    @_never_raises
     def outcome(
         self, passed: bool | None, value: float | None = None, source: OutcomeSource | None = None, answer: str = ""
     ) -> None:
@@ -119,6 +142,7 @@ class AdvisedRun:
         _current.reset(self._mark)
         await asyncio.to_thread(self.end, error)
 
+    @_never_raises
     def start(self) -> None:
         """Ask the service for advice, as the block's beginning does; for frameworks that have no block."""
         if not self._service.url:
@@ -143,6 +167,7 @@ class AdvisedRun:
         self._ended = True
         self.send()
 
+    @_never_raises
     def send(self) -> None:
         """Report what has been added since the last report; `end` does it by itself."""
         steps, tokens, outcome = tuple(self._steps), self._tokens, self._outcome
@@ -166,7 +191,7 @@ class AdvisedRun:
 
     def _take(self, answer: Mapping[str, Any]) -> None:
         self._known = "no" if answer.get("recorded") is False else "yes"  # its spool may be full
-        self.run_id = str(answer.get("run_id") or self.run_id)
+        self.run_id = clean(str(answer.get("run_id") or self.run_id))
         self.domain = str(answer.get("domain") or self.domain)
         self.arm, self.token = str(answer.get("arm") or ""), str(answer.get("token") or "")
         self.why_not = str(answer.get("no_advice") or "")
@@ -174,6 +199,7 @@ class AdvisedRun:
         if not isinstance(advice, Mapping):
             return
         fields = {name: advice[name] for name in GivenAdvice.model_fields if advice.get(name) is not None}
+        fields = {name: clean(value) if isinstance(value, str) else value for name, value in fields.items()}
         try:
             self.given = GivenAdvice.model_validate({"digest": digest_of(str(fields.get("text"))), **fields})
         except ValidationError as error:
@@ -181,7 +207,7 @@ class AdvisedRun:
             self._warn("advice", error)
 
     def _warn(self, what: str, error: Exception) -> None:
-        said = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else error
+        said = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else _words_of(error)
         log.warning("%s of run %s is not as it must be, and is left out: %s", what, self.run_id, said)
 
 
@@ -195,11 +221,21 @@ def _outcome_body(passed: Any, value: Any, source: Any, answer: Any) -> dict[str
             value=None if value is None else float(value),
             source=source or None,
         )
-    except (ValidationError, TypeError, ValueError) as error:
+        text = str(answer)[:LONGEST_ANSWER] if answer else ""
+    except Exception as error:
         return error
     body: dict[str, Any] = {"passed": found.passed}
     body |= {name: said for name, said in (("value", found.value), ("source", found.source)) if said is not None}
-    return body | ({"answer": str(answer)[:LONGEST_ANSWER]} if answer else {})
+    return body | ({"answer": text} if text else {})
+
+
+def _words_of(error: BaseException) -> str:
+    """Return an exception's name and words, if it has any that can be had."""
+    try:
+        said = clean(str(error))[:LONGEST_ERROR]
+    except Exception:
+        return type(error).__name__
+    return f"{type(error).__name__}: {said}"[:LONGEST_ERROR]
 
 
 def current_run() -> AdvisedRun | None:
@@ -223,7 +259,7 @@ def run(
         task: the task's text, as the agent gets it; equal texts are tries of one task, and get different advice.
         domain: of the task; empty: the service's own.
         run_id: a name of your own, which no other run has; default: a random one.
-        metadata: short texts that are kept with the run.
+        metadata: short texts; `stratum`, or else `model` or `agent`, names the group of tasks that the run is of.
         url: of the service; default: the environment's PARAMMEM_URL, else http://127.0.0.1:8010.
         deadline: seconds that a request to the service may take; then the block runs without advice.
     """
@@ -241,6 +277,6 @@ def outcome(
     """
     service, body = ServiceAddress.found(url, deadline), _outcome_body(passed, value, source, "")
     if isinstance(body, Exception):
-        log.warning("an outcome of run %s is not as it must be, and is left out: %s", run_id, body)
+        log.warning("an outcome of run %s is not as it must be, and is left out: %s", run_id, _words_of(body))
     elif service.url:
-        deliver(service, UnsentReport(url=service.url, run_id=run_id, token=token, outcome=body))
+        deliver(service, UnsentReport(url=service.url, run_id=clean(run_id), token=token, outcome=body))

@@ -7,6 +7,7 @@ A block is `<parammem-advice digest=… draw=…>text</parammem-advice>`. Whoeve
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
@@ -49,34 +50,43 @@ def marked(advice: GivenAdvice) -> str:
     return f"{OPENING} digest={advice.digest}{draw}{adapter}>\n{advice.text}\n{CLOSING}"
 
 
-def without_advice(text: str) -> Unmarked:
-    """Return a text without its blocks of advice, and the advice. A block that does not end is ordinary text."""
+def without_advice(text: str, is_one: Callable[[GivenAdvice, str], bool] = lambda _advice, _block: True) -> Unmarked:
+    """Return a text without its blocks of advice, and the advice. A block that does not end is ordinary text.
+
+    Args:
+        is_one: whether a block, which is given with its bare text, is taken out.
+    """
     if OPENING not in text:
         return Unmarked(text, ())
-    kept, found, at = [], [], 0
+    kept: list[str] = []
+    part: list[str] = []
+    found: list[GivenAdvice] = []
+    at = 0
     while (start := text.find(OPENING, at)) >= 0:
         tag_end = text.find(">", start, start + LONGEST_TAG)
         end = text.find(CLOSING, tag_end) if tag_end >= 0 else -1
         if tag_end < 0:
-            kept.append(text[at : start + len(OPENING)])
+            part.append(text[at : start + len(OPENING)])
             at = start + len(OPENING)
             continue
         if end < 0:
             break
-        kept.append(text[at:start])
-        found.append(_read(text[start:tag_end], text[tag_end + 1 : end]))
-        at = end + len(CLOSING)
-    kept.append(text[at:])
+        said, behind = _read(text[start:tag_end], text[tag_end + 1 : end]), end + len(CLOSING)
+        if is_one(said, text[start:behind]):
+            kept.append("".join([*part, text[at:start]]))
+            part = []
+            found.append(said)
+        else:
+            part.append(text[at:behind])
+        at = behind
+    kept.append("".join([*part, text[at:]]))
     return Unmarked(_joined(kept) if found else text, tuple(found))
 
 
 def _joined(parts: list[str]) -> str:
     """What stands around the blocks, without the blank lines that a block leaves behind."""
-    text = parts[0]
-    for part in parts[1:]:
-        before, after = text.rstrip(), part.lstrip()
-        text = f"{before}\n\n{after}" if before and after else before or after
-    return text
+    ends = [parts[0].rstrip(), *(part.strip() for part in parts[1:-1]), parts[-1].lstrip()]
+    return "\n\n".join(filter(None, ends))
 
 
 def _read(tag: str, body: str) -> GivenAdvice:

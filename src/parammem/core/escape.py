@@ -15,6 +15,11 @@ BYTES = range(0xDC80, 0xDD00)
 ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~!&$])")
 
 
+def clean(text: str) -> str:
+    """Return text without half surrogate pairs, which are no characters and cannot be written."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def shown(text: str, most: int = MOST) -> str:
     r"""Return text as one visible line: control, format and line-separator characters as escapes such as \x1b, cut.
 

@@ -117,8 +117,11 @@ def _header(path: Path) -> dict[str, list[int]]:
             if length > LARGEST_HEADER * 8:
                 raise ValueError("its header is too large")
             header = json.loads(file.read(length))
-        return {name: one["shape"] for name, one in header.items() if name != "__metadata__"}
-    except (ValueError, KeyError, TypeError, struct.error, RecursionError) as error:
+        found = {name: one["shape"] for name, one in header.items() if name != "__metadata__"}
+        if not all(isinstance(shape, list) and all(type(side) is int for side in shape) for shape in found.values()):
+            raise ValueError("a tensor has no sides")
+        return found
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error, RecursionError) as error:
         raise AdapterError(f"{path} is no whole safetensors file ({error}); fetch the base model again") from error
 
 

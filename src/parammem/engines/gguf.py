@@ -10,16 +10,17 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import struct
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from parammem.engines.digests import model_digest
-from parammem.engines.loading import first_line, is_failure, load_tokenizer
+from parammem.engines.gguf_header import MAGIC, GgufHeader, read_header
+from parammem.engines.loading import ANYHOW, first_line, is_failure, load_tokenizer, numbers_of
 from parammem.engines.vetting import vet_model
 from parammem.errors import ConfigError, EngineError, ModelMissingError, ParamMemError
 
-MAGIC = b"GGUF"
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 CUTS: dict[str, dict[str, Any]] = {
     "gpt-2": BYTES,
@@ -43,11 +44,12 @@ def from_gguf(file: Path, out: Path, dtype: str = "bfloat16", digest: str = "") 
         EngineError: it is no GGUF file, the package gguf is missing, or its tokenizer is of a kind that is not known.
     """
     _check_places(file, out)
+    header = _read_header(file)
     facts = _read_facts(file)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        _convert(file, partial, dtype)
+        _convert(file, header, partial, dtype)
         _mend_tokenizer(partial, facts)
         made = _checked(partial, facts)
         if digest and made != digest:
@@ -76,6 +78,13 @@ def _check_places(file: Path, out: Path) -> None:
         raise EngineError('the package gguf is not installed; run `pip install "parammem[gguf]"`')
 
 
+def _read_header(file: Path) -> GgufHeader:
+    try:
+        return read_header(file)
+    except (ValueError, struct.error) as error:
+        raise EngineError(f"{file} cannot be read ({error}); fetch it again") from error
+
+
 def _read_facts(file: Path) -> dict[str, Any]:
     """Return the tokenizer's settings in the file. Raises EngineError."""
     from gguf import GGUFReader
@@ -94,14 +103,20 @@ def _read_facts(file: Path) -> dict[str, Any]:
     return facts
 
 
-def _convert(file: Path, out: Path, dtype: str) -> None:
+def _convert(file: Path, header: GgufHeader, out: Path, dtype: str) -> None:
     """Weights, settings, tokenizer and chat template, as transformers reads them from the file."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     with tempfile.TemporaryDirectory(prefix="parammem-gguf-") as place:
         (Path(place) / "model.gguf").symlink_to(file.resolve())  # nothing else that lies beside the file is read
         try:
+            config = AutoConfig.from_pretrained(
+                place, gguf_file="model.gguf", local_files_only=True, trust_remote_code=False
+            )
+            asked = numbers_of(config)
+            if asked > header.numbers + ANYHOW:  # a library fills what is missing with numbers drawn at random
+                raise ValueError(f"its settings ask for {asked:,} numbers, and it holds {header.numbers:,}")
             found: Any = AutoModelForCausalLM.from_pretrained(
                 place,
                 gguf_file="model.gguf",

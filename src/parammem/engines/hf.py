@@ -204,18 +204,6 @@ def _load(source: HfSource) -> _Loaded:
     return _Loaded(model=model, tokenizer=tokenizer, open_session=_session(model, source.lean), eos=eos, pad=pad)
 
 
-def load_model(folder: Path, adapter: Path | None = None, device: str = "auto", dtype: str = "float32") -> Any:
-    """Return a transformers model in evaluation mode, the adapter merged into its weights.
-
-    Raises:
-        EngineError: the folder cannot be read as a model, or there is no such device.
-        AdapterError: the adapter is none of this model's.
-    """
-    vetted = vet_model(folder)
-    trained = check_adapter(adapter, vetted.digest, str(folder), vetted) if adapter else None
-    return _on_device(HfSource(vetted, adapter, trained, device, dtype, lean=False))
-
-
 def _on_device(source: HfSource) -> Any:
     import torch
     from transformers.utils import logging as transformers_logging

@@ -110,8 +110,7 @@ def load_tokenizer(vetted: Vetted) -> Any:
 def _check_size(vetted: Vetted, place: Path) -> None:
     """See that config.json asks for no more than the weights hold: a library fills what is missing with numbers drawn
     at random, be it terabytes, before it says so. Built without memory for its numbers. Raises EngineError."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     layers = max(_counts(read_settings(place / "config.json"), "layer"), default=0)
     experts = max(_counts(read_settings(place / "config.json"), "expert"), default=1)
@@ -119,9 +118,7 @@ def _check_size(vetted: Vetted, place: Path) -> None:
     many = f"{layers:,} layers of {experts:,} experts"
     if layers <= MOST_LAYERS and layers * max(1, experts) <= MOST_EXPERTS:
         config = AutoConfig.from_pretrained(str(place), local_files_only=True, trust_remote_code=False)
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-        asked = sum(one.numel() for one in [*model.parameters(), *model.buffers()])
+        asked = numbers_of(config)
         if asked <= FOUR_BITS * held + ANYHOW:
             return
         many = count(asked, "number", form=",")
@@ -129,6 +126,16 @@ def _check_size(vetted: Vetted, place: Path) -> None:
         f"config.json in {str(vetted.folder)!r} asks for {many}, and the weights are {held:,} bytes: they belong to "
         "different models, or the file is spoilt; fetch the model again, all of its files"
     )
+
+
+def numbers_of(config: Any) -> int:
+    """Return how many numbers a model of these settings has. It is built without memory for them."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    return sum(one.numel() for one in [*model.parameters(), *model.buffers()])
 
 
 def _counts(settings: Any, word: str) -> Iterator[int]:

@@ -113,6 +113,10 @@ def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"line {line.number}", row
         return
     text = io.StringIO("\n".join(line.data.decode("utf-8", "replace") for line in (first, *lines)))
-    for number, row in enumerate(csv.DictReader(text), 2):
-        told = {(name or "").strip(): value.strip() for name, value in row.items() if isinstance(value, str)}
-        yield f"row {number}", told
+    number = 1
+    try:
+        for number, row in enumerate(csv.DictReader(text), 2):
+            told = {(name or "").strip(): value.strip() for name, value in row.items() if isinstance(value, str)}
+            yield f"row {number}", told
+    except csv.Error as error:  # a field that is too long, or quotes that are never closed
+        raise DataError(f"{file}, row {number + 1}: no CSV ({error}); mend the row") from error

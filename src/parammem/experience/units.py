@@ -6,6 +6,7 @@ Every row is a unit: whatever is raised while one is read is a refusal of that r
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from parammem.core.jsonl import Line
 from parammem.experience.admission import BrokenRule
 from parammem.experience.convert import OURS, form_of, own_row, parsed, read_runs
 from parammem.experience.formats import FORMATS
-from parammem.experience.formats.base import ReadOptions, Unreadable
+from parammem.experience.formats.base import ReadOptions, Unreadable, refuse_many
 from parammem.experience.source_files import LONGEST_LINE, Source, longest_of
 from parammem.experience.store import ExperienceStore
 
@@ -56,7 +57,8 @@ def read_source(source: Source, store: ExperienceStore, form: str | None = None)
 
 
 def _reading(line: Line, store: ExperienceStore) -> ReadOptions:
-    return ReadOptions(domain=store.domain, file=line.file.name.partition(".")[0], kinds=store.admission.kinds)
+    name = line.file.name.partition(".")[0]
+    return ReadOptions(store.domain, name, store.admission.kinds, store.passes_at)
 
 
 def _read(line: Line, store: ExperienceStore, form: str | None, gathered: _Gathered) -> Iterator[Judged]:
@@ -72,7 +74,8 @@ def _read(line: Line, store: ExperienceStore, form: str | None, gathered: _Gathe
         found = form or form_of(row, line.data)
         if found == OURS:
             one, key = own_row(row, line.data)
-            yield Judged(line, one, key, OURS)
+            ended = one.outcome.decided(store.passes_at.get(one.task.domain))
+            yield Judged(line, one.model_copy(update={"outcome": ended}), key, OURS)
         elif FORMATS[found].parts:
             gathered.add(found, row, line)
         else:
@@ -110,15 +113,16 @@ class _Gathered:
         assert cut is not None
         for name, piece in cut(row):
             if name is None or name == self._copied.get(line.file):
-                run = self._last.get(line.file, f"{form} file {line.file}")
+                run = self._last.get(line.file) or f"{form} file {str(line.file)!a}"
             else:
-                run = self._last[line.file] = f"{form} {name}"
+                run = self._last[line.file] = f"{form} {_key(name)}"
             if name and "copy_of" in piece:
                 self._copied[line.file] = piece["copy_of"]
             if same := piece.get("same_as"):
-                base.execute("INSERT OR IGNORE INTO same VALUES (?, ?)", (run, f"{form} {same}"))
+                base.execute("INSERT OR IGNORE INTO same VALUES (?, ?)", (run, f"{form} {_key(same)}"))
             data = json.dumps(piece)  # in ASCII: half a surrogate pair is no text of SQLite's
-            base.execute("INSERT INTO parts VALUES (?, ?, ?, ?, ?)", (run, form, line.number, str(line.file), data))
+            place = os.fsencode(line.file)  # nor is a name that is not UTF-8
+            base.execute("INSERT INTO parts VALUES (?, ?, ?, ?, ?)", (run, form, line.number, place, data))
 
     def runs(self, store: ExperienceStore) -> Iterator[Judged]:
         """Yield every run, in the order of their first rows."""
@@ -131,7 +135,7 @@ class _Gathered:
         self._base.execute("CREATE INDEX by_run ON parts (run)")
         self._base.execute("CREATE INDEX by_main ON same (main)")
         for name, _, size, form, number, file in self._base.execute(order):
-            line = Line(number, b"", size, Path(file), -1)
+            line = Line(number, b"", size, Path(os.fsdecode(file)), -1)
             if size > LONGEST_RUN:
                 detail = f"{size} bytes in the rows of one run; it may have {LONGEST_RUN}"
                 yield Judged(line._replace(size=0), form=form, broken=(BrokenRule("too-long", detail),))
@@ -148,6 +152,7 @@ class _Gathered:
         data = "\n".join(texts).encode()
         line = line._replace(data=data, size=len(data))
         try:
+            refuse_many(data)
             pieces = [json.loads(text) for text in texts]
             found = read_runs(pieces, form, _reading(line, store), store.outcomes, data)
             yield from (Judged(line, one, None, form) for one in found)
@@ -162,10 +167,15 @@ class _Gathered:
             self._base.close()
 
 
+def _key(name: str) -> str:
+    """Return a run's name as SQLite may have it: half a surrogate pair as an escape."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def _opened() -> sqlite3.Connection:
     base = sqlite3.connect("")  # a file that the system removes
     base.execute("PRAGMA synchronous=OFF")
     base.execute("PRAGMA cache_size=-16384")
-    base.execute("CREATE TABLE parts (run TEXT, form TEXT, number INTEGER, file TEXT, data TEXT)")
+    base.execute("CREATE TABLE parts (run TEXT, form TEXT, number INTEGER, file BLOB, data TEXT)")
     base.execute("CREATE TABLE same (run TEXT PRIMARY KEY, main TEXT)")
     return base

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from parammem.core.jsonl import BLOCK, RATIO, Line
+from parammem.core.jsonl import BLOCK, PACKED, RATIO, Line
 from parammem.errors import DataError
 
 MAGIC = b"PK\x03\x04"
@@ -37,6 +38,9 @@ def sample_lines(data: IO[bytes], path: Path, longest: int) -> Iterator[Line]:
             samples = [(at, one) for at, one in enumerate(members) if _is_sample(one.filename)]
             if not samples or len(members) > MOST:
                 raise DataError(f"{path}: a zip without samples/*.json of Inspect, or of more than {MOST} files")
+            whole = sum(member.file_size for _, member in samples)
+            if whole > PACKED + RATIO * data.seek(0, os.SEEK_END):
+                raise DataError(f"{path}: its samples unpack to {whole} bytes, many times its size; pack it again")
             for number, (at, member) in enumerate(samples, 1):
                 if member.file_size > max(RATIO * member.compress_size, longest):
                     yield Line(number, b"", member.file_size or 1, path, at)

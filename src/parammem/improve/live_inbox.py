@@ -28,6 +28,8 @@ from parammem.registry.ledger import Ledger
 from parammem.registry.live_secret import HALF, evidence_name, live_secret
 
 NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{32}\.jsonl")
+LARGEST = 256 << 20
+"""Bytes of a file; ten thousand runs, as many as the service puts into one, take a tenth of that."""
 ROUNDING = 1e-6
 """By which the sum of shares may differ from 1."""
 
@@ -118,6 +120,8 @@ def _tried(path: Path, secret: bytes) -> tuple[Observed, list[LiveRun]]:
     """
     if path.is_symlink() or not path.is_file():
         raise DataError("it is no regular file; take it away")
+    if path.stat().st_size > LARGEST:
+        raise DataError(f"it has more than {LARGEST} bytes, as no file of the service's has; take it away")
     data = path.read_bytes()
     if not NAME.fullmatch(path.name) or not hmac.compare_digest(path.name, evidence_name(data, secret)):
         raise DataError(

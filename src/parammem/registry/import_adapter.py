@@ -105,8 +105,9 @@ def _base(root: Path, given: str, foreign: ForeignAdapter) -> Path | None:
     if given:
         return find_model(given if not (root / given).is_dir() else root / given)
     named = foreign.settings.get("base_model_name_or_path")
-    inside = root / named if isinstance(named, str) and named and not Path(named).is_absolute() else None
-    return inside if inside and (inside / "config.json").is_file() else None
+    inside = root / named if isinstance(named, str) and named and "\0" not in named else root
+    below = inside.resolve().is_relative_to(root.resolve())  # whoever wrote the settings names no folder elsewhere
+    return inside if below and (inside / "config.json").is_file() else None
 
 
 def _card(

@@ -8,7 +8,6 @@ byte the same, and its digest tells that it has been taken in already.
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ from parammem.service.spool import Spool
 EVIDENCE_RUNS = 10_000
 """Of one file of evidence, at most."""
 BATCH_RUNS, BATCH_BYTES = 2000, 32 << 20
-"""Runs of one file of the inbox, and bytes of their steps, at most."""
+"""Runs of one file of the inbox, and size of their texts, at most."""
 ENOUGH = 1000
 """Runs for which no more are waited for."""
 AT_ONCE = 500
@@ -44,8 +43,6 @@ that they may fill."""
 KEY_SECONDS, KNOWN_SECONDS = 2 * 86400.0, 30 * 86400.0
 """How long a key of a run is known; and the number of runs of a task, and ids of runs that are no longer kept."""
 MINUTE = 60.0
-
-log = logging.getLogger(__name__)
 
 
 class HandOver:
@@ -129,7 +126,8 @@ class HandOver:
 
     def _decide_batch(self, now: float, all: bool) -> bool:
         with self._spool.writing() as base:
-            query = "SELECT id, settled, size FROM runs WHERE settled IS NOT NULL AND batch = 0 ORDER BY id LIMIT ?"
+            texts = "size + LENGTH(text) + LENGTH(answer) + LENGTH(given) AS size"
+            query = f"SELECT id, settled, {texts} FROM runs WHERE settled IS NOT NULL AND batch = 0 ORDER BY id LIMIT ?"
             taken, size = [], 0
             for row in base.execute(query, (BATCH_RUNS,)).fetchall():
                 size += row["size"]
@@ -231,6 +229,8 @@ def last_number(root: Path, domain: str, secret: bytes) -> int:
     facts = (event.fact for event in known(root))
     numbers = [fact.last for fact in facts if isinstance(fact, Observed) and fact.domain == domain]
     for file in sorted((root / LIVE_INBOX).glob("*.jsonl")):
+        if file.is_symlink() or not file.is_file():  # a pipe would be waited for
+            continue
         data = file.read_bytes()
         if file.name == evidence_name(data, secret):  # others are not ours
             last = json.loads(data.splitlines()[-1])

@@ -69,11 +69,8 @@ def stored_text(text: str, is_ours: Callable[[GivenAdvice], bool] = lambda _: Fa
 
     A block that somebody else wrote is ordinary text: it is kept, and nobody reads it as advice later.
     """
-    if OPENING in text:
-        for one in without_advice(text).advice:
-            if is_ours(one):
-                parts = [part.strip() for part in text.split(marked(one))]
-                text = GAP.join(part for part in parts if part)
+    left, ours = without_advice(text, lambda one, block: is_ours(one) and block == marked(one))
+    text = left.strip() if ours else text
     for mark, harmless in NEUTRAL:
         text = text.replace(mark, harmless)
     return text

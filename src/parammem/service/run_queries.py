@@ -6,9 +6,9 @@ import hashlib
 import sqlite3
 from typing import Any
 
+from parammem.core.escape import clean
 from parammem.service.run_records import RunView, Verdict
 from parammem.service.run_rows import view_of
-from parammem.service.written import clean
 
 
 def run_row(base: sqlite3.Connection, run_id: str) -> sqlite3.Row | None:

@@ -18,6 +18,8 @@ from parammem.service.insert import stored_text, text_in
 
 LARGEST_ANSWER = 2**24
 """Bytes of an answer that are read; the client gets all of a larger one, and the run says that it was not read."""
+MOST_CHOICES = 1000
+"""Of a streaming answer."""
 IsOurs = Callable[[GivenAdvice], bool]
 """Whether a block holds advice that this service gave."""
 CODINGS = ("", "identity", "gzip", "x-gzip", "deflate")
@@ -36,7 +38,7 @@ class AnswerReader:
         self._streams = content_type.startswith("text/event-stream")
         self._inflate = zlib.decompressobj(47) if coding not in ("", "identity") else None  # 47: gzip or zlib
         self._data = bytearray()
-        self._size = 0
+        self._size = self._searched = 0
         self._choices: dict[int, dict[str, Any]] = {}
         self._text: list[str] = []
 
@@ -52,20 +54,30 @@ class AnswerReader:
             self._data += plain
             if self._streams and self.status < 400:
                 self._read_events()
-        except (ValueError, zlib.error, RecursionError, TypeError, AttributeError) as error:
-            self.fail(f"the answer could not be read: {error}")
+        except Exception as error:  # whatever the bytes of a server lead to: the client gets them all the same
+            self._give_up(error)
 
     def end(self) -> None:
-        """Take note that the answer is complete, or never will be."""
+        """Take note that the answer is complete, or never will be. Never raises."""
+        try:
+            self._put_together()
+        except Exception as error:
+            self._give_up(error)
+        if self.status >= 400 and not self.error:
+            self.error = f"upstream answered {self.status}: {bytes(self._data[:300]).decode('utf-8', 'replace')}"
+        self._data.clear()
+
+    def _put_together(self) -> None:
         if not self.error and not self._streams:
             self._read_whole()
         if self._choices:
             self.messages = [_assembled(self._choices[index]) for index in sorted(self._choices)]
         elif self._text and not self.messages:
             self.messages = [{"role": "assistant", "content": "".join(self._text)}]
-        if self.status >= 400 and not self.error:
-            self.error = f"upstream answered {self.status}: {bytes(self._data[:300]).decode('utf-8', 'replace')}"
-        self._data.clear()
+
+    def _give_up(self, error: Exception) -> None:
+        said = f": {error}" if isinstance(error, ValueError | zlib.error) else f" ({type(error).__name__})"
+        self.fail(f"the answer could not be read{said}")
 
     def fail(self, why: str) -> None:
         """Note why there is no whole answer, or why it is not read; the first reason stands."""
@@ -93,13 +105,14 @@ class AnswerReader:
         self.messages = [one for one in listed if isinstance(one, dict) and one.get("type") != "reasoning"]
 
     def _read_events(self) -> None:
-        at = 0
-        while (end := self._data.find(b"\n", at)) >= 0:
+        at, begin = 0, self._searched
+        while (end := self._data.find(b"\n", max(at, begin))) >= 0:
             line = bytes(self._data[at:end]).strip()
             at = end + 1
             if line.startswith(b"data:") and (said := line[5:].strip()) and said != b"[DONE]":
                 self._read_event(json.loads(said))
         del self._data[:at]
+        self._searched = len(self._data)
 
     def _read_event(self, event: Any) -> None:
         if not isinstance(event, dict):
@@ -118,6 +131,8 @@ class AnswerReader:
     def _add_delta(self, choice: Any) -> None:
         delta = choice.get("delta") or {}
         whole = self._choices.setdefault(int(choice.get("index") or 0), {"text": [], "calls": {}})
+        if len(self._choices) > MOST_CHOICES:
+            raise ValueError(f"the answer has more than {MOST_CHOICES} choices")
         if isinstance(delta.get("content"), str):
             whole["text"].append(delta["content"])
         for place, part in enumerate(delta.get("tool_calls") or ()):
@@ -125,7 +140,8 @@ class AnswerReader:
             inner = part.get("function") or {}
             call["id"] = part.get("id") or call["id"]
             call["name"] += inner.get("name") or ""
-            call["arguments"].append(inner.get("arguments") or "")
+            given = inner.get("arguments") or ""  # some servers send an object, whole
+            call["arguments"].append(given if isinstance(given, str) else json.dumps(given, ensure_ascii=False))
 
 
 def _assembled(whole: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,9 +201,9 @@ def _steps(message: Mapping[str, Any]) -> list[Step]:
 
 def _clean(step: Step, is_ours: IsOurs) -> Step:
     call = step.call
-    if call is not None and "parammem-advice" in str(call.arguments):
+    if call is not None and "parammem-advice" in f"{call.name}{call.arguments}":
         told = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments, ensure_ascii=False)
-        call = ToolCall(name=call.name, arguments=stored_text(told, is_ours), id=call.id)
+        call = ToolCall(name=stored_text(call.name, is_ours), arguments=stored_text(told, is_ours), id=call.id)
     text, error = stored_text(step.text, is_ours), stored_text(step.error, is_ours)
     if (text, error, call) == (step.text, step.error, step.call):
         return step

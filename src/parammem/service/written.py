@@ -5,13 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from parammem.core.escape import clean
 from parammem.core.step import Step
 from parammem.experience.formats.base import is_deep
-
-
-def clean(text: str) -> str:
-    """Return text without half surrogate pairs, which are no characters and cannot be written."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def as_json(value: Any) -> str:

@@ -43,6 +43,8 @@ CLOUDS: dict[str, tuple[str, ...]] = {
     "Vault token": (r"\bhv[sbr]\.[\w-]{24,}",),
     "Doppler token": (r"\bdp\.(?:pt|st|ct|sa|scim|audit)\.[\w.-]{20,}",),
     "Scaleway key": (r"\bSCW[A-Z0-9]{17}\b",),
+    "Scalingo token": (r"\btk-us-[\w-]{40,}",),
+    "Modal token": (r"\ba[ks]-[A-Za-z0-9]{22}\b",),
 }
 
 CODE: dict[str, tuple[str, ...]] = {
@@ -52,7 +54,13 @@ CODE: dict[str, tuple[str, ...]] = {
         r"\bGR1348941[\w-]{20,}",
     ),
     "Bitbucket or Atlassian token": (r"\bATBB[A-Za-z0-9]{24,}", r"\bAT(?:AT|CT)T3[\w=-]{40,}"),
-    "npm token": (r"\bnpm_[A-Za-z0-9]{30,}",),
+    "npm token": (
+        r"\bnpm_[A-Za-z0-9]{30,}",
+        r"(?:^|[\s:;\"'])_auth(?:Token)?[\"']?\s{0,3}=\s{0,3}[\"']?[A-Za-z0-9+/_-]{12,}",
+    ),
+    "Sourcegraph token": (r"\bsgp_(?:[0-9a-fA-F]{16}_|local_)?[0-9a-fA-F]{40}\b",),
+    "Sonar token": (r"\bsq[apu]_[0-9a-f]{40}\b",),
+    "ReadMe key": (r"\brdme_[a-z0-9]{60,}",),
     "PyPI token": (r"\bpypi-[\w-]{40,}",),
     "RubyGems key": (r"\brubygems_[0-9a-f]{40,}",),
     "Docker Hub token": (r"\bdckr_(?:pat|oat)_[\w-]{20,}",),
@@ -93,6 +101,8 @@ MODELS: dict[str, tuple[str, ...]] = {
     "Jina key": (r"\bjina_[0-9a-f]{32}[\w-]+",),
     "Tavily key": (r"\btvly-(?:dev-|prod-)?[A-Za-z0-9]{20,}",),
     "RunPod key": (r"\brpa_[A-Z0-9]{30,}",),
+    "Firecrawl key": (r"\bfc-[0-9a-f]{32}\b",),
+    "E2B key": (r"\be2b_[0-9a-f]{40}\b",),
 }
 
 MESSAGES: dict[str, tuple[str, ...]] = {
@@ -112,6 +122,10 @@ MESSAGES: dict[str, tuple[str, ...]] = {
     "Brevo key": (r"\bx(?:key|smtp)sib-[0-9a-f]{64}-[A-Za-z0-9]{16}",),
     "Facebook token": (r"\bEAA[A-Za-z0-9]{40,}",),
     "Twitter token": (r"\bA{18,}[A-Za-z0-9%]{40,}",),
+    "Asana token": (r"\b[12]/\d{13,19}(?:/\d{13,19})?:[0-9a-f]{32}\b",),
+    "HubSpot token": (rf"\bpat-(?:na|eu|ap)\d-{_UUID}",),
+    "LinkedIn secret": (r"\bWPL_AP\d\.[A-Za-z0-9]{10,}\.[A-Za-z0-9+/=]{4,}",),
+    "Zoho token": (r"\b1000\.[0-9a-f]{32}\.[0-9a-f]{32}\b",),
     "Typeform token": (r"\btfp_[\w.=-]{40,}",),
     "Mapbox token": (r"\b[ps]k\.eyJ[\w-]{10,}\.[\w-]{10,}",),
 }
@@ -140,6 +154,8 @@ GENERAL: dict[str, tuple[str, ...]] = {
     "hash of a password": (
         r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}",
         r"\$(?:1|5|6|y|apr1)\$(?:rounds=\d+\$)?[./A-Za-z0-9]{4,16}\$[./A-Za-z0-9]{22,}",
+        r":[0-9a-f]{32}:[0-9a-f]{32}:::",  # Windows' accounts, as they are dumped
+        r"\$krb5(?:tgs|asrep|pa)\$\d",
         r"\$argon2(?:id|i|d)\$v=\d+\$[\w=,]+\$[A-Za-z0-9+/]{11,}",
     ),
 }

@@ -25,14 +25,17 @@ _JUDGED = re.compile(r"\bassert\s(?:not\s)?(?:is|has|meets|valid|strong|weak|str
 MOST = 50_000
 """Candidates of one pattern that are judged in a text, in about half a second; the rest is not called clean."""
 
-_PASSWORD = r"password|passwort|passwd|passphrase|passcode|pwd|(?:\b|_)pass|(?:\b|_)pw"
+_PASSWORD = (
+    r"password|passwort|passwd|passphrase|passcode|pwd|(?:\b|_)(?:pass|pw|psk)|contrase[ñn]a|mot de passe|senha"
+    r"|wachtwoord|has[łl]o|пароль|密码|密碼|パスワード|비밀번호"
+)
 _KEY = (
     r"token|secret|credentials?|\bauth|(?:api|access|secret|private|account|encryption|signing|master|subscription"
     r"|shared|auth|license|storage|session|client|app|application|service|deploy|admin)[ _-]?key(?:[ _-]?id)?"
     r"|webhook[ _-]?(?:url|secret)|connection[ _-]?string|phpsessid|jsessionid|asp\.net_sessionid|connect\.sid"
     r"|csrftoken|xsrf-token|laravel_session"
 )
-_SIGN = r"\s{0,4}(?::\s?[A-Za-z_][\w\[\]|.]{0,30}\s?=|:=|=>|={1,3}|:|,|>|\bvalue\s?=)\s{0,4}"
+_SIGN = r"\s{0,4}(?:\x{ff1a}|:\s?[A-Za-z_][\w\[\]|.]{0,30}\s?=|:=|=>|={1,3}|:|,|>|\bvalue\s?=)\s{0,4}"
 _QUOTED = r"(?:[rRbBuU]{0,2}(\\*[\"'`]{1,3})([^\"'`\n]{4,300}))"
 _BARE = r"([^\s\"'`<>,;(){}\[\]\\&]{6,300})"
 
@@ -65,7 +68,10 @@ _PATTERNS = {
     "account": r"(?i)\b[a-z][a-z0-9+.-]{1,30}://([a-z0-9_-]{20,200})@",
     "command": (
         r"(?:\bcurl\b[^\n]{0,200}\s(?:-u|--user)[ =]?[\"']?[^\s:\"']{1,60}:|\bmysql\w*\b[^\n]{0,120}\s-p"
-        r"|\bsshpass\s+-p\s*[\"']?|\blogin\s+\S{1,60}\s+password\s+|(?i:\bidentified\s+by\s+[\"']))"
+        r"|\bsshpass\s+-p\s*[\"']?|\bredis-cli\b[^\n]{0,120}\s-a\s+[\"']?|\bzip\b[^\n]{0,80}\s-P\s*[\"']?"
+        r"|\bdocker\s+login\b[^\n]{0,120}\s(?:-p|--password)[ =][\"']?|\bopenssl\s+enc\b[^\n]{0,120}\s-k\s+[\"']?"
+        r"|\bssh-keygen\b[^\n]{0,120}\s-N\s*[\"']?|\bSecureString\s+[\"']|\.password\(\s*[\"']"
+        r"|\blogin\s+\S{1,60}\s+password\s+|(?i:\bidentified\s+by\s+[\"']))"
         r"([^\s\"'-][^\s\"']{4,100})"
     ),
     "words": (

@@ -19,6 +19,10 @@ from parammem.core.outcome import OutcomeSource
 Row = dict[str, Any]
 KINDS: Mapping[str, str] = USUAL_KINDS
 """Name of each domain → its kind. Kinds code, math and qa want one answer; others take a whole conversation."""
+MOST_VALUES = 500_000
+"""Values of one row, or of all rows of one run: each takes some hundred bytes of memory, or more, when it is read."""
+MOST_TRIES = 1000
+"""Attempts of one run, and pieces of feedback or reflections."""
 DEEPEST = 60
 """Levels of lists and objects in the arguments of a tool call; deeper ones are kept as JSON text."""
 
@@ -41,6 +45,8 @@ class ReadOptions:
     """Name of the file without its ending; some formats hold no other name of the run."""
     kinds: Mapping[str, str] = field(default_factory=lambda: KINDS)
     """Name → kind of the domains that there are."""
+    passes_at: Mapping[str, float] = field(default_factory=dict)
+    """Domain → least value of an outcome that passes, where the outcome does not say it itself."""
 
     def domain_of(self, named: Any) -> str:
         """Return the domain that a row names, or the default. Raises Unreadable when there is none of that name."""
@@ -100,6 +106,15 @@ class Format:
     """For formats that spread a run over rows: what of a row belongs to which run. None for the run: to that of the row
     before it in the file. A part may name another run in `copy_of`: parts of that run that follow in the file are
     copies, and belong to this one. No list: each row is by itself."""
+
+
+def refuse_many(data: bytes) -> None:
+    """Raises Unreadable: so many values may be in JSON that it is not read. Counts what can begin one; text has some
+    too."""
+    if len(data) > MOST_VALUES and sum(map(data.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise Unreadable(
+            "too-long", f"it holds more than {MOST_VALUES} values; leave out what is no message, as logprobs"
+        )
 
 
 def is_text(value: Any) -> bool:

@@ -22,7 +22,7 @@ from parammem.experience.formats.turns import ChatTurn
 
 SUBMITS = re.compile(
     r"(?:.*[_.-])?(?:submit|submission|final_?answer|answer|finish|complete|attempt_completion|done|respond|"
-    r"final_?response)(?:[_-]?(?:task|final|solution|answer|code|result))*",
+    r"final_?(?:response|result)|structured_?output)(?:[_-]?(?:task|final|solution|answer|code|result))*",
     re.IGNORECASE,
 )
 """Names of tools that hand an answer over."""
@@ -147,15 +147,16 @@ def _agent_run(
 def _asked(turns: Sequence[ChatTurn], said: Sequence[_Said], begun: int, kind: str) -> tuple[str, int]:
     """The task's text, and the turn with which the attempt begins: a question back belongs to the task."""
     asked = [one.text for one in said if one.user and one.place < begun]
-    while kind != "open":
-        back = next((one for one in said if one.place >= begun and not one.user), None)
-        if back is None or back.calls or not _is_question(back.text) or any(t.calls for t in turns[begun : back.place]):
+    later = [one for one in said if one.place >= begun] if kind != "open" else []
+    place = 0
+    while (place := next((at for at in range(place, len(later)) if not later[at].user), len(later))) + 1 < len(later):
+        back, reply = later[place], later[place + 1]
+        if back.calls or not _is_question(back.text) or not reply.user:
             break
-        reply = next((one for one in said if one.place > back.place), None)
-        if reply is None or not reply.user or any(turn.calls for turn in turns[back.place : reply.place]):
+        if any(turn.calls for turn in turns[begun : reply.place]):
             break
         asked += [back.text, reply.text]
-        begun = reply.place + 1
+        begun, place = reply.place + 1, place + 2
     return "\n\n".join(asked), begun
 
 
@@ -171,8 +172,8 @@ def _handed_over(
     if kind == "code":
         answers = [one for one in answers if holds_program(one.text)]
     else:
-        places = {one.place: place for place, one in enumerate(said)}
-        answers = [one for one in answers if not _is_aside(said, places[one.place])]
+        places, first = {one.place: place for place, one in enumerate(said)}, _first_said(said)
+        answers = [one for one in answers if not _is_aside(said, places[one.place], first)]
     last = answers[-1] if answers else None
     if submit and not (last and last.place > submit[0] and (kind == "code" or _SAID.search(last.text))):
         place, call = submit
@@ -246,7 +247,8 @@ def _answers(said: Sequence[_Said], kind: str) -> set[int]:
         programs = {place for place in told if holds_program(said[place].text)}
         if programs:
             return programs
-    return {place for place in told if not _is_aside(said, place)}
+    first = _first_said(said)
+    return {place for place in told if not _is_aside(said, place, first)}
 
 
 def holds_program(text: str) -> bool:
@@ -258,8 +260,17 @@ def holds_program(text: str) -> bool:
     return any(not isinstance(node, ast.Expr) or isinstance(node.value, ast.Call) for node in body)
 
 
-def _is_aside(said: Sequence[_Said], place: int) -> bool:
-    """Whether an assistant's message is a question back or a courtesy."""
+def _first_said(said: Sequence[_Said]) -> int:
+    """Place of the assistant's first message."""
+    return next((place for place, one in enumerate(said) if not one.user), len(said))
+
+
+def _is_aside(said: Sequence[_Said], place: int, first: int) -> bool:
+    """Whether an assistant's message is a question back or a courtesy.
+
+    Args:
+        first: place of the first message of the assistant, which is no courtesy.
+    """
     text = said[place].text
     if _SAID.search(text):
         return False
@@ -267,8 +278,7 @@ def _is_aside(said: Sequence[_Said], place: int) -> bool:
     thanked = before.user and place > 1 and _is_short(before.text, 15) and _THANKS.search(before.text)
     if thanked and not (_COMPLAINT.search(before.text) or before.text.endswith("?")):
         return True
-    is_first = all(one.user for one in said[:place])
-    return _is_question(text) or bool(not is_first and _is_short(text, 25) and _COURTESY.search(text))
+    return _is_question(text) or bool(place > first and _is_short(text, 25) and _COURTESY.search(text))
 
 
 def _is_question(text: str) -> bool:

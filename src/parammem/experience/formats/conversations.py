@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from parammem.core import Step
-from parammem.experience.formats.base import loaded
+from parammem.core import Step, digest_of
+from parammem.experience.formats.base import DEEPEST, Unreadable, loaded
 from parammem.experience.formats.turns import CALLS, RESULTS, ROLES, ChatTurn, turn_of, turns_of
 
 WRAPPINGS = (
     "messages", "contents", "generations", "choices", "candidates", "message", "content", "output", "input", "prompt",
 )  # fmt: skip
 """Fields in which what a model was sent or answered stands; `content` only around a message (Gemini's)."""
+PRINTED = ("role='", 'role="')
+"""How a message begins that Python's `repr` wrote."""
+
+
+class ModelCall(NamedTuple):
+    """A model call: the name of its span, what it was sent and what it answered."""
+
+    name: str
+    sent: list[ChatTurn]
+    came: list[ChatTurn]
 
 
 def joined(calls: Sequence[tuple[list[ChatTurn], list[ChatTurn]]]) -> list[ChatTurn]:
@@ -23,27 +33,73 @@ def joined(calls: Sequence[tuple[list[ChatTurn], list[ChatTurn]]]) -> list[ChatT
     Calls that begin with another question than the first are those of agents that the first one asked, and are left
     out: their answers come back as results of its own calls.
     """
-    whole: list[ChatTurn] = []
+    known = _Conversation([])
     first: str | None = None
     for sent, came in calls:
-        begun = next((turn.text for turn in sent if turn.role == "user" and turn.text), None)
+        begun = _asked(sent)
         heard = [turn for turn in sent if turn.role != "system"]
-        known = [turn for turn in whole if turn.role != "system"]
         if first is None and begun is not None:
-            first, whole = begun, [*sent, *came]
-        elif begun == first and len(heard) >= len(known):
-            whole = [*sent, *came]
-        elif begun is None or (begun not in {turn.text for turn in known} and _answers_calls(heard, known)):
-            whole = [*whole, *(turn for turn in heard if turn not in known), *came]
-        elif begun == first and came != whole[-len(came) :]:  # some tracers tell one call twice
-            whole = [*whole, *came]
-    return whole
+            first, known = begun, _Conversation([*sent, *came])
+        elif begun == first and len(heard) >= known.size:
+            known = _Conversation([*sent, *came])
+        elif begun is None or (begun not in known.texts and known.is_answered_by(heard)):
+            known.add([*(turn for turn in heard if turn_key(turn) not in known.keys), *came])
+        elif begun == first and came != known.turns[len(known.turns) - len(came) :]:  # some tracers tell one call twice
+            known.add(came)
+    return known.turns
 
 
-def _answers_calls(heard: Sequence[ChatTurn], known: Sequence[ChatTurn]) -> bool:
-    """Whether what was sent holds results of calls that are known."""
-    made = {call.id for turn in known for call in turn.calls if call.id}
-    return any(step.result_of in made for turn in heard for step in turn.results)
+class _Conversation:
+    """What is known of a conversation, with what is looked up in it: a trace can hold a hundred thousand calls."""
+
+    def __init__(self, turns: Sequence[ChatTurn]) -> None:
+        self.turns: list[ChatTurn] = []
+        self.size = 0
+        """Turns that are not the system's; `texts` and `keys` are of these."""
+        self.texts: set[str] = set()
+        self.keys: set[str] = set()
+        self._made: set[str] = set()
+        self.add(turns)
+
+    def add(self, turns: Sequence[ChatTurn]) -> None:
+        """Append turns."""
+        self.turns += turns
+        heard = [turn for turn in turns if turn.role != "system"]
+        self.size += len(heard)
+        self.texts |= {turn.text for turn in heard}
+        self.keys |= set(map(turn_key, heard))
+        self._made |= {call.id for turn in heard for call in turn.calls if call.id}
+
+    def is_answered_by(self, heard: Sequence[ChatTurn]) -> bool:
+        """Whether what was sent holds results of calls that are known."""
+        return any(step.result_of in self._made for turn in heard for step in turn.results)
+
+
+def turn_key(turn: ChatTurn) -> str:
+    """Return a digest that equal turns share."""
+    said = [[one.model_dump() for one in listed] for listed in (turn.calls, turn.results)]
+    return digest_of(json.dumps([turn.role, turn.text, *said], sort_keys=True))
+
+
+def innermost(calls: Sequence[ModelCall], parents: Mapping[str, str]) -> list[tuple[list[ChatTurn], list[ChatTurn]]]:
+    """Return the calls without those that only wrap others: an agent's or an SDK's span around its model calls.
+
+    A call wraps another that stands below it, was asked the same and is answered.
+    """
+    asked = {one.name: _asked(one.sent) for one in calls}
+    wraps: set[str] = set()
+    for one in calls:
+        above = parents.get(one.name, "")
+        for _ in range(DEEPEST if one.came else 0):
+            if above in asked and asked[above] == asked[one.name]:
+                wraps.add(above)
+            above = parents.get(above, "")
+    return [(one.sent, one.came) for one in calls if one.name not in wraps]
+
+
+def _asked(sent: Sequence[ChatTurn]) -> str | None:
+    """What the first user of a conversation said."""
+    return next((turn.text for turn in sent if turn.role == "user" and turn.text), None)
 
 
 def with_results(turns: list[ChatTurn], results: Sequence[Step]) -> list[ChatTurn]:
@@ -67,8 +123,19 @@ def messages_in(value: Any, role: str) -> list[ChatTurn]:
     value = unwrapped(value)
     if isinstance(value, list):
         flat = [inner for one in value for inner in (one if isinstance(one, list) else [one])]
-        return turns_of(_with_tools([_message(one, role) for one in flat if not _is_definition(one)]))
+        return _answering(turns_of(_with_tools([_message(one, role) for one in flat if not _is_definition(one)])))
     return [turn_of(_message(value, role))] if value not in (None, "", {}) else []
+
+
+def _answering(turns: list[ChatTurn]) -> list[ChatTurn]:
+    """Return the turns, with a result that names no call given to the one call of the turn before it."""
+    found: list[ChatTurn] = []
+    for turn in turns:
+        calls = found[-1].calls if found else ()
+        if len(calls) == 1 and len(turn.results) == 1 and not turn.results[0].result_of:
+            turn = turn._replace(results=(turn.results[0].model_copy(update={"result_of": calls[0].id}),))
+        found.append(turn)
+    return found
 
 
 def _is_definition(one: Any) -> bool:
@@ -114,6 +181,8 @@ def _message(one: Any, role: str) -> dict[str, Any]:
     """A message of LangChain's serialisation, of a choice or of a generation, or a text, as a plain one."""
     one = unwrapped(one)
     if isinstance(one, str):
+        if one.startswith(PRINTED):
+            raise Unreadable("not-a-record", "messages are printed Python objects; log them as JSON")
         return {"role": role, "content": one}
     if isinstance(one, list) and len(one) == 2 and isinstance(one[0], str):  # LangChain's ("human", "…")
         return {"role": one[0], "content": one[1]}
@@ -130,7 +199,21 @@ def _message(one: Any, role: str) -> dict[str, Any]:
         text = next((one[name] for name in ("content", "text", "question", "query", "answer") if name in one), None)
         return {"role": role, "content": text if text is not None else result_of(dict(one)),
                 **{name: one[name] for name in ("tool_calls",) if name in one}}  # fmt: skip
-    return dict(one)
+    calls = _calls_as_text(one)
+    return {"role": "assistant", "content": "", "tool_calls": calls} if calls else dict(one)
+
+
+def _calls_as_text(message: Mapping[str, Any]) -> list[Any]:
+    """Tool calls that stand as JSON in the text of a message, as Koog writes them; none elsewhere."""
+    text = message.get("content")
+    if not isinstance(text, str) or not text.startswith("[{") or message.get("role") not in ("assistant", "tool"):
+        return []
+    found = loaded(text)
+    listed = isinstance(found, list) and all(
+        isinstance(one, dict) and one.get("type") == "function" and isinstance(one.get("function"), dict)
+        for one in found
+    )
+    return found if listed else []
 
 
 def result_of(value: Any) -> str:

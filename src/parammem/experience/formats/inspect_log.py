@@ -27,6 +27,8 @@ from parammem.experience.formats.openai import replaced, run_of
 from parammem.experience.formats.turns import turn_of, turns_of
 
 ATTACHED = "attachment://"
+MOST_ATTACHED = 32 << 20
+"""Characters of all texts that are put back into one sample: each may be named any number of times."""
 
 
 def fits(row: Row) -> bool:
@@ -45,7 +47,7 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
 
 def _sample(row: Row, reading: ReadOptions) -> LoggedRun:
     kept = row.get("attachments")
-    messages = _with_attachments(row.get("messages"), kept if isinstance(kept, dict) else {})
+    messages = _Attachments(kept if isinstance(kept, dict) else {}).put_into(row.get("messages"))
     turns = turns_of(messages)
     if not any(turn.role == "user" and turn.text for turn in turns) and isinstance(row.get("input"), str):
         turns = [turn_of({"role": "user", "content": row["input"]}), *turns]
@@ -69,15 +71,32 @@ def _value(score: Any) -> Any:
     return value
 
 
-def _with_attachments(value: Any, kept: Row) -> Any:
-    """The messages with texts that stand apart put back."""
-    if isinstance(value, str):
-        return kept.get(value.removeprefix(ATTACHED), value) if value.startswith(ATTACHED) else value
-    if isinstance(value, list):
-        return [_with_attachments(one, kept) for one in value]
-    if isinstance(value, dict):
-        return {name: _with_attachments(one, kept) for name, one in value.items()}
-    return value
+class _Attachments:
+    """Texts of a sample that stand apart from its messages."""
+
+    def __init__(self, kept: Row) -> None:
+        self._kept, self._size = kept, 0
+
+    def put_into(self, value: Any) -> Any:
+        """Return the messages with the texts put back. Raises Unreadable when they are too many."""
+        if isinstance(value, str):
+            return self._text(value) if value.startswith(ATTACHED) else value
+        if isinstance(value, list):
+            return [self.put_into(one) for one in value]
+        if isinstance(value, dict):
+            return {name: self.put_into(one) for name, one in value.items()}
+        return value
+
+    def _text(self, name: str) -> str:
+        text = self._kept.get(name.removeprefix(ATTACHED))
+        if not isinstance(text, str):
+            return name
+        self._size += len(text)
+        if self._size > MOST_ATTACHED:
+            raise Unreadable(
+                "too-long", f"its messages with their attachments have more than {MOST_ATTACHED} characters"
+            )
+        return text
 
 
 FORMAT = Format("inspect", fits, read)

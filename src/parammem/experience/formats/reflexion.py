@@ -14,7 +14,17 @@ from typing import Any
 
 from parammem.core import Reflection, digest_of
 from parammem.core.advice import without_advice
-from parammem.experience.formats.base import Format, LoggedRun, ReadOptions, Row, Try, Unreadable, all_named, named
+from parammem.experience.formats.base import (
+    MOST_TRIES,
+    Format,
+    LoggedRun,
+    ReadOptions,
+    Row,
+    Try,
+    Unreadable,
+    all_named,
+    named,
+)
 from parammem.experience.formats.openai import outcome_of
 
 TASK_TEXT = ("prompt", "question", "problem", "task", "instruction")
@@ -74,6 +84,8 @@ def _first(row: Row, names: tuple[str, ...]) -> Any:
 def _texts(value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise Unreadable("not-a-record", "tries, feedback and reflections must be lists of text")
+    if len(value) > MOST_TRIES:
+        raise Unreadable("too-long", f"more than {MOST_TRIES} tries, pieces of feedback or reflections")
     return list(value)
 
 
