@@ -1,4 +1,4 @@
-# The one door for people and CI. `make repro` and `make test` do everything on a fresh machine with Python >= 3.11.
+# The commands of people and CI. `make repro` and `make test` do everything on a fresh machine with Python >= 3.11.
 # Every target uses the environment in .venv, which `make setup` builds from pyproject.toml and constraints.txt.
 
 SHELL := /bin/bash

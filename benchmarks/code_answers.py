@@ -45,7 +45,9 @@ def counts(path: Path) -> dict[str, tuple[int, list[str]]]:
             answers.setdefault(form, []).append((item, text))
     found = {}
     for form, given in answers.items():
-        scores = domain.score([(item.task, item.key, domain.parse(text, item.task)) for item, text in given])
+        scores = domain.judge.score(
+            [(item.task, item.key, domain.prompts.parse(text, item.task)) for item, text in given]
+        )
         failed = [i.task.task_id for (i, _), s in zip(given, scores, strict=True) if not getattr(s, "passed", False)]
         found[form] = (len(given) - len(failed), failed)
     return found

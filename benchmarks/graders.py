@@ -29,6 +29,7 @@ from parammem.benchmarks.item import Item
 from parammem.benchmarks.sources import local_rows
 from parammem.benchmarks.table import items_of
 from parammem.domains import Domain, get_domain
+from parammem.domains.real_math import RealMathJudge, RealMathPrompts
 from parammem.sandbox import text_of
 
 FILES = (
@@ -90,12 +91,12 @@ def golds(data: Path, name: str, file: str, limit: int = 0) -> GoldReport:
     items, left_out = items_of(name, rows[:limit] if limit else rows)
     limits = {"wall_seconds": 20.0, "cpu_seconds": 10.0, "memory_mb": 1024}
     domain = get_domain(items[0].task.domain, real=True, workers=2, **limits)
-    right = [domain.parse(_as_written(item)) for item in items]
-    wrong = [domain.parse(spoilt(items, place)) for place in range(len(items))]
+    right = [domain.prompts.parse(_as_written(item)) for item in items]
+    wrong = [domain.prompts.parse(spoilt(items, place)) for place in range(len(items))]
     passed, failed = _scored(domain, items, right)
     fooled, _ = _scored(domain, items, wrong)
     seen = [(item, text) for item, text in zip(items, right, strict=True) if item.task.visible.get("checks")]
-    feedback = domain.check([(item.task, text) for item, text in seen])
+    feedback = domain.judge.check([(item.task, text) for item, text in seen])
     return GoldReport(
         benchmark=name,
         file=file,
@@ -122,7 +123,7 @@ def _as_written(item: Item) -> str:
 
 def _scored(domain: Domain, items: Sequence[Item], candidates: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return task ids that score 1, and what is said of the others."""
-    scores = domain.score([(i.task, i.key, text) for i, text in zip(items, candidates, strict=True)])
+    scores = domain.judge.score([(i.task, i.key, text) for i, text in zip(items, candidates, strict=True)])
     passed, failed = [], []
     for item, score in zip(items, scores, strict=True):
         if not isinstance(score, Exception) and score.passed:
@@ -241,7 +242,9 @@ def compare(
         AnswerKey(task_id=str(n), domain=domain.name, hidden={"answer": g}, gold="") for n, (g, _) in enumerate(pairs)
     ]
     task = Task(task_id="pair", domain=domain.name, text="?")
-    scores = domain.score([(task, k, domain.parse(written(a))) for k, (_, a) in zip(keys, pairs, strict=True)])
+    scores = domain.judge.score(
+        [(task, k, domain.prompts.parse(written(a))) for k, (_, a) in zip(keys, pairs, strict=True)]
+    )
     ours = [getattr(score, "passed", False) for score in scores]
     theirs = [official(gold, answer) for gold, answer in pairs]
     odd = [
@@ -293,11 +296,11 @@ def math_writings(data: Path, limit: int = 0) -> list[WritingReport]:
     """Return answers whose right verdict is known, judged by the grader and by the official rule."""
     items, _ = items_of("math", local_rows(data / "math/test.jsonl"))
     golds_ = [item.key.hidden["answer"] for item in items]
-    domain: Any = get_domain("math", real=True)
+    prompts, judge = RealMathPrompts(), RealMathJudge()
     reports: dict[str, WritingReport] = {}
     for pair in written(golds_[:limit] if limit else golds_):
         report = reports.setdefault(pair.kind, WritingReport(pair.kind, pair.right))
-        ours = domain.judge({"answer": pair.gold}, domain.parse(f"So $\\boxed{{{pair.answer}}}$.")).equal
+        ours = judge.compare({"answer": pair.gold}, prompts.parse(f"So $\\boxed{{{pair.answer}}}$.")).equal
         report.pairs += 1
         report.ours += ours == pair.right
         report.official += math_equivalent(pair.gold, pair.answer) == pair.right

@@ -171,8 +171,8 @@ def official(benchmark: str, pairs: list[Pair]) -> list[bool]:
 
 def ours(pairs: list[Pair]) -> list[tuple[bool, str]]:
     """Return our verdicts, each with what is said of it."""
-    domain = get_domain("code", real=True, workers=2, wall_seconds=20, cpu_seconds=10, memory_mb=1024)
-    scores = domain.score([(pair.item.task, pair.item.key, pair.program) for pair in pairs])
+    judge = get_domain("code", real=True, workers=2, wall_seconds=20, cpu_seconds=10, memory_mb=1024).judge
+    scores = judge.score([(pair.item.task, pair.item.key, pair.program) for pair in pairs])
     return [(getattr(score, "passed", False), getattr(score, "detail", str(score))) for score in scores]
 
 

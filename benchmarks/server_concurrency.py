@@ -6,7 +6,7 @@ latency and no other cost.
 The server (a process of its own) writes the benchmark's solution with probability --solve per attempt, and a wrong one
 otherwise; candidates are run in the sandbox. Ideal is max(longest chain of calls, all calls / concurrency) × latency,
 with the calls that the run really made. `one at a time` is what its calls take one after the other, extrapolated from
---alone tasks that are really run so. `lock-step` is the batch driver against the same server, for comparison.
+--alone tasks that are really run so. `lock-step` is the same server as an engine that writes batches, for comparison.
 The numbers depend on how busy the machine is: candidates need CPU. Rows: $PARAMMEM_SHARED_DATA or ../shared/data.
 """
 
@@ -26,9 +26,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from parammem.agents import batch
 from parammem.agents.loop import Agent, Budget, solve
 from parammem.agents.methods import METHODS
+from parammem.agents.run import run_all
 from parammem.benchmarks.code import humaneval
 from parammem.benchmarks.item import Item
 from parammem.core import Trajectory
@@ -50,7 +50,7 @@ BUDGET = Budget(
 
 
 class LockStep:
-    """An engine without `submit`, so that the batch driver takes it."""
+    """An engine as one that writes batches."""
 
     def __init__(self, engine: OpenAIEngine) -> None:
         self.inner, self.digest = engine, engine.digest
@@ -89,9 +89,9 @@ def serve(latency: float, solve_share: float) -> None:
 
 def run(engine: Engine, domain: Domain, chosen: Sequence[Item]) -> tuple[list[Trajectory], float]:
     """Return trajectories in order, and seconds."""
-    agent = Agent(method=METHODS["reflexion"], domain=domain, actor=engine, budget=BUDGET)
+    agent = Agent(METHODS["reflexion"], domain.prompts, domain.judge, engine, BUDGET)
     started = time.perf_counter()
-    found = batch.run([solve(agent, item.task, 1) for item in chosen])
+    found = run_all([solve(agent, item.task, 1) for item in chosen])
     return found, time.perf_counter() - started
 
 
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--solve", type=float, default=0.15)
     parser.add_argument("--alone", type=int, default=2, help="tasks that are also run one at a time")
     parser.add_argument("--workers", type=int, default=2, help="of the sandbox")
-    parser.add_argument("--lock-step", action="store_true", help="also run the batch driver")
+    parser.add_argument("--lock-step", action="store_true", help="also ask the server in batches")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
@@ -143,7 +143,7 @@ def measure(url: str, args: argparse.Namespace) -> None:
     print(f"one at a time         {sequential:8.2f} s   {sequential / seconds:.1f} × side by side")
     if args.lock_step:
         same, batch_seconds = run(LockStep(engine(args.concurrency)), domain, chosen)
-        assert same == found, "the batch driver gave other trajectories"
+        assert same == found, "batches gave other trajectories"
         print(f"lock-step             {batch_seconds:8.2f} s   {batch_seconds / ideal:.2f} × ideal")
 
 

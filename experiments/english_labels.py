@@ -20,7 +20,7 @@ from parammem.core.domain_names import ENGLISH
 from parammem.core.record import Record
 from parammem.core.words import count
 from parammem.domains.conventions import parse_claims
-from parammem.domains.english import EnglishDomain
+from parammem.domains.english import EnglishJudge
 from parammem.errors import DataError, ParamMemError
 
 
@@ -76,7 +76,7 @@ def counted(places: Places) -> LabelCounts:
     return LabelCounts(
         tasks=len(tasks),
         visible=sum(one.stop == "visible-pass" for one in trajectories),
-        solved=sum(getattr(score, "passed", False) for score in EnglishDomain(places.domain).score(asked)),
+        solved=sum(getattr(score, "passed", False) for score in EnglishJudge().score(asked)),
         rows=len(rows),
         claimless=sum(not row for row in claims),
         shown=len(shown),

@@ -58,7 +58,7 @@ def measured(root: Path, model: Path, count: int, domain: str) -> list[str]:
     validate.run(params, domain, root)
     places = Places(root, domain)
     keys = {key.task_id: key for key in read_jsonl(places.keys("train"), AnswerKey)}
-    claims = open_domain(params, domain).hypotheses
+    claims = open_domain(params, domain).prompts.hypotheses
     rows: dict[str, list[ReflectionExample]] = defaultdict(list)
     for row in read_jsonl(places.reflections, ReflectionExample):
         rows[row.part].append(row)

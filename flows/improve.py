@@ -61,7 +61,7 @@ def tools(actor: str, retries: int = 1) -> Tools:
         wanted = pipeline.with_needs(pipeline.stages(tree), targets)
         rebuild_flow(str(tree), wanted, retries, artifact=False)
 
-    return Tools(rebuild=rebuild, meet=contest_in_process, say=say, actor=actor)
+    return Tools(rebuild=rebuild, compare=contest_in_process, say=say, actor=actor)
 
 
 def say(text: str) -> None:

@@ -53,7 +53,7 @@ def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
     return not (isinstance(error, StageFailed) and error.result.exit_code in PERMANENT)
 
 
-# NO_CACHE: equal arguments do not mean that there is nothing to do; DVC knows whether there is.
+# NO_CACHE: equal arguments do not mean that there is nothing to do; DVC finds out whether there is.
 @task(cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=worth_retrying)
 def run_stage(stage: str, root: str) -> StageResult:
     """One stage through DVC. Raises StageFailed."""

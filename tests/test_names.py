@@ -30,7 +30,6 @@ MODULES = {
     "qa": _DOMAIN,
     "english": _DOMAIN,
     "claude_code": "Claude Code: the reader of its logs, and its hooks",
-    "concurrent": "many generators of an agent, or many requests of an engine, answered at the same time",
     "contamination": _STAGE,
     "report": _STAGE,
     "validate": _STAGE,

@@ -19,7 +19,7 @@ from desk.agent import steps_of, work
 from desk.shop import TABLES, Question, draw_house, draw_questions, query
 from parammem.core import Attempt, Feedback, Step, Task, digest_of
 from parammem.core.jsonl import write_text
-from parammem.domains.open import OpenDomain
+from parammem.domains.open import OpenPrompts
 from parammem.engines.base import Message, chat
 
 NAME = "sql-desk"
@@ -51,13 +51,13 @@ class Lesson(NamedTuple):
 
 def lessons(count: int, seed: int) -> list[Lesson]:
     """Return prompts of both kinds that the pipeline makes, each with an answer by rules drawn at random."""
-    rng, domain = random.Random(f"sql-desk/{seed}"), OpenDomain(NAME)
+    rng, prompts = random.Random(f"sql-desk/{seed}"), OpenPrompts()
     found = []
     for question, rules, advice in _said(rng, count):
-        prompt = domain.advise(question.text)
+        prompt = prompts.advise(question.text)
         if rng.random() < HINDSIGHT:
             task = Task(task_id="", domain=NAME, text=question.text)
-            prompt = domain.hindsight(task, _attempt(question.text, query(question, rules), advice, rng))
+            prompt = prompts.hindsight(task, _attempt(question.text, query(question, rules), advice, rng))
         found.append(Lesson(prompt, advice))
     return found
 

@@ -1,8 +1,8 @@
 """A world that drifts, and what an agent experiences in it.
 
 The regularities are those of the pipeline's world. What drifts is what the tasks are about: each season has its own
-kinds of quantity, so a reflector that knew the last season has something to learn in the next. A poisoned batch is
-about kinds of old, and every outcome in it is a lie: it calls solutions right that took the other convention.
+kinds of quantity, so a reflector that was trained on the last season has something to learn in the next. A poisoned
+batch is about kinds of old, and every outcome in it is a lie: it calls solutions right that took the other convention.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from parammem.agents import batch
 from parammem.agents.loop import Agent, solve
 from parammem.agents.methods import METHODS
+from parammem.agents.run import run_all
 from parammem.config import Params
 from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Trajectory
 from parammem.core.experience import Experience
 from parammem.core.jsonl import write_text
-from parammem.domains import Domain
+from parammem.domains import Judge
 from parammem.domains.conventions import CONVENTIONS, kinds_of
 from parammem.engines.adapters import read_card
 from parammem.pocket.problems import solution
@@ -89,18 +89,18 @@ def work(
 
     The outcome is the hidden verdict, one bit; the key goes along so that tasks kept for judging can be judged.
     """
-    engines, judge = Engines(params, root), open_domain(params, domain)
+    engines, opened = Engines(params, root), open_domain(params, domain)
     actor = engines.open()
     given = None
     if reflector is not None:
-        given = ParamMem(adapter=read_card(reflector), engine=engines.open(adapter=reflector), domain=judge)
+        given = ParamMem(adapter=read_card(reflector), engine=engines.open(adapter=reflector), prompts=opened.prompts)
     method = METHODS["paramagent" if given else "reflexion"]
-    agent = Agent(method=method, domain=judge, actor=actor, reflector=given, budget=budget(params))
-    ended = batch.run([solve(agent, one.task, seed) for one in drawn])
-    return list(_rows(judge, drawn, ended))
+    agent = Agent(method, opened.prompts, opened.judge, actor, budget(params), given)
+    ended = run_all([solve(agent, one.task, seed) for one in drawn])
+    return list(_rows(opened.judge, drawn, ended))
 
 
-def _rows(judge: Domain, drawn: Sequence[WorldTask], ended: Sequence[Trajectory]) -> Iterator[InboxRow]:
+def _rows(judge: Judge, drawn: Sequence[WorldTask], ended: Sequence[Trajectory]) -> Iterator[InboxRow]:
     tasks = {one.task.task_id: one.task for one in drawn}
     keys = {one.task.task_id: one.key for one in drawn}
     passed = final_verdicts(judge, tasks, keys, ended).passed

@@ -2,7 +2,7 @@
 
 python -m experiments.demo.run [--folder DIR] [--batches N] [--tasks N] [--poisoned N] [--settings YAML]
 
-Each batch is what a pocket agent met in a season with its own kinds of quantity; it works with the champion's advice as
+Each batch is what a pocket agent did in a season with its own kinds of quantity; it works with the champion's advice as
 soon as there is a champion. The third batch is poisoned: it calls wrong solutions right. Every turn is the `improve`
 flow, at the end the champion is checked and rolled back, and a chart shows the generations. A witness beside it writes
 down what happened, so that what `parammem audit` says of it can be compared. Exit code 1 unless a challenger was

@@ -125,7 +125,7 @@ def wrong_domain(rows, evaluation, dice):
 
 
 def advice_of_another_domain(rows, evaluation, dice):
-    """Of the same kind, where both domains know it."""
+    """Of the same kind, where both domains have it."""
     other = LANGUAGES[LANGUAGES[rows[0].domain].other]
     return _change(rows, dice, lambda r: {"reflection": other.advice(dice, other.question(dice))})
 

@@ -123,7 +123,7 @@ def _checked_variable(name: str) -> str:
 
 class ServerParams(Section):
     """An OpenAI-compatible server (`engine.kind: openai`). Nothing here changes what a stage writes, but the models'
-    names and `embedder`; so defaults decide nothing that DVC would have to know."""
+    names and `embedder`; so defaults decide nothing that DVC would have to track."""
 
     base_url: str
     """Up to and including /v1."""

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import parammem
-from parammem.agents import batch
 from parammem.agents.labels import Labelling, label
-from parammem.agents.loop import Agent, solve
+from parammem.agents.loop import Agent, Check, solve
 from parammem.agents.methods import METHODS
+from parammem.agents.run import run_all
 from parammem.core import Attempt, Feedback, Outcome, Task
-from parammem.domains import Domain, get_domain
+from parammem.domains import Judge, Prompts, VisibleChecks, get_domain
 from parammem.domains.base import Example
 from parammem.engines.base import Request
 from parammem.engines.scripted import ScriptedEngine
@@ -51,7 +51,7 @@ def prompts_of_everything(name: str, tasks: list[Task]) -> list[str]:
     reflectors: dict[str, Reflector | None] = {"none": None, "parametric": Sampled(engine), "retrieved": Told()}
     runs = [
         solve(
-            Agent(method, domain, engine, BUDGET, reflectors[method.advisor]),
+            Agent(method, domain.prompts, domain.judge, engine, BUDGET, reflectors[method.advisor]),
             task,
             3,
             [example()] if method.bank else [],
@@ -59,12 +59,12 @@ def prompts_of_everything(name: str, tasks: list[Task]) -> list[str]:
         for method in METHODS.values()
         for task in tasks
     ]
-    trajectories = batch.run(runs)
+    trajectories = run_all(runs)
     assert all(t.failure is None for t in trajectories)
     ended = {t.trajectory_id: Outcome(passed=place % 2 == 0) for place, t in enumerate(trajectories)}
     parts = ("in_context", "hindsight", "failure", "contrast", "task")
     for rule in ("experience", "teacher", "self", "task-only"):
-        how = Labelling(rule, "final", parts, engine, domain, 12, 1.0, embed=all_alike)
+        how = Labelling(rule, "final", parts, engine, domain.prompts, 12, 1.0, embed=all_alike)
         label(how, {task.task_id: task for task in tasks}, trajectories, ended)
     return [prompt_of(request) for request in engine.requests]
 
@@ -99,7 +99,7 @@ def test_agent_never_sees_answer_key(name):
 def test_feedback_speaks_of_revealed_conventions_alone(name):
     drawn = draw_splits(name, World(seed=4, rho=0.9), {"eval": 4})["eval"]
     for one in drawn:
-        (said,) = get_domain(name).check([(one.task, "nothing")])
+        (said,) = get_domain(name).judge.check([(one.task, "nothing")])
         assert isinstance(said, Feedback)
         named = {part.split()[0] for part in said.text.split(" ; ")}
         assert named == set(one.key.tags[REVEALED].split())
@@ -123,10 +123,19 @@ def test_solve_takes_a_task_and_nothing_that_could_hold_a_key():
     assert set(Task.model_fields) == {"task_id", "domain", "text", "visible"}
 
 
-def test_of_all_that_a_domain_does_only_score_takes_a_key():
-    methods = [name for name, method in inspect.getmembers(Domain, inspect.isfunction) if not name.startswith("_")]
-    holding = [name for name in methods if "AnswerKey" in str(typing.get_type_hints(getattr(Domain, name)))]
-    assert holding == ["score"]
+def taking_a_key(part: type) -> list[str]:
+    methods = [name for name, _ in inspect.getmembers(part, inspect.isfunction) if not name.startswith("_")]
+    return [name for name in methods if "AnswerKey" in str(typing.get_type_hints(getattr(part, name)))]
+
+
+def test_only_the_judge_takes_a_key_and_no_agent_or_labeller_has_a_judge():
+    assert taking_a_key(Judge) == ["score"]
+    assert taking_a_key(Prompts) == taking_a_key(VisibleChecks) == []
+    agent, labeller = typing.get_type_hints(Agent), typing.get_type_hints(Labelling)
+    assert (agent["prompts"], agent["checks"], labeller["prompts"]) == (Prompts, VisibleChecks, Prompts)
+    assert typing.get_type_hints(Check)["checks"] is VisibleChecks
+    assert not {"Judge", "Domain"} & {kind.__name__ for kind in (*agent.values(), *labeller.values())
+                                      if isinstance(kind, type)}  # fmt: skip
 
 
 @pytest.mark.parametrize("path", ROOMS, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -139,4 +148,4 @@ def test_no_module_of_agents_or_reflectors_knows_the_answer_key_or_asks_for_a_sc
             words.add(node.attr)
         elif isinstance(node, ast.alias):
             words.add(node.name)
-    assert not words & {"AnswerKey", "Score", "score", "hidden", "gold", "facts", "keys_of"}
+    assert not words & {"AnswerKey", "Judge", "Domain", "Score", "score", "hidden", "gold", "facts", "keys_of"}

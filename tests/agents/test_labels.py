@@ -46,7 +46,7 @@ def how(rule: str, engine: ScriptedEngine | None = None, **changes: Any) -> Labe
         "outcome": "final",
         "parts": ("hindsight",),
         "engine": engine or labeller(),
-        "domain": Echo(),
+        "prompts": Echo(),
         "max_tokens": 12,
         "temperature": 0.8,
     }
@@ -341,7 +341,7 @@ def test_what_only_the_labeller_knew_is_in_no_prompt_that_teaches_or_advises(kin
         runs.append(Trajectory(task_id="t", domain=domain.name, method="log", protocol="log", seed=seed,
                                attempts=(attempt,), stop="iterations", submission=1))  # fmt: skip
     engine = ScriptedEngine(lambda request, draw: f"Ask which order is meant ({len(prompt_of(request))}).")
-    labelling = how("experience", engine, domain=domain, parts=("failure", "contrast"))
+    labelling = how("experience", engine, prompts=domain.prompts, parts=("failure", "contrast"))
     outcomes = {runs[0].trajectory_id: False, runs[1].trajectory_id: True}
     rows = label(labelling, {"t": task}, runs, outcomes)
     assert [row.part for row in rows] == ["failure", "contrast"]
@@ -350,6 +350,6 @@ def test_what_only_the_labeller_knew_is_in_no_prompt_that_teaches_or_advises(kin
     assert "the later one was refunded" in asked[1]
     assert "the later one" not in asked[0]
     for row in rows:
-        (taught,) = [m.content for m in domain.advise(row.task_text) if m.role == "user"]
-        assert taught == Untrained(engine, domain).messages(task)[-1].content
+        (taught,) = [m.content for m in domain.prompts.advise(row.task_text) if m.role == "user"]
+        assert taught == Untrained(engine, domain.prompts).messages(task)[-1].content
         assert not any(word in taught for word in ("4711", "refunded", "two orders", "complaint", "fail"))

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from parammem.agents import batch
 from parammem.agents.loop import solve, submission
 from parammem.agents.methods import METHODS, get_method
+from parammem.agents.run import run_all
 from parammem.core import Attempt, Feedback, Task, Trajectory
 from parammem.domains.base import Example
 from parammem.engines.scripted import ScriptedEngine
@@ -20,7 +20,7 @@ ALL_TRIES = [name for name, method in METHODS.items() if method.tries == "all"]
 
 def work(method: str, engine: ScriptedEngine, seed: int = 3, examples: tuple[Example, ...] = (), **changes):
     """One agent on one task."""
-    (trajectory,) = batch.run([solve(make_agent(method, engine, **changes), task(), seed, examples)])
+    (trajectory,) = run_all([solve(make_agent(method, engine, **changes), task(), seed, examples)])
     return trajectory
 
 
@@ -125,7 +125,7 @@ def test_an_attempt_ends_at_the_stop_string_and_advice_does_not():
     engine = ScriptedEngine(lambda request, draw: "wrong STOP and why it is so")
     agent = make_agent("paramagent", engine)
     agent = replace(agent, budget=replace(agent.budget, stop=("STOP",)))
-    (trajectory,) = batch.run([solve(agent, task(), 3)])
+    (trajectory,) = run_all([solve(agent, task(), 3)])
     assert {a.text for a in trajectory.attempts} == {"wrong"}
     assert all("why it is so" in r.text for r in trajectory.reflections if r.source == "self")
 
@@ -180,7 +180,7 @@ def test_without_visible_verdicts_the_last_of_the_most_frequent_candidates_is_su
 def test_a_second_phase_counts_on_and_draws_anew():
     engine = actor_says("wrong")
     agent = make_agent("paramagent", engine)
-    first, second = (batch.run([solve(agent, task(), 3, (), "two-phase", first=f)])[0] for f in (1, 6))
+    first, second = (run_all([solve(agent, task(), 3, (), "two-phase", first=f)])[0] for f in (1, 6))
     assert [a.number for a in second.attempts] == [6, 7, 8, 9, 10]
     assert [a.temperature for a in second.attempts] == [1.0] * 5
     assert [r.first_draw for r in attempts_of(engine)] == list(range(10))
@@ -192,7 +192,7 @@ def test_a_second_phase_counts_on_and_draws_anew():
 def test_draws_differ_by_iteration_and_seeds_by_task_and_run():
     engine = actor_says("wrong")
     agent = make_agent("resample", engine)
-    batch.run([solve(agent, task(number), seed) for number in (1, 2) for seed in (3, 4)])
+    run_all([solve(agent, task(number), seed) for number in (1, 2) for seed in (3, 4)])
     assert len({(r.seed, r.first_draw) for r in engine.requests}) == len(engine.requests) == 20
     assert {r.n for r in engine.requests} == {1}
 
@@ -231,7 +231,7 @@ def test_usage_is_kept_by_role():
 
 def test_a_trajectory_says_what_made_it():
     agent = make_agent("paramagent", actor_says("good"), arm="paramagent.untrained")
-    (named,) = batch.run([solve(agent, task(4), 9, protocol="two-phase")])
+    (named,) = run_all([solve(agent, task(4), 9, protocol="two-phase")])
     assert (named.method, named.protocol, named.seed) == ("paramagent.untrained", "two-phase", 9)
     assert (named.task_id, named.domain) == ("math-4", "math")
     assert work("dot", actor_says("good")).method == "dot"
@@ -253,7 +253,7 @@ def test_an_attempt_keeps_what_the_actor_wrote_and_what_was_read_from_it():
         def parse(self, text: str, task: Task | None = None) -> str:
             return text.split(" ; ")[0]
 
-    trajectory = work("base", actor_says("good one ; chatter"), domain=Cut())
+    trajectory = work("base", actor_says("good one ; chatter"), echo=Cut())
     assert (trajectory.attempts[0].text, trajectory.attempts[0].candidate) == ("good one ; chatter", "good one")
 
 
@@ -268,15 +268,15 @@ def test_methods_are_those_of_the_paper_and_an_unknown_one_names_them():
 
 def test_solve_takes_a_task():
     with pytest.raises(AttributeError):
-        batch.run([solve(make_agent("base", actor_says("good")), "question", 3)])  # pyright: ignore[reportArgumentType]
+        run_all([solve(make_agent("base", actor_says("good")), "question", 3)])  # pyright: ignore[reportArgumentType]
     assert isinstance(task(), Task)
 
 
 def test_a_reflection_that_the_limit_cut_is_marked():
     engine = ScriptedEngine(lambda request, draw: "wrong " * 200 if request.role == "self-reflection" else "wrong")
     agent = make_agent("reflexion", engine)
-    made = batch.run([solve(agent, task(), 0)])[0]
+    made = run_all([solve(agent, task(), 0)])[0]
     assert made.reflections
     assert all(piece.cut for piece in made.reflections)
     short = make_agent("reflexion", ScriptedEngine(lambda request, draw: "wrong"))
-    assert not any(piece.cut for piece in batch.run([solve(short, task(), 0)])[0].reflections)
+    assert not any(piece.cut for piece in run_all([solve(short, task(), 0)])[0].reflections)

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from parammem.agents.concurrent import ask_each
+from parammem.agents.asking import ask_each
 from parammem.agents.labels import Labelling, label
 from parammem.agents.synthesis import synthesised
-from parammem.agents.teacher import Teaches, taught
+from parammem.agents.teacher import taught
 from parammem.core import ReflectionExample, Task
 from parammem.domains import get_domain
-from parammem.domains.real_code import RealCodeDomain
+from parammem.domains.real_code import RealCodePrompts
+from parammem.domains.real_math import RealMathPrompts
+from parammem.engines.cache import CachedEngine
 from parammem.engines.completion_store import Store
-from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.openai import server as module
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.engine import open_model
@@ -60,18 +61,16 @@ class Failing(ScriptedEngine):
 
 
 def teach(engine: Any, **settings: Any) -> list[str]:
-    domain = get_domain("math", real=True)
-    assert isinstance(domain, Teaches)
-    return list(taught(engine, domain, tasks(4), 1.0, 300, **settings).labels)
+    return list(taught(engine, RealMathPrompts(), tasks(4), 1.0, 300, **settings).labels)
 
 
 def label_tasks(engine: Any, **settings: Any) -> list[str]:
-    how = Labelling("task-only", "final", (), engine, get_domain("math"), 100, 0.5, **settings)
+    how = Labelling("task-only", "final", (), engine, get_domain("math").prompts, 100, 0.5, **settings)
     return [row.task_id for row in label(how, {task.task_id: task for task in tasks(4)}, [], {})]
 
 
 def synthesise(engine: Any, **settings: Any) -> list[str]:
-    return synthesised(engine, RealCodeDomain(), GIVEN, 4, 1.0, 300, **settings)
+    return synthesised(engine, RealCodePrompts(), GIVEN, 4, 1.0, 300, **settings)
 
 
 SAID = f"{GOOD}<problem>{PROBLEM} 1.</problem>"
@@ -89,9 +88,7 @@ def test_what_a_teacher_did_not_answer_is_not_asked_again():
         return GOOD if draw == 1 else "Sorry?"
 
     engine = Failing(unread, 2)
-    domain = get_domain("math", real=True)
-    assert isinstance(domain, Teaches)
-    found = taught(engine, domain, tasks(4), 1.0, 300)
+    found = taught(engine, RealMathPrompts(), tasks(4), 1.0, 300)
     assert list(found.labels) == ["math/0", "math/1", "math/3"]
     assert (found.unread, found.failed) == ((), ("math/2",))
     assert "without an answer: 1" in found.summary()
@@ -131,7 +128,7 @@ def test_ctrl_c_ends_the_stage(work):
 def again(monkeypatch, tmp_path, engine: Any, share: float = 0.5) -> list[ReflectionExample]:
     monkeypatch.setattr("parammem.stages.common.Engines.open", lambda self, model="", adapter=None: engine)
     params = parsed(agent={"max_failed_share": share})
-    return rounds.retaught(params, ROWS, tmp_path / "round-1", get_domain("math"), "round-1", tmp_path)
+    return rounds.retaught(params, ROWS, tmp_path / "round-1", get_domain("math").prompts, "round-1", tmp_path)
 
 
 def test_a_row_of_a_round_that_got_no_answer_stays_as_it_was(monkeypatch, tmp_path, caplog):
@@ -161,14 +158,14 @@ def test_a_server_is_asked_for_each_once_and_for_what_failed_no_more(tmp_path, c
     caplog.set_level(logging.WARNING)
     with LocalServer(trouble=no_carl, write=lambda body, seed: SAID.replace("\n", " \n ")) as local:
         engine = open_model(server_of(local), "base")
-        assert len(label_tasks(ConcurrentCache(engine, tmp_path) if cached else engine)) == 3
+        assert len(label_tasks(CachedEngine(engine, tmp_path) if cached else engine)) == 3
         assert len(local.chats) == 4
     assert "answered 400" in caplog.text
 
 
 def test_a_spent_budget_ends_requests_to_a_server_and_what_was_in_flight_is_recorded(tmp_path):
     with LocalServer(trouble=no_carl) as local:
-        cache = ConcurrentCache(open_model(server_of(local, Terms(budget_tokens=300)), "base"), tmp_path)
+        cache = CachedEngine(open_model(server_of(local, Terms(budget_tokens=300)), "base"), tmp_path)
         with pytest.raises(BudgetExceeded):
             label_tasks(cache)
         assert len(Store(tmp_path).made()) == sum(asked.answered for asked in local.chats)

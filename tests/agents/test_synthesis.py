@@ -8,7 +8,7 @@ from parammem.agents.synthesis import problem_in, synthesised
 from parammem.benchmarks.table import items_of
 from parammem.core import Task
 from parammem.domains import get_domain
-from parammem.domains.real_code import RealCodeDomain
+from parammem.domains.real_code import RealCodePrompts
 from parammem.engines.scripted import ScriptedEngine
 from parammem.stages import synthesise
 from tests.benchmarks import rows
@@ -29,8 +29,8 @@ def reply(request, draw: int) -> str:
 
 
 def test_each_given_problem_is_asked_in_turn_and_whole_new_ones_are_kept_once():
-    engine, domain = ScriptedEngine(reply), RealCodeDomain()
-    found = synthesised(engine, domain, GIVEN, 5, 1.0, 300)
+    engine, prompts = ScriptedEngine(reply), RealCodePrompts()
+    found = synthesised(engine, prompts, GIVEN, 5, 1.0, 300)
     assert [(r.first_draw, "problem 1" in r.messages[-1].content) for r in engine.requests] == [
         (0, False), (0, True), (1, False), (1, True), (2, False),
     ]  # fmt: skip
@@ -67,6 +67,6 @@ def test_the_file_is_a_benchmark_whose_tasks_have_no_verdict(tmp_path, monkeypat
     assert made == len(written) == 2, "both given problems got the same two answers"
     items, wrong = items_of("problems", written)
     assert wrong == []
-    (feedback, *_) = get_domain("code", real=True).check([(items[0].task, "print(1)")])
+    (feedback, *_) = get_domain("code", real=True).judge.check([(items[0].task, "print(1)")])
     assert getattr(feedback, "passed", "error") is None
     assert items[0].question.startswith("A gardener")

@@ -9,6 +9,8 @@ from parammem.agents.repair import mend
 from parammem.agents.teacher import taught
 from parammem.core import Task
 from parammem.domains import get_domain
+from parammem.domains.open import OpenPrompts
+from parammem.domains.real_math import RealMathPrompts
 from parammem.engines.base import Completion, Request
 from parammem.engines.scripted import ScriptedEngine
 
@@ -92,7 +94,7 @@ def test_a_teacher_is_asked_again_for_what_could_not_be_read():
         return GOOD if draw >= number else "Sorry?"
 
     engine = ScriptedEngine(reply)
-    found = taught(engine, get_domain("math", real=True), tasks(4), 1.0, 100)  # type: ignore[arg-type]
+    found = taught(engine, RealMathPrompts(), tasks(4), 1.0, 100)
     assert list(found.labels) == ["math/0", "math/1", "math/2"]
     assert found.unread == ("math/3",)
     assert [request.first_draw for request in engine.requests] == [0, 0, 0, 0, 1, 1, 1, 2, 2]
@@ -108,14 +110,14 @@ def test_an_answer_that_grew_too_long_loses_its_last_item():
             text = f"<pitfalls>\n1. {ONE}\n2. And then"
             return [[Completion(text=text, finish="length", prompt_tokens=1, completion_tokens=1)] for _ in requests]
 
-    found = taught(Long(), get_domain("math", real=True), tasks(1), 1.0, 100)  # type: ignore[arg-type]
+    found = taught(Long(), RealMathPrompts(), tasks(1), 1.0, 100)  # type: ignore[arg-type]
     assert found.labels["math/0"].text == f"1. {ONE}"
 
 
 @pytest.mark.parametrize(("name", "tag"), [("code", "pitfalls"), ("math", "pitfalls"), ("qa", "decomposition")])
 def test_the_prompt_shows_one_demonstration_that_mends_to_itself(name, tag):
     domain = get_domain(name, real=True)
-    prompt = domain.teach("the task")[-1].content  # pyright: ignore[reportAttributeAccessIssue]
+    prompt = domain.prompts.teach("the task")[-1].content  # pyright: ignore[reportAttributeAccessIssue]
     assert prompt.count(f"\n<{tag}>\n") == 1
     shown = prompt[prompt.index(f"\n<{tag}>\n") : prompt.rindex(f"</{tag}>") + len(tag) + 3]
     made = mend(shown, tag)
@@ -127,8 +129,16 @@ def test_the_prompt_shows_one_demonstration_that_mends_to_itself(name, tag):
 
 def test_task_only_labels_on_real_benchmarks_come_from_the_teacher_and_hold_no_trajectory():
     engine = ScriptedEngine(lambda request, draw: GOOD + "</s>")
-    how = Labelling("task-only", "final", (), engine, get_domain("math", real=True), 200, 0.5)
+    how = Labelling("task-only", "final", (), engine, RealMathPrompts(), 200, 0.5)
     rows = label(how, {task.task_id: task for task in tasks(2)}, [], {})
     assert [row.reflection for row in rows] == [CLEAN, CLEAN]
     assert {(row.label_source, row.part, row.trajectory_id) for row in rows} == {("task-only", "task", "")}
     assert {row.author for row in rows} == {engine.digest}
+
+
+def test_open_work_has_no_teaching_prompt_so_its_tasks_are_asked_about_as_advice_is():
+    engine, prompts = ScriptedEngine(lambda request, draw: "Ask which order is meant."), OpenPrompts()
+    how = Labelling("task-only", "final", (), engine, prompts, 200, 0.5)
+    rows = label(how, {task.task_id: task for task in tasks(2)}, [], {})
+    assert [row.reflection for row in rows] == ["Ask which order is meant."] * 2
+    assert [request.messages for request in engine.requests] == [prompts.advise(task.text) for task in tasks(2)]

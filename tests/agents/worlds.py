@@ -1,4 +1,4 @@
-"""Small parts for tests of agents: a domain whose verdicts are the candidate's own words, engines, and reflectors."""
+"""Parts for tests of agents: checks whose verdicts are the candidate's own words, engines, and reflectors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from parammem.agents.loop import Agent, Budget
 from parammem.agents.methods import METHODS
-from parammem.core import AnswerKey, Feedback, Score, Task
+from parammem.core import Feedback, Task
 from parammem.core.reflection import AdviceSource
 from parammem.domains.conventions import parse_claims
 from parammem.domains.wording import Wording
@@ -28,10 +28,9 @@ BUDGET = Budget(
 
 @dataclass(frozen=True)
 class Echo(Wording):
-    """A candidate passes if it is `good`; `blind` means there is no visible verdict; `bad` cannot be judged."""
+    """Prompts and checks in one. A candidate passes if it is `good`; `blind` means there is no visible verdict; `bad`
+    cannot be judged."""
 
-    name: str = "math"
-    kind: str = "math"
     checked: list[list[str]] = field(default_factory=list)
     """The candidates of every call of `check`."""
 
@@ -47,9 +46,6 @@ class Echo(Wording):
         if word == "bad":
             return ValueError("this one cannot be judged")
         return Feedback(passed=None if word == "blind" else word == "good", text=f"said {candidate}")
-
-    def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
-        raise AssertionError("no agent asks for a score")
 
     def hypotheses(self, advice: str) -> frozenset[str]:
         return parse_claims("math", advice)
@@ -104,9 +100,10 @@ def attempts_of(engine: ScriptedEngine) -> list[Request]:
     return [request for request in engine.requests if prompt_of(request).endswith("solve")]
 
 
-def make_agent(method: str, engine: Engine, domain: Echo | None = None, **changes) -> Agent:
+def make_agent(method: str, engine: Engine, echo: Echo | None = None, **changes) -> Agent:
     """An agent of this method with whatever reflector it needs."""
     advisor = METHODS[method].advisor
     reflectors: dict[str, Reflector | None] = {"none": None, "parametric": Sampled(engine), "retrieved": Told()}
     fields = {"budget": BUDGET, "reflector": reflectors[advisor]} | changes
-    return Agent(method=METHODS[method], domain=domain or Echo(), actor=engine, **fields)
+    echo = echo or Echo()
+    return Agent(method=METHODS[method], prompts=echo, checks=echo, actor=engine, **fields)

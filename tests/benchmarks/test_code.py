@@ -10,7 +10,8 @@ from parammem.benchmarks.code import _first
 from parammem.benchmarks.examples import assert_check, literal_call, stated_checks
 from parammem.benchmarks.item import Missing
 from parammem.benchmarks.table import get_benchmark, items_of
-from parammem.domains.real_code import RealCodeDomain
+from parammem.domains import get_domain
+from parammem.domains.real_code import RealCodeJudge
 from parammem.errors import ConfigError, DataError
 from tests.benchmarks import rows
 
@@ -39,9 +40,9 @@ SOLUTIONS = [
 def test_right_solutions_score_1_and_wrong_ones_0(name, row, right, wrong):
     (item,), bad = items_of(name, [row])
     assert bad == []
-    domain = RealCodeDomain(cpu_seconds=5, wall_seconds=20)
+    domain = get_domain("code", real=True, cpu_seconds=5, wall_seconds=20)
     candidates = [right or item.key.gold, wrong]
-    scores = domain.score([(item.task, item.key, candidate) for candidate in candidates])
+    scores = domain.judge.score([(item.task, item.key, candidate) for candidate in candidates])
     assert [getattr(score, "passed", score) for score in scores] == [True, False]
     assert item.task.task_id == item.key.task_id
     assert item.task.task_id.startswith(f"{name}/")
@@ -61,7 +62,7 @@ def test_visible_checks_are_those_that_each_benchmark_has():
 
 def test_a_task_without_visible_checks_has_no_visible_verdict():
     (item,), _ = items_of("apps", [rows.APPS_STDIN])
-    (feedback,) = RealCodeDomain().check([(item.task, item.key.gold)])
+    (feedback,) = RealCodeJudge().check([(item.task, item.key.gold)])
     assert getattr(feedback, "passed", "error") is None
 
 
@@ -164,7 +165,7 @@ def test_a_file_of_another_format_is_refused():
 
 def test_feedback_names_each_visible_test_and_what_came_instead():
     (item,), _ = items_of("humaneval", [rows.HUMANEVAL])
-    (feedback,) = RealCodeDomain().check([(item.task, "def doubled(values):\n    return values")])
+    (feedback,) = RealCodeJudge().check([(item.task, "def doubled(values):\n    return values")])
     assert getattr(feedback, "text", feedback) == (
         "FAILED: doubled([1, 2]) == [2, 4]: expected [2, 4], got [1, 2]\npassed: doubled([]) == []"
     )

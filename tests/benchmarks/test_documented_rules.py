@@ -7,7 +7,7 @@ import re
 import pytest
 
 from benchmarks.official_rules import math_equivalent
-from parammem.domains.real_math import RealMathDomain
+from parammem.domains.real_math import RealMathJudge, RealMathPrompts
 
 pytestmark = pytest.mark.integration
 
@@ -25,10 +25,10 @@ def documented(text: str) -> list[tuple[list[str], list[str], bool, bool]]:
 
 
 def test_the_documented_disagreements_are_what_the_rules_do(repo_root):
-    domain = RealMathDomain()
+    prompts, judge = RealMathPrompts(), RealMathJudge()
     rows = documented((repo_root / "docs/benchmarks.md").read_text(encoding="utf-8"))
     assert len(rows) >= 15
     for golds, answers, here, official in rows:
         for gold, answer in zip(golds * len(answers) if len(golds) == 1 else golds, answers, strict=False):
-            ours = domain.judge({"answer": gold}, domain.parse(f"So $\\boxed{{{answer}}}$.")).equal
+            ours = judge.compare({"answer": gold}, prompts.parse(f"So $\\boxed{{{answer}}}$.")).equal
             assert (ours, math_equivalent(gold, answer)) == (here, official), (gold, answer)

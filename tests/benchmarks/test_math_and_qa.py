@@ -7,8 +7,8 @@ import json
 import pytest
 
 from parammem.benchmarks.table import items_of
-from parammem.domains.real_math import RealMathDomain
-from parammem.domains.real_qa import RealQaDomain
+from parammem.domains import get_domain
+from parammem.domains.real_qa import RealQaPrompts
 from tests.benchmarks import rows
 
 
@@ -24,18 +24,18 @@ def test_math_knows_the_whole_list_where_a_solution_boxes_several():
     row = rows.math_row(4) | {"solution": "Therefore, the answers are $\\boxed{-2}$ and $\\boxed{1}$."}
     (item,), _ = items_of("math", [row])
     assert item.key.hidden == {"answer": "1", "together": "-2, 1"}
-    domain = RealMathDomain()
+    domain = get_domain("math", real=True)
     texts = (item.key.gold, "\\boxed{1}", "\\boxed{1, -2}", "\\boxed{-2}")
-    scores = domain.score([(item.task, item.key, domain.parse(text)) for text in texts])
+    scores = domain.judge.score([(item.task, item.key, domain.prompts.parse(text)) for text in texts])
     assert [getattr(score, "passed", score) for score in scores] == [True, True, True, False]
 
 
 def test_gsm8k_takes_what_follows_the_marks():
     (item,), _ = items_of("gsm8k", [rows.GSM8K])
     assert item.key.hidden == {"answer": "1200"}
-    domain = RealMathDomain()
-    assert domain.parse(item.key.gold) == "1200"
-    scores = domain.score([(item.task, item.key, text) for text in ("1200", "1,200", "120")])
+    domain = get_domain("math", real=True)
+    assert domain.prompts.parse(item.key.gold) == "1200"
+    scores = domain.judge.score([(item.task, item.key, text) for text in ("1200", "1,200", "120")])
     assert [getattr(score, "passed", score) for score in scores] == [True, True, False]
 
 
@@ -46,9 +46,8 @@ def test_hotpotqa_is_the_same_from_the_file_and_from_the_hub(row):
     assert item == expected
     assert item.task.text.endswith("[2] Ida Holm\nA painter. She taught Per Lie.")
     assert item.key.hidden["supporting_facts"] == ["Old Gate#0", "Ida Holm#1"]
-    domain = RealQaDomain()
-    assert domain.question(item.task.text) == rows.HOTPOT["question"]
-    assert "Lie" not in domain.advise(item.task.text)[-1].content
+    assert RealQaPrompts().question(item.task.text) == rows.HOTPOT["question"]
+    assert "Lie" not in RealQaPrompts().advise(item.task.text)[-1].content
 
 
 def test_2wiki_reads_contexts_that_the_hub_keeps_as_text():

@@ -80,7 +80,7 @@ def test_the_pipeline_runs_on_a_benchmark_from_file_to_report(tmp_path, monkeypa
     card = Adapter.model_validate_json((places.reflector / "adapter.json").read_text(encoding="utf-8"))
     assert card.rows == len(labels) or card.held_out_loss is not None
     loaded = ParamMem.load(places.reflector)
-    assert loaded.messages(labels_task(labels[0])) == get_domain("math", real=True).advise(labels[0].task_text)
+    assert loaded.messages(labels_task(labels[0])) == get_domain("math", real=True).prompts.advise(labels[0].task_text)
     assert json.loads((places.reflector / "contamination.json").read_text(encoding="utf-8"))["passed"] is True
 
     runs = read_jsonl(places.evaluation / "runs.jsonl", Run)

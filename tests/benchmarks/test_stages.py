@@ -92,7 +92,7 @@ def test_a_reflection_that_quotes_an_evaluation_question_stops_the_training(root
     tasks.run(params, "qa", root)
     places = Places(root, "qa")
     mine = read_jsonl(places.tasks("train"), Task)[0]
-    asked = get_domain("qa", real=True).question(read_jsonl(places.tasks("eval"), Task)[0].text)  # pyright: ignore
+    asked = get_domain("qa", real=True).prompts.question(read_jsonl(places.tasks("eval"), Task)[0].text)  # pyright: ignore
     good = reflection(mine, "Entities: a town, a mill, a duke. Find the duke first, then the mill, then the river.")
     bad = reflection(mine, f"This is like the question: {asked.upper()} There the duke comes first.")
     write_jsonl(places.validated, [good, bad])
@@ -106,9 +106,9 @@ def test_a_reflection_that_quotes_an_evaluation_question_stops_the_training(root
 
 def test_the_verdict_on_clean_rows_lies_beside_the_adapter(root, params):
     tasks.run(params, "qa", root)
-    places, domain = Places(root, "qa"), get_domain("qa", real=True)
+    places, prompts = Places(root, "qa"), get_domain("qa", real=True).prompts
     made = [reflection(task, "Find the duke first.") for task in read_jsonl(places.tasks("train"), Task)]
-    verdict = verdict_on(params, made, places, domain)
+    verdict = verdict_on(params, made, places, prompts)
     assert verdict is not None
     assert verdict.passed
     write_verdict(verdict, places.reflector)
@@ -117,7 +117,7 @@ def test_the_verdict_on_clean_rows_lies_beside_the_adapter(root, params):
 
 
 def test_pocket_tasks_have_no_such_verdict(tmp_path):
-    assert verdict_on(parsed(), [], Places(tmp_path, "code"), get_domain("code")) is None
+    assert verdict_on(parsed(), [], Places(tmp_path, "code"), get_domain("code").prompts) is None
 
 
 def test_prose_that_shows_programs_is_kept_where_params_allow_it():

@@ -37,7 +37,7 @@ def shown(name: str, row: dict) -> tuple[str, str]:
     """The question that `tasks` compares, and what the later stages read out of the task's text."""
     (item,), _ = items_of(name, [row])
     domain = get_domain(item.task.domain, real=True)
-    return item.question, stated(domain.question(item.task.text))  # pyright: ignore[reportAttributeAccessIssue]
+    return item.question, stated(domain.prompts.question(item.task.text))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.parametrize(("name", "row"), KINDS)
@@ -51,7 +51,7 @@ def test_every_stage_compares_the_same_statement(name, row):
 def test_so_it_is_on_real_rows(name, file):
     items, _ = items_of(name, local_rows(real_data() / file))
     domain = get_domain(items[0].task.domain, real=True)
-    read = [stated(domain.question(item.task.text)) for item in items]  # pyright: ignore[reportAttributeAccessIssue]
+    read = [stated(domain.prompts.question(item.task.text)) for item in items]  # pyright: ignore[reportAttributeAccessIssue]
     assert [words(item.question) for item in items] == [words(text) for text in read]
 
 

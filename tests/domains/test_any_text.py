@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from parammem.domains import get_domain
 from parammem.domains.math_grader import MathGrader
-from parammem.domains.real_math import RealMathDomain
-from parammem.domains.real_qa import RealQaDomain
+from parammem.domains.real_math import RealMathJudge, RealMathPrompts
 
 LONG = 100_000
 PARTS = (
@@ -46,13 +46,13 @@ def random_texts(count: int) -> list[str]:
     return made + ["".join(chr(rng.randrange(1, 0x11000)) for _ in range(rng.choice([50, 5000]))) for _ in range(count)]
 
 
-@pytest.mark.parametrize("domain", [RealMathDomain(), RealQaDomain()], ids=["math", "qa"])
+@pytest.mark.parametrize("domain", [get_domain("math", real=True), get_domain("qa", real=True)], ids=["math", "qa"])
 @pytest.mark.integration
 def test_reading_a_text_takes_time_in_proportion_to_its_length(domain):
     for text in (*(part * (LONG // len(part)) for part in PARTS), *NESTED, *random_texts(60)):
         started = time.process_time()
-        read = domain.read(text)
-        candidate = domain.parse(text)
+        read = domain.prompts.read(text)
+        candidate = domain.prompts.parse(text)
         assert time.process_time() - started < 3, f"{text[:60]!r} × {len(text)}"
         assert read.rule
         assert isinstance(candidate, str)
@@ -68,10 +68,10 @@ def grader():
 @pytest.mark.parametrize("gold", ["7", "x^2+1", "2^{100}"])
 @pytest.mark.integration
 def test_what_cannot_be_judged_is_wrong_by_a_named_rule_and_soon(grader, gold):
-    domain = RealMathDomain(grader)
+    prompts, judge = RealMathPrompts(), RealMathJudge(grader)
     for text in (*HEAVY, *NESTED):
-        candidate = domain.parse(f"\\boxed{{{text}}}")
-        found = domain.judge({"answer": gold}, candidate)
+        candidate = prompts.parse(f"\\boxed{{{text}}}")
+        found = judge.compare({"answer": gold}, candidate)
         assert not found.equal
         assert found.by, text
     assert grader.killed == 0, "refused before anything is worked out"
@@ -79,10 +79,10 @@ def test_what_cannot_be_judged_is_wrong_by_a_named_rule_and_soon(grader, gold):
 
 @pytest.mark.integration
 def test_random_answers_equal_no_gold(grader):
-    domain = RealMathDomain(grader)
+    prompts, judge = RealMathPrompts(), RealMathJudge(grader)
     texts = [text for text in random_texts(40) if "½" not in text]
     for gold in ("\\frac{17}{23}", "\\text{Evelyn}", "(3,-4)"):
-        assert not any(domain.judge({"answer": gold}, domain.parse(text)).equal for text in texts)
+        assert not any(judge.compare({"answer": gold}, prompts.parse(text)).equal for text in texts)
 
 
 @pytest.mark.integration

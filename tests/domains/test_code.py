@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parammem.core import AnswerKey, Feedback, Score, Task
-from parammem.domains.code import CodeDomain
+from parammem.domains import Domain, get_domain
 
 CHECKS = [
     {"name": "limit", "args": [[1, 2, 3], 2], "expected": 3},
@@ -20,13 +20,13 @@ def key(checks: list[dict]) -> AnswerKey:
 
 
 @pytest.fixture(scope="module")
-def domain() -> CodeDomain:
-    return CodeDomain(wall_seconds=0.5, cpu_seconds=0.2, memory_mb=128)
+def domain() -> Domain:
+    return get_domain("code", wall_seconds=0.5, cpu_seconds=0.2, memory_mb=128)
 
 
-def said(domain: CodeDomain, *programs: str) -> list[str]:
+def said(domain: Domain, *programs: str) -> list[str]:
     """Feedback texts; none of the programs may be taken for right."""
-    found = domain.check([(TASK, program) for program in programs])
+    found = domain.judge.check([(TASK, program) for program in programs])
     for one in found:
         assert isinstance(one, Feedback), one
         assert not one.passed
@@ -35,8 +35,8 @@ def said(domain: CodeDomain, *programs: str) -> list[str]:
 
 
 def test_a_program_with_helper_functions_passes(domain):
-    assert domain.check([(TASK, RIGHT)]) == [Feedback(passed=True, text="limit ok ; empty ok")]
-    assert domain.score([(TASK, key(CHECKS), RIGHT)]) == [Score(task_id="code-1", passed=True, value=1.0)]
+    assert domain.judge.check([(TASK, RIGHT)]) == [Feedback(passed=True, text="limit ok ; empty ok")]
+    assert domain.judge.score([(TASK, key(CHECKS), RIGHT)]) == [Score(task_id="code-1", passed=True, value=1.0)]
 
 
 def test_feedback_shows_what_was_expected_and_what_came(domain):
@@ -89,12 +89,12 @@ def test_a_value_that_claims_to_equal_everything_is_not_believed(domain):
 
 def test_one_bad_task_gives_its_exception_and_harms_no_other(domain):
     bad = Task(task_id="bad", domain="code", text="?", visible={"entry": "f", "checks": [{"name": "limit"}]})
-    first, second, third = domain.check([(TASK, RIGHT), (bad, RIGHT), (TASK, "")])
+    first, second, third = domain.judge.check([(TASK, RIGHT), (bad, RIGHT), (TASK, "")])
     assert isinstance(first, Feedback)
     assert first.passed
     assert isinstance(second, KeyError)
     assert isinstance(third, Feedback)
-    first, second = domain.score([(TASK, key([{"name": "limit"}]), RIGHT), (TASK, key(CHECKS), RIGHT)])
+    first, second = domain.judge.score([(TASK, key([{"name": "limit"}]), RIGHT), (TASK, key(CHECKS), RIGHT)])
     assert isinstance(first, KeyError)
     assert isinstance(second, Score)
     assert second.passed
@@ -102,15 +102,15 @@ def test_one_bad_task_gives_its_exception_and_harms_no_other(domain):
 
 def test_a_task_without_visible_checks_has_no_verdict_and_a_key_without_tests_gives_no_score(domain):
     blind = TASK.model_copy(update={"visible": {}})
-    assert domain.check([(blind, RIGHT)]) == [Feedback(passed=None, text="")]
-    (score,) = domain.score([(TASK, key([]), RIGHT)])
+    assert domain.judge.check([(blind, RIGHT)]) == [Feedback(passed=None, text="")]
+    (score,) = domain.judge.score([(TASK, key([]), RIGHT)])
     assert isinstance(score, ValueError)
     assert "'code-1' holds no hidden check" in str(score)
 
 
 def test_score_names_the_first_hidden_test_that_failed_and_gives_no_partial_credit(domain):
     one_of_two = "def f(xs, k):\n    return 3"
-    (score,) = domain.score([(TASK, key(CHECKS), one_of_two)])
+    (score,) = domain.judge.score([(TASK, key(CHECKS), one_of_two)])
     assert score == Score(task_id="code-1", passed=False, value=0.0, detail="empty expected None got 3")
 
 
@@ -125,4 +125,4 @@ def test_score_names_the_first_hidden_test_that_failed_and_gives_no_partial_cred
     ],
 )
 def test_parse_takes_the_fenced_block_or_everything(domain, text, program):
-    assert domain.parse(text) == program
+    assert domain.prompts.parse(text) == program

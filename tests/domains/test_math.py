@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parammem.core import AnswerKey, Feedback, Score, Task
-from parammem.domains.math import MAX_FORMULA, MathDomain, evaluate
+from parammem.domains import get_domain
+from parammem.domains.math import MAX_FORMULA, MathJudge, evaluate
 
 NAMES = {"p": 7, "n": 3, "c": 2, "f": 0, "zero_free": -5}
 CHECKS = [
@@ -114,7 +115,7 @@ def test_deep_and_long_formulas_up_to_the_limit_are_read():
 
 
 def test_feedback_shows_what_was_expected_and_what_came():
-    domain = MathDomain()
+    domain = get_domain("math")
     items = [
         (TASK, "plan cut flat\nanswer p - c"),
         (TASK, "answer p / c"),
@@ -122,7 +123,7 @@ def test_feedback_shows_what_was_expected_and_what_came():
         (TASK, "no answer"),
         (TASK, "answer p ** c"),
     ]
-    assert [f.text for f in domain.check(items) if isinstance(f, Feedback)] == [
+    assert [f.text for f in domain.judge.check(items) if isinstance(f, Feedback)] == [
         "cut ok ; fee expected 5/4 got 1",
         "cut expected 3 got 5/2 ; fee ok",
         "cut expected 3 got 2499999999999/50... ; fee expected 5/4 got 1249999999999/25...",
@@ -132,34 +133,36 @@ def test_feedback_shows_what_was_expected_and_what_came():
 
 
 def test_all_checks_must_pass_and_the_last_answer_line_counts():
-    domain = MathDomain()
+    domain = get_domain("math")
     task = TASK.model_copy(update={"visible": {"checks": CHECKS[:1]}})
-    passed = [f.passed for f in domain.check([(task, "answer p\nanswer p - c"), (task, "answer p - c\nanswer p")])
+    passed = [f.passed for f in domain.judge.check([(task, "answer p\nanswer p - c"), (task, "answer p - c\nanswer p")])
               if isinstance(f, Feedback)]  # fmt: skip
     assert passed == [True, False]
-    (both,) = domain.check([(TASK, "answer p - c")])
+    (both,) = domain.judge.check([(TASK, "answer p - c")])
     assert isinstance(both, Feedback)
     assert both.passed is False
 
 
 def test_equal_value_is_enough_for_the_score():
-    domain = MathDomain()
+    domain = get_domain("math")
     hidden = {"checks": CHECKS[:1]}
-    assert domain.score([(TASK, key(hidden), "answer 0 - ( c - p )")]) == [
+    assert domain.judge.score([(TASK, key(hidden), "answer 0 - ( c - p )")]) == [
         Score(task_id="math-1", passed=True, value=1.0)
     ]
-    assert domain.score([(TASK, key(hidden), "answer p")]) == [
+    assert domain.judge.score([(TASK, key(hidden), "answer p")]) == [
         Score(task_id="math-1", passed=False, value=0.0, detail="cut expected 3 got 5")
     ]
 
 
 def test_one_bad_task_gives_its_exception_and_harms_no_other():
-    domain = MathDomain()
+    domain = get_domain("math")
     bad = Task(task_id="bad", domain="math", text="?", visible={"checks": [{"name": "cut"}]})
-    first, second = domain.check([(bad, "answer p"), (TASK, "answer p - c")])
+    first, second = domain.judge.check([(bad, "answer p"), (TASK, "answer p - c")])
     assert isinstance(first, KeyError)
     assert isinstance(second, Feedback)
-    first, second = domain.score([(TASK, key({}), "answer p"), (TASK, key({"checks": CHECKS[:1]}), "answer p - c")])
+    first, second = domain.judge.score(
+        [(TASK, key({}), "answer p"), (TASK, key({"checks": CHECKS[:1]}), "answer p - c")]
+    )
     assert isinstance(first, ValueError)
     assert isinstance(second, Score)
     assert second.passed
@@ -167,4 +170,4 @@ def test_one_bad_task_gives_its_exception_and_harms_no_other():
 
 def test_a_task_without_visible_checks_has_no_verdict():
     blind = TASK.model_copy(update={"visible": {}})
-    assert MathDomain().check([(blind, "answer p")]) == [Feedback(passed=None, text="")]
+    assert MathJudge().check([(blind, "answer p")]) == [Feedback(passed=None, text="")]

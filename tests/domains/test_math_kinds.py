@@ -8,19 +8,20 @@ from pathlib import Path
 import pytest
 
 from parammem.core import AnswerKey, Task
-from parammem.domains.real_math import RealMathDomain
+from parammem.domains import get_domain
+from parammem.domains.real_math import RealMathPrompts
 from tests.domains.math_kinds import KINDS, TEXTS
 
 PUBLIC = [json.loads(line) for line in (Path(__file__).parent / "public/math.jsonl").read_text().splitlines()]
 OWN = [json.loads(line) for line in (Path(__file__).parent / "own/math.jsonl").read_text().splitlines()]
 """Texts of our own: several rows, sets, words for numbers, remarks, lists of solutions, answers in sentences."""
-DOMAIN = RealMathDomain()
+DOMAIN = get_domain("math", real=True)
 
 
 def judged(gold: str, text: str) -> tuple[bool, str]:
     task = Task(task_id="t", domain="math", text="?")
     key = AnswerKey(task_id="t", domain="math", hidden={"answer": gold}, gold="")
-    (score,) = DOMAIN.score([(task, key, DOMAIN.parse(text))])
+    (score,) = DOMAIN.judge.score([(task, key, DOMAIN.prompts.parse(text))])
     assert not isinstance(score, Exception)
     return score.passed, score.detail
 
@@ -54,7 +55,7 @@ def test_answers_are_found_where_the_text_says_them(kind):
 
 
 def _read(text: str) -> tuple[str, str]:
-    read = DOMAIN.read(text)
+    read = RealMathPrompts().read(text)
     return read.answer, read.rule
 
 
@@ -69,11 +70,13 @@ def test_a_key_with_several_boxes_takes_the_last_one_or_all():
     task = Task(task_id="t", domain="math", text="?")
     key = AnswerKey(task_id="t", domain="math", hidden={"answer": "1", "together": "-2, 1"}, gold="")
     texts = ("\\boxed{1}", "\\boxed{-2} and \\boxed{1}", "\\boxed{-2}", "\\boxed{1, 2}")
-    scores = DOMAIN.score([(task, key, DOMAIN.parse(text)) for text in texts])
+    scores = DOMAIN.judge.score([(task, key, DOMAIN.prompts.parse(text)) for text in texts])
     assert [getattr(score, "passed", score) for score in scores] == [True, True, False, False]
 
 
 def test_votes_of_one_number_are_one_and_nothing_is_lost_on_the_way():
-    assert len({DOMAIN.parse(f"\\boxed{{{way}}}") for way in ("0.5", "\\frac12", "1/2", "2/4", ".50", "½")}) == 1
-    assert DOMAIN.parse("\\boxed{9\\text{ a.m.}}") != DOMAIN.parse("\\boxed{9\\text{ p.m.}}")
-    assert DOMAIN.parse("\\boxed{7 \\text{ or } 9}") != DOMAIN.parse("\\boxed{7}")
+    assert (
+        len({DOMAIN.prompts.parse(f"\\boxed{{{way}}}") for way in ("0.5", "\\frac12", "1/2", "2/4", ".50", "½")}) == 1
+    )
+    assert DOMAIN.prompts.parse("\\boxed{9\\text{ a.m.}}") != DOMAIN.prompts.parse("\\boxed{9\\text{ p.m.}}")
+    assert DOMAIN.prompts.parse("\\boxed{7 \\text{ or } 9}") != DOMAIN.prompts.parse("\\boxed{7}")

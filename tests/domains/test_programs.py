@@ -20,7 +20,7 @@ DOMAIN = get_domain("code", real=True, workers=2, wall_seconds=20, cpu_seconds=1
 def passes(benchmark: str, row: dict[str, Any], program: str) -> bool:
     (item,), wrong = items_of(benchmark, [row])
     assert wrong == []
-    (score,) = DOMAIN.score([(item.task, item.key, program)])
+    (score,) = DOMAIN.judge.score([(item.task, item.key, program)])
     assert not isinstance(score, Exception), score
     return score.passed
 
@@ -95,7 +95,7 @@ def test_an_exit_code_fails_a_program_but_not_by_the_rule_of_livecodebench_and_a
     assert passes("livecodebench", stdin_row("", "6"), program)
     assert passes("apps", apps_row(inputs=[""], outputs=["6"]), program)
     spec = {"entry": "", "checks": [{"name": "a", "stdin": "", "expected": "6"}]}
-    (found,) = DOMAIN.check([(Task(task_id="t", domain="code", text="?", visible=spec), program)])
+    (found,) = DOMAIN.judge.check([(Task(task_id="t", domain="code", text="?", visible=spec), program)])
     assert getattr(found, "passed", found) is ("256" in ending), found
     for bad in ("import os\nprint(6, flush=True)\nos._exit(1)", "print(6)\nraise ValueError", "print(5)\nexit(1)"):
         assert not passes("livecodebench", stdin_row("", "6"), bad)
@@ -398,7 +398,7 @@ def test_outputs_and_values_are_bounded_by_params():
         (method_row("0", json.dumps("x" * 4000)), "class Solution:\n    def f(self, n):\n        return 'x' * 4000"),
     ):
         (item,), _ = items_of("livecodebench", [row])
-        (score,) = small.score([(item.task, item.key, program)])
+        (score,) = small.judge.score([(item.task, item.key, program)])
         assert getattr(score, "passed", score) is False
         assert passes("livecodebench", row, program)
 
@@ -411,7 +411,7 @@ OWN = [json.loads(line) for line in (Path(__file__).parent / "own/programs.jsonl
 def test_programs_of_our_own_are_judged_as_their_harness_does():
     assert len(OWN) >= 95
     items = [items_of(row["benchmark"], [row["row"]])[0][0] for row in OWN]
-    scores = DOMAIN.score([(item.task, item.key, row["program"]) for item, row in zip(items, OWN, strict=True)])
+    scores = DOMAIN.judge.score([(item.task, item.key, row["program"]) for item, row in zip(items, OWN, strict=True)])
     wrong = [
         row["name"]
         for row, score in zip(OWN, scores, strict=True)

@@ -25,15 +25,15 @@ def test_the_last_fence_of_a_text_is_closed_where_it_is_open(text, shown):
 
 
 def test_every_prompt_that_shows_an_attempt_closes_its_fence():
-    judge = get_domain("code", real=True)
+    prompts = get_domain("code", real=True).prompts
     text = "```python\ndef f():\n    return 1"
     attempt = Attempt(
         number=1, text=text, candidate=text, temperature=0.2, feedback=Feedback(passed=False, text="tests failed")
     )
-    prompts = [
-        judge.reflect(TASK, [attempt], [], diverse=False),
-        judge.reflect(TASK, [attempt], [], diverse=True),
-        judge.hindsight(TASK, attempt),
-        judge.actor(TASK, [], [(TASK, attempt)]),
+    shown = [
+        prompts.reflect(TASK, [attempt], [], diverse=False),
+        prompts.reflect(TASK, [attempt], [], diverse=True),
+        prompts.hindsight(TASK, attempt),
+        prompts.actor(TASK, [], [(TASK, attempt)]),
     ]
-    assert all(f"{text}\n```\n\n" in prompt[-1].content for prompt in prompts)
+    assert all(f"{text}\n```\n\n" in prompt[-1].content for prompt in shown)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from parammem.core import AnswerKey, Feedback, Score, Task
-from parammem.domains.qa import QaDomain, answer_in, normalise
+from parammem.domains import get_domain
+from parammem.domains.qa import QaJudge, answer_in, normalise
 
 CHECKS = [
     {
@@ -43,8 +44,10 @@ def test_the_answer_is_the_last_word_of_the_last_answer_line():
 
 
 def test_score_compares_the_answer_alone():
-    domain = QaDomain()
-    good, bad, none = domain.score([(TASK, KEY, "answer ZOE ."[:10]), (TASK, KEY, "answer adam"), (TASK, KEY, "zoe")])
+    domain = get_domain("qa")
+    good, bad, none = domain.judge.score(
+        [(TASK, KEY, "answer ZOE ."[:10]), (TASK, KEY, "answer adam"), (TASK, KEY, "zoe")]
+    )
     assert good == Score(task_id="qa-1", passed=True, value=1.0)
     assert bad == Score(task_id="qa-1", passed=False, value=0.0, detail="answer expected zoe got adam")
     assert isinstance(none, Score)
@@ -64,21 +67,21 @@ def test_score_compares_the_answer_alone():
     ],
 )
 def test_a_candidate_is_held_to_the_readings_of_its_first_plan_line(candidate, passed, text):
-    assert QaDomain().check([(TASK, candidate)]) == [Feedback(passed=passed, text=text)]
+    assert QaJudge().check([(TASK, candidate)]) == [Feedback(passed=passed, text=text)]
 
 
 def test_one_bad_task_gives_its_exception_and_harms_no_other():
-    domain = QaDomain()
+    domain = get_domain("qa")
     bad = TASK.model_copy(update={"visible": {"checks": [{"name": "home"}]}})
-    first, second = domain.check([(bad, "plan home lives"), (TASK, "plan home lives")])
+    first, second = domain.judge.check([(bad, "plan home lives"), (TASK, "plan home lives")])
     assert isinstance(first, KeyError)
     assert isinstance(second, Feedback)
     lost = KEY.model_copy(update={"hidden": {}})
-    first, second = domain.score([(TASK, lost, "answer zoe"), (TASK, KEY, "answer zoe")])
+    first, second = domain.judge.score([(TASK, lost, "answer zoe"), (TASK, KEY, "answer zoe")])
     assert isinstance(first, KeyError)
     assert isinstance(second, Score)
 
 
 def test_a_task_without_sibling_questions_has_no_verdict():
     blind = TASK.model_copy(update={"visible": {}})
-    assert QaDomain().check([(blind, "answer zoe")]) == [Feedback(passed=None, text="")]
+    assert QaJudge().check([(blind, "answer zoe")]) == [Feedback(passed=None, text="")]

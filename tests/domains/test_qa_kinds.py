@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from parammem.domains import get_domain
 from parammem.domains.qa import normalise
-from parammem.domains.real_qa import RealQaDomain, exact_match
+from parammem.domains.real_qa import RealQaPrompts, exact_match
 
 PUBLIC = [json.loads(line) for line in (Path(__file__).parent / "public/qa.jsonl").read_text().splitlines()]
 OWN = [json.loads(line) for line in (Path(__file__).parent / "own/qa.jsonl").read_text().splitlines()]
 """Texts of our own in the habits of several families of models: tables, tokens of chat templates, agents' actions,
 remarks behind an answer, titles that look like remarks, `yes` with its reason, labels in other languages."""
-DOMAIN = RealQaDomain()
+DOMAIN = get_domain("qa", real=True)
 LABEL, TAGS, BOX = "the line that the prompt asks for", "the answer tags", "the last box"
 SAID, LAST, JSON = "words that say the answer", "the last line", "a field of JSON"
 
@@ -73,18 +74,18 @@ KINDS: dict[str, list[tuple[str, str, str]]] = {
 
 @pytest.mark.parametrize("row", PUBLIC, ids=lambda row: f"{row['case']}-{row['text'][-20:]!r}")
 def test_public_cases_are_judged_as_a_reader_would(row):
-    assert exact_match(DOMAIN.parse(row["text"]), row["gold"]) is row["right"]
+    assert exact_match(DOMAIN.prompts.parse(row["text"]), row["gold"]) is row["right"]
 
 
 def test_texts_of_our_own_are_judged_as_a_reader_would():
     assert len(OWN) >= 240
-    assert [row for row in OWN if exact_match(DOMAIN.parse(row["text"]), row["gold"]) is not row["right"]] == []
+    assert [row for row in OWN if exact_match(DOMAIN.prompts.parse(row["text"]), row["gold"]) is not row["right"]] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_answers_are_found_in_every_dress(kind):
     assert len(KINDS[kind]) >= 5
-    read = [DOMAIN.read(text) for text, _, _ in KINDS[kind]]
+    read = [RealQaPrompts().read(text) for text, _, _ in KINDS[kind]]
     assert [(text, one.answer, one.rule) for (text, _, _), one in zip(KINDS[kind], read, strict=True)] == KINDS[kind]
 
 
@@ -98,4 +99,6 @@ GOLDS = ("Washington, D.C.", "1990–1995", "Mt. Everest", "yes", "The The", "fr
     "dress", ["Answer: {}", "**Answer:** {}", "**Answer: {}**", "<answer>{}</answer>", "So.\n\n## Answer\n\n{}"]
 )
 def test_an_answer_loses_nothing_that_the_official_rule_sees(dress):
-    assert [normalise(DOMAIN.parse(dress.format(gold))) for gold in GOLDS] == [normalise(gold) for gold in GOLDS]
+    assert [normalise(DOMAIN.prompts.parse(dress.format(gold))) for gold in GOLDS] == [
+        normalise(gold) for gold in GOLDS
+    ]

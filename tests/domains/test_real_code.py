@@ -6,7 +6,7 @@ import pytest
 
 from parammem.core import AnswerKey, Task
 from parammem.domains.code_outcomes import same_output
-from parammem.domains.real_code import RealCodeDomain, source_of
+from parammem.domains.real_code import RealCodeJudge, RealCodePrompts, source_of
 
 STUB = 'import math\n\n\ndef helper(n):\n    return n + 1\n\n\ndef target(n):\n    """Doc."""\n'
 
@@ -23,7 +23,7 @@ STUB = 'import math\n\n\ndef helper(n):\n    return n + 1\n\n\ndef target(n):\n 
     ],
 )
 def test_the_candidate_is_the_last_block_that_is_a_solution(text, candidate):
-    assert RealCodeDomain().parse(text) == candidate
+    assert RealCodePrompts().parse(text) == candidate
 
 
 def test_a_stub_gives_its_helpers_to_a_whole_function_and_its_head_to_a_body():
@@ -62,13 +62,13 @@ def test_a_program_that_prints_right_and_then_breaks_has_failed():
     spec = {"entry": "", "checks": [{"name": "a", "stdin": "", "expected": "1"}]}
     task = Task(task_id="t", domain="code", text="?", visible=spec)
     candidates = ["print(1)", "print(1)\nraise ValueError", "print(1)\nimport sys; sys.exit(0)"]
-    feedback = RealCodeDomain().check([(task, candidate) for candidate in candidates])
+    feedback = RealCodeJudge().check([(task, candidate) for candidate in candidates])
     assert [getattr(f, "passed", f) for f in feedback] == [True, False, True]
 
 
 def test_a_key_without_tests_judges_nothing():
     key = AnswerKey(task_id="t", domain="code", hidden={"entry": "f", "checks": []}, gold="")
-    (score,) = RealCodeDomain().score([(Task(task_id="t", domain="code", text="?"), key, "def f(): pass")])
+    (score,) = RealCodeJudge().score([(Task(task_id="t", domain="code", text="?"), key, "def f(): pass")])
     assert isinstance(score, ValueError)
 
 
@@ -80,7 +80,7 @@ def test_one_task_that_cannot_be_judged_harms_no_other():
         text="?",
         visible={"entry": "f", "checks": [{"name": "n", "call": "f()", "expected": "1"}]},
     )
-    found = RealCodeDomain().check([(broken, "def f(): return 1"), (sound, "def f(): return 1")])
+    found = RealCodeJudge().check([(broken, "def f(): return 1"), (sound, "def f(): return 1")])
     assert isinstance(found[0], Exception)
     assert getattr(found[1], "passed", None) is True
 
@@ -88,7 +88,7 @@ def test_one_task_that_cannot_be_judged_harms_no_other():
 def feedback_on(*candidates: str, **spec) -> list:
     checks = [{"name": "a", "stdin": "", "expected": "1"}]
     task = Task(task_id="t", domain="code", text="?", visible={"entry": "", "imports": True, "checks": checks} | spec)
-    return RealCodeDomain().check([(task, candidate) for candidate in candidates])
+    return RealCodeJudge().check([(task, candidate) for candidate in candidates])
 
 
 @pytest.mark.parametrize("ending", ["exit()", "quit()", "exit(0)", "from sys import exit\nexit()"])
@@ -157,5 +157,5 @@ def test_an_answer_too_long_to_be_written_has_failed_and_harms_no_neighbour():
     checks = [{"name": "a", "call": "f(1)", "expected": "2"}]
     key = AnswerKey(task_id="t", domain="code", hidden={"entry": "f", "checks": checks}, gold="")
     sources = ("def f(x): return 10**5000", "def f(x): return 2")
-    found = RealCodeDomain().score([(task, key, source) for source in sources])
+    found = RealCodeJudge().score([(task, key, source) for source in sources])
     assert [getattr(score, "passed", score) for score in found] == [False, True]

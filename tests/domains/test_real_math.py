@@ -7,10 +7,10 @@ import time
 import pytest
 
 from parammem.core import AnswerKey, Task
+from parammem.domains import get_domain
 from parammem.domains.math_answer import read_answer
 from parammem.domains.math_grader import MathGrader
 from parammem.domains.math_text import boxed, official_equal
-from parammem.domains.real_math import RealMathDomain
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +120,12 @@ def test_the_same_pair_is_compared_once(grader):
 
 
 def test_votes_count_equal_answers_as_one_and_there_is_no_visible_verdict():
-    domain = RealMathDomain()
-    assert domain.parse("\\boxed{\\dfrac12}") == domain.parse("The answer is $0.5$.") == "\\frac{1}{2}"
+    domain = get_domain("math", real=True)
+    assert domain.prompts.parse("\\boxed{\\dfrac12}") == domain.prompts.parse("The answer is $0.5$.") == "\\frac{1}{2}"
     task = Task(task_id="t", domain="math", text="?")
-    assert [getattr(f, "passed", f) for f in domain.check([(task, "1")])] == [None]
+    assert [getattr(f, "passed", f) for f in domain.judge.check([(task, "1")])] == [None]
     key = AnswerKey(task_id="t", domain="math", hidden={"answer": "\\frac{1}{2}"}, gold="")
-    (score,) = domain.score([(task, key, "\\frac{1}{2}")])
+    (score,) = domain.judge.score([(task, key, "\\frac{1}{2}")])
     assert getattr(score, "passed", score) is True
 
 

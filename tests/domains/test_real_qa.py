@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from parammem.core import AnswerKey, Attempt, Feedback, Reflection, Task
+from parammem.domains import get_domain
 from parammem.domains.prose import filled
-from parammem.domains.real_qa import RealQaDomain, exact_match, f1, with_passages
+from parammem.domains.real_qa import RealQaJudge, RealQaPrompts, exact_match, f1, with_passages
 
 TEXT = with_passages("Who made the gate?", [("Gate", ["Made by {Lie}.", " In <<1900>>."])])
 
@@ -22,7 +23,7 @@ TEXT = with_passages("Who made the gate?", [("Gate", ["Made by {Lie}.", " In <<1
     ],
 )
 def test_the_answer_is_what_the_last_answer_line_says(text, answer):
-    assert RealQaDomain().parse(text) == answer
+    assert RealQaPrompts().parse(text) == answer
 
 
 @pytest.mark.parametrize(
@@ -42,28 +43,27 @@ def test_exact_match_and_f1_are_the_official_ones(answer, gold, match, value):
     assert f1(answer, gold) == pytest.approx(value)
     task = Task(task_id="t", domain="qa", text="?")
     key = AnswerKey(task_id="t", domain="qa", hidden={"answer": gold}, gold="")
-    (score,) = RealQaDomain().score([(task, key, answer)])
+    (score,) = RealQaJudge().score([(task, key, answer)])
     assert not isinstance(score, Exception)
     assert (score.passed, score.value) == (match, pytest.approx(value))
 
 
 def test_the_actor_sees_passages_notes_and_advice_and_the_reflector_the_question_alone():
-    domain, task = RealQaDomain(), Task(task_id="t", domain="qa", text=TEXT)
+    prompts, task = RealQaPrompts(), Task(task_id="t", domain="qa", text=TEXT)
     pieces = [
         Reflection(text="Read all.", source="self", author="a", iteration=2, temperature=1.0),
         Reflection(text="Look for makers.", source="parametric", author="b", iteration=2, temperature=1.0),
     ]
-    system, user = domain.actor(task, pieces, ())
+    system, user = prompts.actor(task, pieces, ())
     assert system.role == "system"
     assert user.content.index("{Lie}") < user.content.index("Read all.") < user.content.index("Look for makers.")
     assert "<<1900>>" in user.content
-    assert "Lie" not in domain.advise(TEXT)[-1].content
-    assert "Lie" not in domain.teach(TEXT)[-1].content
+    assert "Lie" not in prompts.advise(TEXT)[-1].content
+    assert "Lie" not in prompts.teach(TEXT)[-1].content
 
 
 @pytest.mark.parametrize("style", ["code", "math", "qa"])
 def test_every_style_has_every_prompt_and_each_fills_all_its_names(style):
-    from parammem.domains import get_domain
 
     domain = get_domain(style, real=True)
     task = Task(task_id="t", domain=style, text="the task")
@@ -72,12 +72,12 @@ def test_every_style_has_every_prompt_and_each_fills_all_its_names(style):
     )
     note = Reflection(text="a note", source="self", author="a", iteration=2, temperature=1.0)
     prompts = {
-        "actor": domain.actor(task, [note], [(task, attempt)]),
-        "reflect": domain.reflect(task, [attempt], [], False),
-        "diverse": domain.reflect(task, [attempt], [note], True),
-        "advise": domain.advise("the task"),
-        "hindsight": domain.hindsight(task, attempt),
-        "teach": domain.teach("the task"),  # pyright: ignore[reportAttributeAccessIssue]
+        "actor": domain.prompts.actor(task, [note], [(task, attempt)]),
+        "reflect": domain.prompts.reflect(task, [attempt], [], False),
+        "diverse": domain.prompts.reflect(task, [attempt], [note], True),
+        "advise": domain.prompts.advise("the task"),
+        "hindsight": domain.prompts.hindsight(task, attempt),
+        "teach": domain.prompts.teach("the task"),  # pyright: ignore[reportAttributeAccessIssue]
     }
     for name, (system, user) in prompts.items():
         assert system.content

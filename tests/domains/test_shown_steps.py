@@ -77,17 +77,17 @@ def test_the_two_attempts_of_a_contrast_share_the_length_of_one():
     domain = get_domain("support", kind="open")
     steps = [Step(role="tool", text=f"row {n} " + "x" * 300) for n in range(100)]
     long = attempt(*steps, DONE)
-    both = domain.contrast(TASK, long, TASK, long)[-1].content
-    one = domain.failure(TASK, long, Outcome(passed=False))[-1].content
+    both = domain.prompts.contrast(TASK, long, TASK, long)[-1].content
+    one = domain.prompts.failure(TASK, long, Outcome(passed=False))[-1].content
     assert abs(len(both) - len(one)) < 1000
 
 
 def test_a_failure_is_told_with_its_feedback_and_who_said_so():
     domain = get_domain("support", kind="open")
     outcome = Outcome(passed=False, value=0.25, source="person")
-    prompt = domain.failure(TASK, attempt(DONE, feedback="The customer wrote again."), outcome)[-1].content
+    prompt = domain.prompts.failure(TASK, attempt(DONE, feedback="The customer wrote again."), outcome)[-1].content
     assert "The customer wrote again.\nIt failed, as a person found; it was worth 0.25 of 1." in prompt
-    bare = domain.failure(TASK, attempt(DONE), Outcome(passed=False))[-1].content
+    bare = domain.prompts.failure(TASK, attempt(DONE), Outcome(passed=False))[-1].content
     assert "What is known of it:\nIt failed.\n" in bare
 
 
@@ -95,8 +95,8 @@ def test_a_failure_is_told_with_its_feedback_and_who_said_so():
 def test_a_contrast_says_whether_the_success_was_at_the_same_task(kind):
     domain = get_domain(kind, kind=kind, real=True)
     other = Task(task_id="o", domain=kind, text="Refund order 13.")
-    there = domain.contrast(TASK, attempt(handed="a"), other, attempt(handed="b"))[-1].content
-    here = domain.contrast(TASK, attempt(handed="a"), TASK, attempt(handed="b"))[-1].content
+    there = domain.prompts.contrast(TASK, attempt(handed="a"), other, attempt(handed="b"))[-1].content
+    here = domain.prompts.contrast(TASK, attempt(handed="a"), TASK, attempt(handed="b"))[-1].content
     assert "another one:\n\nRefund order 13.\n\n" in there
     assert "at that other task" in there
     assert "order 13" not in here
@@ -106,4 +106,4 @@ def test_a_contrast_says_whether_the_success_was_at_the_same_task(kind):
 
 def test_hindsight_shows_the_steps_of_a_run_that_has_them():
     domain = get_domain("support", kind="open")
-    assert "find returns: one order" in domain.hindsight(TASK, attempt(LOOK, FOUND, DONE))[-1].content
+    assert "find returns: one order" in domain.prompts.hindsight(TASK, attempt(LOOK, FOUND, DONE))[-1].content

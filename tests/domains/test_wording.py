@@ -70,10 +70,6 @@ def test_advice_is_asked_of_the_task_alone_and_hindsight_of_the_attempt():
     assert only(Wording().hindsight(TASK, TRIED)) == ("given {loads} xs , write f .\nattempt\n# limit inside\nassumed")
 
 
-def test_other_styles_show_the_whole_attempt():
-    assert Wording(style="plain").shown(TRIED) == TRIED.candidate
-
-
 def test_an_unknown_style_has_no_prompts():
     with pytest.raises(FileNotFoundError):
         template("no-such-style", "actor")
@@ -117,4 +113,4 @@ def test_every_domain_says_its_name_and_reads_its_own_claims(name):
     domain = get_domain(name)
     advice = {"code": "limit inside", "math": "cut flat", "qa": "home born"}
     assert domain.name == name
-    assert [n for n, text in advice.items() if domain.hypotheses(text)] == [name]
+    assert [n for n, text in advice.items() if domain.prompts.hypotheses(text)] == [name]

@@ -9,9 +9,9 @@ import pytest
 
 from parammem.engines import completion_store as module
 from parammem.engines.base import Request, chat
-from parammem.engines.cached import CachedEngine, draw_keys
+from parammem.engines.batching import draws_of
+from parammem.engines.cache import CachedEngine
 from parammem.engines.completion_store import FILE, Spent, Store
-from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.engine import open_model, seed_of
 from parammem.engines.openai.server import Server, ServerSettings
@@ -29,7 +29,7 @@ def test_keys_of_caches_that_people_have_still_hold():
     with LocalServer(models=["m"]) as local:
         digest = open_model(Server(ServerSettings(local.url), Account(Terms())), "m").digest
     assert digest == "77045c6e7292abf002e2448b2ef84f4eeb86392be14a78c5d0341210f16f3153"
-    assert draw_keys(digest, ASKED) == [
+    assert [draw.key for draw in draws_of(digest, ASKED)] == [
         "484549c09de8903fc378d44070b992530b84d12b75672ca82bfe38d5df9141a6",
         "2f7c79df0e48aaceb06b6f608d1820e5e9122496287d5fc9a7adf7017d0ea47b",
     ]
@@ -41,7 +41,7 @@ def test_a_cache_of_the_version_before_is_read_and_learns_what_is_new(tmp_path):
     for table in module.SCHEMA[:3]:
         old.execute(table)
     line = '{"completion_tokens": 2, "finish": "stop", "prompt_tokens": 5, "text": "Anna", "cached": false}'
-    key = draw_keys("digest", ASKED)[0]
+    key = draws_of("digest", ASKED)[0].key
     old.execute("INSERT INTO completions VALUES (?, ?, ?)", (key, line, module._check_sum(key, line)))
     old.execute("INSERT INTO spent VALUES ('actor', 'm', 1, 5, 2, 0.5)")
     old.commit()
@@ -96,8 +96,8 @@ def test_an_entry_of_another_version_is_an_error_with_a_remedy_in_both_caches(tm
     with LocalServer(models=["m"]) as local:
         served = open_model(Server(ServerSettings(local.url), Account(Terms())), "m")
         scripted = ScriptedEngine(["said"] * 9)
-        store.put({draw_keys(engine.digest, ASKED)[0]: line for engine in (served, scripted)})
-        for cache in (ConcurrentCache(served, store), CachedEngine(scripted, store)):
+        store.put({draws_of(engine.digest, ASKED)[0].key: line for engine in (served, scripted)})
+        for cache in (CachedEngine(served, store), CachedEngine(scripted, store)):
             for _ in range(2):
                 with pytest.raises(EngineError, match=r"this version cannot read.*engine\.cache"):
                     cache.complete([ASKED])

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from parammem.engines.base import Engine, Request, chat
-from parammem.engines.cached import CachedEngine
-from parammem.engines.concurrent import ConcurrentCache
+from parammem.engines.cache import CachedEngine
 from parammem.engines.hf import HfEngine
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.engine import open_model
@@ -36,7 +35,7 @@ def engine(request, tmp_path) -> Iterator[Engine]:
         with LocalServer(models=["base"], seeds=SERVERS[request.param]) as local:
             server = Server(ServerSettings(local.url, concurrency=4), Account(Terms()))
             engine = open_model(server, "base")
-            yield ConcurrentCache(engine, tmp_path / "cache") if request.param == "openai-cached" else engine
+            yield CachedEngine(engine, tmp_path / "cache") if request.param == "openai-cached" else engine
     elif request.param == "scripted":
         yield ScriptedEngine(scripted_reply)
     elif request.param == "cached":

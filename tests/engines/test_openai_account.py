@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from parammem.engines.cache import CachedEngine
 from parammem.engines.completion_store import Spent, Store
-from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.openai.account import Account, Price, Terms, most_of
 from parammem.engines.openai.server import ServerSettings
 from parammem.engines.openai.servers import Servers, spent_table
@@ -23,8 +23,8 @@ def tokens(spent: list[Spent]) -> int:
     return sum(one.prompt_tokens + one.completion_tokens for one in spent)
 
 
-def cached(local: LocalServer, folder, terms: Terms, **settings) -> ConcurrentCache:
-    return ConcurrentCache(engine_of(local, Account(terms, Store(folder)), **settings), folder)
+def cached(local: LocalServer, folder, terms: Terms, **settings) -> CachedEngine:
+    return CachedEngine(engine_of(local, Account(terms, Store(folder)), **settings), folder)
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from parammem.engines.base import Completion, Request, is_concurrent
-from parammem.engines.cached import CachedEngine
+from parammem.engines.batching import asked_together, draws_of
+from parammem.engines.cache import CachedEngine
 from parammem.engines.completion_store import Spent, Store
-from parammem.engines.concurrent import ConcurrentCache, consecutive, joined
+from parammem.engines.futures import joined
 from parammem.engines.hf import HfEngine
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.embedder import Embedder
@@ -77,8 +78,8 @@ class Calling(LocalServer):
 def test_a_dated_snapshot_of_the_model_is_the_model_and_counts_under_the_asked_name(tmp_path, name):
     account = Account(Terms(), Store(tmp_path))
     with LocalServer() as plain, Calling(name) as local:
-        wanted = ConcurrentCache(engine_of(plain), tmp_path / "plain")
-        cache = ConcurrentCache(engine_of(local, account), tmp_path)
+        wanted = CachedEngine(engine_of(plain), tmp_path / "plain")
+        cache = CachedEngine(engine_of(local, account), tmp_path)
         assert texts(cache.complete([ask("Anna")])[0]) == texts(wanted.complete([ask("Anna")])[0])
         assert len(local.chats) == 1
     assert [(spent.role, spent.model) for spent in account.total()] == [("actor", "base")]
@@ -198,11 +199,11 @@ def test_engines_for_servers_are_concurrent_and_others_are_not(tmp_path):
     with LocalServer() as local:
         engine = engine_of(local)
         assert is_concurrent(engine)
-        assert is_concurrent(ConcurrentCache(engine, tmp_path))
+        assert is_concurrent(CachedEngine(engine, tmp_path))
     inner = ScriptedEngine("said")
     assert not is_concurrent(inner)
     assert not is_concurrent(CachedEngine(inner, tmp_path))
-    assert not hasattr(HfEngine, "submit")
+    assert not getattr(HfEngine, "concurrent", False)
 
 
 def test_the_digest_names_the_model_and_its_weights(tmp_path):
@@ -232,10 +233,10 @@ def test_a_server_without_a_list_of_models_is_asked_all_the_same():
 def test_nothing_that_is_recorded_is_asked_again(tmp_path):
     requests = [ask("Anna", n=4), ask("Ben"), ask("Carl", temperature=0.0)]
     with LocalServer() as local:
-        first = ConcurrentCache(engine_of(local), tmp_path)
+        first = CachedEngine(engine_of(local), tmp_path)
         made = first.complete(requests)
         before = len(local.chats)
-        second = ConcurrentCache(engine_of(local), tmp_path)
+        second = CachedEngine(engine_of(local), tmp_path)
         again = second.complete(requests)
         assert len(local.chats) == before
         more = second.complete([ask("Anna", n=6)])[0]
@@ -250,7 +251,7 @@ def test_nothing_that_is_recorded_is_asked_again(tmp_path):
 
 def test_draws_that_are_wanted_twice_at_once_are_asked_once(tmp_path):
     with LocalServer(latency=0.1) as local:
-        cache = ConcurrentCache(engine_of(local), tmp_path)
+        cache = CachedEngine(engine_of(local), tmp_path)
         futures = [cache.submit(ask("Anna", role=role)) for role in ("actor", "reflector", "actor")]
         assert len({future.result()[0].text for future in futures}) == 1
         assert len(local.chats) == 1
@@ -258,7 +259,7 @@ def test_draws_that_are_wanted_twice_at_once_are_asked_once(tmp_path):
 
 def test_a_failed_request_is_not_recorded_and_may_be_asked_again(tmp_path):
     with LocalServer(trouble=lambda asked: "400" if asked.repeats == 0 else "") as local:
-        cache = ConcurrentCache(engine_of(local), tmp_path)
+        cache = CachedEngine(engine_of(local), tmp_path)
         with pytest.raises(RequestFailed):
             cache.complete([ask("Anna")])
         assert cache.complete([ask("Anna")])[0][0].cached is False
@@ -266,7 +267,7 @@ def test_a_failed_request_is_not_recorded_and_may_be_asked_again(tmp_path):
 
 def test_an_answer_is_recorded_before_anybody_sees_it(tmp_path):
     with LocalServer() as local:
-        cache = ConcurrentCache(engine_of(local), tmp_path)
+        cache = CachedEngine(engine_of(local), tmp_path)
         seen: list[int] = []
         futures = [cache.submit(ask(f"question {number}")) for number in range(5)]
         for future in futures:
@@ -279,6 +280,8 @@ def test_an_answer_is_recorded_before_anybody_sees_it(tmp_path):
 
 class Answering(ScriptedEngine):
     """A concurrent engine whose answers come when the test wants them."""
+
+    concurrent = True
 
     def __init__(self) -> None:
         super().__init__(lambda request, draw: f"{request.messages[-1].content} {draw}")
@@ -309,7 +312,7 @@ class SlowStore(Store):
 
 def test_answers_that_come_during_a_slow_write_are_written_together_by_the_next(tmp_path):
     engine, store = Answering(), SlowStore(tmp_path)
-    cache = ConcurrentCache(engine, store)
+    cache = CachedEngine(engine, store)
     futures = [cache.submit(ask(f"question {number}", n=2)) for number in range(6)]
     engine.answer(0, 1)
     assert store.writing.wait(60)
@@ -344,9 +347,15 @@ def test_parts_join_in_order_and_an_error_that_concerns_all_comes_first():
     assert joined([]).result() == []
 
 
-def test_runs_of_numbers():
-    assert consecutive([3, 4, 5, 9, 11, 12]) == [[3, 4, 5], [9], [11, 12]]
-    assert consecutive([]) == []
+def test_draws_with_consecutive_numbers_are_asked_together():
+    draws = draws_of("digest", ask("Anna", n=13))
+    asked = asked_together([draws[number] for number in (3, 4, 5, 9, 11, 12)] + draws_of("digest", ask("Ben")))
+    assert [(request.first_draw, request.n) for request, _ in asked] == [(3, 3), (9, 1), (11, 2), (0, 1)]
+    assert [key for _, keys in asked for key in keys[:1]] == [
+        *(draws[number].key for number in (3, 9, 11)),
+        draws_of("digest", ask("Ben"))[0].key,
+    ]
+    assert asked_together([]) == []
 
 
 def test_embeddings_keep_their_order_are_asked_once_and_count_as_the_embedder(tmp_path):

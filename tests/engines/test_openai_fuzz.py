@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from parammem.engines.cache import CachedEngine
 from parammem.engines.completion_store import Store
-from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.embedder import Embedder
 from parammem.engines.openai.engine import open_model
@@ -133,7 +133,7 @@ def test_any_answer_becomes_a_text_that_can_be_written_or_an_error_of_ours(folde
         server = Server(ServerSettings(stub.url, timeout_seconds=4, retries=0), Account(Terms(), store))
         said = []
         try:
-            engine = ConcurrentCache(open_model(server, "m"), store)
+            engine = CachedEngine(open_model(server, "m"), store)
             for completion in engine.complete([ask("Anna", n=draws, stop=("zzz",))])[0]:
                 said.append(completion.line())
                 assert 0 <= completion.completion_tokens <= 10**8

@@ -13,8 +13,8 @@ import pytest
 
 from parammem.core.record import digest_of
 from parammem.engines.base import Completion
+from parammem.engines.cache import CachedEngine
 from parammem.engines.completion_store import Store
-from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.embedder import Embedder
 from parammem.engines.openai.engine import open_model
@@ -111,7 +111,7 @@ MOST_ASKED = {"a strange status": 7} | dict.fromkeys(LOST, 3)
 def test_a_hostile_answer_harms_its_own_request_within_bounds_of_time_and_memory(name, tmp_path):
     with Stub(answers(HOSTILE[name])) as stub:
         engine = open_model(Server(ServerSettings(stub.url, timeout_seconds=4, retries=6), Account(Terms())), "m")
-        cache = ConcurrentCache(engine, tmp_path / "cache")
+        cache = CachedEngine(engine, tmp_path / "cache")
         cache.complete([ask("Zoe")])
         began = time.monotonic()
         with memory_bound(150):
@@ -153,8 +153,8 @@ def text_of(answer: Any, tmp_path, headers: dict[str, str] | None = None) -> tup
     account = Account(Terms(), Store(tmp_path))
     with Stub(lambda _: (200, answer, headers or {})) as stub:
         engine = open_model(Server(ServerSettings(stub.url, retries=0), account), "m")
-        ConcurrentCache(engine, tmp_path).complete([ask("Anna")])
-        (again,) = ConcurrentCache(engine, tmp_path).complete([ask("Anna")])
+        CachedEngine(engine, tmp_path).complete([ask("Anna")])
+        (again,) = CachedEngine(engine, tmp_path).complete([ask("Anna")])
         assert again[0].cached
     return again[0], account
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from parammem.engines.base import Request, chat
-from parammem.engines.concurrent import gathered
+from parammem.engines.futures import gathered
 from parammem.engines.openai import server as module
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.engine import OpenAIEngine, open_model

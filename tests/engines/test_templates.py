@@ -247,7 +247,7 @@ def test_threads_get_their_own_answers():
 
 
 def test_a_prompt_longer_than_the_context_is_refused_by_name_and_harms_no_other(tiny_model):
-    from parammem.agents.concurrent import call
+    from parammem.agents.asking import call
 
     engine = HfEngine.load(tiny_model, device="cpu")
     short = Request(messages=chat("Anna"), temperature=0.0, max_tokens=4)

@@ -135,8 +135,8 @@ def requests_of(root: Path, temperature: float = 0.0, count: int = 8, **settings
     """Attempts, reflections-to-be and advice: the prompts of a run."""
     domain = get_domain(DOMAIN)
     found = read_jsonl(Places(root, DOMAIN).tasks("eval"), Task) + read_jsonl(Places(root, DOMAIN).tasks("train"), Task)
-    prompts = [domain.actor(task, [], []) for task in found[:count]]
-    prompts += [domain.advise(task.text) for task in found[:count]]
+    prompts = [domain.prompts.actor(task, [], []) for task in found[:count]]
+    prompts += [domain.prompts.advise(task.text) for task in found[:count]]
     return [Request(messages=messages, temperature=temperature, max_tokens=40, **settings) for messages in prompts]
 
 

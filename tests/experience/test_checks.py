@@ -56,7 +56,7 @@ def judge_all(root: Path) -> list:
     tasks, keys = fresh_tasks(root, "code", 1000, real=True)
     domain = get_domain("code", real=True)
     keyed = [(one, keys[one.task_id], CANDIDATE) for one in tasks if one.task_id in keys]
-    return [*domain.check([(one, CANDIDATE) for one in tasks]), *domain.score(keyed)]
+    return [*domain.judge.check([(one, CANDIDATE) for one in tasks]), *domain.judge.score(keyed)]
 
 
 @pytest.mark.parametrize("kind", attacks(Path("x")))

@@ -28,7 +28,7 @@ from parammem.gate.rule import RESERVE, ROLLBACKS, Looks, alpha_of_championship,
 from parammem.improve.generations import generations
 from parammem.registry import Ledger
 from parammem.registry.ledger_text import as_text
-from parammem.registry.state import champion, register, trial
+from parammem.registry.state import add_version, champion, trial
 from tests.gate.evidences import CLEAR, EQUAL, meeting, part
 from tests.gate.live_runs import CHALLENGER, CHAMPION, SHARES, live_runs
 
@@ -43,11 +43,11 @@ GOOD = {"holdout": 0.4, "champion": 0.5, "challenger": 0.7}
 def ledger(tmp_path) -> Ledger:
     """v1 is champion; v2 was left undecided by fixed tasks."""
     found = Ledger(tmp_path, clock=lambda: BEGAN)
-    register(found, "code", CHAMPION, "", WHO)
+    add_version(found, "code", CHAMPION, "", WHO)
     found.append(
         Published(domain="code", version=1, adapter=CHAMPION, stage="champion", decision="", dvc=""), WHO
     )  # fmt: skip
-    register(found, "code", CHALLENGER, "", WHO)
+    add_version(found, "code", CHALLENGER, "", WHO)
     decide_and_record(meeting(*FEW), Rule(), found, WHO)
     return found
 

@@ -152,7 +152,7 @@ def read_digest(folder: Path) -> str:
 
 def lab_tools(actor: str = "flow improve") -> Tools:
     plain = plain_tools(actor, lambda text: print(text, flush=True))
-    return Tools(rebuild=plain.rebuild, meet=fake_meeting, say=plain.say, actor=actor)
+    return Tools(rebuild=plain.rebuild, compare=fake_meeting, say=plain.say, actor=actor)
 
 
 def git(root: Path, *words: str) -> str:

@@ -39,7 +39,7 @@ def leave(root: Path, runs: list[LiveRun], secret: bytes = SECRET, name: str = "
 
 
 def turn_of(root: Path) -> Turn:
-    tools = Tools(rebuild=lambda *_: None, meet=lambda *_: pytest.fail("no meeting here"), say=print, actor="test")
+    tools = Tools(rebuild=lambda *_: None, compare=lambda *_: pytest.fail("compared"), say=print, actor="test")
     tree = root / "tree"
     tree.mkdir(exist_ok=True)
     return Turn(root=root, branch="improve", tools=tools, params=parsed(), tree=tree)

@@ -16,7 +16,7 @@ from tests.stages.arena import parsed
 
 def make_turn(tmp_path: Path, **sections) -> Turn:
     (tmp_path / ".git").mkdir(exist_ok=True)
-    tools = Tools(rebuild=lambda *_: None, meet=lambda *_: pytest.fail("no meeting here"), say=print, actor="test")
+    tools = Tools(rebuild=lambda *_: None, compare=lambda *_: pytest.fail("compared"), say=print, actor="test")
     return Turn(root=tmp_path, branch="improve", tools=tools, params=parsed(**sections))
 
 

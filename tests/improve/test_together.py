@@ -90,7 +90,7 @@ def test_a_champion_that_fails_twice_is_rolled_back_by_itself_and_one_by_hand(tm
     again = rollback(root, lab_tools("person Ada"), "code", "v1")
     assert "champion already" in again.headline
     # The world has turned: v1 now solves fewer tasks than no reflector.
-    worse = replace(lab_tools(), meet=turned_meeting)
+    worse = replace(lab_tools(), compare=turned_meeting)
     first = evaluate_champion(root, worse, "2026-11-23")
     assert "does not hold" in first.headline
     assert "was checked for 2026-11-23 already" in evaluate_champion(root, worse, "2026-11-23").headline

@@ -72,9 +72,9 @@ def lab_with_two_champions(folder: Path) -> Path:
 
 
 def _promote(root: Path, ledger: Ledger, letter: str) -> None:
-    from parammem.registry.state import make_champion, register
+    from parammem.registry.state import add_version, make_champion
 
-    version = register(ledger, "code", letter * 64, "", "flow improve")
+    version = add_version(ledger, "code", letter * 64, "", "flow improve")
     decision = promoting(letter * 64)
     ledger.save_decision(decision)
     make_champion(ledger, version, decision.digest, "flow improve")

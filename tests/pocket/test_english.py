@@ -9,7 +9,7 @@ import pytest
 from parammem.core import Attempt, Feedback, Outcome, Reflection, ReflectionExample
 from parammem.domains import get_domain
 from parammem.domains.conventions import claimed_in_order, kinds_of, parse_claims, worded
-from parammem.domains.english import EnglishDomain, parts_of
+from parammem.domains.english import EnglishJudge, parts_of
 from parammem.domains.house_rules import NOTED, TOPICS, VALUES, entered, rules_text
 from parammem.domains.oracle import oracle_advice
 from parammem.domains.wording import template
@@ -19,7 +19,7 @@ from parammem.stages.majority import majority_advice
 from parammem.stages.train import relabelled
 
 SIZES = {"eval": 30, "unseen": 10, "bank": 5, "train": 80}
-DOMAIN = EnglishDomain()
+DOMAIN = get_domain("english")
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,8 @@ def test_gold_scores_one_and_every_other_choice_zero(drawn):
     for one in drawn:
         for choices in all_choices(one.problem):
             entry = solution(one.problem, choices)
-            (score,) = DOMAIN.score([(one.task, one.key, entry)])
-            (said,) = DOMAIN.check([(one.task, entry)])
+            (score,) = DOMAIN.judge.score([(one.task, one.key, entry)])
+            (said,) = DOMAIN.judge.check([(one.task, entry)])
             revealed = one.key.tags["revealed"].split()
             assert score.passed == (choices == one.key.facts)  # type: ignore[union-attr]
             assert said.passed == all(choices[name] == one.key.facts[name] for name in revealed)  # type: ignore[union-attr]
@@ -78,12 +78,12 @@ def test_spoilt_entries_score_zero_and_harm_no_other(splits):
     one = splits["eval"][0]
     gold = one.key.gold
     spoilt = ["", ";", gold.split(";")[0], f"{gold}; {gold}", "; ".join(reversed(gold.split("; "))), f"{gold} please"]
-    scores = DOMAIN.score([(one.task, one.key, text) for text in (*spoilt, gold)])
+    scores = DOMAIN.judge.score([(one.task, one.key, text) for text in (*spoilt, gold)])
     assert [score.passed for score in scores] == [False] * len(spoilt) + [True]  # type: ignore[union-attr]
 
 
 def test_a_note_copied_as_it_is_fails_its_visible_check(drawn):
-    said = DOMAIN.check([(one.task, one.task.text.split(": ", 1)[1]) for one in drawn])
+    said = DOMAIN.judge.check([(one.task, one.task.text.split(": ", 1)[1]) for one in drawn])
     assert not any(feedback.passed for feedback in said)  # type: ignore[union-attr]
 
 
@@ -143,19 +143,19 @@ def test_the_actor_sees_its_own_rules_and_those_from_elsewhere(splits):
         Reflection(text="write paid as yes", source="self", author="a", iteration=1, temperature=0.0),
         Reflection(text="write late as due", source="parametric", author="b", iteration=1, temperature=0.0),
     ]
-    prompt = DOMAIN.actor(task, pieces, [])
+    prompt = DOMAIN.prompts.actor(task, pieces, [])
     assert [one.role for one in prompt] == ["system", *["user", "assistant"] * 4, "user"]
     assert prompt[-1].content == f"{task.text}\nRules: write paid as yes\nRules: write late as due\nEntry:"
-    assert DOMAIN.actor(task, [], [])[-1].content == f"{task.text}\nEntry:"
+    assert DOMAIN.prompts.actor(task, [], [])[-1].content == f"{task.text}\nEntry:"
 
 
 def test_a_reflection_shows_the_last_attempt_and_what_the_check_said(splits):
     task = splits["eval"][0].task
-    (feedback,) = DOMAIN.check([(task, "nothing")])
+    (feedback,) = DOMAIN.judge.check([(task, "nothing")])
     assert isinstance(feedback, Feedback)
     attempt = Attempt(number=1, text="nothing", candidate="nothing", temperature=0.0, feedback=feedback)
     earlier = [Reflection(text="write paid\nas yes", source="self", author="a", iteration=1, temperature=0.0)]
-    plain, diverse = (DOMAIN.reflect(task, [attempt], earlier, flag)[-1].content for flag in (False, True))
+    plain, diverse = (DOMAIN.prompts.reflect(task, [attempt], earlier, flag)[-1].content for flag in (False, True))
     assert "Entry: nothing\n" in plain
     assert f"should be {task.visible['checks'][0]['expected']}\n" in plain
     assert "Noted before: write paid as yes\n" in diverse
@@ -172,7 +172,7 @@ def test_a_reflection_shows_the_last_attempt_and_what_the_check_said(splits):
     ],
 )
 def test_an_entry_is_the_first_line_that_says_something(text, entry):
-    assert DOMAIN.parse(text) == entry
+    assert DOMAIN.prompts.parse(text) == entry
 
 
 def test_parts_of_an_entry_forgive_case_and_space():
@@ -224,7 +224,7 @@ def test_the_majority_advice_is_in_plain_english(splits):
 
 
 def test_params_may_name_the_domain(splits):
-    assert isinstance(get_domain("english"), EnglishDomain)
+    assert isinstance(get_domain("english").judge, EnglishJudge)
     assert get_domain("log", kind="english").name == "log"
 
 
@@ -234,8 +234,8 @@ def test_what_failures_teach_is_asked_about_the_attempts_and_the_note(splits):
     said = Feedback(passed=False, text="kilograms should be 44 kilos")
     wrong = Attempt(number=1, text="44; paid", candidate="44; paid", temperature=0.2, feedback=said)
     right = wrong.model_copy(update={"candidate": "44 kilos; yes"})
-    failure = DOMAIN.failure(one, wrong, Outcome(passed=False))
-    contrast = DOMAIN.contrast(one, wrong, other, right)
+    failure = DOMAIN.prompts.failure(one, wrong, Outcome(passed=False))
+    contrast = DOMAIN.prompts.contrast(one, wrong, other, right)
     assert said.text in failure[-1].content
     for messages, shown in ((failure, ["44; paid"]), (contrast, ["44; paid", "44 kilos; yes"])):
         assert all(text in messages[-1].content for text in [one.text, *shown])

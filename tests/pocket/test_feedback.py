@@ -44,7 +44,7 @@ def test_the_mixture_words_feedback_as_the_domains_do():
             choices = rng.choice(list(all_choices(scene.problem)))
             items.append((task_of(scene, checks), solution(scene.problem, choices)))
             texts.append(feedback_text([_result(scene, choices, n, c, broken="") for n, c in checks.items()]))
-        said = get_domain(name).check(items)
+        said = get_domain(name).judge.check(items)
         assert [f.text for f in said if isinstance(f, Feedback)] == texts
         assert sum(" expected " in text for text in texts) > 5
 
@@ -57,7 +57,7 @@ def test_the_mixture_words_broken_attempts_as_the_domains_do():
             for scene, checks in drawn
             if checks
         ]
-        said = get_domain(name).check(items)
+        said = get_domain(name).judge.check(items)
         assert [f.text for f in said if isinstance(f, Feedback)] == texts
 
 

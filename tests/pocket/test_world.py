@@ -38,8 +38,8 @@ def test_no_two_tasks_of_any_splits_have_the_same_content(splits):
 def test_gold_solutions_score_one_and_pass_their_visible_checks(splits):
     drawn = everything(splits)
     domain = get_domain(drawn[0].task.domain)
-    assert all(s.passed for s in domain.score([(d.task, d.key, d.key.gold) for d in drawn]))  # type: ignore[union-attr]
-    assert all(f.passed for f in domain.check([(d.task, d.key.gold) for d in drawn]))  # type: ignore[union-attr]
+    assert all(s.passed for s in domain.judge.score([(d.task, d.key, d.key.gold) for d in drawn]))  # type: ignore[union-attr]
+    assert all(f.passed for f in domain.judge.check([(d.task, d.key.gold) for d in drawn]))  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", DOMAINS)
@@ -48,8 +48,8 @@ def test_every_wrong_choice_scores_zero_and_visible_checks_tell_only_what_they_r
     for drawn, problem in _with_problems(name, 12):
         for choices in all_choices(problem):
             items.append((drawn, choices, solution(problem, choices)))
-    scores = domain.score([(d.task, d.key, text) for d, _, text in items])
-    feedback = domain.check([(d.task, text) for d, _, text in items])
+    scores = domain.judge.score([(d.task, d.key, text) for d, _, text in items])
+    feedback = domain.judge.check([(d.task, text) for d, _, text in items])
     for (drawn, choices, _), score, said in zip(items, scores, feedback, strict=True):
         revealed = drawn.key.tags["revealed"].split()
         assert score.passed == (choices == drawn.key.facts)  # type: ignore[union-attr]

@@ -59,7 +59,7 @@ def copy(checkout: Path, tmp_path: Path) -> Path:
 
 def test_front_door_gives_n_pieces_of_advice_with_their_author(checkout: Path) -> None:
     """The base is found above the adapter, though the test runs elsewhere."""
-    memory = ParamMem.load(checkout / "models" / "reflectors" / "code", device="cpu", domain=Asks(), max_tokens=6)
+    memory = ParamMem.load(checkout / "models" / "reflectors" / "code", device="cpu", prompts=Asks(), max_tokens=6)
     advice = memory.reflect("Return the sum.", n=5, temperature=1.0, seed=3)
     assert len(advice) == 5
     assert len({piece.text for piece in advice}) > 1
@@ -77,12 +77,12 @@ def recorded(folder: Path, **said) -> Path:
 
 
 def test_advice_ends_where_it_did_in_the_run_and_in_its_dtype_unless_told_otherwise(copy: Path) -> None:
-    old = ParamMem.load(copy, device="cpu", domain=Asks())
+    old = ParamMem.load(copy, device="cpu", prompts=Asks())
     assert (old.max_tokens, old.engine.source.dtype) == (128, "float32")  # pyright: ignore
     recorded(copy, max_advice_tokens=7, recipe={"dtype": "bfloat16"})
-    memory = ParamMem.load(copy, device="cpu", domain=Asks())
+    memory = ParamMem.load(copy, device="cpu", prompts=Asks())
     assert (memory.max_tokens, memory.engine.source.dtype) == (7, "bfloat16")  # pyright: ignore
-    told = ParamMem.load(copy, device="cpu", domain=Asks(), max_tokens=9, dtype="float32")
+    told = ParamMem.load(copy, device="cpu", prompts=Asks(), max_tokens=9, dtype="float32")
     assert (told.max_tokens, told.engine.source.dtype) == (9, "float32")  # pyright: ignore
 
 
@@ -90,13 +90,13 @@ def test_advice_ends_where_it_did_in_the_run_and_in_its_dtype_unless_told_otherw
 def test_a_dtype_that_is_none_is_refused_or_not_recorded(copy: Path, dtype) -> None:
     recorded(copy, recipe={"dtype": dtype})
     with pytest.raises(AdapterError, match="dtype"):
-        ParamMem.load(copy, device="cpu", domain=Asks())
+        ParamMem.load(copy, device="cpu", prompts=Asks())
 
 
 def test_the_adapter_changes_what_the_base_says(checkout: Path) -> None:
     from parammem.engines.hf import HfEngine
 
-    memory = ParamMem.load(checkout / "models" / "reflectors" / "code", device="cpu", domain=Asks(), max_tokens=8)
+    memory = ParamMem.load(checkout / "models" / "reflectors" / "code", device="cpu", prompts=Asks(), max_tokens=8)
     bare = Untrained(HfEngine.load(checkout / "models" / "base", device="cpu"), Asks())
     task = Task(task_id="t", domain="code", text="Return the sum.")
     assert memory.messages(task) == bare.messages(task)
@@ -130,20 +130,20 @@ def test_missing_adapter_says_how_to_get_one(tmp_path: Path) -> None:
 def test_unreadable_card_is_named(copy: Path) -> None:
     (copy / "adapter.json").write_text("{")
     with pytest.raises(AdapterError, match=r"adapter\.json"):
-        ParamMem.load(copy, domain=Asks())
+        ParamMem.load(copy, prompts=Asks())
 
 
 def test_changed_weights_are_refused(copy: Path) -> None:
     record = json.loads((copy / "adapter.json").read_text())
     (copy / "adapter.json").write_text(json.dumps(record | {"digest": "e" * 64}))
     with pytest.raises(AdapterMismatchError):
-        ParamMem.load(copy, device="cpu", domain=Asks())
+        ParamMem.load(copy, device="cpu", prompts=Asks())
 
 
 def test_another_base_is_refused(copy: Path, tmp_path: Path) -> None:
     other = make_tiny_model(tmp_path / "other", seed=9)
     with pytest.raises(AdapterMismatchError):
-        ParamMem.load(copy, base_model=other, device="cpu", domain=Asks())
+        ParamMem.load(copy, base_model=other, device="cpu", prompts=Asks())
 
 
 def test_base_is_looked_for_here_then_above_the_adapter(
@@ -166,4 +166,4 @@ def test_every_domain_has_a_prompt_for_a_reflector() -> None:
     from parammem.domains import get_domain
 
     for name in ("code", "math", "qa"):
-        assert "sum of the plums" in get_domain(name).advise("Return the sum of the plums.")[-1].content
+        assert "sum of the plums" in get_domain(name).prompts.advise("Return the sum of the plums.")[-1].content

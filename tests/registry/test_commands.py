@@ -20,7 +20,7 @@ from parammem.gate import Rule, decide_and_record
 from parammem.improve.branch import make_tree
 from parammem.registry import Ledger
 from parammem.registry.branch import known, ledger_at, refuse_behind
-from parammem.registry.state import champion, find_version, make_champion, register
+from parammem.registry.state import add_version, champion, find_version, make_champion
 from parammem.registry.tags import existing_tags, wanted_tags
 from tests.gate.evidences import CLEAR, meeting
 from tests.improve.lab import git, make_lab, write_params
@@ -34,10 +34,10 @@ def ledger(tmp_path, monkeypatch) -> Ledger:
     """v1 was promoted on clear evidence, v2 is a candidate."""
     monkeypatch.chdir(tmp_path)
     ledger = Ledger()
-    version = register(ledger, "code", "b" * 64, "", WHO)
+    version = add_version(ledger, "code", "b" * 64, "", WHO)
     decision = decide_and_record(meeting(*CLEAR), Rule(), ledger, WHO)
     make_champion(ledger, version, decision.digest, WHO)
-    register(ledger, "code", "c" * 64, "", WHO)
+    add_version(ledger, "code", "c" * 64, "", WHO)
     return ledger
 
 
@@ -78,9 +78,9 @@ def test_a_decision_that_is_not_there_is_an_error(ledger):
 @pytest.mark.parametrize("is_registered", [True, False])
 def test_a_promotion_that_is_entered_makes_the_challenger_champion(tmp_path, monkeypatch, is_registered):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("parammem.stages.contest.meet", lambda *_: meeting(*CLEAR))
+    monkeypatch.setattr("parammem.stages.contest.compare", lambda *_: meeting(*CLEAR))
     if is_registered:
-        register(Ledger(), "code", "b" * 64, "", WHO)
+        add_version(Ledger(), "code", "b" * 64, "", WHO)
     command = ("gate", "none", "--enter", "--params", str(ROOT / "params.yaml"))
     result = run(*command)
     assert result.exit_code == 0, result.exception
@@ -91,7 +91,7 @@ def test_a_promotion_that_is_entered_makes_the_challenger_champion(tmp_path, mon
     else:
         assert now is None
         assert "no version yet, so nobody became champion" in result.output
-        register(Ledger(), "code", "b" * 64, "", WHO)
+        add_version(Ledger(), "code", "b" * 64, "", WHO)
         run(*command)
         assert champion(Ledger().read(), "code") == find_version(Ledger().read(), "code", "v1")
     assert sum(isinstance(event.fact, Decided) for event in Ledger().read()) == 1, "one look is paid for once"
@@ -102,10 +102,10 @@ def made(tmp_path_factory) -> Path:
     root = make_lab(tmp_path_factory.mktemp("lab"))
     tree, before = make_tree(root, "improve", "one")
     ledger = Ledger(tree)
-    version = register(ledger, "code", "b" * 64, "", WHO)
+    version = add_version(ledger, "code", "b" * 64, "", WHO)
     decision = decide_and_record(meeting(*CLEAR), Rule(), ledger, WHO)
     make_champion(ledger, version, decision.digest, WHO)
-    register(ledger, "code", "c" * 64, "", WHO)
+    add_version(ledger, "code", "c" * 64, "", WHO)
     move_branch(root, "improve", commit(tree, ["ledger"], "a turn"), before)
     remove_trees(root)
     return root

@@ -17,7 +17,7 @@ from parammem.registry.branch import known
 from parammem.registry.growth import check_growth, refuse_losses
 from parammem.registry.ledger import PLACE
 from parammem.registry.ledger_text import check
-from parammem.registry.state import champion, make_champion, register
+from parammem.registry.state import add_version, champion, make_champion
 from parammem.registry.tags import sync_tags
 from tests.registry.repository import ENV, call, commit, promoting
 
@@ -41,7 +41,7 @@ def start(root: Path) -> Ledger:
 
 
 def promote(ledger: Ledger, letter: str) -> str:
-    version = register(ledger, "code", letter * 64, "", WHO)
+    version = add_version(ledger, "code", letter * 64, "", WHO)
     decision = promoting(letter * 64)
     ledger.save_decision(decision)
     make_champion(ledger, version, decision.digest, WHO)

@@ -9,7 +9,7 @@ from parammem.errors import LedgerError
 from parammem.gate.nightly_check import failed_in_a_row
 from parammem.registry import Ledger
 from parammem.registry.ledger_text import as_text, check
-from parammem.registry.state import champion, find_version, make_champion, one_before, register, roll_back, versions
+from parammem.registry.state import add_version, champion, find_version, make_champion, one_before, roll_back, versions
 from tests.registry.repository import promoting
 
 WHO = "person ada"
@@ -21,27 +21,27 @@ def ledger(tmp_path) -> Ledger:
 
 
 def promote(ledger: Ledger, adapter: str) -> None:
-    version = register(ledger, "code", adapter, "", WHO)
+    version = add_version(ledger, "code", adapter, "", WHO)
     decision = promoting(adapter)
     ledger.save_decision(decision)
     make_champion(ledger, version, decision.digest, WHO)
 
 
 def test_versions_are_counted_by_domain_and_an_adapter_keeps_its_own(ledger):
-    assert register(ledger, "code", "a" * 64, "", WHO).number == 1
-    assert register(ledger, "math", "b" * 64, "", WHO).number == 1
-    assert register(ledger, "code", "c" * 64, "", WHO).number == 2
-    assert register(ledger, "code", "a" * 64, "", WHO).number == 1
+    assert add_version(ledger, "code", "a" * 64, "", WHO).number == 1
+    assert add_version(ledger, "math", "b" * 64, "", WHO).number == 1
+    assert add_version(ledger, "code", "c" * 64, "", WHO).number == 2
+    assert add_version(ledger, "code", "a" * 64, "", WHO).number == 1
     assert [v.number for v in versions(ledger.read(), "code")] == [1, 2]
 
 
 def test_a_candidate_is_no_champion(ledger):
-    register(ledger, "code", "a" * 64, "", WHO)
+    add_version(ledger, "code", "a" * 64, "", WHO)
     assert champion(ledger.read(), "code") is None
 
 
 def test_only_a_decision_that_promotes_this_adapter_makes_a_champion(ledger):
-    version = register(ledger, "code", "a" * 64, "", WHO)
+    version = add_version(ledger, "code", "a" * 64, "", WHO)
     with pytest.raises(LedgerError, match="no decision"):
         make_champion(ledger, version, "f" * 64, WHO)
     other = promoting("b" * 64)
@@ -76,7 +76,7 @@ def test_rollback_to_none_leaves_no_champion(ledger):
 
 def test_rollback_to_what_never_reigned_is_refused(ledger):
     promote(ledger, "a" * 64)
-    register(ledger, "code", "b" * 64, "", WHO)
+    add_version(ledger, "code", "b" * 64, "", WHO)
     with pytest.raises(LedgerError, match="never was champion"):
         roll_back(ledger, "code", "v2", "hm", WHO)
     with pytest.raises(LedgerError, match="there are: v1, v2"):
@@ -85,7 +85,7 @@ def test_rollback_to_what_never_reigned_is_refused(ledger):
 
 @pytest.mark.parametrize("name", ["v2", "2", "champion", "bbbbbbbb"])
 def test_a_version_is_found_by_any_of_its_names(ledger, name):
-    register(ledger, "code", "a" * 64, "", WHO)
+    add_version(ledger, "code", "a" * 64, "", WHO)
     promote(ledger, "b" * 64)
     assert find_version(ledger.read(), "code", name).number == 2
 
@@ -124,7 +124,7 @@ def test_history_tells_a_life_in_words(ledger):
 
 
 def test_check_reads_every_decision_again(ledger):
-    register(ledger, "code", "a" * 64, "", WHO)
+    add_version(ledger, "code", "a" * 64, "", WHO)
     assert check(ledger.root).startswith("ledger/events.jsonl: 1 event, 0 decisions: the chain is unbroken\n")
     ledger.path.write_text(ledger.path.read_text().replace("ada", "eve"))
     with pytest.raises(LedgerError, match="line 1"):

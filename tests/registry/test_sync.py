@@ -10,7 +10,7 @@ import pytest
 from parammem.core.event import Trained
 from parammem.errors import DataError
 from parammem.registry import Ledger
-from parammem.registry.state import make_champion, register, roll_back
+from parammem.registry.state import add_version, make_champion, roll_back
 from parammem.registry.sync import aliases_of, operations, replay
 from parammem.tracking.wandb_server import ArtifactAbsent
 from tests.registry.repository import promoting
@@ -70,12 +70,12 @@ def ledger(tmp_path) -> Ledger:
     for letter in "abc":
         fact = Trained(domain="code", adapter=letter * 64, data_digest="d", rows=3, base_digest="b", recipe_digest="r")
         ledger.append(fact, WHO)
-        version = register(ledger, "code", letter * 64, "", WHO)
+        version = add_version(ledger, "code", letter * 64, "", WHO)
         if letter != "c":
             decision = promoting(letter * 64)
             ledger.save_decision(decision)
             make_champion(ledger, version, decision.digest, WHO)
-    register(ledger, "math", "d" * 64, "", WHO)
+    add_version(ledger, "math", "d" * 64, "", WHO)
     roll_back(ledger, "code", "v1", "worse", WHO)
     return ledger
 
@@ -105,7 +105,7 @@ def test_a_second_replay_tells_nothing_and_new_events_only_themselves(ledger, tm
     before = server.calls
     assert replay(ledger.read(), server, tmp_path) == []
     assert server.calls == before
-    register(ledger, "code", "e" * 64, "", WHO)
+    add_version(ledger, "code", "e" * 64, "", WHO)
     assert [one.kind for one in replay(ledger.read(), server, tmp_path)] == ["aliases"]
 
 

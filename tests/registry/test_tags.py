@@ -11,7 +11,7 @@ from parammem.checkout.git import require_identity
 from parammem.errors import LedgerError
 from parammem.registry import Ledger
 from parammem.registry.register import register_adapter
-from parammem.registry.state import champion, find_version, make_champion, register, roll_back
+from parammem.registry.state import add_version, champion, find_version, make_champion, roll_back
 from parammem.registry.storage import collect_garbage, fetch, missing_champions
 from parammem.registry.tags import existing_tags, sync_tags
 from tests.registry.repository import ENV, call, commit, dvc, make_adapter, make_repository, promoting
@@ -37,7 +37,7 @@ def ledger(tmp_path) -> Ledger:
 
 
 def promote(ledger: Ledger, adapter: str) -> None:
-    version = register(ledger, "code", adapter, "", WHO)
+    version = add_version(ledger, "code", adapter, "", WHO)
     decision = promoting(adapter)
     ledger.save_decision(decision)
     make_champion(ledger, version, decision.digest, WHO)
@@ -49,7 +49,7 @@ def life(ledger: Ledger) -> None:
     commit(ledger.root, "one")
     promote(ledger, "b" * 64)
     commit(ledger.root, "two")
-    register(ledger, "code", "c" * 64, "", WHO)
+    add_version(ledger, "code", "c" * 64, "", WHO)
     roll_back(ledger, "code", "v1", "worse", WHO)
     commit(ledger.root, "three")
 
@@ -77,7 +77,7 @@ def test_every_event_gets_its_tags_once(ledger):
 
 
 def test_an_event_that_is_not_committed_waits(ledger):
-    register(ledger, "code", "a" * 64, "", WHO)
+    add_version(ledger, "code", "a" * 64, "", WHO)
     assert sync_tags(ledger.root).waiting == ("code-reflector@v1.0.0", "code-reflector#candidate#1")
     assert existing_tags(ledger.root) == {}
     commit(ledger.root, "one")
@@ -112,11 +112,11 @@ def test_an_event_that_a_merge_signs_anew_is_tagged_at_the_merge(ledger):
     promote(ledger, "a" * 64)
     automatic = commit(root, "a turn")
     call(root, "git", "checkout", "-q", "main")
-    register(ledger, "math", "d" * 64, "", WHO)
+    add_version(ledger, "math", "d" * 64, "", WHO)
     commit(root, "by hand")
     call(root, "git", "checkout", "-q", "improve")
     call(root, "git", "merge", "-q", "-s", "ours", "--no-commit", "main")
-    register(ledger, "math", "d" * 64, "", WHO)
+    add_version(ledger, "math", "d" * 64, "", WHO)
     merge = commit(root, "both")
     assert sync_tags(root).waiting == ()
     assert existing_tags(root)["math-reflector@v1.0.0"][1] == merge
@@ -150,7 +150,7 @@ def test_gto_knows_of_no_champion_after_a_rollback_to_none(ledger):
 
 
 def test_a_version_without_a_tag_cannot_be_fetched_and_the_fix_is_named(ledger, tmp_path):
-    version = register(ledger, "code", "a" * 64, "", WHO)
+    version = add_version(ledger, "code", "a" * 64, "", WHO)
     with pytest.raises(LedgerError, match="parammem sync"):
         fetch(ledger.root, "code", version, tmp_path / "there")
 

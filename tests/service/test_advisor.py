@@ -39,7 +39,9 @@ def advisor_of(ledger, clock=None, **writers):
 
 
 def run_of(arm: LiveArm = "champion", adapter=V1, retry=0, task="t"):
-    return OpenRun("run", "code", 1, arm, adapter, task, retry, "token")
+    return OpenRun(
+        run_id="run", domain="code", number=1, arm=arm, adapter=adapter, task=task, retry=retry, token="token"
+    )
 
 
 def start_trial(ledger, challenger=V2):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_advice_is_no_part_of_a_task(kept):
     run = kept.start("desk", smuggled)
     assert run.task == Task(task_id="", domain="desk", text="Refund order 12").content
     view = shown(kept, run.run_id)
-    assert (view.text, view.advice, run.given) == ("Refund order 12", None, None)
+    assert (view.text, view.advice, run.advice) == ("Refund order 12", None, None)
 
 
 def test_the_first_word_about_advice_counts(kept):
@@ -58,7 +59,7 @@ def test_the_first_word_about_advice_counts(kept):
     assert kept.advised(run.run_id, advice(run))
     assert not kept.advised(run.run_id, None, "late")
     again = kept.start("desk", "t", run_id=run.run_id)
-    assert (again.advised, again.given, again.why_not) == (True, advice(run), "")
+    assert (again.advised, again.advice, again.why_not) == (True, advice(run), "")
 
 
 @pytest.mark.parametrize(("domain", "text", "run_id"), [
@@ -214,7 +215,7 @@ def test_a_restart_goes_on_where_the_last_service_was(tmp_path):
     first.add_steps(run.run_id, steps())
     first.close()
     again = book(tmp_path)
-    assert again.find("k") == run._replace(number=1)
+    assert again.find("k") == replace(run, number=1)
     assert shown(again, run.run_id).steps == tuple(steps())
     assert again.start("desk", "a task").number == 2
     again.close()

@@ -25,7 +25,7 @@ from parammem.gate import Evidence, Rule, decide
 from parammem.pocket.world import World, draw_splits
 from parammem.registry import Ledger
 from parammem.stages.common import Engines
-from parammem.stages.contest import fresh_tasks, meet
+from parammem.stages.contest import compare, fresh_tasks
 from tests.experience.rows import line
 from tests.stages.arena import Knowing, clone, parsed
 
@@ -77,7 +77,7 @@ def project(trained, tmp_path) -> Path:
 def met(project, monkeypatch) -> Callable[..., Evidence]:
     def run(incumbent: bool = True, **words: str) -> Evidence:
         engines(monkeypatch, **({"champion": "softly", "challenger": "plainly"} | words))
-        return meet(PARAMS, project, DOMAIN, project / "champion" if incumbent else None, project / "challenger")
+        return compare(PARAMS, project, DOMAIN, project / "champion" if incumbent else None, project / "challenger")
 
     return run
 
@@ -133,7 +133,7 @@ def test_without_a_champion_there_are_two_arms(met):
 def test_more_runs_are_counted_per_task(project, monkeypatch):
     engines(monkeypatch, champion="softly", challenger="plainly")
     params = parsed(gate={"runs": 3})
-    evidence = meet(params, project, DOMAIN, project / "champion", project / "challenger")
+    evidence = compare(params, project, DOMAIN, project / "champion", project / "challenger")
     (anchor,) = evidence.slices
     assert anchor.runs == 3
     assert max(anchor.none + anchor.champion + anchor.challenger) > 1
@@ -205,7 +205,7 @@ def test_an_adapter_that_does_not_load_is_refused_without_a_meeting(project, mon
         raise AdapterError("its weights are not those that adapter.json names")
 
     monkeypatch.setattr(Engines, "open", broken)
-    evidence = meet(PARAMS, project, DOMAIN, project / "champion", project / "challenger")
+    evidence = compare(PARAMS, project, DOMAIN, project / "champion", project / "challenger")
     decision = decide(evidence, Rule(), 0)
     assert decision.answer == "refuse"
     assert "guard loads failed" in decision.reasons[0]
@@ -214,7 +214,7 @@ def test_an_adapter_that_does_not_load_is_refused_without_a_meeting(project, mon
 
 def test_an_adapter_that_is_not_there_is_an_error(project):
     with pytest.raises(AdapterMissingError):
-        meet(PARAMS, project, DOMAIN, None, project / "nowhere")
+        compare(PARAMS, project, DOMAIN, None, project / "nowhere")
 
 
 def test_the_fresh_slice_is_the_newest_tasks_that_were_kept_for_judging(met, project):
@@ -281,7 +281,7 @@ def test_another_answer_key_is_another_input(met, project, split):
 
 def test_other_params_are_another_input(met, project, monkeypatch):
     before = met().inputs
-    other = meet(parsed(gate={"min_distinct": 0.5}), project, DOMAIN, project / "champion", project / "challenger")
+    other = compare(parsed(gate={"min_distinct": 0.5}), project, DOMAIN, project / "champion", project / "challenger")
     assert other.inputs["params"] != before["params"]
 
 

@@ -15,7 +15,7 @@ from parammem.agents.loop import submission
 from parammem.agents.methods import METHODS
 from parammem.checkout.places import Places
 from parammem.core import AnswerKey, Attempt, Feedback, Task, Trajectory, read_jsonl, write_jsonl
-from parammem.domains import get_domain
+from parammem.domains import Judge, get_domain
 from parammem.evaluation.runs import AdviceDraws, OpenTask, Run
 from parammem.reflectors.retrieved import Constant
 from parammem.stages import evaluate, tasks
@@ -69,20 +69,17 @@ def banks(monkeypatch) -> list[TrajectoryBank]:
 
 
 class Silent:
-    """A domain whose tasks have no visible checks, as APPS', MATH's and QA's; it counts what it is asked to judge."""
+    """The judge of tasks without visible checks, as APPS', MATH's and QA's; it counts what it is asked to judge."""
 
-    def __init__(self, domain) -> None:
-        self._domain, self.judged = domain, []
-
-    def __getattr__(self, name: str):
-        return getattr(self._domain, name)
+    def __init__(self, judge: Judge) -> None:
+        self._judge, self.judged = judge, []
 
     def check(self, items):
         return [Feedback(passed=None, text="") for _ in items]
 
     def score(self, items):
         self.judged += [task.task_id for task, _, _ in items]
-        scores = self._domain.score(items)
+        scores = self._judge.score(items)
         return [ValueError("no hidden check") if task.task_id.endswith("-0000") else s
                 for (task, _, _), s in zip(items, scores, strict=True)]  # fmt: skip
 
@@ -95,7 +92,7 @@ def silent_bench(folder: Path, **sections) -> EvaluationBench:
     write_jsonl(bench.places.keys("bank"), [one.key for one in drawn])
     for part in SLICES:
         bench.places.keys(part).unlink()
-    return replace(bench, judge=Silent(bench.judge))  # pyright: ignore[reportArgumentType]
+    return replace(bench, domain=replace(bench.domain, judge=Silent(bench.domain.judge)))
 
 
 def by_arm(trajectories: Sequence[Trajectory]) -> dict[str, list[Trajectory]]:
@@ -135,7 +132,7 @@ def test_strict_fills_the_bank_from_the_bank_split_alone(tmp_path, banks):
 def test_bank_tasks_without_visible_checks_get_in_by_their_verdict_asked_once_and_only_of_their_keys(tmp_path, banks):
     bench = silent_bench(tmp_path)
     found = by_arm(evaluate._one_phase(bench, evaluate._bank(bench)))
-    judge, keys = bench.judge, {key.task_id: key for key in read_jsonl(bench.places.keys("bank"), AnswerKey)}
+    judge, keys = bench.domain.judge, {key.task_id: key for key in read_jsonl(bench.places.keys("bank"), AnswerKey)}
     assert isinstance(judge, Silent)
     assert sorted(judge.judged) == sorted(keys), "each once, and no evaluation task"
     assert 0 < len(banks[0]) < len(keys)

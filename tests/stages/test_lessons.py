@@ -194,14 +194,14 @@ def test_what_a_small_real_model_writes_is_labelled_and_looked_at():
     rows = []
     for seed, says in enumerate(SMOLLM2["says"]):
         attempt = Attempt(
-            number=1, text=SMOLLM2["attempt"], candidate=domain.parse(SMOLLM2["attempt"]), temperature=0.2,
+            number=1, text=SMOLLM2["attempt"], candidate=domain.prompts.parse(SMOLLM2["attempt"]), temperature=0.2,
             feedback=Feedback(passed=False, text=SMOLLM2["feedback"]),
         )  # fmt: skip
         lost = Trajectory(task_id=task.task_id, domain="code", method="base", protocol="strict", seed=seed,
                           attempts=(attempt,), stop="iterations", submission=1)  # fmt: skip
         engine = ScriptedEngine(lambda request, draw, says=says: says)
         limit = len(says.split()) - 1 if not says.rstrip().endswith(".") else 1000
-        how = Labelling("experience", "final", ("failure",), engine, domain, limit, 0.6)
+        how = Labelling("experience", "final", ("failure",), engine, domain.prompts, limit, 0.6)
         rows += label(how, {task.task_id: task}, [lost], {lost.trajectory_id: Outcome(passed=False)})
         prompt = engine.requests[0].messages[-1].content
         assert f"{SMOLLM2['attempt']}\n```\n\n" in prompt, "an open fence is closed"

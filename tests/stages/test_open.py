@@ -82,7 +82,7 @@ def _asked(engines, judge):
 
 def decided(params, places, monkeypatch):
     saying(monkeypatch)
-    found = contest.meet(params, places.root, DOMAIN, None, places.reflector)
+    found = contest.compare(params, places.root, DOMAIN, None, places.reflector)
     return found, decide(found.model_copy(update={"guards": (Guard(name="loads", passed=True, detail=""),)}), Rule())
 
 

@@ -19,9 +19,7 @@ KEYS = {"t": AnswerKey(task_id="t", domain="math", hidden={}, gold="")}
 
 
 class Fixed:
-    """A domain with one visible answer and one verdict."""
-
-    name = "math"
+    """A judge with one visible answer and one verdict."""
 
     def __init__(self, seen: bool | None, right: bool) -> None:
         self.seen, self.right = seen, right
@@ -72,9 +70,10 @@ def test_what_cannot_be_judged_stays_an_error():
 
 
 def test_under_strict_and_two_phase_no_agent_gets_an_oracle(tmp_path):
-    for agent in evaluate.arms(bench_of(tmp_path)):
+    bench = bench_of(tmp_path)
+    for agent in evaluate.arms(bench):
         for protocol in ("strict", "two-phase"):
-            assert under(protocol, agent, {}) is agent
+            assert under(protocol, agent, bench.domain.judge, {}) is agent
 
 
 def test_the_published_budget_is_24_attempts_and_10_reflections_where_reflexion_has_5_and_4(tmp_path):
@@ -102,7 +101,7 @@ def test_the_oracle_stops_at_the_first_right_answer_and_says_so(tmp_path):
     seen = Counter()
     for one in evaluate._two_phases(bench, "oracle"):
         judged = [(tasks[one.task_id], keys[one.task_id], a.candidate) for a in one.attempts]
-        right = [getattr(score, "passed", None) for score in bench.judge.score(judged)]
+        right = [getattr(score, "passed", None) for score in bench.domain.judge.score(judged)]
         assert [a.feedback.passed for a in one.attempts] == right
         assert (one.stop == "oracle-pass") == right[-1]
         assert not any(right[:-1])
@@ -119,7 +118,7 @@ def test_an_oracle_is_worth_something_and_strict_is_not_touched_by_it(tmp_path):
 
     def solved(trajectories) -> int:
         items = [(tasks[t.task_id], keys[t.task_id], t.submitted.candidate) for t in trajectories]
-        return sum(score.passed for score in bench.judge.score(items))  # pyright: ignore
+        return sum(score.passed for score in bench.domain.judge.score(items))  # pyright: ignore
 
     strict = by_arm(evaluate._one_phase(bench, evaluate._bank(bench)))["resample"]
     oracle = by_arm(evaluate._two_phases(bench, "oracle"))["resample"]

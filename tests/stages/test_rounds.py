@@ -45,7 +45,7 @@ def taught_by(monkeypatch, engine, real: bool, tmp_path) -> list[ReflectionExamp
         "parammem.stages.common.Engines.open", lambda self, model="", adapter=None: opened.append(adapter) or engine
     )
     made = rounds.retaught(
-        parsed(), [row(1), row(2)], tmp_path / "round-1", get_domain("math", real=real), "round-1", tmp_path
+        parsed(), [row(1), row(2)], tmp_path / "round-1", get_domain("math", real=real).prompts, "round-1", tmp_path
     )
     assert opened == [tmp_path / "round-1"]
     return made

@@ -16,7 +16,7 @@ from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import Trajectory, read_jsonl
 from parammem.engines.base import Message, Request
-from parammem.engines.cached import draw_keys
+from parammem.engines.batching import draws_of
 from parammem.engines.completion_store import Store
 from parammem.engines.openai import server as module
 from parammem.engines.openai.engine import OpenAIEngine, seed_of
@@ -158,8 +158,8 @@ def test_after_kill_9_nothing_that_was_recorded_is_asked_again_and_the_counts_ar
 
     def noting(self: OpenAIEngine, request: Request):
         body = [[m.role, m.content] for m in request.messages]
-        for draw, key in enumerate(draw_keys(self.digest, request), request.first_draw):
-            keys[str(body), seed_of(request, draw)] = key
+        for draw in draws_of(self.digest, request):
+            keys[str(body), seed_of(request, draw.number)] = draw.key
         return submit(self, request)
 
     def key_of(asked: Asked) -> str:

@@ -12,7 +12,8 @@ from parammem.checkout.hashes import dvc_hash
 from parammem.checkout.places import Places
 from parammem.core import AnswerKey, Task, Trajectory, write_jsonl
 from parammem.core.experience import Experience
-from parammem.domains.real_code import RealCodeDomain
+from parammem.domains import get_domain
+from parammem.domains.real_code import RealCodeJudge
 from parammem.errors import UntrustedTests
 from parammem.sandbox import TrustedTests, trust_spec, trust_tests
 from parammem.stages import contest, tasks
@@ -42,7 +43,7 @@ def test_tests_of_stage_files_are_trusted_and_name_their_file(tmp_path: Path):
     (task,), (key,) = stage_tasks(places, "eval"), stage_keys(places, "eval")
     for spec, origin in ((task.visible, "data/tasks/code/eval.jsonl"), (key.hidden, "data/keys/code/eval.jsonl")):
         assert spec["checks"][0]["tests"] == trust_tests("assert f() == 1", origin=origin)
-    found = RealCodeDomain().score([(task, key, candidate) for candidate in (RIGHT, "def f(): return 2")])
+    found = RealCodeJudge().score([(task, key, candidate) for candidate in (RIGHT, "def f(): return 2")])
     assert [getattr(score, "passed", score) for score in found] == [True, False]
 
 
@@ -155,13 +156,13 @@ def test_fresh_tasks_and_keys_are_never_trusted(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("asked", ["check", "score"])
 def test_tests_of_a_stranger_change_nothing_outside_the_child(asked: str, tmp_path: Path):
     tmp_path.chmod(0o777)
-    domain, spec = RealCodeDomain(), harming(tmp_path)
+    domain, spec = get_domain("code", real=True), harming(tmp_path)
     task, key = TASK.model_copy(update={"visible": spec}), KEY.model_copy(update={"hidden": spec})
     candidates = [RIGHT, "def f(): return 2"]
     if asked == "check":
-        found = domain.check([(task, candidate) for candidate in candidates])
+        found = domain.judge.check([(task, candidate) for candidate in candidates])
     else:
-        found = domain.score([(task, key, candidate) for candidate in candidates])
+        found = domain.judge.score([(task, key, candidate) for candidate in candidates])
     assert [getattr(one, "passed", one) for one in found] == [True, False]
     assert not (tmp_path / "MARK").exists()
 
@@ -169,19 +170,19 @@ def test_tests_of_a_stranger_change_nothing_outside_the_child(asked: str, tmp_pa
 def test_the_same_tests_would_act_if_they_were_trusted(tmp_path: Path):
     """So that the test above cannot pass for want of an act."""
     key = KEY.model_copy(update={"hidden": trust_spec(harming(tmp_path), origin="a test")})
-    RealCodeDomain().score([(TASK, key, RIGHT)])
+    RealCodeJudge().score([(TASK, key, RIGHT)])
     assert (tmp_path / "MARK").exists()
 
 
 @pytest.mark.parametrize("entry", ["f'); import os; ('", "", "no such name", "__import__('os')"])
 def test_an_entry_that_is_no_name_judges_one_task_alone(entry: str):
     odd = TASK.model_copy(update={"visible": SPEC | {"entry": entry}})
-    found = RealCodeDomain().check([(odd, RIGHT), (TASK, RIGHT)])
+    found = RealCodeJudge().check([(odd, RIGHT), (TASK, RIGHT)])
     assert getattr(found[0], "passed", None) is not True
     assert getattr(found[1], "passed", None) is True
 
 
 def test_a_stub_that_python_cannot_parse_is_one_task():
     deep = {"entry": "f", "stub": "x = " + "-" * 5000 + "1\n", "checks": SPEC["checks"]}
-    found = RealCodeDomain().check([(TASK.model_copy(update={"visible": deep}), RIGHT), (TASK, RIGHT)])
+    found = RealCodeJudge().check([(TASK.model_copy(update={"visible": deep}), RIGHT), (TASK, RIGHT)])
     assert getattr(found[1], "passed", None) is True

@@ -55,7 +55,7 @@ def judged(specs: list[dict], candidates: list[str], allowed: float = 1.0, real:
     named = {str(n): Task(task_id=str(n), domain="code", text=f"task {n}") for n in range(len(specs))}
     keys = {str(n): AnswerKey(task_id=str(n), domain="code", hidden=s, gold="") for n, s in enumerate(specs)}
     runs = [lived(n, candidate) for n, candidate in enumerate(candidates)]
-    found = final_verdicts(get_domain("code", real=real), named, keys, runs, allowed).passed
+    found = final_verdicts(get_domain("code", real=real).judge, named, keys, runs, allowed).passed
     return [found[run.trajectory_id] for run in runs]
 
 
@@ -149,11 +149,11 @@ def test_the_gate_goes_on_where_fresh_tasks_of_strangers_have_checks_that_break(
         Task(task_id=f"fresh-{n}", domain="math", text=f"odd {n}", visible={"checks": [check]}) for n in range(20)
     ]
     monkeypatch.setattr(contest, "fresh_tasks", lambda *_, **__: (strangers, {}))
-    evidence = contest.meet(PARAMS, project, "math", project / "champion", project / "challenger")
+    evidence = contest.compare(PARAMS, project, "math", project / "champion", project / "challenger")
     anchor, fresh = evidence.slices
     assert len(anchor.tasks) == PARAMS.tasks.eval + PARAMS.tasks.unseen
     assert set(fresh.none) == set(fresh.challenger) == {0}
     monkeypatch.setattr(contest, "stage_tasks", lambda places, split: strangers if split == "eval" else [])
     monkeypatch.setattr(contest, "fresh_tasks", lambda *_, **__: ([], {}))
     with pytest.raises(TooManyFailures):
-        contest.meet(PARAMS, project, "math", project / "champion", project / "challenger")
+        contest.compare(PARAMS, project, "math", project / "champion", project / "challenger")

@@ -108,12 +108,12 @@ def test_irrelevant_advice_is_another_task_s_in_as_many_words():
 
 @pytest.mark.parametrize("real", [True, False])
 def test_moved_advice_keeps_its_words_and_changes_its_place(real):
-    judge = get_domain("code", real=real)
+    prompts = get_domain("code", real=real).prompts
     task = draw_splits("code", World(3, 0.9), {"train": 1})["train"][0].task
-    usual = placed(judge, task, "limit inside", "after")
-    before = placed(judge, task, "limit inside", "before")
-    system = placed(judge, task, "limit inside", "system")
-    bare = placed(judge, task, "", "")
+    usual = placed(prompts, task, "limit inside", "after")
+    before = placed(prompts, task, "limit inside", "before")
+    system = placed(prompts, task, "limit inside", "system")
+    bare = placed(prompts, task, "", "")
     user = usual[-1].content
     assert user.index(task.text) < user.index("limit inside")
     assert before[-1].content.index("limit inside") < before[-1].content.index(task.text)

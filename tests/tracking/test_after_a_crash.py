@@ -10,7 +10,7 @@ import pytest
 from parammem.core import Adapter
 from parammem.improve import steps
 from parammem.registry import Ledger
-from parammem.registry.state import register
+from parammem.registry.state import add_version
 from parammem.tracking import LEDGER, Logged
 
 
@@ -27,7 +27,7 @@ def turn(tmp_path, monkeypatch):
     )  # fmt: skip
     (folder / "adapter.json").write_text(card.model_dump_json())
     (root / ".cache" / "tracking").mkdir(parents=True)
-    register(Ledger(tree), "code", digest, "", "flow improve")
+    add_version(Ledger(tree), "code", digest, "", "flow improve")
     told: list[str] = []
     monkeypatch.setattr(steps, "run_guarded", lambda command, *_: told.append(command[3]) or (0, []))
     monkeypatch.setattr(steps, "sync_tags", lambda _: SimpleNamespace(made=()))

@@ -1,5 +1,5 @@
 """Agents that work on tasks: one loop (loop.py), the methods composed from it (methods.py), and what drives many runs
-at once (batch.py, concurrent.py). labels, teacher, repair and synthesis ask models for texts to train on.
+at once (run.py, asking.py). labels, teacher, repair and synthesis ask models for texts to train on.
 
 No answer key and no hidden verdict is here: stages ask for verdicts, after the loop.
 """

@@ -9,14 +9,14 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from parammem.agents.asking import MOST_FAILED, ask_each, check_answers
 from parammem.agents.bank import Embed
-from parammem.agents.concurrent import MOST_FAILED, ask_each, check_answers
 from parammem.agents.contrasts import JudgedRun, set_beside
 from parammem.agents.repair import whole_sentences
 from parammem.agents.teacher import ASKED, Teaches, taught
 from parammem.core import Outcome, ReflectionExample, Task, Trajectory, digest_of
 from parammem.core.reflection import LabelSource
-from parammem.domains.base import Domain
+from parammem.domains.base import Prompts
 from parammem.embeddings import embed
 from parammem.engines.base import Completion, Engine, Message, Request
 
@@ -32,7 +32,7 @@ class Labelling:
     parts: tuple[str, ...]
     engine: Engine
     """The labeller: the agent's own model, or the teacher."""
-    domain: Domain
+    prompts: Prompts
     max_tokens: int
     temperature: float
     """Of labels that are drawn from the task alone; all others are greedy."""
@@ -80,8 +80,8 @@ def label(
     """
     rows: list[ReflectionExample] = []
     questions: list[_Question] = []
-    if how.asks_tasks and isinstance(how.domain, Teaches):
-        rows = _from_teacher(how, how.domain, list(tasks.values()))
+    if how.asks_tasks and isinstance(how.prompts, Teaches):
+        rows = _from_teacher(how, how.prompts, list(tasks.values()))
     elif how.asks_tasks:
         questions = [_from_task(how, task) for task in tasks.values()]
     for trajectory in trajectories:
@@ -116,7 +116,7 @@ def _hindsight(how: Labelling, task: Task, trajectory: Trajectory) -> list[_Ques
     attempt = trajectory.submitted
     if "hindsight" not in how.parts or attempt is None:
         return []
-    messages = how.domain.hindsight(task, attempt)
+    messages = how.prompts.hindsight(task, attempt)
     return [_Question(task, trajectory.trajectory_id, "hindsight", messages)]
 
 
@@ -125,7 +125,7 @@ def _failure(how: Labelling, task: Task, trajectory: Trajectory, outcome: Outcom
     attempt = trajectory.submitted
     if "failure" not in how.parts or attempt is None:
         return []
-    messages = how.domain.failure(task, attempt, outcome)
+    messages = how.prompts.failure(task, attempt, outcome)
     return [_Question(task, trajectory.trajectory_id, "failure", messages)]
 
 
@@ -139,7 +139,7 @@ def _contrasts(
         if outcome is not None and outcome.passed is not None and attempt is not None:
             ended[outcome.passed].append(JudgedRun(tasks[trajectory.task_id], attempt, trajectory.trajectory_id))
     for lost, won in set_beside(ended[False], ended[True], how.embed):
-        messages = how.domain.contrast(lost.task, lost.attempt, won.task, won.attempt)
+        messages = how.prompts.contrast(lost.task, lost.attempt, won.task, won.attempt)
         yield _Question(lost.task, lost.trajectory_id, "contrast", messages, success_id=won.trajectory_id)
 
 
@@ -149,18 +149,18 @@ def _from_feedback(how: Labelling, task: Task, trajectory: Trajectory) -> list[_
     failed = [attempt for attempt in trajectory.attempts if attempt.feedback.passed is False]
     if not failed:
         return []
-    messages = how.domain.reflect(task, failed, [], diverse=False)
+    messages = how.prompts.reflect(task, failed, [], diverse=False)
     return [_Question(task, trajectory.trajectory_id, "feedback", messages)]
 
 
 def _from_task(how: Labelling, task: Task) -> _Question:
     seed = int(digest_of(["task-only", task.task_id])[:12], 16)
-    return _Question(task, "", "task", how.domain.advise(task.text), how.temperature, seed)
+    return _Question(task, "", "task", how.prompts.advise(task.text), how.temperature, seed)
 
 
-def _from_teacher(how: Labelling, domain: Teaches, tasks: Sequence[Task]) -> list[ReflectionExample]:
+def _from_teacher(how: Labelling, prompts: Teaches, tasks: Sequence[Task]) -> list[ReflectionExample]:
     """Return what a teacher says of each task, by a prompt with one demonstration; read and mended."""
-    found = taught(how.engine, domain, tasks, how.temperature, how.max_tokens, how.max_failed_share)
+    found = taught(how.engine, prompts, tasks, how.temperature, how.max_tokens, how.max_failed_share)
     named = {task.task_id: task for task in tasks}
     return [_row(how, named[name], "", "task", made.text, how.engine.digest) for name, made in found.labels.items()]
 

@@ -1,7 +1,8 @@
 """solve(): the reflection loop, on one page.
 
 It is written for one task, as a generator that yields what it needs (a completion, a visible check) and is sent the
-result, so that `batch.run` can advance any number of tasks together. It takes a Task and never an AnswerKey.
+result, so that `run_all` can advance any number of tasks together. It takes a Task and never an AnswerKey: an agent
+has prompts and visible checks, and no judge that could tell it a hidden verdict.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 
 from parammem.agents.methods import Method
 from parammem.core import Attempt, Failure, Feedback, Reflection, Stop, Task, Trajectory, Usage, digest_of
-from parammem.domains.base import Domain, Example
+from parammem.domains.base import Example, Prompts, VisibleChecks
 from parammem.engines.base import Completion, Engine, Message, Request
 from parammem.reflectors.base import Reflector
 
@@ -28,7 +29,7 @@ class Ask:
 class Check:
     """A candidate that the visible checks must judge. The answer is a Feedback."""
 
-    domain: Domain
+    checks: VisibleChecks
     task: Task
     candidate: str
 
@@ -58,7 +59,8 @@ class Agent:
     """A method with its parts."""
 
     method: Method
-    domain: Domain
+    prompts: Prompts
+    checks: VisibleChecks
     actor: Engine
     budget: Budget
     reflector: Reflector | None = None
@@ -168,12 +170,12 @@ def _attempt(
     say."""
     own = [piece for piece in log.reflections if piece.source == "self"]
     temperature = agent.budget.first_temperature if number == 1 else agent.budget.later_temperature
-    messages = agent.domain.actor(task, [*own, *advice], examples)
+    messages = agent.prompts.actor(task, [*own, *advice], examples)
     text, _ = yield from _ask(
         log, "actor", agent.actor, _request(agent, task, seed, number, messages, temperature, False)
     )
-    candidate = agent.domain.parse(text, task)
-    feedback = yield Check(agent.domain, task, candidate)
+    candidate = agent.prompts.parse(text, task)
+    feedback = yield Check(agent.checks, task, candidate)
     assert isinstance(feedback, Feedback)
     attempt = Attempt(number=number, text=text, candidate=candidate, temperature=temperature, feedback=feedback)
     log.attempts.append(attempt)
@@ -184,7 +186,7 @@ def _reflect(agent: Agent, task: Task, seed: int, number: int, log: _Log) -> Gen
     """Ask for the agent's own reflection on its failed attempts: r_k of the paper."""
     own = [piece for piece in log.reflections if piece.source == "self"]
     temperature = agent.budget.later_temperature
-    messages = agent.domain.reflect(task, log.attempts, own, diverse=agent.method.reflects == "diverse")
+    messages = agent.prompts.reflect(task, log.attempts, own, diverse=agent.method.reflects == "diverse")
     request = _request(agent, task, seed, number, messages, temperature, True)
     text, cut = yield from _ask(log, "self-reflection", agent.actor, request)
     log.reflections.append(

@@ -128,7 +128,7 @@ class OwnAgent:
 
 
 def outcome_of(said: Any, passes_at: float) -> Outcome:
-    """An outcome as a user's program says it: true, false, null, a number from 0 to 1, or an object with them.
+    """Return an outcome as a user's program says it: true, false, null, a number from 0 to 1, or an object with them.
 
     Raises:
         ValueError: it is none of these, e.g. the number 7.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from parammem.agents.concurrent import MOST_FAILED, ask_each, check_answers
+from parammem.agents.asking import MOST_FAILED, ask_each, check_answers
 from parammem.core import Task, digest_of
 from parammem.engines.base import Engine, Message, Request
 
@@ -21,14 +21,14 @@ log = logging.getLogger(__name__)
 
 @runtime_checkable
 class Synthesises(Protocol):
-    """A domain with a prompt that asks for a new problem."""
+    """Prompts with one that asks for a new problem."""
 
     def synthesise(self, task_text: str) -> tuple[Message, ...]: ...
 
 
 def synthesised(
     engine: Engine,
-    domain: Synthesises,
+    prompts: Synthesises,
     given: Sequence[Task],
     count: int,
     temperature: float,
@@ -46,7 +46,7 @@ def synthesised(
     """
     requests = [
         Request(
-            messages=domain.synthesise(given[place % len(given)].text),
+            messages=prompts.synthesise(given[place % len(given)].text),
             temperature=temperature,
             max_tokens=max_tokens,
             seed=int(digest_of(["synthesise", given[place % len(given)].task_id])[:12], 16),

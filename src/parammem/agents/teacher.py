@@ -1,7 +1,7 @@
 """Labels from the task alone by a teacher that is shown one demonstration (the paper's recipe; its self-improvement,
 where the teacher is the agent's own model, is the same with another engine).
 
-Used by `labels` for label `task-only` on domains that have such a prompt: those of real benchmarks.
+Used by `labels` for label `task-only` where the prompts have such a one: those of real benchmarks.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from parammem.agents.concurrent import MOST_FAILED, ask_each, check_answers
+from parammem.agents.asking import MOST_FAILED, ask_each, check_answers
 from parammem.agents.repair import Mended, mend
 from parammem.core import Task, digest_of
 from parammem.core.words import count
 from parammem.engines.base import Engine, Message, Request
 
 TAGS = {"code": "pitfalls", "math": "pitfalls", "qa": "decomposition"}
-"""Kind of domain → the tag that its teaching prompt asks for."""
+"""Style of prompts → the tag that its teaching prompt asks for."""
 ASKED = 3
 """A teacher whose answer holds no label is asked so often in all, each time for another draw."""
 log = logging.getLogger(__name__)
@@ -27,13 +27,10 @@ log = logging.getLogger(__name__)
 
 @runtime_checkable
 class Teaches(Protocol):
-    """A domain with a prompt for teachers."""
+    """Prompts with one for teachers."""
 
     @property
-    def name(self) -> str: ...
-
-    @property
-    def kind(self) -> str: ...
+    def style(self) -> str: ...
 
     def teach(self, task_text: str) -> tuple[Message, ...]: ...
 
@@ -59,7 +56,7 @@ class Taught:
 
 def taught(
     engine: Engine,
-    domain: Teaches,
+    prompts: Teaches,
     tasks: Sequence[Task],
     temperature: float,
     max_tokens: int,
@@ -77,13 +74,13 @@ def taught(
     for draw in range(ASKED):
         if not left:
             break
-        replies = ask_each(engine, [_request(domain, task, temperature, max_tokens, draw) for task in left])
+        replies = ask_each(engine, [_request(prompts, task, temperature, max_tokens, draw) for task in left])
         for task, reply in zip(left, replies, strict=True):
             if isinstance(reply, Exception):
                 log.warning("no label for task %r: the teacher did not answer: %s", task.task_id, reply)
                 failed[task.task_id] = reply
                 continue
-            made = mend(reply[0].text, TAGS[domain.kind], cut=reply[0].finish == "length")
+            made = mend(reply[0].text, TAGS[prompts.style], cut=reply[0].finish == "length")
             if made is not None:
                 labels[task.task_id] = made
         check_answers(failed, len(tasks), max_failed_share)
@@ -93,13 +90,14 @@ def taught(
         unread=tuple(task.task_id for task in left),
         failed=tuple(failed),
     )
-    log.warning("%s: %s", domain.name, found.summary())
+    if tasks:
+        log.warning("%s: %s", tasks[0].domain, found.summary())
     return found
 
 
-def _request(domain: Teaches, task: Task, temperature: float, max_tokens: int, draw: int) -> Request:
+def _request(prompts: Teaches, task: Task, temperature: float, max_tokens: int, draw: int) -> Request:
     return Request(
-        messages=domain.teach(task.text),
+        messages=prompts.teach(task.text),
         temperature=temperature,
         max_tokens=max_tokens,
         seed=int(digest_of(["task-only", task.task_id])[:12], 16),

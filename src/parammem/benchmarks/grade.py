@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,10 +19,10 @@ from parammem.benchmarks.table import BENCHMARKS, get_benchmark
 from parammem.core import AnswerKey, Task
 from parammem.core.python_source import parse_python
 from parammem.core.record import Record
-from parammem.domains import Domain
+from parammem.domains import Domain, Prompts
 from parammem.domains.answers import Equality, Reading
-from parammem.domains.real_math import RealMathDomain
-from parammem.domains.real_qa import RealQaDomain
+from parammem.domains.real_math import RealMathJudge, RealMathPrompts
+from parammem.domains.real_qa import RealQaJudge, RealQaPrompts
 from parammem.domains.wording import short
 from parammem.errors import ConfigError, DataError
 
@@ -154,38 +154,38 @@ def _item(number: int, row: Any, benchmark: str, domain: str) -> Item:
 
 
 def _judged(domain: Domain, asked: Sequence[_Asked]) -> Iterator[Graded]:
-    if isinstance(domain, RealMathDomain | RealQaDomain):
+    prompts, judge = domain.prompts, domain.judge
+    if isinstance(prompts, RealMathPrompts | RealQaPrompts) and isinstance(judge, RealMathJudge | RealQaJudge):
         for one in asked:
             hidden = one.item.key.hidden if one.item else {"answer": one.gold or ""}
-            yield _answer(domain, one.number, one.text, hidden)
+            found = judge.compare(hidden, prompts.parse(one.text))
+            yield _answered(one.number, prompts.read(one.text), found, str(hidden["answer"]))
         return
-    yield from (_same_tree(domain, one) for one in asked if one.item is None)
+    yield from (_same_tree(prompts, one) for one in asked if one.item is None)
     yield from _run(domain, [one for one in asked if one.item is not None])
 
 
-def _answer(domain: RealMathDomain | RealQaDomain, number: int, text: str, hidden: Mapping[str, Any]) -> Graded:
-    read: Reading = domain.read(text)
-    found: Equality = domain.judge(hidden, domain.parse(text))
+def _answered(number: int, read: Reading, found: Equality, expected: str) -> Graded:
     return Graded(
         row=number,
         verdict="right" if found.equal else "wrong",
         read=read.answer,
         read_by=read.rule,
         judged_by=found.by,
-        expected=str(hidden["answer"]),
+        expected=expected,
     )
 
 
-def _program(domain: Domain, one: _Asked) -> tuple[str, str]:
+def _program(prompts: Prompts, one: _Asked) -> tuple[str, str]:
     """Return the program in a text, and the rule that found it."""
     if one.verbatim and _tree(one.text) is not None:
         return one.text, "the whole text, a program"
-    return domain.parse(one.text, one.item.task if one.item else None), "the program in the text"
+    return prompts.parse(one.text, one.item.task if one.item else None), "the program in the text"
 
 
-def _same_tree(domain: Domain, one: _Asked) -> Graded:
+def _same_tree(prompts: Prompts, one: _Asked) -> Graded:
     """Return a program against another one, as syntax trees: layout and comments aside."""
-    program, rule = _program(domain, one)
+    program, rule = _program(prompts, one)
     found = _tree(program)
     right = found is not None and found == _tree(one.gold or "")
     return Graded(
@@ -210,14 +210,14 @@ def _run(domain: Domain, asked: Sequence[_Asked]) -> Iterator[Graded]:
     """Programs on the hidden tests of their benchmark's rows, in the sandbox."""
     pairs: list[tuple[_Asked, str, str]] = []
     for one in asked:
-        program, rule = _program(domain, one)
+        program, rule = _program(domain.prompts, one)
         if program.isascii() or _is_utf8(program):
             pairs.append((one, program, rule))
         else:
             yield Graded(row=one.number, verdict="wrong", read=program, read_by=rule,
                          judged_by="half a surrogate pair is in no program")  # fmt: skip
     items: list[tuple[Task, AnswerKey, str]] = [(o.item.task, o.item.key, p) for o, p, _ in pairs if o.item]
-    for (one, program, rule), score in zip(pairs, domain.score(items) if items else [], strict=True):
+    for (one, program, rule), score in zip(pairs, domain.judge.score(items) if items else [], strict=True):
         if isinstance(score, Exception):
             reason = f"cannot be judged: {type(score).__name__}: {short(str(score), SHOWN)}"
             yield Graded(row=one.number, verdict="refused", read=program, read_by=rule, reason=reason)

@@ -107,7 +107,7 @@ def fetch(tree: Path, say: Say) -> None:
 
 
 def check_out(tree: Path, folder: str, say: Say) -> None:
-    """What dvc.lock names below a folder, out of the shared cache."""
+    """Bring what dvc.lock names below a folder out of the shared cache."""
     run(tree, "checkout", "--quiet", "--force", "--recursive", folder, say=say)
 
 

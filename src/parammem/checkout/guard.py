@@ -56,7 +56,7 @@ def wait(child: subprocess.Popen[bytes], dvc: bool) -> int:
 
 
 def is_full() -> bool:
-    """Whether the disk of the current folder is full."""
+    """Return whether the disk of the current folder is full."""
     found = os.statvfs(".")
     return found.f_bavail * found.f_frsize < FULL_BYTES
 

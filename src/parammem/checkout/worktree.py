@@ -37,7 +37,7 @@ KEPT = ("checkpoints", "experience", "dvc-site")
 
 @contextmanager
 def worktree(repo: Path, commit: str, shared_cache: bool, skip: Iterable[str] = ()) -> Iterator[Path]:
-    """A folder with the files of `commit`, and the raw inputs that its .dvc files name.
+    """Yield a folder with the files of `commit`, and the raw inputs that its .dvc files name.
 
     Args:
         shared_cache: use this repository's DVC cache, run-cache included; False: an empty one.
@@ -107,7 +107,7 @@ def remove_trees(root: Path) -> int:
 
 
 def equip(root: Path, tree: Path) -> None:
-    """The shared DVC cache and the person's local settings, and caches that outlive the worktree."""
+    """Give a worktree the shared DVC cache, the person's local settings, and caches that outlive it."""
     if (root / ".dvc").is_dir():
         write_text(tree / ".dvc" / "config.local", local_config(root))
     (tree / ".cache").mkdir(exist_ok=True)

@@ -138,6 +138,6 @@ def run_command(command: Callable[[], object]) -> None:
 
 
 def resume_hint(arguments: list[str]) -> str:
-    """What to run after Ctrl-C to go on."""
+    """Return what to run after Ctrl-C to go on."""
     again = "dvc repro" if arguments[:1] == ["stage"] else " ".join(["parammem", *arguments])
     return f"stopped; what was finished is kept. To go on, run: {again}"

@@ -20,7 +20,7 @@ from parammem.core.extras import install_command
 from parammem.errors import ConfigError, DataError, EngineError, ParamMemError
 
 FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "a file grew too large"}
-"""Errors of the disk that may meet any command; files are written beside the old ones first, so these stay whole."""
+"""Errors of the disk that any command may have; files are written beside the old ones first, so these stay whole."""
 CRASHES = Path(".cache/crashes")
 LONGEST = 500
 """Characters of an exception's own words in a message."""
@@ -57,7 +57,7 @@ branch of our tree whose exit code fits, and what to do."""
 
 
 def ending(error: Exception) -> End:
-    """How the command ends that was stopped by an error. A bug's traceback is written down."""
+    """Return how the command ends that was stopped by an error. A bug's traceback is written down."""
     if isinstance(error, ParamMemError):
         return End(str(error), error.exit_code)
     said = f"{type(error).__name__}: {str(error)[:LONGEST]}".rstrip(": ")

@@ -108,7 +108,7 @@ def _meet(params: Params, domain: str, champion: str, challenger: str, enter: bo
     from parammem.registry import Ledger
     from parammem.registry.branch import known, refuse_behind
     from parammem.registry.growth import refuse_losses
-    from parammem.stages.contest import meet
+    from parammem.stages.contest import compare
 
     if enter:
         refuse_losses(Path())
@@ -118,7 +118,7 @@ def _meet(params: Params, domain: str, champion: str, challenger: str, enter: bo
         ours = _folder(events, domain, champion, Path(folder) / "champion")
         theirs = _folder(events, domain, challenger, Path(folder) / "challenger") or REFLECTORS / domain
         _refuse_itself(events, domain, ours, theirs)
-        evidence = meet(params, Path(), domain, ours, theirs)
+        evidence = compare(params, Path(), domain, ours, theirs)
     rule = rule_of(params.gate)
     if enter:
         return decide_and_record(evidence, rule, Ledger(), person(Path()))
@@ -137,7 +137,7 @@ def _refuse_itself(events: Sequence[Event], domain: str, ours: Path | None, thei
     name = next((v.name for v in known if v.adapter in digests), "one adapter")
     others = [v.name for v in known if v.adapter not in digests]
     todo = f"name another: `parammem gate champion {others[-1]} --domain {domain}`" if others else "train another first"
-    raise LedgerError(f"champion and challenger are both {name} of {domain}: it would meet itself; {todo}")
+    raise LedgerError(f"champion and challenger are both {name} of {domain}: it would be compared with itself; {todo}")
 
 
 def _folder(events: Sequence[Event], domain: str, name: str, to: Path) -> Path | None:

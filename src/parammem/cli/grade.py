@@ -54,7 +54,7 @@ def grade(
 
 
 def as_text(one: Graded) -> str:
-    """One row for people."""
+    """Return one row for people."""
     if one.verdict == "refused":
         return f"{one.row}: refused  {one.reason}"
     lines = [f"{one.row}: {one.verdict}", f"    read      {_shown(one.read) or '(nothing)'}   [{one.read_by}]"]

@@ -188,7 +188,7 @@ def _show(files: list[Path], inbox: Path, store: ExperienceStore, form: str | No
 
 
 def as_text(outcome: IngestResult) -> str:
-    """What became of a file, for people; no text of a row."""
+    """Return what became of a file, for people; no text of a row."""
     event = outcome.event
     if not outcome.new:
         return (

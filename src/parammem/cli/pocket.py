@@ -55,7 +55,7 @@ def train(
 def score(
     folder: Annotated[Path, typer.Argument(help="A model folder.")], device: Device = "auto", tasks: Tasks = 200
 ) -> None:
-    """What a model solves with all the right advice and with none; written to scores.json in its folder."""
+    """Measure what a model solves with all the right advice and with none; written to scores.json in its folder."""
     say(json.dumps(write_scores(folder, device, tasks), indent=2, sort_keys=True))
 
 
@@ -83,7 +83,7 @@ def find_recipe(name: str) -> Recipe:
 
 
 def of_recipe(folder: Path, recipe: Recipe) -> bool:
-    """Whether a complete model of this very recipe lies there.
+    """Return whether a complete model of this very recipe lies there.
 
     Raises:
         DataError: something else lies there, which training would overwrite.
@@ -117,7 +117,7 @@ def write_scores(folder: Path, device: str, tasks: int) -> dict[str, Any]:
 
 
 def as_text(drawn: WorldTask) -> str:
-    """A task for people: the spec, what its visible checks reveal, and what stays hidden."""
+    """Return a task for people: the spec, what its visible checks reveal, and what stays hidden."""
     key = drawn.key
     revealed = key.tags["revealed"].split()
     checks = "\n".join(f"  {check}" for check in drawn.task.visible["checks"])

@@ -49,7 +49,7 @@ def probe(
 
 
 def described(found: Probe) -> str:
-    """The figures as two tables and a line about the speed."""
+    """Return the figures as two tables and a line about the speed."""
     from parammem.evaluation.statistics import wilson
 
     rows = []

@@ -43,7 +43,7 @@ def reflect(
 
 
 def read_task(name: str) -> str:
-    """The task's text. Raises DataError when the file is missing, is not text, or is empty."""
+    """Return the task's text. Raises DataError when the file is missing, is not text, or is empty."""
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -55,7 +55,7 @@ def records() -> dict[str, Any]:
 
 
 def described(record: Any) -> dict[str, Any]:
-    """The JSON Schema of a record; what the source says of a field stands in it as description."""
+    """Return the JSON Schema of a record; what the source says of a field stands in it as description."""
     from parammem.core.record import Record
 
     found = record.model_json_schema()

@@ -36,7 +36,7 @@ def reflector(
     ] = 0,
     dtype: Annotated[str, typer.Option(help="auto, bfloat16, or float32 (the one that a CPU wants).")] = "auto",
 ) -> None:
-    """The exact vLLM command for a trained reflector and its base model."""
+    """Print the exact vLLM command for a trained reflector and its base model."""
     from parammem.core.adapter import read_card
     from parammem.engines.folders import hub_parts
     from parammem.engines.openai import vllm
@@ -62,7 +62,7 @@ def reflector(
 
 @app.command()
 def spent(params: ParamsFile = PARAMS) -> None:
-    """What servers were paid for, by role and model, since the completion cache was begun."""
+    """Print what servers were paid for, by role and model, since the completion cache was begun."""
     from parammem.engines.completion_store import FILE, Store
     from parammem.engines.openai.servers import spent_table
 
@@ -71,7 +71,8 @@ def spent(params: ParamsFile = PARAMS) -> None:
 
 
 def find_vllm() -> tuple[str, ...] | None:
-    """The beginning of the command: the environment of `make vllm-env`, or vLLM on PATH. None: neither is there."""
+    """Return the beginning of the command: the environment of `make vllm-env`, or vLLM on PATH. None: neither is
+    there."""
     if ENVIRONMENT.is_file():  # its package is not named vllm, so its `vllm` command does not start
         return (str(ENVIRONMENT.absolute()), "-m", "vllm.entrypoints.openai.api_server", "--model")
     return ("vllm", "serve") if shutil.which("vllm") else None

@@ -57,7 +57,7 @@ class AdvisedRun:
         self.why_not = ""
         """Why there is no advice; empty: there is some, or the run is to have none."""
         self.token = ""
-        """With it the run's outcome may be reported from elsewhere; empty: the service does not know the run."""
+        """With it the run's outcome may be reported from elsewhere; empty: the service has no such run."""
         self._metadata = {str(name): str(value) for name, value in (metadata or {}).items()}
         self._service = service or ServiceAddress.found()
         self._known: Literal["yes", "no", "perhaps"] = "no"
@@ -97,7 +97,7 @@ class AdvisedRun:
         self._tokens += max(0, int(tokens))
 
     def add_error(self, error: BaseException) -> None:
-        """Add an exception that the agent met, as a step."""
+        """Add an exception that the agent got, as a step."""
         self._steps.append(Step(role="assistant", error=_words_of(error)))
 
     @_never_raises
@@ -107,7 +107,7 @@ class AdvisedRun:
         """Say how the run ended. In the block it is sent at its end, the last one of several; after it, at once.
 
         Args:
-            passed: whether it turned out right; None: nobody knows yet.
+            passed: whether it turned out right; None: not known yet.
             value: how well, between 0 and 1.
             source: who says so: judge, test, person, reward or model.
             answer: what was handed over, if no step says it.

@@ -88,7 +88,7 @@ class Imported(Record):
 
 
 class Evaluated(Record):
-    """Arms met on the same tasks."""
+    """Arms were compared on the same tasks."""
 
     kind: Literal["evaluate"] = "evaluate"
     domain: str

@@ -89,7 +89,7 @@ def iter_lines(path: Path | str, longest: int = LONGEST) -> Iterator[Line]:
 
 
 def lines_of(file: IO[bytes], path: Path, longest: int = LONGEST) -> Iterator[Line]:
-    """The same of a file that is open for reading, at its beginning. `path` is for errors and for `Line.file`."""
+    """Yield the same of a file that is open for reading, at its beginning. `path` is for errors and for `Line.file`."""
     try:
         stream = unpacked(file)
         start, first = _beginning(stream)

@@ -134,7 +134,7 @@ def json_answers(text: str) -> list[tuple[int, str]]:
 
 
 def called_answer(text: str) -> str:
-    """What the last words of the form "… is the answer" call so; empty without such."""
+    """Return what the last words of the form "… is the answer" call so; empty without such."""
     return next((one["inner"] for one in reversed([*_IS_IT.finditer(text)])), "")
 
 

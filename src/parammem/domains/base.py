@@ -1,12 +1,14 @@
-"""What a domain promises: it words the prompts of its tasks, reads answers out of text, and judges them.
+"""A domain's two parts, each of which can be replaced alone: its prompts, and its judge.
 
-A domain holds no model and no state of a run. Its judging methods take many items at once, because running code
-is cheapest in bulk; an item that cannot be judged gives its exception in place of a verdict and harms no other.
+Neither holds a model or the state of a run. Agents and labellers get the prompts and the visible checks; the answer key
+goes to `Judge.score` alone. Judging methods take many items at once, because running code is cheapest in bulk; an item
+that cannot be judged gives its exception in place of a verdict and harms no other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Reflection, Score, Task
@@ -16,18 +18,8 @@ Example = tuple[Task, Attempt]
 """A task of the bank with the attempt that passed its visible checks."""
 
 
-class Domain(Protocol):
-    """One kind of problem. Prompts are text files under `prompts/`."""
-
-    @property
-    def name(self) -> str:
-        """What its user calls it."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """code, math, qa or open."""
-        ...
+class Prompts(Protocol):
+    """What a model is asked, and how its answers are read. The texts are files under `prompts/`."""
 
     def actor(self, task: Task, advice: Sequence[Reflection], examples: Sequence[Example]) -> tuple[Message, ...]:
         """Return the prompt for an attempt, with any number of pieces of advice and of solved examples."""
@@ -36,11 +28,12 @@ class Domain(Protocol):
     def reflect(
         self, task: Task, attempts: Sequence[Attempt], earlier: Sequence[Reflection], diverse: bool
     ) -> tuple[Message, ...]:
-        """The prompt for a self-reflection on failed attempts; `diverse` asks for advice unlike the earlier one."""
+        """Return the prompt for a self-reflection on failed attempts; `diverse` asks for advice unlike the earlier
+        one."""
         ...
 
     def advise(self, task_text: str) -> tuple[Message, ...]:
-        """The prompt ParamMem is trained on and sampled with: the task alone."""
+        """Return the prompt that ParamMem is trained on and sampled with: the task alone."""
         ...
 
     def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
@@ -65,15 +58,35 @@ class Domain(Protocol):
         """
         ...
 
+    def hypotheses(self, advice: str) -> frozenset[str]:
+        """Return what a piece of advice claims, parsed, e.g. {"limit=inside", "empty=zero"}. Empty if nothing is
+        claimed."""
+        ...
+
+
+class VisibleChecks(Protocol):
+    """All that an agent learns of its attempts while it works."""
+
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
         """Return what the visible checks say of each (task, candidate)."""
         ...
+
+
+class Judge(VisibleChecks, Protocol):
+    """The visible checks, and the hidden verdict."""
 
     def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
         """Return the hidden verdict on each (task, key, candidate)."""
         ...
 
-    def hypotheses(self, advice: str) -> frozenset[str]:
-        """Return what a piece of advice claims, parsed, e.g. {"limit=inside", "empty=zero"}. Empty if nothing is
-        claimed."""
-        ...
+
+@dataclass(frozen=True)
+class Domain:
+    """One kind of problem."""
+
+    name: str
+    """What its user calls it."""
+    kind: str
+    """One of `core.domain_names.KINDS`."""
+    prompts: Prompts
+    judge: Judge

@@ -6,13 +6,13 @@ Task.visible and AnswerKey.hidden: {"entry": name, "checks": [{"name", "args", "
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from parammem import sandbox
 from parammem.core import AnswerKey, Feedback, Score, Task
 from parammem.domains.code_text import program_in
-from parammem.domains.conventions import parse_claims
-from parammem.domains.wording import CheckResult, Wording, each, feedback_of, score_of, short
+from parammem.domains.wording import CheckResult, PocketPrompts, each, feedback_of, score_of, short
 from parammem.sandbox.asks import sendable
 
 T = TypeVar("T")
@@ -22,23 +22,26 @@ WORDS = {"exception": "error", "setup": "error", "undecodable": "error", "cpu": 
 and feedback must not."""
 
 
-class CodeDomain(Wording):
-    """Candidates are programs; a check is a call and the plain value it must return."""
+@dataclass(frozen=True)
+class CodePrompts(PocketPrompts):
+    """The prompts of pocket tasks whose candidates are programs."""
 
-    kind = "code"
-
-    def __init__(self, workers: int = 1, level: sandbox.Level = "strict", name: str = "code", **limits: float) -> None:
-        super().__init__()
-        self.name = name
-        self._workers = workers
-        self._level: sandbox.Level = level
-        self._limits = sandbox.Limits.model_validate(limits)
+    kind: str = "code"
 
     def parse(self, text: str, task: Task | None = None) -> str:
         """Return the whole text, as pocket models write programs; of a text with fences, the program in it."""
         if "```" in text or "~~~" in text:
             return program_in(text, task.visible if task else None)
-        return text.strip("\n")
+        return super().parse(text, task)
+
+
+class CodeJudge:
+    """Runs programs; a check is a call and the plain value it must return."""
+
+    def __init__(self, workers: int = 1, level: sandbox.Level = "strict", **limits: float) -> None:
+        self._workers = workers
+        self._level: sandbox.Level = level
+        self._limits = sandbox.Limits.model_validate(limits)
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
         runs = self._run([(task.visible, candidate) for task, candidate in items])
@@ -47,9 +50,6 @@ class CodeDomain(Wording):
     def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
         runs = self._run([(key.hidden, candidate) for _, key, candidate in items])
         return each(lambda place: score_of(items[place][0].task_id, _or_raise(runs[place])), range(len(items)))
-
-    def hypotheses(self, advice: str) -> frozenset[str]:
-        return parse_claims("code", advice)
 
     def _run(self, items: Sequence[tuple[dict[str, Any], str]]) -> list[list[CheckResult] | Exception]:
         """Run each candidate on its checks; equal (candidate, calls) pairs run once."""

@@ -32,7 +32,7 @@ _FALSE = re.compile(r"^[ \t]{0,8}('''|\"\"\"|´´´|‘‘‘|``)(?:python3?|py)
 
 
 def without_tokens(text: str) -> str:
-    """An answer without the tokens of a chat template around it, and without what follows the end of the turn.
+    """Return an answer without the tokens of a chat template around it, and without what follows the end of the turn.
 
     A token in a string of the program stays: one between quotes, or in a text of several lines.
     """
@@ -50,7 +50,7 @@ def without_tokens(text: str) -> str:
 
 
 def with_fences(text: str) -> str:
-    """A text in which quotes that were meant as a fence (`'''python`) are one."""
+    """Return a text in which quotes that were meant as a fence (`'''python`) are one."""
     if FENCE.search(text):
         return text
     opened = _FALSE.search(text)
@@ -64,7 +64,7 @@ def with_fences(text: str) -> str:
 
 
 def marked_code(text: str) -> list[Block]:
-    """What stands in `<pre>` and `<code>`, without inner tags and with `&lt;` as `<`."""
+    """Return what stands in `<pre>` and `<code>`, without inner tags and with `&lt;` as `<`."""
     found = []
     for opened in [*_MARKED.finditer(text)][-_MANY:]:
         end = text.find(f"</{opened[1]}>", opened.end())
@@ -76,7 +76,8 @@ def marked_code(text: str) -> list[Block]:
 
 
 def code_in_json(text: str) -> list[Block]:
-    """What stands in the strings of JSON that are named `code`, `solution` …; of a string with fences, its blocks."""
+    """Return what stands in the strings of JSON that are named `code`, `solution` …; of a string with fences, its
+    blocks."""
     found: list[Block] = []
     for field in [*_FIELD.finditer(text)][-_MANY:]:
         value = _string(text, field.end())

@@ -24,13 +24,8 @@ TURN = "\n---\n"
 ENTRY = "Entry:"
 
 
-class EnglishDomain:
-    """Candidates are entries of one line, their parts divided by semicolons."""
-
-    kind = "english"
-
-    def __init__(self, name: str = "english") -> None:
-        self.name = name
+class EnglishPrompts:
+    """The prompts of tasks whose candidates are entries of one line, their parts divided by semicolons."""
 
     def actor(self, task: Task, advice: Sequence[Reflection], examples: Sequence[Example]) -> tuple[Message, ...]:
         own = [piece.text for piece in advice if piece.source == "self"]
@@ -68,14 +63,18 @@ class EnglishDomain:
         line = next((line.strip() for line in text.splitlines() if line.strip()), "")
         return line.removeprefix(ENTRY).strip(" .\"'“”")
 
+    def hypotheses(self, advice: str) -> frozenset[str]:
+        return claims_in(advice)
+
+
+class EnglishJudge:
+    """Judges entries part by part."""
+
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
         return each(lambda item: _feedback(item[0].visible, item[1]), items)
 
     def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
         return each(lambda item: _score(item[0].task_id, item[1].hidden["answer"], item[2]), items)
-
-    def hypotheses(self, advice: str) -> frozenset[str]:
-        return claims_in(advice)
 
 
 def parts_of(entry: str) -> list[str]:

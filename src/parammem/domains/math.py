@@ -12,34 +12,21 @@ from fractions import Fraction
 from typing import Any
 
 from parammem.core import AnswerKey, Feedback, Score, Task
-from parammem.domains.conventions import parse_claims
-from parammem.domains.wording import CheckResult, Wording, each, feedback_of, score_of, short
+from parammem.domains.wording import CheckResult, each, feedback_of, score_of, short
 
 MAX_FORMULA = 200
 """Characters; longer ones are not read, so that no formula can make evaluation expensive."""
 OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 
 
-class MathDomain(Wording):
-    """Candidates end in a line `answer FORMULA`."""
-
-    kind = "math"
-
-    def __init__(self, name: str = "math") -> None:
-        super().__init__()
-        self.name = name
-
-    def parse(self, text: str, task: Task | None = None) -> str:
-        return text.strip("\n")
+class MathJudge:
+    """Judges candidates that end in a line `answer FORMULA`."""
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
         return each(lambda item: feedback_of(_results(item[0].visible, item[1])), items)
 
     def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
         return each(lambda item: score_of(item[0].task_id, _results(item[1].hidden, item[2])), items)
-
-    def hypotheses(self, advice: str) -> frozenset[str]:
-        return parse_claims("math", advice)
 
 
 def evaluate(formula: str, instance: dict[str, int]) -> Fraction:

@@ -131,7 +131,7 @@ def _last_boxes(text: str) -> list[Span]:
 
 
 def last_box(text: str) -> str:
-    """What the last box, or those that belong together, hold, as it is written; empty without one."""
+    """Return what the last box, or those that belong together, hold, as it is written; empty without one."""
     return ", ".join(dict.fromkeys(box.inner for box in _last_boxes(text)))
 
 
@@ -314,7 +314,7 @@ def _masked(text: str, spans: list[Span]) -> str:
 
 
 def spans_of(text: str) -> list[Span]:
-    """The stretches of mathematics in a text: $…$, $$…$$, \\(…\\), \\[…\\], equation environments.
+    """Return the stretches of mathematics in a text: $…$, $$…$$, \\(…\\), \\[…\\], equation environments.
 
     Environments such as aligned or pmatrix count too where they stand in none of these.
 

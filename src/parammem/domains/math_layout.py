@@ -64,7 +64,8 @@ def on_one_line(text: str) -> str:
 
 
 def blocks(text: str) -> list[tuple[int, int]]:
-    """Where the outermost environments of formulas begin and end, `\\left(` and `\\right)` around them included."""
+    """Return where the outermost environments of formulas begin and end, `\\left(` and `\\right)` around them
+    included."""
     found: list[tuple[int, int]] = []
     opened: list[re.Match[str]] = []
     for edge in _EDGE.finditer(text):

@@ -30,8 +30,8 @@ def yes_or_no(text: str) -> str:
 
 
 def rounded(text: str) -> str:
-    """The 8 of `7.5, which rounds up to 8`; empty for another text, and where it is rounded to a place (`to 2 decimal
-    places`, `to the nearest cent`)."""
+    """Return the 8 of `7.5, which rounds up to 8`; empty for another text, and where it is rounded to a place (`to 2
+    decimal places`, `to the nearest cent`)."""
     found = _ROUNDED.match(text)
     return (
         found["said"] if found and not re.match(r"\s(?:decimal|significant|places|d\.p)", text[found.end() :]) else ""

@@ -185,7 +185,7 @@ def _thousands(text: str, depth: int) -> Shape | None:
 
 
 def plain_words(text: str) -> str:
-    """The words of an answer without their LaTeX, in lower case: `\\text{(B)}` → b."""
+    """Return the words of an answer without their LaTeX, in lower case: `\\text{(B)}` → b."""
     plain = re.sub(r"\\text\{([^{}]*)\}|\\[ ]", r"\1", undecorated(text))
     plain = " ".join(re.sub(r"^(?:option|choice)\s+", "", plain.strip(), flags=re.IGNORECASE).split())
     plain = re.sub(r"^\(?([A-Za-z])[.):]$|^\(([A-Za-z])\)$", lambda found: found.group(1) or found.group(2), plain)
@@ -320,7 +320,7 @@ def _ratio(text: str, depth: int) -> Shape | None:
 
 
 def is_name(text: str) -> bool:
-    """Whether a side of an equation only names what the other side says: x, f(x), A_1, \\angle ABC."""
+    """Return whether a side of an equation only names what the other side says: x, f(x), A_1, \\angle ABC."""
     return bool(text) and len(text) <= 40 and text not in {"e", "\\pi"} and bool(_NAME.fullmatch(text.strip()))
 
 

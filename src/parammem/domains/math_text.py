@@ -10,7 +10,7 @@ import re
 
 
 def boxed(text: str) -> str | None:
-    """What the last `\\boxed{…}` (or `\\fbox{…}`, or `\\boxed x`) holds; None if there is none that closes."""
+    """Return what the last `\\boxed{…}` (or `\\fbox{…}`, or `\\boxed x`) holds; None if there is none that closes."""
     places = list(re.finditer(r"\\f?boxed\s*(\{|\s)", text))
     if not places:
         return None

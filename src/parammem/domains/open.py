@@ -6,35 +6,39 @@ Outcomes come from the user's agent, from a judge of the user's, or with the exp
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from parammem.core import AnswerKey, Feedback, Outcome, Score, Task
 from parammem.domains.prose import Prose
 
-Judge = Callable[[Sequence[tuple[Task, str]]], list[Outcome | Exception]]
+UserJudge = Callable[[Sequence[tuple[Task, str]]], list[Outcome | Exception]]
 """Returns how each (task, answer) turned out, or why that is not known."""
 
 
-class OpenDomain(Prose):
-    """Candidates are what the agent handed over, as it is."""
+@dataclass(frozen=True)
+class OpenPrompts(Prose):
+    """The prompts of tasks whose candidates are what the agent handed over, as it is."""
 
-    kind = "open"
-
-    def __init__(self, name: str, judge: Judge | None = None) -> None:
-        super().__init__("open")
-        self.name = name
-        self._judge = judge
+    style: str = "open"
 
     def parse(self, text: str, task: Task | None = None) -> str:
         return text.strip()
+
+
+@dataclass(frozen=True)
+class OpenJudge:
+    """Says what the user's judge says. There are no visible checks."""
+
+    asked: UserJudge | None = None
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
         return [Feedback(passed=None, text="") for _ in items]
 
     def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
-        """What the judge says; an error without one, and where it does not say whether an answer passed."""
-        if self._judge is None:
+        """Return what the judge says; an error without one, and where it does not say whether an answer passed."""
+        if self.asked is None:
             return [ValueError("no judge: a domain of kind open has no verdict of its own") for _ in items]
-        said = self._judge([(task, candidate) for task, _, candidate in items])
+        said = self.asked([(task, candidate) for task, _, candidate in items])
         return [_score(task.task_id, outcome) for (task, _, _), outcome in zip(items, said, strict=True)]
 
 

@@ -1,7 +1,7 @@
-"""The prompts of real benchmarks: text files under prompts/<style>/, filled in with a task, attempts and advice.
+"""The prompts of real work: text files under prompts/<style>/, filled in with a task, attempts and advice.
 
-Beside those that every style has, a style may have `teach`: the prompt that asks a teacher for a label, with one
-demonstration.
+Beside those that every style has, the styles of real benchmarks have `teach`: the prompt that asks a teacher for a
+label, with one demonstration.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SYSTEM = "system"
 
 @dataclass(frozen=True)
 class Prose:
-    """The prompts of one style, as `Domain` promises them."""
+    """The prompts of one style; how an answer is read, its kind says."""
 
     style: str
 
@@ -54,10 +54,6 @@ class Prose:
 
     def advise(self, task_text: str) -> tuple[Message, ...]:
         return self._ask("advise", {"task": self.question(task_text)})
-
-    def teach(self, task_text: str) -> tuple[Message, ...]:
-        """Return the prompt for a teacher: what good advice is, one demonstration, and the task."""
-        return self._ask("teach", {"task": self.question(task_text)})
 
     def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
         return self._ask("hindsight", {"task": task.text, "attempt": _shown(task, attempt, ATTEMPT)})
@@ -95,6 +91,15 @@ class Prose:
     def _solved(self, examples: Sequence[Example]) -> str:
         shown = [f"{task.text}\n\nA solution that passed:\n{fences_closed(attempt.text)}" for task, attempt in examples]
         return _part("Similar tasks that were solved:", shown)
+
+
+@dataclass(frozen=True)
+class BenchmarkProse(Prose):
+    """The prompts of real benchmarks."""
+
+    def teach(self, task_text: str) -> tuple[Message, ...]:
+        """Return the prompt for a teacher: what good advice is, one demonstration, and the task."""
+        return self._ask("teach", {"task": self.question(task_text)})
 
 
 def fences_closed(text: str) -> str:

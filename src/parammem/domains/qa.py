@@ -14,29 +14,17 @@ from typing import Any
 
 from parammem.core import AnswerKey, Feedback, Score, Task
 from parammem.domains.conventions import parse_claims
-from parammem.domains.wording import CheckResult, Wording, each, feedback_of
+from parammem.domains.wording import CheckResult, each, feedback_of
 
 
-class QaDomain(Wording):
-    """Candidates are a line `plan …`, the first hop, and a line `answer …`."""
-
-    kind = "qa"
-
-    def __init__(self, name: str = "qa") -> None:
-        super().__init__()
-        self.name = name
-
-    def parse(self, text: str, task: Task | None = None) -> str:
-        return text.strip("\n")
+class QaJudge:
+    """Judges candidates of a line `plan …`, the first hop, and a line `answer …`."""
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
         return each(lambda item: feedback_of(_results(item[0].visible, item[1])), items)
 
     def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
         return each(lambda item: _score(item[0].task_id, item[1].hidden["answer"], item[2]), items)
-
-    def hypotheses(self, advice: str) -> frozenset[str]:
-        return parse_claims("qa", advice)
 
 
 def answer_in(candidate: str) -> str:

@@ -25,7 +25,7 @@ from parammem.core.python_source import literal_of, parse_expression, parse_pyth
 from parammem.domains.code_outcomes import placed, plain, printed, returned, told
 from parammem.domains.code_text import program_in
 from parammem.domains.contest_rules import APPS, APPS_NUMPY, RULES, ContestRule
-from parammem.domains.prose import Prose
+from parammem.domains.prose import BenchmarkProse
 from parammem.domains.wording import CheckResult, each, short
 from parammem.engines.base import Message
 from parammem.sandbox.asks import sendable
@@ -45,15 +45,11 @@ LARGE = {"output_bytes": 16 * 2**20, "value_bytes": 16 * 2**20}
 """Where params say nothing: contests ask for some hundred thousand lines, and lists of a million numbers."""
 
 
-class RealCodeDomain(Prose):
-    """Candidates are programs, functions or the methods of a class."""
+@dataclass(frozen=True)
+class RealCodePrompts(BenchmarkProse):
+    """The prompts of tasks whose candidates are programs, functions or the methods of a class."""
 
-    kind = "code"
-
-    def __init__(self, workers: int = 1, level: sandbox.Level = "strict", name: str = "code", **limits: float) -> None:
-        super().__init__("code")
-        self.name = name
-        self._runner = _Runner(workers, level, sandbox.Limits.model_validate(LARGE | limits))
+    style: str = "code"
 
     def parse(self, text: str, task: Task | None = None) -> str:
         """Return the program in what an actor wrote, by what the task needs (domains/code_text.py)."""
@@ -62,6 +58,13 @@ class RealCodeDomain(Prose):
     def synthesise(self, task_text: str) -> tuple[Message, ...]:
         """Return the prompt that asks a teacher for a new problem in the manner of this one."""
         return self._ask("synthesise", {"task": task_text})
+
+
+class RealCodeJudge:
+    """Runs programs on the tests of their benchmark."""
+
+    def __init__(self, workers: int = 1, level: sandbox.Level = "strict", **limits: float) -> None:
+        self._runner = _Runner(workers, level, sandbox.Limits.model_validate(LARGE | limits))
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
         runs = self._runner.results([(task.visible, candidate) for task, candidate in items])

@@ -7,6 +7,7 @@ list, where the benchmark's own code takes its last member for the answer}.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from parammem.core import AnswerKey, Feedback, Score, Task
@@ -16,19 +17,16 @@ from parammem.domains.math_grader import MAX_CHARACTERS, MathGrader, shared_grad
 from parammem.domains.math_tidy import tidy
 from parammem.domains.math_twice import said_twice
 from parammem.domains.math_units import number
-from parammem.domains.prose import Prose
+from parammem.domains.prose import BenchmarkProse
 from parammem.domains.wording import each, short
 
 
-class RealMathDomain(Prose):
-    """Candidates are answers in one spelling that loses nothing, so that most equal ones count as the same vote."""
+@dataclass(frozen=True)
+class RealMathPrompts(BenchmarkProse):
+    """The prompts of tasks whose candidates are answers in one spelling that loses nothing, so that most equal ones
+    count as the same vote."""
 
-    kind = "math"
-
-    def __init__(self, grader: MathGrader | None = None, name: str = "math") -> None:
-        super().__init__("math")
-        self.name = name
-        self._grader = grader
+    style: str = "math"
 
     def read(self, text: str) -> Reading:
         """Return what the text answers, and by which rule it was found."""
@@ -38,7 +36,14 @@ class RealMathDomain(Prose):
         found = self.read(text).answer
         return spelt(found) if len(found) <= MAX_CHARACTERS else found
 
-    def judge(self, hidden: Mapping[str, Any], candidate: str) -> Equality:
+
+class RealMathJudge:
+    """Compares answers by value."""
+
+    def __init__(self, grader: MathGrader | None = None) -> None:
+        self._grader = grader
+
+    def compare(self, hidden: Mapping[str, Any], candidate: str) -> Equality:
         """Return whether a candidate is what the key holds, and which rule says so."""
         grader = self._grader or shared_grader()
         found = grader.compare(hidden["answer"], candidate)
@@ -57,7 +62,7 @@ class RealMathDomain(Prose):
         return each(lambda item: self._score(item[0].task_id, item[1].hidden, item[2]), items)
 
     def _score(self, task_id: str, hidden: Mapping[str, Any], candidate: str) -> Score:
-        found = self.judge(hidden, candidate)
+        found = self.compare(hidden, candidate)
         detail = (
             "" if found.equal else f"expected {short(hidden['answer'], 60)} got {short(candidate, 60)} ({found.by})"
         )

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from parammem.core import AnswerKey, Feedback, Score, Task
 from parammem.domains.answers import Equality, Reading
-from parammem.domains.prose import Prose
+from parammem.domains.prose import BenchmarkProse
 from parammem.domains.qa import normalise
 from parammem.domains.qa_answer import read_short_answer
 from parammem.domains.wording import each, short
@@ -22,14 +23,11 @@ CLOSED = {"yes", "no", "noanswer"}
 """Answers that earn nothing by a shared word."""
 
 
-class RealQaDomain(Prose):
-    """Candidates are short answers."""
+@dataclass(frozen=True)
+class RealQaPrompts(BenchmarkProse):
+    """The prompts of questions whose candidates are short answers."""
 
-    kind = "qa"
-
-    def __init__(self, name: str = "qa") -> None:
-        super().__init__("qa")
-        self.name = name
+    style: str = "qa"
 
     def question(self, task_text: str) -> str:
         """Return the question without the passages: advice is about the question alone (paper, section on QA)."""
@@ -42,7 +40,11 @@ class RealQaDomain(Prose):
     def parse(self, text: str, task: Task | None = None) -> str:
         return self.read(text).answer
 
-    def judge(self, hidden: Mapping[str, Any], candidate: str) -> Equality:
+
+class RealQaJudge:
+    """Compares short answers by the official rules."""
+
+    def compare(self, hidden: Mapping[str, Any], candidate: str) -> Equality:
         """Return whether a candidate is what the key holds, by HotpotQA's official exact match."""
         return Equality(equal=exact_match(candidate, hidden["answer"]), by="official exact match")
 

@@ -1,4 +1,5 @@
-"""The prompts that all domains share: text files filled in with a task, its attempts and the advice.
+"""The prompts of the pocket world: text files filled in with a task, its attempts and the advice. And the words of
+feedback, which all domains share.
 
 Real benchmarks bring prompt folders of their own; a folder has the files actor, reflect, reflect_diverse, advise,
 hindsight and contrast, and those of real benchmarks failure.
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 
 from parammem.core import Attempt, Feedback, Outcome, Reflection, Score, Task
 from parammem.domains.base import Example
+from parammem.domains.conventions import parse_claims
 from parammem.engines.base import Message, chat
 
 T = TypeVar("T")
@@ -28,21 +30,21 @@ def template(style: str, name: str) -> str:
     return (FOLDER / style / f"{name}.txt").read_text(encoding="utf-8")
 
 
+STYLE = "pocket"
+
+
 @dataclass(frozen=True)
 class Wording:
-    """The prompts of one style, as `Domain` promises them."""
-
-    style: str = "pocket"
+    """The prompts that all kinds of pocket tasks share."""
 
     def shown(self, attempt: Attempt) -> str:
-        """Return an attempt as a prompt shows it. A pocket attempt is shown by its plan line, which names all its
-        choices."""
-        return attempt.candidate.split("\n", 1)[0] if self.style == "pocket" else attempt.candidate
+        """Return an attempt as a prompt shows it: its plan line, which names all its choices."""
+        return attempt.candidate.split("\n", 1)[0]
 
     def actor(self, task: Task, advice: Sequence[Reflection], examples: Sequence[Example]) -> tuple[Message, ...]:
         shown = "".join(f"example {seen.text}\n{self.shown(attempt)}\n" for seen, attempt in examples)
         lines = "".join(f"{_label(piece)} {piece.text}\n" for piece in advice)
-        return chat(template(self.style, "actor").format(examples=shown, task=task.text, advice=lines))
+        return chat(template(STYLE, "actor").format(examples=shown, task=task.text, advice=lines))
 
     def reflect(
         self, task: Task, attempts: Sequence[Attempt], earlier: Sequence[Reflection], diverse: bool
@@ -50,25 +52,39 @@ class Wording:
         last = attempts[-1]
         words = {"task": task.text, "attempt": self.shown(last), "feedback": last.feedback.text}
         if not diverse:
-            return chat(template(self.style, "reflect").format(**words))
+            return chat(template(STYLE, "reflect").format(**words))
         said = "".join(f"earlier {piece.text}\n" for piece in earlier)
-        return chat(template(self.style, "reflect_diverse").format(earlier=said, **words))
+        return chat(template(STYLE, "reflect_diverse").format(earlier=said, **words))
 
     def advise(self, task_text: str) -> tuple[Message, ...]:
-        return chat(template(self.style, "advise").format(task=task_text))
+        return chat(template(STYLE, "advise").format(task=task_text))
 
     def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
-        return chat(template(self.style, "hindsight").format(task=task.text, attempt=self.shown(attempt)))
+        return chat(template(STYLE, "hindsight").format(task=task.text, attempt=self.shown(attempt)))
 
     def failure(self, task: Task, attempt: Attempt, outcome: Outcome) -> tuple[Message, ...]:
-        """The form of a reflection on one attempt: a pocket model knows no other, and no word for an outcome."""
+        """Return the prompt of a reflection on one attempt: a pocket model was trained on no other form, and on no word
+        for an outcome."""
         return self.reflect(task, [attempt], [], diverse=False)
 
     def contrast(self, task: Task, attempt: Attempt, other: Task, success: Attempt) -> tuple[Message, ...]:
         words = {"task": task.text, "attempt": self.shown(attempt), "feedback": attempt.feedback.text}
         beside = "" if other.content == task.content else f"{other.text}\n"
-        shown = template(self.style, "contrast").format(other=beside, success=self.shown(success), **words)
+        shown = template(STYLE, "contrast").format(other=beside, success=self.shown(success), **words)
         return chat(shown)
+
+
+@dataclass(frozen=True)
+class PocketPrompts(Wording):
+    """The prompts of one kind of pocket tasks, whose candidates are the whole text and whose advice can be parsed."""
+
+    kind: str
+
+    def parse(self, text: str, task: Task | None = None) -> str:
+        return text.strip("\n")
+
+    def hypotheses(self, advice: str) -> frozenset[str]:
+        return parse_claims(self.kind, advice)
 
 
 def _label(piece: Reflection) -> str:

@@ -60,6 +60,9 @@ class Engine(Protocol):
 class ConcurrentEngine(Engine, Protocol):
     """An engine at which many requests wait side by side, each for itself: a server."""
 
+    @property
+    def concurrent(self) -> bool: ...
+
     def submit(self, request: Request) -> Future[list[Completion]]:
         """Begin a request. The future ends with its completions, or with RequestFailed (this request alone), or with
         another EngineError (it concerns all requests)."""
@@ -67,7 +70,8 @@ class ConcurrentEngine(Engine, Protocol):
 
 
 def is_concurrent(engine: Engine) -> TypeGuard[ConcurrentEngine]:
-    return hasattr(engine, "submit")
+    """Return whether an engine takes requests one by one as they come; all others write batches."""
+    return getattr(engine, "concurrent", False)
 
 
 def chat(user: str, system: str | None = None) -> tuple[Message, ...]:

@@ -1,4 +1,4 @@
-"""The completion store: one SQLite file in a folder. Keys and texts only; what a key means is cached.py's affair.
+"""The completion store: one SQLite file in a folder. Keys and texts only; what a key means is batching.py's affair.
 
 Why SQLite: write-ahead logging gives many readers beside a writer, a transaction is all there or not at all after
 `kill -9`, and it needs no server. synchronous=NORMAL: a killed process loses nothing it committed; a power cut may

@@ -2,7 +2,7 @@
 
 A pin is a small JSON file in the repository, {"hub": "owner/name", "revision": "<commit>"}. `engine.model` may be one:
 DVC watches it as it watches a model folder, whether or not the weights are on this machine. Everything after params
-knows the model as `owner/name@commit`, and a server as `owner/name`. A model that only a server has is {"hub": "name"}.
+names the model `owner/name@commit`, and a server `owner/name`. A model that only a server has is {"hub": "name"}.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ class Session(Protocol):
     logits: torch.Tensor
 
     def spread(self, groups: torch.Tensor) -> None:
-        """From now on row r continues prompt `groups[r]`; equal groups lie side by side. Call once, before any step."""
+        """Let row r continue, from now on, prompt `groups[r]`; equal groups lie side by side. Call once, before any
+        step."""
         ...
 
     def step(self, tokens: torch.Tensor) -> torch.Tensor:

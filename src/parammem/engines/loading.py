@@ -33,7 +33,7 @@ class TooSlow(Exception):
 
 @contextmanager
 def opened(vetted: Vetted, what: str, step: str) -> Iterator[Path]:
-    """A view of the folder to load from; whatever is raised in the block becomes an EngineError.
+    """Yield a view of the folder to load from; whatever is raised in the block becomes an EngineError.
 
     It says what could not be read, why, and the next step.
     """
@@ -51,12 +51,12 @@ def opened(vetted: Vetted, what: str, step: str) -> Iterator[Path]:
 
 
 def is_failure(error: BaseException) -> bool:
-    """Whether something failed, a panic of a library's Rust part included. An interrupt is no failure."""
+    """Return whether something failed, a panic of a library's Rust part included. An interrupt is no failure."""
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def within(seconds: float, call: Callable[[], Any]) -> Any:
-    """What a call returns or raises, made in a thread.
+    """Return what a call returns, made in a thread, or raise what it raises.
 
     Raises:
         TooSlow: this process has used more CPU than `seconds` meanwhile (CPU, so that a busy machine changes nothing).

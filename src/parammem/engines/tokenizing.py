@@ -18,7 +18,7 @@ STEP = "take a tokenizer.json from the model's authors"
 
 
 def tokens_of(tokenizer: Any, texts: Sequence[str], model: str, known: int | None = None) -> list[tuple[int, ...]]:
-    """The tokens of each text, without special tokens around them.
+    """Return the tokens of each text, without special tokens around them.
 
     Args:
         model: how errors name the model.
@@ -51,7 +51,7 @@ def tokens_of(tokenizer: Any, texts: Sequence[str], model: str, known: int | Non
 
 
 def text_of(tokenizer: Any, ids: list[int], model: str) -> str:
-    """The text of tokens without special ones. Raises EngineError: the tokenizer failed."""
+    """Return the text of tokens without special ones. Raises EngineError: the tokenizer failed."""
     try:
         return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     except BaseException as error:
@@ -61,5 +61,5 @@ def text_of(tokenizer: Any, ids: list[int], model: str) -> str:
 
 
 def places_of(model: Any) -> int | None:
-    """How many tokens a causal model has a place for."""
+    """Return how many tokens a causal model has a place for."""
     return getattr(model.get_input_embeddings(), "num_embeddings", None)

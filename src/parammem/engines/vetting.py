@@ -83,7 +83,8 @@ def vet_model(folder: Path, served: bool = False) -> Vetted:
 
 @contextmanager
 def view(vetted: Vetted) -> Iterator[Path]:
-    """A folder of links to the hashed files, while the block lasts: whatever a library looks for, it finds no other."""
+    """Yield a folder of links to the hashed files, while the block lasts: whatever a library looks for, it finds no
+    other."""
     with tempfile.TemporaryDirectory(prefix="parammem-model-") as place:
         for name in vetted.files:
             link = Path(place) / name

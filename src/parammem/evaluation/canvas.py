@@ -84,7 +84,7 @@ def png(figure: Figure, dots_per_inch: int = 130) -> bytes:
 
 
 def legend_below(figure: Figure, handles: list[Any], labels: list[str], columns: int) -> None:
-    """One legend under all panels."""
+    """Draw one legend under all panels."""
     if handles:
         figure.legend(
             handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9, labelcolor=INK

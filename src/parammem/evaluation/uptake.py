@@ -191,7 +191,7 @@ def uptake_table(found: Uptake) -> tuple[list[str], list[list[str]]]:
 
 
 def read_uptake(path: Path) -> Uptake | None:
-    """What `parammem uptake` wrote; None where it has not run. Raises DataError: something else is there."""
+    """Return what `parammem uptake` wrote; None where it has not run. Raises DataError: something else is there."""
     if not path.is_file():
         return None
     try:

@@ -64,7 +64,7 @@ def _share(value: float | None) -> str:
 
 
 def label_findings(points: Sequence[Point]) -> list[str]:
-    """A sentence per kind of labels: does a reflector trained on them help more than the same one untrained?
+    """Return a sentence per kind of labels: does a reflector trained on them help more than the same one untrained?
 
     Over all domains together, by McNemar's exact test on the tasks that only one of the two solved.
     """

@@ -101,7 +101,7 @@ class Admission:
 
 
 def advice_of(row: Experience) -> list[str]:
-    """Every piece of advice that a run had: what it was given, and its own reflections."""
+    """Return every piece of advice that a run had: what it was given, and its own reflections."""
     return [*(one.text for one in row.advice), *(said.text for said in row.trajectory.reflections)]
 
 

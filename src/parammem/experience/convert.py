@@ -161,10 +161,10 @@ def experience_of(run: LoggedRun, reading: ReadOptions, outcomes: OutcomeTable =
     task = Task(task_id=run.task_id or digest_of(run.task)[:16], domain=run.domain, text=run.task)
     kind = reading.kinds.get(run.domain, run.domain)
     # A stranger's answer holds prose and fences.
-    judge = None if kind == "open" else get_domain(run.domain, kind=kind, real=kind == "code")
+    prompts = None if kind == "open" else get_domain(run.domain, kind=kind, real=kind == "code").prompts
 
     def candidate(one: Try) -> str:
-        return "" if one.text is None else judge.parse(one.text, task) if judge else one.text.strip()
+        return "" if one.text is None else prompts.parse(one.text, task) if prompts else one.text.strip()
 
     attempts = tuple(
         Attempt(

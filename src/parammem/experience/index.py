@@ -19,7 +19,8 @@ INDEX = Path(".cache") / "experience" / "index.sqlite"
 
 
 def row_digest(row: Experience) -> bytes:
-    """What makes two rows the same: the task, the course of events and the outcome, whatever ids, seed, cost and time.
+    """Return what makes two rows the same: the task, the course of events and the outcome, whatever ids, seed, cost and
+    time.
 
     A row without anything of schema 2 has the digest that it always had.
     """

@@ -83,7 +83,7 @@ def _name_of(facts: Iterable[Ingested], digest: str, store: ExperienceStore) -> 
 
 
 def with_outcomes(digest: str, outcomes: str) -> str:
-    """What stands for a source that is ingested with a table of outcomes."""
+    """Return what stands for a source that is ingested with a table of outcomes."""
     return digest_of([digest, "outcomes", outcomes])
 
 

@@ -45,7 +45,7 @@ def replayed(
     rows: Sequence[ReflectionExample], known: Collection[str], dials: WarmStartParams
 ) -> list[ReflectionExample]:
     """Return what an adapter is trained on that goes on from another: every row that is new to it, and so many of those
-    that it knows that they make up the share `replay`, in their order. Which ones follows from a hash.
+    that it was trained on that they make up the share `replay`, in their order. Which ones follows from a hash.
 
     Args:
         known: hashes of the rows that it has learned.

@@ -122,8 +122,8 @@ def _lines(data: IO[bytes], file: Path) -> Iterator[Line]:
 
 
 def name_for_people(name: str) -> str:
-    """A file's name as one printable line; without its words where it holds a secret or personal data: the ledger and
-    commit messages keep it, and both are pushed."""
+    """Return a file's name as one printable line; without its words where it holds a secret or personal data: the
+    ledger and commit messages keep it, and both are pushed."""
     bare = name.removesuffix(".gz").rpartition(".")[0]
     if find_private(f"{bare}\n{name}"):
         return f"a file with private data in its name ({hashlib.sha256(os.fsencode(name)).hexdigest()[:8]})"

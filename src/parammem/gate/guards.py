@@ -49,7 +49,7 @@ def no_leakage(rows: Sequence[ReflectionExample], tasks: Sequence[Task], near: f
 
 
 def unknown(name: str, accepted: bool) -> Guard:
-    """Return a guard about the rows of an imported adapter, which nobody here knows.
+    """Return a guard about the rows of an imported adapter, which are not here.
 
     Args:
         accepted: gate.accept_imported: its user answers for it.

@@ -139,7 +139,7 @@ def _after_first(runs: Sequence[LiveRun], arm: LiveArm, adapter: str, since: str
     """Return the runs after the first one that shows that the service has taken the adapter up.
 
     A run of the other arm does not show it, so what is before that run is left out whatever its arm, and that run too:
-    runs are taken from a moment on that the assignment of later runs knows nothing of.
+    runs are taken from a moment on that the assignment of later runs does not depend on.
     """
     begin = moment(since)
     for place, run in enumerate(runs):

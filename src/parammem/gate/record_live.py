@@ -25,7 +25,7 @@ from parammem.registry.state import champion, find_version, make_champion, trial
 FindDecision = Callable[[str], Decision]
 """Digest → the record of a decision."""
 Arrived = Sequence[tuple[Observed, Sequence[LiveRun]]]
-"""Files of runs that are whole, and follow what the ledger knows."""
+"""Files of runs that are whole, and follow the last run in the ledger."""
 NOTHING: Arrived = ()
 
 
@@ -43,7 +43,7 @@ def judge_trial(
     """Return what the live gate says now of the challenger on trial; None: none is. Writes nothing.
 
     Args:
-        more: runs that the ledger does not know yet.
+        more: runs that are not in the ledger yet.
 
     Raises:
         DataError: a file of runs that the ledger names is missing or changed.

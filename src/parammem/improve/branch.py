@@ -97,7 +97,7 @@ def _follow(root: Path, tree: Path, person: str) -> None:
 
 
 def settle_ledger(tree: Path, person: str) -> None:
-    """Two ledgers grew side by side: they become one, by the rule of registry/join.py."""
+    """Join two ledgers that grew side by side, by the rule of registry/join.py."""
     ours, theirs = (file_at(tree, revision, LEDGER.as_posix()) or b"" for revision in ("HEAD", person))
     write_text(tree / LEDGER, merge_bytes(ours, theirs).decode())
 

@@ -178,7 +178,7 @@ def _check(turn: Turn, night: str, domains: tuple[str, ...]) -> None:
         elif any(fact.night == night and fact.version == incumbent.number for fact in done):
             turn.note(f"{domain}: {incumbent.name} was checked for {night} already")
         else:
-            evidence = turn.tools.meet(turn, domain, None, champion_folder(turn, domain, incumbent))
+            evidence = turn.tools.compare(turn, domain, None, champion_folder(turn, domain, incumbent))
             fact = check_champion(domain, incumbent.number, incumbent.adapter, evidence.slices, night)
             turn.record(fact)
             held = {True: "holds", False: "does not hold", None: "cannot be judged: too few tasks"}[fact.holds]

@@ -13,7 +13,7 @@ from parammem.config import load_params
 from parammem.core.jsonl import write_text
 from parammem.engines.progress import progress_shown
 from parammem.errors import ParamMemError
-from parammem.stages.contest import meet
+from parammem.stages.contest import compare
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
     given = parser.parse_args()
     try:
         with progress_shown(f"contest {given.domain}"):
-            evidence = meet(load_params(), Path(), given.domain, given.champion, given.challenger)
+            evidence = compare(load_params(), Path(), given.domain, given.champion, given.challenger)
     except ParamMemError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -2,7 +2,7 @@
 them counts.
 
 A file's name holds its SHA-256 and a keyed hash of that, so nobody without the repository's secret can write one; each
-run's arm must be the one that the secret gives it; and its runs must follow the last that the ledger knows.
+run's arm must be the one that the secret gives it; and its runs must follow the last one in the ledger.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Found(NamedTuple):
     """What lies in the folder."""
 
     files: list[tuple[Path, Observed, list[LiveRun]]]
-    """Whole files that follow what the ledger knows, in the order of their runs, and what they will be entered as."""
+    """Whole files that follow the last run in the ledger, in the order of their runs; what they will be entered as."""
     refused: dict[str, str]
     """Name of a file that stays where it is → why."""
 

@@ -82,4 +82,4 @@ def plain_tools(actor: str, say: Say) -> Tools:
     def rebuild(tree: Path, targets: list[str]) -> None:
         dvc.repro(tree, targets, say)
 
-    return Tools(rebuild=rebuild, meet=contest_in_process, say=say, actor=actor)
+    return Tools(rebuild=rebuild, compare=contest_in_process, say=say, actor=actor)

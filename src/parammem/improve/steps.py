@@ -68,7 +68,7 @@ def clean(turn: Turn) -> None:
 
 
 def open_tree(turn: Turn) -> None:
-    """A worktree with the branch's state, what the person has committed since, and its data."""
+    """Open a worktree with the branch's state, what the person has committed since, and its data."""
     turn.tree, turn.before = make_tree(turn.root, turn.branch, uuid.uuid4().hex[:8])
     turn.params = load_params(turn.tree / "params.yaml")
     dvc.fetch(turn.tree, turn.tools.say)
@@ -89,7 +89,7 @@ def finish(turn: Turn) -> None:
 
 
 def take_in(turn: Turn) -> None:
-    """The inbox becomes batches in the worktree, and so do runs of agents in use. What cannot be read stays, and the
+    """Turn the inbox, and runs of agents in use, into batches in the worktree. What cannot be read stays, and the
     others have their turn."""
     turn.sources, turn.refused_sources = batches.ingest_inbox(turn)
     for text in turn.refused_sources:
@@ -116,13 +116,13 @@ def consider(turn: Turn) -> None:
 
 
 def rebuild(turn: Turn) -> None:
-    """The pipeline in the worktree, as far as params ask for it."""
+    """Rebuild the pipeline in the worktree, as far as params ask for it."""
     if turn.due:
         turn.tools.rebuild(turn.tree, targets(turn))
 
 
 def enter(turn: Turn) -> None:
-    """What was trained is written down: a `train` event and a version for each adapter that is new."""
+    """Record what was trained: a `train` event and a version for each adapter that is new."""
     for domain in turn.due:
         version = register_adapter(turn.tree, domain, None, turn.tools.actor)
         _remember_batches(turn, domain)
@@ -148,12 +148,12 @@ def warm(turn: Turn) -> None:
         add_challengers(turn, _message(turn), PATHS)
 
 
-def meet(turn: Turn) -> None:
-    """Champion and challenger, and no reflector, on the same tasks."""
+def compare(turn: Turn) -> None:
+    """Run the agent with champion, challenger and no reflector on the same tasks, as evidence for the gate."""
     for one in turn.challengers:
         incumbent = champion(turn.ledger.read(), one.domain)
         folder = champion_folder(turn, one.domain, incumbent) if incumbent else None
-        found = turn.tools.meet(turn, one.domain, folder, one.folder)
+        found = turn.tools.compare(turn, one.domain, folder, one.folder)
         turn.evidence.setdefault(one.domain, []).append(found)
 
 
@@ -162,12 +162,12 @@ def decide(turn: Turn) -> None:
     worktree's ledger."""
     from parammem.gate.record_decision import decide_and_record_all, rule_of
 
-    for domain, meetings in turn.evidence.items():
-        for evidence in meetings:
+    for domain, compared in turn.evidence.items():
+        for evidence in compared:
             kept = turn.tree / EVIDENCE / f"{evidence.outcomes}.json"
             if not kept.is_file():  # named by what came out: the same once more is what an earlier decision rests on
                 write_text(kept, evidence.model_dump_json() + "\n")
-        decisions = decide_and_record_all(meetings, rule_of(turn.settings.gate), turn.ledger, turn.tools.actor)
+        decisions = decide_and_record_all(compared, rule_of(turn.settings.gate), turn.ledger, turn.tools.actor)
         turn.decisions += decisions
         for decision in decisions:
             turn.note(f"{domain}: {decision.answer}: {decision.reasons[0] if decision.reasons else ''}")
@@ -191,7 +191,7 @@ def _accuse(turn: Turn, decisions: list[Decision]) -> None:
 
 
 def push(turn: Turn) -> None:
-    """The data goes to the remote before anything in git refers to it."""
+    """Push the data to the remote before anything in git refers to it."""
     turn.note(dvc.push(turn.tree, turn.tools.say))
 
 
@@ -253,7 +253,7 @@ def _tracking(turn: Turn) -> Path:
 
 
 def clear(turn: Turn) -> None:
-    """What is committed leaves the inbox."""
+    """Remove from the inbox what is committed."""
     batches.clear_ingested(*_inbox(turn))
     clear_entered(turn.root, turn.tree)
 
@@ -264,7 +264,7 @@ def _inbox(turn: Turn) -> tuple[Path, Path, str]:
 
 
 def close(turn: Turn) -> None:
-    """The worktree goes."""
+    """Remove the worktree."""
     remove_trees(turn.root)
 
 
@@ -277,7 +277,7 @@ STEPS: tuple[TurnStep, ...] = (
     TurnStep("rebuild", rebuild, "a worktree that can be deleted; finished stages are in DVC's run-cache"),
     TurnStep("enter", enter, "a worktree that can be deleted"),
     TurnStep("warm", warm, "a worktree that can be deleted; finished stages are in DVC's run-cache", tries=2),
-    TurnStep("meet", meet, "a worktree that can be deleted; completions are in the cache"),
+    TurnStep("compare", compare, "a worktree that can be deleted; completions are in the cache"),
     TurnStep("decide", decide, "a worktree that can be deleted; the next turn comes to the same decision"),
     TurnStep("push", push, "data in the remote that no commit refers to; the next turn refers to it", tries=3),
     TurnStep("commit", commit, "commits that no branch holds, or a branch that holds them all; then finish goes on"),

@@ -19,7 +19,7 @@ from parammem.registry.ledger import Ledger
 Say = Callable[[str], None]
 Rebuild = Callable[[Path, list[str]], None]
 """Bring these stages of the tree, and what they need, up to date. Raises when one failed."""
-Meet = Callable[["Turn", str, Path | None, Path], Evidence]
+Compare = Callable[["Turn", str, Path | None, Path], Evidence]
 """(turn, domain, champion's folder or None, challenger's folder) → how the arms did on the same tasks."""
 
 
@@ -32,7 +32,7 @@ class Tools:
     """The functions that differ between a flow and a person: rebuild, compare, report."""
 
     rebuild: Rebuild
-    meet: Meet
+    compare: Compare
     say: Say
     actor: str
     """Who signs off the events: `flow improve`, or `person NAME`."""

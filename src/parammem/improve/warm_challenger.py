@@ -77,7 +77,7 @@ def add_challengers(turn: Turn, message: str, paths: tuple[str, ...]) -> None:
 
 
 def back_to_retrained(turn: Turn) -> None:
-    """One more commit, with the pipeline's own state. The second challenger's is in the commit before it."""
+    """Make one more commit, with the pipeline's own state. The second challenger's is in the commit before it."""
     if turn.retrained:
         turn.warm = turn.commits[-1]
         git(turn.tree, *UNATTENDED, "checkout", turn.retrained, "--", *STATE)

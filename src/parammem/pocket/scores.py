@@ -45,9 +45,9 @@ def _score_domain(engine: Engine, domain: Domain, count: int) -> dict[str, float
 
 
 def _solved(engine: Engine, domain: Domain, drawn: list[WorldTask], advised: bool) -> float:
-    prompts = [domain.actor(d.task, [_right(d.key)] if advised else [], []) for d in drawn]
-    texts = _write(engine, prompts, 110)
-    scores = domain.score([(d.task, d.key, domain.parse(text, d.task)) for d, text in zip(drawn, texts, strict=True)])
+    prompts, judge = domain.prompts, domain.judge
+    texts = _write(engine, [prompts.actor(d.task, [_right(d.key)] if advised else [], []) for d in drawn], 110)
+    scores = judge.score([(d.task, d.key, prompts.parse(text, d.task)) for d, text in zip(drawn, texts, strict=True)])
     return round(sum(not isinstance(s, Exception) and s.passed for s in scores) / len(drawn), 4)
 
 
@@ -56,14 +56,14 @@ def _diagnosed(engine: Engine, domain: Domain, drawn: list[WorldTask]) -> float:
     rightly."""
     rng, failed = random.Random("parammem/scores"), []
     tried = [(d, solution(d.problem, rng.choice(list(all_choices(d.problem))))) for d in drawn]
-    for (d, text), said in zip(tried, domain.check([(d.task, text) for d, text in tried]), strict=True):
+    for (d, text), said in zip(tried, domain.judge.check([(d.task, text) for d, text in tried]), strict=True):
         if isinstance(said, Feedback) and not said.passed:
             failed.append((d, Attempt(number=1, text=text, candidate=text, temperature=1.0, feedback=said)))
-    texts = _write(engine, [domain.reflect(d.task, [attempt], [], diverse=False) for d, attempt in failed], 16)
+    texts = _write(engine, [domain.prompts.reflect(d.task, [attempt], [], diverse=False) for d, attempt in failed], 16)
     right = wanted = 0
     for (d, _), text in zip(failed, texts, strict=True):
         revealed = d.key.tags["revealed"].split()
-        right += len(domain.hypotheses(text) & {f"{name}={d.key.facts[name]}" for name in revealed})
+        right += len(domain.prompts.hypotheses(text) & {f"{name}={d.key.facts[name]}" for name in revealed})
         wanted += len(revealed)
     return round(right / max(1, wanted), 4)
 

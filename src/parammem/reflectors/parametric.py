@@ -20,7 +20,7 @@ DTYPES = ("float32", "bfloat16")
 
 
 class Advises(Protocol):
-    """The one thing a reflector needs of a Domain."""
+    """The one thing a reflector needs of a domain's prompts."""
 
     def advise(self, task_text: str) -> tuple[Message, ...]: ...
 
@@ -34,7 +34,7 @@ class ParamMem:
 
     adapter: Adapter
     engine: Engine
-    domain: Advises
+    prompts: Advises
     max_tokens: int = MAX_TOKENS
     """A piece of advice ends here if it does not end by itself."""
     kind: Literal["sampling"] = "sampling"
@@ -48,7 +48,7 @@ class ParamMem:
         device: str = "auto",
         dtype: str | None = None,
         max_tokens: int | None = None,
-        domain: Advises | None = None,
+        prompts: Advises | None = None,
     ) -> ParamMem:
         """Load an adapter folder with the base model it was trained on.
 
@@ -57,7 +57,7 @@ class ParamMem:
                 from a folder above `folder`.
             dtype: float32 or bfloat16; None: that of the run that trained it.
             max_tokens: where a piece of advice ends if it does not end by itself; None: as in that run.
-            domain: words the prompt; by default the domain that adapter.json names.
+            prompts: words the question; by default those of the domain that adapter.json names.
 
         Raises:
             AdapterMissingError: `folder` holds no adapter.
@@ -66,25 +66,25 @@ class ParamMem:
         """
         adapter = read_card(Path(folder))
         base = find_base(Path(folder), adapter, base_model)
-        if domain is None:
+        if prompts is None:
             from parammem.domains import get_domain
 
             recipe = adapter.recipe
             real, named = recipe.get("prompts") == "benchmarks", recipe.get("domain_kind", "")
-            domain = get_domain(adapter.domain, kind=named, real=real)
+            prompts = get_domain(adapter.domain, kind=named, real=real).prompts
         kind = dtype or adapter.recipe.get("dtype", DTYPE)
         if kind not in DTYPES:
             raise AdapterError(f"dtype is {kind!r}; give {' or '.join(DTYPES)}")
         engine = HfEngine.load(base, adapter=Path(folder), device=device, dtype=kind)
         most = max_tokens or adapter.max_advice_tokens or MAX_TOKENS
-        return cls(adapter=adapter, engine=engine, domain=domain, max_tokens=most)
+        return cls(adapter=adapter, engine=engine, prompts=prompts, max_tokens=most)
 
     @property
     def author(self) -> str:
         return self.adapter.digest
 
     def messages(self, task: Task) -> tuple[Message, ...]:
-        return self.domain.advise(task.text)
+        return self.prompts.advise(task.text)
 
     def reflect(self, task_text: str, n: int = 5, temperature: float = 1.0, seed: int = 0) -> list[Reflection]:
         """Return n pieces of advice for a task. The same arguments give the same advice; more draws only add to it.
@@ -98,7 +98,7 @@ class ParamMem:
         if n < 1:
             raise DataError(f"cannot draw {n} pieces of advice; ask for at least 1")
         request = Request(
-            messages=self.domain.advise(task_text),
+            messages=self.prompts.advise(task_text),
             temperature=temperature,
             max_tokens=self.max_tokens,
             seed=seed,
@@ -124,7 +124,7 @@ class Untrained:
     """The base model asked for advice with ParamMem's prompt: a control."""
 
     engine: Engine
-    domain: Advises
+    prompts: Advises
     kind: Literal["sampling"] = "sampling"
     source: Literal["parametric"] = "parametric"
 
@@ -133,7 +133,7 @@ class Untrained:
         return self.engine.digest
 
     def messages(self, task: Task) -> tuple[Message, ...]:
-        return self.domain.advise(task.text)
+        return self.prompts.advise(task.text)
 
 
 def find_base(folder: Path, adapter: Adapter, override: Path | str | None = None) -> Path:

@@ -23,7 +23,7 @@ def describe() -> dict[str, str]:
 
 def cpu_kind(cpuinfo: Path) -> str:
     """Return vendor and widest vector instructions, as "GenuineIntel avx512f"; elsewhere than on Linux what Python
-    knows."""
+    says."""
     if not cpuinfo.is_file():
         return platform.processor()
     lines = (line.partition(":") for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines())

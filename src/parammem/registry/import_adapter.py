@@ -20,7 +20,7 @@ from parammem.engines.folders import find_model
 from parammem.engines.foreign_adapters import ForeignAdapter, check_fits, look_at_foreign
 from parammem.errors import DataError
 from parammem.registry.ledger import Ledger
-from parammem.registry.state import Version, register
+from parammem.registry.state import Version, add_version
 
 LONGEST_NAME = 200
 FORM = 2
@@ -70,7 +70,7 @@ def import_adapter(
         ),
         actor,
     )  # fmt: skip
-    return TakenIn(register(ledger, domain, card.digest, dvc_hash_of(root / place), actor), card, place)
+    return TakenIn(add_version(ledger, domain, card.digest, dvc_hash_of(root / place), actor), card, place)
 
 
 def dvc_hash_of(place: Path) -> str:

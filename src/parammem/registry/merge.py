@@ -39,7 +39,7 @@ def as_file(events: Sequence[Event]) -> bytes:
 
 
 def drive(base: Path, ours: Path, theirs: Path) -> None:
-    """What git calls with the files %O, %A and %B: the result goes to `ours`.
+    """Merge the files %O, %A and %B of git into `ours`.
 
     Raises:
         LedgerError: one of them is no unbroken chain, or both lack what their common ancestor had; git then reports a

@@ -13,7 +13,7 @@ from parammem.core.event import Trained
 from parammem.errors import AdapterError
 from parammem.registry import environment
 from parammem.registry.ledger import Ledger
-from parammem.registry.state import Version, register
+from parammem.registry.state import Version, add_version
 
 
 def register_folder(root: Path, domain: str, folder: Path | None = None, actor: str = "") -> str:
@@ -54,4 +54,4 @@ def register_adapter(root: Path, domain: str, folder: Path | None, actor: str) -
     # The same adapter made again under another commit is the same adapter.
     if not any(isinstance(fact, Trained) and fact.adapter == adapter.digest for fact in known):
         ledger.append(trained, actor)
-    return register(ledger, domain, adapter.digest, digests.get(places_of(domain).reflector.as_posix(), ""), actor)
+    return add_version(ledger, domain, adapter.digest, digests.get(places_of(domain).reflector.as_posix(), ""), actor)

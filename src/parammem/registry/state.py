@@ -102,7 +102,7 @@ def find_version(events: Sequence[Event], domain: str, name: str) -> Version:
     return found[0]
 
 
-def register(ledger: Ledger, domain: str, adapter: str, dvc: str, actor: str) -> Version:
+def add_version(ledger: Ledger, domain: str, adapter: str, dvc: str, actor: str) -> Version:
     """Give an adapter the next version number, as candidate. An adapter that has one keeps it."""
     events = ledger.read()
     known = versions(events, domain)

@@ -136,7 +136,7 @@ class Beginning:
 
 def _take_up(ongoing: OngoingRun, run: OpenRun, call: AgentCall) -> None:
     """Go on with a run that was begun before this process, or by POST /v1/runs: with the advice that it got."""
-    ongoing.given, ongoing.is_settled = run.given, True
+    ongoing.given, ongoing.is_settled = run.advice, True
     ongoing.answered += call.is_held_upstream or not call.is_beginning
     is_its_task = Task(task_id="", domain=run.domain, text=call.task).content == run.task
     ongoing.task = digest_of(call.task) if is_its_task else ""

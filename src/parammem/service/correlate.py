@@ -8,7 +8,7 @@ In this order, the first that says something counts:
    the same messages are one run while it is active; but a call that has nothing but these first messages, when the run
    was answered or is being answered, is a new try of the same task, and so a new run with a draw of its own.
 
-What is remembered is bounded, in memory. After a restart the run book knows runs by their keys.
+What is remembered is bounded, in memory. After a restart the run book finds runs by their keys.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 First it is decided, in a transaction, which runs a file holds; then the file is written whole; then it is marked as
 done. What a file holds does not change any more when that is decided. So after a kill it is written again, byte for
-byte the same, and whoever has taken it in already knows it by its digest.
+byte the same, and its digest tells that it has been taken in already.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BACKLOG = 2048
 IDLE_SECONDS = 75
-"""A client's idle connection is kept for longer than clients keep it, so that none of its calls meets a closed one."""
+"""A client's idle connection is kept for longer than clients keep it, so that no call goes to a closed one."""
 GRACE_SECONDS = 20
 """For calls in flight when the service is stopped."""
 LARGEST_HEADERS = 2**18

@@ -30,7 +30,7 @@ from parammem.service.hand_over import HandOver
 from parammem.service.outcome_report import completed, keep_outcome
 from parammem.service.run_queries import counts, keyed_row, list_runs, run_row, waiting
 from parammem.service.run_records import ArmsNow, BookStats, OpenRun, ReportResult, RunView, SweepResult
-from parammem.service.run_rows import SCHEMA, outcomes_of, read_given, steps_of, view_of
+from parammem.service.run_rows import SCHEMA, assigned, outcomes_of, steps_of, view_of
 from parammem.service.run_start import SaidOfRun, begin_run, name_run
 from parammem.service.spool import FOLDER, OUTCOMES, STARTS, STEPS, Spool
 from parammem.service.written import as_json, step_line
@@ -129,8 +129,8 @@ class RunBook:
         self._lost += 1
         arm = assigned_arm(task.domain, run_id, arms.shares, self._secret)
         return OpenRun(
-            run_id, task.domain, 0, arm, arms.adapters.get(arm, ""), task.content, 0, self.token_of(run_id),
-            recorded=False, why_not=f"not recorded: {why}",
+            run_id=run_id, domain=task.domain, number=0, arm=arm, adapter=arms.adapters.get(arm, ""), task=task.content,
+            retry=0, token=self.token_of(run_id), recorded=False, why_not=f"not recorded: {why}",
         )  # fmt: skip
 
     def token_of(self, run_id: str) -> str:
@@ -281,16 +281,4 @@ class RunBook:
         self._spool.close()
 
     def _open(self, row: sqlite3.Row) -> OpenRun:
-        return OpenRun(
-            run_id=row["run_id"],
-            domain=row["domain"],
-            number=row["number"],
-            arm=row["arm"],
-            adapter=row["adapter"],
-            task=row["task"],
-            retry=row["retry"],
-            token=self.token_of(row["run_id"]),
-            advised=bool(row["advised"]),
-            given=read_given(row["given"]),
-            why_not=row["why_not"],
-        )
+        return OpenRun(**assigned(row), token=self.token_of(row["run_id"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from parammem.core.advice import GivenAdvice
@@ -27,8 +28,9 @@ class ArmsNow(NamedTuple):
     """Arm → digest of the adapter that advises its runs; an arm that is left out gives no advice."""
 
 
-class OpenRun(NamedTuple):
-    """A run that was started: what its agent's side needs to know."""
+@dataclass(frozen=True, kw_only=True)
+class AssignedRun:
+    """A run with its arm, and the advice that it was given."""
 
     run_id: str
     domain: str
@@ -41,15 +43,22 @@ class OpenRun(NamedTuple):
     """`Task.content`."""
     retry: int
     """How many runs of this task there were before: the number of the draw."""
+    advised: bool = False
+    """Whether it is settled already what advice it was given."""
+    advice: GivenAdvice | None = None
+    """What it was given; None: nothing was."""
+    why_not: str = ""
+    """Why an arm that gives advice gave none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenRun(AssignedRun):
+    """A run that was started, as its agent's side needs it."""
+
     token: str
     """Who has it may report and read this run without the service's token."""
     recorded: bool = True
     """False: the spool is full or broken. The run goes on, and nothing of it is kept."""
-    advised: bool = False
-    """Whether it is settled already what advice it was given."""
-    given: GivenAdvice | None = None
-    why_not: str = ""
-    """Why an arm that gives advice gave none."""
 
 
 class OutcomeWord(NamedTuple):
@@ -64,27 +73,15 @@ class OutcomeWord(NamedTuple):
     """It came after the run had been settled, so it changed nothing."""
 
 
-class RunView(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class RunView(AssignedRun):
     """A run as it may be read."""
 
-    run_id: str
-    domain: str
-    number: int
-    arm: LiveArm
-    adapter: str
-    task: str
-    """`Task.content`."""
     text: str
     """The task's text, without advice."""
-    retry: int
     started: str
     heard: str
     """When anything was last heard of it; UTC, ISO 8601."""
-    advice: GivenAdvice | None
-    """What it was given; None: nothing was."""
-    why_not: str
-    advised: bool
-    """Whether it is settled what advice it was given."""
     key: str
     """By which calls of it are known, the first one that was said."""
     tokens: int

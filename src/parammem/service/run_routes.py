@@ -111,7 +111,7 @@ async def begin(
     if run.task != Task(task_id="", domain=domain, text=text).content:
         raise BadRequest("there is a run of this id, of another task; give each run an id of its own", 409, "conflict")
     if run.advised:
-        return Begun(run, run.given, run.why_not)
+        return Begun(run, run.advice, run.why_not)
     told = await advisor.advise(run, text)
     await asyncio.to_thread(book.advised, run.run_id, told.given, told.why_not)
     return Begun(run, told.given, told.why_not or ("" if run.recorded else run.why_not))
@@ -248,7 +248,7 @@ def begun_as_json(begun: Begun) -> dict[str, Any]:
 
 def view_as_json(view: RunView) -> dict[str, Any]:
     """Return a run as JSON."""
-    return view._asdict() | {
+    return vars(view) | {
         "advice": view.advice and view.advice.model_dump(mode="json"),
         "outcome": view.outcome and as_plain(view.outcome),
         "steps": [step.model_dump(mode="json") for step in view.steps],

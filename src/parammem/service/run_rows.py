@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from parammem.core.advice import GivenAdvice
 from parammem.core.live_run import LiveRun
@@ -106,22 +107,23 @@ def state_of(row: sqlite3.Row) -> RunState:
     return "handed over" if row["evidence_done"] and row["batch_done"] else "settled"
 
 
+def assigned(row: sqlite3.Row) -> dict[str, Any]:
+    """Return the fields of an AssignedRun."""
+    columns = ("run_id", "domain", "number", "arm", "adapter", "task", "retry", "why_not")
+    return {
+        **{name: row[name] for name in columns},
+        "advised": bool(row["advised"]),
+        "advice": read_given(row["given"]),
+    }
+
+
 def view_of(row: sqlite3.Row, steps: tuple[Step, ...] = (), outcomes: tuple[OutcomeWord, ...] = ()) -> RunView:
     """Return a run as it may be read."""
     return RunView(
-        run_id=row["run_id"],
-        domain=row["domain"],
-        number=row["number"],
-        arm=row["arm"],
-        adapter=row["adapter"],
-        task=row["task"],
+        **assigned(row),
         text=row["text"],
-        retry=row["retry"],
         started=instant(row["started"]),
         heard=instant(row["heard"]),
-        advice=read_given(row["given"]),
-        why_not=row["why_not"],
-        advised=bool(row["advised"]),
         key=row["key"],
         tokens=row["tokens"],
         outcome=read_outcome(row["outcome"]),

@@ -53,14 +53,14 @@ class AdviceWriter(Protocol):
 class Asking:
     """How a reflector is asked: its prompt, and how its answer is sampled."""
 
-    def __init__(self, adapter: str, domain: Advises, max_tokens: int, temperature: float) -> None:
-        self.adapter, self._domain = adapter, domain
+    def __init__(self, adapter: str, prompts: Advises, max_tokens: int, temperature: float) -> None:
+        self.adapter, self._prompts = adapter, prompts
         self._max_tokens, self._temperature = max_tokens, temperature
 
     def request(self, text: str, draw: int) -> Request:
         """Return the request for one draw. Its randomness follows from the adapter, the task and the draw's number."""
         return Request(
-            messages=self._domain.advise(text),
+            messages=self._prompts.advise(text),
             temperature=self._temperature,
             max_tokens=self._max_tokens,
             seed=int(self.adapter[:SEED_DIGITS] or "0", 16),
@@ -202,7 +202,7 @@ def adapter_folder(root: Path, domain: str, version: Version) -> Path:
 
 def _local(folder: Path, params: ServiceParams) -> LocalWriter:
     memory = ParamMem.load(folder, device=params.device)
-    return LocalWriter(memory.engine, Asking(memory.author, memory.domain, memory.max_tokens, params.temperature))
+    return LocalWriter(memory.engine, Asking(memory.author, memory.prompts, memory.max_tokens, params.temperature))
 
 
 def _served(folder: Path, params: ServiceParams) -> ServedWriter:
@@ -218,6 +218,6 @@ def _served(folder: Path, params: ServiceParams) -> ServedWriter:
     base = find_base(folder, card)
     engine = open_adapter(Server(settings, Account(Terms())), name, folder, base, revision)
     real, kind = card.recipe.get("prompts") == "benchmarks", card.recipe.get("domain_kind", "")
-    domain = get_domain(card.domain, kind=kind, real=real)
-    asking = Asking(card.digest, domain, card.max_advice_tokens or MAX_TOKENS, params.temperature)
+    prompts = get_domain(card.domain, kind=kind, real=real).prompts
+    asking = Asking(card.digest, prompts, card.max_advice_tokens or MAX_TOKENS, params.temperature)
     return ServedWriter(engine, asking)

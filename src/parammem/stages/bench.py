@@ -9,13 +9,16 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from parammem.agents.batch import Job
-from parammem.agents.concurrent import ask_each
+from parammem.agents.asking import ask_each
+from parammem.agents.loop import Agent
+from parammem.agents.methods import Method
+from parammem.agents.run import Job
 from parammem.config import Params
 from parammem.core import Task, Trajectory
 from parammem.domains import Domain
 from parammem.engines.base import Engine, Message, Request
 from parammem.engines.progress import PROGRESS, progress_bar
+from parammem.reflectors.base import Reflector
 from parammem.stages.common import budget, most_tokens
 from parammem.stages.ray.executor import Executor
 
@@ -24,10 +27,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Bench:
-    """One domain's judge, actor and tasks."""
+    """One domain, with its actor and its tasks."""
 
     params: Params
-    judge: Domain
+    domain: Domain
     actor: Engine
     tasks: Mapping[str, Sequence[Task]]
     """By slice."""
@@ -37,13 +40,18 @@ class Bench:
         """Return the tasks of all slices."""
         return [task for part in self.tasks.values() for task in part]
 
+    def agent(self, method: Method, reflector: Reflector | None = None, arm: str = "") -> Agent:
+        """Return an agent of this domain. It gets the visible checks; keys are at no agent's hand."""
+        prompts, checks = self.domain.prompts, self.domain.judge
+        return Agent(method, prompts, checks, self.actor, budget(self.params), reflector, arm)
+
     def work(self, jobs: Sequence[Job], what: str) -> list[Trajectory]:
         """Return the trajectories of jobs, in their order; `what` names them in the line of progress."""
         return self.executor.work(jobs, self.progress(what, len(jobs)))
 
     def progress(self, what: str, runs: int) -> Callable[[int], None]:
         """Return the line of progress of so many runs."""
-        return progress_bar(runs, f"{what} {self.judge.name}", most_tokens(budget(self.params), runs))
+        return progress_bar(runs, f"{what} {self.domain.name}", most_tokens(budget(self.params), runs))
 
     def advice(
         self,
@@ -74,7 +82,7 @@ class Bench:
             )
             for task in tasks
         ]
-        PROGRESS.begin(f"advice {self.judge.name}", 0, len(requests) * draws * p.engine.max_advice_tokens)
+        PROGRESS.begin(f"advice {self.domain.name}", 0, len(requests) * draws * p.engine.max_advice_tokens)
         answers = ask_each(self.executor.asking(engine), requests)
         for task, answer in zip(tasks, answers, strict=True):
             if isinstance(answer, Exception):

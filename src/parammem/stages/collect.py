@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from parammem.agents.batch import Job
-from parammem.agents.concurrent import MOST_FAILED, call
+from parammem.agents.asking import MOST_FAILED, call
 from parammem.agents.labels import Labelling, label
 from parammem.agents.loop import Agent
 from parammem.agents.methods import get_method
+from parammem.agents.run import Job
 from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import AnswerKey, Outcome, Task, Trajectory, write_jsonl
 from parammem.core.words import count
-from parammem.domains import Domain
+from parammem.domains import Domain, Judge, Prompts
 from parammem.embeddings import embed
 from parammem.engines.base import Engine
 from parammem.engines.progress import PROGRESS, progress_bar
@@ -37,10 +37,10 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     Raises:
         TooManyFailures, DataError, EngineError, SandboxError.
     """
-    places, engines, judge = Places(root, domain), Engines(params, root), open_domain(params, domain, root)
+    places, engines, opened = Places(root, domain), Engines(params, root), open_domain(params, domain, root)
     with (
         accounted(engines, "collect", domain, places.work("collect")),
-        open_executor(params, engines, judge, root) as executor,
+        open_executor(params, engines, opened, root) as executor,
     ):
         tasks = stage_tasks(places, "train")
         actor = engines.open()
@@ -50,13 +50,13 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
         elif has_agent(params, domain):
             trajectories, ended = collected(params, domain, root, tasks)
         else:
-            trajectories = work_on(params, judge, actor, tasks, executor)
+            trajectories = work_on(params, opened, actor, tasks, executor)
             ended = None
         write_jsonl(places.trajectories, trajectories)
         check_failures(trajectories, params.agent.max_failed_share)
-        ended = outcomes(params, judge, tasks, trajectories, places) if ended is None else ended
+        ended = outcomes(params, opened.judge, tasks, trajectories, places) if ended is None else ended
         brought = read_experience(root / params.collect.experience_dir, domain)
-        how = _labelling(params, judge, engines, actor, executor)
+        how = _labelling(params, opened.prompts, engines, actor, executor)
         labels = _most_labels(params, len(tasks), len(trajectories), len(brought))
         PROGRESS.begin(f"labels {domain}", 0, labels * params.engine.max_advice_tokens)
         rows = label(
@@ -70,23 +70,23 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
 
 
 def work_on(
-    params: Params, judge: Domain, actor: Engine, tasks: Sequence[Task], executor: Executor = LOCAL
+    params: Params, domain: Domain, actor: Engine, tasks: Sequence[Task], executor: Executor = LOCAL
 ) -> list[Trajectory]:
-    """Several runs of the collecting method per task. No answer key is at hand here."""
+    """Return several runs of the collecting method per task. No answer key is at hand here."""
     p = params.collect
     method = get_method(p.method)
     if method.advisor != "none" or method.bank:
         raise ConfigError(
             f"collect.method: {p.method!r} needs a reflector or a bank; use base, resample, reflexion or dot"
         )
-    agent = Agent(method=method, domain=judge, actor=actor, budget=budget(params))
+    agent = Agent(method, domain.prompts, domain.judge, actor, budget(params))
     jobs = [Job(agent, task, p.seed + k) for k in range(p.trajectories) for task in tasks]
     most = most_tokens(agent.budget, len(jobs))
-    return executor.work(jobs, progress_bar(len(jobs), f"collect {judge.name}", most))
+    return executor.work(jobs, progress_bar(len(jobs), f"collect {domain.name}", most))
 
 
 def outcomes(
-    params: Params, judge: Domain, tasks: Sequence[Task], trajectories: Sequence[Trajectory], places: Places
+    params: Params, judge: Judge, tasks: Sequence[Task], trajectories: Sequence[Trajectory], places: Places
 ) -> dict[str, Outcome]:
     """Return the outcome of each trajectory by its id: by the final verdict on train tasks, or by the visible checks
     alone. It is not known where these say nothing, and where a submission could not be judged."""
@@ -125,7 +125,7 @@ class Verdicts(NamedTuple):
 
 
 def final_verdicts(
-    judge: Domain,
+    judge: Judge,
     tasks: Mapping[str, Task],
     keys: Mapping[str, AnswerKey],
     trajectories: Sequence[Trajectory],
@@ -165,7 +165,7 @@ def final_verdicts(
     return Verdicts(verdicts, frozenset(without))
 
 
-def _labelling(params: Params, judge: Domain, engines: Engines, actor: Engine, executor: Executor) -> Labelling:
+def _labelling(params: Params, prompts: Prompts, engines: Engines, actor: Engine, executor: Executor) -> Labelling:
     p = params.collect
     if p.label == "teacher" and not p.teacher:
         raise ConfigError("collect.teacher: missing, though collect.label is teacher; give a model folder")
@@ -175,7 +175,7 @@ def _labelling(params: Params, judge: Domain, engines: Engines, actor: Engine, e
         outcome=p.outcome,
         parts=p.parts,
         engine=executor.asking(labeller),
-        domain=judge,
+        prompts=prompts,
         max_tokens=params.engine.max_advice_tokens,
         temperature=params.agent.reflector_temperature,
         max_failed_share=params.agent.max_failed_share,

@@ -15,15 +15,14 @@ from parammem.config import Params
 from parammem.core import Trajectory
 from parammem.core.jsonl import write_text
 from parammem.engines.base import Engine
-from parammem.engines.cached import CachedEngine, CacheStats
-from parammem.engines.concurrent import ConcurrentCache
+from parammem.engines.cache import CachedEngine, CacheStats
+from parammem.engines.completion_store import Keeper, Store
 from parammem.engines.folders import named_model
 from parammem.errors import TooManyFailures
 from parammem.evaluation.inputs import Work
 
 if TYPE_CHECKING:
     from parammem.agents.bank import Embed
-    from parammem.engines.completion_store import Keeper
     from parammem.engines.openai.servers import Servers
 
 
@@ -44,8 +43,8 @@ class Engines:
     def __init__(self, params: Params, root: Path, store: Keeper | None = None) -> None:
         """store: where completions are kept; None: in the folder `engine.cache`."""
         self._params, self._root = params.engine, root
-        self._cache = store or (root / params.engine.cache if params.engine.cache else None)
-        self._opened: list[CachedEngine | ConcurrentCache] = []
+        self._given = store
+        self._opened: list[CachedEngine] = []
         self._elsewhere: list[CacheStats] = []
         self._origins: dict[int, tuple[object, Origin]] = {}
 
@@ -72,17 +71,22 @@ class Engines:
         return CacheStats(*(sum(getattr(one, field.name) for one in every) for field in fields(CacheStats)))
 
     def _open(self, model: str, adapter: Path | None) -> Engine:
+        engine = self._uncached(model, adapter)
+        if self._store is None:
+            return engine
+        cached = CachedEngine(engine, self._store)
+        self._opened.append(cached)
+        return cached
+
+    def _uncached(self, model: str, adapter: Path | None) -> Engine:
         from parammem.engines.hf import HfEngine
 
         p = self._params
         name = named_model(model or p.model, self._root)
         folder = self._root / name
         if self._servers is not None:
-            served = self._servers.open(name, folder if folder.is_dir() else None, adapter)
-            if isinstance(served, ConcurrentCache):
-                self._opened.append(served)
-            return served
-        engine = HfEngine.load(
+            return self._servers.open(name, folder if folder.is_dir() else None, adapter)
+        return HfEngine.load(
             str(folder) if folder.exists() else name,
             adapter=adapter,
             device=p.device,
@@ -90,11 +94,12 @@ class Engines:
             batch=p.batch,
             batch_tokens=p.batch_tokens,
         )
-        if self._cache is None:
-            return engine
-        cached = CachedEngine(engine, self._cache)
-        self._opened.append(cached)
-        return cached
+
+    @cached_property
+    def _store(self) -> Keeper | None:
+        """Where completions and the account are kept, if they are."""
+        cache = self._params.cache
+        return self._given or (Store(self._root / cache) if cache else None)
 
     @cached_property
     def _servers(self) -> Servers | None:
@@ -116,7 +121,7 @@ class Engines:
         )
         prices = {name: Price(price.prompt, price.completion) for name, price in server.prices.items()}
         terms = Terms(server.budget_tokens, server.budget_usd, prices)
-        return Servers(settings, terms, self._cache, server.other_urls, server.other_keys)
+        return Servers(settings, terms, self._store, server.other_urls, server.other_keys)
 
     def embed(self, built_in: Embed) -> Embed:
         """Return the embedding of banks and retrieval: the built-in one, or a server's where params name one."""

@@ -14,6 +14,7 @@ from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import ReflectionExample, Task, read_jsonl
 from parammem.core.jsonl import write_text
+from parammem.domains import Prompts
 from parammem.domains.added import stated
 from parammem.domains.prose import Prose
 from parammem.errors import ValidationFailed
@@ -23,7 +24,7 @@ NAME = "contamination.json"
 
 
 def verdict_on(
-    params: Params, rows: Sequence[ReflectionExample], places: Places, domain: object
+    params: Params, rows: Sequence[ReflectionExample], places: Places, prompts: Prompts
 ) -> Contamination | None:
     """Return whether the rows hold anything of the evaluation questions; None for pocket tasks.
 
@@ -34,12 +35,12 @@ def verdict_on(
     Raises:
         ValidationFailed: more rows do than params allow. Nothing was trained.
     """
-    if not params.benchmarks.sources or not isinstance(domain, Prose):
+    if not params.benchmarks.sources or not isinstance(prompts, Prose):
         return None
     p = params.benchmarks
-    train = [(row.row_hash, f"{stated(domain.question(row.task_text))}\n{row.reflection}") for row in rows]
+    train = [(row.row_hash, f"{stated(prompts.question(row.task_text))}\n{row.reflection}") for row in rows]
     tasks = read_jsonl(places.tasks("eval"), Task)
-    evaluation = [(task.task_id, stated(domain.question(task.text))) for task in tasks]
+    evaluation = [(task.task_id, stated(prompts.question(task.text))) for task in tasks]
     verdict = judge(train, evaluation, p.ngram, p.near_duplicate, p.contaminated_rows)
     if not verdict.passed:
         raise ValidationFailed(_explained(verdict, rows, places.domain))

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from parammem.agents.batch import Job
 from parammem.agents.loop import Agent
 from parammem.agents.methods import METHODS
+from parammem.agents.run import Job
 from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import Adapter, AnswerKey, ReflectionExample, Task, Trajectory, digest_of, read_jsonl
 from parammem.core.adapter import read_card
 from parammem.core.decision import Guard
 from parammem.core.experience import Experience
-from parammem.domains import Domain
+from parammem.domains import Prompts
 from parammem.engines.sampling import CANARY_DRAWS
 from parammem.errors import AdapterError
 from parammem.experience.checks import can_judge
@@ -33,7 +33,7 @@ from parammem.reflectors.parametric import ParamMem
 from parammem.registry.ledger import Ledger
 from parammem.stages.bench import Bench
 from parammem.stages.collect import final_verdicts
-from parammem.stages.common import Engines, accounted, budget, check_failures
+from parammem.stages.common import Engines, accounted, check_failures
 from parammem.stages.opening import open_domain
 from parammem.stages.own_runs import has_agent, measures, own_agent, own_runs
 from parammem.stages.ray.executor import open_executor
@@ -63,7 +63,7 @@ class Contest(Bench):
     """Whether it passed, by the same, where the user's own agent ran."""
 
 
-def meet(params: Params, root: Path, domain: str, champion: Path | None, challenger: Path) -> Evidence:
+def compare(params: Params, root: Path, domain: str, champion: Path | None, challenger: Path) -> Evidence:
     """Compare two adapters on the same tasks and check every guard.
 
     Args:
@@ -75,23 +75,23 @@ def meet(params: Params, root: Path, domain: str, champion: Path | None, challen
         AdapterMissingError: no adapter lies in a folder.
         DataError, EngineError, SandboxError, TooManyFailures.
     """
-    places, engines, judge = Places(root, domain), Engines(params, root), open_domain(params, domain, root)
+    places, engines, opened = Places(root, domain), Engines(params, root), open_domain(params, domain, root)
     cards = {"challenger": read_card(challenger)} | ({"champion": read_card(champion)} if champion else {})
     tasks, keys = _tasks(params, root, domain)
     try:
-        arms = _arms(engines, judge, champion, challenger)
+        arms = _arms(engines, opened.prompts, champion, challenger)
     except AdapterError as error:  # an adapter that does not load is the gate's business; one that is missing is not
         return _unloadable(domain, cards, str(error), decided_under(params, root, domain))
     with (
         accounted(engines, "contest", domain, places.work("contest")),
-        open_executor(params, engines, judge, root) as executor,
+        open_executor(params, engines, opened, root) as executor,
     ):
-        contest = Contest(params, judge, engines.open(), tasks, executor, root, arms, keys)
+        contest = Contest(params, opened, engines.open(), tasks, executor, root, arms, keys)
         return _evidence(contest, cards, challenger)
 
 
 def _evidence(contest: Contest, cards: Mapping[str, Adapter], challenger: Path) -> Evidence:
-    domain = contest.judge.name
+    domain = contest.domain.name
     measured = measures(contest.params, domain)
     if measured:
         _run(contest)
@@ -106,11 +106,11 @@ def _evidence(contest: Contest, cards: Mapping[str, Adapter], challenger: Path) 
     )
 
 
-def _arms(engines: Engines, judge: Domain, champion: Path | None, challenger: Path) -> dict[str, Reflector | None]:
+def _arms(engines: Engines, prompts: Prompts, champion: Path | None, challenger: Path) -> dict[str, Reflector | None]:
     found: dict[str, Reflector | None] = {"none": None}
     for name, folder in (("champion", champion), ("challenger", challenger)):
         if folder:
-            found[name] = ParamMem(adapter=read_card(folder), engine=engines.open(adapter=folder), domain=judge)
+            found[name] = ParamMem(adapter=read_card(folder), engine=engines.open(adapter=folder), prompts=prompts)
     return found
 
 
@@ -171,7 +171,7 @@ def fresh_tasks(
 def _run(contest: Contest) -> None:
     """All arms on all tasks, in one batch."""
     p = contest.params
-    if has_agent(p, contest.judge.name):
+    if has_agent(p, contest.domain.name):
         _run_own(contest)
         return
     asked = [
@@ -189,7 +189,7 @@ def _run(contest: Contest) -> None:
 
 def _run_own(contest: Contest) -> None:
     """The user's own agent in all arms on all tasks."""
-    p, agent = contest.params, own_agent(contest.params, contest.judge.name, contest.root)
+    p, agent = contest.params, own_agent(contest.params, contest.domain.name, contest.root)
     seeds = [p.evaluate.seed + 1000 + number for number in range(p.gate.runs)]
     done = own_runs(p, agent, contest.arms, contest.everything(), seeds)
     contest.ended.update((place, run.trajectory) for place, run in done.items())
@@ -200,8 +200,7 @@ def _run_own(contest: Contest) -> None:
 def _agent(contest: Contest, arm: str) -> Agent:
     reflector = contest.arms[arm]
     method = METHODS["paramagent"] if reflector else METHODS["reflexion"]  # the same loop without the advice
-    given = {"domain": contest.judge, "actor": contest.actor, "budget": budget(contest.params)}
-    return Agent(method=method, reflector=reflector, arm=arm, **given)
+    return contest.agent(method, reflector, arm)
 
 
 def _outcomes(contest: Contest, name: str) -> SliceOutcomes:
@@ -231,14 +230,14 @@ def _verdicts(contest: Contest, tasks: Sequence[Task]) -> dict[tuple[str, str, i
     keyed = {place: t for place, t in runs.items() if place[1] in contest.keys}
     # Numbered anew, since the verdicts are handed back by trajectory id, and arms may share one.
     numbered = [t.model_copy(update={"seed": number}) for number, t in enumerate(keyed.values())]
-    passed = final_verdicts(contest.judge, wanted, contest.keys, numbered, allowed=1.0).passed
+    passed = final_verdicts(contest.domain.judge, wanted, contest.keys, numbered, allowed=1.0).passed
     hidden = {place: passed[t.trajectory_id] for place, t in zip(keyed, numbered, strict=True)}
     visible = {place: t.stop == "visible-pass" for place, t in runs.items() if place not in keyed}
     return hidden | visible
 
 
 def _guards(contest: Contest, challenger: Path) -> tuple[Guard, ...]:
-    p, places = contest.params, Places(contest.root, contest.judge.name)
+    p, places = contest.params, Places(contest.root, contest.domain.name)
     rows = read_jsonl(places.validated, ReflectionExample)
     report = json.loads(places.validation.read_text(encoding="utf-8")) if places.validation.is_file() else None
     listed = challenger / "rows.txt"
@@ -282,7 +281,8 @@ def _advice(
     """Return draws of an arm's model for each task, without a reflector those of the base model; none for a task whose
     request failed."""
     engine = reflector.engine if isinstance(reflector, ParamMem) else contest.actor
-    return contest.advice(engine, tasks, lambda task: contest.judge.advise(task.text), temperature, draws, CANARY_DRAWS)
+    prompts = contest.domain.prompts
+    return contest.advice(engine, tasks, lambda task: prompts.advise(task.text), temperature, draws, CANARY_DRAWS)
 
 
 def _distinct(contest: Contest, arm: str) -> float:
@@ -295,7 +295,7 @@ def _distinct(contest: Contest, arm: str) -> float:
     p = contest.params
     tasks = contest.everything()[: max(CANARIES, p.evaluate.curve_tasks)]
     said = _advice(contest, contest.arms[arm], tasks, p.agent.reflector_temperature, p.evaluate.advice_draws)
-    claimed = [{contest.judge.hypotheses(text) or text for text in texts} for texts in said if texts]
+    claimed = [{contest.domain.prompts.hypotheses(text) or text for text in texts} for texts in said if texts]
     return sum(map(len, claimed)) / len(claimed) if claimed else 0.0
 
 
@@ -335,7 +335,7 @@ def _inputs(contest: Contest) -> dict[str, str]:
         keys = [contest.keys[task.task_id] for task in tasks if task.task_id in contest.keys]
         found[f"{name} answer keys"] = digest_of([key.model_dump(mode="json") for key in keys])
     found |= {"base model": contest.actor.digest}
-    return found | decided_under(contest.params, contest.root, contest.judge.name)
+    return found | decided_under(contest.params, contest.root, contest.domain.name)
 
 
 def decided_under(params: Params, root: Path, domain: str) -> dict[str, str]:

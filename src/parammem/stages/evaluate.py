@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Literal
 
 from parammem.agents.bank import Embed, TrajectoryBank
-from parammem.agents.batch import Job
 from parammem.agents.loop import Agent
 from parammem.agents.methods import METHODS, get_method
+from parammem.agents.run import Job
 from parammem.checkout.places import Places
 from parammem.config import Params
 from parammem.core import AnswerKey, ReflectionExample, Task, Trajectory, read_jsonl, write_jsonl
 from parammem.core.adapter import read_card
 from parammem.core.jsonl import write_text
-from parammem.domains import Domain, Example
+from parammem.domains import Domain, Example, Prompts
 from parammem.domains.conventions import conventions_of, kinds_of
 from parammem.embeddings import embed
 from parammem.engines.sampling import EVALUATION_DRAWS
@@ -32,7 +32,7 @@ from parammem.reflectors.parametric import ParamMem, Untrained
 from parammem.reflectors.retrieved import Constant, Retrieved
 from parammem.stages.bench import Bench
 from parammem.stages.collect import final_verdicts
-from parammem.stages.common import Engines, accounted, budget, check_failures
+from parammem.stages.common import Engines, accounted, check_failures
 from parammem.stages.evaluate_open import evaluate_open
 from parammem.stages.majority import majority_advice
 from parammem.stages.opening import is_pocket, open_domain
@@ -63,12 +63,12 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     Raises:
         TooManyFailures, DataError, EngineError, AdapterError, SandboxError.
     """
-    places, engines, judge = Places(root, domain), Engines(params, root), open_domain(params, domain, root)
+    places, engines, opened = Places(root, domain), Engines(params, root), open_domain(params, domain, root)
     with (
         accounted(engines, "evaluate", domain, places.work("evaluate")),
-        open_executor(params, engines, judge, root) as executor,
+        open_executor(params, engines, opened, root) as executor,
     ):
-        bench = _bench(params, places, engines, judge, executor)
+        bench = _bench(params, places, engines, opened, executor)
         own = has_agent(params, domain) or not measures(params, domain)
         evaluate_open(params, places, bench.reflectors, bench.tasks["eval"]) if own else _evaluate(bench)
         keys = _keys(places)
@@ -95,39 +95,36 @@ def _evaluate(bench: EvaluationBench) -> None:
     write_text(places.evaluation / "facts.json", json.dumps(_facts(bench, bank), indent=1, sort_keys=True) + "\n")
 
 
-def _bench(params: Params, places: Places, engines: Engines, judge: Domain, executor: Executor) -> EvaluationBench:
+def _bench(params: Params, places: Places, engines: Engines, domain: Domain, executor: Executor) -> EvaluationBench:
     actor = engines.open()
     rows = select(read_jsonl(places.validated, ReflectionExample), params.pool)  # those that training had
     base = params.reflector.base
-    reflectors: dict[str, Reflector] = {"trained": _adapted(places.reflector, engines, judge, base)}
-    reflectors["untrained"] = Untrained(engines.open(base) if base else actor, judge)
+    reflectors: dict[str, Reflector] = {"trained": _adapted(places.reflector, engines, domain.prompts, base)}
+    reflectors["untrained"] = Untrained(engines.open(base) if base else actor, domain.prompts)
     for control in (*params.train.controls, *earlier_rounds(params)):
-        reflectors[control] = _adapted(places.control(control), engines, judge, base)
+        reflectors[control] = _adapted(places.control(control), engines, domain.prompts, base)
     if is_pocket(params, places.domain):  # the majority of what? Free prose claims nothing that could be counted
-        reflectors["majority"] = Constant(majority_advice(judge.kind, rows))
+        reflectors["majority"] = Constant(majority_advice(domain.kind, rows))
     embedding = engines.embed(embed)
     reflectors["retrieved"] = Retrieved(rows, embedding)
     tasks = {part: stage_tasks(places, part) for part in SLICES}
-    return EvaluationBench(params, judge, actor, tasks, executor, places, reflectors, embedding)
+    return EvaluationBench(params, domain, actor, tasks, executor, places, reflectors, embedding)
 
 
-def _adapted(folder: Path, engines: Engines, judge: Domain, base: str) -> ParamMem:
+def _adapted(folder: Path, engines: Engines, prompts: Prompts, base: str) -> ParamMem:
     adapter = read_card(folder)
-    return ParamMem(adapter=adapter, engine=engines.open(base, adapter=folder), domain=judge)
+    return ParamMem(adapter=adapter, engine=engines.open(base, adapter=folder), prompts=prompts)
 
 
 def arms(bench: EvaluationBench) -> list[Agent]:
     """Return every method of params, and paramagent once more with each control in the reflector's place."""
-    shared = {"domain": bench.judge, "actor": bench.actor, "budget": budget(bench.params)}
     given = {"none": None, "parametric": bench.reflectors["trained"], "retrieved": bench.reflectors["retrieved"]}
     methods = [get_method(name) for name in bench.params.evaluate.methods]
-    found = [Agent(method=m, reflector=given[m.advisor], **shared) for m in methods]
+    found = [bench.agent(m, given[m.advisor]) for m in methods]
     for name in ("untrained", *bench.params.train.controls, *earlier_rounds(bench.params), "majority"):
         if name not in bench.reflectors:
             continue
-        found.append(
-            Agent(method=METHODS["paramagent"], reflector=bench.reflectors[name], arm=f"paramagent.{name}", **shared)
-        )
+        found.append(bench.agent(METHODS["paramagent"], bench.reflectors[name], f"paramagent.{name}"))
     return found
 
 
@@ -138,9 +135,7 @@ def _bank(bench: EvaluationBench) -> TrajectoryBank:
     needed = any(get_method(name).bank for name in bench.params.evaluate.methods)
     if not needed or "strict" not in (bench.params.evaluate.protocol, *bench.params.evaluate.also):
         return TrajectoryBank([], [], bench.embed)
-    agent = Agent(
-        method=METHODS["reflexion"], domain=bench.judge, actor=bench.actor, budget=budget(bench.params), arm="bank"
-    )
+    agent = bench.agent(METHODS["reflexion"], arm="bank")
     jobs = [Job(agent, task, bench.params.evaluate.seed) for task in tasks]
     ended = bench.work(jobs, "bank")
     return TrajectoryBank(tasks, ended, bench.embed, _bank_outcomes(bench, tasks, ended))
@@ -155,7 +150,7 @@ def _bank_outcomes(bench: EvaluationBench, tasks: Sequence[Task], ended: Sequenc
         return {}
     by_id = {task.task_id: task for task in tasks}
     keys = {key.task_id: key for key in stage_keys(bench.places, "bank")}
-    scores = bench.judge.score([(by_id[t.task_id], keys[t.task_id], candidate) for t, candidate in asked])
+    scores = bench.domain.judge.score([(by_id[t.task_id], keys[t.task_id], candidate) for t, candidate in asked])
     found = {}
     for (trajectory, _), score in zip(asked, scores, strict=True):
         if isinstance(score, Exception):
@@ -186,7 +181,7 @@ def _two_phases(bench: EvaluationBench, protocol: str = "two-phase") -> list[Tra
     tasks, seed = bench.everything(), bench.params.evaluate.seed
     keys = _keys(bench.places) if protocol in ORACLES else {}
     found: list[Trajectory] = []
-    for agent in (under(protocol, one, keys) for one in arms(bench)):
+    for agent in (under(protocol, one, bench.domain.judge, keys) for one in arms(bench)):
         first = _first_phase(bench, agent, tasks, seed, protocol)
         if phases_of(protocol, agent) == 1:
             found += first
@@ -215,13 +210,8 @@ def _curve(bench: EvaluationBench) -> list[tuple[float, Trajectory]]:
     tasks = bench.tasks["eval"][: p.evaluate.curve_tasks]
     pairs = []
     for temperature in p.evaluate.temperatures:
-        agent = Agent(
-            method=METHODS["paramagent"],
-            domain=bench.judge,
-            actor=bench.actor,
-            reflector=bench.reflectors["trained"],
-            budget=replace(budget(p), reflector_temperature=temperature),
-        )
+        agent = bench.agent(METHODS["paramagent"], bench.reflectors["trained"])
+        agent = replace(agent, budget=replace(agent.budget, reflector_temperature=temperature))
         pairs += [(temperature, Job(agent, task, p.evaluate.seed)) for task in tasks]
     ended = bench.work([job for _, job in pairs], "temperatures")
     return [(temperature, t) for (temperature, _), t in zip(pairs, ended, strict=True)]
@@ -237,19 +227,20 @@ def _verdicts(
     """Return verdicts by identity of the trajectory: several temperatures of an arm have one id. None: not judged."""
     tasks = {task.task_id: task for task in bench.everything()}
     numbered = [t.model_copy(update={"seed": number}) for number, t in enumerate(trajectories)]
-    found = final_verdicts(bench.judge, tasks, keys, numbered)
+    found = final_verdicts(bench.domain.judge, tasks, keys, numbered)
     pairs = zip(trajectories, (n.trajectory_id for n in numbered), strict=True)
     return {id(t): None if name in found.unjudged else found.passed[name] for t, name in pairs}
 
 
 def _record(bench: EvaluationBench, trajectory: Trajectory, passed: bool | None) -> Run:
     world, submitted = bench.params.tasks, trajectory.submitted
+    claimed = bench.domain.prompts.hypotheses
     texts = [
         " / ".join(r.text for r in trajectory.reflections if r.iteration == number)
         for number in range(1, len(trajectory.attempts) + 1)
     ]
     claims = tuple(
-        tuple(sorted({c for r in trajectory.reflections if r.iteration == n for c in bench.judge.hypotheses(r.text)}))
+        tuple(sorted({c for r in trajectory.reflections if r.iteration == n for c in claimed(r.text)}))
         for n in range(1, len(trajectory.attempts) + 1)
     )
     # Under an oracle the feedback of an attempt is the verdict, and not what visible checks said.
@@ -306,7 +297,7 @@ def _drawn(
         texts = bench.advice(reflector.engine, tasks, reflector.messages, temperature, count, EVALUATION_DRAWS)
     return [
         AdviceDraws(
-            domain=bench.judge.name,
+            domain=bench.domain.name,
             reflector=name,
             temperature=temperature,
             task_id=task.task_id,
@@ -314,7 +305,7 @@ def _drawn(
             world=world.world,
             rho=world.rho,
             texts=tuple(said),
-            claims=tuple(tuple(sorted(bench.judge.hypotheses(text))) for text in said),
+            claims=tuple(tuple(sorted(bench.domain.prompts.hypotheses(text))) for text in said),
             gold=key.facts if (key := keys.get(task.task_id)) else {},
             revealed=tuple(key.tags.get("revealed", "").split()) if key else (),
         )
@@ -324,10 +315,10 @@ def _drawn(
 
 
 def _open_tasks(bench: EvaluationBench, keys: Mapping[str, AnswerKey]) -> list[OpenTask]:
-    values = conventions_of(bench.judge.kind)
+    values = conventions_of(bench.domain.kind)
     return [
         OpenTask(
-            domain=bench.judge.name,
+            domain=bench.domain.name,
             task_id=task.task_id,
             values={name: len(values[name]) for name in key.facts},
             revealed=tuple(key.tags.get("revealed", "").split()),
@@ -341,7 +332,7 @@ def _open_tasks(bench: EvaluationBench, keys: Mapping[str, AnswerKey]) -> list[O
 
 def _facts(bench: EvaluationBench, bank: TrajectoryBank) -> dict[str, dict[str, int]]:
     """Return sizes, and the proof that the splits share no task."""
-    name, places = bench.judge.name, bench.places
+    name, places = bench.domain.name, bench.places
     content = {s: {t.content for t in stage_tasks(places, s)} for s in ("train", "bank", *SLICES)}
     rows = read_jsonl(places.validated, ReflectionExample)
     texts = {task.text for task in bench.everything()}
@@ -351,5 +342,5 @@ def _facts(bench: EvaluationBench, bank: TrajectoryBank) -> dict[str, dict[str, 
     sizes = {f"{name}: {split} tasks": len(found) for split, found in content.items()}
     sizes |= {f"{name}: reflection rows": len(rows)}
     if is_pocket(bench.params, name):
-        sizes |= {f"{name}: kinds of quantity": len(kinds_of(bench.judge.kind))}
+        sizes |= {f"{name}: kinds of quantity": len(kinds_of(bench.domain.kind))}
     return {"overlaps": overlaps, "sizes": sizes | {f"{name}: bank entries": len(bank)}}

@@ -45,7 +45,8 @@ def write_open_tasks(params: Params, places: Places) -> set[Path]:
 
 
 def given_tasks(places: Places) -> Iterator[Task]:
-    """The tasks of data/tasks-in/<domain>.jsonl, if there is such a file. Raises DataError: a line is no task."""
+    """Return the tasks of data/tasks-in/<domain>.jsonl, if there is such a file. Raises DataError: a line is no
+    task."""
     file = places.root / GIVEN / f"{places.domain}.jsonl"
     if not file.is_file():
         return

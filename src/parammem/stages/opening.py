@@ -7,7 +7,7 @@ from pathlib import Path
 from parammem.config import Params
 from parammem.domain_params import DomainParams
 from parammem.domains import Domain, get_domain
-from parammem.domains.open import Judge, OpenDomain
+from parammem.domains.open import OpenJudge, OpenPrompts, UserJudge
 
 
 def open_domain(params: Params, name: str, root: Path = Path()) -> Domain:
@@ -17,7 +17,7 @@ def open_domain(params: Params, name: str, root: Path = Path()) -> Domain:
         root: where a judge of the user's runs.
     """
     if params.kind(name) == "open":
-        return OpenDomain(name, _judge(params.domains[name], root))
+        return Domain(name, "open", OpenPrompts(), OpenJudge(_user_judge(params.domains[name], root)))
     s = params.sandbox
     return get_domain(
         name,
@@ -34,11 +34,11 @@ def open_domain(params: Params, name: str, root: Path = Path()) -> Domain:
 
 
 def is_pocket(params: Params, name: str) -> bool:
-    """Whether a domain's tasks are those of the pocket world, whose advice can be parsed into claims."""
+    """Return whether a domain's tasks are those of the pocket world, whose advice can be parsed into claims."""
     return not params.benchmarks.sources and params.kind(name) != "open"
 
 
-def _judge(domain: DomainParams, root: Path) -> Judge | None:
+def _user_judge(domain: DomainParams, root: Path) -> UserJudge | None:
     if domain.judge is None:
         return None
     from parammem.agents.own_agent import ProgramJudge

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from parammem.agents.concurrent import call
+from parammem.agents.asking import call
 from parammem.agents.own_agent import Ordered, OwnAgent, OwnRun, ProgramJudge
 from parammem.agents.program import UserProgram
 from parammem.config import Params
@@ -18,12 +18,13 @@ Place = tuple[str, str, int]
 
 
 def has_agent(params: Params, domain: str) -> bool:
-    """Whether a domain's user says how their own agent is run."""
+    """Return whether a domain's user says how their own agent is run."""
     return domain in params.domains and params.domains[domain].agent is not None
 
 
 def measures(params: Params, domain: str) -> bool:
-    """Whether outcomes can be measured on fixed tasks: a domain of kind open needs an agent or a judge for that."""
+    """Return whether outcomes can be measured on fixed tasks: a domain of kind open needs an agent or a judge for
+    that."""
     return params.kind(domain) != "open" or has_agent(params, domain) or params.domains[domain].judge is not None
 
 

@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from parammem.agents.concurrent import ask_each, call
+from parammem.agents.asking import ask_each, call
 from parammem.config import Params
 from parammem.core import AnswerKey, ReflectionExample, Task, digest_of
-from parammem.domains import Domain
+from parammem.domains import Domain, Prompts
 from parammem.engines.base import Completion, Engine, Request
 from parammem.engines.folders import named_model
 from parammem.engines.progress import PROGRESS
@@ -38,21 +38,22 @@ def run(
         ConfigError, DataError, SandboxError.
     """
     fresh = params.model_copy(update={"engine": params.engine.model_copy(update={"cache": ""})})  # or nothing is timed
-    judge = open_domain(params, domain)
+    opened = open_domain(params, domain)
     sampled = sample_train(params, domain, root, count, seed)
     engine, pairs = Engines(fresh, root).open(), sampled.pairs
-    ask_each(engine, [_attempt(params, judge, pairs[0][0], 0.0).model_copy(update={"max_tokens": 1})])  # it is read now
+    prompts, first = opened.prompts, pairs[0][0]
+    ask_each(engine, [_attempt(params, prompts, first, 0.0).model_copy(update={"max_tokens": 1})])  # it is read now
     p = params.agent
     heats = list(dict.fromkeys((p.first_temperature, p.later_temperature, *temperatures)))
     asked = len(pairs) * (params.engine.max_new_tokens * len(heats) + params.engine.max_advice_tokens)
     PROGRESS.begin(f"probe {domain}", 0, asked)
     tries, attempt_seconds = [], []
     for heat in heats:
-        answers, seconds = _timed(engine, [_attempt(params, judge, task, heat) for task, _ in pairs])
+        answers, seconds = _timed(engine, [_attempt(params, prompts, task, heat) for task, _ in pairs])
         tries.append((heat, answers))
         attempt_seconds.append(seconds / len(pairs))
-    pieces, seconds = _timed(engine, [_advice(params, judge, task) for task, _ in pairs])
-    attempted = [_judged(judge, pairs, heat, answers) for heat, answers in tries]
+    pieces, seconds = _timed(engine, [_advice(params, prompts, task) for task, _ in pairs])
+    attempted = [_judged(opened, pairs, heat, answers) for heat, answers in tries]
     written = [one for answers in (*(answers for _, answers in tries), pieces) for one in _answered(answers)]
     said = _answered(pieces)
     pace = Pace(
@@ -60,7 +61,7 @@ def run(
         / max(1e-9, sum(attempt_seconds) * len(pairs) + seconds),
         attempt_seconds=sum(attempt_seconds) / len(heats),
         advice_seconds=seconds / len(pairs),
-        step_seconds=_step_seconds(params, judge, pairs, said, root),
+        step_seconds=_step_seconds(params, opened, pairs, said, root),
         dollars=_dollars(params, root, _answered(tries[0][1]), said),
     )
     cut = sum(one.finish == "length" for one in said) / max(1, len(said))
@@ -90,9 +91,9 @@ def _answered(answers: Sequence[list[Completion] | Exception]) -> list[Completio
     return [answer[0] for answer in answers if not isinstance(answer, Exception)]
 
 
-def _attempt(params: Params, judge: Domain, task: Task, temperature: float) -> Request:
+def _attempt(params: Params, prompts: Prompts, task: Task, temperature: float) -> Request:
     return Request(
-        messages=judge.actor(task, [], []),
+        messages=prompts.actor(task, [], []),
         temperature=temperature,
         max_tokens=params.engine.max_new_tokens,
         stop=params.engine.stop,
@@ -100,9 +101,9 @@ def _attempt(params: Params, judge: Domain, task: Task, temperature: float) -> R
     )
 
 
-def _advice(params: Params, judge: Domain, task: Task) -> Request:
+def _advice(params: Params, prompts: Prompts, task: Task) -> Request:
     return Request(
-        messages=judge.advise(task.text),
+        messages=prompts.advise(task.text),
         temperature=params.agent.reflector_temperature,
         max_tokens=params.engine.max_advice_tokens,
         seed=int(digest_of(["probe", task.task_id])[:12], 16),
@@ -111,12 +112,12 @@ def _advice(params: Params, judge: Domain, task: Task) -> Request:
 
 
 def _judged(
-    judge: Domain, pairs: Sequence[Pair], temperature: float, answers: Sequence[list[Completion] | Exception]
+    domain: Domain, pairs: Sequence[Pair], temperature: float, answers: Sequence[list[Completion] | Exception]
 ) -> Attempted:
     done = [(pair, answer[0]) for pair, answer in zip(pairs, answers, strict=True) if not isinstance(answer, Exception)]
-    items = [(task, key, judge.parse(one.text.strip(), task)) for (task, key), one in done]
-    seen = call(judge.check, [(task, candidate) for task, _, candidate in items])
-    scores = call(judge.score, items)
+    items = [(task, key, domain.prompts.parse(one.text.strip(), task)) for (task, key), one in done]
+    seen = call(domain.judge.check, [(task, candidate) for task, _, candidate in items])
+    scores = call(domain.judge.score, items)
     visible = [None if isinstance(one, Exception) else one.passed for one in seen]
     return Attempted(
         temperature=temperature,
@@ -130,7 +131,7 @@ def _judged(
 
 
 def _step_seconds(
-    params: Params, judge: Domain, pairs: Sequence[Pair], said: Sequence[Completion], root: Path
+    params: Params, domain: Domain, pairs: Sequence[Pair], said: Sequence[Completion], root: Path
 ) -> float | None:
     """Time a step of the very training of params takes, on rows as long as the sampled advice."""
     model = named_model(params.reflector.base or params.engine.model, root)
@@ -140,13 +141,13 @@ def _step_seconds(
 
     few = {"max_steps": STEPS, "checkpoint_every": STEPS + 1, "held_out": 0.0, "select": 0}
     texts = [one.text for one in said]
-    rows = [_row(judge.name, task, texts[at % len(texts)]) for at, (task, _) in enumerate(pairs)]
+    rows = [_row(domain.name, task, texts[at % len(texts)]) for at, (task, _) in enumerate(pairs)]
     rows = (rows * params.train.batch)[: max(len(rows), params.train.batch)]
     moments: list[float] = []
     with tempfile.TemporaryDirectory(prefix="parammem-probe-") as place:
         train_lora(
             rows,
-            judge.advise,
+            domain.prompts.advise,
             root / model,
             params.train.model_copy(update=few),
             Path(place) / "adapter",

@@ -1,7 +1,7 @@
 """The protocols that let the correctness signal into the loop, beside `strict` and `two-phase`, which do not.
 
-They exist to show what that is worth, and every score made under one says so. The agent still holds no key: its domain
-is replaced by one that answers "right" or "wrong" where visible checks would speak.
+They exist to show what that is worth, and every score made under one says so. The agent still holds no key: its
+visible checks are replaced by others that answer "right" or "wrong".
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from parammem.agents.loop import Agent, submission
-from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Reflection, Score, Task, Trajectory
-from parammem.domains import Domain, Example
-from parammem.engines.base import Message
+from parammem.core import AnswerKey, Feedback, Score, Task, Trajectory
+from parammem.domains import Judge
 
 Gate = Literal["verdict", "both"]
 """verdict: the hidden verdict alone lets an attempt pass. both: the visible checks, and then the hidden verdict."""
@@ -27,25 +26,17 @@ RELEASED_REFLECTED = (2, 4, 6, 8, 10)
 
 @dataclass(frozen=True)
 class Oracle:
-    """A domain whose checks know the answer. Everything else is the domain's own."""
+    """Visible checks that read the answer key."""
 
-    domain: Domain
+    judge: Judge
     keys: Mapping[str, AnswerKey]
     gate: Gate
-
-    @property
-    def name(self) -> str:
-        return self.domain.name
-
-    @property
-    def kind(self) -> str:
-        return self.domain.kind
 
     def check(self, items: Sequence[tuple[Task, str]]) -> list[Feedback | Exception]:
         """Return whether each candidate is right. In words a model sees what the visible checks say, or this one
         bit."""
-        seen = self.domain.check(items)
-        scores = self.domain.score([(task, self.keys[task.task_id], candidate) for task, candidate in items])
+        seen = self.judge.check(items)
+        scores = self.judge.score([(task, self.keys[task.task_id], candidate) for task, candidate in items])
         return [self._feedback(*pair) for pair in zip(seen, scores, strict=True)]
 
     def _feedback(self, seen: Feedback | Exception, score: Score | Exception) -> Feedback | Exception:
@@ -56,38 +47,9 @@ class Oracle:
         passed = score.passed and not (self.gate == "both" and seen.passed is False)
         return Feedback(passed=passed, text=seen.text or ("The answer is right." if passed else "The answer is wrong."))
 
-    def actor(self, task: Task, advice: Sequence[Reflection], examples: Sequence[Example]) -> tuple[Message, ...]:
-        return self.domain.actor(task, advice, examples)
 
-    def reflect(
-        self, task: Task, attempts: Sequence[Attempt], earlier: Sequence[Reflection], diverse: bool
-    ) -> tuple[Message, ...]:
-        return self.domain.reflect(task, attempts, earlier, diverse)
-
-    def advise(self, task_text: str) -> tuple[Message, ...]:
-        return self.domain.advise(task_text)
-
-    def hindsight(self, task: Task, attempt: Attempt) -> tuple[Message, ...]:
-        return self.domain.hindsight(task, attempt)
-
-    def failure(self, task: Task, attempt: Attempt, outcome: Outcome) -> tuple[Message, ...]:
-        return self.domain.failure(task, attempt, outcome)
-
-    def contrast(self, task: Task, attempt: Attempt, other: Task, success: Attempt) -> tuple[Message, ...]:
-        return self.domain.contrast(task, attempt, other, success)
-
-    def parse(self, text: str, task: Task | None = None) -> str:
-        return self.domain.parse(text, task)
-
-    def score(self, items: Sequence[tuple[Task, AnswerKey, str]]) -> list[Score | Exception]:
-        return self.domain.score(items)
-
-    def hypotheses(self, advice: str) -> frozenset[str]:
-        return self.domain.hypotheses(advice)
-
-
-def under(protocol: str, agent: Agent, keys: Mapping[str, AnswerKey]) -> Agent:
-    """Return the agent as it works under this protocol.
+def under(protocol: str, agent: Agent, judge: Judge, keys: Mapping[str, AnswerKey]) -> Agent:
+    """Return the agent as it works under this protocol; a judge with the keys stands in for its visible checks.
 
     `oracle`: the hidden verdict gates its loop. `released-code`: so it does for the methods that the published code
     gates with it, those with a bank or with ParamMem, and the latter have that code's number of calls.
@@ -98,7 +60,7 @@ def under(protocol: str, agent: Agent, keys: Mapping[str, AnswerKey]) -> Agent:
     budget = agent.budget
     if protocol == "released-code" and agent.method.advisor == "parametric":
         budget = replace(budget, iterations=RELEASED_ATTEMPTS, reflected=RELEASED_REFLECTED)
-    return replace(agent, domain=Oracle(agent.domain, keys, gate), budget=budget)
+    return replace(agent, checks=Oracle(judge, keys, gate), budget=budget)
 
 
 def phases_of(protocol: str, agent: Agent) -> int:

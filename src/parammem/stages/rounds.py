@@ -11,7 +11,7 @@ from pathlib import Path
 
 from parammem.config import Params
 from parammem.core import ReflectionExample, digest_of
-from parammem.domains import Domain
+from parammem.domains import Prompts
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +22,9 @@ def earlier_rounds(params: Params) -> list[str]:
 
 
 def retaught(
-    params: Params, rows: Sequence[ReflectionExample], adapter: Path, domain: Domain, name: str, root: Path
+    params: Params, rows: Sequence[ReflectionExample], adapter: Path, prompts: Prompts, name: str, root: Path
 ) -> list[ReflectionExample]:
-    """As many rows about the same tasks, with what this round's adapter says of each; one draw per row.
+    """Return as many rows about the same tasks, with what this round's adapter says of each; one draw per row.
 
     On real benchmarks what it says is read and mended as a teacher's labels are; elsewhere a text that the token limit
     cut is none. A row that gets nothing keeps what it had, and so, with a warning, does one whose request failed.
@@ -33,7 +33,7 @@ def retaught(
         TooManyFailures: more requests got no answer than agent.max_failed_share allows.
         EngineError: it concerns all requests.
     """
-    from parammem.agents.concurrent import ask_each, check_answers
+    from parammem.agents.asking import ask_each, check_answers
     from parammem.agents.repair import mend
     from parammem.agents.teacher import TAGS, Teaches
     from parammem.engines.base import Request
@@ -42,7 +42,7 @@ def retaught(
     engine = Engines(params, root).open(params.reflector.base, adapter=adapter)
     requests = [
         Request(
-            messages=domain.advise(row.task_text),
+            messages=prompts.advise(row.task_text),
             temperature=params.agent.reflector_temperature,
             max_tokens=params.engine.max_advice_tokens,
             seed=int(digest_of(["self-teaching", name, row.task_id])[:12], 16),
@@ -60,8 +60,8 @@ def retaught(
             made.append(row)
             continue
         text = reply[0].text.strip()
-        if isinstance(domain, Teaches):
-            mended = mend(text, TAGS[domain.kind], cut=reply[0].finish == "length")
+        if isinstance(prompts, Teaches):
+            mended = mend(text, TAGS[prompts.style], cut=reply[0].finish == "length")
             text = mended.text if mended else ""
         elif reply[0].finish == "length":
             text = ""

@@ -33,13 +33,13 @@ def run(params: Params, domain: str, count: int, out: Path, root: Path = Path(".
     sources = [s for s in p.sources if (s.domain, s.split) == (domain, "train") and s.benchmark != "problems"]
     if not sources:
         raise ConfigError(f"benchmarks.sources: no train source of domain {domain!r} to take problems from; add one")
-    judge = open_domain(params, domain)
-    if not isinstance(judge, Synthesises):
+    prompts = open_domain(params, domain).prompts
+    if not isinstance(prompts, Synthesises):
         raise ConfigError(f"domain {domain!r} has no prompt for new problems; code has")
     given = [item.task for source in sources for item in draw_source(source, root / BENCHMARKS, p.seed)]
     teacher = Engines(params, root).open(params.collect.teacher)
     agent, most = params.agent, params.engine.max_new_tokens
-    texts = synthesised(teacher, judge, given, count, agent.reflector_temperature, most, agent.max_failed_share)
+    texts = synthesised(teacher, prompts, given, count, agent.reflector_temperature, most, agent.max_failed_share)
     rows = [{"problem_id": digest_of(text)[:12], "question": text, "author": teacher.digest} for text in texts]
     write_text(root / BENCHMARKS / out, "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
     return len(rows)

@@ -71,12 +71,12 @@ def _run(params: Params, domain: str, root: Path, team: Team) -> None:
         learned, held = split_held_out(rows, params.train.held_out)  # what is held out is new to every adapter
         known = read_start(start, params.warm_start.adapters[domain]).rows
         rows = [*replayed(learned, known, params.warm_start), *held]
-    judge = open_domain(params, domain)
-    contamination = verdict_on(params, rows, places, judge)
+    prompts = open_domain(params, domain).prompts
+    contamination = verdict_on(params, rows, places, prompts)
     for name in earlier_rounds(params):
         _train(params, rows, places.control(name), name, places, team)
-        rows = retaught(params, rows, places.control(name), judge, name, root)
-        contamination = verdict_on(params, rows, places, judge)
+        rows = retaught(params, rows, places.control(name), prompts, name, root)
+        contamination = verdict_on(params, rows, places, prompts)
     _train(params, rows, places.reflector, "reflector", places, team)
     write_verdict(contamination, places.reflector)
     bind_validation(places.validation, places.reflector)
@@ -108,7 +108,7 @@ def _launch(params: Params, domain: str, root: Path) -> None:
 
 
 def main() -> None:
-    """One of the processes: `python -m parammem.stages.train PARAMS DOMAIN ROOT`, as `_launch` has it run."""
+    """Run one of the processes: `python -m parammem.stages.train PARAMS DOMAIN ROOT`, as `_launch` has it run."""
     said, domain, root = sys.argv[1:]
     try:
         run(load_params(said), domain, Path(root))
@@ -172,7 +172,7 @@ def _train(params: Params, rows: list[ReflectionExample], out: Path, name: str, 
     base = places.root / model
     train_lora(
         rows,
-        open_domain(params, places.domain).advise,
+        open_domain(params, places.domain).prompts.advise,
         base if base.exists() else model,
         params.train,
         out,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from parammem.agents.concurrent import ask_each, call
+from parammem.agents.asking import ask_each, call
 from parammem.config import Params
 from parammem.core import AnswerKey, Reflection, Task, digest_of
 from parammem.core.reflection import ORACLE
-from parammem.domains import Domain
+from parammem.domains import Domain, Prompts
 from parammem.domains.oracle import Form, of_length, oracle_advice
 from parammem.engines.base import Completion, Message, Request
 from parammem.engines.folders import named_model
@@ -37,7 +37,7 @@ def run(params: Params, domain: str, count: int, seed: int, root: Path = Path(".
         DataError: fewer than two tasks have a key that advice can be written from.
         ConfigError, EngineError, SandboxError.
     """
-    judge = open_domain(params, domain)
+    opened = open_domain(params, domain)
     pairs = list(sample_train(params, domain, root, count, seed).pairs)
     sampled = len(pairs)
     advice: dict[Form, list[str]] = {form: [oracle_advice(key, form) for _, key in pairs] for form in FORMS}
@@ -48,14 +48,16 @@ def run(params: Params, domain: str, count: int, seed: int, root: Path = Path(".
     said = given(pairs, {form: [advice[form][place] for place in kept] for form in FORMS})
     engine = Engines(params, root).open()
     requests = [
-        _request(params, judge, task, arm, said[arm.name][at]) for arm in ARMS for at, (task, _) in enumerate(pairs)
+        _request(params, opened.prompts, task, arm, said[arm.name][at])
+        for arm in ARMS
+        for at, (task, _) in enumerate(pairs)
     ]
     PROGRESS.begin(f"uptake {domain}", 0, len(requests) * params.engine.max_new_tokens)
     answers = ask_each(engine, requests)
     rows = [answers[start : start + len(pairs)] for start in range(0, len(answers), len(pairs))]
     return _result(
         params,
-        judge,
+        opened,
         pairs,
         dict(zip([arm.name for arm in ARMS], rows, strict=True)),
         said,
@@ -67,8 +69,8 @@ def run(params: Params, domain: str, count: int, seed: int, root: Path = Path(".
 
 
 def given(pairs: Sequence[Pair], right: dict[Form, list[str]]) -> dict[str, list[str]]:
-    """The advice of every arm, by its name, for every task; "" for none. Irrelevant advice is the right one on the task
-    whose advice is nearest in length, cut to as many words."""
+    """Return the advice of every arm, by its name, for every task; "" for none. Irrelevant advice is the right one on
+    the task whose advice is nearest in length, cut to as many words."""
     found = {ALONE.name: [""] * len(pairs)}
     for arm in ARMS:
         if arm.form and arm.advice == "oracle":
@@ -85,17 +87,17 @@ def _other(texts: Sequence[str], place: int) -> str:
     return of_length(near, words)
 
 
-def placed(judge: Domain, task: Task, text: str, place: str) -> tuple[Message, ...]:
-    """The actor's prompt with advice in another place than after the task: its own words, moved.
+def placed(prompts: Prompts, task: Task, text: str, place: str) -> tuple[Message, ...]:
+    """Return the actor's prompt with advice in another place than after the task: its own words, moved.
 
     Args:
         place: "", after (where the domain has it), before or system.
     """
-    bare = judge.actor(task, [], [])
+    bare = prompts.actor(task, [], [])
     if not text:
         return bare
     piece = Reflection(text=text, source="parametric", author=ORACLE, iteration=1, temperature=0.0)
-    usual = judge.actor(task, [piece], [])
+    usual = prompts.actor(task, [piece], [])
     if place in ("", "after"):
         return usual
     block = inserted(bare[-1].content, usual[-1].content)
@@ -120,9 +122,9 @@ def inserted(before: str, after: str) -> str:
     return after[start : start + size]
 
 
-def _request(params: Params, judge: Domain, task: Task, arm: Arm, text: str) -> Request:
+def _request(params: Params, prompts: Prompts, task: Task, arm: Arm, text: str) -> Request:
     return Request(
-        messages=placed(judge, task, text, arm.place),
+        messages=placed(prompts, task, text, arm.place),
         temperature=params.agent.first_temperature,
         max_tokens=params.engine.max_new_tokens,
         stop=params.engine.stop,
@@ -133,7 +135,7 @@ def _request(params: Params, judge: Domain, task: Task, arm: Arm, text: str) -> 
 
 def _result(
     params: Params,
-    judge: Domain,
+    domain: Domain,
     pairs: Sequence[Pair],
     answers: dict[str, list[list[Completion] | Exception]],
     said: dict[str, list[str]],
@@ -142,7 +144,7 @@ def _result(
     digest: str,
     root: Path,
 ) -> Uptake:
-    verdicts = {name: _verdicts(judge, pairs, row) for name, row in answers.items()}
+    verdicts = {name: _verdicts(domain, pairs, row) for name, row in answers.items()}
     whole = [at for at in range(len(pairs)) if all(row[at] is not None for row in verdicts.values())]
     if not whole:
         raise DataError("no sampled task could be attempted and judged under every arm; look at the server or the keys")
@@ -157,7 +159,7 @@ def _result(
         }
         arms.append(measured(arm, passed[arm.name], passed[ALONE.name], **facts))
     return Uptake(
-        domain=judge.name,
+        domain=domain.name,
         model=named_model(params.engine.model, root),
         model_digest=digest,
         seed=seed,
@@ -169,14 +171,14 @@ def _result(
     )
 
 
-def _verdicts(judge: Domain, pairs: Sequence[Pair], row: Sequence[list[Completion] | Exception]) -> list[bool | None]:
+def _verdicts(domain: Domain, pairs: Sequence[Pair], row: Sequence[list[Completion] | Exception]) -> list[bool | None]:
     """The final verdict on each answer; None where there is no answer, or none that can be judged."""
     asked = [
-        (at, (task, key, judge.parse(reply[0].text.strip(), task)))
+        (at, (task, key, domain.prompts.parse(reply[0].text.strip(), task)))
         for at, ((task, key), reply) in enumerate(zip(pairs, row, strict=True))
         if not isinstance(reply, Exception)
     ]
-    scores = call(judge.score, [item for _, item in asked])
+    scores = call(domain.judge.score, [item for _, item in asked])
     found: list[bool | None] = [None] * len(row)
     for (at, _), score in zip(asked, scores, strict=True):
         found[at] = None if isinstance(score, Exception) else score.passed

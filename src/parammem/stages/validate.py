@@ -82,7 +82,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
     # Pocket advice is parsed into claims and names its kind first; on real benchmarks advice is free prose.
     prose = not is_pocket(params, domain)
     stated = unadded if prose else str
-    claims = None if prose else open_domain(params, domain).hypotheses
+    claims = None if prose else open_domain(params, domain).prompts.hypotheses
     kinds = None if prose else kinds_of(params.kind(domain))
     asked = frozenset(params.collect.parts if params.collect.label == "experience" else ())
     # Pocket rows of hindsight repeat the plan, and so the notes, of their run: that is what they are for.

@@ -48,7 +48,7 @@ class MadeRepository(NamedTuple):
 
     folder: Path
     committed: str
-    """Name of the first commit. Empty: git knows nobody who could sign it."""
+    """Name of the first commit. Empty: git has no user name to sign it with."""
 
 
 def make_repository(folder: Path, domain: str, kind: str, model: Path | None = None) -> MadeRepository:
@@ -130,7 +130,7 @@ def _write_files(folder: Path, values: dict[str, str]) -> None:
 
 
 def _under_git(folder: Path, domain: str) -> str:
-    """Put the folder under git and DVC. Returns the first commit's name; empty: git knows nobody."""
+    """Put the folder under git and DVC. Returns the first commit's name; empty: git has no user name."""
     git(folder, "init", "--quiet")
     code, tail = dvc.run(folder, "init", "--quiet")
     if code:

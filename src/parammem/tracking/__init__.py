@@ -65,7 +65,7 @@ class Tracker(Protocol):
     def log_summary(self, summary: Mapping[str, Any]) -> None: ...
 
     def log_adapter(self, folder: Path, name: str, metadata: Mapping[str, Any], aliases: tuple[str, ...] = ()) -> None:
-        """The adapter's files as an artifact of type `model`."""
+        """Log the adapter's files as an artifact of type `model`."""
         ...
 
     def finish(self) -> None: ...
@@ -139,7 +139,7 @@ def choose_mode(mode: Mode) -> Literal["offline", "online", "off"]:
 def make_tracker(
     mode: Mode, project: str, folder: Path, run_id: str, kind: str = "run", group: str = "", name: str = ""
 ) -> Iterator[Tracker]:
-    """A tracker for one run, finished on leaving; what W&B writes goes below `folder` and nowhere else.
+    """Yield a tracker for one run, finished on leaving; what W&B writes goes below `folder` and nowhere else.
 
     Args:
         mode: see `choose_mode`. Online falls back to offline, with a warning, when the server cannot be reached.

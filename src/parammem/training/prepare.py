@@ -99,7 +99,7 @@ def chosen_device(name: str) -> str:
 
 @contextmanager
 def own_settings(device: str, seed: int, threads: int) -> Iterator[None]:
-    """A seeded stretch that leaves the process's own random state and number of threads as they were."""
+    """Seed a stretch of code that leaves the process's own random state and number of threads as they were."""
     import torch
 
     cuda = [torch.cuda.current_device()] if device.startswith("cuda") else []
@@ -115,7 +115,7 @@ def own_settings(device: str, seed: int, threads: int) -> Iterator[None]:
 
 @contextmanager
 def one_bar() -> Iterator[None]:
-    """The libraries' own progress bars (loading weights, mapping rows) off, so that one bar is left: the steps."""
+    """Turn off the libraries' own progress bars (loading weights, mapping rows): one bar is left, the steps."""
     import datasets
     from transformers.utils import logging
 

@@ -51,7 +51,7 @@ def kept_adapter(folder: Path) -> Adapter | None:
 
 
 def copy_adapter(kept: Path, out: Path) -> None:
-    """A copy of a kept adapter at `out`, whole or not at all; an older folder there is replaced."""
+    """Copy a kept adapter to `out`, whole or not at all; an older folder there is replaced."""
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(kept, partial)

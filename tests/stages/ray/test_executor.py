@@ -11,15 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parammem.agents import batch
-from parammem.agents.batch import Job
 from parammem.agents.loop import Agent
 from parammem.agents.methods import METHODS
+from parammem.agents.run import Job, run_all
 from parammem.config import RayParams, parse_params
 from parammem.core import AnswerKey
 from parammem.domains import get_domain
 from parammem.engines.base import Request, chat
-from parammem.engines.cached import CachedEngine
+from parammem.engines.cache import CachedEngine
 from parammem.engines.completion_store import Spent, Store
 from parammem.engines.scripted import ScriptedEngine
 from parammem.errors import ClusterError, ConfigError, RequestFailed
@@ -85,14 +84,14 @@ def two(tmp_path) -> tuple[RunPickler, RunPickler]:
     return made[0], made[1]
 
 
-def test_a_parcel_holds_no_engine_and_no_domain_and_is_worked_on_alike(two):
+def test_a_parcel_holds_no_engine_and_no_judge_and_is_worked_on_alike(two):
     """The worker puts its own in their place: one engine for all runs, so that they share batches."""
     driver, worker = two
-    actor, judge = driver.engines.open(), driver.judge
-    shared = {"domain": judge, "actor": actor, "budget": budget(parsed())}
+    actor, prompts = driver.engines.open(), get_domain("math").prompts
+    shared = {"prompts": prompts, "checks": driver.judge, "actor": actor, "budget": budget(parsed())}
     agents = [
         Agent(method=METHODS["reflexion"], **shared),
-        Agent(method=METHODS["paramagent"], reflector=Untrained(actor, judge), **shared),
+        Agent(method=METHODS["paramagent"], reflector=Untrained(actor, prompts), **shared),
         Agent(method=METHODS["retrieved"], reflector=Retrieved([make_row(1)]), **shared),
     ]
     asked = [one.task for one in list(Knowing(parsed(), "math").tasks.values())[:3]]
@@ -105,14 +104,14 @@ def test_a_parcel_holds_no_engine_and_no_domain_and_is_worked_on_alike(two):
     assert engine == driver.engines.origin(actor)
     assert {id(job.agent.actor) for job in found} == {id(found[0].agent.actor)}
     assert found[0].agent.actor is not actor
-    assert all(job.agent.domain is worker.judge for job in found)
+    assert all(job.agent.checks is worker.judge for job in found)
     assert found[3].agent.reflector.engine is found[0].agent.actor
-    assert found[3].agent.reflector.domain is worker.judge
+    assert found[3].agent.reflector.prompts == prompts
     assert [(job.task, job.seed, job.protocol, job.first) for job in found] == [
         (job.task, job.seed, job.protocol, job.first) for job in jobs
     ]
-    here = batch.run([job.begin() for job in jobs[:6]])
-    assert batch.run([job.begin() for job in found[:6]]) == here
+    here = run_all([job.begin() for job in jobs[:6]])
+    assert run_all([job.begin() for job in found[:6]]) == here
     assert {one.stop for one in here} != {"failed"}
 
 

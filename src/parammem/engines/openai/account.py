@@ -120,7 +120,7 @@ class Account:
         self._reserved.append(most)
 
     def release(self, most: Most) -> None:
-        """The request is over, however it ended."""
+        """Note that a request is over, however it ended."""
         self._reserved.remove(most)
         self._wake()
 

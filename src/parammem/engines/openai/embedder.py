@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from parammem.core.record import digest_of
 from parammem.engines.completion_store import Keeper
-from parammem.engines.concurrent import gathered
+from parammem.engines.futures import gathered
 from parammem.engines.openai.account import bound
 from parammem.engines.openai.http_client import BASE_LIMIT
 from parammem.engines.openai.server import Server, ServerCall, Unusable, shown
@@ -51,7 +51,7 @@ class Embedder:
         if len({len(row) for row in rows}) > 1:
             raise EngineError(
                 f"the model {self.model!r} at {self.server.base_url} has given embeddings of different lengths: it is "
-                "not the one that the cache knows by this name; set engine.cache to a new folder, and run again"
+                "not the one that the cache has under this name; set engine.cache to a new folder, and run again"
             )
         vectors = np.array(rows, dtype=np.float32)
         return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

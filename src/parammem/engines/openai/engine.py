@@ -17,7 +17,7 @@ from typing import Any
 
 from parammem.core.record import digest_of
 from parammem.engines.base import Completion, Request, chat
-from parammem.engines.concurrent import concerns_one, gathered
+from parammem.engines.futures import concerns_one, gathered
 from parammem.engines.openai.account import most_of
 from parammem.engines.openai.capabilities import FieldRefused, listed
 from parammem.engines.openai.http_client import BASE_LIMIT, BYTES_PER_TOKEN, LIST_LIMIT, NotJson, json_of
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 class OpenAIEngine:
     """Writes text with a model, or an adapter, that a server has under this name. `digest` says what it is."""
+
+    concurrent = True
 
     def __init__(self, server: Server, model: str, digest: str, base: str = "") -> None:
         """base: the model by whose price it is paid, if not its own."""

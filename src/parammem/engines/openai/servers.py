@@ -1,4 +1,4 @@
-"""The servers of one run: which model is where, one account for all of them, and one completion cache."""
+"""The servers of one run: which model is where, and one account for all of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import reduce
 from pathlib import Path
 
 from parammem.engines.completion_store import Keeper, Spent, Store
-from parammem.engines.concurrent import ConcurrentCache
 from parammem.engines.folders import hub_parts
 from parammem.engines.openai.account import Account, Terms
 from parammem.engines.openai.embedder import Embedder
@@ -31,7 +30,7 @@ class Servers:
     ) -> None:
         """
         Args:
-            cache: store of completions and of the account, or its folder. None: neither is kept.
+            cache: store of the account and of embeddings, or its folder. None: neither is kept.
             elsewhere: base URLs of models that are not at `settings.base_url`.
             keys: names of the environment variables with the keys of those.
 
@@ -43,9 +42,7 @@ class Servers:
         self.account = Account(terms, self._store)
         self._servers: dict[ServerSettings, Server] = {}
 
-    def open(
-        self, model: str, folder: Path | None = None, adapter: Path | None = None
-    ) -> OpenAIEngine | ConcurrentCache:
+    def open(self, model: str, folder: Path | None = None, adapter: Path | None = None) -> OpenAIEngine:
         """Return the engine for a model by the name that its server has it under, or for an adapter on it.
 
         Args:
@@ -60,10 +57,8 @@ class Servers:
         server = self._server(name)
         self._check_price(name)
         if adapter is None:
-            engine = open_model(server, name, folder, revision)
-        else:
-            engine = open_adapter(server, name, adapter, folder, revision)
-        return ConcurrentCache(engine, self._store) if self._store else engine
+            return open_model(server, name, folder, revision)
+        return open_adapter(server, name, adapter, folder, revision)
 
     def embedder(self, model: str) -> Embedder:
         """Raises ConfigError as `open` does."""

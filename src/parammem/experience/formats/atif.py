@@ -21,7 +21,7 @@ from parammem.experience.formats.turns import ChatTurn, result_text, turn_of
 
 
 def fits(row: Row) -> bool:
-    """Whether a row is a trajectory."""
+    """Return whether a row is a trajectory."""
     version = row.get("schema_version")
     return isinstance(version, str) and version.startswith("ATIF") and "steps" in row
 

@@ -116,7 +116,7 @@ def refuse_many(data: bytes) -> None:
 
 
 def is_text(value: Any) -> bool:
-    """Whether a value is text that is not blank."""
+    """Return whether a value is text that is not blank."""
     return isinstance(value, str) and bool(value.strip())
 
 
@@ -145,7 +145,7 @@ def loaded(value: Any) -> Any:
 
 
 def is_deep(value: Any, most: int = DEEPEST) -> bool:
-    """Whether lists and objects are nested deeper than allowed."""
+    """Return whether lists and objects are nested deeper than allowed."""
     level = [value]
     for _ in range(most):
         level = [

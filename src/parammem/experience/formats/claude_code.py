@@ -24,7 +24,7 @@ OTHERS = (
 
 
 def fits(row: Row) -> bool:
-    """Whether a row is a line of a session."""
+    """Return whether a row is a line of a session."""
     kind = row.get("type")
     if kind in SPOKEN:
         return isinstance(row.get("message"), dict) and ("sessionId" in row or "parentUuid" in row)
@@ -32,7 +32,7 @@ def fits(row: Row) -> bool:
 
 
 def parts(row: Row) -> list[tuple[str | None, Row]]:
-    """What a line adds to which session: a message, or a link between messages."""
+    """Return what a line adds to which session: a message, or a link between messages."""
     if row.get("isSidechain") is True or not ("uuid" in row or row.get("type") in SPOKEN):
         return []
     link = {"uuid": row.get("uuid"), "parent": row.get("parentUuid") or row.get("logicalParentUuid")}

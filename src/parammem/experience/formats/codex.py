@@ -32,12 +32,12 @@ ITEMS = (
 
 
 def fits(row: Row) -> bool:
-    """Whether a row is a line of a rollout file."""
+    """Return whether a row is a line of a rollout file."""
     return row.get("type") in KINDS and isinstance(row.get("payload"), dict)
 
 
 def parts(row: Row) -> list[tuple[str | None, Row]]:
-    """What a line adds to which session: `session_meta` names it, the lines behind belong to it.
+    """Return what a line adds to which session: `session_meta` names it, the lines behind belong to it.
 
     A session that was forked begins with a copy of the other one's lines, its `session_meta` among them.
     """

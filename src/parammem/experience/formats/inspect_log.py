@@ -32,7 +32,7 @@ MOST_ATTACHED = 32 << 20
 
 
 def fits(row: Row) -> bool:
-    """Whether a row is a sample, or a log, which may have no samples."""
+    """Return whether a row is a sample, or a log, which may have no samples."""
     if isinstance(row.get("eval"), dict) and (isinstance(row.get("samples"), list) or "status" in row):
         return True
     return {"id", "epoch", "messages"} <= row.keys()

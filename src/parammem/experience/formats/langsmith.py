@@ -34,7 +34,7 @@ READ = ("id", "trace_id", "run_type", "inputs", "outputs", "error", "start_time"
 
 
 def fits(row: Row) -> bool:
-    """Whether a row is a run, or an export with its runs."""
+    """Return whether a row is a run, or an export with its runs."""
     return "run_type" in row and "inputs" in row and "id" in row
 
 

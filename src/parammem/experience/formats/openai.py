@@ -34,7 +34,7 @@ SOURCES: dict[str, OutcomeSource] = {"reward": "reward"}
 
 
 def fits(row: Row) -> bool:
-    """Whether a row is a chat transcript."""
+    """Return whether a row is a chat transcript."""
     return "messages" in row or {"prompt", "completion"} <= row.keys()
 
 

@@ -44,7 +44,7 @@ _PART = re.compile(r"contents\.(\d{1,4})\.message_content\.(type|text)")
 
 
 def fits(row: Row) -> bool:
-    """Whether a row holds spans or log records."""
+    """Return whether a row holds spans or log records."""
     if "resourceSpans" in row or "resourceLogs" in row:
         return True
     return isinstance(row.get("context"), dict) and "trace_id" in row["context"] and "attributes" in row

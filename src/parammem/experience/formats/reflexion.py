@@ -33,7 +33,7 @@ FEEDBACK = ("test_feedback", "feedback", "observations")
 
 
 def fits(row: Row) -> bool:
-    """Whether a row is a log of tries."""
+    """Return whether a row is a log of tries."""
     return any(name in row for name in (*TRIES, "reflections", "is_solved"))
 
 

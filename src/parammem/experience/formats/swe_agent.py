@@ -19,7 +19,7 @@ from parammem.experience.formats.turns import plain, turn_of
 
 
 def fits(row: Row) -> bool:
-    """Whether a row is a trajectory of SWE-agent: ours are no lists."""
+    """Return whether a row is a trajectory of SWE-agent: ours are no lists."""
     return isinstance(row.get("trajectory"), list)
 
 

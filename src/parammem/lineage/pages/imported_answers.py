@@ -12,7 +12,7 @@ from parammem.lineage.pages.questions import Case, Said
 
 
 def answer_of(question: Callable[[Case], Said], case: Case) -> Said:
-    """Return the answer to a question: its own, or, for an imported adapter, that nobody here knows."""
+    """Return the answer to a question: its own, or, for an imported adapter, that it cannot be answered here."""
     if not case.subject.adapter.imported:
         return question(case)
     own: dict[Any, Callable[[Case], Said]] = {questions.data: _data, questions.code: _code}

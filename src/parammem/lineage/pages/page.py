@@ -38,7 +38,7 @@ class Page(Record):
     folder: str
     digest: str
     version: int | None
-    """The version under which it was registered; None: the ledger does not know it."""
+    """The version under which it was registered; None: it is not in the ledger."""
     generation: int | None
     commit: str | None
     """The first commit whose dvc.lock names it."""

@@ -64,7 +64,7 @@ def missing_inputs(state: Snapshot, path: str, md5: str) -> list[str]:
 
 def trajectory_files(history: History) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of every file with trajectories (of experience, collection, evaluation): those that lie here, then
-    those that only branches know."""
+    those that are on branches only."""
     repo, seen = history.repo, set()
     here = [file for file in (repo / BELOW).rglob("*.jsonl") if _has_trajectories(file.relative_to(repo).as_posix())]
     for file in [*sorted(here), *sorted((repo / EVALUATED).glob(f"*/{TRAJECTORIES}"))]:

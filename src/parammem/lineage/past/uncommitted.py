@@ -34,7 +34,7 @@ class Uncommitted:
     """Outs of the stages that ran anew → stage."""
 
     def maker(self, path: str) -> str:
-        """The stage that made this file anew; empty: none did."""
+        """Return the stage that made this file anew; empty: none did."""
         return next((stage for out, stage in self.outs.items() if path == out or path.startswith(f"{out}/")), "")
 
 
@@ -73,7 +73,7 @@ class _Tree:
         self._repo, self._hashes, self._here = repo, hashes, here
 
     def unexplained(self, name: str, old: dict[str, Any] | None) -> str:
-        """The first part of a stage that the tree does not bear out; empty: it bears out all of it.
+        """Return the first part of a stage that the tree does not bear out; empty: it bears out all of it.
 
         Where other outs lie here than HEAD names, the stage did run, and its inputs may have changed since. Where
         the outs are the same, each input has to be the one that lies here, unless somebody is editing it.

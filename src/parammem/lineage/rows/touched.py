@@ -15,7 +15,7 @@ class BatchSeen(Record):
     batch: str
     """Its digest, which names its file; `collect` for rows of the pipeline's own agents."""
     source: str | None
-    """The file that was ingested, by name; None: the ledger does not know the batch."""
+    """The file that was ingested, by name; None: the batch is not in the ledger."""
     time: str | None
 
 
@@ -80,7 +80,7 @@ class RowTrace(Record):
 
 
 def render_trace(trace: RowTrace) -> str:
-    """What one row touched, for people."""
+    """Return what one row touched, for people."""
     lines = [
         f"Row {trace.row_hash}",
         f"  {shown(trace.domain or 'domain not recorded')}, task {shown(trace.task_id or 'not recorded')}",

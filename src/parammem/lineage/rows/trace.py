@@ -64,7 +64,7 @@ Records = dict[str, dict[str, Any]]
 
 
 def _find(history: History, states: list, query: str) -> dict[str, Records]:
-    """Return row hash → its records. Adapters know rows by hash alone, also those whose datasets are gone."""
+    """Return row hash → its records. An adapter lists its rows by hash alone, also those whose datasets are gone."""
     by_hash = bool(HASH.fullmatch(query))
     text = flat(query)
     found: dict[str, Records] = {}

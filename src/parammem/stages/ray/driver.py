@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parammem.agents.batch import Job
+from parammem.agents.run import Job
 from parammem.config import Params, RayParams
 from parammem.core import Trajectory
 from parammem.core.words import count
 from parammem.domains import Domain
 from parammem.engines.base import Completion, Engine, Request
-from parammem.engines.cached import CacheStats
+from parammem.engines.cache import CacheStats
 from parammem.engines.sampling import messages_digest
 from parammem.errors import ClusterError, ParamMemError
 from parammem.stages.common import Engines
@@ -41,9 +41,9 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def open_cluster(
-    params: Params, settings: RayParams, engines: Engines, judge: Domain, root: Path
+    params: Params, settings: RayParams, engines: Engines, domain: Domain, root: Path
 ) -> Iterator[RayExecutor]:
-    """A cluster to work on; left again at the end, and ended if it was begun for this (`local`).
+    """Yield a cluster to work on; left again at the end, and ended if it was begun for this (`local`).
 
     Raises:
         ClusterError: Ray is not installed, or there is no such cluster, or no machine of it has what a shard needs.
@@ -60,7 +60,7 @@ def open_cluster(
         if joined:
             _join(ray, settings)
         _check_room(ray, settings)
-        yield RayExecutor(ray, params, settings, engines, judge, root)
+        yield RayExecutor(ray, params, settings, engines, domain, root)
     finally:
         if joined:
             ray.shutdown()
@@ -70,12 +70,12 @@ class RayExecutor:
     """An executor (executor.py) whose jobs run on the machines of a Ray cluster."""
 
     def __init__(
-        self, ray: Any, params: Params, settings: RayParams, engines: Engines, judge: Domain, root: Path
+        self, ray: Any, params: Params, settings: RayParams, engines: Engines, domain: Domain, root: Path
     ) -> None:
         self._ray, self._settings, self._engines = ray, settings, engines
-        self._root, self._domain = root.resolve(), judge.name
+        self._root, self._domain = root.resolve(), domain.name
         self._params = params.model_dump_json(by_alias=True)
-        self._pickler = RunPickler(params, judge.name, root, engines, judge)
+        self._pickler = RunPickler(params, domain.name, root, engines, domain.judge)
         self._run, self._rounds = secrets.token_hex(8), 0
         self._counted, self._shown = CacheStats(), 0
         cache = params.engine.cache

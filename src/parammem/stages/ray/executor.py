@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from parammem.agents import batch
-from parammem.agents.batch import Job
+from parammem.agents.run import Job, run_all
 from parammem.config import Params
 from parammem.core import Trajectory
 from parammem.domains import Domain
@@ -21,7 +20,7 @@ class Executor(Protocol):
     """Works on jobs, and asks engines."""
 
     def work(self, jobs: Sequence[Job], show: Show | None = None) -> list[Trajectory]:
-        """Return trajectories in the order of the jobs. Raises as `batch.run`, and ClusterError."""
+        """Return trajectories in the order of the jobs. Raises as `run_all`, and ClusterError."""
         ...
 
     def asking(self, engine: Engine) -> Engine:
@@ -33,7 +32,7 @@ class LocalExecutor:
     """This process."""
 
     def work(self, jobs: Sequence[Job], show: Show | None = None) -> list[Trajectory]:
-        return batch.run([job.begin() for job in jobs], show)
+        return run_all([job.begin() for job in jobs], show)
 
     def asking(self, engine: Engine) -> Engine:
         return engine
@@ -43,12 +42,12 @@ LOCAL = LocalExecutor()
 
 
 @contextmanager
-def open_executor(params: Params, engines: Engines, judge: Domain, root: Path) -> Iterator[Executor]:
-    """The executor that params ask for. Raises ClusterError: there is no such cluster."""
+def open_executor(params: Params, engines: Engines, domain: Domain, root: Path) -> Iterator[Executor]:
+    """Yield the executor that params ask for. Raises ClusterError: there is no such cluster."""
     if params.engine.ray is None:
         yield LOCAL
         return
     from parammem.stages.ray.driver import open_cluster
 
-    with open_cluster(params, params.engine.ray, engines, judge, root) as cluster:
+    with open_cluster(params, params.engine.ray, engines, domain, root) as cluster:
         yield cluster

@@ -1,6 +1,6 @@
 """Runs to bytes and back.
 
-Engines, the domain and a server's embedding stay where they are: in their place goes a name, and the process that
+Engines, the judge and a server's embedding stay where they are: in their place goes a name, and the process that
 unpacks them puts its own there. Everything else about a run is plain data.
 """
 
@@ -14,22 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from parammem.config import Params
-from parammem.domains import Domain
+from parammem.domains import Judge
 from parammem.engines.base import Engine
 from parammem.errors import ClusterError
 from parammem.stages.common import Engines, Origin
 from parammem.stages.opening import open_domain
 
-DOMAIN = "domain"
+JUDGE = "judge"
 Name = Origin | str
 
 
 class RunPickler:
-    """Packs and unpacks runs with the engines and the domain of one process."""
+    """Packs and unpacks runs with the engines and the judge of one process."""
 
-    def __init__(self, params: Params, domain: str, root: Path, engines: Engines, judge: Domain | None = None) -> None:
+    def __init__(self, params: Params, domain: str, root: Path, engines: Engines, judge: Judge | None = None) -> None:
         self.engines, self.root = engines, root
-        self.judge = judge or open_domain(params, domain)
+        self.judge = judge or open_domain(params, domain, root).judge
         self._opened: dict[Origin, Any] = {}
 
     def pack(self, thing: Any) -> bytes:
@@ -42,7 +42,7 @@ class RunPickler:
         return _Unpacker(io.BytesIO(packed), self._find).load()
 
     def _name(self, thing: object) -> Name | None:
-        return DOMAIN if thing is self.judge else self.engines.origin(thing)
+        return JUDGE if thing is self.judge else self.engines.origin(thing)
 
     def _find(self, name: Name) -> Any:
         if isinstance(name, str):

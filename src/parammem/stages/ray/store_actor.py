@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from parammem.engines.cached import CacheStats
+from parammem.engines.cache import CacheStats
 from parammem.engines.completion_store import Spent, Store
 from parammem.errors import ClusterError
 
@@ -39,7 +39,7 @@ class StoreActor:
         self._made = CacheStats()
 
     def begin(self, shard: str, where: str) -> None:
-        """A worker begins a shard. If another one had begun it, that one is lost."""
+        """Note that a worker begins a shard. If another one had begun it, that one is lost."""
         if shard in self._where:
             self._lost.append(f"{shard}: the worker {self._where[shard]} was lost; {where} goes on with it")
         self._where[shard], self._done[shard] = where, 0
@@ -52,7 +52,7 @@ class StoreActor:
         return ShardReport(lost, dict(self._done))
 
     def made(self) -> CacheStats:
-        """Return what was recorded here since the start; without hits, which shards know."""
+        """Return what was recorded here since the start; without hits, which shards count."""
         return replace(self._made)
 
     def get(self, keys: Sequence[str]) -> dict[str, str]:

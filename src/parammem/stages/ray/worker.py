@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from parammem.agents import batch
-from parammem.agents.batch import Job
-from parammem.agents.concurrent import call
+from parammem.agents.asking import ask_each
+from parammem.agents.run import run_all
 from parammem.config import Params
-from parammem.engines.base import Engine, Request
 from parammem.errors import ParamMemError
 from parammem.stages.common import Engines
 from parammem.stages.ray.pickling import RunPickler
@@ -56,20 +53,13 @@ def run_shard(jobs: ShardJobs, store_actor: Any, run: str) -> ShardResult:
         before = pickler.engines.stats().hits
         content = pickler.unpack(jobs.packed)
         if isinstance(content, tuple):
-            answers = _ask(*content)
+            answers = ask_each(*content)
         else:
-            answers = _work(content, lambda done: store_actor.progress.remote(jobs.shard, done))
+            runs = [job.begin() for job in content]
+            answers = run_all(runs, lambda done: store_actor.progress.remote(jobs.shard, done))
     except ParamMemError as error:
         return ShardResult([], 0, error)
     return ShardResult(answers, pickler.engines.stats().hits - before)
-
-
-def _work(jobs: Sequence[Job], show: Any) -> list[Any]:
-    return batch.run([job.begin() for job in jobs], show)
-
-
-def _ask(engine: Engine, requests: list[Request]) -> list[Any]:
-    return call(engine.complete, requests)
 
 
 @lru_cache(maxsize=1)

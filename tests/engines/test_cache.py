@@ -11,13 +11,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from parammem.core.record import digest_of
 from parammem.engines.base import Completion, Request, chat
-from parammem.engines.cached import CachedEngine
+from parammem.engines.cache import CachedEngine
 from parammem.engines.completion_store import FILE, Store
 from parammem.engines.scripted import ScriptedEngine
 from parammem.errors import EngineError
@@ -106,6 +108,41 @@ def test_a_request_asked_twice_in_one_call_is_made_once(tmp_path):
     assert inner.draws == 3
 
 
+def test_what_two_threads_want_at_once_is_made_once(tmp_path):
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(request, draw):
+        asked.set()
+        assert go_on.wait(60)
+        return reply(request, draw)
+
+    engine, inner = cached(tmp_path, script=slow)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(engine.complete, [ask("x", n=3)])
+        assert asked.wait(60)
+        second = threads.submit(engine.complete, [ask("x", n=2)])
+        go_on.set()
+        assert first.result(60)[0][:2] == bare(second.result(60))[0]
+    assert inner.draws == 3
+
+
+def test_a_batch_that_failed_may_be_asked_again(tmp_path):
+    errors = iter([EngineError("no memory"), KeyboardInterrupt()])
+
+    def failing(request, draw):
+        if (error := next(errors, None)) is not None:
+            raise error
+        return reply(request, draw)
+
+    engine, _ = cached(tmp_path, script=failing)
+    with pytest.raises(EngineError, match="no memory"):
+        engine.complete([ask("x")])
+    with pytest.raises(KeyboardInterrupt):
+        engine.complete([ask("x")])
+    assert engine.complete([ask("x")])[0][0].cached is False
+    assert engine.submit(ask("x")).result()[0].cached
+
+
 def test_chunks_are_recorded_before_the_next_is_begun_and_only_the_failed_one_is_lost(tmp_path):
     calls = iter(range(100))
 
@@ -186,7 +223,7 @@ def test_a_fork_uses_a_connection_of_its_own(tmp_path):
 WRITER = """
 import sys, time
 sys.path.insert(0, {root!r})
-from tests.engines.test_cached import ask, cached, reply
+from tests.engines.test_cache import ask, cached, reply
 def slow(request, draw):
     time.sleep(0.001)
     return reply(request, draw)

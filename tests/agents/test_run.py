@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from parammem.agents import batch
 from parammem.agents.loop import solve
 from parammem.agents.methods import METHODS
+from parammem.agents.run import run_all
 from parammem.engines.base import Completion, Request
 from parammem.engines.scripted import ScriptedEngine
 from parammem.errors import BudgetExceeded, ParamMemError
@@ -33,7 +33,7 @@ class Delicate:
 def test_the_number_of_engine_calls_does_not_grow_with_the_number_of_tasks(method, rounds):
     for count in (1, 20):
         engine, domain = actor_says("wrong"), Echo()
-        batch.run([solve(make_agent(method, engine, domain), task(n), 3) for n in range(count)])
+        run_all([solve(make_agent(method, engine, domain), task(n), 3) for n in range(count)])
         assert engine.calls == rounds
         assert [len(candidates) for candidates in domain.checked] == [count] * (1 if method == "base" else 5)
 
@@ -41,14 +41,14 @@ def test_the_number_of_engine_calls_does_not_grow_with_the_number_of_tasks(metho
 def test_methods_that_run_together_share_their_calls():
     engine, domain = actor_says("wrong"), Echo()
     names = ["base", "resample", "reflexion", "dot"]
-    batch.run([solve(make_agent(name, engine, domain), task(n), 3) for name in names for n in range(3)])
+    run_all([solve(make_agent(name, engine, domain), task(n), 3) for name in names for n in range(3)])
     assert engine.calls == 10  # apart they would need 1 + 5 + 9 + 9
 
 
 def test_each_engine_is_called_once_a_round():
     actor, advisor = actor_says("wrong"), actor_says("never asked")
     agent = make_agent("paramagent", actor, reflector=Sampled(advisor))
-    batch.run([solve(agent, task(n), 3) for n in range(4)])
+    run_all([solve(agent, task(n), 3) for n in range(4)])
     assert advisor.calls == 5
     assert advisor.draws == 20
     assert not any(prompt_of(request).endswith("advise") for request in actor.requests)
@@ -62,8 +62,8 @@ def test_trajectories_are_those_of_each_task_alone_and_in_the_order_of_the_runs(
         engine = actor_says(words)
         return [solve(make_agent(name, engine), task(n), 3) for name in METHODS for n in numbers]
 
-    together = batch.run(runs(range(6)))
-    alone = [batch.run([one])[0] for one in runs(range(6))]
+    together = run_all(runs(range(6)))
+    alone = [run_all([one])[0] for one in runs(range(6))]
     assert together == alone
     assert [t.task_id for t in together[:6]] == [f"math-{n}" for n in range(6)]
     assert len({len(t.attempts) for t in together}) > 2
@@ -71,7 +71,7 @@ def test_trajectories_are_those_of_each_task_alone_and_in_the_order_of_the_runs(
 
 def test_a_candidate_that_cannot_be_judged_fails_its_own_task_alone():
     engine = actor_says(lambda prompt, draw: "bad" if "question 2" in prompt and draw == 1 else "wrong")
-    found = batch.run([solve(make_agent("reflexion", engine), task(n), 3) for n in (1, 2, 3)])
+    found = run_all([solve(make_agent("reflexion", engine), task(n), 3) for n in (1, 2, 3)])
     assert [t.stop for t in found] == ["iterations", "failed", "iterations"]
     failure = found[1].failure
     assert failure is not None
@@ -84,12 +84,12 @@ def test_a_candidate_that_cannot_be_judged_fails_its_own_task_alone():
 def test_an_engine_that_breaks_on_one_prompt_fails_that_task_alone():
     inner = actor_says("wrong")
     engine = Delicate("question 2", MemoryError("too long a prompt"), inner)
-    found = batch.run([solve(make_agent("resample", engine), task(n), 3) for n in (1, 2, 3)])
+    found = run_all([solve(make_agent("resample", engine), task(n), 3) for n in (1, 2, 3)])
     assert [t.stop for t in found] == ["iterations", "failed", "iterations"]
     assert found[1].failure is not None
     assert found[1].failure.kind == "MemoryError"
     assert found[1].submission is None
-    assert found[0] == batch.run([solve(make_agent("resample", inner), task(1), 3)])[0]
+    assert found[0] == run_all([solve(make_agent("resample", inner), task(1), 3)])[0]
 
 
 def test_a_domain_that_breaks_on_one_item_fails_that_task_alone():
@@ -101,7 +101,7 @@ def test_a_domain_that_breaks_on_one_item_fails_that_task_alone():
 
     domain = Fragile()
     engine = actor_says(lambda prompt, draw: "break" if "question 2" in prompt else "wrong")
-    found = batch.run([solve(make_agent("resample", engine, domain), task(n), 3) for n in (1, 2, 3)])
+    found = run_all([solve(make_agent("resample", engine, domain), task(n), 3) for n in (1, 2, 3)])
     assert [t.failure.kind if t.failure else "" for t in found] == ["", "RuntimeError", ""]
 
 
@@ -116,7 +116,7 @@ def test_a_reflector_that_breaks_on_one_task_fails_that_task_alone():
 
     engine = actor_says("wrong")
     agent = make_agent("retrieved", engine, reflector=Forgetful())
-    found = batch.run([solve(agent, task(n), 3) for n in (1, 2, 3)])
+    found = run_all([solve(agent, task(n), 3) for n in (1, 2, 3)])
     assert [t.stop for t in found] == ["iterations", "failed", "iterations"]
 
 
@@ -124,24 +124,24 @@ def test_a_reflector_that_breaks_on_one_task_fails_that_task_alone():
 def test_an_error_that_concerns_all_is_raised(error):
     engine = Delicate("question 2", error, actor_says("wrong"))
     with pytest.raises(type(error), match=str(error)):
-        batch.run([solve(make_agent("base", engine), task(n), 3) for n in (1, 2, 3)])
+        run_all([solve(make_agent("base", engine), task(n), 3) for n in (1, 2, 3)])
 
 
 def test_long_messages_of_failures_are_cut():
     engine = Delicate("question", ValueError("x" * 10_000), actor_says("wrong"))
-    (found,) = batch.run([solve(make_agent("base", engine), task(), 3)])
+    (found,) = run_all([solve(make_agent("base", engine), task(), 3)])
     assert found.failure is not None
     assert len(found.failure.message) == 500
 
 
-def test_progress_is_told_after_each_round_and_ends_at_the_number_of_runs():
+def test_progress_is_told_whenever_runs_have_ended_and_ends_at_the_number_of_runs():
     told: list[int] = []
     engine = actor_says(lambda prompt, draw: "good" if f"question {draw}" in prompt else "wrong")
-    batch.run([solve(make_agent("resample", engine), task(n), 3) for n in range(3)], told.append)
+    run_all([solve(make_agent("resample", engine), task(n), 3) for n in range(3)], told.append)
     assert told == sorted(told)
     assert told[-1] == 3
     assert 0 < told[1] < 3
 
 
 def test_no_runs_give_no_trajectories():
-    assert batch.run([]) == []
+    assert run_all([]) == []
