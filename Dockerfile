@@ -16,7 +16,7 @@ COPY pyproject.toml ./
 RUN python -m pip install --no-cache-dir 'pip>=25.1' && python -m pip install --no-cache-dir --group vllm
 RUN useradd --create-home --uid 1000 parammem && install -d -m 1777 /home/parammem/.cache/huggingface
 ENV HOME=/home/parammem
-USER parammem
+USER 1000:1000
 WORKDIR /repo
 ENTRYPOINT ["python", "-m", "vllm.entrypoints.openai.api_server"]
 
@@ -34,7 +34,7 @@ RUN useradd --create-home --uid 1000 parammem && install -d -m 1777 /home/paramm
     && git config --system --add safe.directory /repo
 # The repository is mounted there, and its sources come first: an image that is older than a clone runs the clone's code.
 ENV PYTHONPATH=/repo/src:/repo HOME=/home/parammem
-USER parammem
+USER 1000:1000
 WORKDIR /repo
 EXPOSE 8010
 CMD ["parammem", "up", "--host", "0.0.0.0"]

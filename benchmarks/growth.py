@@ -70,7 +70,7 @@ KINDS: dict[str, tuple[Callable[[int], Any], tuple[int, ...]]] = {
     "retrieved": (retrieved, (1_000, 10_000, 100_000)),
     "clusters": (clustered, (1_000, 10_000, 100_000)),
     "duplicates": (duplicates, (300, 3_000, 30_000)),
-    "report": (report, (40, 400, 1_200)),
+    "report": (report, (40, 400, 4_000)),
 }
 
 

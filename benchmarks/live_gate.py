@@ -1,14 +1,15 @@
 """What the live gate does over a reflector's life, simulated with the gate's own code.
 
-    python -m benchmarks.live_gate [--histories 200] [--runs 6000] [--bets]
+    python -m benchmarks.live_gate [--histories 200] [--runs 6000] [--only WORD] [--bets]
 
 A history is a life: three challengers in a row go on trial, each against the champion of then, and whoever is champion
 is watched against the holdout all the while. The gate's answer after many runs is the one that it would have given by
 a look after every run, since it counts what its tests reached after any run; guards are looked at every 250 runs.
 
 A/A: all arms are equally good. How many histories have a false promotion or rollback? A/B: the challenger passes
-`gain` more often. After how many runs, of all arms together, is it promoted in the median history? With --bets only:
-what it costs that the best bet is not known beforehand.
+`gain` more often. After how many runs, of all arms together, is it promoted in the median history? With --only, a
+part: worlds with this word in their names, or `A/A`, `A/B`, `rolled back`. With --bets only: what it costs that the
+best bet is not known beforehand.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -232,29 +233,44 @@ def main() -> None:
     parser.add_argument("--histories", type=int, default=200)
     parser.add_argument("--runs", type=int, default=6000, help="of all arms, in one trial")
     parser.add_argument("--gain", type=float, default=0.08)
+    parser.add_argument("--only", default="", metavar="WORD")
     parser.add_argument("--bets", action="store_true")
     asked = parser.parse_args()
     if asked.bets:
         compare_bets(asked.histories, asked.runs, asked.gain)
         return
-    rule, started, seeds = LiveRule(), time.perf_counter(), range(asked.histories)
-    print(f"{asked.histories} lives of {CHALLENGERS} trials of {asked.runs} runs; {rule.model_dump()}")
+    started = time.perf_counter()
+    print(f"{asked.histories} lives of {CHALLENGERS} trials of {asked.runs} runs; {LiveRule().model_dump()}")
+    tables(asked.histories, asked.runs, asked.gain, asked.only)
+    print(f"{time.perf_counter() - started:.0f} s")
+
+
+def tables(histories: int, runs: int, gain: float, only: str) -> None:
+    """Print what happens in every world that `only` asks for, a line each as soon as it is known."""
+    rule, seeds = LiveRule(), range(histories)
     print("A/A                                               promoted  rolled back  either  trials refused")
-    for world in A_A:
-        lives = [life(seed, world, asked.runs, rule) for seed in seeds]
+    for world in asked_for(A_A, "A/A", only):
+        lives = [life(seed, world, runs, rule) for seed in seeds]
         up, down = (np.array([word in one for one in lives]) for word in ("promote", "roll back"))
         refused = np.mean([one.count("refuse") / CHALLENGERS for one in lives])
-        print(f"{world.name:50} {up.mean():7.1%} {down.mean():11.1%} {(up | down).mean():7.1%} {refused:14.1%}")
-    title = f"A/B {100 * asked.gain:+.0f} points"
-    print(f"{title:50} {'median runs':>11}  promoted within {asked.runs}")
-    for world in A_B:
-        found = [runs_until(seed, world, asked.runs, asked.gain, rule) for seed in seeds]
-        print(f"{world.name:50} {median(found):>10} {np.mean([bool(n) for n in found]):13.1%}")
+        rates = f"{up.mean():7.1%} {down.mean():11.1%} {(up | down).mean():7.1%} {refused:14.1%}"
+        print(f"{world.name:50} {rates}", flush=True)
+    title = f"A/B {100 * gain:+.0f} points"
+    print(f"{title:50} {'median runs':>11}  promoted within {runs}")
+    for world in asked_for(A_B, "A/B", only):
+        found = [runs_until(seed, world, runs, gain, rule) for seed in seeds]
+        print(f"{world.name:50} {median(found):>10} {np.mean([bool(n) for n in found]):13.1%}", flush=True)
     for loss in (0.08, 0.15, 0.3):
-        found = [runs_until_rollback(seed, 0.5, 4 * asked.runs, loss, rule) for seed in seeds]
         said = f"champion {-100 * loss:+.0f} points against no advice, rolled back"
-        print(f"{said:50} {median(found):>10} {np.mean([bool(n) for n in found]):13.1%} within {4 * asked.runs}")
-    print(f"{time.perf_counter() - started:.0f} s")
+        if only in said:
+            found = [runs_until_rollback(seed, 0.5, 4 * runs, loss, rule) for seed in seeds]
+            share = np.mean([bool(n) for n in found])
+            print(f"{said:50} {median(found):>10} {share:13.1%} within {4 * runs}", flush=True)
+
+
+def asked_for(worlds: Sequence[World], table: str, only: str) -> list[World]:
+    """Return the worlds of a table that a word asks for; empty: all."""
+    return [world for world in worlds if only in (f"{table} {world.name}")]
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
     python -m benchmarks.service_runs [--runs 100000] [--threads 16] [--folder DIR]
     python -m benchmarks.service_runs --waits [--fsync]     how long a run's start waits while outcomes are flushed
 
-Each run is begun, advised, has three steps and an outcome. Of the runs 5 % get their outcome late (after they were
-settled without one), 5 % get two that contradict each other, and 5 % get none. The clock is one that is set, so that a
-day passes; disk and fsync are real. At the end every line of evidence is compared with what was reported, and every row
-of the inbox with the run that it is of.
+Each run is begun, advised, has three steps and an outcome. Of the runs 5 % each: get none; get one that a less trusted
+source contradicts before; one that it contradicts after; one that its own source takes back; the same one twice; their
+outcome late, after they were settled without one; are begun twice, as by a client whose first answer was lost. The
+clock is one that is set, so that a day passes; disk and fsync are real. At the end every line of evidence is compared
+with what was reported, every row of the inbox with the run that it is of, and every outcome that the book still keeps
+with those that were sent.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Lock
 
-from parammem.checkout.places import LIVE_INBOX
+from parammem.checkout.places import LIVE_INBOX, SPOOL
 from parammem.config import load_params
 from parammem.core import GivenAdvice, Outcome, Step, ToolCall
 from parammem.core.experience import Experience
@@ -27,17 +29,33 @@ from parammem.core.jsonl import iter_jsonl
 from parammem.core.live_run import LiveRun
 from parammem.service.run_book import RunBook
 from parammem.service.run_records import ArmsNow
-from parammem.service.spool import FOLDER
 
 DAY = 86_400.0
 SWEEP = 60.0
 """Seconds of the day between two sweeps."""
 MEBIBYTE = 1 << 20
+NEWEST = 10_000
+"""Runs whose outcomes are all compared: the book keeps those of the runs that it handed over last."""
+
+
+NONE, BEFORE, LATE, AFTER, TAKEN_BACK, TWICE, BEGUN_TWICE = range(7)
+"""Of twenty runs, those that are not like the others, by the rest of their number."""
 
 
 def told(number: int) -> bool | None:
-    """What is reported in time of the run that comes so many-th; None: nothing is."""
-    return None if number % 20 in (0, 2) else number % 3 > 0
+    """What counts of the outcomes that are reported in time of the run that comes so many-th; None: none is."""
+    return None if number % 20 in (NONE, LATE) else number % 3 > 0
+
+
+def reports(number: int) -> list[Outcome]:
+    """The outcomes that are reported of it in time, in their order."""
+    passed, kind = told(number), number % 20
+    if passed is None:
+        return []
+    counts, guess = Outcome(passed=passed, source="test"), Outcome(passed=not passed, source="model")
+    taken_back = Outcome(passed=not passed, source="test")
+    before = {BEFORE: [guess], TAKEN_BACK: [taken_back], TWICE: [counts]}.get(kind, [])
+    return [*before, counts, *([guess] if kind == AFTER else [])]
 
 
 class Day:
@@ -61,6 +79,8 @@ class Day:
         begin = time.perf_counter()
         asked = f"Case {number % 20_000}: which invoice of order {number % 20_000} is open?"
         run = self.book.start("qa", asked, run_id=f"run-{number}")
+        if number % 20 == BEGUN_TWICE:
+            assert self.book.start("qa", asked, run_id=f"run-{number}").number == run.number
         given = GivenAdvice(text="look at the credit notes, too", digest="d", draw=run.retry, adapter=run.adapter)
         self.book.advised(run.run_id, given if run.adapter else None)
         call = ToolCall(name="run_sql", arguments={"sql": f"SELECT {number}"}, id="c")
@@ -68,14 +88,11 @@ class Day:
                      Step(role="assistant", text=f"Invoice {number} is open.")):  # fmt: skip
             self.book.add_steps(run.run_id, [step], tokens=50)
         between = time.perf_counter()
-        kind, passed = number % 20, told(number)
-        if kind == 1:
-            self.book.report(run.run_id, Outcome(passed=not passed, source="model"))
-        if passed is not None:
-            self.book.report(run.run_id, Outcome(passed=passed, source="test"))
+        for outcome in reports(number):
+            self.book.report(run.run_id, outcome)
         with self.lock:
             self.now += self.each
-            if kind == 2:
+            if number % 20 == LATE:
                 self.late.append((self.now + 3600, run.run_id))
             self.seconds["calls"] += between - begin
             self.seconds["outcomes"] += time.perf_counter() - between
@@ -98,7 +115,7 @@ def rss() -> float:
 
 def on_disk(root: Path) -> float:
     """What the spool takes, its write-ahead log included, in MiB."""
-    return sum(file.stat().st_size for file in (root / FOLDER).iterdir()) / MEBIBYTE
+    return sum(file.stat().st_size for file in (root / SPOOL).iterdir()) / MEBIBYTE
 
 
 def account(day: Day, runs: int) -> dict[str, int]:
@@ -111,8 +128,14 @@ def account(day: Day, runs: int) -> dict[str, int]:
     assert {line.run_id: line.outcome and line.outcome.passed for line in lines} == expected
     assert len(rows) == runs, "each run once"
     assert dict(rows) == expected
+    kept = 0
+    for number in range(max(0, runs - NEWEST), runs):
+        if (view := day.book.get(f"run-{number}")) is not None:
+            sent = [one.passed for one in reports(number)] or [True] * (number % 20 == LATE)
+            assert [one.outcome.passed for one in view.outcomes] == sent, "every outcome, in its order"
+            kept += len(sent)
     with_one = sum(line.outcome is not None for line in lines)
-    return {"evidence": len(lines), "with an outcome": with_one, "rows of experience": len(rows)}
+    return {"evidence": len(lines), "with an outcome": with_one, "rows of experience": len(rows), "outcomes kept": kept}
 
 
 def show(day: Day, done: int, spent: float) -> None:

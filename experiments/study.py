@@ -85,7 +85,7 @@ def run_cell(job: tuple[tuple[int, float, str], dict[str, Any], Path, Path]) -> 
         return json.loads(result.read_text(encoding="utf-8"))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     params = parse_params(raw)
-    _link_models(root, place)
+    link_models(root, place)
     os.chdir(place)
     for stage in STAGES:
         stage.run(params, domain)
@@ -149,7 +149,8 @@ def _page(plan: Mapping[str, Any], worlds: int, table: str) -> str:
     )
 
 
-def _link_models(root: Path, place: Path) -> None:
+def link_models(root: Path, place: Path) -> None:
+    """Make a folder in which the stages find the models of the project."""
     place.mkdir(parents=True, exist_ok=True)
     models = place / "models"
     models.mkdir(exist_ok=True)

@@ -43,15 +43,17 @@ def main() -> int:
 def watch(root: Path, every: float, stop: threading.Event) -> None:
     """Look again and again; tell of each file that has come and is whole, and of what has been there for long."""
     told: dict[str, float] = {}
+    once = Once()
     while not stop.is_set():
         try:
             here = names(root)
+            once.say("left", left_in_words(root))
         except (ParamMemError, OSError) as error:  # a params file that is being written, say: the next look will tell
-            print(f"the inbox cannot be looked into: {error}", file=sys.stderr, flush=True)
+            once.say("inbox", f"the inbox cannot be looked into: {error}")
             here = set(told)
         now = time.monotonic()
         new = {name for name in here if now - told.get(name, -AGAIN) >= AGAIN}
-        if new and not reachable(len(new)):
+        if new and not reachable(len(new), once):
             here -= new  # told of when the server is back
             new = set()
         if new:
@@ -61,16 +63,34 @@ def watch(root: Path, every: float, stop: threading.Event) -> None:
         stop.wait(every)
 
 
-def reachable(files: int) -> bool:
+class Once:
+    """Says what is wrong once, and again when it has changed or has lasted for AGAIN seconds: an outage of a night is
+    no log of thousands of lines."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, tuple[str, float]] = {}
+
+    def say(self, about: str, text: str) -> None:
+        """Print a text about something, unless it was the last that was said of it. Empty: nothing is wrong with it."""
+        before, when = self.said.get(about, ("", 0.0))
+        now = time.monotonic()
+        if text and (text != before or now - when >= AGAIN):
+            print(text, file=sys.stderr, flush=True)
+            self.said[about] = (text, now)
+        elif not text:
+            self.said.pop(about, None)
+
+
+def reachable(files: int, once: Once) -> bool:
     """Return whether the configured Prefect server answers; say so, with what to do, where it does not."""
     api = configured_server()
     if not api or answers(f"{api.rstrip('/')}/health"):
+        once.say("server", "")
         return True
-    print(
+    once.say(
+        "server",
         f"the Prefect server at {api} does not answer, so no run can start; Prefect is told of "
         f"{count(files, 'file')} in the inbox when it is back",
-        file=sys.stderr,
-        flush=True,
     )
     return False
 
@@ -85,6 +105,15 @@ def warn_of_old(files: int) -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+def left_in_words(root: Path) -> str:
+    """What lies in the inbox and is never taken, with the reason of each; empty: nothing does."""
+    from parammem.config import load_params
+    from parammem.experience.inbox import look
+
+    left = look(root / load_params(root / "params.yaml").experience.inbox, restore=False).left
+    return "left in the inbox: " + "; ".join(f"{name}: {why}" for name, why in left.items()) if left else ""
 
 
 def names(root: Path) -> set[str]:

@@ -73,6 +73,9 @@ def test_mistakes_of_every_sort_are_reported_together(raw):
     ("section", "key", "value"),
     [
         ("tasks", "rho", 1.1),
+        ("tracking", "project", "team/agents"),
+        ("tracking", "project", ""),
+        ("tracking", "project", "x" * 129),
         ("tasks", "world", -1),
         ("agent", "iterations", 0),
         ("agent", "later_temperature", -0.1),

@@ -117,7 +117,7 @@ def test_nothing_runs_as_root_and_no_secret_has_a_default():
     for name, service in SERVICES.items():
         assert filled(service["user"]) == "1000:1000", name
     users = [words for instruction, words in instructions() if instruction == "USER"]
-    assert users == ["parammem"] * sum(instruction == "FROM" for instruction, _ in instructions())
+    assert users == ["1000:1000"] * sum(instruction == "FROM" for instruction, _ in instructions())
     text = (ROOT / "compose.yaml").read_text()
     assert re.findall(r"PARAMMEM_TOKEN: (\S+)", text)[0].startswith("${PARAMMEM_TOKEN:?")
     assert "PARAMMEM_TOKEN:-" not in text

@@ -16,11 +16,10 @@ from parammem.core import AnswerKey, Task, read_jsonl
 from parammem.domains import get_domain
 from parammem.errors import ConfigError
 from parammem.evaluation.runs import slice_of
-from parammem.experience.convert import read_line
 from parammem.experience.formats.base import Unreadable
 from parammem.stages import tasks
 from parammem.stages.opening import open_domain
-from tests.experience.rows import line, row
+from tests.experience.rows import line, read_line, row
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from parammem.overlays import differences, laid_over, written_over
+from parammem.overlays import laid_over, written_over
 
 TEXT = """\
 # The first line.
@@ -59,6 +62,20 @@ VALUES = st.recursive(
 SECTIONS = st.dictionaries(
     st.sampled_from(["tasks", "engine", "x"]), st.dictionaries(st.sampled_from(["w", "off", "a b"]), VALUES)
 )
+
+
+def differences(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the least that must be laid over `base` to get `wanted`, which has every key of it."""
+    out: dict[str, Any] = {}
+    for key, value in wanted.items():
+        below = base.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping) and below.keys() <= value.keys():
+            inner = differences(below, value)
+            if inner:
+                out[key] = inner
+        elif key not in base or value != below:
+            out[key] = value
+    return out
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
@@ -113,3 +114,19 @@ def make_tiny_adapter(model: Path | str, folder: Path | str, rank: int = 4, alph
                     weight.normal_(0.0, 0.2)
     peft.save_pretrained(str(folder))
     return folder
+
+
+def load_model(folder: Path, adapter: Path | None = None, device: str = "auto", dtype: str = "float32") -> Any:
+    """Return a transformers model in evaluation mode, the adapter merged into its weights.
+
+    Raises:
+        EngineError: the folder cannot be read as a model, or there is no such device.
+        AdapterError: the adapter is none of this model's.
+    """
+    from parammem.engines import hf
+    from parammem.engines.adapters import check_adapter
+    from parammem.engines.vetting import vet_model
+
+    vetted = vet_model(folder)
+    trained = check_adapter(adapter, vetted.digest, str(folder), vetted) if adapter else None
+    return hf._on_device(hf.HfSource(vetted, adapter, trained, device, dtype, lean=False))

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from parammem.core import read_jsonl
+from desk.english import read
+from desk.shop import HOUSE, parse_question
+from parammem.checkout.places import Places
+from parammem.core import ReflectionExample, read_jsonl
 from parammem.core.adapter import read_card
 from parammem.evaluation.runs import Run
 from parammem.evaluation.statistics import compare, rate
@@ -31,6 +34,8 @@ class House(NamedTuple):
     runs: list[Run]
     rows: int
     """Rows that the reflector was trained on."""
+    right: dict[str, float]
+    """Part of the labels → share of the rules named by its rows that are the house's. No labeller saw the house."""
     answer: str
     """The gate's."""
     minutes: float
@@ -43,7 +48,21 @@ def result_of(root: Path, number: int, parts: tuple[str, ...]) -> House:
     answer = [fact["answer"] for fact in facts if fact["kind"] == "decide"][-1]
     minutes = json.loads((root / ENDED).read_text())["minutes"]
     rows = read_card(root / "models" / "reflectors" / NAME).rows
-    return House(number, parts, [run.model_copy(update={"world": number}) for run in runs], rows, answer, minutes)
+    right = {part: found for part in parts if (found := _right(root, part)) is not None}
+    return House(
+        number, parts, [run.model_copy(update={"world": number}) for run in runs], rows, right, answer, minutes
+    )
+
+
+def _right(root: Path, part: str) -> float | None:
+    """Return the share of rules that rows of one part name rightly; None: they name none."""
+    house = json.loads((root / HOUSE).read_text(encoding="utf-8"))
+    said: list[bool] = []
+    for row in read_jsonl(Places(root, NAME).validated, ReflectionExample):
+        question = parse_question(row.task_text)
+        if row.part == part and question is not None:
+            said += [house[question.department][rule] == value for rule, value in read(row.reflection).items()]
+    return sum(said) / len(said) if said else None
 
 
 def table(houses: Sequence[House]) -> str:
@@ -55,6 +74,9 @@ def table(houses: Sequence[House]) -> str:
         lines.append(_line([name, *map(_share, runs), _share([run for part in runs for run in part])]))
     lines.append(_line(["tasks", *(str(_tasks(one)) for one in houses), str(sum(map(_tasks, houses)))]))
     lines.append(_line(["rows learned from", *(str(one.rows) for one in houses), ""]))
+    for part in houses[0].parts:
+        told = [f"{100 * one.right[part]:.0f}" if part in one.right else "–" for one in houses]
+        lines.append(_line([f"rules that {part} rows say rightly, %", *told, ""]))
     lines.append(_line(["the gate", *(one.answer for one in houses), ""]))
     lines.append(_line(["minutes", *(f"{one.minutes:g}" for one in houses), ""]))
     return "\n".join([f"Labels: {', '.join(houses[0].parts)}.", "", *lines, "", *_differences(houses)])

@@ -27,8 +27,9 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))  # `desk` is the user's own package: nothing of ParamMem
 
 from desk import agent, judge, logs, shop  # noqa: E402
+from examples.sql_desk.lessons import NAME  # noqa: E402
 from examples.sql_desk.results import ENDED, House, result_of, table  # noqa: E402
-from examples.sql_desk.small_model import NAME, make_model  # noqa: E402
+from examples.sql_desk.small_model import make_model  # noqa: E402
 from parammem.core.words import count  # noqa: E402
 from parammem.overlays import changes_of, written_over  # noqa: E402
 
@@ -47,8 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tasks", type=int, default=TASKS, help="questions of a house")
     parser.add_argument("--settings", type=Path, help="a YAML file laid over params.yaml of the example")
     given = parser.parse_args(arguments)
-    model = given.model or make_model(given.folder / "small-model")
     parts = tuple(given.parts.split(","))
+    failures = bool({"failure", "contrast"} & set(parts))
+    model = given.model or make_model(given.folder / f"small-model{'-failures' if failures else ''}", failures)
     found: list[House] = []
     for number in given.houses:
         root = given.folder / f"house-{number}-{'-'.join(parts)}" / NAME

@@ -1,5 +1,5 @@
 """A small model that writes English about the desk: trained from scratch in minutes, so that the example needs no
-download. It knows how rules are said and how a query shows them. It knows no house: its rules are drawn at random.
+download. What it is taught stands in `lessons.py`.
 
 Any other model of a Hugging Face folder can take its place (`--model`).
 """
@@ -10,19 +10,14 @@ import json
 import math
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from desk import english, model
-from desk.agent import steps_of, work
-from desk.shop import TABLES, Question, draw_house, draw_questions, query
-from parammem.core import Attempt, Feedback, Step, Task, digest_of
+from examples.sql_desk.lessons import ON_FAILURES, Lesson, drill, lessons, lessons_on_failures
+from parammem.core import digest_of
 from parammem.core.jsonl import write_text
-from parammem.domains.open import OpenPrompts
-from parammem.engines.base import Message, chat
 
-NAME = "sql-desk"
 CHOICES = (
     "order", "ordered", "payment", "paid", "keep", "leave", "too", "do", "net", "gross", "with", "without", "each",
     "once", "every", "one", "twice", "belongs", "does", "include", "exclude",
@@ -38,47 +33,16 @@ TRAINING = {
     "drill": 10_000, "texts": 10_000, "batch": 16, "rate": 3e-3, "matrix_rate": 0.012, "warmup": 40,
     "choice_weight": 8.0, "seed": 20262, "threads": 1,
 }  # fmt: skip
-HINDSIGHT = 0.6
-"""Share of the lessons that are about an attempt: these must be right, and advice need only be fluent."""
 
 
-class Lesson(NamedTuple):
-    """A prompt and what is to be learned."""
+def make_model(folder: Path, failures: bool = False) -> Path:
+    """Train the model and write its folder; one that was made from the same lessons and numbers is left as it is.
 
-    prompt: tuple[Message, ...]
-    answer: str
-
-
-def lessons(count: int, seed: int) -> list[Lesson]:
-    """Return prompts of both kinds that the pipeline makes, each with an answer by rules drawn at random."""
-    rng, prompts = random.Random(f"sql-desk/{seed}"), OpenPrompts()
-    found = []
-    for question, rules, advice in _said(rng, count):
-        prompt = prompts.advise(question.text)
-        if rng.random() < HINDSIGHT:
-            task = Task(task_id="", domain=NAME, text=question.text)
-            prompt = prompts.hindsight(task, _attempt(question.text, query(question, rules), advice, rng))
-        found.append(Lesson(prompt, advice))
-    return found
-
-
-def drill(count: int, seed: int) -> list[Lesson]:
-    """Return short lessons, which come first: a question and a query, and the rules that it follows."""
-    rng = random.Random(f"sql-desk/drill/{seed}")
-    return [Lesson(chat(f"{q.text}\n\n{query(q, rules)}"), advice) for q, rules, advice in _said(rng, count)]
-
-
-def _said(rng: random.Random, count: int) -> Iterator[tuple[Question, dict[str, str], str]]:
-    """Return questions, each with rules drawn at random and sentences that say those which it leaves open."""
-    for start in range(0, count, 200):
-        for question in draw_questions(rng, min(200, count - start)):
-            rules = draw_house(rng)[question.department]
-            yield question, rules, english.say(question.department, rules, question.open_rules, rng)
-
-
-def make_model(folder: Path) -> Path:
-    """Train the model and write its folder; one that was made from the same lessons and numbers is left as it is."""
+    Args:
+        failures: it is to label failures and contrasts too.
+    """
     first, taught = drill(TRAINING["drill"], TRAINING["seed"]), lessons(TRAINING["texts"], TRAINING["seed"])
+    taught += lessons_on_failures(ON_FAILURES, TRAINING["seed"]) if failures else []
     digest = digest_of([SIZE, TRAINING, [(*(m.content for m in one.prompt), one.answer) for one in (*first, *taught)]])
     record = folder / "recipe.json"
     if record.is_file() and json.loads(record.read_text(encoding="utf-8"))["digest"] == digest:
@@ -90,18 +54,6 @@ def make_model(folder: Path) -> Path:
     tokenizer.save_pretrained(folder)
     write_text(record, json.dumps({"digest": digest, "loss": round(loss, 4), **SIZE, **TRAINING}, indent=1) + "\n")
     return folder
-
-
-def _attempt(task: str, sql: str, advice: str, rng: random.Random) -> Attempt:
-    """Return an attempt that ends with this query, with the steps that the agent's log has."""
-
-    def use(name: str, arguments: str) -> str:
-        return "\n".join(TABLES) if name == "schema" else json.dumps([[rng.randrange(20_000)]])
-
-    steps = tuple(Step.model_validate(step) for step in steps_of(work(task, advice, 0, model.reply, use)))
-    return Attempt(
-        number=1, text=sql, candidate=sql, temperature=0.0, feedback=Feedback(passed=None, text=""), steps=steps
-    )
 
 
 def _tokenizer(texts: Sequence[str]) -> Any:

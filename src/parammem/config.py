@@ -11,7 +11,7 @@ import typing
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from parammem.core.domain_names import BUILT_IN, USUAL_KINDS
 from parammem.core.words import count
@@ -154,7 +154,14 @@ class TrackingParams(Section):
 
     mode: Literal["auto", "offline", "online", "off"]
     """auto: online when an API key is set, offline otherwise."""
-    project: str
+    project: str = Field(min_length=1, max_length=128)
+
+    @field_validator("project")
+    @classmethod
+    def _is_a_name(cls, project: str) -> str:
+        if strange := sorted(set(project) & set("/\\#?%:")):
+            raise ValueError(f"W&B takes no {' '.join(strange)} in the name of a project; leave it out")
+        return project
 
 
 class ExperienceParams(Section):
@@ -285,6 +292,10 @@ class Params(Section):
     def kinds(self) -> dict[str, str]:
         """Return name → kind of all domains, and of the built-in ones that `domains` does not name."""
         return dict(USUAL_KINDS) | {name: one.kind for name, one in self.domains.items()}
+
+    def passes_at(self) -> dict[str, float]:
+        """Return domain → least value of an outcome that passes, of those domains that say it."""
+        return {name: one.passes_at for name, one in self.domains.items() if "passes_at" in one.model_fields_set}
 
     def kind(self, domain: str) -> str:
         """Return the kind of a domain: that which `domains` says, or else its name. Raises ConfigError: neither."""

@@ -89,9 +89,9 @@ def _show(given: argparse.Namespace) -> int:
 
     if given.format not in ("auto", *NAMES):
         raise ConfigError(f"format {given.format!r} is not one of auto, {', '.join(NAMES)}")
-    domain, kinds = _domains(given.domain, given.params)
+    domain, kinds, least = _domains(given.domain, given.params)
     outcomes = read_outcomes(given.outcomes) if given.outcomes else NONE
-    store = ExperienceStore(Path(), Admission.against([], 1.0, kinds=kinds), 0.0, domain, outcomes)
+    store = ExperienceStore(Path(), Admission.against([], 1.0, kinds=kinds), 0.0, domain, outcomes, least)
     failed = 0
     for file in given.files:
         source = Source(shown(file.name), (file,))
@@ -106,8 +106,9 @@ def _show(given: argparse.Namespace) -> int:
     return failed
 
 
-def _domains(named: str, params: Path) -> tuple[str, Mapping[str, str]]:
-    """Return the domain of logs that name none, and the kind of every domain. Raises ConfigError."""
+def _domains(named: str, params: Path) -> tuple[str, Mapping[str, str], Mapping[str, float]]:
+    """Return the domain of logs that name none, the kind of every domain, and from which value on outcomes pass where
+    a domain says it. Raises ConfigError."""
     if params.is_file():
         from parammem.config import load_params
 
@@ -115,12 +116,12 @@ def _domains(named: str, params: Path) -> tuple[str, Mapping[str, str]]:
         kinds, default = loaded.kinds(), loaded.experience.domain or ""
         if named and named not in kinds:
             raise ConfigError(f"{named!r} is no domain of {str(params)!r}; there are {', '.join(kinds)}")
-        return named or default, kinds
+        return named or default, kinds, loaded.passes_at()
     try:
         name = checked_name(named or OPEN)
     except ValueError as error:
         raise ConfigError(f"--domain {named!r}: {error}") from None
-    return name, USUAL_KINDS if name in BUILT_IN else {**USUAL_KINDS, name: OPEN}
+    return name, USUAL_KINDS if name in BUILT_IN else {**USUAL_KINDS, name: OPEN}, {}
 
 
 def _say(text: str) -> None:

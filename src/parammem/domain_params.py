@@ -108,7 +108,10 @@ def _as_mapping(given: Any) -> Any:
     return given
 
 
-Domains = Annotated[dict[DomainName, DomainParams], BeforeValidator(_as_mapping)]
+Domains = Annotated[
+    dict[DomainName, DomainParams],
+    BeforeValidator(_as_mapping, json_schema_input_type=dict[DomainName, DomainParams] | list[DomainName]),
+]
 
 
 class TasksParams(Section):

@@ -110,20 +110,6 @@ def laid_over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     return out
 
 
-def differences(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the least that must be laid over `base` to get `wanted`, which has every key of it."""
-    out: dict[str, Any] = {}
-    for key, value in wanted.items():
-        below = base.get(key)
-        if isinstance(value, Mapping) and isinstance(below, Mapping) and below.keys() <= value.keys():
-            inner = differences(below, value)
-            if inner:
-                out[key] = inner
-        elif key not in base or value != below:
-            out[key] = value
-    return out
-
-
 def written_over(text: str, changes: Mapping[str, Any]) -> str:
     """Return the YAML text with `changes` laid over it.
 

@@ -86,6 +86,39 @@ def test_a_command_that_answers_without_end_or_does_not_exist_is_stopped(tmp_pat
     assert "cannot be started" in str(said)
 
 
+FORKS = "import os, time\nif os.fork() == 0: time.sleep(60)\n"
+HANDS_OVER = 'print(\'{"answer": "x"}\')'
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (FORKS + HANDS_OVER, None),
+        (FORKS + "time.sleep(60)", "did not answer within 2 seconds"),
+        ("import signal, time\nsignal.signal(15, signal.SIG_IGN)\ntime.sleep(60)", "did not answer within 2 seconds"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)", "did not answer within 2 seconds"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "exit code -9"),
+        ("import sys\nfor _ in range(1024): sys.stdout.write('x' * 2**20)", "wrote more than output_mb"),
+        ("import sys\nfor _ in range(1024): sys.stderr.write('x' * 2**20)", "wrote more than output_mb"),
+        ("""print('{"answer": "x", "outcome": NaN}')""", "answered no JSON"),
+        ("""print('{"answer": "x", "steps": [1e999]}')""", "too large"),
+        ("import os\nos.close(1)", "answered no JSON"),
+        (f"{HANDS_OVER}\n{HANDS_OVER}", "answered no JSON"),
+    ],
+    ids=["forks", "hangs in two", "ignores SIGTERM", "stops", "is killed", "1 GB", "1 GB of errors", "NaN", "infinity",
+         "says nothing", "says two things"],
+)  # fmt: skip
+def test_what_a_command_may_do(tmp_path, code, said):
+    given = {"command": [sys.executable, "-S", "-c", code], "retries": 0, "timeout_seconds": 2, "output_mb": 1}
+    started = time.monotonic()
+    (found,) = program(tmp_path, given).each([{}])
+    assert time.monotonic() - started < 40
+    if said:
+        assert said in str(found)
+    else:
+        assert found == {"answer": "x"}
+
+
 def test_an_address_is_posted_to_and_asked_again_after_a_fault(tmp_path):
     asked = []
 

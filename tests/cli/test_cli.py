@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import yaml
 from typer.testing import CliRunner
 
 from parammem import cli, errors
-from parammem.cli import doctor
+from parammem.cli import doctor, doctor_inputs
 from parammem.cli.reflect import as_json_text, numbered, read_task
 from parammem.config import parse_params
 from parammem.core import Reflection
@@ -160,10 +161,69 @@ def test_doctor_asks_the_server_for_the_model(repo_root):
     with LocalServer(models=["base"]) as local:
         for name, there in (("base", True), ("other", False)):
             raw["engine"] |= {"kind": "openai", "model": name, "server": {"base_url": local.url}}
-            assert doctor.model(parse_params(raw)).ready is there
-    gone = doctor.model(parse_params(raw))
+            assert doctor_inputs.model(parse_params(raw)).ready is there
+    gone = doctor_inputs.model(parse_params(raw))
     assert not gone.ready
     assert "docs/serving.md" in gone.fix
+
+
+def hub_params(repo_root, tmp_path, **source):
+    """Params with a model that is pinned to a commit, and one source of rows."""
+    pin = tmp_path / "pin.json"
+    pin.write_text(json.dumps({"hub": "owner/name", "revision": "a" * 40}))
+    raw = yaml.safe_load((repo_root / "params.yaml").read_text(encoding="utf-8"))
+    raw["engine"]["model"] = str(pin)
+    raw["benchmarks"]["sources"] = [{"domain": "code", "split": "eval", "benchmark": "mbpp", **source}]
+    return parse_params(raw)
+
+
+def test_doctor_says_whether_weights_and_rows_of_the_hub_are_here(repo_root, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    params = hub_params(repo_root, tmp_path, hub="owner/rows", revision="b" * 40)
+    found = list(doctor_inputs.inputs(params, tmp_path))
+    assert [(one.what, one.ready) for one in found] == [("model", False), ("data", False)]
+    assert f"hf download owner/name --revision {'a' * 40}" in found[0].fix
+    assert f"hf download owner/rows --revision {'b' * 40} --repo-type dataset" in found[1].fix
+    weights = tmp_path / "hub/models--owner--name/snapshots" / ("a" * 40) / "model.safetensors"
+    weights.parent.mkdir(parents=True)
+    assert not doctor_inputs.model(params).ready, "a snapshot without weights, as a tokenizer alone leaves one"
+    weights.touch()
+    (tmp_path / "hub/datasets--owner--rows/snapshots" / ("b" * 40)).mkdir(parents=True)
+    assert all(one.ready for one in doctor_inputs.inputs(params, tmp_path))
+
+
+def test_doctor_says_whether_rows_of_a_file_are_here(repo_root, tmp_path):
+    params = hub_params(repo_root, tmp_path, path="rows.jsonl")
+    assert [one.ready for one in doctor_inputs.rows(params, tmp_path)] == [False]
+    (tmp_path / "data/benchmarks").mkdir(parents=True)
+    (tmp_path / "data/benchmarks/rows.jsonl").touch()
+    assert [one.ready for one in doctor_inputs.rows(params, tmp_path)] == [True]
+
+
+def test_doctor_tells_the_weights_for_training_from_the_server_that_has_the_model(repo_root, tmp_path):
+    raw = yaml.safe_load((repo_root / "params.yaml").read_text(encoding="utf-8"))
+    assert list(doctor_inputs.weights(parse_params(raw))) == []
+    (tmp_path / "config.json").write_text("{}")
+    for base, there in ((str(tmp_path), True), (str(tmp_path / "none"), False)):
+        raw["reflector"]["base"] = base
+        assert [one.ready for one in doctor_inputs.weights(parse_params(raw))] == [there]
+
+
+def test_doctor_lists_profiles_with_what_is_not_here(repo_root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "profiles").mkdir()
+    shutil.copy(repo_root / "params.yaml", tmp_path)
+    (tmp_path / "profiles/here.yaml").write_text(f"engine: {{model: {tmp_path}}}\n")
+    (tmp_path / "profiles/gone.yaml").write_text("engine: {model: models/none}\n")
+    (tmp_path / "config.json").write_text("{}")
+    done = CliRunner().invoke(cli.app, ["doctor", "--profiles"])
+    assert done.exit_code == 0
+    lines = [line.split() for line in done.output.splitlines()]
+    assert lines[0] == ["gone", "not", "ready"]
+    assert lines[1][:2] == ["model", "no"]
+    assert lines[2:] == [["here", "ready"]]
+    told = json.loads(CliRunner().invoke(cli.app, ["doctor", "--profiles", "--json"]).output)
+    assert [told[name][0]["ready"] for name in ("gone", "here")] == [False, True]
 
 
 def test_doctor_sees_a_model_folder(tmp_path, repo_root):
@@ -172,6 +232,6 @@ def test_doctor_sees_a_model_folder(tmp_path, repo_root):
     params = load_params(repo_root / "params.yaml")
     engine = params.engine.model_copy(update={"model": str(tmp_path)})
     there = params.model_copy(update={"engine": engine})
-    assert not doctor.model(there).ready
+    assert not doctor_inputs.model(there).ready
     (tmp_path / "config.json").write_text("{}")
-    assert doctor.model(there).ready
+    assert doctor_inputs.model(there).ready

@@ -16,7 +16,8 @@ from parammem.config import load_params
 from parammem.core.plain_yaml import plain_yaml
 from parammem.engines.folders import hub_parts, named_model
 from parammem.errors import ConfigError
-from parammem.overlays import changes_of, differences, laid_over
+from parammem.overlays import changes_of, laid_over
+from tests.test_overlays import differences
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))

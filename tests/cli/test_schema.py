@@ -15,11 +15,10 @@ from parammem import cli
 from parammem.cli import quiet
 from parammem.cli.schema import described, examples, records
 from parammem.core.notice import Notice
-from parammem.experience.convert import read_line
 from parammem.experience.preview import preview
 from parammem.experience.source_files import Source
 from parammem.lineage.rows import trace
-from tests.experience.rows import store
+from tests.experience.rows import read_line, store
 from tests.experience.test_ingest import SECRETS
 
 
@@ -53,6 +52,22 @@ def test_a_schema_says_what_each_record_and_field_is(name):
     if name == "experience":
         assert shown["properties"]["outcome"]["description"].startswith("Whether it turned out right")
         assert shown["$defs"]["Task"]["properties"]["text"]["description"] == "The question, as it is put to the actor."
+
+
+def test_the_schema_of_params_takes_the_project_s_own_and_refuses_a_wrong_key(repo_root):
+    import jsonschema
+    import yaml
+
+    shown = json.loads(run("schema", "params"))
+    params = yaml.safe_load((repo_root / "params.yaml").read_text(encoding="utf-8"))
+    jsonschema.validate(params, shown)
+    assert shown["$defs"]["AgentParams"]["properties"]["max_failed_share"]["description"].startswith("A stage fails")
+    params["agent"]["iteratoins"] = 3
+    with pytest.raises(jsonschema.ValidationError, match="iteratoins"):
+        jsonschema.validate(params, shown)
+    refused = CliRunner().invoke(cli.app, ["schema", "params", "--example"])
+    assert refused.exit_code == 2
+    assert "params.yaml is one" in refused.output
 
 
 def test_records_are_listed_and_a_wrong_name_is_a_usage_error():

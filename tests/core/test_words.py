@@ -10,7 +10,10 @@ import pytest
 from parammem.core.words import count
 
 ROOT = Path(__file__).parents[2]
-READ_TWICE = ("(s) ", "(es) ", "goes on on", "In order", "who is champion now", "this look spent it", "of one core's")
+READ_TWICE = (
+    "(s) ", "(es) ", "goes on on", "In order", "who is champion now", "this look spent it", "of one core's",
+    "are others than", "number of such tasks",
+)  # fmt: skip
 """What an operator had to read twice."""
 FILES = [file for folder in ("src/parammem", "flows", "experiments") for file in sorted((ROOT / folder).rglob("*.py"))]
 

@@ -346,7 +346,7 @@ def test_a_kind_of_lora_that_is_loaded_gives_what_peft_gives(tmp_path, case):
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    from parammem.engines.hf import load_model
+    from tests.tiny import load_model
 
     base = make_tiny_model(tmp_path / "base", dtype="float32")
     if case in ("modules saved whole", "embeddings"):

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from parammem.engines.base import Request, chat
 from parammem.engines.digests import model_digest
 from parammem.engines.gguf import from_gguf
-from parammem.engines.hf import HfEngine, load_model
+from parammem.engines.hf import HfEngine
 from parammem.errors import ConfigError, EngineError, ModelMissingError
-from tests.tiny import SPECIAL_TOKENS, make_tiny_model
+from tests.tiny import SPECIAL_TOKENS, load_model, make_tiny_model
 
 gguf = pytest.importorskip("gguf", reason='the package gguf is not installed: pip install "parammem[gguf]"')
 NAMES = {

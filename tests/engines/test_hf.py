@@ -12,11 +12,11 @@ import pytest
 from parammem.engines import decode
 from parammem.engines.base import Message, Request, chat
 from parammem.engines.folders import find_model
-from parammem.engines.hf import HfEngine, load_model
+from parammem.engines.hf import HfEngine
 from parammem.engines.sampling import messages_digest, pick, uniforms
 from parammem.errors import AdapterMismatchError, AdapterMissingError, EngineError, ModelMissingError
 from tests.engines.conftest import write_card
-from tests.tiny import make_tiny_model
+from tests.tiny import load_model, make_tiny_model
 
 WORDS = "sum price limit inside apples Anna mentor round zero once Ω 🙂 <=".split()
 
@@ -67,8 +67,9 @@ def test_the_adapter_changes_the_text(tiny_model, tiny_adapter):
     assert base.digest != tuned.digest
 
 
+@pytest.mark.parametrize("trim", [False, True])
 @pytest.mark.parametrize("heads", [(4, 4), (4, 2), (4, 1)])
-def test_lean_forward_gives_the_logits_of_the_models_own(tmp_path, heads):
+def test_lean_forward_gives_the_logits_of_the_models_own(tmp_path, monkeypatch, heads, trim):
     import torch
 
     from parammem.engines.forward import HfSession
@@ -76,13 +77,14 @@ def test_lean_forward_gives_the_logits_of_the_models_own(tmp_path, heads):
 
     model = load_model(make_tiny_model(tmp_path, heads=heads[0], kv_heads=heads[1], layers=3), device="cpu")
     assert fits(model)
+    monkeypatch.setattr("parammem.engines.llama.TRIMMED_TOKENS", 40)  # two prompts a slice
     torch.manual_seed(0)
     ids, mask = torch.randint(5, 300, (4, 20)), torch.ones(4, 20, dtype=torch.long)
     for row, pads in enumerate((0, 3, 17, 19)):
         ids[row, :pads], mask[row, :pads] = 0, 0
     groups = torch.tensor([0, 0, 0, 1, 2, 2, 3])
     with torch.inference_mode():
-        sessions = [LlamaSession(take_weights(model), ids, mask), HfSession(model, ids, mask)]
+        sessions = [LlamaSession(take_weights(model), ids, mask, trim), HfSession(model, ids, mask)]
         assert_close(*[session.logits for session in sessions])
         for session in sessions:
             session.spread(groups)
@@ -95,6 +97,38 @@ def test_lean_forward_gives_the_logits_of_the_models_own(tmp_path, heads):
                 rows = len(keep)
             tokens = torch.randint(5, 300, (rows,))
             assert_close(*[session.step(tokens) for session in sessions])
+
+
+def test_the_lean_forward_shares_its_weights_with_the_models_own(tiny_model):
+    import torch
+
+    from parammem.engines.llama import decode_weights
+
+    model, ids = load_model(tiny_model, device="cpu"), torch.arange(5, 25)[None]
+    with torch.inference_mode():
+        before = model(ids).logits
+        weights = decode_weights(model)
+        assert torch.equal(model(ids).logits, before)
+    for block, layer in zip(model.model.layers, weights.layers, strict=True):
+        own = [getattr(block.self_attn, name).weight for name in ("q_proj", "k_proj", "v_proj")]
+        own += [getattr(block.mlp, name).weight for name in ("gate_proj", "up_proj")]
+        places = [weight.untyped_storage().data_ptr() for weight in own]
+        joined = [layer.qkv.untyped_storage().data_ptr()] * 3 + [layer.gate_up.untyped_storage().data_ptr()] * 2
+        assert places == joined, "nothing is in memory twice"
+
+
+def test_a_model_above_the_bound_takes_its_own_forward(tiny_model, monkeypatch):
+    from parammem.engines.forward import HfSession
+    from parammem.engines.llama import LlamaSession
+
+    requests = some_requests(3, temperature=0.0, max_tokens=10)
+    small = HfEngine.load(tiny_model, device="cpu")
+    monkeypatch.setattr("parammem.engines.llama.MAX_PARAMETERS", 1)  # of training alone
+    assert small._loaded.open_session.func is LlamaSession
+    monkeypatch.setattr("parammem.engines.llama.MAX_DECODE_PARAMETERS", 1)
+    large = HfEngine.load(tiny_model, device="cpu")
+    assert large._loaded.open_session.func is HfSession
+    assert large.complete(requests) == small.complete(requests)
 
 
 def assert_close(mine, theirs):

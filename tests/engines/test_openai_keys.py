@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from parammem.cli import doctor
+from parammem.cli import doctor_inputs
 from parammem.config import Params, load_params, parse_params
 from parammem.engines.openai.account import Terms
 from parammem.engines.openai.server import ServerSettings
@@ -112,13 +112,13 @@ def test_doctor_looks_for_every_model_where_it_is_and_with_its_key():
     with LocalServer(models=["base"]) as one, LocalServer(models=["large", "base"], key="open") as two:
         server = {"base_url": one.url, "other_urls": {"large": two.url}, "other_keys": {"large": "TEACHER_KEY"}}
         params = params_of(server)
-        assert [f.ready for f in (doctor.model(params), *doctor.other_models(params))] == [True, True]
+        assert [f.ready for f in (doctor_inputs.model(params), *doctor_inputs.other_models(params))] == [True, True]
         assert (keys_seen(one), keys_seen(two)) == ({None}, {"Bearer open"})
-        (teacher,) = doctor.other_models(params_of({**server, "other_keys": {"large": "NO_KEY"}}))
+        (teacher,) = doctor_inputs.other_models(params_of({**server, "other_keys": {"large": "NO_KEY"}}))
         assert not teacher.ready
         assert "'NO_KEY' is not set" in teacher.detail
         moved = params_of({**server, "other_urls": {"base": two.url}, "other_keys": {"base": "TEACHER_KEY"}})
-        found = doctor.model(moved)
+        found = doctor_inputs.model(moved)
         assert (found.ready, found.detail) == (True, f"base at {two.url}")
-        assert list(doctor.other_models(moved)) == []
-    assert list(doctor.other_models(load_params(ROOT / "params.yaml"))) == []
+        assert list(doctor_inputs.other_models(moved)) == []
+    assert list(doctor_inputs.other_models(load_params(ROOT / "params.yaml"))) == []

@@ -13,12 +13,12 @@ import pytest
 
 from parammem.engines.base import Request, chat
 from parammem.engines.digests import extra_digest, model_digest
-from parammem.engines.hf import HfEngine, load_model
+from parammem.engines.hf import HfEngine
 from parammem.engines.loading import _check_size, load_causal_model, load_tokenizer
 from parammem.engines.vetting import vet_model, view
 from parammem.errors import EngineError, ModelMissingError, ParamMemError
 from parammem.training.prepare import load_base
-from tests.tiny import make_tiny_model
+from tests.tiny import load_model, make_tiny_model
 
 ASK = [Request(messages=chat("Return the sum"), temperature=0.0, max_tokens=4)]
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from examples.sql_desk import run as play
+from examples.sql_desk.lessons import lessons, lessons_on_failures
 from examples.sql_desk.results import result_of, table
-from examples.sql_desk.small_model import lessons
 from parammem.experience.admission import Admission
 from parammem.experience.outcomes import OutcomeTable, read_outcomes
 from parammem.experience.preview import Preview, preview
@@ -203,12 +203,44 @@ def test_the_small_model_s_lessons_know_no_house():
             assert abs(said.count(first) / len(said) - 0.5) < 0.15
 
 
+def queries_in(prompt: str) -> list[str]:
+    """What was handed over in each of the attempts that a prompt shows."""
+    return re.findall(r"^agent: (select .*)$", prompt, re.MULTILINE)
+
+
+def follows(query: str, rules: dict[str, str]) -> bool:
+    said = {
+        "cancelled": "out" if "<> 'cancelled'" in query else "in",
+        "day": "paid" if "paid_on" in query else "ordered",
+    }
+    return all(rules[rule] == value for rule, value in said.items())
+
+
 def test_the_lessons_say_what_the_query_does():
-    for one in lessons(200, 6):
-        prompt, rules = one.prompt[-1].content, english.read(one.answer)
-        if "done well" in prompt:
-            assert ("<> 'cancelled'" in prompt) == (rules["cancelled"] == "out")
-            assert ("o.paid_on" in prompt) == (rules["day"] == "paid")
+    found = [one for one in lessons(300, 6) if "was done well" in one.prompt[-1].content.split("\n")[0]]
+    assert len(found) > 50
+    for one in found:
+        (handed,) = queries_in(one.prompt[-1].content)
+        assert follows(handed, english.read(one.answer))
+
+
+def test_a_lesson_on_a_failure_beside_a_success_at_the_same_task_says_what_the_success_did():
+    found = [one for one in lessons_on_failures(100, 6) if "that succeeded at the same task" in one.prompt[-1].content]
+    assert len(found) > 10
+    for one in found:
+        failed, succeeded = queries_in(one.prompt[-1].content)
+        assert failed != succeeded
+        assert follows(succeeded, english.read(one.answer))
+
+
+def test_the_lessons_on_failures_do_not_know_more_than_that_something_was_wrong():
+    """An answer differs from the query that failed; any one rule of it may have been right."""
+    found = [one for one in lessons_on_failures(300, 6) if "tell it what goes wrong here" in one.prompt[-1].content]
+    kept = 0
+    for one in found:
+        (failed,) = queries_in(one.prompt[-1].content)
+        kept += ("<> 'cancelled'" in failed) == (english.read(one.answer)["cancelled"] == "out")
+    assert 0.2 < kept / len(found) < 0.5
 
 
 @pytest.mark.integration

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Reflection, Task, Trajectory
+from parammem.core.domain_names import USUAL_KINDS
 from parammem.core.experience import Experience
 from parammem.experience.admission import Admission
+from parammem.experience.convert import OURS, form_of, own_row, parsed, read_runs
+from parammem.experience.formats import FORMATS
+from parammem.experience.formats.base import ReadOptions, Unreadable
 from parammem.experience.store import ExperienceStore
 
 PLACES = ("the north harbour", "the old mill", "the glass works", "the upper terrace", "the ferry office")
@@ -70,3 +74,28 @@ def store(root: Path, share: float = 0.0, evaluation: Iterable[Task] = (), **mor
 def rows_in(folder: Path) -> list[Experience]:
     files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
     return [Experience.model_validate_json(one) for file in files for one in file.read_text().splitlines()]
+
+
+def read_line(
+    data: bytes, domain: str = "", form: str | None = None, kinds: Mapping[str, str] = USUAL_KINDS
+) -> tuple[Experience, AnswerKey | None, str]:
+    """Return a line as Experience, the answer key if one came with it, and the form it had.
+
+    Args:
+        domain: what the tasks of logs are that do not say it themselves.
+        form: None: the one that the line's keys show.
+        kinds: kind of each domain, by its name.
+
+    Raises:
+        Unreadable: it is no JSON object, has another schema, lacks something, or is a part of a run.
+    """
+    row = parsed(data)
+    form = form or form_of(row, data)
+    if form == OURS:
+        return *own_row(row, data), OURS
+    cut = FORMATS[form].parts
+    rows = [piece for _, piece in cut(row)] if cut else [row]
+    found = read_runs(rows, form, ReadOptions(domain=domain, kinds=kinds), data=data) if rows else []
+    if len(found) != 1:
+        raise Unreadable("not-a-record", "the line does not hold one run")
+    return found[0], None, form

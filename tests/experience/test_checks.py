@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.places import FRESH_KEYS
 from parammem.core import AnswerKey, Task, write_jsonl
 from parammem.domains import get_domain
 from parammem.experience.checks import LONGEST, can_judge, fault_of
 from parammem.experience.ingest import ingest
 from parammem.experience.source_files import Source
-from parammem.experience.store import KEYS, open_store
+from parammem.experience.store import open_store
 from parammem.pocket.world import World, draw_splits
 from parammem.stages.contest import fresh_tasks
 from tests.experience.rows import line, row, store, task, write
@@ -164,5 +165,5 @@ def test_a_task_that_cannot_be_judged_costs_itself_alone(tmp_path, monkeypatch):
         told(8, with_checks(8, plain, entry="")),
     ]
     ingest(Source.of(write(tmp_path / "in.jsonl", lines)), store(tmp_path, 1.0), "person eve")
-    assert len(list((tmp_path / KEYS).iterdir())) == 1
+    assert len(list((tmp_path / FRESH_KEYS).iterdir())) == 1
     assert [found.passed for found in judge_all(tmp_path)] == [True]

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from parammem.core import Outcome
-from parammem.experience.convert import Unreadable, read_line
-from tests.experience.rows import key, line, row
+from parammem.experience.formats.base import Unreadable
+from tests.experience.rows import key, line, read_line, row
 
 REFLEXION = {
     "name": "HumanEval_23_strlen",

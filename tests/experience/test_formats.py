@@ -19,7 +19,8 @@ from parammem.experience.ingest import ingest
 from parammem.experience.outcomes import OutcomeTable, read_outcomes
 from parammem.experience.preview import Preview, preview
 from parammem.experience.source_files import Source
-from tests.experience.rows import rows_in, store
+from tests.experience.rows import line, rows_in, store
+from tests.experience.rows import row as experience
 
 TASK, ANSWER = "How many orders are late?", "Answer: 3"
 CALL = {"sql": "SELECT 1"}
@@ -596,6 +597,35 @@ def test_a_wrong_table_names_the_row_and_what_to_do(tmp_path, text, said):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(DataError, match=said):
         read_outcomes(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("least", "passed"), [({}, None), ({"qa": 0.5}, True), ({"qa": 0.9}, False), ({"code": 0.5}, None)]
+)
+def test_a_value_passes_from_where_the_domain_draws_the_line(tmp_path, least, passed):
+    rewarded = {"messages": MESSAGES, "reward": 0.8}
+    (run,) = shown(tmp_path, [rewarded], passes_at=least)
+    assert (run.outcome, run.value) == (passed, 0.8)
+    named = {"messages": MESSAGES, "run_id": "r9"}
+    table = OutcomeTable({"r9": Outcome(passed=None, value=0.8)}, digest="d")
+    (run,) = shown(tmp_path, [named], passes_at=least, outcomes=table)
+    assert (run.outcome, run.value) == (passed, 0.8)
+
+
+def test_our_own_rows_pass_from_where_the_domain_draws_the_line(tmp_path):
+    ended = Outcome(passed=None, value=0.8)
+    row = json.loads(line(experience(1).model_copy(update={"outcome": ended})))
+    for least, passed in (({}, None), ({"code": 0.5}, True), ({"code": 0.9}, False)):
+        (run,) = shown(tmp_path, [row], passes_at=least)
+        assert (run.outcome, run.value, run.reasons) == (passed, 0.8, ())
+
+
+def test_a_reward_comes_in_with_the_verdict_of_its_domain(tmp_path):
+    file = tmp_path / "log.jsonl"
+    file.write_text(json.dumps({"messages": MESSAGES, "reward": 0.8}) + "\n")
+    ingest(Source.of(file), store(tmp_path, domain="qa", passes_at={"qa": 0.5}), "person ada")
+    (one,) = rows_in(tmp_path / "data" / "experience")
+    assert one.outcome == Outcome(passed=True, value=0.8, source="reward")
 
 
 def test_a_log_and_a_table_that_contradict_each_other_are_refused(tmp_path):

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.places import BATCHES, FRESH, FRESH_KEYS, INGESTING, PRIVATE_ROWS, REFUSED_ROWS
 from parammem.errors import DataError, LedgerError
 from parammem.experience.ingest import ingest, ingested
 from parammem.experience.ingest_result import IngestResult, Refused
 from parammem.experience.source_files import Source
 from parammem.experience.split import is_fresh
-from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, QUARANTINE, WORK
 from parammem.registry import Ledger
 from parammem.stages.ingested import read_experience
 from tests.experience.rows import key, line, row, rows_in, store, task, text_of, write
@@ -39,7 +39,7 @@ def apart(root: Path, outcome: IngestResult) -> dict[int, bytes]:
 
 
 def refused(root) -> list[Refused]:
-    lines = [one for file in (root / QUARANTINE).glob("*.jsonl") for one in file.read_text().splitlines()]
+    lines = [one for file in (root / REFUSED_ROWS).glob("*.jsonl") for one in file.read_text().splitlines()]
     return [Refused.model_validate_json(one) for one in lines]
 
 
@@ -332,7 +332,9 @@ def test_about_the_share_that_was_asked_for_is_kept_for_judging():
 
 def test_answer_keys_are_kept_for_judged_tasks_only(tmp_path):
     outcome = take(tmp_path, [line(row(n), key=key(n).model_dump()) for n in range(40)], share=0.3)
-    keys = [json.loads(one) for one in (tmp_path / KEYS / f"{outcome.event.fresh}.jsonl").read_text().splitlines()]
+    keys = [
+        json.loads(one) for one in (tmp_path / FRESH_KEYS / f"{outcome.event.fresh}.jsonl").read_text().splitlines()
+    ]
     judged = {one.task.task_id for one in rows_in(tmp_path / FRESH)}
     assert {one["task_id"] for one in keys} == judged
     batch = (tmp_path / BATCHES / f"{outcome.event.batch}.jsonl").read_text()
@@ -361,7 +363,7 @@ def test_an_empty_or_missing_file_is_an_error_and_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match="no file"):
         Source.of(tmp_path / "nowhere.jsonl")
     assert not (tmp_path / "ledger").exists()
-    assert not (tmp_path / WORK).exists()
+    assert not (tmp_path / INGESTING).exists()
 
 
 @pytest.mark.parametrize("step", range(1, 12))
@@ -421,7 +423,7 @@ def test_a_crash_between_batch_and_ledger_is_made_good_by_doing_it_again(tmp_pat
     assert outcome.new
     assert [one.name for one in (tmp_path / BATCHES).glob("*.jsonl")] == orphan
     assert outcome.event.kept == 8
-    assert not (tmp_path / WORK).exists()
+    assert not (tmp_path / INGESTING).exists()
 
 
 def test_a_broken_ledger_stops_ingestion_before_anything_is_written(tmp_path):

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from parammem.checkout.places import BATCHES, FRESH, FRESH_KEYS, INGESTING, REFUSED_ROWS
 from parammem.experience.inbox import DONE
 from parammem.experience.ingest import ingested
-from parammem.experience.store import BATCHES, FRESH, KEYS, QUARANTINE, WORK
 from parammem.registry import Ledger
 from tests.experience.rows import line, row, rows_in, write
 
@@ -94,12 +94,12 @@ def is_as_if_nothing_had_happened(root: Path) -> None:
     assert sum(fact.rows for fact in facts) == 26
     assert sum(fact.quarantined for fact in facts) == 2
     named = {fact.batch for fact in facts} | {fact.fresh for fact in facts}
-    stems = {file.stem for folder in (BATCHES, FRESH, KEYS) for file in (root / folder).glob("*.jsonl")}
+    stems = {file.stem for folder in (BATCHES, FRESH, FRESH_KEYS) for file in (root / folder).glob("*.jsonl")}
     assert stems <= named, "no batch that the ledger does not name"
-    assert len(list((root / QUARANTINE).glob("*.jsonl"))) == 1
+    assert len(list((root / REFUSED_ROWS).glob("*.jsonl"))) == 1
     assert sorted(os.listdir(root / "inbox" / DONE)) == ["a.jsonl", "b.jsonl", "c.jsonl"]
     assert os.listdir(root / "inbox") == [DONE]
-    assert not (root / WORK).exists()
+    assert not (root / INGESTING).exists()
     assert not any(file.name.startswith(".") and file.is_file() for file in (root / "data").rglob("*"))
 
 

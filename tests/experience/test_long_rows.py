@@ -9,8 +9,9 @@ import pytest
 
 from parammem.core import Task
 from parammem.experience.admission import Admission
-from parammem.experience.convert import Unreadable, read_line
+from parammem.experience.formats.base import Unreadable
 from parammem.experience.source_files import LONGEST_LINE
+from tests.experience.rows import read_line
 
 SECONDS = 5.0
 """CPU seconds for one row."""

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from parammem.experience.convert import Unreadable, read_line
+from parammem.experience.formats.base import Unreadable
+from tests.experience.rows import read_line
 
 DOUBLE = "Write f(x) that doubles x."
 GOOD, BAD = "```python\ndef f(x):\n    return 2 * x\n```", "```python\ndef f(x):\n    return x + 2\n```"

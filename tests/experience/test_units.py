@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from parammem import cli
+from parammem.checkout.places import BATCHES, PRIVATE_ROWS, REFUSED_ROWS
 from parammem.core import write_jsonl
 from parammem.core.escape import shown
 from parammem.errors import DataError
@@ -24,7 +25,6 @@ from parammem.experience.inbox import DONE, TAKEN, UNFINISHED, clear, look, repo
 from parammem.experience.index import INDEX
 from parammem.experience.ingest import ingest, ingested
 from parammem.experience.source_files import Source
-from parammem.experience.store import BATCHES, PRIVATE_ROWS, QUARANTINE
 from parammem.registry import Ledger
 from tests.experience.rows import line, row, rows_in, store, task, write
 
@@ -136,7 +136,7 @@ def test_what_is_no_file_of_the_inbox_is_named_and_left_and_never_read(repositor
     assert why in output
     assert os.path.lexists(inbox / "odd.jsonl")
     assert [fact.name for fact in ingested(Ledger(repository).read())] == ["z.jsonl"]
-    assert not (repository / QUARANTINE).exists()
+    assert not (repository / REFUSED_ROWS).exists()
 
 
 def test_a_file_that_becomes_a_link_after_the_look_is_not_followed(tmp_path):

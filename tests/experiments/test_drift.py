@@ -9,8 +9,8 @@ import pytest
 from experiments.demo.drift import InboxRow, draw, poison, seasons, write_batch
 from parammem.core import AnswerKey
 from parammem.domains.conventions import CONVENTIONS
-from parammem.experience.convert import read_line
 from parammem.pocket.world import World, draw_splits
+from tests.experience.rows import read_line
 from tests.stages.arena import parsed
 
 PARAMS = parsed()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -16,6 +18,7 @@ class Looks:
         self.stop = threading.Event()
         self._left, self._now, self._seconds = list(looks), 0.0, seconds
         monkeypatch.setattr(watching, "names", lambda _: self._look())
+        monkeypatch.setattr(watching, "left_in_words", lambda _: "")
         monkeypatch.setattr(watching, "tell", lambda _, new: self.told.append(new))
         monkeypatch.setattr(watching.time, "monotonic", lambda: self._now)
 
@@ -59,8 +62,31 @@ def test_files_wait_in_words_while_the_server_is_away_and_are_told_of_when_it_is
     monkeypatch.setattr(watching, "answers", lambda _: next(up))
     assert Looks(monkeypatch, [{"a"}, {"a"}, {"a", "b"}, {"a", "b"}], 1).run() == [["a", "b"]]
     said = capsys.readouterr().err
-    assert said.count("does not answer") == 2
+    assert said.count("does not answer") == 1, "two looks find the same"
     assert "1 file in the inbox" in said
+
+
+def test_an_outage_is_told_again_when_it_lasts_and_when_it_comes_back(monkeypatch, capsys):
+    up = iter([False] * 40 + [True, False])
+    monkeypatch.setattr(watching, "configured_server", lambda: "http://127.0.0.1:9/api")
+    monkeypatch.setattr(watching, "answers", lambda _: next(up))
+    looks = [{"a"} for _ in range(41)] + [{"b"}]
+    assert Looks(monkeypatch, looks, watching.AGAIN / 20).run() == [["a"]]
+    assert capsys.readouterr().err.count("does not answer") == 2 + 1, "at once, after ten minutes, and the second time"
+
+
+def test_a_file_that_is_never_taken_is_named_once(monkeypatch, capsys, tmp_path, repo_root):
+    inbox = tmp_path / "data/inbox"
+    inbox.mkdir(parents=True)
+    shutil.copy(repo_root / "params.yaml", tmp_path / "params.yaml")
+    (inbox / "notes.csv").write_text("a,b")
+    os.utime(inbox / "notes.csv", (0, 0))
+    said = watching.left_in_words(tmp_path)
+    assert said.startswith("left in the inbox: notes.csv: not one of .jsonl")
+    looks = Looks(monkeypatch, [set() for _ in range(5)], 1)
+    monkeypatch.setattr(watching, "left_in_words", lambda _: said)
+    looks.run()
+    assert capsys.readouterr().err.count("notes.csv") == 1
 
 
 def test_files_that_no_run_takes_are_named_with_what_to_look_at(monkeypatch, capsys):

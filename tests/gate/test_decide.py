@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from parammem.config import load_params
 from parammem.core.decision import Guard
 from parammem.gate import Rule, SliceOutcomes, decide, explain
+from parammem.gate.record_decision import rule_of
 from parammem.gate.rule import Looks, alpha_of_look
 from tests.gate.evidences import CLEAR, EQUAL, PASSED, meeting, part
 
@@ -225,3 +229,38 @@ def test_the_explanation_names_every_number_a_person_needs():
     text = explain(decide(meeting(*CLEAR), RULE, looks=3))
     for wanted in ("PROMOTE", "anchor", "fresh", "power", "look 4", "spent before", "validated", "rule version"):
         assert wanted in text
+
+
+def power_line(rule: Rule, *slices: SliceOutcomes) -> str:
+    return next(line for line in explain(decide(meeting(*slices), rule, looks=0)).splitlines() if "power" in line[:6])
+
+
+def test_the_explanation_says_how_many_tasks_the_demanded_power_takes():
+    said = power_line(Rule(min_power=0.8), FIRST)
+    needed = decide(meeting(FIRST), Rule(min_power=0.8), looks=0).test
+    assert needed is not None
+    assert needed.tasks_needed > 140
+    assert f"0.8 is demanded, which takes about {needed.tasks_needed} tasks where as large a share" in said
+    assert power_line(Rule(min_power=0), FIRST).endswith("49 tasks that differ")
+    assert "as long as none differs" in power_line(Rule(min_power=0.2), saturated("anchor", 30, 1))
+
+
+def test_the_first_challengers_of_the_default_run_are_promoted_with_the_numbers_of_the_page(repo_root):
+    """docs/continual.md says what they won and lost; the gate with the project's own params says the rest."""
+    page = (repo_root / "docs" / "continual.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"own first challengers are promoted.*?\n\n", page, re.DOTALL)
+    first = re.search(r"\+(\S+) points in code \(better on (\d+) tasks, worse on (\d+), p = (\S+)\)", said)
+    assert first
+    found = [first.groups(), *re.findall(r"\+(\S+) in \w+ \((\d+), (\d+), (\S+)\)", said)]
+    assert len(found) == 3
+    rule = rule_of(load_params(repo_root / "params.yaml").gate)
+    for points, better, worse, p in found:
+        won, lost = int(better), int(worse)
+        decision = decide(meeting(part("anchor", won, lost, 140 - won - lost)), rule, looks=0)
+        test = decision.test
+        assert decision.answer == "promote"
+        assert not decision.budget.reserve
+        assert test is not None
+        assert f"{100 * test.difference:.1f}" == points
+        assert f"{test.p:.1e}" == p
+        assert f"{test.power:.2f}"[1:] in re.findall(r"power (\.\d+) or (\.\d+)", said)[0]

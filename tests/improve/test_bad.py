@@ -10,6 +10,7 @@ from parammem.checkout.git import tip
 from parammem.checkout.worktree import TREES
 from parammem.errors import DataError, LedgerError
 from parammem.improve.run import improve
+from parammem.improve.steps import nothing_to_do
 from parammem.registry.branch import ledger_at
 from tests.improve.lab import drop_batch, git, lab_tools, make_lab
 from tests.improve.settled import BRANCH, assert_settled, champion_versions
@@ -98,3 +99,15 @@ def test_too_little_experience_is_kept_and_trained_on_later(tmp_path):
     assert improve(root, lab_tools()).headline == "code: promote"
     assert_settled(root, tmp_path / "ledger", head, {"one.jsonl": 10, "two.jsonl": 20})
     assert len(ledger_at(root, BRANCH)) == 7
+
+
+def test_a_file_that_cannot_be_taken_is_named_though_there_is_nothing_else_to_do(tmp_path):
+    root = make_lab(tmp_path)
+    inbox = root / "data" / "inbox"
+    inbox.mkdir(parents=True, exist_ok=True)
+    assert "the inbox is empty" in nothing_to_do(root, "improve")
+    (inbox / "notes.csv").write_text("a,b")
+    os.utime(inbox / "notes.csv", (0, 0))
+    said = nothing_to_do(root, "improve")
+    assert "the inbox is empty" not in said
+    assert "notes.csv: not one of .jsonl" in said

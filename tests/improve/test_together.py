@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
+from parammem.checkout.places import SET_ASIDE
 from parammem.core.event import Published, RolledBack
-from parammem.improve.batches import ASIDE
 from parammem.improve.champion import evaluate_champion, rollback
 from parammem.improve.run import improve
 from parammem.registry.branch import ledger_at
@@ -70,7 +70,7 @@ def test_a_poisoned_batch_is_refused_set_aside_and_the_next_challenger_is_not_he
         answers.append(improve(root, lab_tools()).headline)
     assert answers == ["code: promote", "code: refuse", "code: promote"]
     assert champion_versions(root) == [1, 3]
-    aside = git(root, "ls-tree", "-r", "--name-only", BRANCH, "--", str(ASIDE)).splitlines()
+    aside = git(root, "ls-tree", "-r", "--name-only", BRANCH, "--", str(SET_ASIDE)).splitlines()
     assert [name.split("/")[3] for name in aside] == ["experience", "fresh"]
     learned = git(root, "ls-tree", "--name-only", BRANCH, "--", "data/experience/").splitlines()
     assert len([name for name in learned if name.endswith(".dvc")]) == 2

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from parammem.checkout.places import BATCHES
 from parammem.core import write_jsonl
 from parammem.core.advice import GivenAdvice
 from parammem.core.event import START, Event, Ingested, Trained, make_event
-from parammem.experience.store import BATCHES
 from parammem.improve import batches
 from parammem.improve.triggers import Outcomes, Triggers, judge, new_batches
 from tests.experience.rows import row

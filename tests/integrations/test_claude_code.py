@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from parammem.core import Step, ToolCall
@@ -112,3 +115,45 @@ def test_a_hook_that_makes_no_sense_stops_no_session(hook, raw):
 
 def test_a_service_that_is_away_prints_nothing(hook):
     assert hook("UserPromptSubmit", prompt=TASK, url="http://127.0.0.1:9") == ""
+
+
+COMMAND = {
+    "type": "object",
+    "required": ["type", "command"],
+    "additionalProperties": False,
+    "properties": {
+        "type": {"const": "command"},
+        "command": {"type": "string", "minLength": 1},
+        "timeout": {"type": "number", "exclusiveMinimum": 0},
+    },
+}
+ENTRY = {
+    "type": "object",
+    "required": ["hooks"],
+    "additionalProperties": False,
+    "properties": {"matcher": {"type": "string"}, "hooks": {"type": "array", "items": COMMAND, "minItems": 1}},
+}
+SETTINGS = {
+    "type": "object",
+    "required": ["hooks"],
+    "properties": {
+        "hooks": {
+            "type": "object",
+            "propertyNames": {"enum": ["UserPromptSubmit", "Stop"]},
+            "additionalProperties": {"type": "array", "items": ENTRY},
+        }
+    },
+}
+"""What https://json.schemastore.org/claude-code-settings.json says of the hooks that are used here."""
+
+
+def test_the_settings_of_the_docs_are_settings_of_claude_code(repo_root: Path):
+    page = (repo_root / "docs/agents.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"## Claude Code\n.*?```json\n(.*?)```", page, re.S)
+    settings = json.loads(block)
+    jsonschema.validate(settings, SETTINGS)
+    assert set(settings["hooks"]) == {"UserPromptSubmit", "Stop"}
+    for entries in settings["hooks"].values():
+        words = shlex.split(entries[0]["hooks"][0]["command"])
+        assert words[:3] == ["python", "-m", "parammem.integrations.claude_code"]
+        assert {word for word in words if word.startswith("--")} <= {"--domain", "--test"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import platform
+import re
 import subprocess
 import sys
 import zipfile
@@ -14,7 +16,9 @@ from parammem.core.adapter import read_card
 from parammem.errors import LineageError
 from parammem.lineage import rebuild, render_rebuilt
 from parammem.lineage.past.events import read_life, trained
+from parammem.lineage.rebuilds import requirements
 from parammem.lineage.rebuilds.environment import differences, package_differences, recreate, still_different
+from parammem.lineage.rebuilds.requirements import asked_for
 from tests.lineage.life import FOLDER
 from tests.lineage.test_verify import git
 
@@ -102,6 +106,40 @@ def test_the_recorded_packages_are_installed_and_used_again(tmp_path, offline):
     project(tree, pin="3.0")
     with pytest.raises(LineageError, match="tinydep"):
         recreate(repo, tree, None, said.append)
+
+
+def test_a_repository_made_by_init_asks_for_what_this_package_needs(tmp_path):
+    assert asked_for(tmp_path) is None
+    here = importlib.metadata.version("parammem")
+    (tmp_path / "requirements.txt").write_text(f"# made by init\n\nparammem[pipeline]=={here}\ntinydep>=1\n-e .\n")
+    asked = asked_for(tmp_path)
+    assert asked is not None
+    assert asked.copied == here
+    assert asked.wanted[-3:] == ["tinydep>=1", "-e", "."]
+    names = [re.split(r"[^A-Za-z0-9_.-]", one)[0].lower() for one in asked.wanted]
+    assert {"pydantic", "torch", "dvc"} <= set(names)
+    assert "parammem" not in names
+    assert "ruff" not in names, "an extra that nobody asked for"
+    assert asked.scripts["parammem"].startswith("parammem.")
+    (tmp_path / "requirements.txt").write_text("parammem[pipeline]==0.0.7\n")
+    assert asked_for(tmp_path) == (["parammem[pipeline]==0.0.7"], {}, ""), "another version comes from pip's index"
+
+
+@pytest.mark.integration
+def test_the_environment_of_a_repository_made_by_init_has_this_package(tmp_path, offline, monkeypatch):
+    repo, tree = tmp_path / "repo", tmp_path / "tree"
+    repo.mkdir()
+    tree.mkdir()
+    (tree / "constraints.txt").write_text("tinydep==1.0\n")
+    (tree / "requirements.txt").write_text(f"parammem=={importlib.metadata.version('parammem')}\ntinydep\n")
+    monkeypatch.setattr(requirements, "_needs", lambda *_: [])  # no index here
+    python = recreate(repo, tree, None, print)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    code = "import importlib.metadata as m, parammem, tinydep; print(m.version('parammem'), parammem.__file__)"
+    said = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert said[0] == importlib.metadata.version("parammem")
+    assert Path(said[1]).is_relative_to(repo)
+    assert (python.parent / "parammem").read_text().startswith(f"#!{python}")
 
 
 @pytest.mark.integration

@@ -21,6 +21,7 @@ from parammem.core.experience import Experience
 from parammem.core.jsonl import write_jsonl
 from parammem.errors import AdapterMissingError, LineageError
 from parammem.lineage import answered_by, audit_page, graph_svg, render_page
+from parammem.lineage.pages.adapter_code import recipe_in_words
 from parammem.registry import Ledger
 from tests.lineage.life import FOLDER, Truth
 from tests.lineage.test_verify import flip, git
@@ -255,3 +256,8 @@ def test_the_trajectories_that_an_adapter_advised_are_named_and_can_be_listed(li
     assert [line.split()[0] for line in listed] == [one.trajectory_id for one in made]
     assert "no trajectory" in CliRunner().invoke(cli.app, ["audit", "answer", "--by", "v2"]).output
     assert CliRunner().invoke(cli.app, ["audit", "answer"]).exit_code == 2
+
+
+def test_a_recipe_is_read_as_people_write_it():
+    found = recipe_in_words({"rank": 4, "controls": ["shuffled", "other_world"], "alpha": 16})
+    assert found == "alpha 16; controls shuffled, other_world; rank 4"

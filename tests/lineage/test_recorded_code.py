@@ -93,7 +93,7 @@ def test_sources_that_changed_between_two_generations_are_named(coded):
     code = audit_page(coded, str(ADAPTER)).answers[6]
     assert code.facts["code"] == json.loads((coded / CODE).read_text())
     assert code.facts["changed_code"] == ["src/parammem/top.py"]
-    assert "1 of them are others than those of generation 2 of code: src/parammem/top.py" in code.says
+    assert "1 path changed since generation 2 of code: src/parammem/top.py" in code.says
 
 
 def test_a_state_from_before_there_were_digests_is_read_and_compared_with_none(coded):

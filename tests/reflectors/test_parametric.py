@@ -157,6 +157,20 @@ def test_base_is_looked_for_here_then_above_the_adapter(
     assert find_base(folder, adapter).resolve() == tmp_path / "models" / "base"
 
 
+@pytest.mark.parametrize("said", ["engine: {model: PLACE}", "engine: {model: x/y}\nreflector: {base: PLACE}"])
+def test_a_base_outside_the_repository_is_where_params_say(tmp_path: Path, said: str) -> None:
+    base, folder = tmp_path / "elsewhere" / "my-model", tmp_path / "repository" / "models" / "reflectors" / "code"
+    base.mkdir(parents=True)
+    folder.mkdir(parents=True)
+    params = tmp_path / "repository" / "params.yaml"
+    params.write_text(said.replace("PLACE", str(base)))
+    assert find_base(folder, card(base_model="my-model")) == base
+    for other in (said.replace("PLACE", "/nowhere/my-model"), "engine: 3", "- a", "engine: ["):
+        params.write_text(other)
+        with pytest.raises(ModelMissingError, match="base_model"):
+            find_base(folder, card(base_model="my-model"))
+
+
 def test_missing_base_says_how_to_give_it(tmp_path: Path) -> None:
     with pytest.raises(ModelMissingError, match="base_model"):
         find_base(tmp_path, card(base_model="models/no-such"))

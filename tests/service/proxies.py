@@ -18,6 +18,7 @@ from parammem.registry.ledger import Ledger
 from parammem.registry.state import Version
 from parammem.service.advisor import Advisor
 from parammem.service.app import Service
+from parammem.service.bounded_http import BoundedHttp
 from parammem.service.run_book import RunBook
 from tests.service.scripted_upstream import ScriptedUpstream, completion, serving, upstream_server
 
@@ -118,7 +119,7 @@ def proxied(
         advisor = Advisor(root, params, read_ledger=lambda: Ledger(root).read(), open_one=opened)
         runs = book(root, params, advisor) if book else RunBook(root, params, advisor.arms)
         service = Service(root, params, token, key, book=runs, advisor=advisor)
-        with serving(service.app, lifespan="on") as url:
+        with serving(service.app, lifespan="on", http=BoundedHttp, ws="none") as url:
             ready = settings.pop("wait_for", made.keys())
             until(lambda: all(advisor.is_ready(one) or one in advisor.faults() for one in list(ready)[-1:]))
             yield Running(root, url, service, upstream)

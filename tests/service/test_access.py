@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import resource
 
 import pytest
 
 from parammem.errors import ConfigError, ServiceError
 from parammem.service.access import is_from_a_page, is_local, presented
-from parammem.service.listening import checked_token, listen, upstream_key
+from parammem.service.listening import allow_many_connections, checked_token, listen, upstream_key
 
 
 @pytest.mark.parametrize(
@@ -77,3 +78,13 @@ def test_a_key_that_is_named_must_be_there(monkeypatch):
 def test_a_port_that_is_taken_is_named():
     with listen("127.0.0.1", 0) as taken, pytest.raises(ServiceError, match="cannot listen on 127"):
         listen("127.0.0.1", taken.getsockname()[1])
+
+
+def test_as_many_connections_as_the_system_allows():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, before[1]), before[1]))
+    try:
+        allow_many_connections()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

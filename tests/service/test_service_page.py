@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from parammem.core.live_run import LIVE_ARMS
 from parammem.live_params import LiveGateParams, ServiceParams
-from parammem.service import correlate, outcome_report, proxy, run_book, run_routes, transcript
+from parammem.service import bounded_http, correlate, outcome_report, proxy, run_book, run_routes, transcript
 from parammem.service.app import Service
 from tests.service.books import ROOT
 from tests.service.proxies import params_with
@@ -63,6 +63,8 @@ def test_the_limits_are_those_of_the_code(page):
     limits = dict(re.findall(r"^\| (.*?) \| (.*?) \|$", section(page, "Limits"), re.M))
     assert limits["a task's text"] == f"{run_book.LONGEST_TASK // MEBIBYTE} MiB"
     assert limits["steps of one run"].startswith(f"{run_book.LARGEST_RUN // MEBIBYTE} MiB;")
+    head = f"{bounded_http.LARGEST_HEAD // 1024} KiB, and {bounded_http.HEAD_SECONDS:.0f} seconds"
+    assert limits["a request's first line and headers"] == head
     most = f"{run_routes.LARGEST_BODY // MEBIBYTE} MiB, {run_routes.MOST_STEPS:,} steps"
     assert limits["a request below `/v1/runs`"] == f"{most}, {run_routes.DEEPEST} levels of nesting"
     assert limits["a call through the proxy"] == f"{proxy.LARGEST_CALL // MEBIBYTE} MiB"

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,10 +66,14 @@ def test_what_it_refuses(repository, tmp_path_factory):
 
 
 @contextmanager
-def running(root: Path, upstream: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The service, until it is stopped as Ctrl-C does it."""
-    log = (root / "up.log").open("w")
-    command = [*COMMAND, "--port", "0", "--upstream", upstream, "--domain", "math", "--log-calls"]
+def running(root: Path, upstream: str, around: Sequence[str] = ()) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The service, until it is stopped as Ctrl-C does it.
+
+    Args:
+        around: a command that runs the rest of its words, such as one that sets a limit before.
+    """
+    log = (root / "up.log").open("a")
+    command = [*around, *COMMAND, "--port", "0", "--upstream", upstream, "--domain", "math", "--log-calls"]
     process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         assert process.stdout is not None

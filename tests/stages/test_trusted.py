@@ -144,7 +144,7 @@ def test_fresh_tasks_and_keys_are_never_trusted(tmp_path: Path, monkeypatch: pyt
     row = Experience.model_construct(task=TASK, trajectory=ran, outcome=True)
     monkeypatch.setattr(contest, "ingested", lambda events: [SimpleNamespace(fresh="b")])
     monkeypatch.setattr(contest, "read_jsonl", lambda file, kind: [KEY] if kind is AnswerKey else [row])
-    for folder in (contest.FRESH, contest.KEYS):
+    for folder in (contest.FRESH, contest.FRESH_KEYS):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         (tmp_path / folder / "b.jsonl").write_text("{}")
     found, keys = contest.fresh_tasks(tmp_path, "code", 5, real=True)

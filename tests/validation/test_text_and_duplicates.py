@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parammem.validation import duplicates, similarity_index
 from parammem.validation import text as look
 from parammem.validation.duplicates import jaccard, near_duplicates, overlaps, shingles
 from parammem.validation.secrets import holds_secret
@@ -16,16 +17,55 @@ from parammem.validation.secrets import holds_secret
 WORDS = st.lists(st.sampled_from("abcdef"), min_size=0, max_size=14).map(" ".join)
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.lists(WORDS, max_size=12), st.sampled_from([0.3, 0.5, 0.8, 0.9, 0.98, 1.0]))
-def test_near_duplicates_are_exactly_those_of_brute_force(texts, threshold):
-    items = [shingles(text) for text in texts]
+def brute_force(items, threshold):
     expected: dict[int, int] = {}
     for place, item in enumerate(items):
         earlier = [old for old in range(place) if old not in expected and jaccard(item, items[old]) >= threshold]
         if earlier:
             expected[place] = earlier[0]
-    assert near_duplicates(items, threshold) == expected
+    return expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(WORDS, max_size=12), st.sampled_from([0.3, 0.5, 0.8, 0.9, 0.98, 1.0]), st.sampled_from([0, 1, 4]))
+def test_near_duplicates_are_exactly_those_of_brute_force(texts, threshold, many):
+    items = [shingles(text) for text in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(similarity_index, "MANY", many)  # so that few rows make indexes within indexes, too
+        assert near_duplicates(items, threshold) == brute_force(items, threshold)
+
+
+def of_one_template(count, names, slots=4, extra=0.2):
+    """Rows that differ in a noun at each slot, some of them cut or with a word more."""
+    dice = random.Random(count)
+    frame = [f"b{number}" for number in range(24)]
+    for _ in range(count):
+        row = list(frame)
+        for slot in range(slots):
+            row[slot * 6 + 2] = f"n{dice.randrange(names)}"
+        if dice.random() < extra:
+            row = row[: dice.randrange(3, len(row))] + [f"n{dice.randrange(names)}"]
+        yield " ".join(row)
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.8, 0.9, 0.98])
+@pytest.mark.parametrize("names", [4, 15, 60])
+def test_near_duplicates_of_one_template_are_exactly_those_of_brute_force(names, threshold):
+    items = [shingles(text) for text in of_one_template(400, names)]
+    found = near_duplicates(items, threshold)
+    assert found == brute_force(items, threshold)
+    assert found or names == 60
+
+
+def test_rows_of_one_template_are_compared_with_few_others_however_many_there_are(monkeypatch):
+    """Ten times the rows share each noun with ten times as many: by their rarest shingles alone 100 times the work."""
+    verified = []
+    honest = duplicates.jaccard
+    monkeypatch.setattr(duplicates, "jaccard", lambda a, b: verified.append(1) or honest(a, b))
+    for rows in (800, 8000):
+        verified.clear()
+        assert near_duplicates([shingles(text) for text in of_one_template(rows, 100, extra=0)], 0.8) == {}
+        assert len(verified) <= 5 * rows
 
 
 @settings(max_examples=150, deadline=None)
@@ -43,8 +83,6 @@ def test_overlaps_are_exactly_those_of_brute_force(texts, references, threshold)
 
 def test_search_compares_few_pairs_of_many_templated_rows(monkeypatch):
     """4,000 rows have 8 million pairs; what is verified grows with the rows, not with their square."""
-    from parammem.validation import duplicates
-
     verified = []
     honest = duplicates.jaccard
     monkeypatch.setattr(duplicates, "jaccard", lambda a, b: verified.append(1) or honest(a, b))

@@ -25,7 +25,7 @@ from experiments.mutation.score import (
 )
 from parammem.core import ReflectionExample
 from parammem.errors import DataError, ValidationFailed
-from parammem.validation import ValidationResult, explain, require, summary, validate_rows
+from parammem.validation import ValidationResult, explain, summary, validate_rows
 from parammem.validation.labels import label_of, of_another_kind
 from parammem.validation.suite import SuiteRunner
 
@@ -228,9 +228,9 @@ def test_no_rows_fail_with_a_reason_and_not_a_crash():
 
 def test_failing_suite_raises_a_readable_reason_without_values():
     rows = [r.model_copy(update={"reflection": "password=hunter2butlonger"}) for r in CLEAN]
-    with pytest.raises(ValidationFailed) as error:
-        require(run(rows))
-    text = str(error.value)
+    verdict = run(rows)
+    assert not verdict.passed
+    text = explain(verdict)
     assert "hunter2" not in text
     assert all(part in text for part in ("secret", "max_quarantined", "rows 0, 1, 2", "what to do", "params.yaml"))
 
@@ -238,10 +238,6 @@ def test_failing_suite_raises_a_readable_reason_without_values():
 @pytest.fixture(scope="module")
 def clean_verdict():
     return run(CLEAN)
-
-
-def test_passing_suite_is_returned(clean_verdict):
-    assert require(clean_verdict) is clean_verdict
 
 
 def test_equal_input_gives_equal_bytes(clean_verdict):

@@ -138,12 +138,8 @@ def outcome_of(said: Any, passes_at: float) -> Outcome:
     if isinstance(said, dict):
         if not isinstance(said.get("passed"), bool | None):
             raise ValueError("`passed` is neither true, false nor null")
-        value = said.get("value")
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            said = {"passed": value >= passes_at} | said
-        else:
-            said = {"passed": None} | said
-    return Outcome.model_validate(said)
+        said = {"passed": None} | said
+    return Outcome.model_validate(said).decided(passes_at)
 
 
 def in_words(error: Exception) -> str:

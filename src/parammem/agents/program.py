@@ -149,9 +149,11 @@ def _parsed(data: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ProgramFailed("it answered JSON that is no object")
     try:
-        json.dumps(found, ensure_ascii=False).encode()
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
     except (UnicodeEncodeError, RecursionError):
         raise ProgramFailed("it answered text that no UTF-8 file can hold: half a surrogate pair") from None
+    except ValueError:
+        raise ProgramFailed("it answered a number that is too large for JSON's readers, such as 1e999") from None
     return found
 
 

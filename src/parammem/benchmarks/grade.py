@@ -111,7 +111,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(data.split(b"\n"), 1):
         if line.strip():
             try:
-                yield number, json.loads(line)
+                yield number, json.loads(line.strip(b"\x1e\0 \t\r").removesuffix(b","))
             except (ValueError, RecursionError) as error:
                 yield number, error
 

@@ -12,14 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from parammem.checkout.held_files import held
+from parammem.checkout.places import BATCHES, FRESH, FRESH_KEYS, LIVE, QUARANTINE
 from parammem.checkout.processes import environment, run_guarded
 from parammem.core.words import count
 from parammem.errors import DataError
 
 DVC = (sys.executable, "-m", "dvc")
 Say = Callable[[str], None]
-TRACKED = ("data/experience", "data/fresh", "data/keys/fresh", "data/quarantine", "data/live")
+TRACKED = tuple(folder.as_posix() for folder in (BATCHES, FRESH, FRESH_KEYS, QUARANTINE, LIVE))
 """Folders whose files have a .dvc file each."""
+HINTS = (
+    "To track the changes with git",
+    "git add ",
+    "To enable auto staging",
+    "dvc config core.autostage",
+    "Use `dvc push`",
+)
+"""How lines begin in which DVC says what to do by hand; whoever runs a stage here commits and pushes what it made."""
 
 
 def run(
@@ -49,7 +58,12 @@ def ask(root: Path, *words: str) -> str:
 
 def repro(tree: Path, targets: Sequence[str], say: Say) -> None:
     """Bring stages up to date, waiting while a person runs DVC there. Raises DataError with the last lines."""
-    code, tail = run(tree, "--wait-for-lock", "repro", *targets, say=say)
+
+    def say_facts(line: str) -> None:
+        if not line.strip().startswith(HINTS):
+            say(line)
+
+    code, tail = run(tree, "--wait-for-lock", "repro", *targets, say=say_facts)
     if code:
         raise DataError(f"`dvc repro {' '.join(targets)}` failed. Its last lines:\n{last_lines(tail, 20)}")
 
@@ -117,7 +131,7 @@ def missing_batches(tree: Path) -> list[str]:
     return [str(file.relative_to(tree).with_suffix("")) for file in files if not file.with_suffix("").is_file()]
 
 
-def push(tree: Path, say: Say) -> str:
+def push(tree: Path) -> str:
     """Bring everything the worktree refers to into the remote. Returns what was done, in words.
 
     Raises:
@@ -125,13 +139,13 @@ def push(tree: Path, say: Say) -> str:
     """
     if not has_remote(tree):
         return "no DVC remote: the data is in the local cache only"
-    code, tail = run(tree, "push", say=say)
+    code, tail = run(tree, "push")
     if code:
         raise DataError(
             f"`dvc push` failed, so nothing was committed; mend the remote and run again, the work is kept. "
             f"Its last lines:\n{last_lines(tail, 10)}"
         )
-    return tail[-1] if tail else "pushed"
+    return f"DVC remote: {tail[-1] if tail else 'pushed'}"
 
 
 def track(root: Path, files: Iterable[str]) -> list[str]:

@@ -92,6 +92,10 @@ def git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
         raise DataError("git is not installed; install it, the ledger's tags live in it")
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip())[-2000:].decode(errors="replace")
+        if git_folder(root) is None:
+            raise DataError(
+                f"{str(root.absolute())!r} is in no git repository; change to your clone, or run `git init` there"
+            )
         raise DataError(f"`git {_shown(words)}` failed in {root}: {said or done.returncode}")
     return _text(done.stdout)
 

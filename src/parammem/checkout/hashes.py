@@ -14,7 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PLACE = Path(".cache") / "audit" / "hashes.sqlite"
+from parammem.checkout.places import AUDIT
+
+PLACE = AUDIT / "hashes.sqlite"
 SETTLED_NS = 2_000_000_000
 """A file changed less than this before it was read is not remembered: a clock tick may hide a second change."""
 

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from parammem.checkout.git import git_folder, worktrees
 from parammem.checkout.held_files import lend
+from parammem.checkout.places import LOCKS
 
-NOTES = Path(".cache") / "locks" / "at-work"
+NOTES = LOCKS / "at-work"
 REGISTER, GUARD_OF_REGISTER = Path(".dvc") / "tmp" / "rwlock", Path(".dvc") / "tmp" / "rwlock.lock"
 PROCESSES = Path("/proc")
 PATIENCE_SECONDS = 2.0

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from parammem.checkout.held_files import lend
 from parammem.checkout.leftovers import clear_leftovers
+from parammem.checkout.places import AUTOMATION
 from parammem.errors import DataError
 
-PLACE = Path(".cache") / "improve" / "lock"
+PLACE = AUTOMATION / "lock"
 LOOK_SECONDS = 0.2
 
 

@@ -19,15 +19,16 @@ from parammem.checkout.dvc import cache_folder, settings
 from parammem.checkout.git import UNATTENDED, ask, git, prune_worktrees
 from parammem.checkout.hashes import Hashes
 from parammem.checkout.held_files import hold, is_held
+from parammem.checkout.places import AUDIT, AUTOMATION, CACHE, COMPLETIONS
 from parammem.checkout.processes import environment
 from parammem.checkout.snapshot import ObjectStore
 from parammem.core.jsonl import write_text
 from parammem.core.plain_yaml import plain_yaml
 from parammem.errors import LineageError, LineageMissingError
 
-TREES = Path(".cache") / "improve" / "trees"
+TREES = AUTOMATION / "trees"
 """Worktrees of automation. Only the holder of its lock works in one."""
-PAST_TREES = Path(".cache") / "audit" / "trees"
+PAST_TREES = AUDIT / "trees"
 """Of past commits; each is held by the run that made it."""
 NAMED, HELD = "audit-", ".held"
 TAIL = 30
@@ -110,12 +111,12 @@ def equip(root: Path, tree: Path) -> None:
     """Give a worktree the shared DVC cache, the person's local settings, and caches that outlive it."""
     if (root / ".dvc").is_dir():
         write_text(tree / ".dvc" / "config.local", local_config(root))
-    (tree / ".cache").mkdir(exist_ok=True)
+    (tree / CACHE).mkdir(exist_ok=True)
     for name in KEPT:
-        (root / ".cache" / "improve" / "kept" / name).mkdir(parents=True, exist_ok=True)
-        _link(tree / ".cache" / name, root / ".cache" / "improve" / "kept" / name)
-    (root / ".cache" / "completions").mkdir(parents=True, exist_ok=True)
-    _link(tree / ".cache" / "completions", root / ".cache" / "completions")
+        (root / AUTOMATION / "kept" / name).mkdir(parents=True, exist_ok=True)
+        _link(tree / CACHE / name, root / AUTOMATION / "kept" / name)
+    (root / COMPLETIONS).mkdir(parents=True, exist_ok=True)
+    _link(tree / COMPLETIONS, root / COMPLETIONS)
 
 
 def _link(place: Path, target: Path) -> None:
@@ -197,7 +198,7 @@ def repro(
         LineageMissingError: it failed; the text has its last lines.
     """
     how = ["--force", "--no-run-cache"] if fresh else []
-    env = environment(tree, python) | {"DVC_SITE_CACHE_DIR": str(tree / ".cache" / "dvc-site")}
+    env = environment(tree, python) | {"DVC_SITE_CACHE_DIR": str(tree / CACHE / "dvc-site")}
     code, lines = dvc.run(tree, "repro", *how, *targets, say=say, python=python, env=env)
     if code:
         tail = dvc.last_lines(lines, TAIL)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from parammem.checkout.places import project
 from parammem.cli.options import FIRST_DOMAIN, Domain
 from parammem.cli.say import say
 from parammem.core.escape import shown
@@ -43,7 +44,7 @@ def show(adapter: Adapter = None, domain: Domain = FIRST_DOMAIN, as_json: AsJson
     """
     from parammem.lineage import audit_page, render_page
 
-    page = audit_page(Path(), adapter, domain)
+    page = audit_page(project(), adapter, domain)
     say(page.model_dump_json(indent=2) if as_json else render_page(page))
     if page.broken:
         names = ", ".join(dict.fromkeys(found.path for found in page.broken))
@@ -56,7 +57,7 @@ def row(row: Annotated[str, typer.Argument(help="A row hash (8 digits or more), 
     """List every batch, dataset, adapter, evaluation and promotion that a training row was part of."""
     from parammem.lineage import render_trace, trace_rows
 
-    found = trace_rows(Path(), row)
+    found = trace_rows(project(), row)
     if as_json:
         say(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
     else:
@@ -76,7 +77,7 @@ def verify(
     """
     from parammem.lineage import render_verification, verify
 
-    done = verify(Path(), adapter, full, domain)
+    done = verify(project(), adapter, full, domain)
     say(done.model_dump_json(indent=2) if as_json else render_verification(done))
     if done.broken:
         names = ", ".join(f"{found.path} [{found.stage}]" for found in done.broken[:10])
@@ -100,11 +101,11 @@ def answer(
     if bool(trajectory) == bool(by):
         raise typer.BadParameter("name a trajectory, or an adapter with --by")
     if by:
-        pieces = answers_of(Path(), by, domain)
+        pieces = answers_of(project(), by, domain)
         listed = "\n".join(f"{shown(name)}  {count(number, 'piece')} of advice" for name, number in pieces.items())
         say(json.dumps(pieces, indent=2) if as_json else listed or "no trajectory here carries its digest")
         return
-    found = answered_by(Path(), trajectory)
+    found = answered_by(project(), trajectory)
     if as_json:
         say(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
         return
@@ -129,7 +130,7 @@ def graph(
     from parammem.core.jsonl import write_text
     from parammem.lineage import graph_svg
 
-    write_text(out, graph_svg(Path(), adapter, domain))
+    write_text(out, graph_svg(project(), adapter, domain))
     say(f"wrote {out}")
 
 
@@ -154,7 +155,7 @@ def rebuild(
     from parammem.lineage import rebuild, render_rebuilt
 
     changes = dict(map(_change, change or ()))
-    done = rebuild(Path(), adapter, domain, changes, recreate, say=lambda line: say(line, err=True))
+    done = rebuild(project(), adapter, domain, changes, recreate, say=lambda line: say(line, err=True))
     say(done.model_dump_json(indent=2) if as_json else render_rebuilt(done))
     if not done.identical and not changes:
         raise LineageError(f"{done.adapter[:16]} is {done.verdict}")
@@ -183,11 +184,11 @@ def recall(
     from parammem.lineage import plan_recall, render_plan
 
     if not execute:
-        plan = plan_recall(Path(), row)
+        plan = plan_recall(project(), row)
         say(plan.model_dump_json(indent=2) if as_json else render_plan(plan))
         say("nothing was changed; --execute does it", err=True)
         return
-    plan, done = recall(Path(), row, reason, _aside)
+    plan, done = recall(project(), row, reason, _aside)
     say(done.model_dump_json(indent=2) if as_json else f"{render_plan(plan)}\n{render_done(done)}")
 
 
@@ -206,7 +207,7 @@ def blame(
     from parammem.lineage import blame_batches, render_blame
 
     assert batch
-    done = blame_batches(Path(), domain, arm, say=lambda line: say(line, err=True))
+    done = blame_batches(project(), domain, arm, say=lambda line: say(line, err=True))
     say(done.model_dump_json(indent=2) if as_json else render_blame(done))
 
 
@@ -222,7 +223,7 @@ def export(
     """Write a signed bundle for an outsider, with a verifier that needs only Python."""
     from parammem.lineage import export
 
-    done = export(Path(), adapter, out, domain, key)
+    done = export(project(), adapter, out, domain, key)
     say(f"wrote {count(len(done.files), 'file')} to {done.place}")
     say(f"public key, to be given by another way than the bundle: {done.key}")
 

@@ -9,33 +9,27 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
+from parammem.cli.doctor_inputs import Inspection, inputs
 from parammem.cli.options import PARAMS, ParamsFile
 from parammem.cli.say import say
 from parammem.config import Params, load_params
 from parammem.core.words import count
 from parammem.errors import ConfigError, ParamMemError
-from parammem.sections import ServerParams
 
 USUAL_KEY = "OPENAI_API_KEY"
-
-
-class Inspection(NamedTuple):
-    """One thing that was looked at."""
-
-    what: str
-    ready: bool
-    detail: str
-    fix: str = ""
-    """What to do when it is not ready."""
+PROFILES = Path("profiles")
 
 
 def doctor(
     params: ParamsFile = PARAMS,
     as_json: Annotated[bool, typer.Option("--json")] = False,
+    profiles: Annotated[
+        bool, typer.Option("--profiles", help="Of each profile instead: are its models and its rows here?")
+    ] = False,
     server: Annotated[
         str, typer.Option(help="Examine this OpenAI-compatible server instead, e.g. http://127.0.0.1:8000/v1.")
     ] = "",
@@ -50,6 +44,8 @@ def doctor(
 ) -> None:
     """Say what is ready and what is missing, with the fix. Exit code 1 when something is missing.
 
+    With --profiles: whether models and rows of each profile are here; --params profiles/NAME.yaml says the fixes.
+
     With --server: ask a server a handful of short questions, and say what it can do and what the engine does about it.
     Exit code 5 when it does not answer or gives no text, 1 when a run would end at its answers.
     """
@@ -61,6 +57,10 @@ def doctor(
         return
     if model or key_env:
         raise typer.BadParameter("--model and --key-env need --server")
+    if profiles:
+        found_of = {path.stem: list(inputs(load_params(path))) for path in sorted(PROFILES.glob("*.yaml"))}
+        say(profiles_json(found_of) if as_json else "\n".join(map(profile_lines, found_of, found_of.values())))
+        return
     found = list(look(params))
     say(as_json_text(found) if as_json else "\n".join(map(line, found)))
     if not all(finding.ready for finding in found):
@@ -77,11 +77,11 @@ def look(path: Path) -> Iterator[Inspection]:
     try:
         params = load_params(path)
     except ConfigError as error:
-        yield Inspection("params", False, str(error), f"mend {path}")
+        fix = f"mend {path}" if path.is_file() else "change to the folder of your clone"
+        yield Inspection("params", False, str(error), fix)
         return
     yield Inspection("params", True, f"{path}: domains {', '.join(params.domains)}")
-    yield model(params)
-    yield from other_models(params)
+    yield from inputs(params)
     yield from map(guarded, (torch_device, lambda: sandbox(params)))
 
 
@@ -111,53 +111,6 @@ def project(root: Path) -> Inspection:
 def disk(root: Path) -> Inspection:
     free = shutil.disk_usage(root).free / 2**30
     return Inspection("disk", free > 1, f"{free:.1f} GiB free", "free at least 1 GiB")
-
-
-def model(params: Params) -> Inspection:
-    """Is the base model's folder or pin there, or does a server have it?"""
-    from parammem.engines.folders import hub_parts, named_model
-
-    name = named_model(params.engine.model)
-    if params.engine.kind == "openai" and params.engine.server is not None:
-        return served(hub_parts(name)[0], params.engine.server)
-    folder = Path(params.engine.model)
-    if (folder / "config.json").is_file():
-        return Inspection("model", True, str(folder))
-    if folder.is_file():
-        return Inspection("model", True, f"{name}, pinned by {folder}; fetched when it is first needed")
-    fix = "check out the whole repository, or `make pocket` trains it"
-    if len(folder.parts) == 2 and folder.parts[0] != "models":
-        fix = f"DVC watches engine.model: `parammem profile pin {name}` writes a file that names it and its commit"
-    return Inspection("model", False, f"no model folder {str(folder)!r}", fix)
-
-
-def other_models(params: Params) -> Iterator[Inspection]:
-    """Are the models there that have a URL of their own, such as the teacher, and their keys set?"""
-    from parammem.engines.folders import hub_parts, named_model
-
-    server = params.engine.server
-    if params.engine.kind == "openai" and server is not None:
-        base = hub_parts(named_model(params.engine.model))[0]
-        yield from (served(name, server) for name in server.other_urls if name != base)
-
-
-def served(name: str, server: ServerParams) -> Inspection:
-    """Does the server that should have this model answer, and has it the model?"""
-    from parammem.engines.openai.account import Account, Terms
-    from parammem.engines.openai.engine import PROBE, open_model
-    from parammem.engines.openai.server import Server, ServerSettings
-    from parammem.engines.openai.servers import settings_of
-
-    here = ServerSettings(server.base_url, server.api_key_env, timeout_seconds=10, retries=0)
-    settings = settings_of(name, here, server.other_urls, server.other_keys)
-    try:
-        place = Server(settings, Account(Terms()))
-        engine = open_model(place, name)
-        if place.capabilities(name).others:  # many lists are not whole: one short question tells
-            engine.complete([PROBE])
-    except ParamMemError as error:
-        return Inspection("model", False, str(error), "start the server (docs/serving.md), or mend engine.server")
-    return Inspection("model", True, f"{name} at {settings.base_url}")
 
 
 def key_for(url: str, path: Path) -> str:
@@ -239,3 +192,15 @@ def as_json_text(found: list[Inspection]) -> str:
     import json
 
     return json.dumps([finding._asdict() for finding in found], indent=2)
+
+
+def profile_lines(name: str, found: list[Inspection]) -> str:
+    """A profile and what of it is not here."""
+    missing = [f"{'':26}   {finding.what:<8} {finding.detail}" for finding in found if not finding.ready]
+    return "\n".join([f"{name:26} {'not ' if missing else ''}ready", *missing])
+
+
+def profiles_json(found: dict[str, list[Inspection]]) -> str:
+    import json
+
+    return json.dumps({name: [one._asdict() for one in findings] for name, findings in found.items()}, indent=2)

@@ -16,12 +16,13 @@ import traceback
 from pathlib import Path
 from typing import NamedTuple
 
+from parammem.checkout.places import CACHE
 from parammem.core.extras import install_command
 from parammem.errors import ConfigError, DataError, EngineError, ParamMemError
 
 FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "a file grew too large"}
 """Errors of the disk that any command may have; files are written beside the old ones first, so these stay whole."""
-CRASHES = Path(".cache/crashes")
+CRASHES = CACHE / "crashes"
 LONGEST = 500
 """Characters of an exception's own words in a message."""
 

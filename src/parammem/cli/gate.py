@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parammem.cli.options import FIRST_DOMAIN, PARAMS, REFLECTORS, Domain, ParamsFile
+from parammem.checkout.places import REFLECTORS, project
+from parammem.cli.options import FIRST_DOMAIN, PARAMS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.config import Params, load_params
 from parammem.core.adapter import CARD, read_card
@@ -91,7 +92,7 @@ def _show(digest: str) -> Decision:
     from parammem.core.event import Decided
     from parammem.registry.branch import decision_of, known
 
-    found = [e.fact.decision for e in known(Path()) if isinstance(e.fact, Decided)]
+    found = [e.fact.decision for e in known(project()) if isinstance(e.fact, Decided)]
     found = sorted({name for name in found if name.startswith(digest)})
     if len(found) != 1:
         raise LedgerError(

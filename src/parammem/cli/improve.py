@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from parammem.checkout.places import project
 from parammem.cli.options import FIRST_DOMAIN, Domain
-from parammem.cli.say import say
+from parammem.cli.say import say, say_end
 
 
 def improve(
@@ -23,7 +24,7 @@ def improve(
     from parammem.improve.run import plain_tools
 
     report = turn(Path(), plain_tools(person(Path()), say), force=force)
-    say(report.headline, bold=True)
+    say_end(report)
 
 
 def check_champion(
@@ -36,7 +37,7 @@ def check_champion(
     from parammem.improve.run import plain_tools
 
     report = evaluate_champion(Path(), plain_tools(person(Path()), say), night)
-    say(report.headline, bold=True)
+    say_end(report)
 
 
 def generations(
@@ -49,7 +50,8 @@ def generations(
     from parammem.improve import generations as challenges
     from parammem.registry.branch import decision_of, known
 
-    found = challenges.generations(known(Path()), partial(decision_of, Path()), domain)
+    root = project()
+    found = challenges.generations(known(root), partial(decision_of, root), domain)
     say(challenges.as_text(found))
     if chart:
         challenges.chart(found, chart)

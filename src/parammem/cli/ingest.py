@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,13 +89,14 @@ def _store(params: Params, domain: str | None, table: Path | None, must: bool = 
     share, near = params.experience.fresh_share, params.validate_.near_duplicate
     given = domain or params.experience.domain
     outcomes = read_outcomes(table) if table else NONE
+    opened = partial(open_store, kinds=params.kinds(), outcomes=outcomes, passes_at=params.passes_at())
     try:
-        return open_store(Path(), params.domains, share, near, given, kinds=params.kinds(), outcomes=outcomes)
+        return opened(Path(), params.domains, share, near, given)
     except DataError as error:
         if must:
             raise
         say(f"not searched for evaluation tasks: {error}", fg=typer.colors.YELLOW, err=True)
-        return open_store(Path(), [], share, near, given, kinds=params.kinds(), outcomes=outcomes)
+        return opened(Path(), [], share, near, given)
 
 
 def _take_files(files: list[Path], store: ExperienceStore, form: str | None, dvc: bool) -> None:
@@ -149,7 +151,8 @@ def _refusal(name: str, error: Exception) -> str:
     """Print a source's error and return its name. Raises the error if it concerns more than this source."""
     from parammem.experience.source_files import concerns_all, words_of
 
-    if isinstance(error, LedgerError | typer.Exit) or concerns_all(error):
+    # Whoever reads what is printed may stop (`| head`): that is no fault of a file.
+    if isinstance(error, LedgerError | typer.Exit | BrokenPipeError) or concerns_all(error):
         raise error
     say(f"{shown(name)}: {words_of(error)}", fg=typer.colors.RED, err=True)
     return shown(name)

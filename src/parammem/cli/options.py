@@ -13,8 +13,6 @@ from parammem.core.domain_names import BUILT_IN, checked_name
 ParamsFile = Annotated[Path, typer.Option("--params", help="The params file.", is_eager=True)]
 """Eager, so that the domain is looked up in the file that is meant."""
 PARAMS = Path("params.yaml")
-REFLECTORS = Path("models/reflectors")
-"""Where `train` leaves one adapter folder per domain."""
 FIRST_DOMAIN = ""
 """Stands for the first domain of params.yaml, where a command has none of its own choice."""
 

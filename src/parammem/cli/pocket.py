@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from parammem.checkout.places import CACHE, MODELS
 from parammem.cli.say import say
 from parammem.errors import ConfigError, DataError, EngineError, ModelMissingError
 
@@ -27,21 +28,21 @@ Tasks = Annotated[int, typer.Option(min=1, help="Tasks per domain that the score
 @app.command()
 def train(
     name: Annotated[str, typer.Argument(help="Name of the recipe, e.g. pocket-1m.")],
-    out: Annotated[Path | None, typer.Option(help="Model folder.", show_default="models/NAME")] = None,
+    out: Annotated[Path | None, typer.Option(help="Model folder.", show_default=f"{MODELS}/NAME")] = None,
     cache: Annotated[
         Path | None,
-        typer.Option(help="Token shards and checkpoint of a run that goes on.", show_default=".cache/pocket/NAME"),
+        typer.Option(help="Token shards and checkpoint of a run that goes on.", show_default=f"{CACHE}/pocket/NAME"),
     ] = None,
     seconds: Annotated[float, typer.Option(min=0, help="Stop with a checkpoint after this time.")] = math.inf,
     device: Device = "auto",
     tasks: Tasks = 200,
 ) -> None:
     """Train a pocket model, or go on with one, and score it. A model of the current recipe is left as it is."""
-    recipe, out = find_recipe(name), out or Path("models") / name
+    recipe, out = find_recipe(name), out or MODELS / name
     if not of_recipe(out, recipe):
         from parammem.pocket.pretrain import pretrain
 
-        finished = pretrain(recipe, out, cache or Path(".cache/pocket") / name, device, seconds)
+        finished = pretrain(recipe, out, cache or CACHE / "pocket" / name, device, seconds)
         if not finished:
             say(f"{name}: time ran out, nothing is lost. To go on, run: parammem pocket train {name}", err=True)
             raise typer.Exit(NOT_FINISHED)

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from parammem.checkout.places import CACHE
 from parammem.cli.options import FIRST_DOMAIN, PARAMS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.config import load_params
@@ -21,7 +22,7 @@ from parammem.overlays import BASE, applied_text, base_text
 app = typer.Typer(
     no_args_is_help=True, help="Settings of other set-ups: the paper's, a laptop's, a small real model's."
 )
-KEPT = Path(".cache/params.before.yaml")
+KEPT = CACHE / "params.before.yaml"
 """The params file that was there before the last `apply`."""
 FOLDER = Path("profiles")
 PINS = FOLDER / "models"
@@ -36,8 +37,11 @@ Name = Annotated[str, typer.Argument(help="Name of a profile; `parammem profile 
 @app.command("list")
 def list_profiles() -> None:
     """The profiles there are, each with the first sentence about it."""
-    for path in sorted(FOLDER.glob("*.yaml"), key=lambda path: path.stem):
+    found = sorted(FOLDER.glob("*.yaml"), key=lambda path: path.stem)
+    for path in found:
         say(f"{path.stem:26} {summary(path)}")
+    if not found:
+        say(f"no profile in {str(FOLDER.absolute())!r}; the project's repository has some")
 
 
 @app.command("show")

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from parammem.cli.options import FIRST_DOMAIN, REFLECTORS, Domain
+from parammem.checkout.places import REFLECTORS
+from parammem.cli.options import FIRST_DOMAIN, Domain
 from parammem.cli.say import say
 from parammem.core import Reflection
 from parammem.errors import DataError
@@ -22,7 +23,7 @@ def reflect(
     seed: Annotated[int, typer.Option(help="Same seed, same advice.")] = 0,
     domain: Domain = FIRST_DOMAIN,
     adapter: Annotated[
-        Path | None, typer.Option(help="Adapter folder.", show_default="models/reflectors/<domain>")
+        Path | None, typer.Option(help="Adapter folder.", show_default=f"{REFLECTORS.as_posix()}/<domain>")
     ] = None,
     base_model: Annotated[Path | None, typer.Option(help="Base model folder, if it has moved.")] = None,
     max_tokens: Annotated[
@@ -51,7 +52,7 @@ def read_task(name: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {name!r} as text: {error}; give a UTF-8 text file") from error
     if not text.strip():
-        raise DataError(f"{name!r} is empty; write the task's text into it")
+        raise DataError(f"{'stdin' if name == '-' else repr(name)} is empty; write the task's text into it")
     return text.strip()
 
 

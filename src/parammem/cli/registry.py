@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from parammem.checkout.places import TRACKING, project
 from parammem.cli.options import FIRST_DOMAIN, PARAMS, Domain, ParamsFile
-from parammem.cli.say import say
+from parammem.cli.say import say, say_end
 from parammem.config import load_params
 from parammem.core.words import count
 
@@ -21,16 +22,16 @@ def history(domain: Domain = FIRST_DOMAIN) -> None:
     from parammem.registry.branch import known
     from parammem.registry.ledger_text import as_text
 
-    say(as_text(known(Path()), domain))
+    say(as_text(known(project()), domain))
 
 
 @app.command()
 def verify() -> None:
-    """Check every ledger that counts: that its chain is unbroken and its decisions are what they were (exit code 11 if
-    not), and that no commit, merge or reset took an event away (exit code 10 if one did)."""
+    """Check every ledger that counts: that its chain is unbroken, and its decisions and files of runs in use are what
+    they were (exit code 11 if not), and that no commit, merge or reset took an event away (exit code 10 if one did)."""
     from parammem.registry.ledger_text import check
 
-    say(check(Path()))
+    say(check(project()))
 
 
 @app.command("merge-driver")
@@ -73,7 +74,7 @@ def register(
     from parammem.registry.branch import refuse_behind
     from parammem.registry.register import register_folder
 
-    refuse_behind(Path())
+    refuse_behind(project())
     say(register_folder(Path(), domain, folder))
 
 
@@ -109,7 +110,7 @@ def fetch(
     from parammem.registry.state import find_version
     from parammem.registry.storage import fetch as get
 
-    found = find_version(known(Path()), domain, version)
+    found = find_version(known(project()), domain, version)
     get(Path(), domain, found, to)
     say(f"{domain} {found.name} ({found.adapter[:16]}) in {to}")
 
@@ -123,7 +124,7 @@ def gc(dry: Annotated[bool, typer.Option("--dry", help="Only say what would go."
     from parammem.registry.branch import known
     from parammem.registry.storage import collect_garbage
 
-    root = Path()
+    root = project()
     with locked(root, person(root), settings(root).wait_seconds, say):
         say(collect_garbage(root, dry, known(root)).strip())
 
@@ -142,8 +143,8 @@ def rollback(
     from parammem.improve.generations import settings
     from parammem.improve.run import plain_tools
 
-    report = roll_back(Path(), plain_tools(person(Path()), say), domain, to, reason)
-    say(report.headline, bold=True)
+    report = roll_back(project(), plain_tools(person(Path()), say), domain, to, reason)
+    say_end(report)
     if report.commit:
         branch = settings(Path()).branch
         say(f"committed to {branch} as {report.commit[:12]}; `git merge {branch}` brings it into your branch")
@@ -151,7 +152,7 @@ def rollback(
 
 def sync(
     params: ParamsFile = PARAMS,
-    folder: Annotated[Path, typer.Option(help="Where offline runs are kept.")] = Path(".cache/tracking"),
+    folder: Annotated[Path, typer.Option(help="Where offline runs are kept.")] = TRACKING,
 ) -> None:
     """Make what is missing of git tags and W&B aliases from the ledger. Running it again does nothing twice."""
     from parammem.registry.branch import known
@@ -159,7 +160,7 @@ def sync(
     from parammem.registry.tags import sync_tags
     from parammem.tracking.wandb_server import open_server, send_offline_runs
 
-    tags = sync_tags(Path())
+    tags = sync_tags(project())
     say(f"tags: {len(tags.made)} made, {len(tags.mended)} mended, {len(tags.waiting)} wait for a commit")
     events, server = known(Path()), open_server(load_params(params).tracking, folder)
     if server is None:

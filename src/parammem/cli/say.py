@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from parammem.core.escape import printable
+
+if TYPE_CHECKING:
+    from parammem.improve.turn import TurnReport
 
 
 def say(text: str, err: bool = False, **style: Any) -> None:
@@ -16,3 +19,9 @@ def say(text: str, err: bool = False, **style: Any) -> None:
         style: colours and weights, as typer.secho takes them.
     """
     typer.secho(printable(str(text)), err=err, **style)
+
+
+def say_end(report: TurnReport) -> None:
+    """Print how a turn ended, unless its own lines have said so."""
+    if report.headline not in "; ".join(report.notes):
+        say(report.headline, bold=True)

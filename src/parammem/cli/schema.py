@@ -1,4 +1,5 @@
-"""`parammem schema`: the JSON Schema of each record that people write or read, and an example of it."""
+"""`parammem schema`: the JSON Schema of each record that people write or read, of params.yaml, and of what agents send
+to the service; and examples."""
 
 from __future__ import annotations
 
@@ -25,12 +26,14 @@ def schema(
     if name not in found:
         raise typer.BadParameter(f"no record {name!r}; there are {', '.join(found)}")
     if example and name not in examples():
-        raise typer.BadParameter(f"no example of {name!r}: programs write it; there are {', '.join(examples())}")
+        why = "params.yaml is one" if name == "params" else "programs write it"
+        raise typer.BadParameter(f"no example of {name!r}: {why}; there are {', '.join(examples())}")
     say(json.dumps(examples()[name]) if example else json.dumps(described(found[name]), indent=2))
 
 
 def records() -> dict[str, Any]:
     """Name → class of each record."""
+    from parammem.config import Params
     from parammem.core import (
         Adapter,
         AnswerKey,
@@ -47,19 +50,30 @@ def records() -> dict[str, Any]:
     from parammem.core.decision import Decision
     from parammem.core.event import Event
     from parammem.core.experience import Experience
+    from parammem.core.live_run import LiveRun
 
     return {"experience": Experience, "task": Task, "trajectory": Trajectory, "attempt": Attempt, "step": Step,
             "outcome": Outcome, "advice": GivenAdvice, "feedback": Feedback,
             "reflection": Reflection, "answer-key": AnswerKey, "training-row": ReflectionExample, "adapter": Adapter,
-            "decision": Decision, "event": Event}  # fmt: skip
+            "decision": Decision, "event": Event, "live-run": LiveRun, "params": Params, **_bodies()}  # fmt: skip
+
+
+def _bodies() -> dict[str, Any]:
+    """What programs send to the service; none where its libraries are not installed."""
+    try:
+        from parammem.service.run_routes import OutcomeBody, StartBody, StepsBody
+    except ModuleNotFoundError:
+        return {}
+    return {"run-start": StartBody, "run-steps": StepsBody, "run-outcome": OutcomeBody}
 
 
 def described(record: Any) -> dict[str, Any]:
     """Return the JSON Schema of a record; what the source says of a field stands in it as description."""
     from parammem.core.record import Record
+    from parammem.sections import Section
 
     found = record.model_json_schema()
-    known = {one.__name__: one for one in _below(Record)}
+    known = {one.__name__: one for one in (record, *_below(Record), *_below(Section))}
     for name, part in {record.__name__: found, **found.get("$defs", {})}.items():
         said = _said_of_fields(known[name]) if name in known else {}
         for field, text in said.items():
@@ -93,7 +107,10 @@ def examples() -> dict[str, dict[str, Any]]:
                   "run_id": "run-4711"}  # fmt: skip
     return {"experience": experience, "task": task, "step": steps[0], "outcome": outcome, "advice": given,
             "trajectory": trajectory, "attempt": attempt | {"feedback": feedback}, "feedback": feedback,
-            "reflection": advice, "answer-key": key, "training-row": row}  # fmt: skip
+            "reflection": advice, "answer-key": key, "training-row": row,
+            "run-start": {"task": task["text"], "domain": "math", "run_id": "run-4711"},
+            "run-steps": {"steps": steps, "tokens": 311},
+            "run-outcome": {"passed": True, "value": 1.0, "source": "test"}}  # fmt: skip
 
 
 def _below(record: Any) -> list[Any]:

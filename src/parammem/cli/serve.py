@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from parammem.checkout.places import CACHE
 from parammem.cli.options import PARAMS, ParamsFile
 from parammem.cli.say import say
 from parammem.config import load_params
@@ -16,7 +17,7 @@ from parammem.errors import EngineError
 
 app = typer.Typer(help="Models on servers: start vLLM for a reflector, see what was spent.")
 
-ENVIRONMENT = Path(".cache/vllm-env/bin/python")
+ENVIRONMENT = CACHE / "vllm-env" / "bin" / "python"
 """Where `make vllm-env` puts vLLM."""
 
 

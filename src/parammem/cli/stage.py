@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from parammem.checkout.places import project
 from parammem.cli.options import PARAMS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.config import load_params
@@ -16,7 +17,7 @@ def code() -> None:
     """Write which sources each stage can reach, and their digests: reports/code/STAGE.json."""
     from parammem.stages import code_digests as stage
 
-    for line in stage.run():
+    for line in stage.run(project()):
         say(line)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from parammem.checkout.places import TRACKING
 from parammem.cli.options import PARAMS, ParamsFile
 from parammem.cli.say import say
 from parammem.config import load_params
@@ -15,9 +16,7 @@ from parammem.core.words import count
 
 def track(
     params: ParamsFile = PARAMS,
-    folder: Annotated[Path, typer.Option(help="Where offline runs and what was logged are kept.")] = Path(
-        ".cache/tracking"
-    ),
+    folder: Annotated[Path, typer.Option(help="Where offline runs and what was logged are kept.")] = TRACKING,
 ) -> None:
     """Log params, metrics and adapters that are not logged yet. Running it again logs nothing twice."""
     from parammem.registry.branch import known

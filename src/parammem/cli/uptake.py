@@ -7,14 +7,12 @@ from typing import Annotated
 
 import typer
 
+from parammem.checkout.places import UPTAKE
 from parammem.cli.options import FIRST_DOMAIN, PARAMS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.cli.text_table import aligned
 from parammem.config import load_params
 from parammem.core.words import count
-
-FOLDER = Path("reports/uptake")
-"""What the report shows beside the ceilings."""
 
 
 def uptake(
@@ -23,7 +21,7 @@ def uptake(
     seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
     params: ParamsFile = PARAMS,
     out: Annotated[
-        Path | None, typer.Option(help="File for the result.", show_default="reports/uptake/<domain>.json")
+        Path | None, typer.Option(help="File for the result.", show_default=f"{UPTAKE.as_posix()}/<domain>.json")
     ] = None,
 ) -> None:
     """Measure whether the actor can use right advice at all, on train tasks alone.
@@ -39,11 +37,11 @@ def uptake(
 
     with progress_shown(f"uptake {domain}"):
         found = stage.run(loaded, domain, tasks, seed)
-    path = out or FOLDER / f"{domain}.json"
+    path = out or UPTAKE / f"{domain}.json"
     write_text(path, found.model_dump_json(indent=1) + "\n")
     left = f", {found.left_out} left out" if found.left_out else ""
     say(f"{found.model}, {domain}: {count(found.tasks, 'train task')}{left}, temperature {found.temperature:g}")
     say(aligned(*uptake_table(found)))
     for sentence in found.says:
         say(sentence)
-    say(f"{path} holds these figures; `dvc repro` puts those in {FOLDER} into the report")
+    say(f"{path} holds these figures; `dvc repro` puts those in {UPTAKE} into the report")

@@ -259,7 +259,7 @@ def run(
         task: the task's text, as the agent gets it; equal texts are tries of one task, and get different advice.
         domain: of the task; empty: the service's own.
         run_id: a name of your own, which no other run has; default: a random one.
-        metadata: short texts that are kept with the run.
+        metadata: short texts; `stratum`, or else `model` or `agent`, names the group of tasks that the run is of.
         url: of the service; default: the environment's PARAMMEM_URL, else http://127.0.0.1:8010.
         deadline: seconds that a request to the service may take; then the block runs without advice.
     """

@@ -81,11 +81,12 @@ def parse_card(data: bytes, where: str) -> Adapter:
             raise ValueError("it is too large")
         return Adapter.model_validate_json(data)
     except (ValueError, RecursionError) as error:
-        said = f"{where} is no adapter's card ({_short(error)}); train or fetch this adapter again"
+        said = f"{where} is no adapter's card ({short_reason(error)}); train or fetch this adapter again"
         raise AdapterError(said) from error
 
 
-def _short(error: Exception) -> str:
+def short_reason(error: Exception) -> str:
+    """Return why a record cannot be read, in a few words."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"

@@ -49,6 +49,16 @@ class Outcome(Record):
         """Whether nothing but `passed` is known."""
         return self.value is None and self.source is None and not self.at
 
+    def decided(self, passes_at: float | None) -> Outcome:
+        """Return the outcome with a verdict, where it has none and its value says one.
+
+        Args:
+            passes_at: the least value that passes; None: nobody has drawn the line.
+        """
+        if self.passed is not None or self.value is None or passes_at is None:
+            return self
+        return self.model_copy(update={"passed": self.value >= passes_at})
+
     @model_serializer(mode="wrap")
     def _written(self, whole: SerializerFunctionWrapHandler) -> Any:
         if self.is_bare:

@@ -18,7 +18,8 @@ LONG = 2000
 MANY = 20
 """Places of one line where `answer` stands that are looked at, from its head and from its end."""
 _WORD = re.compile(
-    r"\b(?:answers?|ans|(?<=correct )(?:option|choice)|réponse|respuesta|antwort|risposta|resposta|ответ)\b|答案",
+    r"\b(?:answers?|ans|(?<=correct )(?:option|choice)|réponse|respuesta|antwort|risposta|resposta|odpowiedź|"
+    r"antwoord|svar|cevap|ответ|відповідь)\b|答案|回答(?=\s?[:：])|答(?=\s?[:：])|答え(?=\s?[:：])|정답|답변|الإجابة|उत्तर",
     re.IGNORECASE,
 )
 """Models of several languages write their label in Chinese, French … even where the question is English."""
@@ -30,7 +31,7 @@ _BEFORE = re.compile(
 )
 MARKUP = r"[*_`\"'#]*"
 _COLON = re.compile(
-    rf"{MARKUP}\s?(?:\([^()\n]{{0,60}}\)\s?)?{MARKUP}\s?(?:[:：]|=(?!=)|[\])]\s?[:：]|[是为]\s?[:：]?|[–—-](?=\s))[*_]*\s*(?:[*_]+\s+)?"
+    rf"{MARKUP}\s?(?:\([^()\n]{{0,60}}\)\s?)?{MARKUP}\s?(?:[:：]|=(?!=)|[-=]>|[→⟶⇒]|[\])]\s?[:：]|[是为]\s?[:：]?|[–—-](?=\s))[*_]*\s*(?:[*_]+\s+)?"
 )
 _FIRST = (
     r"(?:(?-i:therefore|thus|hence|then|simply|just(?!\s(?:over|under|about)\b)|clearly|indeed|actually|now|also|likely|"
@@ -94,10 +95,17 @@ class Said:
 
     rest: str
     """What stands behind it on its line; of a heading, the lines below up to the next empty one."""
+    below: bool
+    """It stands on the lines below."""
     label: bool
     """`Answer: …` on a line of its own; otherwise words within a sentence."""
     place: int
     """Where in the text the line begins."""
+
+    @property
+    def item(self) -> bool:
+        """Whether it is one item of a list, `- 7`, on a line of its own."""
+        return self.below and re.fullmatch(r"[-*•] \S[^\n]*", self.rest.strip()) is not None
 
 
 def said_answers(text: str) -> Iterator[Said]:
@@ -111,7 +119,7 @@ def said_answers(text: str) -> Iterator[Said]:
         if line.lstrip().startswith("|"):
             cell = _cell(lines, number)
             if cell:
-                yield Said(cell, True, place)
+                yield Said(cell, False, True, place)
             place += len(line) + 1
             continue
         places = list(_WORD.finditer(line))
@@ -165,19 +173,19 @@ def _said(lines: list[str], number: int, line: str, found: re.Match[str], place:
     colon = _COLON.match(after) or _ABOUT_COLON.match(after) if starts else _COLON.match(after)
     verb = _VERB.match(after)
     if colon and not (verb and verb.end() > colon.end()):
-        rest = after[colon.end() :]
-        below = not rest.strip(" *_`")
-        return _checked(_below(lines, number) if below else rest, starts, place)
+        return _checked(after[colon.end() :], lines, number, starts, place)
     if verb:
-        rest = after[verb.end() :]
-        return _checked(rest if rest.strip(" *_`") else _below(lines, number), False, place)
+        return _checked(after[verb.end() :], lines, number, False, place)
     if starts and not after.strip(" *_`#:.=-"):
-        return _checked(_below(lines, number), True, place)  # a heading
+        return _checked("", lines, number, True, place)  # a heading
     return None
 
 
-def _checked(rest: str, label: bool, place: int) -> Said | None:
-    return None if _PLACEHOLDER.fullmatch(rest.strip()[:200]) else Said(rest, label, place)
+def _checked(rest: str, lines: list[str], number: int, label: bool, place: int) -> Said | None:
+    """Return what a line says behind its label, or the lines below it where it says nothing; None for a placeholder."""
+    below = not rest.strip(" *_`")
+    rest = _below(lines, number) if below else rest
+    return None if _PLACEHOLDER.fullmatch(rest.strip()[:200]) else Said(rest, below, label, place)
 
 
 def _below(lines: list[str], number: int) -> str:

@@ -25,6 +25,7 @@ from parammem.domains.code_blocks import (
     without_prompts,
 )
 from parammem.domains.code_carriers import code_in_json, marked_code, with_fences, without_tokens
+from parammem.domains.code_copied import copied_code
 from parammem.domains.code_parts import Part, needed, part_of, plain_parts
 from parammem.domains.code_thinking import code_without_thinking
 from parammem.sandbox.humaneval import body_in
@@ -37,6 +38,8 @@ _TAGS = re.compile(
     r"</?(?:answer|final_answer|solution|code|pre|python|program|response|output|parameter|function|tool_call)\b[^>\n]{0,80}>"
     r"|\[/?(?:PYTHON|BEGIN|DONE|CODE|SOLUTION|ANSWER)\]|<\|[^|>\n]{1,40}\|>|</?s>|<(?:start|end)_of_turn>|<!\[CDATA\[|\]\]>"
 )
+_TAGGED = re.compile(r"\s*\[(?:BEGIN|CODE|PYTHON|SOLUTION|ANSWER)\]")
+"""A tag that Python would take for a list."""
 _ANSWER = re.compile(r"^[ \t]*<(answer|final_answer|solution)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -82,7 +85,7 @@ def program_in(text: str, spec: Mapping[str, Any] | None = None) -> str:
 
 def _solution(text: str, need: Need) -> str | None:
     """Return the program that does what the task needs; None if there is none."""
-    whole = text.strip("\n")
+    whole = (_TAGS.sub("", text) if _TAGGED.match(text) else text).strip("\n")
     if not FENCE.search(text):
         body = body_in(need.stub, whole) if need.stub else None
         if body is not None and not _defines_by_words(whole, need.entry or ""):
@@ -95,6 +98,7 @@ def _solution(text: str, need: Need) -> str | None:
     sources: tuple[Callable[[], list[Part]], ...] = (
         lambda: _parts([block for block in own if not block.rejected]),
         lambda: _parts(own),
+        lambda: _parts(copied_code(blocks, text)),
         lambda: _parts([b for b in loosely_fenced_blocks(text) if b.language in ("python", "unnamed")]),
         lambda: [part for block in own if not parsed(block.code) for part in _lonely(plain_parts(block.code))],
         lambda: _parts(code_in_json(text)),

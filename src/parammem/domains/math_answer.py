@@ -24,6 +24,17 @@ LONGEST = 1_000_000
 _BOX = re.compile(
     r"\\(?:boxed|fbox|framebox)\s*(?P<open>\{)|\\f?boxed\s*(?P<bare>\\?[a-zA-Z]+(?=[\s$.,;]|$)|-?[\d.,/]*\d)"
 )
+_NOT_IT = re.compile(
+    r"\b(?:not|rather than|instead of|unlike|(?:mistake|error|trap|(?:wrong|incorrect) answer)\s(?:is|would be|of))"
+    r"\s(?:simply\s|just\s)?[$\\(\[\s]*$",
+    re.IGNORECASE,
+)
+"""Words before a box that is not the answer."""
+_HTML = re.compile(r"<(?P<tag>b|strong|i|em|u|p|span|div|center|h[1-6])(?:\s[^<>\n]*)?>(?P<inner>[^<>]*)</(?P=tag)>")
+_LABEL_IN_TEX = re.compile(
+    r"(?P<open>\$\$?|\\\[|\\\()\s*\\(?:text(?:bf)?|math(?:rm|bf))\{\s*(?P<label>(?:final )?answer)\s*:?\s*\}\s*[:=]?",
+    re.IGNORECASE,
+)
 _EMPTY = re.compile(
     r"(?!\\\{\s*\\\}$)[\s.…?_*{}\\$]*|\\(?:ldots|dots|cdots|cdot|square)|(?:\\text\{)?\s*"
     r"(?:your|the|final|insert)?[ _]?(?:final )?(?:answer|result|solution)(?: here)?\s*\}?|\\text\{\s*\}",
@@ -41,7 +52,7 @@ _MARKS = re.compile(
 )
 _BARE = re.compile(
     r"(?<![\w.,])(?:(?:(?<![\d)]\s)[-+−]\s?)|(?<=[\d)]\s)[-−](?=[\d.]))?(?:[$€£¥]\s?)?"
-    r"(?:\d+\s+\d+/\d+|(?:\d{1,3}(?:[,\u00a0\u2009\u202f]\d{3})+(?![\d])|\d+)?(?:\.\d+|"
+    r"(?:(?<![:\d])\d{1,4}(?::\d{1,4})+(?![:\d])|\d+\s+\d+/\d+|(?:\d{1,3}(?:[,\u00a0\u2009\u202f]\d{3})+(?![\d])|\d+)?(?:\.\d+|"
     r"(?<=\d))(?:\s?/\s?\d+(?:\.\d+)?)?|\d*[½⅓⅔¼¾⅕⅛])"
     r"(?:\s?(?:\\?%|\\pi\b|π|√\d+))?"
     r"|[-−]?(?:\d+)?\\[dt]?frac\s?\{[^{}]{1,80}\}\s?\{[^{}]{1,80}\}|[-−]?\d*\\?√?\\?sqrt\s?\{[^{}]{1,80}\}|"
@@ -87,7 +98,7 @@ class Span:
 
 def read_answer(text: str) -> Reading:
     """Find the answer in what an actor wrote, and name the rule that found it. Never raises."""
-    rest = money_in_one(without_thinking(text[-LONGEST:].replace("\r\n", "\n")))
+    rest = _plain(money_in_one(without_thinking(text[-LONGEST:].replace("\r\n", "\n"))))
     if not rest.strip():
         return Reading(answer="", rule="no answer after the thinking" if text.strip() else "no text")
     inner = tagged(rest)
@@ -98,6 +109,14 @@ def read_answer(text: str) -> Reading:
         if found is not None:
             return Reading(answer=found.answer, rule=found.rule + where)
     return _named(in_words(rest)) or Reading(answer="", rule="no expression in the text")
+
+
+def _plain(text: str) -> str:
+    """Return a text without HTML around words, and with a label that stands in a formula, `$$\\text{Answer: } 7$$`,
+    before it."""
+    for _ in range(3 if "</" in text else 0):  # tags in tags
+        text = _HTML.sub(lambda tag: f"**{tag['inner']}**" if tag["tag"] in ("b", "strong") else tag["inner"], text)
+    return _LABEL_IN_TEX.sub(r"\g<label>: \g<open>", text) if "nswer" in text else text
 
 
 def _named(found: tuple[str, str]) -> Reading | None:
@@ -121,6 +140,7 @@ def _boxes(text: str) -> Reading | None:
 
 def _last_boxes(text: str) -> list[Span]:
     boxes = [box for box in _all_boxes(text) if not _EMPTY.fullmatch(box.inner)]
+    boxes = [box for box in boxes if not _NOT_IT.search(text[max(0, box.start - 60) : box.start])] or boxes
     chain = boxes[-1:]
     for box in reversed(boxes[:-1]):
         between = text[box.end : chain[0].start]
@@ -167,7 +187,9 @@ def _said(text: str) -> Reading | None:
             found.append((mark.start(), mark["rest"], "the line of ####"))
     found += [(place, value, "a field of JSON") for place, value in json_answers(text)]
     for said in said_answers(text):
-        found.append((said.place, said.rest, "the line that says the answer"))
+        found.append(
+            (said.place, said.rest.lstrip("-*• ") if said.item else said.rest, "the line that says the answer")
+        )
     for _, rest, rule in sorted(found, key=lambda one: one[0])[:-50:-1]:
         answer = _expression(rest)
         if answer:
@@ -287,14 +309,18 @@ def _last_list(text: str) -> str:
 
 
 def _listed(items: str) -> str:
-    """Return the formulas of a list whose items hold one each and no words; empty for another list."""
+    """Return the formulas or numbers of a list whose items hold one each and no words; empty for another list."""
     parts = [part.strip(" .,;*") for part in re.split(_BULLET, items) if part.strip()]
-    spans = [spans_of(part) for part in parts]
-    if len(parts) < 2 or not all(
-        len(one) == 1 and len(one[0].inner) + 6 > len(part) for one, part in zip(spans, parts, strict=True)
-    ):
-        return ""
-    return ", ".join(one[0].inner for one in spans)
+    found = [_alone(part) for part in parts]
+    return ", ".join(found) if len(parts) > 1 and all(found) else ""
+
+
+def _alone(item: str) -> str:
+    """Return the formula or the number that an item is; empty for another item."""
+    spans = spans_of(item)
+    if len(spans) == 1 and len(spans[0].inner) + 6 > len(item):
+        return spans[0].inner
+    return item if not spans and _BARE.fullmatch(item) else ""
 
 
 def _bold_words(line: str) -> Reading | None:

@@ -11,22 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from parammem.domains.math_layout import on_one_line
-from parammem.domains.math_shape import Shape, is_name, plain_words, shape_of
+from parammem.domains.math_sets import FLIPPED, interval_of, left_out, union_of
+from parammem.domains.math_shape import Shape, is_name, matrix_of, plain_words, shape_of
 from parammem.domains.math_tidy import tidy
+from parammem.domains.math_twice import measured
 from parammem.domains.math_units import is_improper, number, split_unit, units_agree, without_letter
 
 Ask = Callable[[str, str, str], "bool | int | None"]
 """(question, left, right) → the answer; None if it could not be told. Questions: value, proportional."""
 Told = bool | None
-FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "=": "=", "\\ne": "\\ne"}
 _LOOSE = re.compile(r"(?<![A-Za-z\\]) | (?![A-Za-z])|(?<=[^A-Za-z][A-Za-z]) (?=[A-Za-z])")
 _CHOICE = re.compile(r"(?:\\text\{)?\s*\(?([A-Z])(?:\)|[.:])(?:\s*\}\s*|\s+)[A-Za-z0-9\\$]")
-
-
-_REALS = ("\\mathbb{R}", "\\mathbb R", "\\Bbb{R}", "\\R", "\\text{R}")
-_WITHOUT = re.compile(
-    r"(?:\\mathbb\s?\{?\s?R\s?\}?|\\R)\s*(?:\\(?:setminus|backslash)|-|\\)\s*\\\{(?P<points>[^{}]*)\\\}"
-)
 
 
 @dataclass
@@ -43,7 +38,7 @@ class AnswerComparison:
 
     def _shapes(self, gold: Shape, answer: Shape) -> Told:
         if gold.kind != answer.kind or gold.kind == "relation":
-            without = _left_out(gold), _left_out(answer)
+            without = left_out(gold), left_out(answer)
             if without[0] is not None and without[1] is not None:
                 return self._unordered(without[0], without[1])
         if "relation" in (gold.kind, answer.kind):
@@ -59,14 +54,16 @@ class AnswerComparison:
             return self._said("words", plain_words(gold.text) == said)
         if "base" in (gold.kind, answer.kind):
             return self._bases(gold, answer)
+        if {gold.kind, answer.kind} == {"matrix", "tuple"}:
+            gold, answer = matrix_of(gold), matrix_of(answer)
         if {gold.kind, answer.kind} <= {"list", "set"} or ("set" in (gold.kind, answer.kind) and _single(gold, answer)):
             return self._unordered(_members(gold), _members(answer))
         if gold.kind == "value" and answer.kind == "list" and len({member.text for member in answer.items}) > 1:
             return self._all((gold, member) for member in answer.items)  # 3/4 or 0.75
         if re.fullmatch(r"[A-E]", gold.text) and (choice := _CHOICE.match(answer.text)):
             return self._said("the same choice", choice.group(1) == gold.text)
-        if {gold.kind, answer.kind} == {"union", "list"}:
-            gold, answer = _union(gold), _union(answer)  # x < 1 or x > 3
+        if "union" in (gold.kind, answer.kind):
+            gold, answer = union_of(gold), union_of(answer)  # x < 1 or x > 3
         if gold.kind != answer.kind:
             return self._said(f"a {gold.kind} is no {answer.kind}", False)
         if gold.kind == "value":
@@ -125,6 +122,8 @@ class AnswerComparison:
             return self._said("the same text", True)
         left, unit, factor = split_unit(gold)
         right, unit_there, factor_there = split_unit(answer)
+        if unit and unit_there and (here := measured(gold)) is not None and here == measured(answer):
+            return self._said("one quantity in two units", True)
         if not units_agree(unit, unit_there):
             return self._said(f"{unit} is not {unit_there}", False)
         left = left if unit else without_letter(left, unit_there)
@@ -135,6 +134,8 @@ class AnswerComparison:
             equal = here == there
             if (unit == "percent") != (unit_there == "percent"):  # 44% may be written 44 or 0.44
                 equal = equal or (here / 100 == there if unit == "percent" else here == there / 100)
+            if not unit and unit_there == "cent":  # 0.75 may be written 75 cents
+                equal = equal or here == there / 100
             return self._said("exact numbers", equal)
         if any(found is None and is_improper(side) for found, side in zip(numbers, (left, right), strict=True)):
             return self._said("a whole number before a fraction that is none", False)
@@ -148,13 +149,19 @@ class AnswerComparison:
 
     def _relations(self, gold: Shape, answer: Shape) -> Told:
         """Return equations and inequalities; `x = 5` is 5 where the other side names nothing else."""
+        if gold.kind in ("base", "value") and answer.marks == ("=",) and _in_two_bases(answer):
+            return any(self._shapes(gold, side) for side in answer.items)
+        if "|" in gold.text + answer.text:  # |x| < 3 is -3 < x < 3
+            sets = [interval_of(side) or union_of(side) for side in (gold, answer)]
+            if all(side.kind in ("tuple", "union") for side in sets):
+                return self._shapes(*sets)
         (name, left), (name_there, right) = _named(gold), _named(answer)
         if left.kind != "relation" and right.kind != "relation":
             if name and name_there and not _same_name(name, name_there):
                 return self._said(f"{name} is not {name_there}", False)
             return self._shapes(left, right)
         if "relation" in (left.kind, right.kind) and {left.kind, right.kind} & {"tuple", "union"}:
-            left, right = _interval(left) or left, _interval(right) or right
+            left, right = (interval_of(side) or union_of(side) for side in (left, right))
             if "relation" not in (left.kind, right.kind):
                 return self._shapes(left, right)
         if gold.kind == "value" and _states(answer):
@@ -189,6 +196,15 @@ class AnswerComparison:
             return self._said("relation not read", None)
         right = told != 0 if gold.marks[0] in ("=", "\\ne") else told > 0
         return self._said("the same relation up to a factor" if right else "another relation", right)
+
+
+def _in_two_bases(equation: Shape) -> bool:
+    """Return whether an equation says one number in two bases, and is true: 30_4 = 12_{10}, 1101_2 = 13."""
+    values = [
+        int(side.text, int(side.marks[0])) if side.kind == "base" and "." not in side.text else number(side.text)
+        for side in equation.items
+    ]
+    return any(side.kind == "base" for side in equation.items) and values[0] is not None and values[0] == values[1]
 
 
 def _single(gold: Shape, answer: Shape) -> bool:
@@ -245,55 +261,3 @@ def _same_name(left: str, right: str) -> bool:
     """Return whether two names may mean the same: x and X; y and f(x)."""
     functions = {"y"} | {f"{letter}(x)" for letter in "fghpq"}
     return left.lower() == right.lower() or {left.lower(), right.lower()} <= functions
-
-
-def _left_out(shape: Shape) -> tuple[Shape, ...] | None:
-    """What a set of real numbers leaves out, in its writings x \\ne 3, R \\ {3}, (-\\infty, 3) \\cup (3, \\infty);
-    None for one that leaves out more than points, and for anything else."""
-    if shape.text in _REALS or plain_words(shape.text) in ("all real numbers", "all reals"):
-        return ()
-    if shape.kind == "relation":
-        if shape.marks == ("\\in",):
-            return _left_out(shape.items[1])
-        if shape.marks != ("\\ne",) or not is_name(shape.items[0].text):
-            return None
-        return shape.items[1].items if shape.items[1].kind == "list" else (shape.items[1],)
-    if shape.kind == "list":
-        parts = [_left_out(item) for item in shape.items]
-        single = all(part is not None and len(part) == 1 for part in parts)
-        return tuple(part[0] for part in parts if part) if single else None
-    if shape.kind == "value" and (found := _WITHOUT.fullmatch(shape.text)):
-        return shape_of(f"\\{{{found['points']}\\}}").items
-    pieces = shape.items if shape.kind == "union" else (shape,)
-    if not all(piece.kind == "tuple" and piece.marks == ("(", ")") and len(piece.items) == 2 for piece in pieces):
-        return None
-    ends = [item.text.replace(" ", "").replace("+", "") for piece in pieces for item in piece.items]
-    joined = all(left == right for left, right in zip(ends[1:-1:2], ends[2::2], strict=True))
-    whole = ends[0] == "-\\infty" and ends[-1] == "\\infty"
-    return tuple(piece.items[1] for piece in pieces[:-1]) if whole and joined else None
-
-
-def _union(shape: Shape) -> Shape:
-    """A list of inequalities as the union of their intervals; any other shape as it is."""
-    parts = [_interval(item) for item in shape.items] if shape.kind == "list" else []
-    known = tuple(part for part in parts if part is not None)
-    return Shape("union", shape.text, known) if parts and len(known) == len(parts) else shape
-
-
-def _interval(shape: Shape) -> Shape | None:
-    """`-2 \\le x < 7` as the interval [-2, 7); `x > 5` as (5, ∞). None for other relations."""
-    if shape.kind != "relation":
-        return None
-    sides, marks = shape.items, shape.marks
-    if marks and all(mark in (">", "\\ge") for mark in marks):
-        sides, marks = sides[::-1], tuple(FLIPPED[mark] for mark in marks[::-1])
-    if not marks or not all(mark in ("<", "\\le") for mark in marks):
-        return None
-    ends = {"<": ("(", ")"), "\\le": ("[", "]")}
-    if len(marks) == 2 and is_name(sides[1].text):
-        return Shape("tuple", shape.text, (sides[0], sides[2]), (ends[marks[0]][0], ends[marks[1]][1]))
-    if len(marks) == 1 and is_name(sides[0].text):
-        return Shape("tuple", shape.text, (Shape("value", "-\\infty"), sides[1]), ("(", ends[marks[0]][1]))
-    if len(marks) == 1 and is_name(sides[1].text):
-        return Shape("tuple", shape.text, (sides[0], Shape("value", "\\infty")), (ends[marks[0]][0], ")"))
-    return None

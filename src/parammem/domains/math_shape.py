@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from parammem.domains.math_layout import rows_with_conditions
 from parammem.domains.math_tidy import closing, joined_thousands
-from parammem.domains.math_units import spelled_number, split_unit, undecorated
+from parammem.domains.math_units import number, spelled_number, split_unit, undecorated
 
 DEPTH = 12
 """Brackets in brackets that are taken apart; deeper ones stay one value."""
@@ -26,14 +26,18 @@ _MATRIX = re.compile(
     r"\\begin\{(?P<kind>[pbB]?matrix|smallmatrix|array)\}(?:\{[lcr|\s]*\})?(?P<body>.*)\\end\{(?P=kind)\}", re.S
 )
 _BASE = re.compile(
-    r"(?P<digits>-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*+(?:_\s*+\{?\s*+(?:\\text\{)?\s*+\(?(?P<base>\d+|"
-    r"[a-z]+)\)?\s*+\}?\s*+\}?"
-    r"|\(?\s*+(?:\\text\{)?\s*+\(?\s*+(?:in )?base[ -]?(?P<said>\d+|[a-z]+)\s*+\)?\s*+\}?\s*+\)?)"
+    r"\(?\s?(?P<digits>-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s?\)?\s?(?:_\s?\(?\s?(?:base )?(?P<base>\d+|[a-z]+)\s?\)?"
+    r"|\(?\s?(?:in )?(?:base[ -]?(?P<said>\d+|[a-z]+)|(?P<name>binary|octal|hex|hexadecimal))\s?\)?)"
 )
+_TRANSPOSED = re.compile(
+    r"(?P<matrix>.*\\end\{\w+\}\s*[)\]]?)\s*\^\s*\{?\s*(?:T|\\top|\\intercal|\\text\{T\}|\\mathsf\s?\{?T\}?)\s*\}?",
+    re.S,
+)
+_PREFIXED = {"0b": 2, "0o": 8, "0x": 16}
 _BASES = {
     name: number for number, name in enumerate("two three four five six seven eight nine ten eleven "
                                                "twelve".split(), 2)
-} | {"sixteen": 16, "hex": 16, "binary": 2, "octal": 8, "decimal": 10}  # fmt: skip
+} | {"sixteen": 16, "hex": 16, "hexadecimal": 16, "binary": 2, "octal": 8, "decimal": 10}  # fmt: skip
 _RELATION = re.compile(r"\\(?:le|ge|ne|in|approx|equiv|sim)(?![a-zA-Z])|[=<>]")
 _WORD = re.compile(r"[A-Za-z][A-Za-z .,'-]*")
 _FUNCTIONS = frozenset("sqrt sinh cosh tanh".split())
@@ -147,9 +151,18 @@ def _cases(text: str, depth: int) -> Shape | None:
 
 
 def _matrix(text: str, depth: int) -> Shape | None:
+    """Return a matrix, perhaps transposed, perhaps with a factor before it."""
+    if turned := _TRANSPOSED.fullmatch(text):
+        found = _matrix(turned["matrix"].strip(), depth)
+        return _transposed(found) if found else None
     inner = text[1:-1].strip() if text[:1] + text[-1:] in {"()", "[]"} else text
     found = _MATRIX.fullmatch(inner)
-    if not found or "\\begin" in found["body"]:
+    if not found:
+        start = text.find("\\begin{")
+        factor = re.sub(r"\s*\\(?:cdot|times)\s*$", "", text[: max(start, 0)]).strip()
+        times = _matrix(text[start:], depth) if factor and not re.search(r"[=,<>&]", factor) else None
+        return _multiplied(factor, times) if times and closing(text, start + 6) > 0 else None
+    if "\\begin" in found["body"]:
         return None
     rows = [row for row in (part.strip() for part in found["body"].split("\\\\")) if row and row != "\\hline"]
     cells = [[shape_of(cell, depth) for cell in row.split("&")] for row in rows]
@@ -157,11 +170,51 @@ def _matrix(text: str, depth: int) -> Shape | None:
     return Shape("matrix", text, flat, tuple(str(len(row)) for row in cells))
 
 
+def _transposed(matrix: Shape) -> Shape | None:
+    widths = {int(width) for width in matrix.marks}
+    if len(widths) != 1:
+        return None
+    (width,) = widths
+    columns = [matrix.items[column::width] for column in range(width)]
+    return Shape(
+        "matrix", matrix.text, tuple(c for column in columns for c in column), (str(len(matrix.marks)),) * width
+    )
+
+
+def _multiplied(factor: str, matrix: Shape) -> Shape:
+    """Return a matrix with its factor in every entry."""
+    by = "-1" if factor == "-" else factor
+    times = number(by)
+    cells = []
+    for cell in matrix.items:
+        value = number(cell.text)
+        if times is None or value is None:
+            cells.append(Shape("value", f"({by}) \\cdot ({cell.text})"))
+            continue
+        product = times * value
+        sign = "-" if product < 0 else ""
+        cells.append(Shape("value", f"{sign}\\frac{{{abs(product.numerator)}}}{{{product.denominator}}}"))
+    return Shape("matrix", matrix.text, tuple(cells), matrix.marks)
+
+
+def matrix_of(shape: Shape) -> Shape:
+    """Return rows in square brackets, `[[1, 2], [3, 4]]`, as the matrix that they are; any other shape as it is."""
+    rows = shape.items
+    if shape.kind != "tuple" or shape.marks != ("[", "]") or not all(r.marks == ("[", "]") for r in rows):
+        return shape
+    return Shape(
+        "matrix", shape.text, tuple(cell for r in rows for cell in r.items), tuple(str(len(r.items)) for r in rows)
+    )
+
+
 def _base(text: str, depth: int) -> Shape | None:
-    found = _BASE.fullmatch(text)
+    """Return digits in a base: 201_3, (201)_{3}, `201 in base three`, 0b101."""
+    if prefixed := re.fullmatch(r"(0[box])([0-9A-Fa-f]+)", text):
+        return _base(f"{prefixed[2]}_{_PREFIXED[prefixed[1]]}", depth)
+    found = _BASE.fullmatch(" ".join(re.sub(r"\\text\b|[{}]", " ", text).split()).replace("_ ", "_"))
     if not found:
         return None
-    said = found["base"] or found["said"]
+    said = found["base"] or found["said"] or found["name"]
     base = int(said) if said.isdigit() else _BASES.get(said, 0)
     digits = found["digits"]
     if not 2 <= base <= 36 or not all(int(digit, 16) < base for digit in digits if digit.isalnum()):
@@ -189,7 +242,7 @@ def plain_words(text: str) -> str:
     plain = re.sub(r"\\text\{([^{}]*)\}|\\[ ]", r"\1", undecorated(text))
     plain = " ".join(re.sub(r"^(?:option|choice)\s+", "", plain.strip(), flags=re.IGNORECASE).split())
     plain = re.sub(r"^\(?([A-Za-z])[.):]$|^\(([A-Za-z])\)$", lambda found: found.group(1) or found.group(2), plain)
-    plain = plain.rstrip(".").lower()
+    plain = re.sub(r"^(?:there (?:is|are) |(?:an?|the|on) (?=\w))", "", plain.rstrip(".").lower())
     return re.sub(r"\bsolutions$", "solution", {"dne": "does not exist"}.get(plain, plain))
 
 

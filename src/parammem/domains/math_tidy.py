@@ -31,14 +31,15 @@ _SURE_THOUSANDS = re.compile(r"(?<=\d)(?:,\s*\\!\s*|\{\s*,\s*\})(?=\d{3}(?!\d))"
 _COMMA = re.compile(r",\s*\\!\s*")
 _SPACE = re.compile(
     rf"[{THIN}\t\r\n\f\v~]|\\(?:[,;:> ]|(?:qquad|quad|enspace|thinspace|medspace|thickspace)(?![a-zA-Z]))"
-    r"|\\hspace\*?\{[^{}]*\}|\\phantom\{[^{}]*\}"
+    r"|\\(?:label|tag\*?)\{[^{}]*\}|\\hspace\*?\{[^{}]*\}|\\phantom\{[^{}]*\}"
 )
 _EMPTY = re.compile(
-    r"\\!|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|boldsymbol|"
-    r"mathstrut|large|Large|LARGE|huge|Huge|small|tiny|normalsize|underline|checkmark)(?![a-zA-Z])|\{\}"
+    r"[\^_]\{\s*\}|\\!|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|boldsymbol|"
+    "mathstrut|large|Large|LARGE|huge|Huge|small|tiny|normalsize|underline|checkmark|"
+    r"bf|rm|it|sf|tt|bfseries|ensuremath|notag|nonumber)(?![a-zA-Z])|\{\}"
 )
 _TEXTS = re.compile(
-    r"\\(?:text(?:bf|it|rm|normal|sf|tt|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|operatorname\*?)\s*\{"
+    r"\\(?:text(?:bf|it|rm|normal|sf|tt|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|operatorname\*?|unit|si)\s*\{"
 )
 _SPELLINGS = (
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
@@ -59,6 +60,7 @@ _SPELLINGS = (
     (re.compile(r"\{\s*([,:])\s*\}"), r"\1"),
     (re.compile(r"\\(?:[%$€£#])"), lambda found: found.group()[1]),
     (re.compile(r"\*\*"), "^"),
+    (re.compile(r"\\log\s*_\s*(?:\{\s*e\s*\}|e(?![a-zA-Z]))"), r"\\ln "),
     (re.compile(r"\\[dt]binom(?![a-zA-Z])"), r"\\binom"),
     (re.compile(r"\{\s*(\w+)\s*\\choose\s*(\w+)\s*\}"), r"\\binom{\1}{\2}"),
 )
@@ -71,12 +73,18 @@ _SO = re.compile(
     r"|\\text\{[^{}]*\b(?:(?:is|are|equals)\s*:?|[Aa]nswer\s?:)\s*\}(?=.*\d))"
 )
 """What leads to an answer and is no part of it."""
+_QUANTITY = re.compile(r"\\(?:SI|qty|num)(?:\[[^\]]*\])?\{(?P<number>[^{}]*)\}(?:(?<!num)\{(?P<unit>[^{}]*)\})?")
+"""siunitx's way to write a number with its unit."""
+_CURRENCY = re.compile(r"^\s*\\text\{\s*(?P<name>USD|EUR|GBP|INR|JPY|Rs\.?|Rs|CAD|AUD)\s*\}\s*(?=[-\d.])(?P<rest>.*)$")
+_CENTS = re.compile(r"(\d+)\s?\\text\{\s?dollars?,? and\s?\}\s?(\d\d?)\s?\\text\{\s?cents?\s?\}")
+_TAIL = re.compile(r"(?:\\[,;:! ]|[ ,;])+$")
 _ROOTS = {"∛": 3, "∜": 4}
 
 
 def tidy(answer: str) -> str:
     """Return the answer in one spelling: ASCII and plain LaTeX commands, single spaces, braced arguments."""
     text = _unquoted(_characters(answer))
+    text = re.sub(r"\\cr(?![a-zA-Z])", r"\\\\ ", text)
     text = re.sub(r"\\\\(?=[a-zA-Z])", r"\\", text) if not re.search(r"matrix|array|cases", text) else text
     text = re.sub(r"\\\\(?:\s*\[[^\]]*\])?", " \\\\\\\\ ", text)  # row breaks stand apart, without their extra height
     parts = text.split("\\\\")
@@ -84,7 +92,8 @@ def tidy(answer: str) -> str:
 
 
 def _cleaned(text: str) -> str:
-    text = _COLOURS.sub("", text)
+    text = _QUANTITY.sub(_measured, _COLOURS.sub("", text))
+    text = re.sub(r"(?<=\d)'(?=\d{3}(?!\d))", "", text)
     text = _SPACE.sub(" ", _COMMA.sub(",", _SURE_THOUSANDS.sub("", text)))
     text = _EMPTY.sub("", text)
     for pattern, said in _SPELLINGS:
@@ -100,8 +109,16 @@ def _cleaned(text: str) -> str:
     text = re.sub(r"\\text\{\s*([-+])\s*\}", r"\1", text)
     text = re.sub(r"^\s*\\text\{\s*(-?\d[\d.,:/]{0,30}(?:\s[A-Za-z][A-Za-z. ]{0,40})?)\s*\}\s*$", r"\1", text)
     text = re.sub(r"(?<=[\d}])\s?\\text\{\s?\((?![^()]*\b(?:mod|base)\b)[a-z][^(){}]{2,60}\)\s?\}\s*$", "", text)
+    text = re.sub(r",?\s*\\text\{\s?,?\s?respectively\s?\}\s*$", "", text)
+    text = _CENTS.sub(lambda found: f"{found[1]}.{int(found[2]):02}\\text{{ dollars}}", text)
+    text = _CURRENCY.sub(r"\g<rest>\\text{ \g<name>}", text)
     text = re.sub(r"\\text\{\s*\}", " ", text)
     return _arguments(" ".join(text.split()))
+
+
+def _measured(found: re.Match[str]) -> str:
+    unit = (found["unit"] or "").replace("\\", " ").strip()
+    return found["number"] + (f"\\text{{ {unit}}}" if unit else "")
 
 
 def _single(found: re.Match[str]) -> str:
@@ -144,7 +161,7 @@ def _unquoted(text: str) -> str:
             closes = text.startswith(left) and text.endswith(right) and len(text) > len(left + right)
             if closes and left not in inner and right not in inner and not inner.endswith("\\"):
                 text = inner
-        text = _SO.sub("", text).rstrip(" ,;")
+        text = _TAIL.sub("", _SO.sub("", text))
         if text.endswith(".") and not text.endswith("..."):
             text = text[:-1]
     return text

@@ -31,6 +31,7 @@ TWICE = re.compile(
     rf"(?P<first>{_NUMBER}\s?{_UNIT}?),?\s?"
     rf"(?:(?:or|i\.e\.,?|that is,?|which is|=)\s(?P<second>{_NUMBER}\s?{_UNIT}?)|\((?P<aside>{_NUMBER}\s?{_UNIT}?)\))"
 )
+_AREA = re.compile(r"\^|\b(?:square|sq|cubic|cu|per)\b|/[a-z ]")
 _QUANTITY = re.compile(rf"(?P<number>{_NUMBER})\s?(?P<unit>{_UNIT})?")
 
 
@@ -47,6 +48,20 @@ def said_twice(answer: str) -> tuple[str, ...]:
     if first is None or second is None or kind != kind_there or first * size != second * size_there:
         return ()
     return tuple(str(side) for side in (first, second))
+
+
+def measured(answer: str) -> tuple[str, Fraction] | None:
+    """Return what a number with its unit measures, and its size in the smallest unit of that: `2.5 hours`, `2 hours 30
+    minutes`; None without a unit that can be put in another one. Areas and volumes, rates and degrees are none."""
+    if len(answer) > LONGEST or _AREA.search(answer):
+        return None
+    plain = " ".join(re.sub(r"\\text\{([^{}]*)\}", r" \1 ", answer).replace("$", " dollar ").split())
+    plain = re.sub(r"^dollar (.*)$", r"\1 dollar", plain)
+    parts = [_measured(part) for part in re.split(r",? and |, | (?=\d)", plain)]
+    kinds = {kind for _, kind, _ in parts}
+    if len(kinds) > 1 or kinds & {"", "none", "count"}:
+        return None
+    return kinds.pop(), sum((value * size for value, _, size in parts if value is not None), Fraction(0))
 
 
 def _measured(text: str) -> tuple[Fraction | None, str, Fraction]:

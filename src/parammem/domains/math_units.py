@@ -42,6 +42,8 @@ UNITS: dict[str, tuple[str, ...]] = {
     "cent": ("cent", "¢"),
     "euro": ("euro", "eur", "€"),
     "sterling": ("gbp", "£"),
+    "yen": ("yen", "jpy", "¥"),
+    "rupee": ("rupee", "rs", "inr", "₹"),
     "mph": ("mph",),
     "kmh": ("kmh", "kph", "km/h"),
 }
@@ -58,8 +60,8 @@ _NO_UNIT = frozenset(
 """Words that change what the number before them says."""
 _FACTORS = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _WORDS = re.compile(
-    r"(?P<value>.*[\d})!.])(?P<gap>\s*+)(?P<unit>(?:\\text\{[^{}]*+\}|[A-Za-z¢€£$][A-Za-z.'-]*+)"
-    r"(?:\\text\{[^{}]*+\}|[A-Za-z¢€£$][A-Za-z.'-]*+|\s++|/|\^\s?(?:\d|\{\d\}))*)",
+    r"(?P<value>.*[\d})!.])(?P<gap>\s*+)(?P<unit>(?:\\text\{[^{}]*+\}|[A-Za-z¢€£¥₹$][A-Za-z.'-]*+)"
+    r"(?:\\text\{[^{}]*+\}|[A-Za-z¢€£¥₹$][A-Za-z.'-]*+|\s++|/|\^\s?(?:\d|\{\d\}))*)",
     re.S,
 )
 _DEGREES = re.compile(r"(.*\S)\s*\^\\circ\s*(?:\\text\{\s*)?[CF]?\s*\}?", re.S)
@@ -73,11 +75,16 @@ _AFTER_LETTER = re.compile(
 )
 _RATE = re.compile(
     r"(?P<value>.*[\d})!.])\s*(?:\\frac\{\s*\\text\{[^{}]+\}(?:\^\{?[23]\}?)?\s*\}\{\s*\\text\{[^{}]+\}(?:\^\{?[23]\}?)?\s*\}"
-    r"|(?:\\text\{[^{}]+\}\s*|(?<=\d)\s*\\text\{[^{}]+\}\s*)+\^\s?\{\s*-\d\s*\})",
+    r"|(?:\\text\{[^{}]+\}\s*|(?<=\d)\s*\\text\{[^{}]+\}\s*)+\^\s?\{\s*-\d\s*\}"
+    r"|\\text\{[^{}^]*\^\s?(?:\{-?\d\}|-?\d)[^{}^]*\}|\\mu\s*\\text\{[^{}]+\}|(?:\\text\{\s?[kM]\s?\}\s*)?\\Omega)",
+    re.S,
+)
+_MODULUS = re.compile(
+    r"(?P<value>.*\d)\s*(?:\\[pb]?mod\s*\{?\s*(?P<by>\d+)\s*\}?|\(?\s*\\text\{\s*\(?mod\s*(?P<said>\d+)\)?\s*\}\s*\)?)",
     re.S,
 )
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
-_MONEY = re.compile(r"([-+]?)\s*([$€£])\s*(?=[-+.\d\\])")
+_MONEY = re.compile(r"([-+]?)\s*([$€£¥₹])\s*(?=[-+.\d\\])")
 DIGITS = 2000
 """A number of more digits is not read here."""
 _PLAIN = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
@@ -196,6 +203,8 @@ def split_unit(text: str) -> tuple[str, str, Fraction]:
 
 
 def _last_unit(text: str) -> tuple[str, str, Fraction]:
+    if found := _MODULUS.fullmatch(text):
+        return found["value"].strip(), f"mod {found['by'] or found['said']}", Fraction(1)
     if found := _RATE.fullmatch(text):
         return found["value"].strip(), "other", Fraction(1)
     if found := _PERCENT.fullmatch(text):

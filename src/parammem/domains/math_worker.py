@@ -45,6 +45,10 @@ def compare(question: str, left: str, right: str) -> bool | int:
     value: are they equal? proportional: the sign of the constant c ≠ 0 with left = c·right, 0 if there is none.
     """
     first, second = read(left), read(right)
+    if question == "value" and None not in (powers := [prime_powers(one) for one in (first, second)]):
+        return powers[0] == powers[1]
+    bounded(first)
+    bounded(second)
     return equal(first, second) if question == "value" else proportional(first, second)
 
 
@@ -60,9 +64,52 @@ def read(text: str) -> Any:
         raise CannotTell(f"{type(found).__name__} is no value")
     named = [(symbol, str(symbol)) for symbol in found.free_symbols]
     names: dict[Any, Any] = {symbol: sympy.I if name == "i" else sympy.Symbol(name) for symbol, name in named}
-    found = found.xreplace(names)
-    bounded(found)
-    return found
+    return found.xreplace(names)
+
+
+def prime_powers(node: Any) -> dict[int, int] | None:
+    """Return a product of powers of whole numbers by its primes, -1 among them, so that 2^{1000000} and 4^{500000} are
+    compared without being worked out; None for anything else."""
+    import sympy
+
+    if isinstance(node, sympy.Rational):
+        small = node != 0 and max(abs(node.p), node.q) < 10**12
+        factors: Any = sympy.factorrat(node) if small else {}
+        return {int(prime): int(times) for prime, times in factors.items() if prime != 1} if small else None
+    if isinstance(node, sympy.Mul):
+        parts = [prime_powers(part) for part in node.args]
+    elif isinstance(node, sympy.Pow):
+        exponent = _whole(node.exp)
+        base = prime_powers(node.base) if exponent is not None else None
+        parts = [base and {prime: times * (exponent or 0) for prime, times in base.items()}]
+    else:
+        return None
+    found: dict[int, int] = {}
+    for part in parts:
+        if part is None:
+            return None
+        for prime, times in part.items():
+            found[prime] = found.get(prime, 0) + times
+    if -1 in found:
+        found[-1] %= 2
+    return {prime: times for prime, times in found.items() if times}
+
+
+def _whole(node: Any) -> int | None:
+    """Return an exponent that is a whole number of at most some thirty digits; None for another one."""
+    import sympy
+
+    if isinstance(node, sympy.Integer):
+        return int(node)
+    if node.free_symbols or not node.args:
+        return None
+    powers = prime_powers(node)
+    if powers is None or any(times < 0 for times in powers.values()) or sum(powers.values()) > 100:
+        return None
+    value = 1
+    for prime, times in powers.items():
+        value *= prime**times
+    return value
 
 
 def prepared(text: str) -> str:

@@ -48,6 +48,7 @@ _INITIALS = re.compile(
     r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Mt|Jr|Sr|No|vs|Vol|ft|Inc|Ltd|Co|Prof|Gen|Col|Capt|Lt|Rev|Hon)|\.[A-Z])$"
 )
 _BECAUSE = re.compile(
+    r"(?:,|;)\s+(?:since|as) (?=[A-Z]\w{0,30}(?:\s\w{1,30}){0,3}\s(?:is|was|are|were|has|had)\s)|"
     r"(?:,|;|\s[–—-])?\s+(?:because\b|since (?=the|he|she|it|they|both|[Pp]assage|\[)|as (?=stated|mentioned|"
     r"shown|described|"
     r"indicated|noted|given|supported|confirmed|per\b|the passage|both passages|[Pp]assage|he |she |it |they )|"
@@ -60,7 +61,7 @@ _RELATIVE = re.compile(r",\s(?:who|whose|which|where)\s[a-z]")
 _YES_NO = re.compile(r"[\W_]*(yes|no)\b(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 _MORE = re.compile(
     r"[*_\"'”]*\s*(?:(?:[,;:]|\s[–—-])\s+(?:[a-z]|\S(?=[^\n]*\s(?:is|are|was|were|does|do|did|has|have|had|both)\s))"
-    r"|\s*\([a-z]+\s[^()\n]*\)|\.\s+(?=[^\d\s])|[.!]?\s*\n)"
+    r"|\s*\([a-z]+(?:\s[^()\n]*)?\)|\.\s+(?=[^\d\s])|[.!]?\s*\n)"
 )
 """What follows `yes` or `no` where that is the whole answer; not in `No, No, Nanette` or `No. 5`."""
 _EXPLAINS = r",?\s(?:is|are|was|were|who|which|where|whose|as|because|since|according|[–—-])\s"
@@ -72,6 +73,7 @@ _STRONG_WORDS = re.compile(r"(\*\*|__)(?=[^\s*_])(?P<inner>[^*_\n]{1,200})(?<=[^
 _SENTENCE_LINE = re.compile(r"(?:\S+\s+){3,}\S*[a-z\d)\]\"”*_][.!][\"”*_)]*(?:\[\d+\])*")
 """A line that is a sentence, and so no short answer."""
 _LABEL = re.compile(r"^[\s*_#]*(?:final|conclusion|result|output|response|prediction)[*_]*\s?:[*_]*\s+", re.IGNORECASE)
+_IT_IS = re.compile(r"^(?:It|That|He|She|They)(?:['’]s|\s(?:is|was|are|were))\s+(?=(?:\S+\s+){0,5}\S+\.$)")
 _FINISH = re.compile(r"\b(?:Finish|Answer)\[(?P<inner>[^\[\]\n]{1,500})\]")
 _SPACES = re.compile(r"\\[,;: ]|~|\\quad")
 _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
@@ -167,7 +169,8 @@ def _yes_or_no(text: str) -> str:
 
 
 def _unlabelled(text: str) -> list[str]:
-    return [_LABEL.sub("", line) for line in _lines(text)]
+    """Return the lines without `Conclusion:` and the like, and without `It is` before a few words."""
+    return [_IT_IS.sub("", _LABEL.sub("", line)) for line in _lines(text)]
 
 
 def _lines(text: str) -> list[str]:

@@ -20,7 +20,7 @@ _CLOSE = re.compile(
     re.IGNORECASE,
 )
 _CHANNEL = re.compile(r"<\|(?:end|return|start)\|>|<\|channel\|>\s?final[^<\n]{0,80}<\|message\|>", re.IGNORECASE)
-_TAG = re.compile(r"[<\[](?P<name>(?:final|short)?[_ ]?answer|final|solution)[>\]](?!\()", re.IGNORECASE)
+_TAG = re.compile(r"[<\[](?P<name>(?:final|short)?[_ ]?answer|final|solution|output|result)[>\]](?!\()", re.IGNORECASE)
 _BOX = re.compile(r"<\|begin_of_box\|>(.*?)<\|end_of_box\|>", re.DOTALL)
 _ENDS = re.compile(
     r"(?<=\S)\s*(?:<[|｜](?:endoftext|end_of_text|eot_id|im_end|end[▁_]of[▁_]sentence|endofprompt)[|｜]>|</s>|<end_of_turn>|<eos>)"
@@ -74,6 +74,8 @@ def tagged(text: str) -> str | None:
         closed = re.search(rf"[<\[]/{re.escape(found['name'])}\s?[>\]]", rest, re.IGNORECASE)
         if not closed and found.group().startswith("["):
             continue  # a placeholder, or a link
+        if found["name"].lower() in ("output", "result") and (not closed or rest[closed.end() :].strip()):
+            continue  # of a program that the model ran on its way
         inner = (rest[: closed.start()] if closed else rest).strip()
         if inner and inner not in {"...", "…"}:
             return inner

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from parammem.core.adapter import Adapter, read_card
+from parammem.core.adapter import Adapter, read_card, short_reason
 from parammem.core.record import digest_of
 from parammem.engines.digests import ADAPTER_WEIGHTS, adapter_digest, read_settings
 from parammem.engines.lora import ADDRESS, Lora, lora_of
@@ -108,7 +106,7 @@ def read_lora_settings(folder: Path) -> dict[str, Any]:
     try:
         return read_settings(path)
     except ValueError as error:
-        raise AdapterError(f"{path} cannot be read ({_short(error)}); restore it (`dvc checkout`)") from error
+        raise AdapterError(f"{path} cannot be read ({short_reason(error)}); restore it (`dvc checkout`)") from error
 
 
 def settings_fit(card: Adapter, settings: Mapping[str, Any]) -> bool | None:
@@ -170,10 +168,3 @@ def safetensors_header(path: Path) -> dict[str, list[int]]:
     if max(ends, default=0) != size - 8 - length:
         raise ValueError(f"it has {size} bytes, and its header tells of {8 + length + max(ends, default=0)}")
     return shapes
-
-
-def _short(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"
-    return str(error)[:200] or type(error).__name__

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from parammem.checkout.places import MODELS
 from parammem.core.record import Record
 from parammem.errors import ConfigError, ModelMissingError
 
@@ -72,7 +73,7 @@ def find_model(model: str | Path) -> Path:
     if path.is_file():
         return find_model(named_model(str(model)))
     parts = path.parts
-    if isinstance(model, Path) or path.is_absolute() or len(parts) != 2 or parts[0] in ("models", ".", "..", "~"):
+    if isinstance(model, Path) or path.is_absolute() or len(parts) != 2 or parts[0] in (str(MODELS), ".", "..", "~"):
         return _missing(model)
     if Path(parts[0]).is_dir():
         return _missing(model)

@@ -29,7 +29,7 @@ from parammem.engines.tokenizing import places_of, text_of, tokens_of
 from parammem.engines.vetting import Vetted, vet_model
 from parammem.errors import AdapterError, AdapterMismatchError, EngineError, ParamMemError, RequestFailed
 
-LOOP = "decode-1"
+LOOP = {"float32": "decode-1", "bfloat16": "decode-2"}
 """Part of the digest. Raise it when the same request gets another text, so that no cache serves the old one."""
 FAR_CHECK = 8
 NO_LIMIT = 1 << 40
@@ -103,10 +103,9 @@ class HfEngine:
         path = None if adapter is None else Path(adapter)
         trained = None if path is None else check_adapter(path, base.digest, str(model), base)
         source = HfSource(base, path, trained, device, dtype, lean)
-        named = [base.digest, trained.digest if trained else "", dtype, *base.named]
-        return cls(
-            source, digest_of(["hf", LOOP, *named, *([trained.settings] if trained else [])]), batch, batch_tokens
-        )
+        named = [LOOP.get(dtype, dtype), base.digest, trained.digest if trained else "", dtype, *base.named]
+        settings = [trained.settings] if trained else []
+        return cls(source, digest_of(["hf", *named, *settings]), batch, batch_tokens)
 
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
         """Return for each request its completions, in order. A completion's tokens include the end token.
@@ -205,18 +204,6 @@ def _load(source: HfSource) -> _Loaded:
     return _Loaded(model=model, tokenizer=tokenizer, open_session=_session(model, source.lean), eos=eos, pad=pad)
 
 
-def load_model(folder: Path, adapter: Path | None = None, device: str = "auto", dtype: str = "float32") -> Any:
-    """Return a transformers model in evaluation mode, the adapter merged into its weights.
-
-    Raises:
-        EngineError: the folder cannot be read as a model, or there is no such device.
-        AdapterError: the adapter is none of this model's.
-    """
-    vetted = vet_model(folder)
-    trained = check_adapter(adapter, vetted.digest, str(folder), vetted) if adapter else None
-    return _on_device(HfSource(vetted, adapter, trained, device, dtype, lean=False))
-
-
 def _on_device(source: HfSource) -> Any:
     import torch
     from transformers.utils import logging as transformers_logging
@@ -283,10 +270,10 @@ def _tied(model: Any) -> set[str]:
 
 def _session(model: Any, lean: bool) -> OpenSession:
     from parammem.engines.forward import HfSession
-    from parammem.engines.llama import LlamaSession, fits, take_weights
+    from parammem.engines.llama import MAX_DECODE_PARAMETERS, LlamaSession, decode_weights, fits
 
-    if lean and fits(model):
-        return partial(LlamaSession, take_weights(model))
+    if lean and fits(model, MAX_DECODE_PARAMETERS):
+        return partial(LlamaSession, decode_weights(model), trim=model.device.type == "cpu" and not fits(model))
     return partial(HfSession, model)
 
 

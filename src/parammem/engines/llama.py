@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     import torch
 
 MAX_PARAMETERS = 50_000_000
-"""Above this a step's arithmetic outweighs what is saved, and a second copy of the weights would cost memory."""
+"""Above this the arithmetic of a training step outweighs what is saved."""
+MAX_DECODE_PARAMETERS = 200_000_000
+"""Above this the same is true of a step of the decode loop (`benchmarks/decode.py`)."""
 PREFILL_TOKENS = 16_384
 """Prompts are prefilled in slices of about so many tokens, so that memory stays flat."""
+TRIMMED_TOKENS = 2048
+"""The same where arithmetic takes the time: each slice goes without the padding that all of its prompts share."""
 STATIC_ROPE = frozenset({"default", "linear", "llama3"})
 FIRST_ROOM = 32
 
@@ -57,14 +61,15 @@ class LlamaWeights:
         return cos.reshape(shape), sin.reshape(shape)
 
 
-def fits(model: Any) -> bool:
-    """Return whether LlamaSession computes what this model's own forward computes, and is worth it."""
+def fits(model: Any, most: int = MAX_PARAMETERS) -> bool:
+    """Return whether LlamaSession computes what this model's own forward computes, and is worth it: the model has no
+    more than so many parameters."""
     config = model.config
     if type(model).__name__ != "LlamaForCausalLM" or config.hidden_act != "silu":
         return False
     if config.attention_bias or config.mlp_bias or config.rope_parameters["rope_type"] not in STATIC_ROPE:
         return False
-    return sum(p.numel() for p in model.parameters()) <= MAX_PARAMETERS
+    return sum(p.numel() for p in model.parameters()) <= most
 
 
 def _own_weight(projection: Any) -> torch.Tensor:
@@ -105,25 +110,54 @@ def take_weights(model: Any, weight: Callable[[Any], torch.Tensor] = _own_weight
     )
 
 
+def decode_weights(model: Any) -> LlamaWeights:
+    """Return `take_weights` of a model, whose own projections become views of them: nothing is in memory twice."""
+    import torch
+
+    weights = take_weights(model)
+    for block, layer in zip(model.model.layers, weights.layers, strict=True):
+        attention, mlp = block.self_attn, block.mlp
+        for joined, parts in (
+            (layer.qkv, (attention.q_proj, attention.k_proj, attention.v_proj)),
+            (layer.gate_up, (mlp.gate_proj, mlp.up_proj)),
+        ):
+            for part, rows in zip(parts, joined.split([len(part.weight) for part in parts]), strict=True):
+                part.weight = torch.nn.Parameter(rows.detach(), requires_grad=False)
+    return weights
+
+
 class LlamaSession:
     """One batch in flight: P prompts of width L; R rows, each one draw of a prompt; at most S live draws of each."""
 
-    def __init__(self, weights: LlamaWeights, ids: torch.Tensor, mask: torch.Tensor) -> None:
-        """ids, mask: [P, L] int64, left-padded; mask is 1 on real tokens."""
-        import torch
-
+    def __init__(self, weights: LlamaWeights, ids: torch.Tensor, mask: torch.Tensor, trim: bool = False) -> None:
+        """ids, mask: [P, L] int64, left-padded; mask is 1 on real tokens. trim: prefill in small slices without the
+        padding that all prompts of a slice share."""
         self._w = weights
         self._positions = mask.sum(-1)
         prompts, width = ids.shape
         shape = (prompts, weights.kv_heads, width, weights.head_dim)
-        self._keys = [weights.embed.new_empty(shape) for _ in weights.layers]
-        self._values = [weights.embed.new_empty(shape) for _ in weights.layers]
         padded = bool((mask == 0).any())
+        room = weights.embed.new_zeros if trim and padded else weights.embed.new_empty  # nothing is written on padding
+        self._keys = [room(shape) for _ in weights.layers]
+        self._values = [room(shape) for _ in weights.layers]
         self._bias = _bias(mask, weights.embed.dtype)[:, None, None, :] if padded else None
-        slices = torch.arange(prompts, device=ids.device).split(max(1, PREFILL_TOKENS // width))
-        self.logits = torch.cat([self._prefill(ids[s], mask[s] if padded else None, s) for s in slices])
+        self.logits = self._prefill_all(ids, mask, padded, trim)
+
+    def _prefill_all(self, ids: torch.Tensor, mask: torch.Tensor, padded: bool, trim: bool) -> torch.Tensor:
+        """Prefill all prompts, slice by slice. Returns the logits after each."""
+        import torch
+
+        prompts, width = ids.shape
+        parts = []
+        for some in torch.arange(prompts, device=ids.device).split(
+            max(1, (TRIMMED_TOKENS if trim else PREFILL_TOKENS) // width)
+        ):
+            skip = int((mask[some] == 0).all(0).sum()) if trim else 0
+            parts.append(self._prefill(ids[some, skip:], mask[some, skip:] if padded else None, some))
+        return torch.cat(parts)
 
     def _prefill(self, ids: torch.Tensor, mask: torch.Tensor | None, prompts: torch.Tensor) -> torch.Tensor:
+        """Fill the last columns of these prompts' keys and values; returns the logits after each."""
         import torch
         import torch.nn.functional as F
 
@@ -136,7 +170,7 @@ class LlamaSession:
         for number, layer in enumerate(w.layers):
             q, k, v = project(w, layer, x, cos, sin)
             q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-            self._keys[number][prompts], self._values[number][prompts] = k, v
+            self._keys[number][prompts, :, -width:], self._values[number][prompts, :, -width:] = k, v
             groups = w.heads // w.kv_heads
             k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
             heard = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=seen is None)

@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.places import EVALUATION
 from parammem.core.jsonl import write_text
 from parammem.core.record import Record
 from parammem.core.words import count
@@ -161,7 +162,7 @@ def _picture_of(made: Made) -> Any:
         Box("rules", 2, f"rules {'passed' if made.passed else 'FAILED'}", made.suite_digest[:16], not made.passed),
         Box("base", 2, made.base_model, made.base_digest[:16]),
         Box("adapter", 3, f"reflector for {made.domain}", made.adapter[:16]),
-        Box("evaluation", 4, "this evaluation", "reports/evaluation"),
+        Box("evaluation", 4, "this evaluation", EVALUATION.as_posix()),
     ]
     edges = [
         ("rows", "rules"),

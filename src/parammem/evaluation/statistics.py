@@ -60,10 +60,6 @@ class Comparison(Record):
     test: str
     """mcnemar or sign-flip."""
 
-    @property
-    def discordant(self) -> int:
-        return self.left_only + self.right_only
-
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
     """Return Wilson's 95% score interval for a share (Wilson 1927); (0, 1) when n is 0.

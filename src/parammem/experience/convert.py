@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from parammem.core import AnswerKey, Attempt, Feedback, Outcome, Task, Trajectory, digest_of
 from parammem.core.advice import OPENING, without_advice
-from parammem.core.domain_names import USUAL_KINDS
 from parammem.core.experience import SCHEMAS, Experience
 from parammem.domains import get_domain
 from parammem.experience.field_paths import known_fields, place_of
@@ -26,36 +25,12 @@ NAMES: tuple[str, ...] = (OURS, *FORMATS)
 """Names of all formats, as `--format` takes them."""
 
 
-def read_line(
-    data: bytes, domain: str = "", form: str | None = None, kinds: Mapping[str, str] = USUAL_KINDS
-) -> tuple[Experience, AnswerKey | None, str]:
-    """Return a line as Experience, the answer key if one came with it, and the form it had.
-
-    Args:
-        domain: what the tasks of logs are that do not say it themselves.
-        form: None: the one that the line's keys show.
-        kinds: kind of each domain, by its name.
-
-    Raises:
-        Unreadable: it is no JSON object, has another schema, lacks something, or is a part of a run.
-    """
-    row = parsed(data)
-    form = form or form_of(row, data)
-    if form == OURS:
-        return *own_row(row, data), OURS
-    cut = FORMATS[form].parts
-    rows = [piece for _, piece in cut(row)] if cut else [row]
-    found = read_runs(rows, form, ReadOptions(domain=domain, kinds=kinds), data=data) if rows else []
-    if len(found) != 1:
-        raise Unreadable("not-a-record", "the line does not hold one run")
-    return found[0], None, form
-
-
 def parsed(data: bytes) -> dict[str, Any]:
     """Return the JSON object that a line is. Raises Unreadable."""
     refuse_many(data)
     try:
-        row = json.loads(data.decode("utf-8"))
+        text = data.decode("utf-8").strip("\x1e\0 \t\r\n")  # \x1e begins each record of a JSON text sequence
+        row = json.loads(text.removesuffix(","))  # as a line of a JSON array that lost its brackets
     except UnicodeDecodeError as error:
         raise Unreadable("not-utf8", f"byte {error.start} is no UTF-8") from None
     except (ValueError, RecursionError) as error:
@@ -189,7 +164,7 @@ def experience_of(run: LoggedRun, reading: ReadOptions, outcomes: OutcomeTable =
         stop="iterations",
         submission=attempts[-1].number if handed else None,
     )
-    ended = _outcome(run, outcomes)
+    ended = _outcome(run, outcomes).decided(reading.passes_at.get(run.domain))
     return Experience(task=task, trajectory=trajectory, outcome=ended, advice=run.advice, run_id=run.run_id)
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from parammem.checkout.places import INBOX
 from parammem.core import AnswerKey, Outcome, Task, Trajectory, digest_of
 from parammem.core.experience import Experience
 from parammem.core.jsonl import lines_of, write_text
@@ -36,7 +37,6 @@ from parammem.experience.source_files import (
 )
 from parammem.experience.zipped import MAGIC
 
-INBOX = Path("data") / "inbox"
 REPORT = "report-"
 VARIABLE = "PARAMMEM_INBOX"
 DONE, TAKEN = "done", ".taken"

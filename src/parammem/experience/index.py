@@ -11,11 +11,12 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
+from parammem.checkout.places import CACHE
 from parammem.core import digest_of
 from parammem.core.experience import Experience
 from parammem.core.jsonl import iter_jsonl
 
-INDEX = Path(".cache") / "experience" / "index.sqlite"
+INDEX = CACHE / "experience" / "index.sqlite"
 
 
 def row_digest(row: Experience) -> bytes:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from parammem.checkout.places import BATCH_ORDER, BATCHES, FRESH, FRESH_KEYS, INGESTING, LOCKS, REFUSED_ROWS
 from parammem.core import digest_of
 from parammem.core.event import Event, Ingested
 from parammem.core.jsonl import write_text
@@ -23,7 +24,7 @@ from parammem.experience.index import RowIndex, as_os_error
 from parammem.experience.ingest_result import IngestResult
 from parammem.experience.sorter import PRIVATE_LINES, Sorter
 from parammem.experience.source_files import Source
-from parammem.experience.store import BATCHES, FRESH, KEYS, QUARANTINE, WORK, ExperienceStore
+from parammem.experience.store import ExperienceStore
 from parammem.registry.ledger import Ledger
 
 
@@ -105,17 +106,17 @@ def rows_of(fact: Ingested) -> list[Path]:
 
 def _files_of(root: Path, fact: Ingested) -> tuple[str, ...]:
     """Return files of a source that are here."""
-    places = [*rows_of(fact), QUARANTINE / f"{fact.source}.jsonl", KEYS / f"{fact.fresh}.jsonl"]
+    places = [*rows_of(fact), REFUSED_ROWS / f"{fact.source}.jsonl", FRESH_KEYS / f"{fact.fresh}.jsonl"]
     return tuple(place.as_posix() for place in places if (root / place).is_file())
 
 
 @contextmanager
 def _alone(root: Path) -> Iterator[Path]:
     """One ingestion at a time, with an empty folder to work in that lies on the same disk as the batches."""
-    lock = root / ".cache" / "locks" / "ingest.lock"
+    lock = root / LOCKS / "ingest.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock):
-        work = root / WORK
+        work = root / INGESTING
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(mode=0o700, parents=True)
         try:
@@ -133,8 +134,8 @@ def _finish(
     places = {
         "batch": BATCHES / f"{names['batch']}.jsonl",
         "fresh": FRESH / f"{names['fresh']}.jsonl",
-        "keys": KEYS / f"{names['fresh']}.jsonl",
-        "refused": QUARANTINE / f"{digest}.jsonl",
+        "keys": FRESH_KEYS / f"{names['fresh']}.jsonl",
+        "refused": REFUSED_ROWS / f"{digest}.jsonl",
     }
     event = Ingested(
         source=digest,
@@ -161,7 +162,7 @@ def _finish(
 def _write_order(root: Path, facts: list[Ingested]) -> None:
     """The order of the batches for `collect`, made from the ledger, so that a crash before this costs nothing."""
     names = list(dict.fromkeys(fact.batch for fact in facts if fact.batch))
-    place = root / BATCHES / "order.txt"
+    place = root / BATCH_ORDER
     for left in place.parent.glob(f".{place.name}.*"):  # of one that was killed over it: the folder is a dep of a stage
         left.unlink(missing_ok=True)
     text = "".join(f"{name}\n" for name in names)

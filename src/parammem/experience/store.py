@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from parammem.checkout.places import PRIVATE_ROWS, TASKS
 from parammem.core import Task, read_jsonl
 from parammem.core.domain_names import USUAL_KINDS
 from parammem.core.jsonl import iter_jsonl
 from parammem.errors import DataError
 from parammem.experience.admission import Admission
 from parammem.experience.outcomes import NONE, OutcomeTable
-
-BATCHES = Path("data") / "experience"
-FRESH = Path("data") / "fresh"
-KEYS = Path("data") / "keys" / "fresh"
-QUARANTINE = Path("data") / "quarantine" / "experience"
-PRIVATE_ROWS = Path("data") / "quarantine" / "private"
-WORK = Path("data") / ".ingest"
-TASKS = Path("data") / "tasks"
 
 
 @dataclass(frozen=True)
@@ -35,6 +28,8 @@ class ExperienceStore:
     """What the tasks of logs are that do not say it themselves."""
     outcomes: OutcomeTable = NONE
     """How runs ended whose logs do not say it, or say that it is not known."""
+    passes_at: Mapping[str, float] = field(default_factory=dict)
+    """Domain → least value of an outcome that passes, where the outcome does not say it itself."""
     private: Path | None = None
     """Folder for rows with secrets; default: data/quarantine/private below root. It is never pushed anywhere, so a run
     in a worktree names the folder of the tree that stays."""
@@ -53,6 +48,7 @@ def open_store(
     private: Path | None = None,
     kinds: Mapping[str, str] = USUAL_KINDS,
     outcomes: OutcomeTable = NONE,
+    passes_at: Mapping[str, float] | None = None,
 ) -> ExperienceStore:
     """Return a store that compares rows with the evaluation tasks of these domains.
 
@@ -61,6 +57,7 @@ def open_store(
 
     Args:
         kinds: kind of each domain that rows may be of, by its name.
+        passes_at: of the domains whose params say it, the least value of an outcome that passes.
 
     Raises:
         DataError: the evaluation tasks of a domain are not here, so nobody could tell whether one is in a batch.
@@ -82,6 +79,7 @@ def open_store(
         fresh_share,
         domain,
         outcomes,
+        passes_at or {},
         private,
     )
 

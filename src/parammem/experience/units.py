@@ -57,7 +57,8 @@ def read_source(source: Source, store: ExperienceStore, form: str | None = None)
 
 
 def _reading(line: Line, store: ExperienceStore) -> ReadOptions:
-    return ReadOptions(domain=store.domain, file=line.file.name.partition(".")[0], kinds=store.admission.kinds)
+    name = line.file.name.partition(".")[0]
+    return ReadOptions(store.domain, name, store.admission.kinds, store.passes_at)
 
 
 def _read(line: Line, store: ExperienceStore, form: str | None, gathered: _Gathered) -> Iterator[Judged]:
@@ -73,7 +74,8 @@ def _read(line: Line, store: ExperienceStore, form: str | None, gathered: _Gathe
         found = form or form_of(row, line.data)
         if found == OURS:
             one, key = own_row(row, line.data)
-            yield Judged(line, one, key, OURS)
+            ended = one.outcome.decided(store.passes_at.get(one.task.domain))
+            yield Judged(line, one.model_copy(update={"outcome": ended}), key, OURS)
         elif FORMATS[found].parts:
             gathered.add(found, row, line)
         else:

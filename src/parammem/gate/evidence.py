@@ -12,7 +12,6 @@ from parammem.core.words import count
 
 NO_OUTCOMES = "no outcomes"
 """Key of `Evidence.inputs` under which stands why none could be measured."""
-Arm = Literal["none", "champion", "challenger"]
 
 
 class SliceOutcomes(Record):

@@ -81,11 +81,14 @@ def _power_lines(decision: Decision, test: PairedTest) -> list[str]:
             f"power    {test.power:.2f} for a gain of {100 * test.effect:.0f} points; about "
             f"{count(test.tasks_needed, 'task')} for a power of 0.8"
         ]
-    wanted = f"{decision.rule['min_power']:g}"
-    needed = f"about {count(test.tasks_needed, 'such task')}" if test.tasks_needed else "no number of such tasks"
+    wanted = f"; {decision.rule['min_power']:g} is demanded" if decision.rule["min_power"] else ""
+    if wanted and test.tasks_needed:
+        wanted += f", which takes about {count(test.tasks_needed, 'task')} where as large a share of them differs"
+    elif wanted:
+        wanted += ", which no number of tasks gives as long as none differs"
     return [
         f"power    {test.power:.2f} to find a challenger that wins {50 + 100 * test.effect:.0f} % of the "
-        f"{count(test.better + test.worse, 'task')} that differ; {needed} for the {wanted} that is demanded"
+        f"{count(test.better + test.worse, 'task')} that differ{wanted}"
     ]
 
 

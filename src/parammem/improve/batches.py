@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from parammem.checkout.dvc import track
 from parammem.checkout.git import worktrees
+from parammem.checkout.places import BATCHES, DATA, FRESH, FRESH_KEYS, PRIVATE_ROWS, SET_ASIDE, TASKS
 from parammem.checkout.worktree import TREES
 from parammem.core.event import Ingested
 from parammem.core.experience import Experience
@@ -17,7 +18,7 @@ from parammem.errors import DataError, LedgerError
 from parammem.experience.inbox import clear, look, waiting
 from parammem.experience.ingest import already, ingest, ingested
 from parammem.experience.source_files import concerns_all, words_of
-from parammem.experience.store import BATCHES, FRESH, KEYS, PRIVATE_ROWS, open_store
+from parammem.experience.store import open_store
 from parammem.improve.triggers import Outcomes
 from parammem.registry.ledger import Ledger
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from parammem.experience.source_files import Source
     from parammem.improve.turn import Turn
 
-ASIDE = Path("data") / "quarantine" / "batches"
 """Batches that are to blame for a refused challenger (blame.py). To give one another chance, move its .dvc file back to
 data/experience and commit."""
 
@@ -41,7 +41,8 @@ def ingest_inbox(turn: Turn) -> tuple[list[Source], list[str]]:
     _make_sure_of_tasks(turn)
     share, near = params.experience.fresh_share, params.validate_.near_duplicate
     domain, private = params.experience.domain, turn.root / PRIVATE_ROWS
-    store = open_store(turn.tree, params.domains, share, near, domain, private, params.kinds())
+    least = params.passes_at()
+    store = open_store(turn.tree, params.domains, share, near, domain, private, params.kinds(), passes_at=least)
     taken, refused = [], []
     for source in found.sources:
         try:
@@ -67,7 +68,7 @@ def ingest_inbox(turn: Turn) -> tuple[list[Source], list[str]]:
 def _make_sure_of_tasks(turn: Turn) -> None:
     """Refuse to ingest as long as there are no evaluation tasks: whether a batch holds one could not be told."""
     own = [name for name, one in turn.settings.domains.items() if one.kind != "open"]
-    missing = [d for d in own if not (turn.tree / "data/tasks" / d / "eval.jsonl").is_file()]
+    missing = [d for d in own if not (turn.tree / TASKS / d / "eval.jsonl").is_file()]
     if missing:
         turn.tools.rebuild(turn.tree, [f"tasks@{domain}" for domain in missing])
 
@@ -113,7 +114,7 @@ def set_aside(tree: Path, names: Sequence[str]) -> None:
     events = Ledger(tree).read()
     for name in names:
         fresh = {e.fact.fresh for e in events if isinstance(e.fact, Ingested) and e.fact.batch == name}
-        for folder, digest in [(BATCHES, name), *((place, f) for f in fresh if f for place in (FRESH, KEYS))]:
+        for folder, digest in [(BATCHES, name), *((place, f) for f in fresh if f for place in (FRESH, FRESH_KEYS))]:
             _move(tree, folder, digest)
 
 
@@ -121,7 +122,7 @@ def _move(tree: Path, folder: Path, digest: str) -> None:
     for name in (f"{digest}.jsonl", f"{digest}.jsonl.dvc"):
         file = tree / folder / name
         if file.exists():
-            place = tree / ASIDE / folder.relative_to("data") / name
+            place = tree / SET_ASIDE / folder.relative_to(DATA) / name
             place.parent.mkdir(parents=True, exist_ok=True)
             file.replace(place)
 

@@ -19,6 +19,7 @@ from parammem.checkout.git import (
     worktrees,
 )
 from parammem.checkout.leftovers import ref_lock, take_away
+from parammem.checkout.places import BATCH_ORDER, REFUSED_ROWS, REPORTS
 from parammem.checkout.worktree import TREES, add_tree, equip
 from parammem.core.jsonl import write_text
 from parammem.errors import DataError, LineageError
@@ -26,7 +27,7 @@ from parammem.registry.growth import taken_away
 from parammem.registry.ledger import PLACE as LEDGER
 from parammem.registry.merge import DRIVER, merge_bytes
 
-GENERATED = ("dvc.lock", "reports/", "pocket/dvc.lock", "data/experience/order.txt", "data/quarantine/experience/")
+GENERATED = ("dvc.lock", f"{REPORTS}/", "pocket/dvc.lock", BATCH_ORDER.as_posix(), f"{REFUSED_ROWS.as_posix()}/")
 """Where both sides changed these, the branch's own stand until the next rebuild; of a source that both refused, its
 pointer."""
 OWN_MERGE = ("-c", f"merge.{DRIVER}.driver=false")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from parammem.checkout.lock import locked
+from parammem.checkout.places import AUTOMATION
 from parammem.config import load_params
 from parammem.core.event import Checked, Event, Published, RolledBack
 from parammem.core.jsonl import write_text
@@ -24,7 +25,6 @@ from parammem.registry.state import champion, find_version, one_before, roll_bac
 
 FAILURES = 2
 """Checks in a row that fail before the champion is rolled back by itself."""
-NOTES = Path(".cache") / "improve"
 """What was asked for, until it is done: a rollback that is killed must not be done twice."""
 BEFORE = ("clean", "worktree", "finish")
 AFTER = ("push", "commit", "publish", "close")
@@ -98,6 +98,11 @@ class Meant(NamedTuple):
 def resolve(events: Sequence[Event], domain: str, to: str) -> Meant:
     """Say which version is meant. Raises LedgerError when there is no such version."""
     present = champion(events, domain)
+    if to == "before" and present is None:
+        raise LedgerError(
+            f"{domain} has no champion, so there is none before it; `parammem registry history --domain {domain}` "
+            "lists its versions"
+        )
     target = one_before(events, domain) if to == "before" else to
     if target not in ("none", "0", "v0"):
         target = find_version(events, domain, target).name
@@ -113,13 +118,12 @@ def _roll_back_as_meant(turn: Turn, meant: Meant, reason: str) -> None:
     if (present.number if present else 0) != meant.present:
         name = present.name if present else "none"
         since = [e for e in events if e.digest not in meant.seen and _moves(e, meant.domain)]
-        what = (
-            "; ".join(f"event {e.number}, {e.time}, {e.actor}: {_said(e)}" for e in since) or "see `registry history`"
-        )
+        moves = [f"event {e.number}, {e.time}, {e.actor}: {_said(e)}" for e in since]
+        what = "; ".join(moves) or "see `parammem registry history`"
         again = f"parammem rollback --to {meant.target} --domain {meant.domain}"
         raise LedgerError(
             f"the champion of {meant.domain} was {meant.present_name} when you asked and is {name} now "
-            f"({what or 'see `parammem registry history`'}); nothing was rolled back. "
+            f"({what}); nothing was rolled back. "
             f"To go from {name} to {meant.target} run `{again}`"
         )
     _roll_back(turn, meant.domain, meant.target, reason)
@@ -152,7 +156,7 @@ def _was_cut_short(root: Path, events: Sequence[Event], meant: Meant) -> bool:
 
 
 def _note(root: Path, domain: str) -> Path:
-    return root / NOTES / f"rollback-{domain}.json"
+    return root / AUTOMATION / f"rollback-{domain}.json"
 
 
 def _with_steps(root: Path, tools: Tools, step: TurnStep, around: Around | None) -> TurnReport:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parammem.checkout.places import CONTESTS
 from parammem.checkout.processes import run_guarded
 from parammem.errors import DataError
 from parammem.gate.evidence import Evidence
@@ -20,7 +21,7 @@ def contest_in_process(turn: Turn, domain: str, champion: Path | None, challenge
     Raises:
         DataError: it failed; with its last lines.
     """
-    out = turn.tree / ".cache" / "contests" / f"{domain}.json"
+    out = turn.tree / CONTESTS / f"{domain}.json"
     command = [
         sys.executable,
         "-m",

@@ -142,6 +142,8 @@ def _left(events: Sequence[Event], domain: str, version: int) -> str:
 
 def as_text(found: Sequence[Challenge]) -> str:
     """Return a line per generation."""
+    if not found:
+        return "no challenger was judged yet; `parammem improve` trains one and asks the gate"
     head = (
         "gen  version  answer     rows   new  anchor: none champ chall forgot   fresh: none champ chall forgot  "
         "advice  tokens  seconds"

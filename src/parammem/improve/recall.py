@@ -24,6 +24,7 @@ from parammem.checkout.git import (
 )
 from parammem.checkout.leftovers import at_work, clear_leftovers, ref_lock
 from parammem.checkout.lock import locked
+from parammem.checkout.places import LEDGER_FOLDER, REPORTS
 from parammem.checkout.worktree import remove_dead, repro, worktree
 from parammem.core.event import Recalled
 from parammem.core.jsonl import text_lines, write_text
@@ -42,7 +43,7 @@ from parammem.registry.tags import sync_tags
 
 TAKEN = ("index.lock", "HEAD.lock", "ORIG_HEAD.lock")
 """Locks that git takes while it moves a person's branch on."""
-COMMITTED = ("dvc.lock", "ledger", "reports", WITHDRAWN)
+COMMITTED = ("dvc.lock", str(LEDGER_FOLDER), str(REPORTS), WITHDRAWN)
 
 
 class RecallDone(Record):
@@ -109,7 +110,7 @@ def execute_recall(
             state = history.here()
             proof = [line for domain in plan.domains for line in prove_absence(state, domain, plan.row_hash)]
         made = {domain: register_adapter(tree, domain, None, actor).adapter for domain in plan.domains}
-        say(dvc.push(tree, say))  # data first, then the commit that refers to it
+        say(dvc.push(tree))  # data first, then the commit that refers to it
         commit = _commit(repo, tree, branch, f"Row {plan.row_hash[:16]} is recalled: {reason}")
         merged = _follow(repo, branch)
         sync_tags(repo if merged else tree)

@@ -18,7 +18,7 @@ from pathlib import Path
 from parammem.checkout import dvc
 from parammem.checkout.git import commit as commit_paths
 from parammem.checkout.git import move_branch, require_identity
-from parammem.checkout.places import EVIDENCE, Places
+from parammem.checkout.places import DATA, EVIDENCE, RECORDED, SET_ASIDE, TRACKING, Places
 from parammem.checkout.processes import run_guarded
 from parammem.checkout.worktree import remove_trees
 from parammem.config import load_params
@@ -41,7 +41,7 @@ from parammem.registry.register import register_adapter
 from parammem.registry.state import champion, make_champion, versions
 from parammem.registry.tags import sync_tags
 
-PATHS = ("dvc.lock", "params.yaml", "ledger", "reports", "data", "models")
+PATHS = ("dvc.lock", "params.yaml", *map(str, RECORDED))
 """What a turn commits; .gitignore keeps the data itself out."""
 
 
@@ -186,13 +186,13 @@ def _accuse(turn: Turn, decisions: list[Decision]) -> None:
     if any(found) and all(one.answer != "promote" for one in decisions):
         turn.record(SetAside(domain=first.domain, decision=first.digest, batches=found.aside, suspects=found.suspects))
         kept = f", {len(found.suspects)} under suspicion" if found.suspects else ""
-        turn.note(f"{first.domain}: {count(len(found.aside), 'batch', 'batches')} set aside in {batches.ASIDE}{kept}")
+        turn.note(f"{first.domain}: {count(len(found.aside), 'batch', 'batches')} set aside in {SET_ASIDE}{kept}")
         turn.aside += [name for name in found.aside if name not in turn.aside]
 
 
 def push(turn: Turn) -> None:
     """Push the data to the remote before anything in git refers to it."""
-    turn.note(dvc.push(turn.tree, turn.tools.say))
+    turn.note(dvc.push(turn.tree))
 
 
 def commit(turn: Turn) -> None:
@@ -203,7 +203,7 @@ def commit(turn: Turn) -> None:
     if turn.aside:
         batches.set_aside(turn.tree, turn.aside)
         turn.commits.append(
-            commit_paths(turn.tree, ("data",), "Batches set aside that a refused challenger had learned from")
+            commit_paths(turn.tree, (str(DATA),), "Batches set aside that a refused challenger had learned from")
         )
     if turn.commits:
         move_branch(turn.root, turn.branch, turn.commits[-1], turn.before)
@@ -249,7 +249,7 @@ def _is_unlogged(turn: Turn) -> bool:
 
 
 def _tracking(turn: Turn) -> Path:
-    return (turn.root / ".cache" / "tracking").resolve()
+    return (turn.root / TRACKING).resolve()
 
 
 def clear(turn: Turn) -> None:
@@ -292,16 +292,19 @@ def nothing_to_do(root: Path, branch: str) -> str:
 
     Looks at the inbox, at what an earlier run may have left, and at the ledgers of branch and person.
     """
-    from parammem.experience.inbox import waiting
+    from parammem.experience.inbox import look
 
     params = load_params(root / "params.yaml")
-    if batches.leftovers(root) or waiting(root / params.experience.inbox) or runs_wait(root):
+    here = look(root / params.experience.inbox)
+    if batches.leftovers(root) or here.sources or runs_wait(root):
         return ""
     for revision in (f"refs/heads/{branch}", "HEAD"):
         events = ledger_at(root, revision)
         if any(new_batches(events, domain) for domain in params.domains):
             return ""
-    return "Nothing to do: the inbox is empty, and nothing came in since the last training"
+    left = "; ".join(f"{name}: {why}" for name, why in here.left.items())
+    inbox = f"nothing in the inbox can be taken ({left})" if left else "the inbox is empty"
+    return f"Nothing to do: {inbox}, and nothing came in since the last training"
 
 
 def targets(turn: Turn) -> list[str]:

@@ -131,11 +131,6 @@ class TurnReport:
     commit: str = ""
     """What the branch points to now; empty: it did not move."""
 
-    @property
-    def promoted(self) -> list[str]:
-        """Domains with a new champion."""
-        return [one.domain for one in self.decisions if one.answer == "promote"]
-
 
 def headline(turn: Turn, why: str = "") -> str:
     """Return the turn in a line."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from parammem.checkout import dvc
 from parammem.checkout.git import UNATTENDED, commit, git, tip
-from parammem.checkout.places import Places
+from parammem.checkout.places import CHALLENGERS, MODELS, Places
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError
 from parammem.registry.register import register_adapter
@@ -38,7 +38,7 @@ def champion_folder(turn: Turn, domain: str, incumbent: Version) -> Path:
 
 def keep(turn: Turn, domain: str, adapter: str) -> Path:
     """Return a copy of the adapter that the pipeline has just made: the next one takes its place."""
-    place = turn.tree / ".cache" / "challengers" / adapter[:16]
+    place = turn.tree / CHALLENGERS / adapter[:16]
     if not place.exists():
         shutil.copytree(Places(turn.tree, domain).reflector, place)
     return place
@@ -58,7 +58,7 @@ def add_challengers(turn: Turn, message: str, paths: tuple[str, ...]) -> None:
     for domain, version in incumbent.items():
         if version:
             champion_folder(turn, domain, version)
-    turn.note(dvc.push(turn.tree, turn.tools.say))  # data first, then the commit that refers to it
+    turn.note(dvc.push(turn.tree))  # data first, then the commit that refers to it
     turn.retrained = commit(turn.tree, paths, message) or tip(turn.tree, "HEAD")
     turn.commits.append(turn.retrained)
     params = turn.tree / "params.yaml"
@@ -87,7 +87,7 @@ def back_to_retrained(turn: Turn) -> None:
 def show_state(turn: Turn, commit_: str) -> None:
     """Let the worktree hold the adapters of one of the two states."""
     git(turn.tree, *UNATTENDED, "checkout", commit_, "--", *STATE)
-    dvc.check_out(turn.tree, "models", turn.tools.say)
+    dvc.check_out(turn.tree, str(MODELS), turn.tools.say)
 
 
 def with_starts(text: str, starts: Mapping[str, str]) -> str:

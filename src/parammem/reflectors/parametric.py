@@ -3,16 +3,19 @@ base model asked the same question without the adapter: the first thing a traine
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from parammem.config import read_mapping
 from parammem.core import Adapter, Reflection, Task
 from parammem.core.adapter import read_card
 from parammem.engines.base import Engine, Message, Request
 from parammem.engines.folders import find_model
 from parammem.engines.hf import HfEngine
-from parammem.errors import AdapterError, DataError, ModelMissingError
+from parammem.errors import AdapterError, ConfigError, DataError, ModelMissingError
 
 DTYPE, MAX_TOKENS = "float32", 128
 """Of an adapter whose card does not say what its run had."""
@@ -136,9 +139,22 @@ class Untrained:
         return self.prompts.advise(task.text)
 
 
+def _named_in_params(folder: Path, name: str) -> Iterator[Path]:
+    """Yield the models of this name that the params of the adapter's repository say it is made from: a card holds no
+    path of a machine."""
+    for above in folder.resolve().parents:
+        if (above / "params.yaml").is_file():
+            with suppress(ConfigError):
+                given = read_mapping(above / "params.yaml")
+                named = ((given.get("reflector"), "base"), (given.get("engine"), "model"))
+                said = [section.get(key) for section, key in named if isinstance(section, dict)]
+                yield from (above / one for one in said if isinstance(one, str) and Path(one).name == name)
+            return
+
+
 def find_base(folder: Path, adapter: Adapter, override: Path | str | None = None) -> Path:
     """Return where the adapter's base model is: the override, or the recorded place seen from here or from above
-    `folder`.
+    `folder`, or a model of its name that params.yaml above the folder names.
 
     Whether it is the right model is checked by the engine that loads it.
 
@@ -149,7 +165,7 @@ def find_base(folder: Path, adapter: Adapter, override: Path | str | None = None
         return find_model(override)
     name = adapter.base_model
     places = [Path(name), *(above / name for above in folder.resolve().parents)]
-    found = next((place for place in places if place.is_dir()), None)
+    found = next((place for place in (*places, *_named_in_params(folder, name)) if place.is_dir()), None)
     if found is not None:
         return found
     try:

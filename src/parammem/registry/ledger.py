@@ -18,7 +18,7 @@ from typing import NamedTuple
 from filelock import FileLock
 from pydantic import ValidationError
 
-from parammem.checkout.places import DECISIONS
+from parammem.checkout.places import CACHE, DECISIONS, LOCKS
 from parammem.checkout.places import LEDGER as PLACE
 from parammem.core.decision import Decision
 from parammem.core.event import START, Event, Fact, make_event
@@ -26,7 +26,7 @@ from parammem.core.jsonl import write_text
 from parammem.core.ledger_format import finished, fits_digest, identity, read_event, split_lines
 from parammem.errors import LedgerError
 
-CUT_SHORT = Path(".cache") / "ledger"
+CUT_SHORT = CACHE / "ledger"
 """Where an append keeps what a crash left after the last whole line. It never counted; it is not thrown away either."""
 
 
@@ -115,7 +115,7 @@ class Ledger:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         # Not beside the ledger: a lock file there would be untracked in each clone's `git status`.
-        lock = self.root / ".cache" / "locks" / "ledger.lock"
+        lock = self.root / LOCKS / "ledger.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock):
             yield

@@ -21,7 +21,9 @@ from parammem.core.words import count
 from parammem.errors import LedgerError, LineageError
 from parammem.registry.branch import BranchLedger, decision_in, ledgers_of
 from parammem.registry.growth import check_growth
+from parammem.registry.join import join
 from parammem.registry.ledger import PLACE, walk
+from parammem.registry.observed_files import check_observed
 from parammem.registry.state import champion, versions
 
 
@@ -78,11 +80,11 @@ def _rolled_back(fact: RolledBack) -> str:
 
 
 def check(root: Path) -> str:
-    """Check that every ledger that counts is an unbroken chain, that every decision is what its digest says, and that
-    no commit took an event away. Returns it in words.
+    """Check that every ledger that counts is an unbroken chain, that every decision and every file of runs in use is
+    what its digest says, and that no commit took an event away. Returns it in words.
 
     Raises:
-        LedgerError: a line or a decision does not hold.
+        LedgerError: a line, a decision or a file of runs does not hold.
         LineageError: events were taken out of the ledger; names the commits and the events.
     """
     found = ledgers_of(root)
@@ -91,6 +93,7 @@ def check(root: Path) -> str:
         listing = "\n".join(damaged)
         raise LedgerError(f"the ledger does not hold; `git log -p -- {PLACE}` says who changed it:\n{listing}")
     lines = [_summary(root, one) for one in found]
+    lines += filter(None, [check_observed(root, join(*(walk(one.data)[0] for one in found)))])
     growth = check_growth(root)
     lost = [loss.what for loss in growth.losses if loss.certain]
     if lost:

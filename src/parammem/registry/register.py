@@ -6,7 +6,7 @@ from pathlib import Path
 
 from parammem.checkout.dvc_lock import lock_digests, read_lock
 from parammem.checkout.git import person
-from parammem.checkout.places import Places, places_of
+from parammem.checkout.places import BATCHES, Places, places_of
 from parammem.core import digest_of
 from parammem.core.adapter import read_card
 from parammem.core.event import Trained
@@ -46,7 +46,7 @@ def register_adapter(root: Path, domain: str, folder: Path | None, actor: str) -
         rows=adapter.rows,
         base_digest=adapter.base_digest,
         recipe_digest=digest_of(adapter.recipe),
-        batches=tuple(sorted(file.stem for file in (root / "data" / "experience").glob("*.jsonl"))),
+        batches=tuple(sorted(file.stem for file in (root / BATCHES).glob("*.jsonl"))),
         dvc=digests,
         environment=environment.describe(),
     )

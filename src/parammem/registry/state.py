@@ -97,8 +97,9 @@ def find_version(events: Sequence[Event], domain: str, name: str) -> Version:
         found = [v for v in known if name in (v.name, str(v.number))]
         found = found or [v for v in known if len(name) >= 8 and v.adapter.startswith(name)]
     if len(found) != 1:
-        listed = ", ".join(v.name for v in known) or "none"
-        raise LedgerError(f"{'several versions' if found else 'no version'} {name!r} of {domain}; there are: {listed}")
+        listed = ", ".join(v.name for v in known)
+        there = f"there are: {listed}" if listed else "there is none yet: `parammem improve` makes the first"
+        raise LedgerError(f"{'several versions' if found else 'no version'} {name!r} of {domain}; {there}")
     return found[0]
 
 

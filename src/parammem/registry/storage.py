@@ -50,7 +50,7 @@ def collect_garbage(root: Path, dry: bool = False, events: Sequence[Event] = ())
     others = [one.path for one in worktrees(root) if one.path != root.resolve() and (one.path / ".dvc").is_dir()]
     command = ["gc", "--force", "--workspace", "--all-tags", "--all-branches", *(["--dry"] if dry else [])]
     projects = ["--projects", *map(str, others)] if others else []
-    said = _dvc(root, *command, *projects)
+    said = "\n".join(line for line in _dvc(root, *command, *projects).splitlines() if not line.startswith("WARNING:"))
     lost = [] if dry else missing_champions(root, events)
     if lost:
         raise LedgerError(f"the cache lacks {', '.join(lost)}; `dvc fetch --all-tags` gets them from the remote")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from parammem.checkout.git import file_at
-from parammem.checkout.places import Places
+from parammem.checkout.places import METRICS, VALIDATION, Places
 from parammem.core import Record, digest_of, read_jsonl
 from parammem.core.event import Event, Published, RolledBack, Trained
 from parammem.core.jsonl import write_text
@@ -27,7 +27,7 @@ from parammem.registry.tags import artifact as artifact_name
 from parammem.tracking.wandb_server import ArtifactAbsent
 
 DONE = "synced.jsonl"
-STATE = ("params.yaml", "dvc.lock", "reports/metrics.json", "reports/validation/{domain}.json")
+STATE = ("params.yaml", "dvc.lock", METRICS.as_posix(), f"{VALIDATION.as_posix()}/{{domain}}.json")
 """What a run is logged with, beside the adapter's folder."""
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from pydantic_core import SchemaSerializer, core_schema
 
+from parammem.checkout.places import BATCHES, FRESH, FRESH_KEYS, QUARANTINE
 from parammem.errors import SandboxError
 
 _SEAL = object()
-_STRANGE = (("data", "experience"), ("data", "fresh"), ("data", "keys", "fresh"), ("data", "quarantine"))
+_STRANGE = (BATCHES.parts, FRESH.parts, FRESH_KEYS.parts, QUARANTINE.parts)
 """Folders that hold what strangers sent: their text is never trusted."""
 
 

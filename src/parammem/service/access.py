@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,8 +18,8 @@ TOKEN = "x-parammem-token"
 TRUSTED = "parammem.trusted"
 """Key of the ASGI scope: whether the request brought the service's token, or needs none."""
 OPEN = ("/healthz",)
-RUN_TOKENS = "/v1/runs/"
-"""Below it a run's own token may do; the routes there check it."""
+RUN_TOKENS = re.compile(r"/v1/runs/[^/]+(?:/steps|/outcome)?")
+"""Where a run's own token may do: the routes of runs check it. Everything else there needs the service's."""
 CHALLENGE = [(b"www-authenticate", b'Bearer realm="ParamMem"')]
 
 Scope = MutableMapping[str, Any]
@@ -47,9 +48,8 @@ class Access:
             return
         else:
             scope[TRUSTED] = True
-        if not scope[TRUSTED] and path not in OPEN and not path.startswith(RUN_TOKENS):
-            said = f"a token is needed: send it as `{TOKEN}` or as bearer token"
-            await refuse(send, 401, said, "unauthorized", CHALLENGE)
+        if not scope[TRUSTED] and path not in OPEN and not RUN_TOKENS.fullmatch(path):
+            await refuse_stranger(send)
             return
         await self._app(scope, receive, send)
 
@@ -88,6 +88,11 @@ def is_local(host: str) -> bool:
         return name == "localhost" or name.endswith(".localhost") or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+async def refuse_stranger(send: Send) -> None:
+    """Answer that a token is needed."""
+    await refuse(send, 401, f"a token is needed: send it as `{TOKEN}` or as bearer token", "unauthorized", CHALLENGE)
 
 
 async def refuse(send: Send, status: int, message: str, kind: str, headers: list[tuple[bytes, bytes]] = ()) -> None:  # type: ignore[assignment]

@@ -120,8 +120,8 @@ class Beginning:
         else:
             found = None if call.is_beginning else self._book.find(key)
         if found is not None or not call.run_id:
-            return found or self._book.start(domain, call.task, key=key), True
-        run = self._book.start(domain, call.task, run_id=call.run_id)
+            return found or self._book.start(domain, call.task, key=key, stratum=call.stratum), True
+        run = self._book.start(domain, call.task, run_id=call.run_id, stratum=call.stratum)
         if not run.advised:  # else POST /v1/runs or MCP has begun it, and given it its advice
             self._book.add_key(run.run_id, key)
         return run, not run.advised

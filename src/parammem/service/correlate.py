@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from parammem.core import GivenAdvice
 from parammem.core.record import digest_of
 from parammem.service.insert import asked_in, messages_in, stored_text, text_in
+from parammem.service.strata import STRATUM, stratum_of
 from parammem.service.transcript import is_assistant
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class AgentCall(NamedTuple):
 
     domain: str
     """As the call names it; empty: it names none."""
+    stratum: str
+    """Group of tasks that its run is of, should it begin with this call."""
     body: Mapping[str, Any]
     messages: list[dict[str, Any]]
     task: str
@@ -117,6 +120,7 @@ def read_call(body: Any, headers: Mapping[str, str], is_ours: Callable[[GivenAdv
     trace = TRACE.fullmatch(headers.get("traceparent", "").strip().lower())
     return AgentCall(
         domain=domain,
+        stratum=stratum_of(headers.get(STRATUM, ""), meta, body.get("model")),
         body=body,
         messages=messages,
         task=task,

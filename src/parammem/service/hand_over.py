@@ -8,7 +8,6 @@ byte the same, and its digest tells that it has been taken in already.
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -44,8 +43,6 @@ that they may fill."""
 KEY_SECONDS, KNOWN_SECONDS = 2 * 86400.0, 30 * 86400.0
 """How long a key of a run is known; and the number of runs of a task, and ids of runs that are no longer kept."""
 MINUTE = 60.0
-
-log = logging.getLogger(__name__)
 
 
 class HandOver:

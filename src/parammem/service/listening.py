@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,6 @@ IDLE_SECONDS = 75
 """A client's idle connection is kept for longer than clients keep it, so that no call goes to a closed one."""
 GRACE_SECONDS = 20
 """For calls in flight when the service is stopped."""
-LARGEST_HEADERS = 2**18
 SWITCH_SECONDS = 0.0005
 """How soon a thread that computes lets the calls go on; Python's own 5 ms would be felt in every call."""
 
@@ -50,17 +51,29 @@ def serve(root: Path, params: Params, ready: Callable[[str], None]) -> None:
         service.book.close()
         raise
     sys.setswitchinterval(SWITCH_SECONDS)
+    allow_many_connections()
     server = uvicorn.Server(configured(service.app))
     host, port = listener.getsockname()[:2]
     asyncio.run(_run(server, listener, lambda: ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")))
+
+
+def allow_many_connections() -> None:
+    """Raise this process's limit of open files to what it may have: a call takes two connections, and the usual limit
+    of 1,024 would refuse the 500th that waits for a slow upstream."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # as some systems refuse what they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def configured(app: AsgiApp) -> uvicorn.Config:
     """Return uvicorn's settings for an application: no headers of its own, no log of its own."""
     import uvicorn
 
+    from parammem.service.bounded_http import BoundedHttp
+
     return uvicorn.Config(
         app,
+        http=BoundedHttp,
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -68,7 +81,6 @@ def configured(app: AsgiApp) -> uvicorn.Config:
         date_header=False,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        h11_max_incomplete_event_size=LARGEST_HEADERS,
         ws="none",
         proxy_headers=False,
     )

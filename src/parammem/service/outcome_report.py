@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
 
 from parammem.core.escape import clean
 from parammem.core.outcome import Outcome
@@ -17,10 +16,8 @@ MOST_OUTCOMES = 100
 
 def completed(outcome: Outcome, passes_at: float, now: float) -> Outcome:
     """Return the outcome with its time, and with a verdict where its value says one."""
-    more: dict[str, Any] = {} if outcome.at else {"at": instant(now)}
-    if outcome.passed is None and outcome.value is not None:
-        more["passed"] = outcome.value >= passes_at
-    return outcome.model_copy(update=more)
+    timed = outcome if outcome.at else outcome.model_copy(update={"at": instant(now)})
+    return timed.decided(passes_at)
 
 
 def keep_outcome(

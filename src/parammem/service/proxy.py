@@ -8,7 +8,6 @@ the call's.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from starlette.routing import Route
 
 from parammem.engines.openai.http_client import encoded
 from parammem.experience.formats.base import Unreadable, refuse_many
-from parammem.service.access import Receive, Scope, Send, refuse
+from parammem.service.access import TRUSTED, Receive, Scope, Send, refuse, refuse_stranger
 from parammem.service.begin import Beginning
+from parammem.service.call_body import LARGEST_CALL, ClientGone, client_left, read_bytes, read_json
 from parammem.service.correlate import AgentCall, OngoingRun, read_call
 from parammem.service.service_log import say_call
 from parammem.service.spans import CallSpans
@@ -33,17 +33,11 @@ if TYPE_CHECKING:
     from parammem.service.run_book import RunBook
     from parammem.service.service_metrics import ServiceMetrics
 
-LARGEST_CALL = 2**26
-"""Bytes of a call's body."""
 ADVISED_ON = ("/chat/completions", "/responses")
 MOST_ESCAPES = 4
 """Times that a path is unescaped; one that is escaped more often is refused."""
 MOST_RECORDED = 50
 """Histories of one run that are remembered as recorded."""
-
-
-class _Gone(Exception):
-    """The client has closed the connection."""
 
 
 @dataclass
@@ -74,22 +68,23 @@ class Proxy:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
-        path = scope["path"].removeprefix("/v1")
+        path, where = scope["path"].removeprefix("/v1"), _behind_v1(scope)
+        if not scope.get(TRUSTED):  # a run's own token opens that run, and nothing of upstream
+            await refuse_stranger(send)
+            return
+        if not where:
+            await refuse(send, 404, "no address below /v1: it is empty, or leads out of it by `..`", "not_found")
+            return
         try:
-            data = await _body(receive)
-        except _Gone:
+            data = await read_bytes(receive, LARGEST_CALL)
+        except ClientGone:
             return
         except ValueError as error:
             await refuse(send, 413, str(error), "request_too_large")
             return
-        raw = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0]
-        where = raw.removeprefix("/v1")
-        if is_upwards(where):
-            await refuse(send, 400, "the path leads out of /v1; ask upstream itself", "invalid_request")
-            return
         passing = _Passing(path, data, begun)
         work = asyncio.ensure_future(self._pass(scope, where, passing, send))
-        gone = asyncio.ensure_future(_closed(receive))
+        gone = asyncio.ensure_future(client_left(receive))
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:  # the client has gone, or the server is stopped: upstream is let go of
@@ -106,16 +101,15 @@ class Proxy:
         if scope["method"] == "POST" and passing.path in ADVISED_ON:
             await self._belong(scope, passing)
         headers = self._upstream.request_headers(scope["headers"])
-        query = scope["query_string"].decode("latin-1")
         passing.added = time.perf_counter() - passing.begun
-        await self._exchange(scope["method"], where + (f"?{query}" if query else ""), headers, passing, send)
+        await self._exchange(scope["method"], where, headers, passing, send)
 
     async def _belong(self, scope: Scope, passing: _Passing) -> None:
         """Find the run of a call, and put its advice in. A call that cannot be read goes on as it came."""
         try:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             refuse_many(passing.data)
-            call = passing.call = read_call(json.loads(passing.data), headers, self._advisor.gave)
+            call = passing.call = read_call(read_json(passing.data), headers, self._advisor.gave)
             ongoing = await self._beginning.run_of(call)
             passing.ongoing, passing.is_first = ongoing, ongoing.answered == 0 and ongoing.in_flight == 0
             ongoing.in_flight += 1
@@ -134,10 +128,12 @@ class Proxy:
         try:
             async with self._upstream.open(method, path, headers, passing.data) as answer:
                 passing.status = answer.status
+                if not 200 <= answer.status < 600:
+                    raise ValueError(f"{answer.status} is no status of an answer")
                 if passing.ongoing is not None:
                     coding = answer.headers.get("content-encoding", "").strip().lower()
                     passing.reader = AnswerReader(answer.status, answer.headers.get("content-type", ""), coding)
-                named = [*answer_headers(answer.raw_headers), *_run_headers(passing)]
+                named = [*answer_headers(answer.status, answer.raw_headers), *_run_headers(passing)]
                 await send({"type": "http.response.start", "status": answer.status, "headers": named})
                 has_begun = True
                 async for chunk in answer.content.iter_any():
@@ -223,32 +219,22 @@ def routes(proxy: Proxy) -> list[Route]:
     return [Route("/v1/{path:path}", proxy, methods=methods)]
 
 
-async def _body(receive: Receive) -> bytes:
-    """Return a request's body. Raises _Gone, and ValueError where it is too large."""
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Gone
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > LARGEST_CALL:
-            raise ValueError(f"the call has more than {LARGEST_CALL} bytes")
-        if not message.get("more_body"):
-            return b"".join(parts)
-
-
-async def _closed(receive: Receive) -> None:
-    """Return when the client has closed the connection."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def _behind_v1(scope: Scope) -> str:
+    """Return the path behind /v1 as it was sent, with its query; empty: there is none, or some server would read it as
+    one that is not below /v1."""
+    raw = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0]
+    _, slash, rest = raw.removeprefix("/").partition("/")
+    if not slash or is_upwards(rest):
+        return ""
+    query = scope["query_string"].decode("latin-1")
+    return f"/{rest}" + (f"?{query}" if query else "")
 
 
 def is_upwards(path: str) -> bool:
-    """Return whether a path has a segment `..`, however often it is escaped: a server may resolve it, and then the
-    call, with upstream's key, is for another part of it than the one that this service stands for."""
+    """Return whether a path has a segment `.` or `..`, however often it is escaped: a server may resolve it, and then
+    the call, with upstream's key, is for another part of it than the one that this service stands for."""
     for _ in range(MOST_ESCAPES):
-        if ".." in path.replace("\\", "/").split("/"):
+        if {".", ".."} & set(path.replace("\\", "/").split("/")):
             return True
         path, before = unquote(path), path
         if path == before:

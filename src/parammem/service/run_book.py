@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.places import SPOOL
 from parammem.config import Params
 from parammem.core.advice import GivenAdvice, without_advice
 from parammem.core.escape import clean
@@ -32,7 +33,7 @@ from parammem.service.run_queries import counts, keyed_row, list_runs, run_row, 
 from parammem.service.run_records import ArmsNow, BookStats, OpenRun, ReportResult, RunView, SweepResult
 from parammem.service.run_rows import SCHEMA, assigned, outcomes_of, steps_of, view_of
 from parammem.service.run_start import SaidOfRun, begin_run, name_run
-from parammem.service.spool import FOLDER, OUTCOMES, STARTS, STEPS, Spool
+from parammem.service.spool import OUTCOMES, STARTS, STEPS, Spool
 from parammem.service.written import as_json, step_line
 
 RUN_ID = re.compile(r"[!-.0-~]{1,200}")
@@ -71,7 +72,7 @@ class RunBook:
         """
         self.root, self._params, self._arms, self._clock = root, params, arms, clock
         self._kinds = params.kinds()
-        self._spool = Spool(root / FOLDER, params.service.spool_mb << 20, SCHEMA, read_only)
+        self._spool = Spool(root / SPOOL, params.service.spool_mb << 20, SCHEMA, read_only)
         self._secret = b"" if read_only else live_secret(root)
         self._hand_over = HandOver(root, params, self._spool, self._secret)
         self._lost = 0

@@ -26,11 +26,11 @@ class RunInPath:
         if found:
             name = RUN.encode()
             headers = [(key, value) for key, value in scope["headers"] if key != name]
-            raw = (scope.get("raw_path") or found[2].encode()).partition(b"/v1")
+            raw = (scope.get("raw_path") or scope["path"].encode()).split(b"/", 3)  # "", as, the id, and the rest
             scope = {
                 **scope,
                 "path": found[2],
-                "raw_path": b"".join(raw[1:]),
+                "raw_path": b"/" + raw[-1],
                 "headers": [*headers, (name, found[1].encode())],
             }
         await self._app(scope, receive, send)

@@ -29,8 +29,10 @@ from parammem.core.task import Task
 from parammem.errors import DataError, NotRecorded, UnknownRun
 from parammem.experience.formats.base import is_deep
 from parammem.service.access import TRUSTED, is_same, presented
+from parammem.service.call_body import ClientGone, read_bytes, read_json
 from parammem.service.run_book import TOO_LARGE, RunBook
 from parammem.service.run_records import OpenRun, RunView
+from parammem.service.strata import STRATUM, stratum_of
 
 RUN_TOKEN = "x-parammem-run-token"
 """Header with a run's own token; it may also stand where the service's does."""
@@ -38,6 +40,7 @@ LARGEST_BODY = 4 << 20
 """Bytes of a request."""
 MOST_STEPS = 1000
 """Of one request."""
+OUT_OF_BOUNDS = "a number or the nesting is out of bounds, a name stands twice in an object, or it is not in UTF-8"
 DEEPEST = 90
 """Levels of lists and objects in a request."""
 
@@ -77,7 +80,7 @@ class StartBody(_Body):
     domain: str = ""
     run_id: str = ""
     metadata: dict[str, Any] = {}
-    """`stratum`: group of tasks that this one belongs to, for the live gate. All else is not kept."""
+    """`stratum`, `model` and `agent` say which group of tasks this one is of (strata.py). All else is not kept."""
 
 
 class StepsBody(_Body):
@@ -123,9 +126,9 @@ def routes(book: RunBook, advisor: AdvisesRuns, params: Params) -> list[Route]:
 
     async def start(request: Request) -> Response:
         body = StartBody.model_validate(await read_body(request))
-        stratum = body.metadata.get("stratum", "")
-        if not isinstance(stratum, str):
+        if not isinstance(body.metadata.get("stratum", ""), str):
             raise BadRequest("metadata.stratum: no text")
+        stratum = stratum_of(request.headers.get(STRATUM, ""), body.metadata)
         begun = await begin(book, advisor, body.domain or default, body.task, body.run_id, stratum)
         return JSONResponse(begun_as_json(begun))
 
@@ -171,6 +174,8 @@ def _answering(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Re
     async def answer(request: Request) -> Response:
         try:
             return await handle(request)
+        except ClientGone:
+            return Response(status_code=400)  # which nobody reads
         except BadRequest as error:
             return failure(str(error), error.status, error.kind)
         except ValidationError as error:
@@ -207,23 +212,19 @@ async def read_body(request: Request) -> dict[str, Any]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":  # what a form of a web page can send without being asked is refused
         raise BadRequest("send JSON, with content-type application/json", 415)
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > LARGEST_BODY:
-            raise BadRequest(f"the request is larger than {LARGEST_BODY} bytes; send steps in parts", 413, "too_large")
     try:
-        body = json.loads(bytes(data), parse_constant=_no_number)
+        data = await read_bytes(request.receive, LARGEST_BODY)
+    except ValueError:
+        said = f"the request is larger than {LARGEST_BODY} bytes; send steps in parts"
+        raise BadRequest(said, 413, "too_large") from None
+    try:
+        body = read_json(data)
     except (ValueError, RecursionError) as error:
-        said = str(error) if isinstance(error, json.JSONDecodeError) else "a number, or the nesting, is out of bounds"
+        said = str(error) if isinstance(error, json.JSONDecodeError) else OUT_OF_BOUNDS
         raise BadRequest(f"this is no JSON: {said}") from None
     if not isinstance(body, dict) or is_deep(body, DEEPEST):
         raise BadRequest(f"send a JSON object of at most {DEEPEST} levels")
     return body
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
 
 
 def in_words(error: ValidationError) -> str:

@@ -12,12 +12,11 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from parammem.agents.bank import Embed, TrajectoryBank
-from parammem.checkout.places import Places
+from parammem.checkout.places import BATCHES, Places
 from parammem.core import ReflectionExample, Task, Trajectory
 from parammem.core.experience import Experience
 from parammem.core.jsonl import iter_jsonl
 from parammem.core.record import Record
-from parammem.experience.store import BATCHES
 from parammem.stages.validate import read_recalled
 
 R = TypeVar("R", bound=Record)

@@ -23,7 +23,6 @@ from threading import Condition, RLock
 from parammem.checkout.lock import holder
 from parammem.errors import DataError, NotRecorded
 
-FOLDER = Path("data") / "live" / "spool"
 FILE, LOCK, DAMAGED = "runs.sqlite", "lock", "damaged"
 VERSION = 1
 """Of the tables; another one is not opened."""

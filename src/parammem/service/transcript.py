@@ -201,9 +201,9 @@ def _steps(message: Mapping[str, Any]) -> list[Step]:
 
 def _clean(step: Step, is_ours: IsOurs) -> Step:
     call = step.call
-    if call is not None and "parammem-advice" in str(call.arguments):
+    if call is not None and "parammem-advice" in f"{call.name}{call.arguments}":
         told = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments, ensure_ascii=False)
-        call = ToolCall(name=call.name, arguments=stored_text(told, is_ours), id=call.id)
+        call = ToolCall(name=stored_text(call.name, is_ours), arguments=stored_text(told, is_ours), id=call.id)
     text, error = stored_text(step.text, is_ours), stored_text(step.error, is_ours)
     if (text, error, call) == (step.text, step.error, step.call):
         return step

@@ -24,6 +24,8 @@ HOP_BY_HOP = frozenset(
 )  # fmt: skip
 """RFC 9110, 7.6.1: of one connection, and not passed on. What `Connection` names is of them, too."""
 OURS = "x-parammem-"
+WITHOUT_BODY = (204, 304)
+"""Statuses of answers that never have a body; a 304 may name the length of the one that has not changed."""
 READABLE = ("gzip", "deflate", "identity")
 """Encodings of answers that can be read here; others are not asked for, so that a run's answers are known."""
 IDLE_SECONDS = 3.0
@@ -65,6 +67,8 @@ class Upstream:
             max_line_size=2**16,
             max_field_size=2**16,
         )
+        # aiohttp sends GET, PUT and DELETE a second time when a connection breaks, and has no public setting for it.
+        self._session._retry_connection = False
 
     def open(self, method: str, path: str, headers: Headers, data: bytes) -> aiohttp.client._RequestContextManager:
         """Begin a request; the body of its answer comes as it is sent, still encoded.
@@ -110,11 +114,15 @@ class Upstream:
         return bool(self._token) and kind.lower() == "bearer" and is_same(given.strip(), self._token)
 
 
-def answer_headers(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return an answer's headers as the client gets them: all but those of the connection."""
+def answer_headers(status: int, raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return an answer's headers as the client gets them: all but those of the connection, those that only we may
+    set, and the length of a body that is not sent."""
     found = [(name.lower(), value) for name, value in raw]
-    named = _listed([(name.decode("latin-1"), value.decode("latin-1")) for name, value in found])
-    return [(name, value) for name, value in found if name.decode("latin-1") not in HOP_BY_HOP | named]
+    dropped = HOP_BY_HOP | _listed([(name.decode("latin-1"), value.decode("latin-1")) for name, value in found])
+    if status in WITHOUT_BODY:
+        dropped |= {"content-length"}
+    kept = [(name, value) for name, value in found if not name.startswith(OURS.encode())]
+    return [(name, value) for name, value in kept if name.decode("latin-1") not in dropped]
 
 
 def _listed(headers: Headers) -> set[str]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from parammem.agents.loop import Agent
 from parammem.agents.methods import METHODS
 from parammem.agents.run import Job
-from parammem.checkout.places import Places
+from parammem.checkout.places import FRESH, FRESH_KEYS, Places
 from parammem.config import Params
 from parammem.core import Adapter, AnswerKey, ReflectionExample, Task, Trajectory, digest_of, read_jsonl
 from parammem.core.adapter import read_card
@@ -25,7 +25,6 @@ from parammem.engines.sampling import CANARY_DRAWS
 from parammem.errors import AdapterError
 from parammem.experience.checks import can_judge
 from parammem.experience.ingest import ingested
-from parammem.experience.store import FRESH, KEYS
 from parammem.gate import guards
 from parammem.gate.evidence import NO_OUTCOMES, Evidence, SliceOutcomes
 from parammem.reflectors.base import Reflector
@@ -149,7 +148,7 @@ def fresh_tasks(
     found: dict[str, Task] = {}
     keys: dict[str, AnswerKey] = {}
     for fact in reversed(ingested(Ledger(root).read())):
-        file, key_file = root / FRESH / f"{fact.fresh}.jsonl", root / KEYS / f"{fact.fresh}.jsonl"
+        file, key_file = root / FRESH / f"{fact.fresh}.jsonl", root / FRESH_KEYS / f"{fact.fresh}.jsonl"
         if not fact.fresh or not file.is_file():
             continue
         given = {(k.domain, k.task_id): k for k in read_jsonl(key_file, AnswerKey)} if key_file.is_file() else {}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from parammem.checkout.places import Places
+from parammem.checkout.places import TASKS_IN, Places
 from parammem.config import Params
 from parammem.core import AnswerKey, Task, write_jsonl
 from parammem.core.experience import Experience
@@ -18,7 +18,6 @@ from parammem.core.jsonl import iter_jsonl
 from parammem.errors import DataError
 from parammem.experience.split import is_fresh
 
-GIVEN = "data/tasks-in"
 """Folder of the tasks that a user gives: one file per domain, one JSON object a line with `text`, or `task`."""
 SPLITS = ("train", "bank", "eval", "unseen")
 
@@ -47,7 +46,7 @@ def write_open_tasks(params: Params, places: Places) -> set[Path]:
 def given_tasks(places: Places) -> Iterator[Task]:
     """Return the tasks of data/tasks-in/<domain>.jsonl, if there is such a file. Raises DataError: a line is no
     task."""
-    file = places.root / GIVEN / f"{places.domain}.jsonl"
+    file = places.root / TASKS_IN / f"{places.domain}.jsonl"
     if not file.is_file():
         return
     with file.open("rb") as lines:

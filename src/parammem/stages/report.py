@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from parammem.checkout.places import Places
+from parammem.checkout.places import MUTATION, REPORTS, STUDY, UPTAKE, VARIANTS, Places
 from parammem.config import Params
 from parammem.core import Record, read_jsonl
 from parammem.core.adapter import CARD, read_card
@@ -30,7 +30,7 @@ R = TypeVar("R", bound=Record)
 
 def run(params: Params, root: Path = Path(".")) -> None:
     """Write reports/metrics.json, report.html, table.txt and plots/."""
-    write_report(build_report(gather(params, root)), root / "reports")
+    write_report(build_report(gather(params, root)), root / REPORTS)
 
 
 def gather(params: Params, root: Path) -> ReportInputs:
@@ -39,7 +39,7 @@ def gather(params: Params, root: Path) -> ReportInputs:
     draws = _all(places, "draws.jsonl", AdviceDraws)
     measured, clusters = _diversity(draws, params.agent.reflector_temperature)
     facts = [json.loads((p.evaluation / "facts.json").read_text(encoding="utf-8")) for p in places]
-    study, variants = (_json(root / "reports" / f"{name}.json") for name in ("study", "variants"))
+    study, variants = (_json(root / place) for place in (STUDY, VARIANTS))
     if params.benchmarks.sources:  # both are about worlds of pocket tasks
         study = variants = None
     runs = _all(places, "runs.jsonl", Run)
@@ -65,9 +65,9 @@ def gather(params: Params, root: Path) -> ReportInputs:
         sizes=_merged(fact["sizes"] for fact in facts),
         overlaps=_merged(fact["overlaps"] for fact in facts),
         benchmarks=tuple(found for p in places if (found := _benchmarks(p, params))),
-        uptake=tuple(u for p in places if (u := read_uptake(root / "reports" / "uptake" / f"{p.domain}.json"))),
+        uptake=tuple(u for p in places if (u := read_uptake(root / UPTAKE / f"{p.domain}.json"))),
         made=tuple(found for found in map(_made, places) if found),
-        mutation=_json(root / "reports" / "validation" / "mutation.json"),
+        mutation=_json(root / MUTATION),
         variants=tuple(map(Point.model_validate, variants or ())),
         notes=tuple(
             f"{p.domain}: {fact['outcomes']}" for p, fact in zip(places, facts, strict=True) if "outcomes" in fact

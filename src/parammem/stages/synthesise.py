@@ -10,13 +10,13 @@ from pathlib import Path
 
 from parammem.agents.synthesis import Synthesises, synthesised
 from parammem.benchmarks.draw import draw_source
+from parammem.checkout.places import BENCHMARK_ROWS
 from parammem.config import Params
 from parammem.core import digest_of
 from parammem.core.jsonl import write_text
 from parammem.errors import ConfigError
 from parammem.stages.common import Engines
 from parammem.stages.opening import open_domain
-from parammem.stages.tasks import BENCHMARKS
 
 
 def run(params: Params, domain: str, count: int, out: Path, root: Path = Path(".")) -> int:
@@ -36,10 +36,10 @@ def run(params: Params, domain: str, count: int, out: Path, root: Path = Path(".
     prompts = open_domain(params, domain).prompts
     if not isinstance(prompts, Synthesises):
         raise ConfigError(f"domain {domain!r} has no prompt for new problems; code has")
-    given = [item.task for source in sources for item in draw_source(source, root / BENCHMARKS, p.seed)]
+    given = [item.task for source in sources for item in draw_source(source, root / BENCHMARK_ROWS, p.seed)]
     teacher = Engines(params, root).open(params.collect.teacher)
     agent, most = params.agent, params.engine.max_new_tokens
     texts = synthesised(teacher, prompts, given, count, agent.reflector_temperature, most, agent.max_failed_share)
     rows = [{"problem_id": digest_of(text)[:12], "question": text, "author": teacher.digest} for text in texts]
-    write_text(root / BENCHMARKS / out, "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
+    write_text(root / BENCHMARK_ROWS / out, "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
     return len(rows)

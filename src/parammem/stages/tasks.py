@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from parammem.benchmarks.draw import Drawn, draw
-from parammem.checkout.places import Places
+from parammem.checkout.places import BENCHMARK_ROWS, Places
 from parammem.config import Params
 from parammem.core import AnswerKey, Task, write_jsonl
 from parammem.core.jsonl import write_text
@@ -19,7 +19,6 @@ from parammem.stages.trusted import note_written
 
 T = TypeVar("T", Task, AnswerKey)
 
-BENCHMARKS = "data/benchmarks"
 """Where local benchmark files lie; the paths of params are seen from here, and DVC watches it."""
 
 
@@ -72,7 +71,7 @@ def read_sources(params: Params, domain: str, root: Path) -> Drawn:
     sources = [source for source in p.sources if source.domain == domain]
     if not sources:
         raise ConfigError(f"benchmarks.sources: none is for domain {domain!r}; add one, or take it out of `domains`")
-    return draw(sources, root / BENCHMARKS, p.seed, p.ngram, p.near_duplicate)
+    return draw(sources, root / BENCHMARK_ROWS, p.seed, p.ngram, p.near_duplicate)
 
 
 def _write_real(drawn: Drawn, places: Places) -> set[Path]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from parammem import __version__
 from parammem.checkout import dvc
 from parammem.checkout.git import commit, git, require_identity
+from parammem.checkout.places import BATCHES, BENCHMARK_ROWS, FRESH, INBOX, MODELS, RECALLED, TASKS_IN, UPTAKE
 from parammem.config import load_params
 from parammem.core.domain_names import checked_name
 from parammem.core.jsonl import write_text
@@ -30,13 +31,13 @@ FILES = {
     ".gitignore": "gitignore.j2",
     ".gitattributes": "gitattributes.j2",
     ".dvcignore": "dvcignore.j2",
-    "data/recalled.txt": "recalled.txt.j2",
+    RECALLED.as_posix(): "recalled.txt.j2",
 }
 """File of the new repository → its template in this package."""
-EMPTY = ("data/benchmarks", "data/experience", "data/fresh", "data/inbox", "data/tasks-in", "reports/uptake")
+EMPTY = (BENCHMARK_ROWS, BATCHES, FRESH, INBOX, TASKS_IN, UPTAKE)
 """Folders that stages and commands look into, empty at first."""
 SETTINGS = "[core]\n    analytics = false\n    autostage = false\n    check_update = false\n"
-PIN = "models/qwen2.5-0.5b-instruct.json"
+PIN = f"{MODELS}/qwen2.5-0.5b-instruct.json"
 DEFAULT_MODEL = {"hub": "Qwen/Qwen2.5-0.5B-Instruct", "revision": "7ae557604adf67be50417f59c2c2f167def9a775"}
 """The model where none is named: a pin, which the first run fetches."""
 UNPLAIN = re.compile(r"[^A-Za-z0-9._-]+")
@@ -66,7 +67,7 @@ def make_repository(folder: Path, domain: str, kind: str, model: Path | None = N
     except ValueError as error:
         raise ConfigError(f"{domain!r}: {error}; give the name with --domain") from None
     pin = _pin(model)
-    named = f"models/{_plain(model.resolve().name)}" if model else PIN
+    named = f"{MODELS}/{_plain(model.resolve().name)}" if model else PIN
     there = folder.exists()
     _refuse_full(folder)
     try:

@@ -15,11 +15,12 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from filelock import FileLock
 
 from parammem.checkout.dvc_lock import lock_digests, read_lock
+from parammem.checkout.places import METRICS, REFLECTORS, VALIDATION
 from parammem.config import TrackingParams
 from parammem.core import Adapter, Record, digest_of, read_jsonl
 from parammem.core.adapter import CARD, read_card
@@ -50,47 +51,8 @@ class Logged(Record):
     """offline or online."""
 
 
-class Tracker(Protocol):
-    """One run being logged."""
-
-    @property
-    def mode(self) -> str: ...
-
-    def log_params(self, params: Mapping[str, Any]) -> None: ...
-
-    def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Numbers as one step of the run's history."""
-        ...
-
-    def log_summary(self, summary: Mapping[str, Any]) -> None: ...
-
-    def log_adapter(self, folder: Path, name: str, metadata: Mapping[str, Any], aliases: tuple[str, ...] = ()) -> None:
-        """Log the adapter's files as an artifact of type `model`."""
-        ...
-
-    def finish(self) -> None: ...
-
-
-class NullTracker:
-    """Logs nothing."""
-
-    mode = "off"
-
-    def log_params(self, params: Mapping[str, Any]) -> None: ...
-
-    def log_metrics(self, metrics: Mapping[str, float]) -> None: ...
-
-    def log_summary(self, summary: Mapping[str, Any]) -> None: ...
-
-    def log_adapter(
-        self, folder: Path, name: str, metadata: Mapping[str, Any], aliases: tuple[str, ...] = ()
-    ) -> None: ...
-
-    def finish(self) -> None: ...
-
-
 class WandbTracker:
-    """A W&B run. It writes below `folder` only. Build one through `make_tracker`, which chooses the mode."""
+    """A W&B run. It writes below `folder` only. Build one through `make_tracker`."""
 
     def __init__(self, run: Any, mode: str) -> None:
         self._run = run
@@ -137,23 +99,19 @@ def choose_mode(mode: Mode) -> Literal["offline", "online", "off"]:
 
 @contextmanager
 def make_tracker(
-    mode: Mode, project: str, folder: Path, run_id: str, kind: str = "run", group: str = "", name: str = ""
-) -> Iterator[Tracker]:
+    mode: Literal["offline", "online"], project: str, folder: Path, run_id: str, kind: str, group: str
+) -> Iterator[WandbTracker]:
     """Yield a tracker for one run, finished on leaving; what W&B writes goes below `folder` and nowhere else.
 
     Args:
-        mode: see `choose_mode`. Online falls back to offline, with a warning, when the server cannot be reached.
+        mode: online falls back to offline, with a warning, when the server cannot be reached.
         run_id: the same id is the same run, also when it is sent twice.
         kind: W&B's job type.
     """
-    chosen = choose_mode(mode)
-    if chosen == "off":
-        yield NullTracker()
-        return
     folder = folder.resolve()
     with _wandb_folders(folder):
-        about = {"project": project, "id": run_id, "job_type": kind, "group": group or None, "name": name or run_id}
-        tracker = _start(chosen, folder, about)
+        about = {"project": project, "id": run_id, "job_type": kind, "group": group or None, "name": run_id}
+        tracker = _start(mode, folder, about)
         try:
             yield tracker
         finally:
@@ -239,7 +197,8 @@ def log_run(
     Raises:
         AdapterError: the folder's weights are not those that its adapter.json names.
     """
-    if choose_mode(mode) == "off":
+    chosen = choose_mode(mode)
+    if chosen == "off":
         return None
     adapter = _read_adapter(adapter_dir) if adapter_dir else None
     digest = adapter.digest if adapter else ""
@@ -250,7 +209,7 @@ def log_run(
     with FileLock(folder / f"{LEDGER}.lock"):
         if not again and any(line.run_id == run_id for line in logged_runs(folder)):
             return None
-        with make_tracker(mode, project, folder, run_id, kind, group=digest[:16]) as tracker:
+        with make_tracker(chosen, project, folder, run_id, kind, group=digest[:16]) as tracker:
             tracker.log_params(params)
             if metrics:
                 tracker.log_metrics(metrics)
@@ -300,9 +259,9 @@ def track_all(
         return []
     lock = read_lock(repo)
     config = _read_plain(repo / "params.yaml")
-    metrics = _read_plain(repo / "reports" / "metrics.json")
+    metrics = _read_plain(repo / METRICS)
     logged = []
-    for card in sorted((repo / "models" / "reflectors").glob(f"*/{CARD}")):
+    for card in sorted((repo / REFLECTORS).glob(f"*/{CARD}")):
         adapter = _read_adapter(card.parent)
         numbers = flat_numbers({adapter.domain: metrics.get(adapter.domain, {})})
         known = [] if again else [line for line in logged_runs(folder) if line.adapter == adapter.digest]
@@ -328,7 +287,7 @@ def track_all(
 
 def _validation(repo: Path, domain: str) -> dict[str, Any]:
     """Return the validation summary without its long lists; empty if there is none."""
-    report = _read_plain(repo / "reports" / "validation" / f"{domain}.json")
+    report = _read_plain(repo / VALIDATION / f"{domain}.json")
     return {name: value for name, value in report.items() if not isinstance(value, list)}
 
 

@@ -6,7 +6,7 @@ Nothing here reads or writes the rows themselves; stages do.
 
 from parammem.validation.repeats import KnownRuns, RunTexts
 from parammem.validation.result import Quarantined, RuleResult, ValidationResult, digest_of_rows, summary
-from parammem.validation.validate import explain, require, validate_rows
+from parammem.validation.validate import explain, validate_rows
 
 __all__ = [
     "KnownRuns",
@@ -16,7 +16,6 @@ __all__ = [
     "ValidationResult",
     "digest_of_rows",
     "explain",
-    "require",
     "summary",
     "validate_rows",
 ]

@@ -2,24 +2,21 @@
 
 Two sets that are similar to degree t must share one of their rarest shingles (prefix filter: Chaudhuri et al. 2006,
 Bayardo et al. 2007). So an index over those few finds every candidate pair, and each candidate is then verified
-exactly. Short items, which share their words with many others, are found by pairs of their rarest shingles: similar
-ones share two. Unlike MinHash nothing is missed, which matters where a miss would put evaluation data into training.
+exactly. Unlike MinHash nothing is missed, which matters where a miss would put evaluation data into training.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Iterable, Sequence
 
+from parammem.validation.similarity_index import SimilarityIndex
 from parammem.validation.text import words
 
 Shingles = frozenset[tuple[str, ...]]
 
 SIZE = 3
-PAIRED = 8
-"""An item of which more shingles would have to be paired is found by single ones."""
 CONTAINED_FROM = 8
 """A text with fewer shingles is too common to be recognised inside a longer one."""
 
@@ -52,45 +49,27 @@ def near_duplicates(items: Sequence[Shingles], threshold: float) -> dict[int, in
         threshold: Jaccard similarity from which on two items are the same, in (0, 1].
     """
     order = _rarity(items)
-    index: dict[int, list[int]] = defaultdict(list)
+    index = SimilarityIndex(threshold)
+    first: dict[Shingles, int] = {}
+    """Of each set that came before, the kept place that it is similar to: its own, if it was kept itself."""
     found: dict[int, int] = {}
     for place, item in enumerate(items):
-        ranks = sorted(order[shingle] for shingle in item)
-        alone = ranks[: _rarest(len(ranks), threshold)]
-        asked = _paired(ranks, len(order), threshold) if _by_pairs(len(ranks), threshold) else alone
-        near = _first_similar(item, items, (old for key in asked for old in index[key]), threshold)
+        near = first.get(item)
+        if near is None:
+            ranks = sorted(order[shingle] for shingle in item)
+            near = _first_similar(item, items, index.candidates(ranks), threshold)
+            if near is None:
+                index.add(place, ranks)
+            first[item] = place if near is None else near
         if near is not None:
             found[place] = near
-            continue
-        for key in (*alone, *_paired(ranks, len(order), threshold)):
-            index[key].append(place)
     return found
 
 
-def _by_pairs(size: int, threshold: float) -> bool:
-    """Whether every item that can be similar to one of this size is indexed by pairs of its rarest shingles."""
-    largest = math.floor(size / threshold + 1e-9)
-    return _needed(size, threshold) >= 2 and _rarest(largest, threshold) < PAIRED
-
-
-def _paired(ranks: Sequence[int], count: int, threshold: float) -> list[int]:
-    """A number for each pair of the rarest shingles, above all ranks; none for a long item, which would have too many.
-
-    One more shingle than `_rarest` counts, so that two similar items share not one of them but two.
-    """
-    rare = _rarest(len(ranks), threshold) + 1
-    if rare > PAIRED:
-        return []
-    return [count * (first + 1) + second for first, second in combinations(ranks[:rare], 2)]
-
-
-def _first_similar(item: Shingles, items: Sequence[Shingles], candidates, threshold: float) -> int | None:
-    for old in sorted(set(candidates)):
-        other = items[old]
-        sizes_fit = threshold * len(item) <= len(other) <= len(item) / threshold
-        if sizes_fit and jaccard(item, other) >= threshold:
-            return old
-    return None
+def _first_similar(
+    item: Shingles, items: Sequence[Shingles], candidates: Iterable[int], threshold: float
+) -> int | None:
+    return next((old for old in sorted(candidates) if jaccard(item, items[old]) >= threshold), None)
 
 
 def overlaps(items: Sequence[Shingles], references: Sequence[Shingles], threshold: float) -> set[int]:
@@ -128,13 +107,5 @@ def _rarity(items: Sequence[Shingles]) -> dict[tuple[str, ...], int]:
 def _prefix(item: Shingles, order: dict[tuple[str, ...], int], threshold: float) -> list[int]:
     """Return the rarest shingles, so many that a set sharing none of them cannot reach the threshold."""
     ranks = sorted(order[shingle] for shingle in item)
-    return ranks[: _rarest(len(ranks), threshold)]
-
-
-def _rarest(size: int, threshold: float) -> int:
-    return size - _needed(size, threshold) + 1
-
-
-def _needed(size: int, threshold: float) -> int:
-    """Shingles that an item of this size shares with a similar one at least."""
-    return math.ceil(threshold * size - 1e-9)  # the small slack keeps 0.9 * 10 from rounding up to 10
+    needed = math.ceil(threshold * len(ranks) - 1e-9)  # the small slack keeps 0.9 * 10 from rounding up to 10
+    return ranks[: len(ranks) - needed + 1]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from parammem.config import ValidateParams
 from parammem.core import ReflectionExample
-from parammem.errors import ValidationFailed
 from parammem.validation.frame import advice_key, build_frame, build_repeats
 from parammem.validation.labels import Kinds
 from parammem.validation.repeats import KnownRuns
@@ -80,13 +79,6 @@ def validate_rows(
 
         write_summary_page(verdict, docs / "summary.html")
     return verdict
-
-
-def require(verdict: ValidationResult) -> ValidationResult:
-    """Return the verdict, if it passed. Raises ValidationFailed with `explain(verdict)` if not."""
-    if verdict.passed:
-        return verdict
-    raise ValidationFailed(explain(verdict))
 
 
 def explain(verdict: ValidationResult, examples: int = 3) -> str:

@@ -23,8 +23,6 @@ TOKENS = 64
 """Of each answer, at most."""
 SEED = 7
 ENDS = "the run ends"
-MOST_SENT = 20
-"""Questions, those included that are sent again without a refused field."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ class ReadOptions:
     """Name of the file without its ending; some formats hold no other name of the run."""
     kinds: Mapping[str, str] = field(default_factory=lambda: KINDS)
     """Name → kind of the domains that there are."""
+    passes_at: Mapping[str, float] = field(default_factory=dict)
+    """Domain → least value of an outcome that passes, where the outcome does not say it itself."""
 
     def domain_of(self, named: Any) -> str:
         """Return the domain that a row names, or the default. Raises Unreadable when there is none of that name."""

@@ -22,7 +22,7 @@ from parammem.experience.formats.turns import ChatTurn
 
 SUBMITS = re.compile(
     r"(?:.*[_.-])?(?:submit|submission|final_?answer|answer|finish|complete|attempt_completion|done|respond|"
-    r"final_?response)(?:[_-]?(?:task|final|solution|answer|code|result))*",
+    r"final_?(?:response|result)|structured_?output)(?:[_-]?(?:task|final|solution|answer|code|result))*",
     re.IGNORECASE,
 )
 """Names of tools that hand an answer over."""

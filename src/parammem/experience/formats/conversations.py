@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from parammem.core import Step, digest_of
-from parammem.experience.formats.base import loaded
+from parammem.experience.formats.base import DEEPEST, Unreadable, loaded
 from parammem.experience.formats.turns import CALLS, RESULTS, ROLES, ChatTurn, turn_of, turns_of
 
 WRAPPINGS = (
     "messages", "contents", "generations", "choices", "candidates", "message", "content", "output", "input", "prompt",
 )  # fmt: skip
 """Fields in which what a model was sent or answered stands; `content` only around a message (Gemini's)."""
+PRINTED = ("role='", 'role="')
+"""How a message begins that Python's `repr` wrote."""
+
+
+class ModelCall(NamedTuple):
+    """A model call: the name of its span, what it was sent and what it answered."""
+
+    name: str
+    sent: list[ChatTurn]
+    came: list[ChatTurn]
 
 
 def joined(calls: Sequence[tuple[list[ChatTurn], list[ChatTurn]]]) -> list[ChatTurn]:
@@ -26,7 +36,7 @@ def joined(calls: Sequence[tuple[list[ChatTurn], list[ChatTurn]]]) -> list[ChatT
     known = _Conversation([])
     first: str | None = None
     for sent, came in calls:
-        begun = next((turn.text for turn in sent if turn.role == "user" and turn.text), None)
+        begun = _asked(sent)
         heard = [turn for turn in sent if turn.role != "system"]
         if first is None and begun is not None:
             first, known = begun, _Conversation([*sent, *came])
@@ -71,6 +81,27 @@ def turn_key(turn: ChatTurn) -> str:
     return digest_of(json.dumps([turn.role, turn.text, *said], sort_keys=True))
 
 
+def innermost(calls: Sequence[ModelCall], parents: Mapping[str, str]) -> list[tuple[list[ChatTurn], list[ChatTurn]]]:
+    """Return the calls without those that only wrap others: an agent's or an SDK's span around its model calls.
+
+    A call wraps another that stands below it, was asked the same and is answered.
+    """
+    asked = {one.name: _asked(one.sent) for one in calls}
+    wraps: set[str] = set()
+    for one in calls:
+        above = parents.get(one.name, "")
+        for _ in range(DEEPEST if one.came else 0):
+            if above in asked and asked[above] == asked[one.name]:
+                wraps.add(above)
+            above = parents.get(above, "")
+    return [(one.sent, one.came) for one in calls if one.name not in wraps]
+
+
+def _asked(sent: Sequence[ChatTurn]) -> str | None:
+    """What the first user of a conversation said."""
+    return next((turn.text for turn in sent if turn.role == "user" and turn.text), None)
+
+
 def with_results(turns: list[ChatTurn], results: Sequence[Step]) -> list[ChatTurn]:
     """Return the conversation with results of its calls that only the tools' own spans tell, each behind its call."""
     told = {step.result_of for turn in turns for step in turn.results}
@@ -92,8 +123,19 @@ def messages_in(value: Any, role: str) -> list[ChatTurn]:
     value = unwrapped(value)
     if isinstance(value, list):
         flat = [inner for one in value for inner in (one if isinstance(one, list) else [one])]
-        return turns_of(_with_tools([_message(one, role) for one in flat if not _is_definition(one)]))
+        return _answering(turns_of(_with_tools([_message(one, role) for one in flat if not _is_definition(one)])))
     return [turn_of(_message(value, role))] if value not in (None, "", {}) else []
+
+
+def _answering(turns: list[ChatTurn]) -> list[ChatTurn]:
+    """Return the turns, with a result that names no call given to the one call of the turn before it."""
+    found: list[ChatTurn] = []
+    for turn in turns:
+        calls = found[-1].calls if found else ()
+        if len(calls) == 1 and len(turn.results) == 1 and not turn.results[0].result_of:
+            turn = turn._replace(results=(turn.results[0].model_copy(update={"result_of": calls[0].id}),))
+        found.append(turn)
+    return found
 
 
 def _is_definition(one: Any) -> bool:
@@ -139,6 +181,8 @@ def _message(one: Any, role: str) -> dict[str, Any]:
     """A message of LangChain's serialisation, of a choice or of a generation, or a text, as a plain one."""
     one = unwrapped(one)
     if isinstance(one, str):
+        if one.startswith(PRINTED):
+            raise Unreadable("not-a-record", "messages are printed Python objects; log them as JSON")
         return {"role": role, "content": one}
     if isinstance(one, list) and len(one) == 2 and isinstance(one[0], str):  # LangChain's ("human", "…")
         return {"role": one[0], "content": one[1]}
@@ -155,7 +199,21 @@ def _message(one: Any, role: str) -> dict[str, Any]:
         text = next((one[name] for name in ("content", "text", "question", "query", "answer") if name in one), None)
         return {"role": role, "content": text if text is not None else result_of(dict(one)),
                 **{name: one[name] for name in ("tool_calls",) if name in one}}  # fmt: skip
-    return dict(one)
+    calls = _calls_as_text(one)
+    return {"role": "assistant", "content": "", "tool_calls": calls} if calls else dict(one)
+
+
+def _calls_as_text(message: Mapping[str, Any]) -> list[Any]:
+    """Tool calls that stand as JSON in the text of a message, as Koog writes them; none elsewhere."""
+    text = message.get("content")
+    if not isinstance(text, str) or not text.startswith("[{") or message.get("role") not in ("assistant", "tool"):
+        return []
+    found = loaded(text)
+    listed = isinstance(found, list) and all(
+        isinstance(one, dict) and one.get("type") == "function" and isinstance(one.get("function"), dict)
+        for one in found
+    )
+    return found if listed else []
 
 
 def result_of(value: Any) -> str:

@@ -2,6 +2,8 @@
 
     {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}], "outcome": true}
     {"prompt": [{"role": "user", "content": "…"}], "completion": [{"role": "assistant", "content": "…"}], "reward": 1.0}
+    {"request": {"messages": […]}, "response": {"choices": [{"message": {…}}]}, "outcome": true}
+    {"input": "…", "output": [{"type": "message", "role": "assistant", "content": […]}], "outcome": true}
 
 `messages` may be JSON text of the list; what is in `metadata` counts as if it stood in the row.
 """
@@ -27,6 +29,7 @@ from parammem.experience.formats.base import (
     verdict,
 )
 from parammem.experience.formats.chat import read_chat
+from parammem.experience.formats.text_tools import with_text_calls
 from parammem.experience.formats.turns import ChatTurn, turn_of, turns_of
 
 SUCCESS = ("outcome", "is_solved", "is_success", "is_correct", "success", "passed", "resolved", "correct", "reward")
@@ -35,7 +38,7 @@ SOURCES: dict[str, OutcomeSource] = {"reward": "reward"}
 
 def fits(row: Row) -> bool:
     """Return whether a row is a chat transcript."""
-    return "messages" in row or {"prompt", "completion"} <= row.keys()
+    return "messages" in row or {"prompt", "completion"} <= row.keys() or _asked_and_answered(row) is not None
 
 
 def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
@@ -43,11 +46,36 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     meta = rows[0].get("metadata")
     row = {**(meta if isinstance(meta, dict) else {}), **rows[0]}
     domain = reading.domain_of(row.get("domain"))
-    turns = turns_of(row["messages"]) if "messages" in row else [*_side(row, "prompt"), *_side(row, "completion")]
-    run = run_of(turns, domain, reading, outcome_of(row))
+    run = run_of(with_text_calls(_turns(row)), domain, reading, outcome_of(row))
     names = all_named(row, "run_id", "trace_id", "instance_id", "id", "task_id")
     task_id = named(row, "task_id", "name", "instance_id", "id") or digest_of(run.task)[:16]
     return [replaced(run, task_id=task_id, run_id=named(row, "run_id"), names=names, method=named(row, "method"))]
+
+
+def _turns(row: Row) -> list[ChatTurn]:
+    if "messages" in row:
+        return turns_of(row["messages"])
+    if {"prompt", "completion"} <= row.keys():
+        return [*_side(row, "prompt"), *_side(row, "completion")]
+    return turns_of(_asked_and_answered(row))
+
+
+def _asked_and_answered(row: Row) -> list[Any] | None:
+    """Return the messages of a request with those of its response, of chat completions, the Batch API or Responses;
+    None for a row of another form."""
+    asked, told = row.get("request") or row.get("body"), row.get("response")
+    told = told.get("body", told) if isinstance(told, dict) else None
+    if isinstance(asked, dict) and isinstance(told, dict):
+        messages, choices = asked.get("messages"), told.get("choices")
+        if isinstance(messages, list) and isinstance(choices, list) and choices and isinstance(choices[0], dict):
+            return [*messages, choices[0].get("message")]
+        row = {"input": asked.get("input"), "output": told.get("output")}
+    given, items = row.get("input"), row.get("output")
+    if not isinstance(items, list) or not items or not all(isinstance(one, dict) and "type" in one for one in items):
+        return None
+    if isinstance(given, str):
+        given = [{"role": "user", "content": given}]
+    return [*given, *items] if isinstance(given, list) else None
 
 
 def _side(row: Row, name: str) -> list[ChatTurn]:

@@ -5,13 +5,13 @@
       {"key": "gen_ai.input.messages", "value": {"stringValue": "[…]"}},
       {"key": "gen_ai.output.messages", "value": {"stringValue": "[…]"}}]}]}]}]}
 
-OpenLLMetry's attributes (`gen_ai.prompt.0.content`) are read too. A run is a conversation (`gen_ai.conversation.id`),
-or else a trace. How it ended is said by events `gen_ai.evaluation.result`, in spans or as log records.
+Messages in other attributes and in events are read too (`otel_messages`). A run is a conversation
+(`gen_ai.conversation.id`), or else a trace. How it ended is said by events `gen_ai.evaluation.result`, in spans or as
+log records.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,23 +24,17 @@ from parammem.experience.formats.base import (
     Unreadable,
     agreed,
     is_outcome_name,
-    loaded,
     named,
     settled,
     verdict,
 )
-from parammem.experience.formats.conversations import joined, messages_in, result_of, with_results
+from parammem.experience.formats.conversations import ModelCall, innermost, joined, result_of, with_results
 from parammem.experience.formats.openai import replaced, run_of
-from parammem.experience.formats.turns import ChatTurn
+from parammem.experience.formats.otel_messages import SAID, messages_of
 
 EVALUATION = "gen_ai.evaluation.result"
-_FLAT = re.compile(
-    r"(?:llm\.(?P<input>input|output)_messages|gen_ai\.(?P<prompt>prompt|completion))\.(?P<number>\d{1,5})\.(?:message\.)?"
-    r"(?P<field>.+)"
-)
-_SIDES = {"input": ("input", "prompt"), "output": ("output", "completion")}
-_CALL = re.compile(r"tool_calls\.(\d{1,4})\.(?:tool_call\.)?(?:function\.)?(id|name|arguments)")
-_PART = re.compile(r"contents\.(\d{1,4})\.message_content\.(type|text)")
+RESULTS = ("gen_ai.tool.call.result", "ai.toolCall.result", "output.value")
+"""Attributes that hold what a tool returned."""
 
 
 def fits(row: Row) -> bool:
@@ -76,7 +70,7 @@ def _plain(span: Row) -> Row:
     attributes = _attributes(span.get("attributes"))
     events = [{"name": one.get("name"), **_attributes(one.get("attributes"))} for one in _dicts(span.get("events"))]
     named_event = span.get("eventName") or span.get("event_name") or attributes.get("event.name")
-    events += [{"name": named_event, **attributes}] if named_event else []
+    events += [{**attributes, "name": named_event, "body": _value(span.get("body"))}] if named_event else []
     status = span.get("status")
     code = str(status.get("code") or status.get("status_code") or "") if isinstance(status, dict) else ""
     start = named(span, "startTimeUnixNano", "start_time", "timeUnixNano")
@@ -85,10 +79,13 @@ def _plain(span: Row) -> Row:
     kept = {
         key: value
         for key, value in attributes.items()
-        if key.startswith(("gen_ai.", "llm.", "openinference.", "tool", "input.", "output.", "message."))
+        if key.startswith(("gen_ai.", "ai.", "llm.", "openinference.", "tool", "input.", "output.", "message."))
     }
+    inner = span.get("context")
     return {"start": start.zfill(20), "attributes": kept, "error": said,
-            "events": [one for one in events if one["name"] == EVALUATION]}  # fmt: skip
+            "span": named(span, "spanId", "span_id") or named(inner if isinstance(inner, dict) else {}, "span_id"),
+            "parent": named(span, "parentSpanId", "parent_span_id", "parent_id"),
+            "events": [one for one in events if one["name"] == EVALUATION or one["name"] in SAID]}  # fmt: skip
 
 
 def _dicts(value: Any) -> list[Row]:
@@ -117,13 +114,15 @@ def _value(value: Any) -> Any:
 
 def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     """Return the run of a conversation or a trace. Raises Unreadable."""
-    spans = sorted(rows, key=lambda one: one["start"])
-    calls = [(sent, came) for sent, came in map(_messages, spans) if sent or came]
+    spans = _with_records(sorted(rows, key=lambda one: one["start"]))
+    calls = [ModelCall(span["span"], *said) for span in spans if any(said := messages_of(span))]
     if not calls:
         raise Unreadable("not-a-record", "its spans hold no messages; let the instrumentation capture message content")
-    turns = with_results(joined(calls), [step for span in spans for step in _tool_results(span)])
-    said = [one for span in spans for one in span["events"] if is_outcome_name(one.get("gen_ai.evaluation.name"))]
-    outcome = settled(lambda: agreed(map(_evaluation, said)))
+    heard = joined(innermost(calls, {span["span"]: span["parent"] for span in spans}))
+    turns = with_results(heard, [step for span in spans for step in _tool_results(span)])
+    said = [one for span in spans for one in span["events"] if one["name"] == EVALUATION]
+    judged = [one for one in said if is_outcome_name(one.get("gen_ai.evaluation.name"))]
+    outcome = settled(lambda: agreed(map(_evaluation, judged)))
     talk = next((str(one["same_as"]).removeprefix("conversation ") for one in spans if "same_as" in one), "")
     traces = tuple(dict.fromkeys(str(one["trace"]) for one in spans))
     run = run_of(turns, reading.domain_of(None), reading, outcome)
@@ -131,52 +130,31 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
     return [replaced(run, task_id=name, run_id=name, names=(name, *traces), method="otel")]
 
 
-def _messages(span: Row) -> tuple[list[ChatTurn], list[ChatTurn]]:
-    """What a model call was sent and what it answered; nothing for other spans."""
-    attributes = span["attributes"]
-    if attributes.get("gen_ai.operation.name") == "execute_tool":
-        return [], []
-    sent = attributes.get("gen_ai.input.messages", attributes.get("gen_ai.prompt"))  # what it was called before
-    came = attributes.get("gen_ai.output.messages", attributes.get("gen_ai.completion"))
-    if sent is None and came is None:
-        sent, came = _flat(attributes, "input"), _flat(attributes, "output")
-    if not sent and not came and attributes.get("openinference.span.kind") == "LLM":
-        sent, came = attributes.get("input.value"), attributes.get("output.value")
-    return messages_in(loaded(sent), "user"), messages_in(loaded(came), "assistant")
-
-
-def _flat(attributes: Row, side: str) -> list[Row]:
-    """OpenInference's and OpenLLMetry's messages, which stand in one attribute for each field."""
-    found: dict[int, Row] = {}
-    for key in sorted(attributes):
-        match = _FLAT.fullmatch(key)
-        if not match or (match["input"] or match["prompt"]) not in _SIDES[side]:
-            continue
-        message, value = found.setdefault(int(match["number"]), {"calls": {}, "parts": {}}), attributes[key]
-        if call := _CALL.fullmatch(match["field"]):
-            message["calls"].setdefault(int(call[1]), {})[call[2]] = value
-        elif part := _PART.fullmatch(match["field"]):
-            message["parts"].setdefault(int(part[1]), {})[part[2]] = value
-        else:
-            message[match["field"]] = value
-    return [_from_flat(found[number]) for number in sorted(found)]
-
-
-def _from_flat(message: Row) -> Row:
-    calls = [one for _, one in sorted(message.pop("calls").items())]
-    listed = [one for _, one in sorted(message.pop("parts").items())]
-    content = message.get("content", listed or None)
-    return {"role": message.get("role"), "content": content, "tool_calls": calls,
-            "tool_call_id": message.get("tool_call_id"), "name": message.get("name")}  # fmt: skip
+def _with_records(rows: Sequence[Row]) -> list[Row]:
+    """The spans, each with what log records say of it; records of a span that is not there make one."""
+    found: dict[str, Row] = {}
+    for place, one in enumerate(rows):
+        name = f"{one['trace']} {one['span'] or f'row {place}'}"
+        known = found.get(name, {"attributes": {}, "events": [], "error": "", "parent": ""})
+        events = [event for event in one["events"] if event not in known["events"]]
+        found[name] = {
+            **one,
+            "span": name,
+            "parent": f"{one['trace']} {one['parent']}" if one["parent"] else known["parent"],
+            "attributes": known["attributes"] | one["attributes"],
+            "events": [*known["events"], *events],
+            "error": known["error"] or one["error"],
+        }
+    return list(found.values())
 
 
 def _tool_results(span: Row) -> list[Step]:
     """What a tool's own span says that it returned."""
     attributes = span["attributes"]
-    answer = named(attributes, "gen_ai.tool.call.id", "tool_call.id", "tool.id")
+    answer = named(attributes, "gen_ai.tool.call.id", "ai.toolCall.id", "tool_call.id", "tool.id")
     if not answer:
         return []
-    given = next((attributes[key] for key in ("gen_ai.tool.call.result", "output.value") if key in attributes), "")
+    given = next((attributes[key] for key in RESULTS if key in attributes), "")
     return [Step(role="tool", text=result_of(given), result_of=answer, error=span["error"])]
 
 

@@ -22,12 +22,16 @@ ROLES: dict[str, Role] = {
 TEXT = ("text", "input_text", "output_text")
 LEFT_OUT = ("refusal", "reasoning", "thinking", "redacted_thinking", "summary_text", "reasoning_text")
 GEMINI = {"function_call": "function_call", "functionCall": "function_call", "function_response": "tool_call_response",
-          "functionResponse": "tool_call_response"}  # fmt: skip
-"""Names of Gemini's parts, which have no `type` → the type of the part that they hold."""
+          "functionResponse": "tool_call_response", "toolUse": "tool_use", "toolResult": "tool_result"}  # fmt: skip
+"""Names of Gemini's and Bedrock's parts, which have no `type` → the type of the part that they hold."""
 CALLS = ("tool_use", "tool_call", "function_call", "server_tool_use", "custom_tool_call", "local_shell_call")
+CALL_IDS = ("id", "call_id", "tool_call_id", "toolCallId", "toolUseId")
 RESULTS = (
     "tool_result", "tool_call_response", "function_call_output", "custom_tool_call_output", "local_shell_call_output",
 )  # fmt: skip
+
+_RETURNED = ("text", "json", "content", "error-text", "error-json")
+"""Types of what a tool returned, as Vercel's SDK names them."""
 
 
 class ChatTurn(NamedTuple):
@@ -63,6 +67,7 @@ def turn_of(message: Any) -> ChatTurn:
     """Return the turn that a message is. Raises Unreadable."""
     if not isinstance(message, dict):
         raise Unreadable("not-a-record", "messages: one is not an object")
+    message = _unwrapped(message)
     kind = message.get("type")
     if "role" not in message and kind in CALLS:
         return ChatTurn("assistant", calls=(call_of(message),))
@@ -71,7 +76,10 @@ def turn_of(message: Any) -> ChatTurn:
     role = ROLES.get(str(message.get("role") or kind))
     if role is None:
         raise Unreadable("not-a-record", "messages: a role is none of system, developer, user, assistant, tool")
-    text, calls, results = _content(message.get("parts", message.get("content")))
+    content = message.get("parts", message.get("content"))
+    if role == "tool" and not _has_parts(content):
+        content = result_text(content)
+    text, calls, results = _content(content)
     if role == "tool" and not results:
         answer = named(message, "tool_call_id", "call_id", "tool_use_id", "name")
         failed = text if message.get("status") == "error" or message.get("is_error") is True else ""
@@ -83,6 +91,18 @@ def turn_of(message: Any) -> ChatTurn:
     if isinstance(message.get("function_call"), dict):
         calls.append(call_of(message["function_call"]))
     return ChatTurn(role, text, tuple(calls), tuple(results))
+
+
+def _unwrapped(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message of LangChain's two stored forms, `{type, data}` and `{lc, id, kwargs}`, as a plain one."""
+    for field in ("data", "kwargs"):
+        inner = message.get(field)
+        if "role" in message or "content" in message or not isinstance(inner, dict) or "content" not in inner:
+            continue
+        names = message.get("id")
+        kind = str(names[-1] if field == "kwargs" and isinstance(names, list) and names else message.get("type"))
+        return {**inner, "type": kind.removesuffix("Chunk").removesuffix("Message").lower()}
+    return message
 
 
 def call_of(call: Any) -> ToolCall:
@@ -97,7 +117,7 @@ def call_of(call: Any) -> ToolCall:
     return ToolCall(
         name=name or (kind if kind in CALLS else "tool"),
         arguments=_arguments(given),
-        id=named(call, "id", "call_id", "tool_call_id", "toolCallId") if kind != "function_call" else _call_id(call),
+        id=_call_id(call) if kind == "function_call" else named(call, *CALL_IDS),
     )
 
 
@@ -123,7 +143,7 @@ def _content(content: Any) -> tuple[str, list[ToolCall], list[Step]]:
     calls: list[ToolCall] = []
     results: list[Step] = []
     for part in map(_typed, content):
-        kind = part.get("type") if isinstance(part, dict) else None
+        kind = _kind(part)
         text = part if isinstance(part, str) else _text_of(part) if kind in TEXT else None
         if isinstance(text, str):
             texts.append(text)
@@ -136,10 +156,22 @@ def _content(content: Any) -> tuple[str, list[ToolCall], list[Step]]:
     return plain("\n".join(texts)), calls, results
 
 
+def _has_parts(content: Any) -> bool:
+    """Whether a tool's message has parts, and is not itself a list or an object that the tool returned."""
+    return isinstance(content, list) and all(isinstance(one, str) or _kind(one) for one in map(_typed, content))
+
+
+def _kind(part: Any) -> str:
+    kind = part.get("type") if isinstance(part, dict) else None
+    return kind if isinstance(kind, str) else ""
+
+
 def _typed(part: Any) -> Any:
-    """A part of Gemini's with the type of others; any other part as it is."""
-    if not isinstance(part, dict) or "type" in part:
+    """A part of Gemini's or Vercel's (`tool-call`) with the type of others; any other part as it is."""
+    if not isinstance(part, dict):
         return part
+    if "type" in part:
+        return {**part, "type": _kind(part).replace("-", "_")} if "-" in _kind(part) else part
     if isinstance(part.get("text"), str):
         return {"type": "reasoning" if part.get("thought") is True else "text", "text": part["text"]}
     name = next((one for one in GEMINI if isinstance(part.get(one), dict)), None)
@@ -153,19 +185,30 @@ def _text_of(part: dict[str, Any]) -> Any:
 def _result(part: dict[str, Any]) -> Step:
     """A tool's result as a step."""
     content = next((part[key] for key in ("content", "output", "response", "result") if key in part), "")
+    content, wrong = _returned(content)
     text = result_text(content)
-    failed = part.get("is_error") is True or part.get("status") == "error"
-    answer = named(part, "tool_use_id", "call_id", "tool_call_id", "id")
+    failed = wrong or part.get("is_error") is True or part.get("isError") is True or part.get("status") == "error"
+    answer = named(part, "tool_use_id", "call_id", "tool_call_id", "toolCallId", "toolUseId", "id")
     return Step(
         role="tool", text=text, result_of=answer, error=(text or "failed") if failed else _error(part.get("error"))
     )
+
+
+def _returned(content: Any) -> tuple[Any, bool]:
+    """What a tool returned, out of the wrapping of Vercel's SDK or of Microsoft's, and whether it was an error."""
+    inner = loaded(content)
+    if isinstance(inner, dict) and inner.get("type") == "function_result" and "result" in inner:
+        return inner["result"], bool(inner.get("exception"))
+    if isinstance(content, dict) and content.keys() >= {"type", "value"} and content["type"] in _RETURNED:
+        return content["value"], str(content["type"]).startswith("error")
+    return content, False
 
 
 def result_text(content: Any) -> str:
     """Return what a tool returned as text: its parts, or JSON of anything else. Raises Unreadable for pictures."""
     if isinstance(content, str):
         return plain(content)
-    listed = isinstance(content, list) and all(isinstance(one, dict) and "type" in one for one in content)
+    listed = isinstance(content, list) and all(isinstance(one, dict) and "type" in _typed(one) for one in content)
     if content is None or content == []:
         return ""
     return _content(content)[0] if listed else json.dumps(content, ensure_ascii=False)

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from parammem.checkout.hashes import files_below
-from parammem.checkout.places import METRICS, places_of
+from parammem.checkout.places import LIVE, METRICS, places_of
+from parammem.core.decision import Decision
 from parammem.core.event import Decided
 from parammem.core.record import Record
 from parammem.errors import LineageError
+from parammem.lineage.bundle.counted_runs import FOLDER
 from parammem.lineage.bundle.materials import bill_of_materials, lineage_events
 from parammem.lineage.bundle.standalone import script
 from parammem.lineage.bundle.statements import KEY, Notary, outcome_of, provenance
 from parammem.lineage.bundle.verifier import KINDS, LIST, PROVENANCE
 from parammem.lineage.checks.evidence import evidence_bytes, evidence_place
+from parammem.lineage.checks.live_runs import runs_bytes, runs_inputs
 from parammem.lineage.pages.graph import graph_svg
 from parammem.lineage.pages.page import Page, audit_page
 from parammem.lineage.past.events import Life, decision_bytes, ledger_bytes, read_decision, read_life
@@ -141,7 +144,7 @@ def _records(subject: Subject) -> dict[str, bytes]:
 
 
 def _decisions(history: History, life: Life, subject: Subject) -> dict[str, bytes]:
-    """Return the ledger, the decisions about the adapter, and the outcomes that they were made on."""
+    """Return the ledger, the decisions about the adapter, and the outcomes or runs that they were made on."""
     repo, found = history.repo, {}
     ledger = ledger_bytes(repo)
     if ledger:
@@ -156,6 +159,23 @@ def _decisions(history: History, life: Life, subject: Subject) -> dict[str, byte
             outcomes = evidence_bytes(history, place) if place else None
             if place and outcomes is not None:
                 found[f"evidence/{Path(place).name}"] = outcomes
+            if record and record.live:
+                found |= _runs(history, record)
+    return found
+
+
+def _runs(history: History, decision: Decision) -> dict[str, bytes]:
+    """Return the runs in use that a decision was made on: no text of theirs, but their ids. Raises LineageError if they
+    are not here."""
+    found = {}
+    for name, digest in runs_inputs(decision).items():
+        data = runs_bytes(history, digest)
+        if data is None:
+            place = f"{LIVE.as_posix()}/{digest}.jsonl"
+            raise LineageError(
+                f"{name}, on which decision {decision.digest[:16]} was made, are not here; `dvc pull {place}`"
+            )
+        found[f"{FOLDER}{digest}.jsonl"] = data
     return found
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from parammem.lineage.bundle import reading, signature, verifier
+from parammem.lineage.bundle import counted_runs, reading, signature, verifier
 
 
 def script() -> bytes:
     """Return the source of `verify.py`. The verifier's docstring comes first: it says how to use it."""
-    texts = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (verifier, signature, reading)]
+    texts = [
+        Path(str(module.__file__)).read_text(encoding="utf-8")
+        for module in (verifier, signature, reading, counted_runs)
+    ]
     (doc, last), *others = (_parts(text) for text in texts)
     return "\n\n".join([doc, *(code for _, code in others), last]).encode()
 

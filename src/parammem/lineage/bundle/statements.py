@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.places import AUDIT
 from parammem.errors import LineageError
 from parammem.lineage.bundle.verifier import PAYLOAD
 
-KEY = Path(".cache") / "audit" / "signing-key.pem"
+KEY = AUDIT / "signing-key.pem"
 
 
 class Notary:

@@ -4,7 +4,7 @@
 
 Checks every signature (Ed25519 over DSSE envelopes of in-toto statements), that every statement is of its own kind and
 about its own files, that the signed list has every file and no other, and the links between them: weights and manifest
-against the adapter's card, the ledger's chain, the decision and the outcomes that it was made on, the rules.
+against the adapter's card, the ledger's chain, the decision and the outcomes or runs that it was made on, the rules.
 Without --key it believes the key in the bundle, so anyone could have signed it: compare the printed key with the one
 that the sender gave you by another way. For the same reason take this script from the project and not from the bundle,
 if you do not trust the sender. Exit code 0: all holds; 1: something does not; 2: nothing to verify.
@@ -16,6 +16,7 @@ import re
 import sys
 from pathlib import Path
 
+from parammem.lineage.bundle.counted_runs import FOLDER, runs_faults
 from parammem.lineage.bundle.reading import BROKEN, Bundle, digest_of, parse
 from parammem.lineage.bundle.signature import is_weak, signature_holds
 
@@ -28,7 +29,7 @@ KINDS = {
     PROVENANCE: ("https://slsa.dev/provenance/v1", ("adapter/",)),
     "statements/validation.dsse.json": (TEST_RESULT, ("validation/",)),
     "statements/evaluation.dsse.json": (TEST_RESULT, ("evaluation/",)),
-    "statements/decision.dsse.json": ("urn:parammem:decision:v1", ("decision/", "evidence/", "ledger/")),
+    "statements/decision.dsse.json": ("urn:parammem:decision:v1", ("decision/", "evidence/", "ledger/", FOLDER)),
 }
 """Statement: the type of its predicate, and the folders whose files it is about."""
 ADDRESS = ("base_model_name_or_path", "revision", "peft_version", "inference_mode")
@@ -79,7 +80,7 @@ def check(bundle, key):
             faults.append((name, str(error) or repr(error)))
     strange = [one for one in bundle.names if one.startswith("statements/") and one not in KINDS]
     faults += [(name, "it is no statement that a bundle has") for name in strange]
-    for said in (_adapter, _chain, _decision, _evidence, _rules, _predicates(statements)):
+    for said in (_adapter, _chain, _decision, _evidence, _runs, _rules, _predicates(statements)):
         try:
             faults += said(bundle)
         except BROKEN as error:
@@ -203,6 +204,12 @@ def _evidence(bundle):
     return found
 
 
+def _runs(bundle):
+    ledger = bundle.read("ledger/events.jsonl", MOST_ROWS) if "ledger/events.jsonl" in bundle.names else b""
+    records = {name: bundle.json(name) for name in bundle.names if name.startswith("decision/")}
+    return runs_faults(bundle, [parse(line) for line in ledger.splitlines()], records)
+
+
 def _rules(bundle):
     name = "validation/report.json"
     if name not in bundle.names:
@@ -244,7 +251,9 @@ def verify(path, given=None):
     """
     path = Path(path)
     if not (path.is_file() or path.is_dir()):
-        raise Nothing(f"nothing to verify: {shown(str(path))} is neither a folder nor a zip")
+        raise Nothing(
+            f"nothing to verify: {shown(str(path))} is neither a folder nor a zip; give the bundle that you were sent"
+        )
     if given is not None:
         try:
             file = Path(given)

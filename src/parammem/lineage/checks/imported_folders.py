@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from parammem.checkout.places import IMPORTED
 from parammem.core.adapter import read_card
 from parammem.core.event import Imported
 from parammem.core.plain_yaml import plain_mapping
@@ -13,12 +14,10 @@ from parammem.lineage.checks.manifest import manifest_checks
 from parammem.lineage.past.events import Life
 from parammem.lineage.past.history import Generation, History
 
-BELOW = "models/imported"
-
 
 def imported_checks(history: History, life: Life) -> Iterator[Finding]:
     """Check the bytes, the card and the event of each imported adapter that the working tree names."""
-    for pointer in sorted((history.repo / BELOW).glob("*/*.dvc")):
+    for pointer in sorted((history.repo / IMPORTED).glob("*/*.dvc")):
         place = pointer.with_suffix("")
         path = place.relative_to(history.repo).as_posix()
         if not place.is_dir():

@@ -8,6 +8,7 @@ from typing import Any
 
 from parammem.checkout.dvc_lock import LOCK
 from parammem.checkout.git import GitTag, ask, file_at, has_commits, tags
+from parammem.checkout.places import QUARANTINE, REFLECTIONS, REPORTS, VALIDATED
 from parammem.checkout.snapshot import Snapshot
 from parammem.core import Adapter
 from parammem.core.event import Decided, Published, Trained
@@ -26,7 +27,7 @@ from parammem.registry.tags import artifact, commits_of_events, wanted_tags
 
 Folders = Callable[[str], set[str]]
 """Adapter → DVC's hashes of its folders, in any commit's dvc.lock."""
-WAY = ("data/reflections/", "data/validated/", "data/quarantine/", "models/reflectors/", "reports/")
+WAY = (*(f"{folder.as_posix()}/" for folder in (REFLECTIONS, VALIDATED, QUARANTINE, REPORTS)), REFLECTORS)
 """Outs on the way of an adapter that are looked at in every generation."""
 
 

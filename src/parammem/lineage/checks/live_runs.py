@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 from parammem.checkout.git import branches, file_at
-from parammem.checkout.places import LIVE
+from parammem.checkout.places import DECISIONS, LIVE
 from parammem.core.decision import Decision
 from parammem.core.event import Decided, Observed
 from parammem.core.jsonl import read_jsonl
 from parammem.core.live_run import LiveRun
+from parammem.core.record import digest_of
 from parammem.errors import DataError
 from parammem.lineage.checks.findings import Finding
 from parammem.lineage.past.events import Life, read_decision
@@ -45,6 +47,23 @@ def live_checks(history: History, life: Life) -> Iterator[Finding]:
 def runs_inputs(decision: Decision) -> dict[str, str]:
     """Return "runs FIRST–LAST" → SHA-256 of the files that a live decision was made on."""
     return {name: digest for name, digest in decision.inputs.items() if NAMED.fullmatch(name)}
+
+
+def runs_bytes(history: History, digest: str) -> bytes | None:
+    """Return a file of runs, from the tree or else from DVC's cache; None: it is not here, or is not what its name
+    says."""
+    path = history.repo / LIVE / f"{digest}.jsonl"
+    data = path.read_bytes() if path.is_file() else _cached(history, path.with_name(f"{path.name}.dvc"))
+    return data if data is not None and digest_of(data) == digest else None
+
+
+def _cached(history: History, pointer: Path) -> bytes | None:
+    """Return what DVC's cache has of a file, by its pointer in the tree or on a branch."""
+    name = pointer.relative_to(history.repo).as_posix()
+    there = (file_at(history.repo, ref, name) for ref in branches(history.repo))
+    told = pointer.read_bytes() if pointer.is_file() else next(filter(None, there), b"")
+    found = re.search(rb"md5: ([0-9a-f]{32})\b", told or b"")
+    return history.store.bytes_of(found[1].decode()) if found else None
 
 
 def _file(history: History, fact: Observed) -> Finding:
@@ -100,7 +119,7 @@ def _numbers(facts: list[Observed]) -> Iterator[Finding]:
 
 
 def _decision(decision: Decision, entered: dict[tuple[str, int, int], str]) -> Finding:
-    path = f"ledger/decisions/{decision.digest}.json"
+    path = f"{DECISIONS.as_posix()}/{decision.digest}.json"
     for name, digest in runs_inputs(decision).items():
         match = NAMED.fullmatch(name)
         assert match

@@ -10,30 +10,40 @@ from parammem.checkout.dvc_lock import LOCK
 from parammem.checkout.files import read_mapping
 from parammem.checkout.git import ask, file_at
 from parammem.checkout.hashes import files_below
+from parammem.checkout.places import (
+    BATCHES,
+    DATA,
+    DECISIONS,
+    FRESH,
+    FRESH_KEYS,
+    LEDGER_FOLDER,
+    LIVE,
+    MODELS,
+    RECORDED,
+    REFUSED_ROWS,
+    REPORTS,
+    SET_ASIDE,
+)
 from parammem.checkout.snapshot import Snapshot
 from parammem.core.plain_yaml import plain_yaml
 from parammem.core.words import count
 from parammem.errors import DataError, LineageError
 from parammem.lineage.checks.findings import Finding
 from parammem.lineage.past.events import LEDGER
-from parammem.lineage.past.history import History
+from parammem.lineage.past.history import REFLECTORS, History
 from parammem.lineage.past.recorded_code import DIGESTS, SOURCES, changed_here
 from parammem.lineage.past.uncommitted import Uncommitted, as_committed, uncommitted
 
-ARTEFACTS = {"data": "data", "models": "model", "reports": "report", "ledger": "ledger"}
+ARTEFACTS = {str(DATA): "data", str(MODELS): "model", str(REPORTS): "report", str(LEDGER_FOLDER): "ledger"}
 """First folder → kind. Anything else is code, which may change: then a stage is stale and no link is broken."""
-RECORDED = ("dvc.lock", "reports", "ledger", "data", "models", "pocket/dvc.lock")
+COMPARED = ("dvc.lock", *map(str, RECORDED), "pocket/dvc.lock")
 """What only the pipeline and its automation write: there a file that differs from git's was changed."""
 STEPS = {"lock": "every stage", "decision": "decide", "ledger": "ledger", "experience": "ingest"}
-CONTENT_NAMED = (
-    "data/experience",
-    "data/fresh",
-    "data/live",
-    "data/quarantine/batches/experience",
-    "data/quarantine/batches/fresh",
+CONTENT_NAMED = tuple(
+    place.as_posix() for place in (BATCHES, FRESH, LIVE, SET_ASIDE / BATCHES.name, SET_ASIDE / FRESH.name)
 )
 """Folders whose files are named after their SHA-256."""
-EXPERIENCE = (*CONTENT_NAMED, "data/keys/fresh", "data/quarantine/batches", "data/quarantine/experience")
+EXPERIENCE = (*CONTENT_NAMED, *(place.as_posix() for place in (FRESH_KEYS, SET_ASIDE, REFUSED_ROWS)))
 """Folders of what ingestion brought in. Keys and refused rows are named after something else: pointers hold them."""
 
 
@@ -45,7 +55,7 @@ NOT_HERE = "not here; `dvc pull`"
 def kind_of(path: str) -> str:
     if path.startswith(EXPERIENCE):
         return "experience"
-    if path.startswith("models/reflectors/"):
+    if path.startswith(REFLECTORS):
         return "adapter"
     if path == DIGESTS or path.startswith(f"{DIGESTS}/"):
         return "code"
@@ -76,10 +86,10 @@ def _committed(history: History, own: Uncommitted) -> Iterator[Finding]:
     Blobs are hashed here: `git diff` believes times to the second, which a forger can set.
     """
     repo = history.repo
-    listing = ask(repo, "ls-tree", "-r", "-z", "HEAD", "--", *RECORDED) or ""
+    listing = ask(repo, "ls-tree", "-r", "-z", "HEAD", "--", *COMPARED) or ""
     for entry in filter(None, listing.split("\0")):
         about, _, path = entry.partition("\t")
-        kind = "lock" if path == LOCK else "decision" if path.startswith("ledger/decisions/") else kind_of(path)
+        kind = "lock" if path == LOCK else "decision" if path.startswith(f"{DECISIONS.as_posix()}/") else kind_of(path)
         stage = STEPS.get(kind, "git")
         there, detail = repo / path, "as committed"
         link = about.startswith(LINK)
@@ -229,7 +239,7 @@ def _batches(history: History) -> Iterator[Finding]:
             digest = history.hashes.file(file, "sha256")
             detail = f"its SHA-256 is {digest[:16]}, its name says {file.stem[:16]}"
             yield Finding(kind="experience", stage="ingest", path=path, holds=digest == file.stem, detail=detail)
-    for pointer in sorted((history.repo / "data").rglob("*.dvc")):
+    for pointer in sorted((history.repo / DATA).rglob("*.dvc")):
         if pointer.is_file():
             yield from _pointer(history, pointer)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from parammem.lineage.checks.cards import lacking_cards
 from parammem.lineage.checks.evidence import evidence_checks
 from parammem.lineage.checks.findings import Tally, Verification
 from parammem.lineage.checks.imported_folders import imported_checks
@@ -69,13 +70,15 @@ def verify_history(history: History, life: Life, only: Subject | None = None, fu
     tally.add(live_checks(history, life))
     tally.add(tag_checks(history.repo, life))
     tally.add(raw_checks(history, only.snapshot if only else None, seen))
-    folders = _folders(history)
+    folders, lacking = _folders(history), []
     for one in history.generations():
         if only is not None and (one.place, one.out) != (only.place, only.out):
             continue
         tally.generations += 1
         tally.rows += one.adapter.rows if one.adapter else 0
         tally.add(generation_checks(one, life, seen, folders, own))
+        lacking += [one] if one.adapter is None else []
+    tally.add(lacking_cards(lacking, life))
     if full:
         tally.add([fsck(history.repo)])
     return Verification(

@@ -1,6 +1,9 @@
-"""The code of an adapter: its sources with their digests, and which of them differ between two states."""
+"""The code of an adapter: its sources with their digests, which of them differ between two states, and its recipe."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from parammem.checkout.snapshot import Snapshot
 from parammem.checkout.source_digests import changed_sources
@@ -24,3 +27,9 @@ def changed_between(before: Snapshot, after: Snapshot, domain: str) -> list[str]
     old, new = sources_of(before, domain), sources_of(after, domain)
     alike = (digests_of(before, domain) is None) == (digests_of(after, domain) is None)
     return changed_sources(old, new) if alike and old and new else None
+
+
+def recipe_in_words(recipe: Mapping[str, Any]) -> str:
+    """Return the settings of a training as people write them: lists without brackets and quotation marks."""
+    plain = {key: ", ".join(map(str, said)) if isinstance(said, list | tuple) else said for key, said in recipe.items()}
+    return "; ".join(f"{key} {said}" for key, said in sorted(plain.items()))

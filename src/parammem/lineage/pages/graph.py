@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from parammem.checkout.places import places_of
+from parammem.checkout.places import BATCHES, EVALUATION, METRICS, TRAJECTORIES, VALIDATION, places_of
 from parammem.core.words import count
 from parammem.evaluation.boxes import Box, draw
 from parammem.lineage.checks.findings import Verification
@@ -44,10 +44,11 @@ def lineage_of(
     boxes += [
         Box("reflections", 1, "reflection rows", (state.hash(reflections) or "not recorded")[:16], hit(reflections)),
         Box("validated", 1, "validated rows", (state.hash(validated) or "not recorded")[:16], hit(validated)),
-        Box("rules", 2, "validation suite", _suite(subject), hit("reports/validation")),
+        Box("rules", 2, "validation suite", _suite(subject), hit(VALIDATION.as_posix())),
         Box("base", 2, adapter.base_model, adapter.base_digest[:16], hit(adapter.base_model)),
         Box("adapter", 3, subject.title.partition(" (")[0], adapter.digest[:16], hit(subject.place)),
-        Box("evaluation", 4, "evaluation", _evaluation(life, subject), hit("reports/evaluation", "reports/metrics")),
+        Box("evaluation", 4, "evaluation", _evaluation(life, subject),
+            hit(EVALUATION.as_posix(), METRICS.with_suffix("").as_posix())),
     ]  # fmt: skip
     edges += [("reflections", "validated"), ("validated", "rules"), ("validated", "adapter"), ("rules", "adapter"),
               ("base", "adapter"), ("adapter", "evaluation")]  # fmt: skip
@@ -83,7 +84,8 @@ def _evaluation(life: Life, subject: Subject) -> str:
         return found[:16]
     events = [event.number for event in life.of(subject.adapter.digest) if event.fact.kind == "evaluate"]
     named = ", ".join(map(str, events[:3])) + (", …" if len(events) > 3 else "")
-    return f"by the gate, event {named}" if events else "not recorded"
+    noun = "event" if len(events) == 1 else "events"
+    return f"by the gate, {noun} {named}" if events else "not recorded"
 
 
 def _championship(life: Life, championship: Championship) -> tuple[str, str]:
@@ -103,12 +105,12 @@ def _batches(life: Life, subject: Subject, broken: set[str]) -> tuple[list[Box],
     boxes = []
     if len(batches) > MANY:
         many = count(len(batches), "experience batch", "experience batches")
-        boxes.append(Box("batches", 0, many, "data/experience", bool(hit)))
+        boxes.append(Box("batches", 0, many, BATCHES.as_posix(), bool(hit)))
     else:
         for name in batches:
             came = life.batch(name)
             title = str(getattr(came.fact, "name", name[:16])) if came else name[:16]
             boxes.append(Box(name, 0, title, name[:16], name in hit))
     if not boxes:
-        boxes.append(Box("collect", 0, "the pipeline's own agents", "data/trajectories"))
+        boxes.append(Box("collect", 0, "the pipeline's own agents", TRAJECTORIES.as_posix()))
     return boxes, [(box.key, "reflections") for box in boxes]

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from parammem.checkout.places import METRICS, places_of
+from parammem.checkout.places import FRESH, METRICS, MUTATION, places_of
 from parammem.core.escape import shown
 from parammem.core.event import Checked, Decided, Evaluated, RolledBack, TrialStarted
 from parammem.core.jsonl import byte_lines
@@ -16,7 +16,7 @@ from parammem.core.words import count
 from parammem.lineage.checks.findings import Verification
 from parammem.lineage.checks.manifest import BOUND, bound_report
 from parammem.lineage.checks.tree import kind_of
-from parammem.lineage.pages.adapter_code import changed_between, sources_of
+from parammem.lineage.pages.adapter_code import changed_between, recipe_in_words, sources_of
 from parammem.lineage.pages.answer_origin import advised_by
 from parammem.lineage.pages.live_evidence_lines import live_evidence, trial_of
 from parammem.lineage.past.events import Life, read_decision, trained
@@ -29,7 +29,6 @@ from parammem.lineage.rows.datasets import datasets_of, flat, parsed_rows, row_h
 from parammem.tracking import flat_numbers
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "numpy", "dvc", "great-expectations")
-FRESH = "data/fresh/"
 LONGEST = 2000
 """Characters of a text that is shown: a reason, a recipe."""
 LISTED = 10
@@ -37,7 +36,6 @@ LISTED = 10
 SHOWN = 5
 """Trajectories that a page names."""
 HEADLINE = ("base.pass_rate", "reflexion.pass_rate", "paramagent.pass_rate", "paramagent_plus.pass_rate")
-MUTATION = "reports/validation/mutation.json"
 Said = tuple[str, bool | None, dict[str, Any]]
 
 
@@ -80,7 +78,7 @@ class Case:
         here."""
         store, state = self.history.store, self.subject.snapshot
         named = raw_inputs(store, state.commit) if state.commit else {}
-        past = {path: store.bytes_of(md5) for path, md5 in named.items() if path.startswith(FRESH)}
+        past = {path: store.bytes_of(md5) for path, md5 in named.items() if path.startswith(f"{FRESH.as_posix()}/")}
         files = sorted((self.history.repo / FRESH).glob("*.jsonl"))
         here = {file.relative_to(self.history.repo).as_posix(): file.read_bytes() for file in files}
         return {path: data for path, data in past.items() if data is not None} | here
@@ -131,7 +129,7 @@ def rules(case: Case) -> Said:
         f"bound to this adapter: its report vouches for the validated rows ({_word(bound)}), "
         f"which hold every row of rows.txt ({_word(ours)}); suite and report are named in its folder ({_word(tied)})",
     ]
-    mutation = _json(case.text(MUTATION))
+    mutation = _json(case.text(MUTATION.as_posix()))
     if mutation:
         lines.append(
             f"mutation score of the rules: {mutation['score']:.3f} over {mutation['kinds']} kinds of injected defect"
@@ -276,7 +274,7 @@ def code(case: Case) -> Said:
     lines.append(f"{count(len(recorded), 'code path')} hashed with its dvc.lock" if recorded else "code: not recorded")
     if before and changed is not None:
         named = f": {', '.join(changed[:LISTED])}{', …' if len(changed) > LISTED else ''}" if changed else ""
-        lines.append(f"{len(changed)} of them are others than those of {before.name}{named}")
+        lines.append(f"{count(len(changed), 'path')} changed since {before.name}{named}")
     elif before and before.commit:
         lines.append(
             f"{before.name} names its code in another way; `git diff {before.commit.sha[:12]} -- src` compares"
@@ -293,8 +291,7 @@ def code(case: Case) -> Said:
     ran = {key: adapter.recipe[key] for key in ("dtype", "device", "threads") if key in adapter.recipe}
     loss = "not recorded" if adapter.held_out_loss is None else f"{adapter.held_out_loss:.4f}"
     lines.append(f"{count(adapter.steps, 'step')}, held-out loss {loss}")
-    recipe = shown(", ".join(f"{key} {value}" for key, value in sorted(adapter.recipe.items())), LONGEST)
-    lines.append(f"recipe: {recipe}")
+    lines.append(f"recipe: {shown(recipe_in_words(adapter.recipe), LONGEST)}")
     base = _json(case.text(f"{adapter.base_model}/recipe.json")) or {}
     facts = {"commit": commit.sha if commit else None, "code": recorded, "changed_code": changed,
              "environment": pins, "machine": machine,
@@ -348,10 +345,12 @@ def _judged(case: Case) -> dict[str, list[dict[str, Any]]]:
 def changed(case: Case) -> Said:
     done = case.checked
     links = sum(done.checked.values())
-    checked = f"{count(links, 'link')} checked, and {'it holds' if links == 1 else 'all hold'}"
-    lines = [f"nothing: {checked}" if not done.broken else f"{len(done.broken)} of {links} links do not hold"]
-    lines += [f"{found.path} [{found.stage}]: {found.detail}" for found in done.broken]
     stale = [found for found in done.findings if found.holds is None]
+    sound = f"nothing: {count(links, 'link')} checked, and {'it holds' if links == 1 else 'all hold'}"
+    if stale:
+        sound = f"nothing that can be seen here: {count(links, 'link')} checked, and {len(stale)} unknown"
+    lines = [f"{len(done.broken)} of {links} links do not hold" if done.broken else sound]
+    lines += [f"{found.path} [{found.stage}]: {found.detail}" for found in done.broken]
     lines += [f"unknown: {found.path} [{found.stage}]: {found.detail}" for found in stale[:5]]
     facts = {"links": links, "broken": [found.model_dump() for found in done.broken],
              "unknown": [found.model_dump() for found in stale]}  # fmt: skip

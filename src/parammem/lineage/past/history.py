@@ -13,12 +13,13 @@ from pydantic import ValidationError
 from parammem.checkout.dvc_lock import LOCK, Lock, parse_lock, read_lock
 from parammem.checkout.git import Blobs, GitCommit, blob_ids, commits_of
 from parammem.checkout.hashes import Hashes
+from parammem.checkout.places import REFLECTORS as REFLECTORS_FOLDER
 from parammem.checkout.snapshot import ObjectStore, Snapshot
 from parammem.core import Adapter
 from parammem.core.adapter import CARD, parse_card
-from parammem.errors import LineageError
+from parammem.errors import AdapterMissingError, LineageError
 
-REFLECTORS = "models/reflectors/"
+REFLECTORS = f"{REFLECTORS_FOLDER.as_posix()}/"
 
 
 @dataclass(frozen=True)
@@ -130,4 +131,11 @@ class History:
 
 def card_in(state: Snapshot, place: str) -> Adapter:
     """Return the adapter's card in a state that must have it. Raises AdapterError where it is not here or broken."""
-    return parse_card(state.read(f"{place}/{CARD}") or b"", f"{place}/{CARD}")
+    where = f"{place}/{CARD} of {f'commit {state.commit[:12]}' if state.commit else 'the working tree'}"
+    data = state.read(f"{place}/{CARD}")
+    if data is None:
+        raise AdapterMissingError(
+            f"{where} is neither here nor in DVC's cache; `dvc fetch --all-commits` gets it from the remote, "
+            "`dvc repro train` makes a new one"
+        )
+    return parse_card(data, where)

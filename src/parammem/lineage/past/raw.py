@@ -9,16 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from parammem.checkout.git import HISTORY, Blobs, ask, branches
-from parammem.checkout.places import places_of
+from parammem.checkout.places import BATCHES, DATA, EVALUATION, FRESH
 from parammem.checkout.snapshot import ObjectStore, Snapshot
 from parammem.core.plain_yaml import plain_yaml
 from parammem.lineage.past.history import History
 
-BELOW = "data"
-EVALUATED = places_of("").evaluation
-"""Folder of the evaluations, one folder for each domain."""
 TRAJECTORIES = "trajectories.jsonl"
-EXPERIENCE = ("experience", "fresh", "trajectories")
+EXPERIENCE = (BATCHES.name, FRESH.name, "trajectories")
 """Folders, wherever below `data/`, with trajectories, those that were set aside among them."""
 
 
@@ -38,7 +35,7 @@ def every_raw_input(history: History) -> Iterator[tuple[str, str]]:
     One walk through git, since a thousand generations share nearly all of them.
     """
     lines = ask(history.repo, "log", *HISTORY, "--format=", "--raw", "--no-abbrev", "--no-renames", "-z",
-                "--", f":(glob){BELOW}/**/*.dvc")  # fmt: skip
+                "--", f":(glob){DATA}/**/*.dvc")  # fmt: skip
     words = iter((lines or "").split("\0"))
     blobs = dict.fromkeys((path, about.split()[3]) for about, path in zip(words, words, strict=False))
     named = dict.fromkeys(raw_inputs(history.store, None).items())
@@ -66,8 +63,8 @@ def trajectory_files(history: History) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of every file with trajectories (of experience, collection, evaluation): those that lie here, then
     those that are on branches only."""
     repo, seen = history.repo, set()
-    here = [file for file in (repo / BELOW).rglob("*.jsonl") if _has_trajectories(file.relative_to(repo).as_posix())]
-    for file in [*sorted(here), *sorted((repo / EVALUATED).glob(f"*/{TRAJECTORIES}"))]:
+    here = [file for file in (repo / DATA).rglob("*.jsonl") if _has_trajectories(file.relative_to(repo).as_posix())]
+    for file in [*sorted(here), *sorted((repo / EVALUATION).glob(f"*/{TRAJECTORIES}"))]:
         seen.add(history.hashes.file(file))
         yield str(file), file.read_bytes()
     for branch in ["HEAD", *branches(repo)]:
@@ -84,7 +81,7 @@ def trajectory_files(history: History) -> Iterator[tuple[str, bytes]]:
 def _evaluated(state: Snapshot) -> Iterator[tuple[str, str]]:
     """Path and hash of the trajectories of each evaluation that a state names, where DVC's cache has its listing."""
     for out, (md5, _) in state.outs.items():
-        if Path(out).parent == EVALUATED:
+        if Path(out).parent == EVALUATION:
             found = (state.store.listing(md5) or {}).get(TRAJECTORIES)
             if found:
                 yield f"{out}/{TRAJECTORIES}", found
@@ -108,13 +105,13 @@ def _outs(pointer: bytes | None) -> list[tuple[str, str]]:
 
 
 def _here(repo: Path) -> Iterator[tuple[str, bytes]]:
-    for file in sorted((repo / BELOW).rglob("*.dvc")):
+    for file in sorted((repo / DATA).rglob("*.dvc")):
         if file.is_file():
             yield file.parent.relative_to(repo).as_posix(), file.read_bytes()
 
 
 def _of_commit(repo: Path, commit: str) -> Iterator[tuple[str, bytes]]:
-    listing = ask(repo, "ls-tree", "-r", "-z", commit, "--", BELOW) or ""
+    listing = ask(repo, "ls-tree", "-r", "-z", commit, "--", str(DATA)) or ""
     with Blobs.open(repo) as blobs:
         for entry in filter(None, listing.split("\0")):
             about, _, path = entry.partition("\t")

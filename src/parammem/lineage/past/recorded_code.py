@@ -6,11 +6,12 @@ import hashlib
 import json
 from pathlib import Path
 
+from parammem.checkout.places import CODE
 from parammem.checkout.snapshot import Snapshot
 from parammem.checkout.source_digests import PACKAGE, Sources, changed_sources, sources_of
 from parammem.errors import DataError
 
-DIGESTS = "reports/code"
+DIGESTS = CODE.as_posix()
 """The out of the stage `code`: per stage one file, source → digest."""
 SOURCES = f"src/{PACKAGE}"
 """Its dep."""

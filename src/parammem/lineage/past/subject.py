@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parammem.checkout.git import tip
+from parammem.checkout.places import MODELS
 from parammem.checkout.snapshot import Snapshot
 from parammem.core import Adapter
 from parammem.core.adapter import CARD, read_card
@@ -81,11 +82,12 @@ def find_subject(history: History, life: Life, name: str | None, domain: str) ->
     for one in history.generations():
         if one.adapter and one.adapter.digest.startswith(wanted):
             return _of(history, life, one)
-    for card in sorted((history.repo / "models").rglob(CARD)):
+    for card in sorted((history.repo / MODELS).rglob(CARD)):
         if read_card(card.parent).digest.startswith(wanted):
             return _folder(history, life, card.parent)
+    called = f"adapter {wanted[:16]}" if name == wanted else f"{name} (adapter {wanted[:16]})"
     raise AdapterMissingError(
-        f"adapter {wanted[:16]} of {domain} is neither here nor in DVC's cache; `dvc fetch --all-commits`"
+        f"{called} of {domain} is neither here nor in DVC's cache; `dvc fetch --all-commits` gets it from the remote"
     )
 
 

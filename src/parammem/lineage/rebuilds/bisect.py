@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from parammem.checkout.git import ask, tip
-from parammem.checkout.places import Places
+from parammem.checkout.places import BATCHES, Places
 from parammem.checkout.worktree import repro, worktree
 from parammem.core.jsonl import iter_values
 from parammem.core.record import Record
@@ -19,7 +19,7 @@ from parammem.core.words import count
 from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import read_life
 
-EXPERIENCE = "data/experience"
+EXPERIENCE = BATCHES.as_posix()
 ALPHA = 0.01
 """Per comparison: at most five are made over 16 batches, so a blame is false in at most 5% of clean histories."""
 
@@ -120,7 +120,8 @@ def blame_batches(
     batches = batches_in_order(repo)
     if not head or len(batches) < 2:
         raise LineageMissingError(
-            f"{EXPERIENCE} has {count(len(batches), 'batch', 'batches')} in HEAD: there is nothing to choose between"
+            f"{EXPERIENCE} has {count(len(batches), 'batch', 'batches')} in HEAD, so there is nothing to choose "
+            "between; `parammem ingest` takes more in, then commit it"
         )
 
     def measure(without: frozenset[str]) -> Outcomes:

@@ -13,19 +13,20 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 from parammem.checkout.git import file_at
+from parammem.checkout.places import AUDIT
 from parammem.checkout.processes import run_guarded
 from parammem.core import Adapter
 from parammem.core.event import Trained
 from parammem.core.record import digest_of
 from parammem.errors import LineageMissingError
+from parammem.lineage.rebuilds.requirements import asked_for, copy_package
 from parammem.registry.environment import describe
 
-PLACE = Path(".cache") / "audit" / "environments"
+PLACE = AUDIT / "environments"
 MACHINE = ("system", "cpu", "device", "threads")
 MADE = "parammem-made"
 """In an environment's folder: it is whole."""
@@ -92,8 +93,7 @@ def _plain(name: str) -> str:
 
 
 def recreate(repo: Path, tree: Path, event: Trained | None, say: Callable[[str], None]) -> Path:
-    """Return a virtual environment with what the tree's pyproject.toml asks for, its extra `pipeline` included, at the
-    versions of its constraints.txt.
+    """Return a virtual environment with what the tree asks for, at the versions of its constraints.txt.
 
     Made with pip from whatever index pip is set up for; kept below `.cache/audit/environments`, by its contents, and
     used again.
@@ -104,24 +104,25 @@ def recreate(repo: Path, tree: Path, event: Trained | None, say: Callable[[str],
     Raises:
         LineageMissingError: the recorded Python is not on this machine, or pip failed; with its last lines.
     """
-    constraints, project = tree / "constraints.txt", tree / "pyproject.toml"
-    if not (constraints.is_file() and project.is_file()):
+    constraints, asked = tree / "constraints.txt", asked_for(tree)
+    if not constraints.is_file() or asked is None:
         raise LineageMissingError(
-            "the recorded commit has no constraints.txt or pyproject.toml: nothing to recreate from"
+            "the recorded commit has no constraints.txt, or neither pyproject.toml nor requirements.txt: nothing to "
+            "recreate from"
         )
-    asked = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
     interpreter = _interpreter(event)
-    wanted = [*asked.get("dependencies", []), *asked.get("optional-dependencies", {}).get("pipeline", [])]
-    name = digest_of([constraints.read_text(encoding="utf-8"), wanted, str(interpreter)])[:16]
+    name = digest_of([constraints.read_text(encoding="utf-8"), asked.wanted, asked.copied, str(interpreter)])[:16]
     place = repo / PLACE / name
     python = place / "bin" / "python"
     if not (place / MADE).is_file():
         shutil.rmtree(place, ignore_errors=True)
         _run([str(interpreter), "-m", "venv", str(place)], say)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        if wanted:
-            _run([*pip, "--constraint", str(constraints), *wanted], say)
-        for script, target in asked.get("scripts", {}).items():  # its sources are the tree's, by PYTHONPATH
+        if asked.wanted:
+            _run([*pip, "--constraint", str(constraints), *asked.wanted], say)
+        if asked.copied:
+            copy_package(next((place / "lib").glob("python*/site-packages")))
+        for script, target in asked.scripts.items():
             module, _, function = target.partition(":")
             text = f"#!{python}\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
             (place / "bin" / script).write_text(text, encoding="utf-8")

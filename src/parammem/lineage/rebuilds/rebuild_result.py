@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from parammem.checkout.places import AUDIT
 from parammem.core.jsonl import write_text
 
-PLACE = Path(".cache") / "audit" / "rebuilds"
+PLACE = AUDIT / "rebuilds"
 
 
 def last_rebuild(repo: Path, digest: str) -> dict[str, Any] | None:

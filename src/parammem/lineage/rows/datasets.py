@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from parammem.checkout.places import QUARANTINE, REFLECTIONS, VALIDATED
 from parammem.checkout.snapshot import Snapshot
 from parammem.core import digest_of
 from parammem.core.jsonl import byte_lines
 
-FOLDERS = ("data/reflections/", "data/validated/")
-QUARANTINE = "data/quarantine/"
+QUARANTINED = f"{QUARANTINE.as_posix()}/"
+FOLDERS = (f"{REFLECTIONS.as_posix()}/", f"{VALIDATED.as_posix()}/")
 
 
 def row_hash(row: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from parammem.checkout.files import read_row_hashes
-from parammem.checkout.places import METRICS, places_of
+from parammem.checkout.places import DATA, METRICS, MODELS, places_of
 from parammem.checkout.snapshot import Snapshot
 from parammem.core.adapter import CARD, read_card
 from parammem.core.event import Decided, Evaluated
@@ -18,7 +18,7 @@ from parammem.errors import LineageMissingError
 from parammem.lineage.past.events import Life, read_life
 from parammem.lineage.past.history import Generation, History
 from parammem.lineage.rows.datasets import (
-    QUARANTINE,
+    QUARANTINED,
     datasets_of,
     flat,
     holds_text,
@@ -69,7 +69,7 @@ def _find(history: History, states: list, query: str) -> dict[str, Records]:
     text = flat(query)
     found: dict[str, Records] = {}
     for path, _, snapshot in _versions(states):
-        if by_hash and path.startswith("data/"):
+        if by_hash and path.startswith(f"{DATA}/"):
             known = _hashes(snapshot, path)
             if known is not None and not any(row.startswith(query) for row in known):
                 continue
@@ -96,7 +96,7 @@ def _versions(states: Iterable[tuple[Any, Snapshot]]) -> list[tuple[str, str | N
     seen, found = set(), []
     for commit, snapshot in states:
         files = datasets_of(snapshot)
-        files |= {path: md5 for path, (md5, _) in snapshot.outs.items() if path.startswith(QUARANTINE)}
+        files |= {path: md5 for path, (md5, _) in snapshot.outs.items() if path.startswith(QUARANTINED)}
         for path, md5 in sorted(files.items()):
             if (path, md5) not in seen:
                 seen.add((path, md5))
@@ -108,7 +108,7 @@ def _trace(repo: Path, row: str, records: Records, states: list, generations: li
     record = next(iter(records.values()), {})
     datasets, quarantined = [], []
     for path, commit, snapshot in _versions(states):
-        if path.startswith(QUARANTINE):
+        if path.startswith(QUARANTINED):
             if matching(snapshot, path, lambda found: row_hash(found) == row):
                 quarantined.append(path)
         elif row in (_hashes(snapshot, path) or ()):
@@ -185,7 +185,7 @@ def adapters_with(repo: Path, row: str, generations: Iterable[Generation], life:
 
 
 def _cards(repo: Path) -> list[Path]:
-    return sorted((repo / "models").rglob(CARD))
+    return sorted((repo / MODELS).rglob(CARD))
 
 
 def _lines(rows: list[str] | None, row: str) -> tuple[int, ...]:
