@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from parammem.experience.convert import Unreadable, read_line
+from parammem.experience.formats.base import Unreadable
+from tests.experience.rows import read_line
 from tests.experience.test_transcripts import DOUBLE, GOOD, said, texts, user
 
 CALL_AND_RESULT = {
