@@ -57,7 +57,7 @@ def judged_runs(folder: Path, domain: str, count: int = 0) -> Iterator[str]:
     runs = read_jsonl(places.trajectories, Trajectory)[: count or None]
     tasks = {task.task_id: task for task in stage_tasks(places, "train")}
     keys = {key.task_id: key for key in stage_keys(places, "train")}
-    judge = open_domain(load_params(folder / "params.yaml"), domain, folder)
+    judge = open_domain(load_params(folder / "params.yaml"), domain, folder).judge
     verdicts = final_verdicts(judge, tasks, keys, runs)
     for run in runs:
         if run.trajectory_id not in verdicts.unjudged:
