@@ -92,7 +92,10 @@ def test_the_exception_of_the_agent_is_its_own(service):
     assert [one.error for one in service.only.steps] == ["NoWords"]
 
 
-def test_an_outcome_from_elsewhere_raises_nothing(service):
-    for name in (HALF, "../../x?y#z"):
+def test_an_outcome_from_elsewhere_raises_nothing(service, caplog):
+    for name in (HALF, "../../x?y#z", "a\nb"):
         parammem.outcome(name, True)
         parammem.outcome(name, NoVerdict())  # pyright: ignore[reportArgumentType]
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) >= 3
+    assert all(line.isprintable() and line.encode() for line in said), "a log can write it, on one line"

@@ -16,7 +16,7 @@ from parammem.client.connection import DEADLINE, ServiceAddress, ServiceFailure,
 from parammem.client.unsent import UnsentReport, deliver, send_unsent_aside
 from parammem.core import GivenAdvice, Outcome, Step, digest_of
 from parammem.core.advice import marked
-from parammem.core.escape import clean
+from parammem.core.escape import clean, shown
 from parammem.core.outcome import OutcomeSource
 
 P = ParamSpec("P")
@@ -34,9 +34,7 @@ def _never_raises(method: Callable[Concatenate[AdvisedRun, P], None]) -> Callabl
             method(self, *given, **named)
         except Exception as error:
             self.why_not = self.why_not or f"the client failed: {type(error).__name__}"
-            log.warning(
-                "%s of run %s failed, and the agent goes on: %s", method.__name__, self.run_id, _words_of(error)
-            )
+            _warn("%s of run %s failed, and the agent goes on: %s", method.__name__, self.run_id, _words_of(error))
 
     return guarded
 
@@ -208,7 +206,12 @@ class AdvisedRun:
 
     def _warn(self, what: str, error: Exception) -> None:
         said = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else _words_of(error)
-        log.warning("%s of run %s is not as it must be, and is left out: %s", what, self.run_id, said)
+        _warn("%s of run %s is not as it must be, and is left out: %s", what, self.run_id, said)
+
+
+def _warn(message: str, *named: str) -> None:
+    """Log a warning. What it names may hold what no log can write, or what would begin a new line of it."""
+    log.warning(message, *(shown(name, LONGEST_ERROR) for name in named))
 
 
 def _outcome_body(passed: Any, value: Any, source: Any, answer: Any) -> dict[str, Any] | Exception:
@@ -277,6 +280,6 @@ def outcome(
     """
     service, body = ServiceAddress.found(url, deadline), _outcome_body(passed, value, source, "")
     if isinstance(body, Exception):
-        log.warning("an outcome of run %s is not as it must be, and is left out: %s", run_id, _words_of(body))
+        _warn("an outcome of run %s is not as it must be, and is left out: %s", run_id, _words_of(body))
     elif service.url:
         deliver(service, UnsentReport(url=service.url, run_id=clean(run_id), token=token, outcome=body))

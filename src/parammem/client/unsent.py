@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from parammem.client.connection import ServiceAddress, ServiceFailure, log, post, warn_once
 from parammem.core import Record, Step
+from parammem.core.escape import shown
 from parammem.core.jsonl import write_text
 
 SPOOL = "PARAMMEM_SPOOL"
@@ -103,7 +104,9 @@ def _told(service: ServiceAddress, path: str, body: dict[str, Any], report: Unse
         if not failure.is_final:
             raise
         what = path.rpartition("/")[2]
-        log.warning("ParamMem's service refused the %s of run %s, which are dropped: %s", what, report.run_id, failure)
+        log.warning(
+            "ParamMem's service refused the %s of run %s, which are dropped: %s", what, shown(report.run_id), failure
+        )
         return None
 
 
