@@ -143,7 +143,7 @@ def outcome_of(said: Any, passes_at: float) -> Outcome:
 
 
 def in_words(error: Exception) -> str:
-    """Why an answer is none, without what it holds."""
+    """Return why an answer is no valid one, without what it holds."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return f"{error.title}: {'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"

@@ -62,7 +62,8 @@ def is_full() -> bool:
 
 
 def used(process: int) -> float:
-    """Seconds of CPU that a process has used, its children's not among them; 0 where the system does not tell."""
+    """Return the seconds of CPU that a process has used, its children's not among them; 0 where the system does not
+    tell."""
     try:
         with open(f"/proc/{process}/stat", "rb") as file:
             user, system = file.read().rpartition(b")")[2].split()[11:13]

@@ -33,12 +33,12 @@ BROKEN = "`dvc checkout` restores the recorded files, `git checkout` those in gi
 
 @app.callback()
 def audit() -> None:
-    """What made a model."""
+    """Show what made a model."""
 
 
 @app.command()
 def show(adapter: Adapter = None, domain: Domain = FIRST_DOMAIN, as_json: AsJson = False) -> None:
-    """One page that answers the ten questions about an adapter, every link checked again.
+    """Show one page that answers the ten questions about an adapter, every link checked again.
 
     Exit code 10 when one does not hold.
     """

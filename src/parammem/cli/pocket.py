@@ -75,7 +75,7 @@ def show(
 
 
 def find_recipe(name: str) -> Recipe:
-    """Raises ConfigError, naming the recipes there are."""
+    """Return the recipe of this name. Raises ConfigError, naming the recipes there are."""
     from parammem.pocket.recipe import RECIPES
 
     if name not in RECIPES:
@@ -106,7 +106,8 @@ def of_recipe(folder: Path, recipe: Recipe) -> bool:
 
 
 def write_scores(folder: Path, device: str, tasks: int) -> dict[str, Any]:
-    """scores.json in the folder. Raises EngineError as `HfEngine.load` does."""
+    """Measure a model and write scores.json into its folder. Returns what was written. Raises EngineError as
+    `HfEngine.load` does."""
     from parammem.engines.hf import HfEngine
     from parammem.pocket import scores
 

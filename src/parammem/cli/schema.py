@@ -32,7 +32,7 @@ def schema(
 
 
 def records() -> dict[str, Any]:
-    """Name → class of each record."""
+    """Return name → class of each record."""
     from parammem.config import Params
     from parammem.core import (
         Adapter,
@@ -83,7 +83,7 @@ def described(record: Any) -> dict[str, Any]:
 
 
 def examples() -> dict[str, dict[str, Any]]:
-    """Name → an example of each record that people write."""
+    """Return name → an example of each record that people write."""
     task = {"task_id": "shop-17", "domain": "math", "visible": {},
             "text": "A crate holds 12 jars. How many jars do 7 crates hold?"}  # fmt: skip
     feedback = {"passed": False, "text": "The sum is not the number of jars."}

@@ -131,7 +131,7 @@ def said_answers(text: str) -> Iterator[Said]:
 
 
 def json_answers(text: str) -> list[tuple[int, str]]:
-    """(place, value) of every field `answer` of JSON in a text."""
+    """Return (place, value) of every field `answer` of JSON in a text."""
     found = []
     for field in _JSON.finditer(text):
         try:

@@ -151,7 +151,7 @@ def _tensors(folder: Path, lora: Lora) -> frozenset[str]:
 
 
 def safetensors_header(path: Path) -> dict[str, list[int]]:
-    """Name → shape of each tensor. Raises ValueError: the file is cut, or its header is broken."""
+    """Return name → shape of each tensor. Raises ValueError: the file is cut, or its header is broken."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)

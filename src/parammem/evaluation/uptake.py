@@ -82,7 +82,7 @@ class Uptake(Record):
 
 
 def measured(arm: Arm, passed: Sequence[bool], alone: Sequence[bool], **facts: float | int) -> ArmUptake:
-    """Figures of an arm, task by task beside those of the actor alone. Raises ValueError: no tasks."""
+    """Return the figures of an arm, task by task beside those of the actor alone. Raises ValueError: no tasks."""
     solved = sum(passed)
     low, high = wilson(solved, len(passed))
     gains = [float(a) - float(b) for a, b in zip(passed, alone, strict=True)]
@@ -172,7 +172,7 @@ def _p_value(p: float) -> str:
 
 
 def uptake_table(found: Uptake) -> tuple[list[str], list[list[str]]]:
-    """Head and rows, an arm each."""
+    """Return a table's head and its rows, one for each arm."""
     head = ["advice", "solved", "95% interval", "− alone", "95% interval", "p", "words", "prompt", "cut"]
     return head, [
         [

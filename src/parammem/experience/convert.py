@@ -92,7 +92,7 @@ def own_row(row: dict[str, Any], data: bytes = b"\\u") -> tuple[Experience, Answ
 
 
 def check_schema(row: Mapping[str, Any]) -> None:
-    """Raises Unreadable: a row of a schema that this version does not read."""
+    """Raise Unreadable if a row has a schema that this version does not read."""
     version = row.get("schema", SCHEMAS[0])
     if version not in SCHEMAS or isinstance(version, bool):
         read = " and ".join(map(str, SCHEMAS))

@@ -82,7 +82,8 @@ class Sorter:
     examples: list[str] = field(default_factory=list)
 
     def run(self, source: Source, digest: str) -> None:
-        """Raises DataError when the source changed meanwhile, OSError when the disk is full."""
+        """Sort every row of a source into kept and refused ones. Raises DataError when the source changed meanwhile,
+        OSError when the disk is full."""
         self.source = source
         names = ("batch", "fresh", "keys", "refused", PRIVATE_LINES)
         with _opened({name: self.work / name for name in names}) as self.out:
@@ -160,8 +161,9 @@ def _text(line: Line, rules: Sequence[str]) -> str | None:
 
 
 def with_free_ids(row: Experience, known: RowIndex) -> Experience:
-    """Ids of strangers may repeat in one batch, and then would be mixed up: a task id that meant another task gets its
-    task's digest behind it, and a trajectory with another one's id gets the next free seed."""
+    """Return a row with ids that are free. Ids from elsewhere may repeat in one batch, and then would be mixed up: a
+    task id that meant another task gets its task's digest behind it, and a trajectory with another one's id gets the
+    next free seed."""
     task, trajectory = row.task, row.trajectory
     names = (task.task_id, *(f"{task.task_id}~{task.content[:length]}" for length in (8, 16, 64)))
     free = (name for name in names if known.free(f"task {task.domain} {name}", task.content))

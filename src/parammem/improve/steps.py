@@ -98,7 +98,7 @@ def take_in(turn: Turn) -> None:
 
 
 def consider(turn: Turn) -> None:
-    """Is there reason to train? Ends the turn if not, and if nothing came in either."""
+    """Check whether there is reason to train. Ends the turn if not, and if nothing came in either."""
     p, events = turn.settings.improve, turn.ledger.read()
     triggers = Triggers(
         min_new_rows=p.min_new_rows, max_hours=p.max_hours, drift_points=p.drift_points, drift_rows=p.drift_rows
@@ -143,7 +143,7 @@ def _remember_batches(turn: Turn, domain: str) -> None:
 
 
 def warm(turn: Turn) -> None:
-    """Second challengers, trained on from the champions, where params ask for them."""
+    """Add second challengers, trained on from the champions, where params ask for them."""
     if turn.settings.improve.warm_start and not turn.retrained:
         add_challengers(turn, _message(turn), PATHS)
 
@@ -196,7 +196,8 @@ def push(turn: Turn) -> None:
 
 
 def commit(turn: Turn) -> None:
-    """dvc.lock, metrics, records and decisions, and then, in one step, the branch. From here on the turn counts."""
+    """Commit dvc.lock, metrics, records and decisions, and then, in one step, move the branch. From here on the turn
+    counts."""
     made = commit_paths(turn.tree, PATHS, _message(turn))
     turn.commits += [made] if made else []
     back_to_retrained(turn)
@@ -210,7 +211,7 @@ def commit(turn: Turn) -> None:
 
 
 def publish(turn: Turn) -> None:
-    """Tags and W&B aliases are made from the committed ledger."""
+    """Make tags and W&B aliases from the committed ledger."""
     made = sync_tags(turn.tree).made
     if made:
         turn.note(f"tags: {', '.join(made)}")

@@ -105,7 +105,7 @@ class Turn:
         return [reason.domain for reason in self.reasons if reason.due]
 
     def challenge(self, domain: str, adapter: str, folder: Path, start: str = "") -> None:
-        """Have an adapter judged, unless it is in the list already."""
+        """Add an adapter to the challengers to be judged, unless it is in the list already."""
         if all(one.adapter != adapter for one in self.challengers):
             self.challengers.append(Challenger(domain, adapter, folder, start))
 

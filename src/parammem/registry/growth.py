@@ -78,7 +78,7 @@ def check_growth(root: Path) -> Growth:
 
 
 def refuse_losses(root: Path) -> None:
-    """Raises LineageError where events were taken out of the ledger: what follows would rest on less than there was."""
+    """Raise LineageError if events were taken out of the ledger: what follows would rest on less than there was."""
     losses = [loss for loss in check_growth(root).losses if loss.certain]
     if losses:
         raise LineageError(f"{losses[0].what}; see `parammem registry verify`")

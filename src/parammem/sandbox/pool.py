@@ -216,7 +216,7 @@ class Pool:
                 self._homes.remove(cpu)
 
     def after_fork(self) -> None:
-        """In a process forked from the pool's own: leave its workers alone, and begin without any."""
+        """Leave the workers of the pool's own process alone, and begin without any; for a process forked from it."""
         for worker in self._all:
             worker.leave()
         self._begin()

@@ -34,7 +34,7 @@ def run(params: Params, root: Path = Path(".")) -> None:
 
 
 def gather(params: Params, root: Path) -> ReportInputs:
-    """Everything the report is built from, read from the outs of the stages."""
+    """Read everything the report is built from out of the outs of the stages."""
     places = [Places(root, domain) for domain in params.domains]
     draws = _all(places, "draws.jsonl", AdviceDraws)
     measured, clusters = _diversity(draws, params.agent.reflector_temperature)

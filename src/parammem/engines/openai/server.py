@@ -192,7 +192,7 @@ class Server:
         return await self._persist(attempt, f"GET {path}")
 
     async def load_adapter(self, name: str, folder: str) -> None:
-        """vLLM's run-time loading, which answers in plain text. Raises EngineError."""
+        """Load an adapter by vLLM's run-time loading, which answers in plain text. Raises EngineError."""
         body = {"lora_name": name, "lora_path": folder}
 
         async def attempt() -> None:

@@ -61,7 +61,7 @@ class Servers:
         return open_adapter(server, name, adapter, folder, revision)
 
     def embedder(self, model: str) -> Embedder:
-        """Raises ConfigError as `open` does."""
+        """Return an embedder for a model. Raises ConfigError as `open` does."""
         self._check_price(model)
         return Embedder(self._server(model), model, self._store)
 

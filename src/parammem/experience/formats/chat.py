@@ -252,7 +252,7 @@ def _answers(said: Sequence[_Said], kind: str) -> set[int]:
 
 
 def holds_program(text: str) -> bool:
-    """Whether a message holds Python: a fenced block, or nothing but a program."""
+    """Return whether a message holds Python: a fenced block, or nothing but a program."""
     if _FENCE.search(text):
         return True
     tree = parse_python(text)

@@ -71,7 +71,7 @@ class _Conversation:
         self._made |= {call.id for turn in heard for call in turn.calls if call.id}
 
     def is_answered_by(self, heard: Sequence[ChatTurn]) -> bool:
-        """Whether what was sent holds results of calls that are known."""
+        """Return whether what was sent holds results of calls that are known."""
         return any(step.result_of in self._made for turn in heard for step in turn.results)
 
 

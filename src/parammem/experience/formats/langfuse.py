@@ -51,7 +51,7 @@ SOURCES: dict[str, OutcomeSource] = {"ANNOTATION": "person", "EVAL": "model"}
 
 
 def fits(row: Row) -> bool:
-    """Whether a row is a trace, an observation or a score, or a page of them."""
+    """Return whether a row is a trace, an observation or a score, or a page of them."""
     if isinstance(row.get("data"), list) and isinstance(row.get("meta"), dict):
         return any(isinstance(one, dict) and fits(one) for one in row["data"][:1])
     if isinstance(row.get("trace"), dict) and isinstance(row.get("observations"), list):
@@ -66,7 +66,7 @@ def _is_score(row: Row) -> bool:
 
 
 def parts(row: Row) -> list[tuple[str | None, Row]]:
-    """Traces, observations and scores by the trace's id."""
+    """Return traces, observations and scores with the trace's id."""
     if isinstance(row.get("data"), list):
         return [part for one in row["data"] if isinstance(one, dict) for part in parts(one)]
     if isinstance(row.get("trace"), dict):

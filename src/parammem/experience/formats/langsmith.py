@@ -39,7 +39,7 @@ def fits(row: Row) -> bool:
 
 
 def parts(row: Row) -> list[tuple[str | None, Row]]:
-    """Runs by their trace; children that stand in their parent too."""
+    """Return runs with their trace, the children that are in their parent among them."""
     trace = named(row, "trace_id") or named(row, "id")
     inner = [one for one in row.get("child_runs") or [] if isinstance(one, dict)]
     found = [part for one in inner for part in parts({"trace_id": trace, **one})]

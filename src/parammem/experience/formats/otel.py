@@ -45,7 +45,7 @@ def fits(row: Row) -> bool:
 
 
 def parts(row: Row) -> list[tuple[str | None, Row]]:
-    """Spans and log records by their trace; a trace of a conversation belongs to the conversation."""
+    """Return spans and log records with their trace; a trace of a conversation belongs to the conversation."""
     found: list[tuple[str | None, Row]] = []
     for span in _spans(row):
         trace, conversation = span.pop("trace"), span["attributes"].get("gen_ai.conversation.id")

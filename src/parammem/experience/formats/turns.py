@@ -43,7 +43,7 @@ class ChatTurn(NamedTuple):
     results: tuple[Step, ...] = ()
 
     def steps(self) -> list[Step]:
-        """The steps that it is: results of calls before it, its text, and the calls that it makes."""
+        """Return the steps of this turn: results of calls before it, its text, and the calls that it makes."""
         said = [Step(role=self.role, text=self.text)] if self.text else []
         return [*self.results, *said, *(Step(role="assistant", call=call) for call in self.calls)]
 

@@ -14,7 +14,7 @@ MARGIN = 1e-9
 
 
 def runs_faults(bundle, events, decisions):
-    """What is wrong with the files of runs, and with what decisions say of them, as (file, what).
+    """Return what is wrong with the files of runs, and with what decisions say of them, as (file, what).
 
     events are the ledger's; decisions are file -> record.
     """

@@ -44,7 +44,7 @@ class Nothing(Exception):
 
 
 def statement_of(data, key, kind):
-    """The statement of this kind in an envelope with one signature. Raises ValueError saying what is wrong."""
+    """Return the statement of this kind in an envelope with one signature. Raises ValueError saying what is wrong."""
     envelope = parse(data)
     (signed,) = envelope["signatures"]
     payload, signature = (base64.b64decode(text, validate=True) for text in (envelope["payload"], signed["sig"]))
@@ -64,7 +64,7 @@ def statement_of(data, key, kind):
 
 
 def check(bundle, key):
-    """Every fault as (file, what). Empty: all holds."""
+    """Check a bundle under a key; return every fault as (file, what). Empty: all holds."""
     faults, statements = list(bundle.faults), {}
     for name, (kind, parts) in KINDS.items():
         about = {one for one in bundle.names if one.startswith(parts) and one != LIST}
@@ -228,7 +228,7 @@ def _rules(bundle):
 
 
 def public_key(text):
-    """The 32 bytes of a public key: 64 hex digits, or PEM. Raises ValueError saying what it is instead."""
+    """Return the 32 bytes of a public key: 64 hex digits, or PEM. Raises ValueError saying what it is instead."""
     if "PRIVATE KEY" in text:
         raise ValueError("it is a private key, which only the sender should have: give the public one")
     if "BEGIN PUBLIC KEY" in text:
@@ -245,7 +245,8 @@ def public_key(text):
 
 
 def verify(path, given=None):
-    """(faults, public key in hex, bundle). `given` is a key, or a file with one; None: the key in the bundle.
+    """Check a bundle; return (faults, public key in hex, bundle). `given` is a key, or a file with one; None: the key
+    in the bundle.
 
     Raises Nothing: there is no bundle, or what was given is no key.
     """
@@ -270,7 +271,7 @@ def verify(path, given=None):
 
 
 def shown(text):
-    """Text from outside as a terminal may print it: without control characters."""
+    """Return text from outside as a terminal may print it: without control characters."""
     return text if text.isprintable() and text.isascii() else ascii(text)[1:-1]
 
 

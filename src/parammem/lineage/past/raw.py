@@ -60,8 +60,8 @@ def missing_inputs(state: Snapshot, path: str, md5: str) -> list[str]:
 
 
 def trajectory_files(history: History) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of every file with trajectories (of experience, collection, evaluation): those that lie here, then
-    those that are on branches only."""
+    """Yield name and bytes of every file with trajectories (of experience, collection, evaluation): those that are
+    stored here, then those that are on branches only."""
     repo, seen = history.repo, set()
     here = [file for file in (repo / DATA).rglob("*.jsonl") if _has_trajectories(file.relative_to(repo).as_posix())]
     for file in [*sorted(here), *sorted((repo / EVALUATION).glob(f"*/{TRAJECTORIES}"))]:

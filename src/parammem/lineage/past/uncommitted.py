@@ -129,7 +129,7 @@ class _Tree:
 
 
 def as_committed(hashes: Hashes, repo: Path, path: str) -> bool:
-    """Are all files that git has at this path as in HEAD? False where it has none."""
+    """Return whether all files that git has at this path are as in HEAD. False where it has none."""
     listing = ask(repo, "ls-tree", "-r", "-z", "HEAD", "--", path) or ""
     entries = [entry.partition("\t") for entry in listing.split("\0") if entry]
     files = [(repo / name, about.split()[2]) for about, _, name in entries]

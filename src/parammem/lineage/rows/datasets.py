@@ -65,7 +65,7 @@ def matching(snapshot: Snapshot, path: str, wanted: Callable[[dict[str, Any]], b
 
 
 def holds_text(row: dict[str, Any], text: str) -> bool:
-    """Is this text (folded by `flat`) the row's task id, or in its question or advice?"""
+    """Return whether this text (folded by `flat`) is the row's task id, or is in its question or advice."""
     return text == str(row["task_id"]).casefold() or text in flat(row["task_text"]) or text in flat(row["reflection"])
 
 

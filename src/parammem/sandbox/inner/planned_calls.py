@@ -20,8 +20,8 @@ class _Unclear(Exception):
 
 
 def calls(tree: ast.Module, entry: str) -> tuple[list[bytes], bool]:
-    """The packed calls of `entry` that happen, in this order, unless an earlier assertion fails, and whether these
-    are all.
+    """Return the packed calls of `entry` that happen, in this order, unless an earlier assertion fails, and whether
+    these are all.
 
     Statements in a straight line are read, first of the module, then of the body of its `check` (which is called with
     the candidate), until one branches, loops or calls the candidate with anything but literals.

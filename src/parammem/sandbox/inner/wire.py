@@ -287,7 +287,7 @@ def pack_call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes
 
 
 def unpack_call(call: bytes) -> tuple[str, Any, Any]:
-    """Name, positional and named arguments of a packed call."""
+    """Return name, positional and named arguments of a packed call."""
     name, args, kwargs = marshal.loads(call)
     return (name, *decode(args, time.monotonic() + 60)) if kwargs is None else (name, args, kwargs)
 

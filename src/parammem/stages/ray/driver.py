@@ -192,7 +192,7 @@ class _Asking:
         return self.engine.digest
 
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
-        """Raises as the engine does; the answers of the others are recorded then."""
+        """Answer requests on the cluster. Raises as the engine does; the answers of the others are recorded then."""
         if len(requests) < 2:  # what is asked once more after a failure comes one by one
             return self.engine.complete(requests)
         answers = self.executor.ask(self.engine, requests)
