@@ -112,7 +112,7 @@ class OwnAgent:
         return OwnRun(_trajectory(order, answer, read, outcome), outcome)
 
     def _judged(self, runs: list[OwnRun], orders: Sequence[Ordered]) -> list[OwnRun]:
-        """The runs whose agent said no outcome with the judge's."""
+        """Return the runs, with the judge's outcome where the agent said none."""
         if self.judge is None:
             return runs
         open_ones = [n for n, run in enumerate(runs) if run.outcome.passed is None and not run.trajectory.failure]

@@ -91,7 +91,8 @@ def _commit(hub: str, revision: str) -> str:
 
 
 def _folder_rows(folder: Path) -> Iterator[Row]:
-    """APPS keeps a folder per problem, MATH a JSON file per problem in a folder per subject."""
+    """Yield the rows of a folder. APPS keeps a folder per problem, MATH a JSON file per problem in a folder per
+    subject."""
     problems = sorted(path.parent for path in folder.rglob("question.txt"))
     if problems:
         yield from (_apps_problem(problem) for problem in problems)
@@ -140,8 +141,8 @@ def _table(path: Path) -> list[Row]:
 
 
 def _listed(path: Path, value: Any) -> list[Row]:
-    """A JSON file holds a list of rows, a table of columns or of rows by id, or rows in an envelope, as those of the
-    hub's viewer (`{"rows": [{"row": {…}}]}`) and of many exports (`{"data": […]}`)."""
+    """Return the rows of a JSON file. It holds a list of rows, a table of columns or of rows by id, or rows in an
+    envelope, as those of the hub's viewer (`{"rows": [{"row": {…}}]}`) and of many exports (`{"data": […]}`)."""
     if isinstance(value, dict):
         packed = next((value[name] for name in ENVELOPES if isinstance(value.get(name), list)), None)
         value = list(value.values()) if packed is None else packed

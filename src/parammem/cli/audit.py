@@ -162,7 +162,7 @@ def rebuild(
 
 
 def _change(text: str) -> tuple[str, Any]:
-    """Key and value of one --set. Raises BadParameter: the value is no YAML."""
+    """Return key and value of one --set. Raises BadParameter: the value is no YAML."""
     from parammem.core.plain_yaml import plain_yaml
 
     key, _, value = text.partition("=")

@@ -91,7 +91,7 @@ def pin(
 
 
 def _commit(model: str, revision: str) -> str:
-    """The commit that a branch or tag of the hub stands for. Raises ConfigError: the hub does not say."""
+    """Return the commit that a branch or tag of the hub stands for. Raises ConfigError: the hub does not say."""
     from huggingface_hub import HfApi
 
     try:

@@ -59,7 +59,7 @@ def records() -> dict[str, Any]:
 
 
 def _bodies() -> dict[str, Any]:
-    """What programs send to the service; none where its libraries are not installed."""
+    """Return the classes of what programs send to the service; none where its libraries are not installed."""
     try:
         from parammem.service.run_routes import OutcomeBody, StartBody, StepsBody
     except ModuleNotFoundError:
@@ -118,7 +118,7 @@ def _below(record: Any) -> list[Any]:
 
 
 def _said_of_fields(record: Any) -> dict[str, str]:
-    """Field → the text under it in the class's source."""
+    """Return field → the text under it in the class's source."""
     body = ast.parse(textwrap.dedent(inspect.getsource(record))).body[0]
     found = {}
     for field, after in zip(body.body, body.body[1:], strict=False):  # pyright: ignore[reportAttributeAccessIssue]

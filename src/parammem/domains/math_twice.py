@@ -65,7 +65,7 @@ def measured(answer: str) -> tuple[str, Fraction] | None:
 
 
 def _measured(text: str) -> tuple[Fraction | None, str, Fraction]:
-    """The number of a quantity, what its unit measures and the unit's size."""
+    """Return the number of a quantity, what its unit measures and the unit's size."""
     found = _QUANTITY.fullmatch(text.strip())
     if not found:
         return None, "", Fraction(0)

@@ -113,7 +113,7 @@ def _width(tokens: int) -> int:
 
 
 def _run(rows: list[DrawRow], open_session: OpenSession, limits: BatchLimits) -> list[list[int]]:
-    """Decode one batch, from prefill to its last token. Rows of one prompt lie side by side."""
+    """Decode one batch, from prefill to its last token. Rows of one prompt are side by side."""
     import torch
 
     prompts = list(dict.fromkeys(row.prompt for row in rows))

@@ -104,7 +104,7 @@ def _read_facts(file: Path) -> dict[str, Any]:
 
 
 def _convert(file: Path, header: GgufHeader, out: Path, dtype: str) -> None:
-    """Weights, settings, tokenizer and chat template, as transformers reads them from the file."""
+    """Write weights, settings, tokenizer and chat template, as transformers reads them from the file."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 

@@ -154,8 +154,8 @@ def _between(left: Sequence[bool], right: Sequence[bool]) -> tuple[float, float]
 
 
 def _interval(gains: Sequence[float]) -> tuple[float, float]:
-    """95% interval of a mean difference, bootstrap over tasks; where all tasks differ alike, or none does, which a
-    bootstrap would take for certainty, Wilson's bound of none in so many on both sides."""
+    """Return the 95% interval of a mean difference, bootstrap over tasks; where all tasks differ alike, or none does,
+    which a bootstrap would take for certainty, Wilson's bound of none in so many on both sides."""
     if len(set(gains)) > 1:
         return cluster_bootstrap(gains, range(len(gains)), DRAWS)
     _, bound = wilson(0, len(gains))

@@ -169,7 +169,8 @@ def experience_of(run: LoggedRun, reading: ReadOptions, outcomes: OutcomeTable =
 
 
 def _outcome(run: LoggedRun, outcomes: OutcomeTable) -> Outcome:
-    """The outcome of the table, or that of the log. Raises Unreadable: there is none, or they contradict each other."""
+    """Return the outcome of the table, or that of the log. Raises Unreadable: there is none, or they contradict each
+    other."""
     names = dict.fromkeys(name for name in (run.run_id, *run.names, run.task_id) if name)
     joined = next((found for name in names if (found := outcomes.get(name)) is not None), None)
     if joined is None:
@@ -210,7 +211,7 @@ def unmarked(row: Experience) -> Experience:
 
 
 def _why(error: ValidationError) -> str:
-    """The first thing that is wrong with a record, without a value or a key of the row."""
+    """Return the first thing that is wrong with a record, without a value or a key of the row."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     said = first["msg"]
     if first["type"] == "extra_forbidden":

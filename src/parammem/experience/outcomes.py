@@ -97,7 +97,7 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
 
 
 def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows with their places in words. Raises DataError."""
+    """Yield the rows with their places in words. Raises DataError."""
     lines = iter_lines(file)
     first = next(lines, None)
     if first is None:

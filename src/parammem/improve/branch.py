@@ -104,7 +104,8 @@ def settle_ledger(tree: Path, person: str) -> None:
 
 
 def _refuse_a_shorter_ledger(tree: Path, person: str) -> None:
-    """Git merges without a conflict what only one side changed, also a line that it took out."""
+    """Raise LineageError if a merge would shorten the ledger. Git merges without a conflict what only one side changed,
+    also a line that it took out."""
     there = tree / LEDGER
     data = there.read_bytes() if there.is_file() else b""
     for revision in ("HEAD", person):

@@ -135,7 +135,8 @@ def enter(turn: Turn) -> None:
 
 
 def _remember_batches(turn: Turn, domain: str) -> None:
-    """Batches that changed nothing (no success among their rows) are not new any more either."""
+    """Record the batches that were seen: those that changed nothing (no success among their rows) are not new any
+    more."""
     last = last_training(turn.ledger.read(), domain)
     there = tuple(batches.batches(turn.tree))
     if last and isinstance(last.fact, Trained) and last.fact.batches != there:
@@ -179,8 +180,8 @@ def decide(turn: Turn) -> None:
 
 
 def _accuse(turn: Turn, decisions: list[Decision]) -> None:
-    """Batches that are to blame for a refusal are written down. The retrained challenger speaks for all: it has learned
-    from the whole pool. If the other one is champion now, there is nothing to blame."""
+    """Record the batches that are to blame for a refusal. The retrained challenger speaks for all: it has learned from
+    the whole pool. If the other one is champion now, there is nothing to blame."""
     first = decisions[0]
     found = blame(turn.ledger.read(), first, batches.batches(turn.tree), [one.adapter for one in turn.challengers])
     if any(found) and all(one.answer != "promote" for one in decisions):

@@ -171,8 +171,8 @@ def taken_away(old: bytes, new: bytes, merge: bool) -> list[Event]:
 
 
 def _still_lacking(root: Path, path: str, commit: str, lost: list[Event]) -> list[Event]:
-    """Of these events those that a branch that goes on from the commit still lacks. Once they are put back nothing is
-    lost; signed off once more, by another name or in another order, they would not be the same."""
+    """Return, of these events, those that a branch that goes on from the commit still lacks. Once they are put back
+    nothing is lost; signed off once more, by another name or in another order, they would not be the same."""
     if not lost:
         return []
     refs = git(root, "for-each-ref", "--format=%(refname)", "--contains", commit, "refs/heads", "refs/remotes").split()

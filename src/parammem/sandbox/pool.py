@@ -66,7 +66,7 @@ class Pool:
         _pools.add(self)
 
     def _begin(self) -> None:
-        """No worker yet, and a place for each."""
+        """Begin with no worker, and a place for each."""
         self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         for _ in range(self.workers):
             self._idle.put(None)
@@ -172,7 +172,7 @@ class Pool:
 
     @contextmanager
     def _worker(self) -> Iterator[_Held]:
-        """An idle worker, or a place for one, for the time of an exchange."""
+        """Yield an idle worker, or a place for one, for the time of an exchange."""
         held = _Held(self, self._idle.get())
         try:
             yield held

@@ -125,7 +125,8 @@ def _unloadable(domain: str, cards: Mapping[str, Any], why: str, inputs: dict[st
 
 
 def _tasks(params: Params, root: Path, domain: str) -> tuple[dict[str, list[Task]], dict[str, AnswerKey]]:
-    """Tasks by slice, none in both, and the answer keys there are. Fresh tasks are named by their content."""
+    """Return the tasks by slice, none in both, and the answer keys there are. Fresh tasks are named by their
+    content."""
     places = Places(root, domain)
     anchor = [task for split in ("eval", "unseen") for task in stage_tasks(places, split)]
     keys = {key.task_id: key for split in ("eval", "unseen") for key in stage_keys(places, split)}
@@ -168,7 +169,7 @@ def fresh_tasks(
 
 
 def _run(contest: Contest) -> None:
-    """All arms on all tasks, in one batch."""
+    """Run all arms on all tasks, in one batch."""
     p = contest.params
     if has_agent(p, contest.domain.name):
         _run_own(contest)
@@ -187,7 +188,7 @@ def _run(contest: Contest) -> None:
 
 
 def _run_own(contest: Contest) -> None:
-    """The user's own agent in all arms on all tasks."""
+    """Run the user's own agent in all arms on all tasks."""
     p, agent = contest.params, own_agent(contest.params, contest.domain.name, contest.root)
     seeds = [p.evaluate.seed + 1000 + number for number in range(p.gate.runs)]
     done = own_runs(p, agent, contest.arms, contest.everything(), seeds)

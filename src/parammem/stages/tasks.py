@@ -60,7 +60,7 @@ def _write_pocket(params: Params, places: Places) -> set[Path]:
 
 
 def _named(one: T, domain: str) -> T:
-    """The same task or key under the name of its domain. Task ids begin with the domain's name."""
+    """Return the same task or key under the name of its domain. Task ids begin with the domain's name."""
     task_id = f"{domain}{one.task_id.removeprefix(one.domain)}"
     return one.model_copy(update={"domain": domain, "task_id": task_id})
 

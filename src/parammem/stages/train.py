@@ -57,7 +57,7 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
 
 
 def _run(params: Params, domain: str, root: Path, team: Team) -> None:
-    """What the stage does; of several processes the first one alone does it.
+    """Do what the stage does; of several processes the first one alone does it.
 
     On real benchmarks the rows are first compared with the evaluation questions; contaminated rows stop the stage, and
     the verdict lies beside the adapter. With several rounds, those before the last lie among the controls, and each

@@ -105,7 +105,7 @@ def _signs(
 
 
 def _claim_signs(advice: str, task: str, claims: Claims | None, kinds: Kinds, cut: bool) -> dict[str, Any]:
-    """cut: the token limit ended the advice."""
+    """Return the signs of flaws in what advice claims. cut: the token limit ended the advice."""
     if claims is None:
         return {"advice_cut": cut or look.is_cut(advice), "advice_loops": look.holds_loop(advice)}
     said = claims(advice)

@@ -41,7 +41,7 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
 
 
 def _turns(step: Any) -> list[ChatTurn]:
-    """A step as the message that it is, and the results that came back."""
+    """Return a step as the message that it is, and the results that came back."""
     if not isinstance(step, dict) or step.get("source") not in ("system", "user", "agent"):
         raise Unreadable("not-a-record", "steps: one has no source system, user or agent")
     message = {"role": step["source"], "content": step.get("message"), "tool_calls": step.get("tool_calls")}

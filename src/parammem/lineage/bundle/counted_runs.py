@@ -51,7 +51,7 @@ def _of_decision(name, record, counted):
 
 
 def _could_be(run, arms):
-    """Whether a run is of one of the two arms, and could have been of either."""
+    """Return whether a run is of one of the two arms, and could have been of either."""
     return run["arm"] in arms and min(run["shares"].get(arm, 0) for arm in arms) > 0
 
 
@@ -70,7 +70,7 @@ def _value(outcome):
 
 
 def _counts(runs):
-    """Arm -> runs, those of them with an outcome, those of these that passed."""
+    """Return arm -> runs, those of them with an outcome, those of these that passed."""
     counts = {}
     for run in runs:
         one = counts.setdefault(run["arm"], [0, 0, 0])

@@ -89,7 +89,7 @@ def check(bundle, key):
 
 
 def _files(bundle, about, listed, statement):
-    """The files that a statement is about, against those that it lists: it must list all of them, and no other."""
+    """Compare the files that a statement is about with those that it lists: it must list all of them, and no other."""
     found, names = [], dict(listed)
     if len(names) != len(listed):
         found.append((statement, "it lists a file twice"))
@@ -185,7 +185,8 @@ def _decision(bundle):
 
 
 def _evidence(bundle):
-    """Outcomes are named by their digest, which a decision names too. Decisions of people may have none beside them."""
+    """Check the evidence of decisions. Outcomes are named by their digest, which a decision names too. Decisions of
+    people may have none beside them."""
     decisions = [bundle.json(name) for name in bundle.names if name.startswith("decision/")]
     named, found = {one["inputs"].get("outcomes") for one in decisions}, []
     for name in [name for name in bundle.names if name.startswith("evidence/")]:

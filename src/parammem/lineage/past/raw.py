@@ -79,7 +79,8 @@ def trajectory_files(history: History) -> Iterator[tuple[str, bytes]]:
 
 
 def _evaluated(state: Snapshot) -> Iterator[tuple[str, str]]:
-    """Path and hash of the trajectories of each evaluation that a state names, where DVC's cache has its listing."""
+    """Yield path and hash of the trajectories of each evaluation that a state names, where DVC's cache has its
+    listing."""
     for out, (md5, _) in state.outs.items():
         if Path(out).parent == EVALUATION:
             found = (state.store.listing(md5) or {}).get(TRAJECTORIES)
@@ -97,7 +98,7 @@ def _lies(store: ObjectStore, path: str, md5: str) -> bool:
 
 
 def _outs(pointer: bytes | None) -> list[tuple[str, str]]:
-    """Name and hash of what a pointer names; none of a broken one, which `audit verify` names."""
+    """Return name and hash of what a pointer names; none of a broken one, which `audit verify` names."""
     try:
         return [(str(out["path"]), str(out["md5"])) for out in (plain_yaml(pointer or b"") or {}).get("outs", [])]
     except (ValueError, AttributeError, KeyError, TypeError):

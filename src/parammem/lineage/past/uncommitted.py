@@ -58,7 +58,7 @@ def uncommitted(history: History) -> Uncommitted:
 
 
 def _reads_older(here: Snapshot, old: Lock, name: str, anew: tuple[str, ...]) -> bool:
-    """Whether a stage read another version of what a stage made anew."""
+    """Return whether a stage read another version of what a stage made anew."""
     for path, md5 in old[name]["deps"].items():
         made = here.hash(path)
         if made is not None and made != md5 and here.maker(path) in anew:
@@ -115,7 +115,7 @@ class _Tree:
         return any(re.fullmatch(pattern, command) for pattern in patterns)
 
     def _edited(self, path: str) -> bool:
-        """Git has files of this path, and they are not those of HEAD."""
+        """Return whether git has files of this path, and they are not those of HEAD."""
         return bool(ask(self._repo, "ls-tree", "-r", "HEAD", "--", path)) and not self._same(path)
 
     def _same(self, path: str) -> bool:

@@ -113,7 +113,7 @@ def _left(error: SystemExit) -> tuple[bytes, bytes]:
 
 
 def _finish() -> None:
-    """What an interpreter does at its end: wait for threads, run exit handlers, flush all files that are open."""
+    """Do what an interpreter does at its end: wait for threads, run exit handlers, flush all files that are open."""
     import atexit
     import gc
 
@@ -247,7 +247,7 @@ def _exactly(link: int, size: int) -> bytes:
 
 
 def _run_sample() -> None:
-    """What a child does with a short program, but for giving up rights."""
+    """Do what a child does with a short program, but for giving up rights."""
     ours, theirs = _socket.socketpair()
     ours.sendall(_SAMPLE)
     lock_down([], None)
@@ -275,7 +275,7 @@ def rehearse() -> None:
 
 
 def _prepare() -> None:
-    """The module that a candidate with functions becomes, and what it prints to."""
+    """Make the module that a candidate with functions becomes, and what it prints to."""
     global _solution, _stdout, _flush
     _solution = sys.modules["solution"] = type(sys)("solution")
     raw = io.FileIO(1, "w", closefd=False)

@@ -87,7 +87,7 @@ def _expression(node: ast.AST, names: set[str], entry: str, found: list[bytes]) 
 
 
 def _free(nodes: list[Any], names: set[str], but: ast.AST | None = None) -> None:
-    """Parts that may or may not be evaluated must not speak of the candidate."""
+    """Raise _Unclear if parts that may or may not be evaluated speak of the candidate."""
     for node in nodes:
         if node is not but and any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(node)):
             raise _Unclear

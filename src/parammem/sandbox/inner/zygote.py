@@ -64,7 +64,7 @@ def _free_user() -> int | None:
 
 
 def _see_capabilities() -> None:
-    """Raises OSError that names what root lacks: as root, whose files are root's, no candidate is run."""
+    """Raise an OSError that names what root lacks: as root, whose files are root's, no candidate is run."""
     with open("/proc/self/status", encoding="ascii", errors="replace") as status:
         held = next((int(line.split()[1], 16) for line in status if line.startswith("CapEff:")), 0)
     lacking = lacking_of(held)
