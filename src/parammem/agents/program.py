@@ -1,7 +1,7 @@
 """Calling a program of the user's: one JSON object in, one out, within a time limit, whatever it does.
 
 It is trusted: it runs with this account's rights, outside the sandbox, where and how the user says. What it does wrong
-(hangs, dies, prints no JSON, answers too much) harms the one call.
+(hangs, ends early, prints no JSON, answers too much) harms the one call.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def local_rows(path: Path) -> list[Row]:
 
 
 def content_digest(path: Path) -> str:
-    """Return SHA-256 of a file as it lies on the disk; of a folder, over the names and digests of its files."""
+    """Return SHA-256 of a file as it is on the disk; of a folder, over the names and digests of its files."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         return digest_of([[file.relative_to(path).as_posix(), content_digest(file)] for file in files])

@@ -84,10 +84,10 @@ def find_recipe(name: str) -> Recipe:
 
 
 def of_recipe(folder: Path, recipe: Recipe) -> bool:
-    """Return whether a complete model of this very recipe lies there.
+    """Return whether a complete model of this very recipe is there.
 
     Raises:
-        DataError: something else lies there, which training would overwrite.
+        DataError: something else is there, which training would overwrite.
     """
     from parammem.pocket.recipe import recipe_digest
 

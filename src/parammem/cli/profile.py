@@ -29,7 +29,7 @@ PINS = FOLDER / "models"
 """Models of the hub, each with its commit."""
 COMMIT = re.compile("[0-9a-f]{40}")
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
-"""What lies between two sentences."""
+"""What is between two sentences."""
 
 Name = Annotated[str, typer.Argument(help="Name of a profile; `parammem profile list` shows them.")]
 

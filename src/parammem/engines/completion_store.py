@@ -70,7 +70,7 @@ class Spent(NamedTuple):
 
 
 class Keeper(Protocol):
-    """What caches and accounts need of a store; each method as Store's. A store may lie on another machine."""
+    """What caches and accounts need of a store; each method as Store's. A store may be on another machine."""
 
     def get(self, keys: Sequence[str]) -> dict[str, str]: ...
 

@@ -1,6 +1,6 @@
 """The decode loop: prompts and draws in, token ids out. It depends on no text, file or model, only on Sessions.
 
-Draws of one prompt share its prefill; rows are sorted so that equal work lies together; prompts are padded on the left
+Draws of one prompt share its prefill; rows are sorted so that equal work is together; prompts are padded on the left
 to a multiple of BUCKET; rows that have ended leave the batch.
 """
 

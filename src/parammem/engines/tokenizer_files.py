@@ -1,7 +1,7 @@
 """Refuses a tokenizer's files that ask for more memory or time than any tokenizer needs, before a library reads them.
 
-A tokenizer.json is a small program: steps that rewrite a text, cut it, and put tokens around it. A stranger's can make
-one character into gigabytes, repeat a text without end, or add a billion tokens. What the steps may add is therefore
+A tokenizer.json is a small program: steps that rewrite a text, cut it, and put tokens around it. An untrusted one can
+make one character into gigabytes, repeat a text without end, or add a billion tokens. What the steps may add is therefore
 bounded here. How long a pattern takes on a text cannot be seen from the pattern: tokenizing.py bounds it.
 """
 
@@ -168,7 +168,8 @@ def _cost(part: str, step: Step) -> float:
 
 
 def _precompiled(step: Step) -> float:
-    """Return the cost of a table from SentencePiece: a search tree, then the texts to put in, each ended by a NUL."""
+    """Return how many times longer a text becomes by a table from SentencePiece: a search tree, then the texts to put
+    in, each ended by a NUL."""
     try:
         table = base64.b64decode(step["precompiled_charsmap"] or "", validate=True)
         (size,) = struct.unpack_from("<I", table) if table else (0,)
@@ -189,8 +190,8 @@ def _replace(step: Step) -> float:
 
 
 def _replace_decoder(step: Step) -> float:
-    """Return the cost of a decoder's replacement. Tokens can be as long as the file, and no known decoder looks for
-    regular expressions in them."""
+    """Return how many times longer a decoder's replacement makes a text. Tokens can be as long as the file, and no
+    known decoder looks for regular expressions in them."""
     if not _pattern(step)[1]:
         raise ValueError("its decoder replaces by a regular expression; only plain texts are taken there")
     return _replace(step)
@@ -213,7 +214,7 @@ def _pattern(step: Step) -> tuple[str, bool]:
 
 
 def _template(step: Step) -> float:
-    """Return the cost of what is put around a text: the text once, and a few tokens."""
+    """Return how many times longer a text becomes by what is put around it: the text once, and a few tokens."""
     for name, texts in (("single", "A"), ("pair", "AB")):
         pieces = step.get(name)
         if not isinstance(pieces, list) or len(pieces) > MOST_STEPS or not all(isinstance(one, dict) for one in pieces):

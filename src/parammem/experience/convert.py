@@ -135,7 +135,7 @@ def experience_of(run: LoggedRun, reading: ReadOptions, outcomes: OutcomeTable =
     """
     task = Task(task_id=run.task_id or digest_of(run.task)[:16], domain=run.domain, text=run.task)
     kind = reading.kinds.get(run.domain, run.domain)
-    # A stranger's answer holds prose and fences.
+    # A third party's answer holds prose and fences.
     prompts = None if kind == "open" else get_domain(run.domain, kind=kind, real=kind == "code").prompts
 
     def candidate(one: Try) -> str:

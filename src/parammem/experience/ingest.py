@@ -99,7 +99,7 @@ def ingested(events: list[Event]) -> list[Ingested]:
 
 
 def rows_of(fact: Ingested) -> list[Path]:
-    """Return where the rows of a source lie, those to learn from and those kept for judging."""
+    """Return where the rows of a source are, those to learn from and those kept for judging."""
     places = [(BATCHES, fact.batch), (FRESH, fact.fresh)]
     return [folder / f"{name}.jsonl" for folder, name in places if name]
 

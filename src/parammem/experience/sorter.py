@@ -150,7 +150,7 @@ def masked(detail: str) -> str:
 
 
 def _text(line: Line, rules: Sequence[str]) -> str | None:
-    """Return the line as text that may be shown around; None if it must lie apart, byte for byte."""
+    """Return the line as text that may be shown around; None if it must be kept apart, byte for byte."""
     if line.too_long or PRIVATE in rules:
         return None
     try:
@@ -179,7 +179,7 @@ def with_free_ids(row: Experience, known: RowIndex) -> Experience:
 
 @contextmanager
 def _opened(paths: dict[str, Path]) -> Iterator[Mapping[str, IO[bytes]]]:
-    """Files to write, flushed to the disk at the end. Others than their owner cannot read them yet."""
+    """Open files to write, flushed to the disk at the end. Others than their owner cannot read them yet."""
     files: dict[str, IO[bytes]] = {
         name: os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb") for name, path in paths.items()
     }

@@ -1,4 +1,4 @@
-"""Where experience lies, and by which rules it comes in."""
+"""Where experience is, and by which rules it comes in."""
 
 from __future__ import annotations
 

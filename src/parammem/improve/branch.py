@@ -1,7 +1,7 @@
 """The branch that automation commits to, and the worktree in which it does. The person's tree is never written to.
 
 A run works on a detached HEAD in a worktree of its own; the branch moves at the end, in one step, from the commit that
-the run began with to the one it made. So a run that dies leaves a worktree that is not needed, and nothing else.
+the run began with to the one it made. So a run that is killed leaves a worktree that is not needed, and nothing else.
 """
 
 from __future__ import annotations

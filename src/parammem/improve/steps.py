@@ -58,7 +58,8 @@ class TurnStep:
 
 
 def clean(turn: Turn) -> None:
-    """Take away what a turn that died left behind, and see that this one can end: git must know who commits."""
+    """Take away what a turn that was killed left behind, and check that this one can commit: git must have a name and
+    mail."""
     require_identity(turn.root)
     refuse_if_checked_out(turn.root, turn.branch)
     left = remove_trees(turn.root)
@@ -217,7 +218,7 @@ def publish(turn: Turn) -> None:
     if made:
         turn.note(f"tags: {', '.join(made)}")
     if turn.settings.tracking.mode != "off" and turn.commits:
-        if turn.warm:  # the other challengers' adapters lie in another commit
+        if turn.warm:  # the other challengers' adapters are in another commit
             show_state(turn, turn.warm)
             _tell_wandb(turn, ("track",))
             show_state(turn, turn.commits[-1])
@@ -225,7 +226,7 @@ def publish(turn: Turn) -> None:
 
 
 def _tell_wandb(turn: Turn, commands: tuple[str, ...]) -> None:
-    """What is new goes to W&B, offline without a key; `parammem sync` makes up for whatever fails here."""
+    """Send what is new to W&B, offline without a key; `parammem sync` makes up for whatever fails here."""
     folder = str(_tracking(turn))
     for command in commands:
         code, tail = run_guarded(
@@ -236,7 +237,8 @@ def _tell_wandb(turn: Turn, commands: tuple[str, ...]) -> None:
 
 
 def _is_unlogged(turn: Turn) -> bool:
-    """Does the tracking ledger lack a version that the branch shows? Then a turn died before it told W&B."""
+    """Return whether the tracking ledger lacks a version that the branch shows. Then a turn ended before it told
+    W&B."""
     from parammem.tracking import choose_mode, logged_runs
 
     if choose_mode(turn.settings.tracking.mode) == "off":

@@ -110,7 +110,7 @@ class Turn:
             self.challengers.append(Challenger(domain, adapter, folder, start))
 
     def note(self, text: str) -> None:
-        """Keep a line for the report and the commit's message. Names in it may come from strangers: see core.escape."""
+        """Keep a line for the report and the commit's message. Names in it may come from outside: see core.escape."""
         line = shown(" ".join(text.split()), 2000)
         self.notes.append(line)
         self.tools.say(line)

@@ -76,10 +76,10 @@ class Pool:
         """Processors that workers keep to."""
 
     def run(self, jobs: Sequence[CandidateJob], limits: Limits | None = None) -> list[list[ExecutionOutcome]]:
-        """Return the outcomes of each job's calls, in order. A job on which a worker died twice is a `crash`.
+        """Return the outcomes of each job's calls, in order. A job that ended a worker twice is a `crash`.
 
         Raises:
-            SandboxError: the level cannot be had here, or workers die whatever they are given.
+            SandboxError: the level cannot be had here, or workers end whatever they are given.
         """
         limits = limits or Limits()
         outcomes = iter(self._spread([asks.of_job(job, limits) for job in jobs if job.calls]))
@@ -139,7 +139,7 @@ class Pool:
         return found
 
     def _some(self, some: Sequence[WorkerRequest]) -> list[Any]:
-        """Return their answers, in one exchange: this process wakes up once for all of them. If the worker dies of one,
+        """Return their answers, in one exchange: this process wakes up once for all of them. If the worker ends early,
         each is tried by itself."""
         if len(some) > 1:
             with self._worker() as held:
@@ -150,8 +150,8 @@ class Pool:
         return [self._one(ask) for ask in some]
 
     def _one(self, ask: WorkerRequest) -> Any:
-        """Make one exchange with some idle worker; a worker that dies is replaced and the run tried once more, but
-        not if it died of tests that took too long. Gives a Lost when it could not be carried out."""
+        """Make one exchange with some idle worker; a worker that ends early is replaced and the run tried once more,
+        but not if its tests took too long. Gives a Lost when it could not be carried out."""
         with self._worker() as held:
             for _ in range(2):
                 worker = held.worker()

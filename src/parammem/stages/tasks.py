@@ -19,7 +19,7 @@ from parammem.stages.trusted import note_written
 
 T = TypeVar("T", Task, AnswerKey)
 
-"""Where local benchmark files lie; the paths of params are seen from here, and DVC watches it."""
+"""Where local benchmark files are; the paths of params are seen from here, and DVC watches it."""
 
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:

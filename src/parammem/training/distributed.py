@@ -21,7 +21,7 @@ from parammem.training.launch import end_with_parent
 VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torch's launcher, and so accelerate's, says to each process."""
 PATIENCE = timedelta(days=7)
-"""How long followers wait to be told something: a stage may label rows between two adapters. A process that dies ends
+"""How long followers wait to be told something: a stage may label rows between two adapters. A process that fails ends
 the others at once, so this bounds nothing else."""
 A_STEP = timedelta(minutes=30)
 """How long one process may keep the others waiting within a training."""

@@ -26,7 +26,7 @@ def command(processes: int, module: str, arguments: Sequence[str]) -> list[str]:
 def launch(processes: int, module: str, arguments: Sequence[str]) -> int:
     """Run a module in that many processes of this machine; returns the launcher's exit code.
 
-    One process that dies takes the others with it. Should this process be killed, or leave by an exception, the
+    One process that fails ends the others, too. Should this process be killed, or leave by an exception, the
     launcher ends too.
     """
     source = str(Path(__file__).parents[2])

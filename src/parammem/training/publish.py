@@ -1,4 +1,4 @@
-"""The adapter's folder: what lies in it, written to a folder beside it first and renamed when it is whole.
+"""The adapter's folder: what is in it, written to a folder beside it first and renamed when it is whole.
 
 Nothing in it depends on the clock, the machine or the run: equal rows, base and params give equal bytes.
 """

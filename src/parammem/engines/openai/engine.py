@@ -135,7 +135,7 @@ def open_model(server: Server, name: str, folder: Path | None = None, revision: 
     """Return the engine for a model that the server has under `name`.
 
     Args:
-        folder: where the same model lies here; its weights are then part of the digest.
+        folder: where the same model is on this machine; its weights are then part of the digest.
         revision: the commit that the server is said to have it at, part of the digest where there is no folder. A model
             that is known by its name alone is trusted to stay what it is.
 

@@ -47,7 +47,7 @@ class Servers:
 
         Args:
             model: that name; of a pinned model `owner/name@commit`, which its server has as `owner/name`.
-            folder: where the model lies here, if it does.
+            folder: where the model is on this machine, if it is there.
 
         Raises:
             ConfigError: the key is missing, or the URL is none.

@@ -75,7 +75,7 @@ def open_adapter(
     Args:
         base: the name under which the server has the base model.
         folder: the adapter; the server must see it under the same absolute path.
-        base_folder: the base model's folder, where it lies here too.
+        base_folder: the base model's folder, if it is on this machine too.
         revision: the commit that the server is said to have the base at, where it is pinned and not here.
 
     Raises:

@@ -6,7 +6,7 @@
         {"tool_call_id": "c1", "function_name": "bash", "arguments": {"command": "ls"}}],
        "observation": {"results": [{"source_call_id": "c1", "content": "a.py"}]}}]}
 
-The reward lies in another file: name it with `--outcomes`, by `trajectory_id` or `session_id`.
+The reward is in another file: name it with `--outcomes`, by `trajectory_id` or `session_id`.
 """
 
 from __future__ import annotations

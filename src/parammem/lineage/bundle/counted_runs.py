@@ -6,7 +6,7 @@ from pathlib import Path
 from parammem.lineage.bundle.reading import parse
 
 FOLDER, NAMED = "live/", re.compile(r"runs (\d+)–(\d+)")
-"""Where files of runs lie; the input of a decision that names one of them."""
+"""Where files of runs are; the input of a decision that names one of them."""
 LARGEST_RUNS = 64 << 20
 """Bytes of a file of runs."""
 MARGIN = 1e-9

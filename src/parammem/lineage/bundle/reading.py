@@ -21,7 +21,7 @@ HARMLESS = {0x5455, 0x5855, 0x7855, 0x7875}
 
 
 class Bundle:
-    """A folder or zip, read by name. Only plain files count; whatever else lies in it is in `faults`."""
+    """A folder or zip, read by name. Only plain files count; whatever else is in it is in `faults`."""
 
     def __init__(self, path):
         self.path, self.zip, self.faults, self._digests = Path(path), None, [], {}

@@ -33,7 +33,7 @@ KINDS = {
 }
 """Statement: the type of its predicate, and the folders whose files it is about."""
 ADDRESS = ("base_model_name_or_path", "revision", "peft_version", "inference_mode")
-"""Settings of an adapter that say where it lies and what wrote it."""
+"""Settings of an adapter that say where it is and what wrote it."""
 MOST_ROWS, MOST_SHOWN = 32 << 20, 200
 """Bytes of a list of hashes or events; faults that are printed."""
 ROWS = re.compile(rb"(?:[0-9a-f]{64}\n)*")

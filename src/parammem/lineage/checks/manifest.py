@@ -1,4 +1,4 @@
-"""What lies in an adapter's folder against itself, and against the data and rules that it names."""
+"""What is in an adapter's folder against itself, and against the data and rules that it names."""
 
 from __future__ import annotations
 

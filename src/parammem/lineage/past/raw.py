@@ -1,6 +1,6 @@
 """Raw inputs: the files that .dvc pointers name, in a past state or the present one. No stage makes them.
 
-Automation takes batches in on a branch of its own, so most of them never lie in the working tree.
+Automation takes batches in on a branch of its own, so most of them are never in the working tree.
 """
 
 from __future__ import annotations

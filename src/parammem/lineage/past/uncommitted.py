@@ -75,8 +75,8 @@ class _Tree:
     def unexplained(self, name: str, old: dict[str, Any] | None) -> str:
         """Return the first part of a stage that the tree does not bear out; empty: it bears out all of it.
 
-        Where other outs lie here than HEAD names, the stage did run, and its inputs may have changed since. Where
-        the outs are the same, each input has to be the one that lies here, unless somebody is editing it.
+        Where other outs are here than HEAD names, the stage did run, and its inputs may have changed since. Where
+        the outs are the same, each input has to be the one that is here, unless somebody is editing it.
         """
         stage, before = self._here.lock[name], old or {"cmd": "", "deps": {}, "outs": {}, "params": {}}
         for path, md5 in stage["outs"].items():

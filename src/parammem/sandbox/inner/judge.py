@@ -194,7 +194,7 @@ def _run_tests(candidate: _Candidate, job: dict[str, Any], tests: _Tests) -> str
     """Return empty when they pass, else why not."""
     space: dict[str, Any] = {"__name__": "tests"}
     if tests.chance:
-        random.seed(0)  # every candidate meets the same numbers: verdicts repeat
+        random.seed(0)  # every candidate gets the same numbers: verdicts repeat
     try:
         exec(tests.preamble, space)
         space[job["entry"]] = space["candidate"] = candidate

@@ -241,7 +241,7 @@ class _Reader:
                 table[key] = self.take(depth + 1)
             return table
         items: set[Any] = set()
-        for _ in range(count):  # one by one: colliding hashes meet the deadline
+        for _ in range(count):  # one by one: the deadline stops colliding hashes
             items.add(self.take(depth + 1))
         return items if tag == 0x53 else frozenset(items)
 

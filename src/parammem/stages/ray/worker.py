@@ -28,7 +28,7 @@ class ShardJobs:
     """As JSON."""
     domain: str
     root: str
-    """Absolute; the models and adapters lie there on every machine."""
+    """Absolute; the models and adapters are there on every machine."""
     packed: bytes
     """A list of jobs, or an engine and a list of requests."""
 
