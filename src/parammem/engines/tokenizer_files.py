@@ -1,8 +1,8 @@
 """Refuses a tokenizer's files that ask for more memory or time than any tokenizer needs, before a library reads them.
 
 A tokenizer.json is a small program: steps that rewrite a text, cut it, and put tokens around it. An untrusted one can
-make one character into gigabytes, repeat a text without end, or add a billion tokens. What the steps may add is therefore
-bounded here. How long a pattern takes on a text cannot be seen from the pattern: tokenizing.py bounds it.
+make one character into gigabytes, repeat a text without end, or add a billion tokens. What the steps may add is
+therefore bounded here. How long a pattern takes on a text cannot be seen from the pattern: tokenizing.py bounds it.
 """
 
 from __future__ import annotations
