@@ -179,7 +179,7 @@ def written(root: Path, commit: str) -> list[Event]:
 
 def main() -> int:
     """Run `python -m flows.improve`. Exit code 1 when the turn failed."""
-    parser = argparse.ArgumentParser(prog="python -m flows.improve", description="One turn of self-improvement.")
+    parser = argparse.ArgumentParser(prog="python -m flows.improve", description="Run one turn of self-improvement.")
     parser.add_argument("--root", default=str(ROOT), help="the repository (default: this one)")
     parser.add_argument("--force", action="store_true", help="train although no trigger says so")
     given = parser.parse_args()

@@ -15,7 +15,7 @@ from parammem.core.escape import shown
 from parammem.core.words import count
 from parammem.errors import LineageError
 
-app = typer.Typer(help="What made a model, checked link by link, offline.", no_args_is_help=True)
+app = typer.Typer(help="Show what made a model, and check it link by link, offline.", no_args_is_help=True)
 
 Adapter = Annotated[
     str | None,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from parammem.pocket.recipe import Recipe
     from parammem.pocket.world import WorldTask
 
-app = typer.Typer(help="The embedded default: pocket models and pocket tasks.", no_args_is_help=True)
+app = typer.Typer(help="Train and score the embedded default: pocket models on pocket tasks.", no_args_is_help=True)
 
 NOT_FINISHED = 1
 """Exit code of `train` when its time ran out; the checkpoint is kept."""

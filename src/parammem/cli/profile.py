@@ -20,7 +20,7 @@ from parammem.errors import ConfigError
 from parammem.overlays import BASE, applied_text, base_text
 
 app = typer.Typer(
-    no_args_is_help=True, help="Settings of other set-ups: the paper's, a laptop's, a small real model's."
+    no_args_is_help=True, help="Use settings of other set-ups: the paper's, a laptop's, a small real model's."
 )
 KEPT = CACHE / "params.before.yaml"
 """The params file that was there before the last `apply`."""

@@ -13,7 +13,7 @@ from parammem.cli.say import say, say_end
 from parammem.config import load_params
 from parammem.core.words import count
 
-app = typer.Typer(help="Versions of the reflectors, read from the ledger.", no_args_is_help=True)
+app = typer.Typer(help="Show and keep the versions of the reflectors, by the ledger.", no_args_is_help=True)
 
 
 @app.command()
