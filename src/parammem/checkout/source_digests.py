@@ -103,7 +103,7 @@ class Sources:
 
 
 def sources_of(root: Path) -> Path:
-    """Return the folder that the package is in: the repository's own, or else where it is installed."""
+    """Return the package's folder: the repository's own, or else where it is installed."""
     return root / "src" if (root / "src" / "parammem").is_dir() else Path(__file__).parents[2]
 
 

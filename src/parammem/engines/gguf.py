@@ -109,7 +109,7 @@ def _convert(file: Path, header: GgufHeader, out: Path, dtype: str) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     with tempfile.TemporaryDirectory(prefix="parammem-gguf-") as place:
-        (Path(place) / "model.gguf").symlink_to(file.resolve())  # nothing else that is beside the file is read
+        (Path(place) / "model.gguf").symlink_to(file.resolve())  # nothing else beside the file is read
         try:
             config = AutoConfig.from_pretrained(
                 place, gguf_file="model.gguf", local_files_only=True, trust_remote_code=False

@@ -71,7 +71,7 @@ def compare(params: Params, root: Path, domain: str, champion: Path | None, chal
         challenger: adapter folder.
 
     Raises:
-        AdapterMissingError: no adapter is in a folder.
+        AdapterMissingError: a folder has no adapter.
         DataError, EngineError, SandboxError, TooManyFailures.
     """
     places, engines, opened = Places(root, domain), Engines(params, root), open_domain(params, domain, root)
