@@ -97,7 +97,7 @@ class Places:
         return self.root / TASKS / self.domain / f"{split}.jsonl"
 
     def keys(self, split: str) -> Path:
-        """Answer keys. Agents and labellers have no business here."""
+        """Return the file with a split's answer keys. Agents and labellers have no business here."""
         return self.root / DATA / "keys" / self.domain / f"{split}.jsonl"
 
     @property
