@@ -65,7 +65,7 @@ def tools(actor: str, retries: int = 1) -> Tools:
 
 
 def say(text: str) -> None:
-    """To the run's log, also from a thread that Prefect did not start."""
+    """Write a line to the run's log, also from a thread that Prefect did not start."""
     try:
         get_run_logger().info(text)
     except RuntimeError:  # no run here: a reader thread of a command
@@ -102,7 +102,8 @@ def as_tasks(names: list[str]) -> Callable[[TurnStep, Turn], None]:
 
 @flow(name="improve", persist_result=False, on_failure=[tell_failure], on_crashed=[tell_failure])
 def improve(root: str = str(ROOT), force: bool = False, retries: int = 1) -> str:
-    """One turn of self-improvement: experience in, a challenger out if there is reason, the gate, what follows from it.
+    """Run one turn of self-improvement: experience in, a challenger out if there is reason, the gate, what follows from
+    it.
 
     Args:
         root: the repository.
@@ -121,7 +122,7 @@ def improve(root: str = str(ROOT), force: bool = False, retries: int = 1) -> str
 
 @flow(name="evaluate-champion", persist_result=False, on_failure=[tell_failure], on_crashed=[tell_failure])
 def evaluate_champion(root: str = str(ROOT), night: str = "") -> str:
-    """The nightly check that each champion still holds; after two failures in a row it is rolled back."""
+    """Check, nightly, that each champion still holds; after two failures in a row it is rolled back."""
     report = room.evaluate_champion(Path(root), tools("flow evaluate-champion"), night, around=as_tasks([]))
     return publish("evaluate-champion", report, Path(root))
 
@@ -169,7 +170,7 @@ def name_run(name: str) -> None:
 
 
 def written(root: Path, commit: str) -> list[Event]:
-    """What a commit added to the ledger; nothing for no commit. Checks and rollbacks make one commit each."""
+    """Return what a commit added to the ledger; nothing for no commit. Checks and rollbacks make one commit each."""
     if not commit:
         return []
     before = {event.digest for event in ledger_at(root, f"{commit}^")}
@@ -177,8 +178,8 @@ def written(root: Path, commit: str) -> list[Event]:
 
 
 def main() -> int:
-    """`python -m flows.improve`. Exit code 1 when the turn failed."""
-    parser = argparse.ArgumentParser(prog="python -m flows.improve", description="One turn of self-improvement.")
+    """Run `python -m flows.improve`. Exit code 1 when the turn failed."""
+    parser = argparse.ArgumentParser(prog="python -m flows.improve", description="Run one turn of self-improvement.")
     parser.add_argument("--root", default=str(ROOT), help="the repository (default: this one)")
     parser.add_argument("--force", action="store_true", help="train although no trigger says so")
     given = parser.parse_args()

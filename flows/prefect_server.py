@@ -21,7 +21,7 @@ START_SECONDS = 600
 
 @contextlib.contextmanager
 def local_server(home: Path) -> Iterator[str]:
-    """A Prefect server on a free local port, with its database under PREFECT_HOME. Yields its API address.
+    """Run a Prefect server on a free local port, with its database under PREFECT_HOME. Yields its API address.
 
     Raises:
         RuntimeError: it ended, or did not answer within START_SECONDS.
@@ -51,7 +51,8 @@ def local_server(home: Path) -> Iterator[str]:
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Until the server answers as a Prefect server does."""
+    """Wait until the server answers as a Prefect server does. Raises RuntimeError if it ends or does not answer in
+    time."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
@@ -63,7 +64,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> N
 
 
 def answers(address: str) -> bool:
-    """Does a healthy Prefect server answer there?"""
+    """Return whether a healthy Prefect server answers there."""
     try:
         with urllib.request.urlopen(address, timeout=5) as answer:
             return json.load(answer) is True

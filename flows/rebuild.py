@@ -48,7 +48,7 @@ class RebuildFailed(RuntimeError):
 
 
 def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
-    """Is this failure one that may go away by itself?"""
+    """Return whether this failure is one that may go away by itself."""
     error = state.result(raise_on_failure=False)
     return not (isinstance(error, StageFailed) and error.result.exit_code in PERMANENT)
 
@@ -56,7 +56,7 @@ def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
 # NO_CACHE: equal arguments do not mean that there is nothing to do; DVC finds out whether there is.
 @task(cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=worth_retrying)
 def run_stage(stage: str, root: str) -> StageResult:
-    """One stage through DVC. Raises StageFailed."""
+    """Run one stage through DVC. Raises StageFailed."""
     result = pipeline.reproduce(stage, Path(root), get_run_logger().info)
     if result.outcome == "failed":
         raise StageFailed(result)
@@ -108,13 +108,14 @@ def rebuild(
 
 
 def patience(root: Path) -> float:
-    """Seconds to wait for the lock, as for any other run."""
+    """Return seconds to wait for the lock, as for any other run."""
     params = root / "params.yaml"
     return load_params(params).improve.wait_seconds if params.is_file() else WAIT_SECONDS
 
 
 def bring_up_to_date(root: str, targets: list[str], retries: int, retry_seconds: int) -> list[StageResult]:
-    """What became of each stage that was asked for. Raises ValueError for a stage that is not there."""
+    """Bring stages up to date; return what became of each stage that was asked for. Raises ValueError for a stage that
+    is not there."""
     graph = pipeline.stages(Path(root))
     unknown = sorted(set(targets) - set(graph))
     if unknown:
@@ -147,7 +148,7 @@ def run_in_order(
 
 
 def explain(result: StageResult) -> str:
-    """A failed stage in words: its name, its code, its last lines, and what to do."""
+    """Describe a failed stage in words: its name, its code, its last lines, and what to do."""
     what, again = f"stage {result.stage!r}", f"dvc repro {result.stage}"
     if result.stage == TRACK:  # no stage of the pipeline
         what, again = "logging to W&B", "parammem track"
@@ -183,7 +184,7 @@ def headline(results: list[StageResult]) -> str:
 
 
 def main() -> int:
-    """`python -m flows.rebuild`. Exit code 1 when a stage failed."""
+    """Run `python -m flows.rebuild`. Exit code 1 when a stage failed."""
     parser = argparse.ArgumentParser(prog="python -m flows.rebuild", description="Bring the pipeline up to date.")
     parser.add_argument("targets", nargs="*", metavar="STAGE", help="stages to run; all when none is named")
     parser.add_argument("--root", default=str(ROOT), help="the repository (default: this one)")

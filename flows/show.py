@@ -21,7 +21,7 @@ SAID = {"promote": "promoted", "refuse": "refused", "undecided": "undecided", "r
 def turn_page(report: TurnReport) -> str:
     """Return a turn as Markdown: the headline, why it trained or not, what it did, and the decisions.
 
-    Names of files, domains and adapters in it may come from strangers, so all text is escaped.
+    Names of files, domains and adapters in it may come from third parties, so all text is escaped.
     """
     lines = [f"# {markdown(report.headline)}", ""]
     if report.reasons:

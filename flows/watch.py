@@ -21,12 +21,12 @@ ARRIVED = "parammem.inbox.arrived"
 RESOURCE = "parammem.inbox"
 EVERY = 10.0
 AGAIN = 600.0
-"""Seconds after which a file that still lies there is told of once more: an event can be lost, with a server that is
+"""Seconds after which a file that is still there is told of once more: an event can be lost, with a server that is
 restarted for one."""
 
 
 def main() -> int:
-    """Until Ctrl-C."""
+    """Watch the inbox until Ctrl-C."""
     parser = argparse.ArgumentParser(
         prog="python -m flows.watch", description="Tells Prefect of new files in the inbox"
     )
@@ -96,7 +96,7 @@ def reachable(files: int, once: Once) -> bool:
 
 
 def warn_of_old(files: int) -> None:
-    """Say that files still lie in the inbox although they were told of: nothing runs what the event starts."""
+    """Say that files are still in the inbox although they were told of: nothing runs what the event starts."""
     if files:
         print(
             f"{count(files, 'file')} still in the inbox {AGAIN / 60:.0f} minutes after Prefect was told: no run took "
@@ -108,7 +108,7 @@ def warn_of_old(files: int) -> None:
 
 
 def left_in_words(root: Path) -> str:
-    """What lies in the inbox and is never taken, with the reason of each; empty: nothing does."""
+    """Return what is in the inbox and is never taken, with the reason of each; empty: nothing does."""
     from parammem.config import load_params
     from parammem.experience.inbox import look
 
@@ -117,7 +117,8 @@ def left_in_words(root: Path) -> str:
 
 
 def names(root: Path) -> set[str]:
-    """What waits in the inbox: names with sizes, so that a file of the same name that comes later is another one."""
+    """Return what waits in the inbox: names with sizes, so that a file of the same name that comes later is another
+    one."""
     from parammem.config import load_params
     from parammem.experience.inbox import waiting
 
@@ -126,7 +127,7 @@ def names(root: Path) -> set[str]:
 
 
 def tell(root: Path, new: list[str]) -> None:
-    """The event, with how many files have come."""
+    """Send Prefect the event, with how many files have come."""
     from prefect.events import emit_event
 
     resource = {"prefect.resource.id": f"{RESOURCE}.{root.resolve().name}", "prefect.resource.name": str(root)}

@@ -39,7 +39,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """The exports that are fetched late (PEP 562)."""
+    """Return an export that is fetched late (PEP 562)."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_LAZY[name]), name)

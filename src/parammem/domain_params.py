@@ -87,8 +87,8 @@ class DomainParams(Section):
 
 
 def _as_mapping(given: Any) -> Any:
-    """The same as a mapping from names to sections, where it is a list of names. Raises ValueError: it is neither, is
-    empty, or has two names that are one."""
+    """Return a mapping from names to sections, also where a list of names was given. Raises ValueError: it is neither,
+    is empty, or has two names that are one."""
     if isinstance(given, list | tuple):
         if not all(isinstance(name, str) for name in given):
             raise ValueError("give a list of names, or a mapping from names to {kind: …}")

@@ -52,7 +52,7 @@ def ask_each(engine: Engine, requests: Sequence[Request]) -> list[list[Completio
 
 
 def check_answers(failed: Mapping[str, Exception], asked: int, most: float) -> None:
-    """Raises TooManyFailures: of the tasks that a labeller was asked about, a larger share than `most` got no answer.
+    """Raise TooManyFailures if, of the tasks that a labeller was asked about, a larger share than `most` got no answer.
 
     Args:
         failed: task id → what its request failed with.

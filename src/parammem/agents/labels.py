@@ -208,7 +208,7 @@ def _request(how: Labelling, q: _Question, draw: int = 0) -> Request:
 
 
 def _is_cut(reply: list[Completion] | Exception) -> bool:
-    """Whether the limit ended a label in which no sentence is whole."""
+    """Return whether the limit ended a label in which no sentence is whole."""
     if isinstance(reply, Exception) or reply[0].finish != "length":
         return False
     return not whole_sentences(reply[0].text)

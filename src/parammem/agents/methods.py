@@ -39,7 +39,7 @@ METHODS: dict[str, Method] = {
 
 
 def get_method(name: str) -> Method:
-    """Raises ConfigError, naming the methods there are."""
+    """Return the method of this name. Raises ConfigError, naming the methods there are."""
     if name not in METHODS:
         raise ConfigError(f"no method {name!r}; known: {', '.join(METHODS)}")
     return METHODS[name]

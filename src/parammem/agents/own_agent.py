@@ -112,7 +112,7 @@ class OwnAgent:
         return OwnRun(_trajectory(order, answer, read, outcome), outcome)
 
     def _judged(self, runs: list[OwnRun], orders: Sequence[Ordered]) -> list[OwnRun]:
-        """The runs whose agent said no outcome with the judge's."""
+        """Return the runs, with the judge's outcome where the agent said none."""
         if self.judge is None:
             return runs
         open_ones = [n for n, run in enumerate(runs) if run.outcome.passed is None and not run.trajectory.failure]
@@ -143,7 +143,7 @@ def outcome_of(said: Any, passes_at: float) -> Outcome:
 
 
 def in_words(error: Exception) -> str:
-    """Why an answer is none, without what it holds."""
+    """Return why an answer is no valid one, without what it holds."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return f"{error.title}: {'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"

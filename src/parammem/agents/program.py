@@ -1,7 +1,7 @@
 """Calling a program of the user's: one JSON object in, one out, within a time limit, whatever it does.
 
 It is trusted: it runs with this account's rights, outside the sandbox, where and how the user says. What it does wrong
-(hangs, dies, prints no JSON, answers too much) harms the one call.
+(hangs, ends early, prints no JSON, answers too much) harms the one call.
 """
 
 from __future__ import annotations
@@ -96,8 +96,9 @@ class UserProgram:
         return self._ran(command, data)
 
     def _ran(self, command: Sequence[str], data: bytes) -> bytes:
-        """What a command wrote to its standard output. Files take what it writes: a child that it leaves behind could
-        hold a pipe open for ever. It and its process group are killed when its time is up, and it is when we die."""
+        """Run a command; return what it wrote to its standard output. Files take what it writes: a child that it leaves
+        behind could hold a pipe open for ever. It and its process group are killed when its time is up, and when we
+        end."""
         most = self.params.output_mb << 20
         with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             given.write(data)
@@ -136,7 +137,8 @@ class UserProgram:
 
 
 def _ending(file: IO[bytes]) -> str:
-    """The last characters of what a program wrote to its standard error, in one line: a traceback's end says most."""
+    """Return the last characters of what a program wrote to its standard error, in one line: a traceback's end says
+    most."""
     file.seek(max(0, os.fstat(file.fileno()).st_size - SAID))
     return shown(" ".join(file.read(SAID).decode("utf-8", "replace").split()), SAID) or "nothing"
 

@@ -93,7 +93,7 @@ def _mbpp_asserts(row: Mapping[str, Any]) -> Item:
 
 
 def _mbpp_multiple(row: Mapping[str, Any]) -> Item:
-    """MultiPL-E has no solutions, so the gold is empty."""
+    """Return an item of a row of MultiPL-E. It has no solutions, so the gold is empty."""
     name, prompt = need(dict(row), "name", "prompt")
     tests = row.get("tests") or row.get("test")
     if not tests:

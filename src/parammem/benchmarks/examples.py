@@ -129,7 +129,7 @@ def _stated(text: str, entry: str) -> list[tuple[str, str]]:
 
 
 def _worded(text: str, entry: str, parameters: list[str]) -> list[tuple[str, str]]:
-    """`For lst = [1], k = 2 the output should be 3` and `Input: [1]`, `Output: 3`."""
+    """Find `For lst = [1], k = 2 the output should be 3` and `Input: [1]`, `Output: 3`."""
     found = []
     for match in _WORDED.finditer(text):
         node = parse_expression(f"{entry}({match.group(1)})")

@@ -207,7 +207,7 @@ def _tree(source: str) -> str | None:
 
 
 def _run(domain: Domain, asked: Sequence[_Asked]) -> Iterator[Graded]:
-    """Programs on the hidden tests of their benchmark's rows, in the sandbox."""
+    """Grade programs by running the hidden tests of their benchmark's rows in the sandbox."""
     pairs: list[tuple[_Asked, str, str]] = []
     for one in asked:
         program, rule = _program(domain.prompts, one)

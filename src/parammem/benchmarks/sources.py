@@ -34,7 +34,7 @@ def local_rows(path: Path) -> list[Row]:
 
 
 def content_digest(path: Path) -> str:
-    """Return SHA-256 of a file as it lies on the disk; of a folder, over the names and digests of its files."""
+    """Return SHA-256 of a file as it is on the disk; of a folder, over the names and digests of its files."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         return digest_of([[file.relative_to(path).as_posix(), content_digest(file)] for file in files])
@@ -91,7 +91,8 @@ def _commit(hub: str, revision: str) -> str:
 
 
 def _folder_rows(folder: Path) -> Iterator[Row]:
-    """APPS keeps a folder per problem, MATH a JSON file per problem in a folder per subject."""
+    """Yield the rows of a folder. APPS keeps a folder per problem, MATH a JSON file per problem in a folder per
+    subject."""
     problems = sorted(path.parent for path in folder.rglob("question.txt"))
     if problems:
         yield from (_apps_problem(problem) for problem in problems)
@@ -140,8 +141,8 @@ def _table(path: Path) -> list[Row]:
 
 
 def _listed(path: Path, value: Any) -> list[Row]:
-    """A JSON file holds a list of rows, a table of columns or of rows by id, or rows in an envelope, as those of the
-    hub's viewer (`{"rows": [{"row": {…}}]}`) and of many exports (`{"data": […]}`)."""
+    """Return the rows of a JSON file. It holds a list of rows, a table of columns or of rows by id, or rows in an
+    envelope, as those of the hub's viewer (`{"rows": [{"row": {…}}]}`) and of many exports (`{"data": […]}`)."""
     if isinstance(value, dict):
         packed = next((value[name] for name in ENVELOPES if isinstance(value.get(name), list)), None)
         value = list(value.values()) if packed is None else packed

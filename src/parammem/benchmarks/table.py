@@ -38,7 +38,7 @@ BENCHMARKS: dict[str, Benchmark] = {
 
 
 def get_benchmark(name: str) -> Benchmark:
-    """Raises ConfigError, naming the benchmarks there are."""
+    """Return the benchmark of this name. Raises ConfigError, naming the benchmarks there are."""
     if name not in BENCHMARKS:
         raise ConfigError(f"no benchmark {name!r}; known: {', '.join(BENCHMARKS)}")
     return BENCHMARKS[name]

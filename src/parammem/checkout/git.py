@@ -174,7 +174,7 @@ def file_at(root: Path, revision: str, path: str) -> bytes | None:
 
 
 def blob_ids(root: Path, commits: Iterable[str], path: str) -> dict[str, str]:
-    """Commit → id of the blob at `path`, in one call."""
+    """Return commit → id of the blob at `path`, in one call."""
     wanted = list(commits)
     text = "".join(f"{commit}:{path}\n" for commit in wanted)
     done = run(root, "cat-file", "--batch-check", text=text) if wanted else None
@@ -195,7 +195,7 @@ class Blobs:
     @classmethod
     @contextmanager
     def open(cls, root: Path) -> Iterator[Blobs]:
-        """For reading from the repository; outside of git there is nothing in it."""
+        """Open the repository's blobs for reading while the block lasts; outside of git there are none."""
         if git_folder(root) is None:
             yield cls(None)
             return
@@ -230,7 +230,7 @@ class Blobs:
 
 
 def commit(tree: Path, paths: Sequence[str], message: str) -> str:
-    """Commit these paths of a worktree, return the commit's name, or an empty text if nothing of them changed."""
+    """Commit these paths of a worktree. Returns the commit's name, or an empty text if nothing of them changed."""
     there = [path for path in paths if (tree / path).exists() or git(tree, "ls-files", "--", path)]
     if there:
         git(tree, *UNATTENDED, "add", "--all", "--", *there)
@@ -276,7 +276,7 @@ def prune_worktrees(root: Path, names: Iterable[str]) -> None:
 
 
 def require_identity(root: Path) -> str:
-    """Name and mail that git signs with. Raises LedgerError, with the fix, when there are none.
+    """Return the name and mail that git signs with. Raises LedgerError, with the fix, when there are none.
 
     Asked before a run begins, since the commit and the tags come last.
     """

@@ -4,7 +4,7 @@
 
 DVC leaves its stage running when it is killed alone, and the stage later overwrites the next run's files. So the
 command gets a process group of its own, and this guard ends the whole group as soon as its own stdin closes, which
-happens when the asking process closes it on purpose and also when that process dies in any way, `kill -9` included.
+happens when the asking process closes it on purpose and also when that process ends in any way, `kill -9` included.
 It also ends a DVC that computes while the disk is full: the library of its databases (diskcache) tries again for ever.
 Standard library only: it starts in milliseconds.
 """
@@ -62,7 +62,8 @@ def is_full() -> bool:
 
 
 def used(process: int) -> float:
-    """Seconds of CPU that a process has used, its children's not among them; 0 where the system does not tell."""
+    """Return the seconds of CPU that a process has used, its children's not among them; 0 where the system does not
+    tell."""
     try:
         with open(f"/proc/{process}/stat", "rb") as file:
             user, system = file.read().rpartition(b")")[2].split()[11:13]

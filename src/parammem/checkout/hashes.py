@@ -1,7 +1,7 @@
 """Hashes of files, remembered: a file whose size, times and inode are as they were is not read again.
 
-The memory lies below `.cache/audit/` and may be deleted at any time; `fresh` reads everything anew and mends it. The
-change time (ctime) is part of the key, which a program cannot set back as it can the modification time.
+The memory is stored below `.cache/audit/` and may be deleted at any time; `fresh` reads everything anew and mends it.
+The change time (ctime) is part of the key, which a program cannot set back as it can the modification time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Hashes:
     def __init__(self, repo: Path | None = None, fresh: bool = False) -> None:
         """
         Args:
-            repo: where `.cache/audit/` lies; None, or a place that cannot be written: memory only.
+            repo: where `.cache/audit/` is; None, or a place that cannot be written: memory only.
             fresh: read every file again; the memory is still written.
         """
         self._fresh = fresh

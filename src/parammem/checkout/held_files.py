@@ -1,6 +1,6 @@
 """Open files that the commands of this process inherit: a lock on one of them lives as long as the last command.
 
-Which lock is taken, and what a run that died has left, is in lock.py and leftovers.py.
+Which lock is taken, and what a run that was killed has left, is in lock.py and leftovers.py.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def _is_json(file: Path) -> bool:
 
 
 def _named(note: Path) -> list[tuple[Path, float]]:
-    """Return what a note names; nothing where the run died before it had written it."""
+    """Return what a note names; nothing where the run was killed before it had written it."""
     try:
         said = json.loads(note.read_bytes())
         return [(Path(file), float(said["began"])) for file in said["files"]]

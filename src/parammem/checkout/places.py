@@ -1,4 +1,4 @@
-"""Where the pipeline's files lie, seen from the repository's root. Every stage asks here, and so does lineage."""
+"""Where the pipeline's files are, seen from the repository's root. Every stage asks here, and so does lineage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROJECT = ("params.yaml", "dvc.yaml", "dvc.lock", "ledger")
 CACHE, DATA, LEDGER_FOLDER = Path(".cache"), Path("data"), Path("ledger")
 MODELS, REPORTS = Path("models"), Path("reports")
 RECORDED = (REPORTS, LEDGER_FOLDER, DATA, MODELS)
-"""What only the pipeline and its automation write. `.cache` is in no commit: what lies there only saves work."""
+"""What only the pipeline and its automation write. `.cache` is in no commit: what is there only saves work."""
 
 LEDGER = LEDGER_FOLDER / "events.jsonl"
 DECISIONS = LEDGER_FOLDER / "decisions"
@@ -97,7 +97,7 @@ class Places:
         return self.root / TASKS / self.domain / f"{split}.jsonl"
 
     def keys(self, split: str) -> Path:
-        """Answer keys. Agents and labellers have no business here."""
+        """Return the file with a split's answer keys. Agents and labellers have no business here."""
         return self.root / DATA / "keys" / self.domain / f"{split}.jsonl"
 
     @property

@@ -63,7 +63,7 @@ def run_guarded(
 
 def ends_with_us() -> Callable[[], None] | None:
     """Return a `preexec_fn` for one process without children that is started without the guard: Linux kills it when
-    this process dies. None elsewhere."""
+    this process ends. None elsewhere."""
     if sys.platform != "linux":
         return None
     library = ctypes.CDLL(None)  # before the fork: a child of a process with threads may not load anything

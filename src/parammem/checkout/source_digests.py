@@ -36,7 +36,7 @@ class SourceFile(NamedTuple):
     names: tuple[str, ...]
     """Names that may be modules: imported, or standing in a text."""
     place: bool
-    """It asks for `__file__`, so it may read or start whatever lies beside it."""
+    """It asks for `__file__`, so it may read or start whatever is beside it."""
 
 
 class Sources:
@@ -95,7 +95,7 @@ class Sources:
         return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
 
     def _beside(self, file: Path) -> tuple[list[str], dict[Path, str]]:
-        """Return what lies in a module's folder: names of modules, and other files with the SHA-256 of their bytes."""
+        """Return what is in a module's folder: names of modules, and other files with the SHA-256 of their bytes."""
         there = [path for path in file.parent.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         parts = [path.relative_to(self.folder).with_suffix("").parts for path in there if path.suffix == ".py"]
         others = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in there if path.suffix != ".py"}
@@ -103,7 +103,7 @@ class Sources:
 
 
 def sources_of(root: Path) -> Path:
-    """Return the folder that the package lies in: the repository's own, or else where it is installed."""
+    """Return the package's folder: the repository's own, or else where it is installed."""
     return root / "src" if (root / "src" / "parammem").is_dir() else Path(__file__).parents[2]
 
 
@@ -111,7 +111,7 @@ def read_source(data: bytes, package: str) -> SourceFile:
     """Return what a source says. Raises SyntaxError or ValueError where it is no Python.
 
     Args:
-        package: the full name of the package that it lies in, from which relative imports start.
+        package: the full name of the package that it is in, from which relative imports start.
     """
     tree = ast.parse(data)
     walk = _Walk(package, keep_texts=b"__doc__" in data and _uses(tree, "__doc__"))

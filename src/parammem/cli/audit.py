@@ -15,7 +15,7 @@ from parammem.core.escape import shown
 from parammem.core.words import count
 from parammem.errors import LineageError
 
-app = typer.Typer(help="What made a model, checked link by link, offline.", no_args_is_help=True)
+app = typer.Typer(help="Show what made a model, and check it link by link, offline.", no_args_is_help=True)
 
 Adapter = Annotated[
     str | None,
@@ -33,12 +33,12 @@ BROKEN = "`dvc checkout` restores the recorded files, `git checkout` those in gi
 
 @app.callback()
 def audit() -> None:
-    """What made a model."""
+    """Show what made a model."""
 
 
 @app.command()
 def show(adapter: Adapter = None, domain: Domain = FIRST_DOMAIN, as_json: AsJson = False) -> None:
-    """One page that answers the ten questions about an adapter, every link checked again.
+    """Show one page that answers the ten questions about an adapter, every link checked again.
 
     Exit code 10 when one does not hold.
     """
@@ -162,7 +162,7 @@ def rebuild(
 
 
 def _change(text: str) -> tuple[str, Any]:
-    """Key and value of one --set. Raises BadParameter: the value is no YAML."""
+    """Return key and value of one --set. Raises BadParameter: the value is no YAML."""
     from parammem.core.plain_yaml import plain_yaml
 
     key, _, value = text.partition("=")

@@ -68,7 +68,7 @@ def doctor(
 
 
 def look(path: Path) -> Iterator[Inspection]:
-    """All findings, cheap ones first."""
+    """Yield all findings, cheap ones first."""
     yield python()
     yield command("git", "install git; DVC and lineage need it")
     yield command("dvc", "run `make setup`, and put .venv/bin on PATH: `source .venv/bin/activate`")
@@ -93,7 +93,7 @@ def python() -> Inspection:
 
 
 def command(name: str, fix: str) -> Inspection:
-    """Is this program on PATH, and does it run?"""
+    """Check that this program is on PATH and that it runs."""
     where = shutil.which(name)
     if where is None:
         return Inspection(name, False, "not on PATH", fix)
@@ -102,7 +102,7 @@ def command(name: str, fix: str) -> Inspection:
 
 
 def project(root: Path) -> Inspection:
-    """Are we in a folder that DVC knows, with its pipeline?"""
+    """Check that the folder is under DVC and has a pipeline."""
     missing = [name for name in (".dvc", "dvc.yaml") if not (root / name).exists()]
     detail = f"no {' and no '.join(missing)} in {root.resolve()}" if missing else f"pipeline in {root.resolve()}"
     return Inspection("project", not missing, detail, "change to the folder of your clone")
@@ -114,8 +114,8 @@ def disk(root: Path) -> Inspection:
 
 
 def key_for(url: str, path: Path) -> str:
-    """The environment variable with a server's key: the one that params name for it, else the usual one, where it is
-    set and the key does not cross a network in the clear."""
+    """Return the environment variable with a server's key: the one that params name for it, else the usual one, where
+    it is set and the key does not cross a network in the clear."""
     from parammem.engines.openai.headers import is_local
 
     try:
@@ -132,7 +132,7 @@ def key_for(url: str, path: Path) -> str:
 
 
 def server_report(url: str, model: str, key_env: str, as_json: bool) -> tuple[str, bool]:
-    """What a server can do, as a table or as JSON, and whether a run would get texts. Raises as `examined`."""
+    """Return what a server can do, as a table or as JSON, and whether a run would get texts. Raises as `examined`."""
     import json
 
     from parammem.engines.openai.examine import examined
@@ -160,7 +160,7 @@ def torch_device() -> Inspection:
 
 
 def sandbox(params: Params) -> Inspection:
-    """Does a harmless program run in the sandbox at the level that params ask for?"""
+    """Check that a harmless program runs in the sandbox at the level that params ask for."""
     from parammem.sandbox import Call, run
 
     level = params.sandbox.level
@@ -173,7 +173,7 @@ def sandbox(params: Params) -> Inspection:
 
 
 def guarded(check: Callable[[], Inspection]) -> Inspection:
-    """A finding, also where the check itself cannot run."""
+    """Return what a check finds, also where the check itself cannot run."""
     try:
         return check()
     except ImportError as error:
@@ -195,7 +195,7 @@ def as_json_text(found: list[Inspection]) -> str:
 
 
 def profile_lines(name: str, found: list[Inspection]) -> str:
-    """A profile and what of it is not here."""
+    """Return lines that say whether a profile is ready, and what of it is not here."""
     missing = [f"{'':26}   {finding.what:<8} {finding.detail}" for finding in found if not finding.ready]
     return "\n".join([f"{name:26} {'not ' if missing else ''}ready", *missing])
 

@@ -23,7 +23,7 @@ class Inspection(NamedTuple):
 
 
 def inputs(params: Params, root: Path = Path(".")) -> Iterator[Inspection]:
-    """All that a run with these params reads and does not make."""
+    """Check everything that a run with these params reads and does not make; yield the findings."""
     yield model(params)
     yield from other_models(params)
     yield from weights(params)
@@ -31,7 +31,7 @@ def inputs(params: Params, root: Path = Path(".")) -> Iterator[Inspection]:
 
 
 def model(params: Params) -> Inspection:
-    """Is the base model's folder here, or in the hub's cache, or does a server have it?"""
+    """Check that the base model is in its folder or the hub's cache, or that a server has it."""
     from parammem.engines.folders import hub_parts, named_model
 
     name = named_model(params.engine.model)
@@ -41,7 +41,7 @@ def model(params: Params) -> Inspection:
 
 
 def other_models(params: Params) -> Iterator[Inspection]:
-    """Are the models there that have a URL of their own, such as the teacher, and their keys set?"""
+    """Check that the models with a URL of their own, such as the teacher, answer and that their keys are set."""
     from parammem.engines.folders import hub_parts, named_model
 
     server = params.engine.server
@@ -51,7 +51,7 @@ def other_models(params: Params) -> Iterator[Inspection]:
 
 
 def served(name: str, server: ServerParams) -> Inspection:
-    """Does the server that should have this model answer, and has it the model?"""
+    """Check that the server that should have this model answers, and that it has the model."""
     from parammem.engines.openai.account import Account, Terms
     from parammem.engines.openai.engine import PROBE, open_model
     from parammem.engines.openai.server import Server, ServerSettings
@@ -70,7 +70,7 @@ def served(name: str, server: ServerParams) -> Inspection:
 
 
 def weights(params: Params) -> Iterator[Inspection]:
-    """Are the weights here that training needs, also where a server has the agent's model?"""
+    """Check that the weights that training needs are here, also where a server has the agent's model."""
     base = params.reflector.base or params.engine.model
     if params.engine.kind == "openai" or base != params.engine.model:
         yield _weights_of(base, "weights")
@@ -96,7 +96,7 @@ def _weights_of(model: str, what: str) -> Inspection:
 
 
 def rows(params: Params, root: Path) -> Iterator[Inspection]:
-    """Are the rows of the benchmarks here that params name?"""
+    """Check that the benchmark rows that params name are here."""
     from parammem.checkout.places import BENCHMARK_ROWS
 
     for place, source in {_place(source): source for source in params.benchmarks.sources}.items():

@@ -76,7 +76,7 @@ def ending(error: Exception) -> End:
 
 
 def _is_foreign(module: str | None) -> bool:
-    """Whether a module that is missing is a package of others, and not one that this package should have."""
+    """Return whether a module that is missing is a package of others, and not one that this package should have."""
     top = (module or "parammem").partition(".")[0]
     return top != "parammem" and top not in sys.stdlib_module_names
 

@@ -127,7 +127,7 @@ def _meet(params: Params, domain: str, champion: str, challenger: str, enter: bo
 
 
 def _refuse_itself(events: Sequence[Event], domain: str, ours: Path | None, theirs: Path) -> None:
-    """Raises LedgerError where both are one adapter, as they are once a promotion was merged."""
+    """Raise LedgerError if champion and challenger are one adapter, as they are once a promotion was merged."""
     from parammem.registry.state import versions
 
     folders = [folder for folder in (ours, theirs) if folder]
@@ -142,7 +142,7 @@ def _refuse_itself(events: Sequence[Event], domain: str, ours: Path | None, thei
 
 
 def _folder(events: Sequence[Event], domain: str, name: str, to: Path) -> Path | None:
-    """The adapter folder of whatever was named; None for nobody. Versions are fetched from DVC to `to`."""
+    """Return the adapter folder of whatever was named; None for nobody. Versions are fetched from DVC to `to`."""
     from parammem.registry.state import champion, find_version
     from parammem.registry.storage import fetch
 

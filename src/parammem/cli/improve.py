@@ -44,7 +44,7 @@ def generations(
     domain: Domain = FIRST_DOMAIN,
     chart: Annotated[Path | None, typer.Option(help="An image to write.", show_default=False)] = None,
 ) -> None:
-    """Every challenger and what became of it: solved per slice, forgotten, distinct advice, tokens, rows, time."""
+    """List every challenger and what became of it: solved per slice, forgotten, distinct advice, tokens, rows, time."""
     from functools import partial
 
     from parammem.improve import generations as challenges

@@ -82,7 +82,8 @@ def _format(form: str) -> str | None:
 
 
 def _store(params: Params, domain: str | None, table: Path | None, must: bool = True) -> ExperienceStore:
-    """must: without the evaluation tasks nothing is ingested; a look at what would become of rows goes on."""
+    """Open the store of experience. must: without the evaluation tasks nothing is ingested; a look at what would become
+    of rows goes on."""
     from parammem.experience.outcomes import NONE, read_outcomes
     from parammem.experience.store import open_store
 
@@ -135,7 +136,8 @@ def _sweep(inbox: Path, store: ExperienceStore, form: str | None, dvc: bool, eve
 
 
 def _take_and_clear(inbox: Path, source: Source, store: ExperienceStore, form: str | None, dvc: bool) -> list[str]:
-    """The source's name if it failed: it stays where it is, and the others have their turn."""
+    """Take a source and clear it from the inbox. Returns its name if it failed: it stays where it is, and the others
+    have their turn."""
     from parammem.experience.inbox import clear
 
     try:

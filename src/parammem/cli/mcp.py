@@ -66,7 +66,7 @@ async def _remote(url: str, params: Params, domain: str, solved: SolvedTasks) ->
 
 
 async def _alone(root: Path, params: Params, domain: str, solved: SolvedTasks) -> None:
-    """Without a service: the book and the advisor are this process's own."""
+    """Serve without a service: the book and the advisor are this process's own."""
     import asyncio
 
     from parammem.service.advisor import Advisor

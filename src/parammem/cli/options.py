@@ -18,7 +18,7 @@ FIRST_DOMAIN = ""
 
 
 def _known_domain(context: typer.Context, name: str | None) -> str | None:
-    """The domain that was asked for, or the first one there is.
+    """Return the domain that was asked for, or the first one there is.
 
     Raises:
         BadParameter: the params file has no domain of that name.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from parammem.pocket.recipe import Recipe
     from parammem.pocket.world import WorldTask
 
-app = typer.Typer(help="The embedded default: pocket models and pocket tasks.", no_args_is_help=True)
+app = typer.Typer(help="Train and score the embedded default: pocket models on pocket tasks.", no_args_is_help=True)
 
 NOT_FINISHED = 1
 """Exit code of `train` when its time ran out; the checkpoint is kept."""
@@ -75,7 +75,7 @@ def show(
 
 
 def find_recipe(name: str) -> Recipe:
-    """Raises ConfigError, naming the recipes there are."""
+    """Return the recipe of this name. Raises ConfigError, naming the recipes there are."""
     from parammem.pocket.recipe import RECIPES
 
     if name not in RECIPES:
@@ -84,10 +84,10 @@ def find_recipe(name: str) -> Recipe:
 
 
 def of_recipe(folder: Path, recipe: Recipe) -> bool:
-    """Return whether a complete model of this very recipe lies there.
+    """Return whether a complete model of this very recipe is there.
 
     Raises:
-        DataError: something else lies there, which training would overwrite.
+        DataError: something else is there, which training would overwrite.
     """
     from parammem.pocket.recipe import recipe_digest
 
@@ -106,7 +106,8 @@ def of_recipe(folder: Path, recipe: Recipe) -> bool:
 
 
 def write_scores(folder: Path, device: str, tasks: int) -> dict[str, Any]:
-    """scores.json in the folder. Raises EngineError as `HfEngine.load` does."""
+    """Measure a model and write scores.json into its folder. Returns what was written. Raises EngineError as
+    `HfEngine.load` does."""
     from parammem.engines.hf import HfEngine
     from parammem.pocket import scores
 

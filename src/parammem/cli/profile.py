@@ -20,7 +20,7 @@ from parammem.errors import ConfigError
 from parammem.overlays import BASE, applied_text, base_text
 
 app = typer.Typer(
-    no_args_is_help=True, help="Settings of other set-ups: the paper's, a laptop's, a small real model's."
+    no_args_is_help=True, help="Use settings of other set-ups: the paper's, a laptop's, a small real model's."
 )
 KEPT = CACHE / "params.before.yaml"
 """The params file that was there before the last `apply`."""
@@ -29,14 +29,14 @@ PINS = FOLDER / "models"
 """Models of the hub, each with its commit."""
 COMMIT = re.compile("[0-9a-f]{40}")
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
-"""What lies between two sentences."""
+"""What is between two sentences."""
 
 Name = Annotated[str, typer.Argument(help="Name of a profile; `parammem profile list` shows them.")]
 
 
 @app.command("list")
 def list_profiles() -> None:
-    """The profiles there are, each with the first sentence about it."""
+    """List the profiles there are, each with the first sentence about it."""
     found = sorted(FOLDER.glob("*.yaml"), key=lambda path: path.stem)
     for path in found:
         say(f"{path.stem:26} {summary(path)}")
@@ -46,7 +46,7 @@ def list_profiles() -> None:
 
 @app.command("show")
 def show(name: Name) -> None:
-    """What `apply` would change in params.yaml."""
+    """Show what `apply` would change in params.yaml."""
     say(difference(find(name)) or "params.yaml is this profile already")
 
 
@@ -91,7 +91,7 @@ def pin(
 
 
 def _commit(model: str, revision: str) -> str:
-    """The commit that a branch or tag of the hub stands for. Raises ConfigError: the hub does not say."""
+    """Return the commit that a branch or tag of the hub stands for. Raises ConfigError: the hub does not say."""
     from huggingface_hub import HfApi
 
     try:
@@ -104,7 +104,7 @@ def _commit(model: str, revision: str) -> str:
 
 
 def find(name: str) -> Path:
-    """The file of a profile. Raises ConfigError, naming the profiles there are."""
+    """Return the file of a profile. Raises ConfigError, naming the profiles there are."""
     path = FOLDER / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml"))) or "none; run from the project's folder"
@@ -113,14 +113,14 @@ def find(name: str) -> Path:
 
 
 def difference(path: Path) -> str:
-    """A unified diff from params.yaml to what it would be with a profile; empty if they are the same."""
+    """Return a unified diff from params.yaml to what it would be with a profile; empty if they are the same."""
     before = PARAMS.read_text(encoding="utf-8").splitlines() if PARAMS.is_file() else []
     after = applied_text(Path(), path).splitlines()
     return "\n".join(difflib.unified_diff(before, after, str(PARAMS), str(path), lineterm="", n=1))
 
 
 def summary(path: Path) -> str:
-    """The first sentence of the comment that a profile opens with, however many lines it takes."""
+    """Return the first sentence of the comment that a profile opens with, however many lines it takes."""
     lines = path.read_text(encoding="utf-8").splitlines()
     opening = itertools.takewhile(lambda line: line.startswith("#"), lines)
     return SENTENCE.split(" ".join(line.lstrip("# ").strip() for line in opening), maxsplit=1)[0]
@@ -132,7 +132,7 @@ def synthesise(
     domain: Domain = FIRST_DOMAIN,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Have the teacher of params write new problems for training, in the manner of the train sources' own."""
+    """Ask the teacher of params to write new problems for training, in the manner of the train sources' own."""
     loaded = load_params(params)
     from parammem.stages import synthesise as stage
 

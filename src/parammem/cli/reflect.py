@@ -57,7 +57,7 @@ def read_task(name: str) -> str:
 
 
 def as_json_text(task: str, advice: list[Reflection], seed: int) -> str:
-    """{"task", "seed", "reflections": [Reflection, …]} as indented JSON."""
+    """Return {"task", "seed", "reflections": [Reflection, …]} as indented JSON."""
     rows = [reflection.model_dump(mode="json") for reflection in advice]
     return json.dumps({"task": task, "seed": seed, "reflections": rows}, indent=2, ensure_ascii=False)
 

@@ -13,12 +13,12 @@ from parammem.cli.say import say, say_end
 from parammem.config import load_params
 from parammem.core.words import count
 
-app = typer.Typer(help="Versions of the reflectors, read from the ledger.", no_args_is_help=True)
+app = typer.Typer(help="Show and keep the versions of the reflectors, by the ledger.", no_args_is_help=True)
 
 
 @app.command()
 def history(domain: Domain = FIRST_DOMAIN) -> None:
-    """Every version of a domain, what became of it, and the champion."""
+    """List every version of a domain, what became of it, and the champion."""
     from parammem.registry.branch import known
     from parammem.registry.ledger_text import as_text
 
@@ -117,7 +117,8 @@ def fetch(
 
 @app.command()
 def gc(dry: Annotated[bool, typer.Option("--dry", help="Only say what would go.")] = False) -> None:
-    """`dvc gc` that keeps every version, and what it was made from. Waits for a turn of `improve` to end."""
+    """Delete what DVC no longer needs (`dvc gc`), but keep every version and what it was made from. Waits for a turn of
+    `improve` to end."""
     from parammem.checkout.git import person
     from parammem.checkout.lock import locked
     from parammem.improve.generations import settings

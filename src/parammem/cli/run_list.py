@@ -89,7 +89,7 @@ def _say_one(run: RunView | None, name: str, as_json: bool) -> None:
 
 
 def _lines(run: RunView) -> list[str]:
-    """A run as text: what the page of it shows, with all texts whole."""
+    """Return a run as lines of text: what its page shows, with all texts whole."""
     from parammem.service.run_words import advice_words, audit_commands, counting_place, end_words, outcome_words, when
 
     known = (

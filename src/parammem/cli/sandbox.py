@@ -157,7 +157,7 @@ def _result(outcome: sandbox.ExecutionOutcome, row: _Row, tolerance: float | Non
 
 
 def _shown(value: Any) -> str:
-    """A returned value as text. A number in it may be too long for decimal digits."""
+    """Return a returned value as text. A number in it may be too long for decimal digits."""
     try:
         return repr(value)
     except ValueError as error:

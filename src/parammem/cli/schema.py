@@ -32,7 +32,7 @@ def schema(
 
 
 def records() -> dict[str, Any]:
-    """Name → class of each record."""
+    """Return name → class of each record."""
     from parammem.config import Params
     from parammem.core import (
         Adapter,
@@ -59,7 +59,7 @@ def records() -> dict[str, Any]:
 
 
 def _bodies() -> dict[str, Any]:
-    """What programs send to the service; none where its libraries are not installed."""
+    """Return the classes of what programs send to the service; none where its libraries are not installed."""
     try:
         from parammem.service.run_routes import OutcomeBody, StartBody, StepsBody
     except ModuleNotFoundError:
@@ -83,7 +83,7 @@ def described(record: Any) -> dict[str, Any]:
 
 
 def examples() -> dict[str, dict[str, Any]]:
-    """Name → an example of each record that people write."""
+    """Return name → an example of each record that people write."""
     task = {"task_id": "shop-17", "domain": "math", "visible": {},
             "text": "A crate holds 12 jars. How many jars do 7 crates hold?"}  # fmt: skip
     feedback = {"passed": False, "text": "The sum is not the number of jars."}
@@ -118,7 +118,7 @@ def _below(record: Any) -> list[Any]:
 
 
 def _said_of_fields(record: Any) -> dict[str, str]:
-    """Field → the text under it in the class's source."""
+    """Return field → the text under it in the class's source."""
     body = ast.parse(textwrap.dedent(inspect.getsource(record))).body[0]
     found = {}
     for field, after in zip(body.body, body.body[1:], strict=False):  # pyright: ignore[reportAttributeAccessIssue]

@@ -15,7 +15,7 @@ from parammem.cli.say import say
 from parammem.config import load_params
 from parammem.errors import EngineError
 
-app = typer.Typer(help="Models on servers: start vLLM for a reflector, see what was spent.")
+app = typer.Typer(help="Use models on servers: start vLLM for a reflector, see what was spent.")
 
 ENVIRONMENT = CACHE / "vllm-env" / "bin" / "python"
 """Where `make vllm-env` puts vLLM."""

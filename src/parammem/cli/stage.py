@@ -9,7 +9,7 @@ from parammem.cli.options import PARAMS, Domain, ParamsFile
 from parammem.cli.say import say
 from parammem.config import load_params
 
-app = typer.Typer(help="One stage of the pipeline. dvc.yaml calls these; `dvc repro` is what people run.")
+app = typer.Typer(help="Run one stage of the pipeline. dvc.yaml calls these; `dvc repro` is what people run.")
 
 
 @app.command()

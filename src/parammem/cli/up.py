@@ -29,7 +29,7 @@ def up(
     log_calls: Annotated[bool, typer.Option("--log-calls", help="Log a line for each call, too.")] = False,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Advice for agents that are running: change their base URL to the address that this prints."""
+    """Serve advice to agents that are running: change their base URL to the address that this prints."""
     found = with_flags(load_params(params), host=host, port=port, upstream=upstream, domain=domain)
     root = repository(params)
     try:

@@ -1,6 +1,6 @@
 """Reports of runs: sent, or kept in a small folder until the service can be reached again.
 
-The folder is the environment's PARAMMEM_SPOOL, else `parammem/unsent` in the user's cache folder. What lies there is
+The folder is the environment's PARAMMEM_SPOOL, else `parammem/unsent` in the user's cache folder. What is there is
 sent after the next run that reaches the service, of any process of this user. A file goes when the service has said
 that it has what is in it.
 """
@@ -111,7 +111,7 @@ def _told(service: ServiceAddress, path: str, body: dict[str, Any], report: Unse
 
 
 def send_unsent(service: ServiceAddress | None = None, most: int = 100) -> int:
-    """Send what lies in the spool for a service; returns how many reports are left there for it."""
+    """Send what is in the spool for a service; returns how many reports are left there for it."""
     service = service or ServiceAddress.found()
     with _one_sender:
         left = 0
@@ -131,7 +131,7 @@ def send_unsent(service: ServiceAddress | None = None, most: int = 100) -> int:
 
 
 def send_unsent_aside(service: ServiceAddress) -> None:
-    """Do the same in a thread, if anything lies there, so that no run waits for it."""
+    """Do the same in a thread, if anything is there, so that no run waits for it."""
     if not _waiting() or _one_sender.locked():
         return
     with suppress(RuntimeError):

@@ -42,7 +42,7 @@ class Adapter(Extended):
     form: int = 1
     """Of this card. 2: it has the fields below, which older ones lack."""
     settings_digest: str = ""
-    """SHA-256 over adapter_config.json, but for where the adapter lies. Other settings make another adapter of the same
+    """SHA-256 over adapter_config.json, but for where the adapter is. Other settings make another adapter of the same
     weights."""
     base_extra_digest: str = ""
     """SHA-256 over files of the base that are read too and that `base_digest` does not cover; "" for most models."""

@@ -84,7 +84,7 @@ def without_advice(text: str, is_one: Callable[[GivenAdvice, str], bool] = lambd
 
 
 def _joined(parts: list[str]) -> str:
-    """What stands around the blocks, without the blank lines that a block leaves behind."""
+    """Return what stands around the blocks, without the blank lines that a block leaves behind."""
     ends = [parts[0].rstrip(), *(part.strip() for part in parts[1:-1]), parts[-1].lstrip()]
     return "\n\n".join(filter(None, ends))
 

@@ -35,7 +35,7 @@ def checked_name(name: str) -> str:
 
 
 def check_distinct(names: Iterable[str]) -> None:
-    """Raises ValueError: two names are the same, or differ in case only, so that some file systems mix them up."""
+    """Raise ValueError if two names are the same, or differ in case only, so that some file systems mix them up."""
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(name.casefold(), name)

@@ -228,7 +228,7 @@ class SetAside(Record):
     decision: str
     """Digest of the Decision record."""
     batches: tuple[str, ...]
-    """They lie in data/quarantine/batches now."""
+    """They are in data/quarantine/batches now."""
     suspects: tuple[str, ...]
     """The challenger had learned from them too, and so had an earlier one about whom nothing was settled: they stay,
     and go when the next challenger that learned from them is refused as worse."""

@@ -79,7 +79,7 @@ def identity(fact: Fact) -> str:
 
 
 def _refuse_no_numbers(event: Event) -> None:
-    """Raises ValueError when a number of the event is none; in a text these words are allowed."""
+    """Raise ValueError if a number of the event is NaN or infinite; in a text these words are allowed."""
     waiting: list[object] = [event.model_dump(mode="python")]
     while waiting:
         value = waiting.pop()

@@ -79,7 +79,8 @@ def plain_mapping(path: Path) -> dict[str, Any] | None:
 
 
 def _bound(text: str) -> None:
-    """Count values and depth while reading, with nothing kept: reading one inside the other uses the stack."""
+    """Refuse a text with too many values or too deep ones. Counts while reading, with nothing kept: reading one inside
+    the other uses the stack."""
     depth = count = 0
     for event in yaml.parse(text, Loader=_LOADER):
         if isinstance(event, yaml.CollectionStartEvent):

@@ -1,4 +1,4 @@
-"""Read Python source of models and strangers in this process: a syntax tree, a literal value, or nothing.
+"""Read Python source of models and third parties in this process: a syntax tree, a literal value, or nothing.
 
 Such text makes `ast.parse` raise RecursionError and MemoryError (3,000 minus signs), ValueError (NUL bytes, integers of
 more digits than Python reads) and warnings, and takes it minutes (a dotted name of 100,000 parts). All of it ends here.

@@ -1,7 +1,7 @@
 """What we add to the statement of a benchmark's problem, and the statement without it.
 
 Every task of a benchmark shares these sentences, so they tell nothing about which task a text comes from: looked at for
-overlap, they would make strangers of one benchmark near-duplicates of each other.
+overlap, they would make unrelated tasks of one benchmark near-duplicates of each other.
 """
 
 from __future__ import annotations

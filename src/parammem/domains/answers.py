@@ -131,7 +131,7 @@ def said_answers(text: str) -> Iterator[Said]:
 
 
 def json_answers(text: str) -> list[tuple[int, str]]:
-    """(place, value) of every field `answer` of JSON in a text."""
+    """Return (place, value) of every field `answer` of JSON in a text."""
     found = []
     for field in _JSON.finditer(text):
         try:
@@ -147,7 +147,8 @@ def called_answer(text: str) -> str:
 
 
 def _cell(lines: list[str], number: int) -> str:
-    """What a row of a table says beside the word `answer`; of a column with that head, its last cell. Empty if none."""
+    """Return what a row of a table says beside the word `answer`; of a column with that head, its last cell. Empty if
+    none."""
     cells = _cells(lines[number])
     place = next(
         (n for n, cell in enumerate(cells) if _BEFORE.fullmatch(_WORD.sub("", cell)) and _WORD.search(cell)), None

@@ -125,7 +125,7 @@ def _blocks(text: str, depth: int) -> list[Block]:
 
 
 def _rejects(lines: list[str], place: int) -> bool:
-    """Whether the last sentence before a block says that what follows is wrong, or what there was before."""
+    """Return whether the last sentence before a block says that what follows is wrong, or what there was before."""
     above = next((line for line in reversed(lines[max(0, place - 3) : place]) if line.strip()), "")[-300:]
     sentence = re.split(r"[.!?]\s", above.strip(" *_#:"))[-1]
     return _REJECTING.search(sentence) is not None and not _OFFERING.search(sentence)
@@ -209,8 +209,8 @@ def _close(state: StateBlock, start: int, end: int, mark: str, info: str) -> tup
 
 
 def _opened_again(state: StateBlock, start: int, close: int, mark: str) -> int:
-    """The first line before the closing one that opens a block of Python anew, where the lines above it are Python: the
-    fence between the two was forgotten. 0 if there is none. (In a string, what stands above is none.)"""
+    """Return the first line before the closing one that opens a block of Python anew, where the lines above it are
+    Python: the fence between the two was forgotten. 0 if there is none. (In a string, what stands above is none.)"""
     opening = re.compile(rf"{re.escape(mark)}\s?py\w*")
     places = _places(state, start, close, mark)[:_TRIED]
     again = next((number for number in places if opening.fullmatch(_line(state, number))), 0)

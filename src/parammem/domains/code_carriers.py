@@ -87,7 +87,7 @@ def code_in_json(text: str) -> list[Block]:
 
 
 def _string(text: str, place: int) -> object:
-    """The string that begins at a place, as JSON or as Python prints it; None for none."""
+    """Return the string that begins at a place, as JSON or as Python prints it; None for none."""
     shown = _PYTHON.match(text, place)
     try:
         return ast.literal_eval(shown.group()) if shown else json.JSONDecoder(strict=False).raw_decode(text, place)[0]

@@ -136,7 +136,7 @@ class Part:
 
 
 def _given(node: ast.stmt) -> list[str]:
-    """The names that a statement gives a meaning to in its own scope, imports aside."""
+    """Return the names that a statement gives a meaning to in its own scope, imports aside."""
     if isinstance(node, _DEFINITIONS):
         return [node.name]
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]

@@ -226,7 +226,8 @@ def _joined(base: Part, parts: Sequence[Part]) -> str:
 
 
 def _wanted(part: Part) -> set[str]:
-    """The names that others may have to give it; `input` and `print` too, which a line before it may set anew."""
+    """Return the names that others may have to give a part; `input` and `print` too, which a line before it may set
+    anew."""
     return set(part.missing) | ({"input", "print"} & part.used - part.bound)
 
 

@@ -106,7 +106,8 @@ def _rounded(lines: set[frozenset[str]]) -> set[frozenset[float]]:
 
 
 def _apps_value(value: Any, wanted: Any) -> bool:
-    """The value, or the first item of the expected list, for many of APPS' values stand in a list of their own."""
+    """Compare a value with what is wanted, or with the first item of that list, for many of APPS' values are in a list
+    of their own."""
     if isinstance(wanted, dict):
         wanted = [_whole_keys(wanted)]
     elif isinstance(wanted, list) and wanted and isinstance(wanted[0], dict):

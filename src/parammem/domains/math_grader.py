@@ -97,7 +97,7 @@ class MathGrader:
                     pipe.close()
 
     def _ask(self, request: dict, cpu: float) -> dict | None:
-        """Return the reply; None if the worker had to be killed, or died twice (of memory, say)."""
+        """Return the reply; None if the worker had to be killed, or ended twice (out of memory, say)."""
         try:
             return self._reply(request, cpu)
         except BaseException:  # an interrupt: the reply to come must not be taken for that to the next question
@@ -134,7 +134,7 @@ class MathGrader:
 
     @staticmethod
     def _read(process: subprocess.Popen[str], cpu: float, wall: float) -> str | None:
-        """Return the next line; "" when the process died, None when it used up its time."""
+        """Return the next line; "" when the process ended, None when it used up its time."""
         assert process.stdout is not None
         started, spent = time.monotonic(), cpu_time(process.pid)
         while time.monotonic() - started < wall:

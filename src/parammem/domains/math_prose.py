@@ -19,12 +19,12 @@ _MONEY = re.compile(r"(?<![\d,.])(\d[\d,]{0,12}) dollars?,? and (\d\d?) cents?\b
 
 
 def money_in_one(text: str) -> str:
-    """`12 dollars and 50 cents` as `12.50 dollars`."""
+    """Return the text with `12 dollars and 50 cents` as `12.50 dollars`."""
     return _MONEY.sub(lambda found: f"{found[1]}.{int(found[2]):02} dollars", text)
 
 
 def yes_or_no(text: str) -> str:
-    """`Yes` or `No` with its reason behind it; empty for another text."""
+    """Return the `Yes` or `No` that a text says with its reason behind it; empty for another text."""
     found = _YES_NO.match(text)
     return found["said"] if found else ""
 
@@ -39,7 +39,7 @@ def rounded(text: str) -> str:
 
 
 def in_a_sentence(text: str) -> tuple[str, str]:
-    """(the answer, the rule) where a text's words say it in the middle of a line; ("", "") where they do not."""
+    """Return (the answer, the rule) where a text's words say it in the middle of a line; ("", "") where they do not."""
     line = _last_line(text)
     if said := yes_or_no(text):
         return said, "yes or no with its reason"
@@ -52,7 +52,7 @@ def in_a_sentence(text: str) -> tuple[str, str]:
 
 
 def in_words(text: str) -> tuple[str, str]:
-    """(the answer, the rule) of a text without any formula or number."""
+    """Return (the answer, the rule) of a text without any formula or number."""
     line = _last_line(text).strip("*_ ")
     numbers = [
         word for word in re.findall(r"[a-z]{3,}(?:-[a-z]{3,})?", line.lower()) if spelled_number(word) is not None

@@ -117,7 +117,7 @@ class AnswerComparison:
         return self._said("a number in another base", False)
 
     def _values(self, gold: str, answer: str) -> Told:
-        """Two values, exactly; units and percent signs may be left out, but not be others."""
+        """Compare two values exactly; units and percent signs may be left out, but not be others."""
         if gold == answer:
             return self._said("the same text", True)
         left, unit, factor = split_unit(gold)
@@ -171,7 +171,7 @@ class AnswerComparison:
         return self._equations(gold, answer)
 
     def _equations(self, gold: Shape, answer: Shape) -> Told:
-        """Two relations of the same signs, perhaps turned round; two-sided ones up to a factor."""
+        """Compare two relations of the same signs, perhaps turned round; two-sided ones up to a factor."""
         turned = Shape(
             "relation", answer.text, answer.items[::-1], tuple(FLIPPED.get(mark, "?") for mark in answer.marks[::-1])
         )
@@ -243,8 +243,8 @@ def _named(shape: Shape) -> tuple[str, Shape]:
 
 
 def _states(shape: Shape) -> bool:
-    """Whether an equation says what some expression comes to: a + b + c = 14, \\sin A + \\sin B = 1. An equation of x
-    and y alone, or with nothing on its right side, may be one that is still to be solved."""
+    """Return whether an equation says what some expression comes to: a + b + c = 14, \\sin A + \\sin B = 1. An equation
+    of x and y alone, or with nothing on its right side, may be one that is still to be solved."""
     if shape.kind != "relation" or shape.marks != ("=",) or not _numeric(shape.items[1].text):
         return False
     left = re.sub(r"\\[a-zA-Z]+|\([^()]*\)|\{[^{}]*\}", " ", shape.items[0].text)

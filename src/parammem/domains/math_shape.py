@@ -96,7 +96,7 @@ def shape_of(text: str, depth: int = 0) -> Shape:
 
 
 def _in_digits(text: str) -> str:
-    """`seventeen` and `\\text{two}` in digits, `17 (seventeen)` and `twelve (12)` without their repetition."""
+    """Return `seventeen` and `\\text{two}` in digits, `17 (seventeen)` and `twelve (12)` without their repetition."""
     found = _TWICE.fullmatch(re.sub(r"\\text\{([^{}]*)\}", r"\1", text)) if "(" in text else None
     if found:
         first, second = found["first"].strip(), found["second"].strip()
@@ -205,7 +205,7 @@ def _base(text: str, depth: int) -> Shape | None:
 
 
 def _thousands(text: str, depth: int) -> Shape | None:
-    """`1,450` and `1 450 dollars` are one number; the first may also be a list."""
+    """Read `1,450` and `1 450 dollars` as one number; the first may also be a list."""
     value, _, _ = split_unit(text)
     joined = joined_thousands(value)
     if joined == value or re.search(r"[,;]", joined) or re.search(r"\d [\d]", joined):
@@ -228,7 +228,7 @@ def plain_words(text: str) -> str:
 
 
 def _words(text: str, depth: int) -> Shape | None:
-    """Words: in \\text, or of four letters and more. Lists of words are lists."""
+    """Read words: in \\text, or of four letters and more. Lists of words are lists."""
     whole = re.fullmatch(r"\(?\s*\\text\{([^{}]*)\}\s*\)?", text)
     if whole and (_AND.search(whole.group(1)) or re.search(r"[,;]", whole.group(1))):
         return _listed(whole.group(1), depth)
@@ -319,7 +319,7 @@ def _bracketed(text: str, depth: int) -> Shape | None:
 
 
 def _such_that(inner: str, depth: int) -> Shape | None:
-    """`{x | x > 2}` and `{x \\in R : x > 2}` as the relation; None for other ones, which are texts to compare."""
+    """Read `{x | x > 2}` and `{x \\in R : x > 2}` as the relation; None for other ones, which are texts to compare."""
     place = _top(inner, _SUCH_THAT)[0]
     head, condition = inner[: place.start()].strip(), inner[place.end() :].strip()
     element = re.fullmatch(r"([a-zA-Z])(?:\s*\\in\s*(?:\\mathbb\s*\{?\s*R\s*\}?|R))?", head)
@@ -329,7 +329,7 @@ def _such_that(inner: str, depth: int) -> Shape | None:
 
 
 def _signed(text: str, depth: int) -> Shape | None:
-    """`1 ± 2` is two values; with `∓` beside it, the signs go together."""
+    """Read `1 ± 2` as two values; with `∓` beside it, the signs go together."""
     pm = re.compile(r"\\(?:pm|mp)(?![a-zA-Z])")
     found = pm.findall(text)
     if not found or len(found) > 3:

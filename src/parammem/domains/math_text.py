@@ -57,14 +57,14 @@ def _official_form(answer: str) -> str:
 
 
 def _whole_roots(text: str) -> str:
-    """`\\sqrt3` → `\\sqrt{3}`."""
+    """Rewrite `\\sqrt3` → `\\sqrt{3}`."""
     if text.endswith("\\sqrt"):
         raise ValueError("a root of nothing")
     return re.sub(r"\\sqrt([^{])", r"\\sqrt{\1}", text)
 
 
 def _whole_fractions(text: str) -> str:
-    """`\\frac12` and `\\frac1{2}` → `\\frac{1}{2}`. Left as it is where an argument is missing."""
+    """Rewrite `\\frac12` and `\\frac1{2}` → `\\frac{1}{2}`. Left as it is where an argument is missing."""
     first, *parts = text.split("\\frac")
     made = first
     for part in parts:
@@ -82,7 +82,7 @@ def _whole_fractions(text: str) -> str:
 
 
 def _slash(text: str) -> str:
-    """`3/4` of whole numbers → `\\frac{3}{4}`."""
+    """Rewrite `3/4` of whole numbers → `\\frac{3}{4}`."""
     match = re.fullmatch(r"(-?\d+)/(-?\d+)", text)
     if not match:
         return text

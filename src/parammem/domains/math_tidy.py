@@ -122,7 +122,7 @@ def _measured(found: re.Match[str]) -> str:
 
 
 def _single(found: re.Match[str]) -> str:
-    """`\\mathrm{e}` within a formula is the letter; alone it stays a word, as choices (A) are."""
+    """Return the letter of `\\mathrm{e}` within a formula; alone it stays a word, as choices (A) are."""
     whole = found.string.strip() == found.group().strip()
     return found.group() if whole else found.group(1)
 
@@ -168,8 +168,8 @@ def _unquoted(text: str) -> str:
 
 
 def _arguments(text: str) -> str:
-    """`\\frac12`, `\\frac 1 2`, `\\sqrt 3`, `\\sqrt(3)`: arguments in braces, as TeX reads them (one sign is one
-    argument), but for `\\sqrt(3)`, whose writer means the bracket."""
+    """Put the arguments of `\\frac12`, `\\frac 1 2`, `\\sqrt 3`, `\\sqrt(3)` in braces, as TeX reads them (one sign is
+    one argument), but for `\\sqrt(3)`, whose writer means the bracket."""
     text = re.sub(r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
     text = re.sub(r"\\sqrt\s*(\\[a-zA-Z]+|[0-9a-zA-Z])", _after_root, text)
     made, place = "", 0

@@ -36,7 +36,7 @@ _QUANTITY = re.compile(rf"(?P<number>{_NUMBER})\s?(?P<unit>{_UNIT})?")
 
 
 def said_twice(answer: str) -> tuple[str, ...]:
-    """Both numbers of an answer that says one quantity twice; empty for any other answer."""
+    """Return both numbers of an answer that says one quantity twice; empty for any other answer."""
     if len(answer) > LONGEST:
         return ()
     plain = re.sub(r"\\text\{([^{}]*)\}", r" \1", answer).replace("\\%", "%")
@@ -65,7 +65,7 @@ def measured(answer: str) -> tuple[str, Fraction] | None:
 
 
 def _measured(text: str) -> tuple[Fraction | None, str, Fraction]:
-    """The number of a quantity, what its unit measures and the unit's size."""
+    """Return the number of a quantity, what its unit measures and the unit's size."""
     found = _QUANTITY.fullmatch(text.strip())
     if not found:
         return None, "", Fraction(0)

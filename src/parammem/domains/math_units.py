@@ -131,7 +131,7 @@ def is_improper(text: str) -> bool:
 
 
 def _repeating(found: re.Match[str]) -> Fraction:
-    """`0.1\\overline{6}` → 1/6."""
+    """Read `0.1\\overline{6}` as 1/6."""
     once, again = found["once"], found["again"]
     value = Fraction(int((found["whole"] or "0") + once)) + Fraction(int(again), 10 ** len(again) - 1)
     value /= 10 ** len(once)

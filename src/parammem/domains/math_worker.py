@@ -128,7 +128,7 @@ def prepared(text: str) -> str:
 
 
 def _depth(text: str) -> int:
-    """Return how deep brackets lie in one another; the parser takes exponentially long over deep ones."""
+    """Return how deep brackets are nested; the parser takes exponentially long over deep ones."""
     depth = deepest = 0
     for sign in text:
         depth += (sign in "([{") - (sign in ")]}")

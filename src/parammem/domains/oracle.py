@@ -36,7 +36,7 @@ def oracle_advice(key: AnswerKey, form: Form) -> str:
 
 
 def _conventions(key: AnswerKey, form: Form) -> str:
-    """Of a pocket task: the conventions that it leaves open, in the pocket language or in plain English."""
+    """Say, of a pocket task, the conventions that it leaves open, in the pocket language or in plain English."""
     facts = dict(list(key.facts.items())[: 1 if form == "sentence" else None])
     if key.tags.get("language") == ENGLISH:
         return worded(ENGLISH, facts)
@@ -45,7 +45,7 @@ def _conventions(key: AnswerKey, form: Form) -> str:
 
 
 def _program(gold: str, key: AnswerKey, form: Form) -> str:
-    """Of a program: what its function returns, or all that the function does, line by line."""
+    """Say, of a program, what its function returns, or all that the function does, line by line."""
     tree = parse_python(gold)
     if tree is None:
         return ""
@@ -63,7 +63,7 @@ def _program(gold: str, key: AnswerKey, form: Form) -> str:
 
 
 def _body(tree: ast.Module, entry: str) -> list[ast.stmt]:
-    """The statements of the function that is asked for, without its docstring; of a whole program, its own."""
+    """Return the statements of the function that is asked for, without its docstring; of a whole program, its own."""
     named = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == entry]
     body = named[-1].body if named else tree.body
     first = body[0] if body else None
@@ -73,7 +73,7 @@ def _body(tree: ast.Module, entry: str) -> list[ast.stmt]:
 
 
 def _answer(gold: str, form: Form) -> str:
-    """Of a question: the answer; or the way to it, where the gold shows one."""
+    """Say, of a question, the answer; or the way to it, where the gold shows one."""
     steps = [line.strip() for line in gold.splitlines() if line.strip()]
     if form == "sentence" or len(steps) == 1:
         return f"The right answer: {_short(steps[-1].removeprefix('Answer:').strip())}."

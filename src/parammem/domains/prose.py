@@ -63,7 +63,7 @@ class Prose:
         return self._ask("failure", words)
 
     def contrast(self, task: Task, attempt: Attempt, other: Task, success: Attempt) -> tuple[Message, ...]:
-        """Both attempts share the length that one may have."""
+        """Return the prompt that compares two attempts, which share the length that one may have."""
         same = other.content == task.content
         words = {
             "task": task.text,
@@ -82,7 +82,7 @@ class Prose:
         return task_text
 
     def hypotheses(self, advice: str) -> frozenset[str]:
-        """Free prose claims nothing that could be parsed."""
+        """Return no hypotheses: free prose claims nothing that could be parsed."""
         return frozenset()
 
     def _ask(self, name: str, words: dict[str, str]) -> tuple[Message, ...]:

@@ -149,7 +149,7 @@ def _last(said: list[Said]) -> str:
 
 
 def _explained(text: str) -> str:
-    """The first line, if it is yes or no, or a few words above sentences."""
+    """Return the first line, if it is yes or no, or a few words above sentences."""
     lines = _lines(text)
     first, last = lines[0], lines[-1]
     said = _yes_or_no(first + "\n")
@@ -163,7 +163,7 @@ def _explained(text: str) -> str:
 
 
 def _yes_or_no(text: str) -> str:
-    """`yes` or `no` at the head of a text that then explains it; empty if it does not begin so."""
+    """Return `yes` or `no` at the head of a text that then explains it; empty if it does not begin so."""
     found = _YES_NO.fullmatch(text[:SHORT])
     return found.group(1) if found and _MORE.match(found["rest"]) else ""
 
@@ -174,12 +174,12 @@ def _unlabelled(text: str) -> list[str]:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines that are not empty, each up to a bound."""
+    """Return the lines that are not empty, each up to a bound."""
     return [line.strip()[:SHORT] for line in text.split("\n") if line.strip()]
 
 
 def _bold(text: str) -> str:
-    """The only bold words of a last line that is a sentence."""
+    """Return the only bold words of a last line that is a sentence."""
     line = _lines(text)[-1]
     found = list(_STRONG_WORDS.finditer(line))
     return found[0]["inner"] if len(found) == 1 and _SENTENCE_LINE.fullmatch(line) else ""

@@ -5,7 +5,7 @@ Task.visible and AnswerKey.hidden: {"entry": name or "", "stub"?: text, "rule"?:
 - {"name", "call": "f(1, (2,))", "expected": "[3]"}: source text of a call with literal arguments and of its value;
 - {"name", "args": "[1, [2]]", "expected", "json": True, "also"?}: the same from JSON, which has no tuples;
 - {"name", "tests"}: a test program, which raises when the candidate is wrong. `TrustedTests` (our stages wrote them)
-  run where the candidate cannot reach; a plain string (a stranger sent it) runs in the candidate's child, as advice;
+  run where the candidate cannot reach; a plain string (a third party's) runs in the candidate's child, as advice;
 - {"name", "stdin": text, "expected": text}: a run of the whole program, and what it must print.
 `stub` is the head of a function that the candidate completes or writes anew. An empty list of checks is no verdict.
 """

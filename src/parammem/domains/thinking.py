@@ -34,7 +34,7 @@ _TOKENS = re.compile(
 def without_thinking(text: str) -> str:
     """Remove thinking blocks and a chat template's tokens from what a model wrote, return the rest.
 
-    Blocks may lie in one another. One that is never closed reaches to the end: the model was cut off while it thought.
+    Blocks may be nested. One that is never closed reaches to the end: the model was cut off while it thought.
     A closing tag without an opening one (chat templates open the block in the prompt) ends a block that began with the
     text.
     """

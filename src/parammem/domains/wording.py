@@ -88,7 +88,8 @@ class PocketPrompts(Wording):
 
 
 def _label(piece: Reflection) -> str:
-    """Own reflections and advice from elsewhere are told apart: their reliability differs."""
+    """Return the label of a piece of advice. Own reflections and advice from elsewhere are told apart: their
+    reliability differs."""
     return "reflection" if piece.source == "self" else "advice"
 
 

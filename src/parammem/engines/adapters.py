@@ -47,7 +47,7 @@ class AdapterFolder:
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:
-    """Return SHA-256 over adapter_config.json without what says where the adapter lies and which library wrote it."""
+    """Return SHA-256 over adapter_config.json without what says where the adapter is and which library wrote it."""
     plain = {key: value for key, value in settings.items() if key not in ADDRESS}
     if isinstance(plain.get("target_modules"), list):
         plain["target_modules"] = sorted(plain["target_modules"], key=str)
@@ -60,7 +60,7 @@ def check_adapter(
     """See that an adapter folder's card fits its weights, its settings and this base (None: it is not known here).
 
     Args:
-        vetted: the base's folder, where it lies here.
+        vetted: the base's folder, if it is here.
         served: a server loads it, and looks into the weights itself.
 
     Raises:
@@ -151,7 +151,7 @@ def _tensors(folder: Path, lora: Lora) -> frozenset[str]:
 
 
 def safetensors_header(path: Path) -> dict[str, list[int]]:
-    """Name → shape of each tensor. Raises ValueError: the file is cut, or its header is broken."""
+    """Return name → shape of each tensor. Raises ValueError: the file is cut, or its header is broken."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)

@@ -70,7 +70,7 @@ class Spent(NamedTuple):
 
 
 class Keeper(Protocol):
-    """What caches and accounts need of a store; each method as Store's. A store may lie on another machine."""
+    """What caches and accounts need of a store; each method as Store's. A store may be on another machine."""
 
     def get(self, keys: Sequence[str]) -> dict[str, str]: ...
 
@@ -89,7 +89,7 @@ class Store:
     """Values by key. Safe for many processes and threads at once; a fork opens its own connection."""
 
     def __init__(self, folder: Path | str) -> None:
-        """Raises EngineError: the folder cannot be made or the file cannot be opened."""
+        """Open the store of a folder. Raises EngineError: the folder cannot be made or the file cannot be opened."""
         self.path = Path(folder) / FILE
         self._lock = RLock()
         self._pid = 0
@@ -314,7 +314,7 @@ NEARLY_FULL = 2**20
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Errors of SQLite and of the disk, with the file and the remedy."""
+    """Raise errors of SQLite and of the disk as EngineError, with the file and the remedy."""
     kept = "and run again: what was recorded before is kept"
     try:
         yield

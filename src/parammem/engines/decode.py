@@ -1,6 +1,6 @@
 """The decode loop: prompts and draws in, token ids out. It depends on no text, file or model, only on Sessions.
 
-Draws of one prompt share its prefill; rows are sorted so that equal work lies together; prompts are padded on the left
+Draws of one prompt share its prefill; rows are sorted so that equal work is together; prompts are padded on the left
 to a multiple of BUCKET; rows that have ended leave the batch.
 """
 
@@ -113,7 +113,7 @@ def _width(tokens: int) -> int:
 
 
 def _run(rows: list[DrawRow], open_session: OpenSession, limits: BatchLimits) -> list[list[int]]:
-    """Decode one batch, from prefill to its last token. Rows of one prompt lie side by side."""
+    """Decode one batch, from prefill to its last token. Rows of one prompt are side by side."""
     import torch
 
     prompts = list(dict.fromkeys(row.prompt for row in rows))

@@ -1,7 +1,7 @@
 """Digests of models and adapters: what makes two folders the same model. Hashing streams, so memory stays flat.
 
 What a model writes follows from its weights, its tokenizer, its chat template and the settings in its config files,
-so all of these are in the digest; where the folder lies and which library version saved it are not. Files that some
+so all of these are in the digest; where the folder is and which library version saved it are not. Files that some
 models have beside these, and that libraries read, have a digest of their own (`extra_digest`): models that have none
 keep the digest by which ledgers and lock files name them.
 """

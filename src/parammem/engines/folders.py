@@ -1,4 +1,4 @@
-"""Where a model lies: a folder on this machine, or the local snapshot of a hub name, which a pin fixes to one commit.
+"""Where a model is: a folder on this machine, or the local snapshot of a hub name, which a pin fixes to one commit.
 
 A pin is a small JSON file in the repository, {"hub": "owner/name", "revision": "<commit>"}. `engine.model` may be one:
 DVC watches it as it watches a model folder, whether or not the weights are on this machine. Everything after params
@@ -61,7 +61,7 @@ def find_model(model: str | Path) -> Path:
     """Return the folder of a model: itself, or the local snapshot of a hub name or pin (fetched if it is not there
     yet).
 
-    A name counts as a hub name if it looks like `owner/name` or `owner/name@commit`, and no folder `owner` lies here.
+    A name counts as a hub name if it looks like `owner/name` or `owner/name@commit`, and no folder `owner` is here.
 
     Raises:
         ModelMissingError: nothing there.

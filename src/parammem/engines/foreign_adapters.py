@@ -28,7 +28,7 @@ class ForeignAdapter(NamedTuple):
     """What may be taken of a PEFT folder."""
 
     files: dict[str, Path]
-    """Name → where its bytes lie."""
+    """Name → where its bytes are."""
     settings: dict[str, Any]
     """adapter_config.json."""
     shapes: dict[str, list[int]]
@@ -141,7 +141,7 @@ def _there(path: Path) -> bool:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """Return where the bytes of a file lie: in the folder, or in the store of a hub's cache, whose snapshots are links.
+    """Return where the bytes of a file are: in the folder, or in the store of a hub's cache, whose snapshots are links.
 
     Raises:
         AdapterError: it is a link that leads elsewhere, or no file.

@@ -22,7 +22,7 @@ class Session(Protocol):
     logits: torch.Tensor
 
     def spread(self, groups: torch.Tensor) -> None:
-        """Let row r continue, from now on, prompt `groups[r]`; equal groups lie side by side. Call once, before any
+        """Let row r continue, from now on, prompt `groups[r]`; equal groups are side by side. Call once, before any
         step."""
         ...
 

@@ -104,12 +104,12 @@ def _read_facts(file: Path) -> dict[str, Any]:
 
 
 def _convert(file: Path, header: GgufHeader, out: Path, dtype: str) -> None:
-    """Weights, settings, tokenizer and chat template, as transformers reads them from the file."""
+    """Write weights, settings, tokenizer and chat template, as transformers reads them from the file."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     with tempfile.TemporaryDirectory(prefix="parammem-gguf-") as place:
-        (Path(place) / "model.gguf").symlink_to(file.resolve())  # nothing else that lies beside the file is read
+        (Path(place) / "model.gguf").symlink_to(file.resolve())  # nothing else beside the file is read
         try:
             config = AutoConfig.from_pretrained(
                 place, gguf_file="model.gguf", local_files_only=True, trust_remote_code=False

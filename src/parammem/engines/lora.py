@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from parammem.errors import AdapterError
 
 ADDRESS = frozenset({"base_model_name_or_path", "revision", "peft_version", "inference_mode"})
-"""Where the adapter lies, and what wrote it: they change nothing."""
+"""Where the adapter is, and what wrote it: they change nothing."""
 INERT = frozenset({"auto_mapping", "megatron_core", "qalora_group_size"})
 """Settings of kinds that are switched off by another setting."""
 KIND = "LORA"

@@ -125,7 +125,7 @@ def _asked(template: str, variables: str, chats: list[_Chat], model: str) -> lis
 
 
 class _Worker:
-    """The process that renders. One at a time asks it; one that died is started again by the next question."""
+    """The process that renders. One at a time asks it; one that ended is started again by the next question."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -204,7 +204,7 @@ def _worker() -> _Worker:
 
 
 def _libraries() -> list[str]:
-    """Return where Jinja and what it needs lie."""
+    """Return where Jinja and what it needs are."""
     import jinja2
     import markupsafe
 

@@ -1,8 +1,8 @@
 """Refuses a tokenizer's files that ask for more memory or time than any tokenizer needs, before a library reads them.
 
-A tokenizer.json is a small program: steps that rewrite a text, cut it, and put tokens around it. A stranger's can make
-one character into gigabytes, repeat a text without end, or add a billion tokens. What the steps may add is therefore
-bounded here. How long a pattern takes on a text cannot be seen from the pattern: tokenizing.py bounds it.
+A tokenizer.json is a small program: steps that rewrite a text, cut it, and put tokens around it. An untrusted one can
+make one character into gigabytes, repeat a text without end, or add a billion tokens. What the steps may add is
+therefore bounded here. How long a pattern takes on a text cannot be seen from the pattern: tokenizing.py bounds it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def check_tokenizer_settings(settings: dict[str, Any]) -> None:
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A library may take another one of two equal names than was looked at."""
+    """Return a JSON object's pairs as a mapping. Raises ValueError where a name is there twice: a library may take
+    another one of two equal names than was checked."""
     made = dict(pairs)
     if len(made) != len(pairs):
         raise ValueError("a name in it stands twice in one object")
@@ -131,7 +132,7 @@ def _check_model(model: Any) -> None:
 
 
 def _steps(part: str, given: Any, depth: int = 0) -> Iterator[Step]:
-    """The steps of one part in their order, sequences unfolded."""
+    """Yield the steps of one part in their order, sequences unfolded."""
     if given is None:
         return
     inner, kinds = KINDS[part]
@@ -149,7 +150,7 @@ def _steps(part: str, given: Any, depth: int = 0) -> Iterator[Step]:
 
 
 def _cost(part: str, step: Step) -> float:
-    """Times that a step makes a text longer at most. Raises ValueError for one that asks for too much."""
+    """Return how many times longer a step makes a text at most. Raises ValueError for one that asks for too much."""
     kind = step["type"]
     special: dict[str, Callable[[Step], float]] = {
         "Precompiled": _precompiled,
@@ -167,7 +168,8 @@ def _cost(part: str, step: Step) -> float:
 
 
 def _precompiled(step: Step) -> float:
-    """A table from SentencePiece: a search tree, then the texts to put in, each ended by a NUL."""
+    """Return how many times longer a text becomes by a table from SentencePiece: a search tree, then the texts to put
+    in, each ended by a NUL."""
     try:
         table = base64.b64decode(step["precompiled_charsmap"] or "", validate=True)
         (size,) = struct.unpack_from("<I", table) if table else (0,)
@@ -188,7 +190,8 @@ def _replace(step: Step) -> float:
 
 
 def _replace_decoder(step: Step) -> float:
-    """Tokens can be as long as the file, and no known decoder looks for regular expressions in them."""
+    """Return how many times longer a decoder's replacement makes a text. Tokens can be as long as the file, and no
+    known decoder looks for regular expressions in them."""
     if not _pattern(step)[1]:
         raise ValueError("its decoder replaces by a regular expression; only plain texts are taken there")
     return _replace(step)
@@ -200,7 +203,7 @@ def _split(step: Step) -> float:
 
 
 def _pattern(step: Step) -> tuple[str, bool]:
-    """What a step looks for, and whether that is a plain text."""
+    """Return what a step looks for, and whether that is a plain text."""
     pattern = step.get("pattern")
     if not isinstance(pattern, dict) or len(pattern) != 1 or not {*pattern} <= {"String", "Regex"}:
         raise ValueError(f"a pattern of the step {step['type']} is neither a String nor a Regex")
@@ -211,7 +214,7 @@ def _pattern(step: Step) -> tuple[str, bool]:
 
 
 def _template(step: Step) -> float:
-    """What is put around a text: the text once, and a few tokens."""
+    """Return how many times longer a text becomes by what is put around it: the text once, and a few tokens."""
     for name, texts in (("single", "A"), ("pair", "AB")):
         pieces = step.get(name)
         if not isinstance(pieces, list) or len(pieces) > MOST_STEPS or not all(isinstance(one, dict) for one in pieces):
@@ -230,7 +233,7 @@ def _template(step: Step) -> float:
 
 
 def _bounded(name: str, value: Any) -> None:
-    """Texts, numbers and lists of a step, however nested, of a size that a tokenizer needs."""
+    """Check that texts, numbers and lists of a step, however nested, have a size that a tokenizer needs."""
     if isinstance(value, str):
         _text(name, value)
     elif isinstance(value, dict | list):

@@ -1,6 +1,6 @@
 """Texts → tokens and back, by a tokenizer that came with a model: bounded in time, and every failure an EngineError.
 
-A pattern of a stranger's tokenizer may take quadratic time or worse on some text, and the pattern does not show it.
+A pattern of an untrusted tokenizer may take quadratic time or worse on some text, and the pattern does not show it.
 So a call has a bound of CPU time, after which it is given up and the run ends with an error.
 """
 

@@ -161,7 +161,7 @@ def _check_settings(folder: Path, name: str) -> None:
 
 
 def _check_tokenizer(folder: Path) -> None:
-    """Its steps must cost what tokenizers cost, in a library of ours as in a server."""
+    """Check that a tokenizer's steps cost what tokenizers cost, in a library of ours as in a server."""
     file, settings = folder / "tokenizer.json", folder / "tokenizer_config.json"
     looked = file
     try:
@@ -178,7 +178,7 @@ def _check_tokenizer(folder: Path) -> None:
 
 
 def _check_weights(folder: Path) -> None:
-    """The files that transformers takes weights from must be among the hashed ones.
+    """Check that the files that transformers takes weights from are among the hashed ones.
 
     It looks for `transformers_weights` of config.json, then model.safetensors, then its index, then pickles.
     """

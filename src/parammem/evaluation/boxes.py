@@ -52,7 +52,7 @@ def draw(boxes: Sequence[Box], edges: Sequence[tuple[str, str]], title: str) -> 
 
 
 def _arrow(places: Mapping[str, Place], left: str, right: str) -> str:
-    """A curve with a head, from a box to one below or above it, or to the right of it."""
+    """Draw a curve with a head, from a box to one below or above it, or to the right of it."""
     (x0, y0), (x1, y1) = places[left], places[right]
     if x0 == x1:
         x, sign = x0 + WIDTH / 2, 1 if y0 < y1 else -1
@@ -70,7 +70,7 @@ def _arrow(places: Mapping[str, Place], left: str, right: str) -> str:
 
 
 def _around(boxes: Sequence[Place], start: Place, end: Place) -> list[Place]:
-    """Where an arrow has to pass so that it goes below the boxes in its way; nowhere if there are none."""
+    """Return where an arrow has to pass so that it goes below the boxes in its way; nowhere if there are none."""
     between = [(x, y) for x, y in boxes if start[0] < x and x + WIDTH < end[0]]
     low, high = sorted((start[1], end[1]))
     if not any(y <= high and low <= y + HEIGHT for _, y in between):

@@ -97,14 +97,14 @@ def from_zero(axes: Any) -> None:
 
 
 def percent_axis(axis: Any) -> None:
-    """Shares as whole per cents."""
+    """Show an axis's shares as whole per cents."""
     from matplotlib.ticker import FuncFormatter
 
     axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f}%"))
 
 
 def plain_axis(axis: Any) -> None:
-    """Few plain numbers on a logarithmic scale."""
+    """Show an axis with few plain numbers on a logarithmic scale."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))

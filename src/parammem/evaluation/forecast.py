@@ -134,7 +134,7 @@ def _evaluate(params: Params, evaluation: int, solved: float, pace: Pace) -> Sta
 
 
 def _attempts(runs: float, tries: int, solved: float) -> float:
-    """Attempts of so many runs, where each try ends its run with this chance."""
+    """Return the expected attempts of so many runs, where each try ends its run with this chance."""
     return sum(runs * (1 - solved) ** number for number in range(tries))
 
 
@@ -196,7 +196,7 @@ def warnings_of(params: Params, attempted: Sequence[Attempted], advice_cut: floa
 
 
 def _heat(attempted: Sequence[Attempted]) -> list[str]:
-    """Later temperatures at which clearly fewer tasks are solved than at the first."""
+    """Warn of later temperatures at which clearly fewer tasks are solved than at the first."""
     first = attempted[0]
     share = first.solved / first.tasks
     return [

@@ -177,5 +177,5 @@ def arms_of(runs: Iterable[Run]) -> list[str]:
 
 
 def runs_of(inputs: ReportInputs, domain: str, arm: str | None = None, part: str = "eval") -> list[Run]:
-    """Run of a domain (and arm) on one slice."""
+    """Return the runs of a domain (and arm) on one slice."""
     return [r for r in inputs.runs if r.domain == domain and r.slice == part and arm in (None, r.arm)]

@@ -237,7 +237,7 @@ def _by_task(runs: Iterable[Run]) -> dict[tuple[int, float, str, str], list[Run]
 
 
 def _per_cluster(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple[np.ndarray, np.ndarray]:
-    """Sum and count of each cluster, in order of first appearance."""
+    """Return sum and count of each cluster, in order of first appearance."""
     place = {cluster: index for index, cluster in enumerate(dict.fromkeys(clusters))}
     where = [place[cluster] for cluster in clusters]
     sums = np.bincount(where, weights=np.asarray(values, dtype=float), minlength=len(place))

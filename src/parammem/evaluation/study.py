@@ -50,7 +50,7 @@ def study_comparisons(worlds: Sequence[World], bootstrap: int = 2000, seed: int 
 
 
 def check_worlds(worlds: Iterable[World]) -> None:
-    """Raises ValueError naming the entry whose vectors and counts disagree."""
+    """Raise ValueError naming the entry whose vectors and counts disagree."""
     for entry in worlds:
         place = f"world {entry['world']}, rho {entry['rho']}, {entry['domain']}"
         if len({len(vector) for vector in entry["vectors"].values()}) > 1:

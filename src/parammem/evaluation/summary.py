@@ -75,7 +75,7 @@ def comparisons(inputs: ReportInputs) -> list[statistics.Comparison]:
 
 
 def arm_figures(inputs: ReportInputs, domain: str, arm: str) -> dict[str, Any]:
-    """Pass rate with interval, tokens and repetition of one arm, on the eval slice; `unseen_…` on the other."""
+    """Return pass rate with interval, tokens and repetition of one arm, on the eval slice; `unseen_…` on the other."""
     runs = runs_of(inputs, domain, arm)
     unseen = runs_of(inputs, domain, arm, "unseen")
     figures: dict[str, Any] = {}

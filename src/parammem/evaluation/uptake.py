@@ -82,7 +82,7 @@ class Uptake(Record):
 
 
 def measured(arm: Arm, passed: Sequence[bool], alone: Sequence[bool], **facts: float | int) -> ArmUptake:
-    """Figures of an arm, task by task beside those of the actor alone. Raises ValueError: no tasks."""
+    """Return the figures of an arm, task by task beside those of the actor alone. Raises ValueError: no tasks."""
     solved = sum(passed)
     low, high = wilson(solved, len(passed))
     gains = [float(a) - float(b) for a, b in zip(passed, alone, strict=True)]
@@ -154,8 +154,8 @@ def _between(left: Sequence[bool], right: Sequence[bool]) -> tuple[float, float]
 
 
 def _interval(gains: Sequence[float]) -> tuple[float, float]:
-    """95% interval of a mean difference, bootstrap over tasks; where all tasks differ alike, or none does, which a
-    bootstrap would take for certainty, Wilson's bound of none in so many on both sides."""
+    """Return the 95% interval of a mean difference, bootstrap over tasks; where all tasks differ alike, or none does,
+    which a bootstrap would take for certainty, Wilson's bound of none in so many on both sides."""
     if len(set(gains)) > 1:
         return cluster_bootstrap(gains, range(len(gains)), DRAWS)
     _, bound = wilson(0, len(gains))
@@ -172,7 +172,7 @@ def _p_value(p: float) -> str:
 
 
 def uptake_table(found: Uptake) -> tuple[list[str], list[list[str]]]:
-    """Head and rows, an arm each."""
+    """Return a table's head and its rows, one for each arm."""
     head = ["advice", "solved", "95% interval", "− alone", "95% interval", "p", "words", "prompt", "cut"]
     return head, [
         [

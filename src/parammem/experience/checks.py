@@ -1,4 +1,4 @@
-"""Which checks and keys of a stranger's task we judge by: plain data that our own comparison reads, and no programs.
+"""Which checks and keys of a third party's task we judge by: plain data that our own comparison reads, and no programs.
 
 A benchmark's test program runs outside the sandbox with this account's rights, so it is never taken from a row.
 """
@@ -23,8 +23,8 @@ WANTED = "give calls with literal arguments and expected values, or inputs and o
 
 
 def fault_of(task: Task, key: AnswerKey | None, kind: str = "") -> str:
-    """Return why a task of a stranger, with its key, cannot be judged as plain data; empty if it can. Holds no value of
-    it.
+    """Return why a task of a third party, with its key, cannot be judged as plain data; empty if it can. Holds no
+    value of it.
 
     Args:
         kind: of its domain; empty: the domain's name.

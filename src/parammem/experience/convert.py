@@ -92,7 +92,7 @@ def own_row(row: dict[str, Any], data: bytes = b"\\u") -> tuple[Experience, Answ
 
 
 def check_schema(row: Mapping[str, Any]) -> None:
-    """Raises Unreadable: a row of a schema that this version does not read."""
+    """Raise Unreadable if a row has a schema that this version does not read."""
     version = row.get("schema", SCHEMAS[0])
     if version not in SCHEMAS or isinstance(version, bool):
         read = " and ".join(map(str, SCHEMAS))
@@ -135,7 +135,7 @@ def experience_of(run: LoggedRun, reading: ReadOptions, outcomes: OutcomeTable =
     """
     task = Task(task_id=run.task_id or digest_of(run.task)[:16], domain=run.domain, text=run.task)
     kind = reading.kinds.get(run.domain, run.domain)
-    # A stranger's answer holds prose and fences.
+    # A third party's answer holds prose and fences.
     prompts = None if kind == "open" else get_domain(run.domain, kind=kind, real=kind == "code").prompts
 
     def candidate(one: Try) -> str:
@@ -169,7 +169,8 @@ def experience_of(run: LoggedRun, reading: ReadOptions, outcomes: OutcomeTable =
 
 
 def _outcome(run: LoggedRun, outcomes: OutcomeTable) -> Outcome:
-    """The outcome of the table, or that of the log. Raises Unreadable: there is none, or they contradict each other."""
+    """Return the outcome of the table, or that of the log. Raises Unreadable: there is none, or they contradict each
+    other."""
     names = dict.fromkeys(name for name in (run.run_id, *run.names, run.task_id) if name)
     joined = next((found for name in names if (found := outcomes.get(name)) is not None), None)
     if joined is None:
@@ -210,7 +211,7 @@ def unmarked(row: Experience) -> Experience:
 
 
 def _why(error: ValidationError) -> str:
-    """The first thing that is wrong with a record, without a value or a key of the row."""
+    """Return the first thing that is wrong with a record, without a value or a key of the row."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     said = first["msg"]
     if first["type"] == "extra_forbidden":

@@ -57,7 +57,7 @@ def report(
     key: AnswerKey | None = None,
     inbox: Path | str | None = None,
 ) -> Path:
-    """Report what an agent did on a task. It lies in the inbox, whole, when this returns; the next sweep takes it in.
+    """Report what an agent did on a task. It is in the inbox, whole, when this returns; the next sweep takes it in.
 
         parammem.report(trajectory, task, outcome=True)
 
@@ -98,7 +98,7 @@ def _one_line(value: dict) -> str:
 
 
 def waiting(inbox: Path, settled: float = SETTLED) -> list[Source]:
-    """Return what lies in the inbox and is whole: each file a source, and all single reports together one.
+    """Return what is in the inbox and is whole: each file a source, and all single reports together one.
 
     Files written less than `settled` seconds ago wait for the next time.
     """
@@ -115,7 +115,7 @@ class Look:
 
 
 def look(inbox: Path, settled: float = SETTLED, restore: bool = True) -> Look:
-    """Return what can be taken from the inbox, and what else lies in it and why it is left there.
+    """Return what can be taken from the inbox, and what else is in it and why it is left there.
 
     restore: bring what `clear` had begun to move away when it was killed back into view.
     """
@@ -233,7 +233,7 @@ def clear(inbox: Path, source: Source, digest: str) -> bool:
     whole = len(moved) == len(source.files) and _same(taken, digest)
     done = inbox / DONE
     done.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(OSError):  # what was refused for its secrets lies in it whole
+    with suppress(OSError):  # what was refused for its secrets is in it whole
         done.chmod(0o700)
     for file, place in moved:
         if whole:

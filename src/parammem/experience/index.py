@@ -59,7 +59,7 @@ class RowIndex:
         self._base.execute("CREATE TEMP TABLE seeds (run TEXT, seed TEXT, next TEXT, PRIMARY KEY (run, seed))")
 
     def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
-        """A damaged index is thrown away. Raises OSError if it cannot be written."""
+        """Throw away a damaged index and begin another one. Raises OSError if it cannot be written."""
         if self._path is None or _is_full(error):
             raise as_os_error(error)
         self.close()

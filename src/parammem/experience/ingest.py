@@ -77,7 +77,7 @@ def already(facts: Iterable[Ingested], digest: str, domain: str, outcomes: str =
 
 
 def _name_of(facts: Iterable[Ingested], digest: str, store: ExperienceStore) -> str:
-    """What stands for a source in the event: its digest, or that with what was said beside it."""
+    """Return what stands for a source in the event: its digest, or that with what was said beside it."""
     known = {fact.source for fact in facts}
     name = with_outcomes(digest, store.outcomes.digest) if store.outcomes else digest
     return with_domain(name, store.domain) if name in known else name
@@ -99,7 +99,7 @@ def ingested(events: list[Event]) -> list[Ingested]:
 
 
 def rows_of(fact: Ingested) -> list[Path]:
-    """Return where the rows of a source lie, those to learn from and those kept for judging."""
+    """Return where the rows of a source are, those to learn from and those kept for judging."""
     places = [(BATCHES, fact.batch), (FRESH, fact.fresh)]
     return [folder / f"{name}.jsonl" for folder, name in places if name]
 
@@ -112,7 +112,7 @@ def _files_of(root: Path, fact: Ingested) -> tuple[str, ...]:
 
 @contextmanager
 def _alone(root: Path) -> Iterator[Path]:
-    """One ingestion at a time, with an empty folder to work in that lies on the same disk as the batches."""
+    """Allow one ingestion at a time; yield an empty folder to work in, on the same disk as the batches."""
     lock = root / LOCKS / "ingest.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock):
@@ -160,7 +160,7 @@ def _finish(
 
 
 def _write_order(root: Path, facts: list[Ingested]) -> None:
-    """The order of the batches for `collect`, made from the ledger, so that a crash before this costs nothing."""
+    """Write the order of the batches for `collect`, made from the ledger, so that a crash before this costs nothing."""
     names = list(dict.fromkeys(fact.batch for fact in facts if fact.batch))
     place = root / BATCH_ORDER
     for left in place.parent.glob(f".{place.name}.*"):  # of one that was killed over it: the folder is a dep of a stage
@@ -181,7 +181,7 @@ def _named(file: Path) -> str:
 
 @contextmanager
 def _placed(moves: list[tuple[Path, Path]]) -> Iterator[None]:
-    """The files in their places; taken away again when what follows fails."""
+    """Put the files in their places; they are taken away again when what follows fails."""
     new: list[Path] = []
     try:
         for file, place in moves:

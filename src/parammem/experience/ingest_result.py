@@ -16,7 +16,7 @@ class Refused(Record):
     details: tuple[str, ...]
     """In words, one for each reason. Never a value that a secret could stand in."""
     raw: str
-    """The line as it came. Empty when it lies in `private`."""
+    """The line as it came. Empty when it is in `private`."""
     private: str = ""
     """File in data/quarantine/private/<source>/ that holds the line instead: it holds secrets, is no UTF-8, or is too
     long. `lines` holds all of them, one after the other; in older batches each had a file of its own."""

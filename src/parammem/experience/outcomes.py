@@ -1,4 +1,4 @@
-"""A table of outcomes that lie elsewhere than the runs: `--outcomes FILE`, joined by the run's id.
+"""A table of outcomes that are stored apart from the runs: `--outcomes FILE`, joined by the run's id.
 
     run_id,passed,value          {"run_id": "r-1", "passed": true, "value": 1.0, "source": "test"}
     r-1,true,1.0
@@ -97,7 +97,7 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
 
 
 def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows with their places in words. Raises DataError."""
+    """Yield the rows with their places in words. Raises DataError."""
     lines = iter_lines(file)
     first = next(lines, None)
     if first is None:

@@ -83,7 +83,7 @@ def _ranked(rows: Sequence[ReflectionExample], dials: PoolParams) -> list[int]:
 
 
 def _fill(rows: Sequence[ReflectionExample], ranked: Sequence[int], total: int, dials: PoolParams) -> set[int]:
-    """At most `total` places that keep to the shares."""
+    """Choose at most `total` places that keep to the shares."""
     anchors = [place for place in ranked if rows[place].origin == ANCHOR]
     kept = set(anchors[: math.ceil(dials.min_anchor_share * total)])
     sources = {row.origin for row in rows} - {ANCHOR}

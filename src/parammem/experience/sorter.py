@@ -82,7 +82,8 @@ class Sorter:
     examples: list[str] = field(default_factory=list)
 
     def run(self, source: Source, digest: str) -> None:
-        """Raises DataError when the source changed meanwhile, OSError when the disk is full."""
+        """Sort every row of a source into kept and refused ones. Raises DataError when the source changed meanwhile,
+        OSError when the disk is full."""
         self.source = source
         names = ("batch", "fresh", "keys", "refused", PRIVATE_LINES)
         with _opened({name: self.work / name for name in names}) as self.out:
@@ -149,7 +150,7 @@ def masked(detail: str) -> str:
 
 
 def _text(line: Line, rules: Sequence[str]) -> str | None:
-    """Return the line as text that may be shown around; None if it must lie apart, byte for byte."""
+    """Return the line as text that may be shown around; None if it must be kept apart, byte for byte."""
     if line.too_long or PRIVATE in rules:
         return None
     try:
@@ -160,8 +161,9 @@ def _text(line: Line, rules: Sequence[str]) -> str | None:
 
 
 def with_free_ids(row: Experience, known: RowIndex) -> Experience:
-    """Ids of strangers may repeat in one batch, and then would be mixed up: a task id that meant another task gets its
-    task's digest behind it, and a trajectory with another one's id gets the next free seed."""
+    """Return a row with ids that are free. Ids from elsewhere may repeat in one batch, and then would be mixed up: a
+    task id that meant another task gets its task's digest behind it, and a trajectory with another one's id gets the
+    next free seed."""
     task, trajectory = row.task, row.trajectory
     names = (task.task_id, *(f"{task.task_id}~{task.content[:length]}" for length in (8, 16, 64)))
     free = (name for name in names if known.free(f"task {task.domain} {name}", task.content))
@@ -177,7 +179,7 @@ def with_free_ids(row: Experience, known: RowIndex) -> Experience:
 
 @contextmanager
 def _opened(paths: dict[str, Path]) -> Iterator[Mapping[str, IO[bytes]]]:
-    """Files to write, flushed to the disk at the end. Others than their owner cannot read them yet."""
+    """Open files to write, flushed to the disk at the end. Others than their owner cannot read them yet."""
     files: dict[str, IO[bytes]] = {
         name: os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb") for name, path in paths.items()
     }

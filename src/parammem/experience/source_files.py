@@ -35,7 +35,7 @@ class Source:
     """For people; printable, whatever the file is called."""
     files: tuple[Path, ...]
     device: int | None = None
-    """The file system that they must lie on, with no link to them followed; None: a person named the file."""
+    """The file system that they must be on, with no link to them followed; None: a person named the file."""
 
     @classmethod
     def of(cls, file: Path) -> Source:
@@ -134,7 +134,7 @@ def open_regular(file: Path, device: int | None = None, name: str = "") -> IO[by
     """Return a file, open for reading if it is a regular one. Never waits for a writer, as opening a FIFO would.
 
     Args:
-        device: the file system that it must lie on, with no link followed; None: links are followed.
+        device: the file system that it must be on, with no link followed; None: links are followed.
         name: of the file, for people; empty: its own.
 
     Raises:

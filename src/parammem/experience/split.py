@@ -8,5 +8,5 @@ SALT = "fresh slice"
 
 
 def is_fresh(task: Task, share: float) -> bool:
-    """True for about `share` of all tasks: these judge champion and challenger, and are never trained on."""
+    """Return True for about `share` of all tasks: these judge champion and challenger, and are never trained on."""
     return int(digest_of([SALT, task.content])[:12], 16) < share * 16**12

@@ -1,4 +1,4 @@
-"""Where experience lies, and by which rules it comes in."""
+"""Where experience is, and by which rules it comes in."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def open_store(
 
 
 def _with_programs(root: Path, domains: Sequence[str]) -> Iterator[Task]:
-    """Tasks of our own whose visible checks are test programs: rows about them come from our own pipeline."""
+    """Yield tasks of our own whose visible checks are test programs: rows about them come from our own pipeline."""
     files = [root / TASKS / name / f"{split}.jsonl" for name in domains for split in ("train", "bank")]
     for task in (task for file in files if file.is_file() for task in iter_jsonl(file, Task)):
         if any("tests" in check for check in task.visible.get("checks", ())):

@@ -1,4 +1,4 @@
-"""What text of strangers may hold: more than advice of our own, as statements of real tasks do."""
+"""What text of third parties may hold: more than advice of our own, as statements of real tasks do."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ WATCHED = "HOLDS: nothing shows that the champion does worse than no advice"
 
 
 def explain(decision: Decision) -> str:
-    """Answer, reasons, guards, slices, test and budget, one below the other."""
+    """Explain a decision: answer, reasons, guards, slices, test and budget, one below the other."""
     champion = decision.champion[:16] or "none yet (no reflector stands in its place)"
     watch = decision.live is not None and decision.live.kind == "watch"
     against = "no advice (holdout)" if watch else decision.challenger[:16]

@@ -48,7 +48,8 @@ def decide_and_record(evidence: Evidence, rule: Rule, ledger: Ledger, actor: str
 
 
 def decide_and_record_all(several: Sequence[Evidence], rule: Rule, ledger: Ledger, actor: str) -> list[Decision]:
-    """`decide_and_record` several challengers of one domain, each against the same champion on the same tasks.
+    """Decide on several challengers and record it, as `decide_and_record`: all of one domain, each against the same
+    champion on the same tasks.
 
     Each is a look of its own and pays for itself, so the budget holds however many there are and however alike. Of
     several that pass one is promoted: that which solved most, the first of them on a tie. To choose among those costs

@@ -128,7 +128,7 @@ def _move(tree: Path, folder: Path, digest: str) -> None:
 
 
 def leftovers(root: Path) -> bool:
-    """Return whether a run that died has left a worktree, or git's note of one."""
+    """Return whether a run that was killed has left a worktree, or git's note of one."""
     folder = root / TREES
     if folder.is_dir() and any(folder.iterdir()):
         return True

@@ -1,7 +1,7 @@
 """The branch that automation commits to, and the worktree in which it does. The person's tree is never written to.
 
 A run works on a detached HEAD in a worktree of its own; the branch moves at the end, in one step, from the commit that
-the run began with to the one it made. So a run that dies leaves a worktree that is not needed, and nothing else.
+the run began with to the one it made. So a run that is killed leaves a worktree that is not needed, and nothing else.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def settle_ledger(tree: Path, person: str) -> None:
 
 
 def _refuse_a_shorter_ledger(tree: Path, person: str) -> None:
-    """Git merges without a conflict what only one side changed, also a line that it took out."""
+    """Raise LineageError if a merge would shorten the ledger. Git merges without a conflict what only one side changed,
+    also a line that it took out."""
     there = tree / LEDGER
     data = there.read_bytes() if there.is_file() else b""
     for revision in ("HEAD", person):

@@ -33,7 +33,7 @@ AFTER = ("push", "commit", "publish", "close")
 def evaluate_champion(
     root: Path, tools: Tools, night: str = "", domains: tuple[str, ...] = (), around: Around | None = None
 ) -> TurnReport:
-    """Does each champion still hold? Twice in a row no, and the one before it takes its place.
+    """Check that each champion still holds; after two failures in a row the one before takes its place.
 
     Args:
         night: the date it is for, YYYY-MM-DD; today where empty. A night is checked once.

@@ -174,7 +174,8 @@ MARKS = {"promote": ("^", "tab:green"), "refuse": ("X", "tab:red"), "undecided":
 
 
 def chart(found: Sequence[Challenge], path: Path) -> None:
-    """Shares solved by generation for both slices, what became of each challenger, diversity and cost, as an image."""
+    """Draw shares solved by generation for both slices, what became of each challenger, diversity and cost, as an
+    image."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -35,7 +35,7 @@ ROUNDING = 1e-6
 
 
 class Found(NamedTuple):
-    """What lies in the folder."""
+    """What is in the folder."""
 
     files: list[tuple[Path, Observed, list[LiveRun]]]
     """Whole files that follow the last run in the ledger, in the order of their runs; what they will be entered as."""
@@ -76,7 +76,7 @@ def look_for_runs(root: Path, events: Sequence[Event]) -> Found:
 
 
 def runs_wait(root: Path) -> bool:
-    """Return whether files of runs lie in the folder, whatever they are worth."""
+    """Return whether files of runs are in the folder, whatever they are worth."""
     return bool(_files(root))
 
 

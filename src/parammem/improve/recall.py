@@ -136,7 +136,8 @@ def _finished_before(repo: Path, plan: RecallPlan, branch: str, head: str) -> Re
 
 
 def _refuse_a_fork(repo: Path) -> None:
-    """A recall adds to HEAD's ledger; where that is not the newest, there would be two."""
+    """Raise LineageMissingError if a recall would make a second ledger. It adds to HEAD's ledger; where that is not the
+    newest, there would be two."""
     here = (repo / LEDGER).read_bytes() if (repo / LEDGER).is_file() else b""
     branch, lacking = ahead(repo)
     if here == (file_at(repo, "HEAD", LEDGER) or b"") and not lacking:
@@ -161,7 +162,7 @@ def _stages(tree: Path) -> list[str]:
 
 
 def _commit(repo: Path, tree: Path, branch: str, message: str) -> str:
-    """Commit the worktree to the recall's branch, return the commit's name."""
+    """Commit the worktree to the recall's branch; return the commit's name."""
     folder = git_folder(tree) or tree
     with at_work(repo, [ref_lock(folder, f"refs/heads/{branch}")]):
         commit(tree, COMMITTED, message)  # nothing where it was all recalled before

@@ -41,8 +41,8 @@ def improve(root: Path, tools: Tools, around: Around | None = None, force: bool 
 
 
 def run_steps(turn: Turn, steps: tuple[TurnStep, ...], around: Around) -> TurnReport:
-    """Steps in order; the last one also when a step says that there is nothing more to do. After a failure only the
-    worktree is taken away: what was finished is in caches outside it."""
+    """Run the steps in order; the last one also when a step says that there is nothing more to do. After a failure only
+    the worktree is taken away: what was finished is in caches outside it."""
     why = ""
     try:
         for step in steps[:-1]:

@@ -58,7 +58,8 @@ class TurnStep:
 
 
 def clean(turn: Turn) -> None:
-    """Take away what a turn that died left behind, and see that this one can end: git must know who commits."""
+    """Take away what a turn that was killed left behind, and check that this one can commit: git must have a name and
+    mail."""
     require_identity(turn.root)
     refuse_if_checked_out(turn.root, turn.branch)
     left = remove_trees(turn.root)
@@ -98,7 +99,7 @@ def take_in(turn: Turn) -> None:
 
 
 def consider(turn: Turn) -> None:
-    """Is there reason to train? Ends the turn if not, and if nothing came in either."""
+    """Check whether there is reason to train. Ends the turn if not, and if nothing came in either."""
     p, events = turn.settings.improve, turn.ledger.read()
     triggers = Triggers(
         min_new_rows=p.min_new_rows, max_hours=p.max_hours, drift_points=p.drift_points, drift_rows=p.drift_rows
@@ -135,7 +136,8 @@ def enter(turn: Turn) -> None:
 
 
 def _remember_batches(turn: Turn, domain: str) -> None:
-    """Batches that changed nothing (no success among their rows) are not new any more either."""
+    """Record the batches that were seen: those that changed nothing (no success among their rows) are not new any
+    more."""
     last = last_training(turn.ledger.read(), domain)
     there = tuple(batches.batches(turn.tree))
     if last and isinstance(last.fact, Trained) and last.fact.batches != there:
@@ -143,7 +145,7 @@ def _remember_batches(turn: Turn, domain: str) -> None:
 
 
 def warm(turn: Turn) -> None:
-    """Second challengers, trained on from the champions, where params ask for them."""
+    """Add second challengers, trained on from the champions, where params ask for them."""
     if turn.settings.improve.warm_start and not turn.retrained:
         add_challengers(turn, _message(turn), PATHS)
 
@@ -179,8 +181,8 @@ def decide(turn: Turn) -> None:
 
 
 def _accuse(turn: Turn, decisions: list[Decision]) -> None:
-    """Batches that are to blame for a refusal are written down. The retrained challenger speaks for all: it has learned
-    from the whole pool. If the other one is champion now, there is nothing to blame."""
+    """Record the batches that are to blame for a refusal. The retrained challenger speaks for all: it has learned from
+    the whole pool. If the other one is champion now, there is nothing to blame."""
     first = decisions[0]
     found = blame(turn.ledger.read(), first, batches.batches(turn.tree), [one.adapter for one in turn.challengers])
     if any(found) and all(one.answer != "promote" for one in decisions):
@@ -196,7 +198,8 @@ def push(turn: Turn) -> None:
 
 
 def commit(turn: Turn) -> None:
-    """dvc.lock, metrics, records and decisions, and then, in one step, the branch. From here on the turn counts."""
+    """Commit dvc.lock, metrics, records and decisions, and then, in one step, move the branch. From here on the turn
+    counts."""
     made = commit_paths(turn.tree, PATHS, _message(turn))
     turn.commits += [made] if made else []
     back_to_retrained(turn)
@@ -210,12 +213,12 @@ def commit(turn: Turn) -> None:
 
 
 def publish(turn: Turn) -> None:
-    """Tags and W&B aliases are made from the committed ledger."""
+    """Make tags and W&B aliases from the committed ledger."""
     made = sync_tags(turn.tree).made
     if made:
         turn.note(f"tags: {', '.join(made)}")
     if turn.settings.tracking.mode != "off" and turn.commits:
-        if turn.warm:  # the other challengers' adapters lie in another commit
+        if turn.warm:  # the other challengers' adapters are in another commit
             show_state(turn, turn.warm)
             _tell_wandb(turn, ("track",))
             show_state(turn, turn.commits[-1])
@@ -223,7 +226,7 @@ def publish(turn: Turn) -> None:
 
 
 def _tell_wandb(turn: Turn, commands: tuple[str, ...]) -> None:
-    """What is new goes to W&B, offline without a key; `parammem sync` makes up for whatever fails here."""
+    """Send what is new to W&B, offline without a key; `parammem sync` makes up for whatever fails here."""
     folder = str(_tracking(turn))
     for command in commands:
         code, tail = run_guarded(
@@ -234,7 +237,8 @@ def _tell_wandb(turn: Turn, commands: tuple[str, ...]) -> None:
 
 
 def _is_unlogged(turn: Turn) -> bool:
-    """Does the tracking ledger lack a version that the branch shows? Then a turn died before it told W&B."""
+    """Return whether the tracking ledger lacks a version that the branch shows. Then a turn ended before it told
+    W&B."""
     from parammem.tracking import choose_mode, logged_runs
 
     if choose_mode(turn.settings.tracking.mode) == "off":

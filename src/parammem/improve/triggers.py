@@ -82,7 +82,7 @@ def _after(events: Sequence[Event], batch: str, last: Event | None) -> bool:
 def judge(
     domain: str, events: Sequence[Event], batches: Mapping[str, Outcomes], triggers: Triggers, now: datetime
 ) -> Reason:
-    """Is it time to train this domain's reflector?
+    """Decide whether it is time to train this domain's reflector, and why.
 
     Args:
         batches: what the domain's rows in each batch say, for all batches that are at hand.

@@ -105,12 +105,12 @@ class Turn:
         return [reason.domain for reason in self.reasons if reason.due]
 
     def challenge(self, domain: str, adapter: str, folder: Path, start: str = "") -> None:
-        """Have an adapter judged, unless it is in the list already."""
+        """Add an adapter to the challengers to be judged, unless it is in the list already."""
         if all(one.adapter != adapter for one in self.challengers):
             self.challengers.append(Challenger(domain, adapter, folder, start))
 
     def note(self, text: str) -> None:
-        """Keep a line for the report and the commit's message. Names in it may come from strangers: see core.escape."""
+        """Keep a line for the report and the commit's message. Names in it may come from outside: see core.escape."""
         line = shown(" ".join(text.split()), 2000)
         self.notes.append(line)
         self.tools.say(line)

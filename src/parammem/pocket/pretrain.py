@@ -141,7 +141,8 @@ class _State:
         sums[:] = 0
 
     def _rate_scale(self) -> float:
-        """Warm-up, a plateau, then linearly down to a fiftieth over the last half of the steps."""
+        """Return the scale of the learning rate: warm-up, a plateau, then linearly down to a fiftieth over the last
+        half of the steps."""
         if self.step < self.recipe.warmup_steps:
             return (self.step + 1) / self.recipe.warmup_steps
         return max(0.02, min(1.0, 2 * (1 - self.step / self.total)))

@@ -28,7 +28,7 @@ def score_model(engine: Engine, tasks: int = 200, domains: tuple[str, ...] = tup
 
 
 def write_scores(folder: Path, engine: Engine, tasks: int = 200) -> dict[str, Any]:
-    """scores.json in the model's folder."""
+    """Measure a model and write scores.json into its folder. Returns what was written."""
     found = {"tasks_per_domain": tasks, "world": WORLD.seed, "domains": score_model(engine, tasks)}
     write_text(folder / "scores.json", json.dumps(found, indent=1, sort_keys=True) + "\n")
     return found

@@ -157,7 +157,7 @@ def ahead(root: Path) -> tuple[str, list[Event]]:
 
 
 def refuse_behind(root: Path) -> None:
-    """Raises LedgerError where another ledger that counts has events that the checked-out one lacks.
+    """Raise LedgerError if another ledger that counts has events that the checked-out one lacks.
 
     Who appends to the checked-out one then would make two ledgers, and would count too few of the gate's looks.
     """

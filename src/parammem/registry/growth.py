@@ -78,7 +78,7 @@ def check_growth(root: Path) -> Growth:
 
 
 def refuse_losses(root: Path) -> None:
-    """Raises LineageError where events were taken out of the ledger: what follows would rest on less than there was."""
+    """Raise LineageError if events were taken out of the ledger: what follows would rest on less than there was."""
     losses = [loss for loss in check_growth(root).losses if loss.certain]
     if losses:
         raise LineageError(f"{losses[0].what}; see `parammem registry verify`")
@@ -171,8 +171,8 @@ def taken_away(old: bytes, new: bytes, merge: bool) -> list[Event]:
 
 
 def _still_lacking(root: Path, path: str, commit: str, lost: list[Event]) -> list[Event]:
-    """Of these events those that a branch that goes on from the commit still lacks. Once they are put back nothing is
-    lost; signed off once more, by another name or in another order, they would not be the same."""
+    """Return, of these events, those that a branch that goes on from the commit still lacks. Once they are put back
+    nothing is lost; signed off once more, by another name or in another order, they would not be the same."""
     if not lost:
         return []
     refs = git(root, "for-each-ref", "--format=%(refname)", "--contains", commit, "refs/heads", "refs/remotes").split()

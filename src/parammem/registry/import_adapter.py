@@ -40,7 +40,7 @@ def import_adapter(
 ) -> TakenIn:
     """Copy a PEFT LoRA folder to models/imported, make its card, and register it as candidate. Once more is no change.
 
-    It is copied and not used where it lies: DVC must have its bytes, or no version could be fetched or audited later.
+    It is copied and not used where it is: DVC must have its bytes, or no version could be fetched or audited later.
 
     Args:
         base: folder or hub name of its base model; empty: a folder that adapter_config.json names, if it is here.
@@ -74,7 +74,7 @@ def import_adapter(
 
 
 def dvc_hash_of(place: Path) -> str:
-    """Return DVC's hash of what lies in a place, from the .dvc file beside it; empty: there is none."""
+    """Return DVC's hash of what is in a place, from the .dvc file beside it; empty: there is none."""
     try:
         outs = (plain_mapping(place.with_name(f"{place.name}.dvc")) or {}).get("outs", [])
         return str(outs[0]["md5"])
@@ -147,7 +147,7 @@ def _written(root: Path, name: str) -> str:
 
 
 def _put(place: Path, foreign: ForeignAdapter, card: Adapter) -> Adapter:
-    """Copy files and card to their place, whole or not at all. Returns the card that lies there.
+    """Copy files and card to their place, whole or not at all. Returns the card that is there.
 
     The same weights with other settings are another adapter, for which one digest has no second place.
     """

@@ -87,7 +87,7 @@ def in_order(ledgers: Iterable[Sequence[Event]]) -> list[Sequence[Event]]:
 
 
 def _parted(place: int, group: Sequence[Sequence[Event]]) -> list[list[Sequence[Event]]]:
-    """The ledgers that have an event at this place, those with the same one together."""
+    """Return the ledgers that have an event at this place, those with the same one together."""
     groups: dict[str, list[Sequence[Event]]] = {}
     for ledger in group:
         if len(ledger) > place:
@@ -96,12 +96,13 @@ def _parted(place: int, group: Sequence[Sequence[Event]]) -> list[list[Sequence[
 
 
 def _rank(place: int, group: Sequence[Sequence[Event]]) -> tuple[tuple[bool, bool], str, str]:
-    """Sorts first the group that is joined first; a merge of the group with one that comes later has the same rank."""
+    """Return a key that sorts first the group that is joined first; a merge of the group with one that comes later has
+    the same rank."""
     first = group[0][place]
     tails = (event for ledger in group for event in islice(ledger, place, None))
     return min(_naming(event) for event in tails), first.time, first.digest
 
 
 def _naming(event: Event) -> tuple[bool, bool]:
-    """Sorts first an event by which automation named a version or a champion."""
+    """Return a key that sorts first an event by which automation named a version or a champion."""
     return not isinstance(event.fact, Published | RolledBack), not event.actor.startswith("flow ")

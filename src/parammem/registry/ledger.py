@@ -137,7 +137,7 @@ class Ledger:
         return event, line
 
     def _write(self, line: bytes, last: Event | None) -> None:
-        """The file grows by one whole line or stays as it was."""
+        """Append a line to the file, which grows by one whole line or stays as it was."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self.path.exists():
             self.path.touch()
@@ -213,7 +213,7 @@ def _wrong(event: Event, number: int, previous: str) -> Iterator[str]:
 
 
 def _flush_folder(folder: Path) -> None:
-    """The entry of a new file is safe only when its folder is flushed too."""
+    """Flush a folder to the disk. The entry of a new file is safe only when its folder is flushed too."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -23,10 +23,10 @@ def register_folder(root: Path, domain: str, folder: Path | None = None, actor: 
 
 
 def register_adapter(root: Path, domain: str, folder: Path | None, actor: str) -> Version:
-    """Record `Trained` and `Published(candidate)` for the adapter that lies in a folder, by default the pipeline's.
+    """Record `Trained` and `Published(candidate)` for the adapter that is in a folder, by default the pipeline's.
 
     Raises:
-        AdapterMissingError: no adapter lies there.
+        AdapterMissingError: no adapter is there.
         AdapterError: its card cannot be read, or it was imported.
         LedgerError: the ledger is broken.
     """

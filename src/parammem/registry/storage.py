@@ -20,8 +20,8 @@ from parammem.registry.tags import artifact, existing_tags, sync_tags, wanted_ta
 
 
 def collect_garbage(root: Path, dry: bool = False, events: Sequence[Event] = ()) -> str:
-    """`dvc gc` that keeps the data of every tag (so of every version and what it was made from), of every branch, and
-    of every worktree's files. `dvc gc -w` alone deletes old champions.
+    """Run `dvc gc`, but keep the data of every tag (so of every version and what it was made from), of every branch,
+    and of every worktree's files. `dvc gc -w` alone deletes old champions.
 
     Call it with automation's lock held: what a turn has not committed yet looks like garbage.
 

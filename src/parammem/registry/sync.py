@@ -2,8 +2,8 @@
 
 Aliases, links and the inputs of a run need a server. Every event asks for some of them; what was done is remembered,
 in a file that may be lost: each operation gives the same result when it is done again. A version that the server has
-no artifact of (tracking was off, a turn died before it logged, offline runs were lost) is logged now, out of its tag;
-where that cannot be done its operations wait, and all others are done.
+no artifact of (tracking was off, a turn was killed before it logged, offline runs were lost) is logged now, out of its
+tag; where that cannot be done its operations wait, and all others are done.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ def _log(server: TrackingServer, version: Version, root: Path) -> None:
 
     Raises:
         LedgerError: it has no tag, or its data is nowhere.
-        AdapterError, DataError, LineageError: what lies there cannot be believed, or the server went away.
+        AdapterError, DataError, LineageError: what is there cannot be believed, or the server went away.
     """
     tag = f"{artifact_name(version.domain)}@{version.name}.0.0"
     with tempfile.TemporaryDirectory(prefix="parammem-sync-") as place:

@@ -136,4 +136,4 @@ def _words(kind: str, limits: Limits) -> str:
 
 
 EASY = of_job(CandidateJob(source="def f(): pass", entry="f", calls=[Call()]), Limits())
-"""A run that no sound worker dies of."""
+"""A run that no sound worker fails on."""

@@ -99,7 +99,7 @@ class ProgramCheck(Record):
     """A candidate and a trusted test program, for tests that are not `call == literal`.
 
     The tests run outside the child, against a proxy of the candidate: only `TrustedTests` can be given, never text that
-    a model or a stranger wrote (for that: `advise_program`). They see plain values only.
+    a model or a third party wrote (for that: `advise_program`). They see plain values only.
     """
 
     source: str

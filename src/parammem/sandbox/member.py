@@ -129,7 +129,7 @@ class Worker:
         return bytes(data)
 
     def close(self) -> None:
-        """End the worker; its zygote and child die with it."""
+        """End the worker; its zygote and child end with it."""
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except (OSError, PermissionError):

@@ -66,7 +66,7 @@ class Pool:
         _pools.add(self)
 
     def _begin(self) -> None:
-        """No worker yet, and a place for each."""
+        """Begin with no worker, and a place for each."""
         self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         for _ in range(self.workers):
             self._idle.put(None)
@@ -76,10 +76,10 @@ class Pool:
         """Processors that workers keep to."""
 
     def run(self, jobs: Sequence[CandidateJob], limits: Limits | None = None) -> list[list[ExecutionOutcome]]:
-        """Return the outcomes of each job's calls, in order. A job on which a worker died twice is a `crash`.
+        """Return the outcomes of each job's calls, in order. A job that ended a worker twice is a `crash`.
 
         Raises:
-            SandboxError: the level cannot be had here, or workers die whatever they are given.
+            SandboxError: the level cannot be had here, or workers end whatever they are given.
         """
         limits = limits or Limits()
         outcomes = iter(self._spread([asks.of_job(job, limits) for job in jobs if job.calls]))
@@ -139,7 +139,7 @@ class Pool:
         return found
 
     def _some(self, some: Sequence[WorkerRequest]) -> list[Any]:
-        """Return their answers, in one exchange: this process wakes up once for all of them. If the worker dies of one,
+        """Return their answers, in one exchange: this process wakes up once for all of them. If the worker ends early,
         each is tried by itself."""
         if len(some) > 1:
             with self._worker() as held:
@@ -150,8 +150,8 @@ class Pool:
         return [self._one(ask) for ask in some]
 
     def _one(self, ask: WorkerRequest) -> Any:
-        """Make one exchange with some idle worker; a worker that dies is replaced and the run tried once more, but
-        not if it died of tests that took too long. Gives a Lost when it could not be carried out."""
+        """Make one exchange with some idle worker; a worker that ends early is replaced and the run tried once more,
+        but not if its tests took too long. Gives a Lost when it could not be carried out."""
         with self._worker() as held:
             for _ in range(2):
                 worker = held.worker()
@@ -172,7 +172,7 @@ class Pool:
 
     @contextmanager
     def _worker(self) -> Iterator[_Held]:
-        """An idle worker, or a place for one, for the time of an exchange."""
+        """Yield an idle worker, or a place for one, for the time of an exchange."""
         held = _Held(self, self._idle.get())
         try:
             yield held
@@ -216,7 +216,7 @@ class Pool:
                 self._homes.remove(cpu)
 
     def after_fork(self) -> None:
-        """In a process forked from the pool's own: leave its workers alone, and begin without any."""
+        """Leave the workers of the pool's own process alone, and begin without any; for a process forked from it."""
         for worker in self._all:
             worker.leave()
         self._begin()

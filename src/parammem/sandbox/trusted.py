@@ -18,7 +18,7 @@ from parammem.errors import SandboxError
 
 _SEAL = object()
 _STRANGE = (BATCHES.parts, FRESH.parts, FRESH_KEYS.parts, QUARANTINE.parts)
-"""Folders that hold what strangers sent: their text is never trusted."""
+"""Folders that hold what third parties sent: their text is never trusted."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def trust_tests(text: str, *, origin: str) -> TrustedTests:
     """Return the text as trusted tests. Only for text whose source the caller has just read, from a file of a stage.
 
     Raises:
-        SandboxError: it is no text, no origin is named, or the origin is a folder for what strangers sent.
+        SandboxError: it is no text, no origin is named, or the origin is a folder for what third parties sent.
     """
     if not isinstance(text, str) or not isinstance(origin, str) or not origin.strip():
         raise SandboxError("trusted tests are text, and their origin is named; give both as strings")

@@ -10,7 +10,7 @@ _NAME = "_tests_say"
 
 
 def advice(source: str, entry: str, tests: str, preamble: str = "") -> CandidateJob:
-    """A job that runs a test program beside the candidate, in one child: `advised` reads its outcomes."""
+    """Return a job that runs a test program beside the candidate, in one child: `advised` reads its outcomes."""
     told = (
         f"\ndef {_NAME}():\n"
         "    space = {}\n"

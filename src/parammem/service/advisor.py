@@ -139,7 +139,7 @@ class Advisor:
             await self.look()
 
     async def look(self) -> None:
-        """Look at the ledger once, and let whom it names take over. Never raises."""
+        """Look at the ledger once, and switch to the versions that it names. Never raises."""
         events = await self.read()
         if events is None:
             return

@@ -1,4 +1,4 @@
-"""HTTP connections within bounds, for a server that strangers may reach: uvicorn's own protocol has none for headers.
+"""HTTP connections within bounds, for a server that anybody may reach: uvicorn's own protocol has none for headers.
 
 - Headers (and the line with the address) may have so many bytes, and must be there within so many seconds.
 - A client that was answered before it had sent its body may go on sending it for as long as an idle connection is kept.

@@ -1,6 +1,6 @@
 """The book of runs: which runs there are, what they were advised, their steps, and how they ended.
 
-It lies in the spool (spool.py) and not in memory, so a restart goes on where the last service was killed. A method that
+It is kept in the spool (spool.py), not in memory, so a restart goes on where the last service was killed. A method that
 has returned has written; `report` has also flushed, so that an acknowledged outcome survives a power cut.
 """
 

@@ -87,7 +87,7 @@ def count_runs(base: sqlite3.Connection, domain: str, arm: str, verdict: Verdict
 
 
 def read_outcome(text: str) -> Outcome | None:
-    """Return an outcome as it lies in the spool; None: there is none."""
+    """Return an outcome as it is stored in the spool; None: there is none."""
     return _outcome(text) if text else None
 
 
@@ -96,7 +96,7 @@ def _outcome(text: str) -> Outcome:
 
 
 def read_given(text: str) -> GivenAdvice | None:
-    """Return advice as it lies in the spool; None: none was given."""
+    """Return advice as it is stored in the spool; None: none was given."""
     return GivenAdvice.model_validate_json(text) if text else None
 
 

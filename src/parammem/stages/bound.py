@@ -19,7 +19,7 @@ TAKEN = ("passed", "suite_digest", "kept_digest", "rows")
 def bind_validation(report: Path, folder: Path) -> None:
     """Write validation.json: the suite's digest, its results in short, and the SHA-256 of the whole report.
 
-    Where no report lies (rows of other making, which nobody validated) nothing is written, and an audit says so.
+    Where there is no report (rows of other making, which nobody validated) nothing is written, and an audit says so.
     """
     if not report.is_file():
         return

@@ -44,7 +44,8 @@ def run(root: Path = Path()) -> list[str]:
 
 
 def _options(root: Path) -> dict[str, str]:
-    """Digests of what params.yaml says of its domains, by their place there; none of a domain whose name says all."""
+    """Return the digests of what params.yaml says of its domains, by their place there; none of a domain whose name
+    says all."""
     found = domains_in(root / "params.yaml")
     usual = {name: DomainParams(kind=one.kind) for name, one in found.items() if one.kind == name}
     return {

@@ -101,7 +101,7 @@ def outcomes(
 
 
 def _visible(trajectory: Trajectory) -> bool | None:
-    """Whether the visible checks passed the submission; None: they say nothing of it."""
+    """Return whether the visible checks passed the submission; None: they say nothing of it."""
     attempt = trajectory.submitted
     return True if trajectory.stop == "visible-pass" else attempt and attempt.feedback.passed
 

@@ -164,7 +164,7 @@ def budget(params: Params) -> Budget:
 
 
 def check_failures(trajectories: Sequence[Trajectory], allowed: float) -> None:
-    """Raises TooManyFailures when a larger share than allowed ended in an exception."""
+    """Raise TooManyFailures if a larger share than allowed of the trajectories ended in an exception."""
     failed = [t for t in trajectories if t.failure]
     if len(failed) > allowed * len(trajectories):
         first = failed[0]

@@ -48,7 +48,7 @@ def verdict_on(
 
 
 def write_verdict(verdict: Contamination | None, folder: Path) -> None:
-    """contamination.json in the adapter's folder; nothing for pocket tasks."""
+    """Write contamination.json into the adapter's folder; nothing for pocket tasks."""
     if verdict is not None:
         text = json.dumps(verdict.model_dump(mode="json"), indent=1, sort_keys=True)
         write_text(folder / NAME, text + "\n")

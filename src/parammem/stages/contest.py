@@ -71,7 +71,7 @@ def compare(params: Params, root: Path, domain: str, champion: Path | None, chal
         challenger: adapter folder.
 
     Raises:
-        AdapterMissingError: no adapter lies in a folder.
+        AdapterMissingError: a folder has no adapter.
         DataError, EngineError, SandboxError, TooManyFailures.
     """
     places, engines, opened = Places(root, domain), Engines(params, root), open_domain(params, domain, root)
@@ -125,7 +125,8 @@ def _unloadable(domain: str, cards: Mapping[str, Any], why: str, inputs: dict[st
 
 
 def _tasks(params: Params, root: Path, domain: str) -> tuple[dict[str, list[Task]], dict[str, AnswerKey]]:
-    """Tasks by slice, none in both, and the answer keys there are. Fresh tasks are named by their content."""
+    """Return the tasks by slice, none in both, and the answer keys there are. Fresh tasks are named by their
+    content."""
     places = Places(root, domain)
     anchor = [task for split in ("eval", "unseen") for task in stage_tasks(places, split)]
     keys = {key.task_id: key for split in ("eval", "unseen") for key in stage_keys(places, split)}
@@ -142,8 +143,8 @@ def fresh_tasks(
     """Return the newest tasks that were kept for judging and can be judged, each once, newest batch first, with their
     keys.
 
-    Task ids are those of strangers, so a task is named `fresh-` and the beginning of its content's digest here. What a
-    stranger sent is never made into trusted tests; a task that cannot be judged costs itself alone.
+    Task ids are those of third parties, so a task is named `fresh-` and the beginning of its content's digest here.
+    What a third party sent is never made into trusted tests; a task that cannot be judged costs itself alone.
     """
     found: dict[str, Task] = {}
     keys: dict[str, AnswerKey] = {}
@@ -168,7 +169,7 @@ def fresh_tasks(
 
 
 def _run(contest: Contest) -> None:
-    """All arms on all tasks, in one batch."""
+    """Run all arms on all tasks, in one batch."""
     p = contest.params
     if has_agent(p, contest.domain.name):
         _run_own(contest)
@@ -181,13 +182,13 @@ def _run(contest: Contest) -> None:
     jobs = [Job(agents[arm], task, p.evaluate.seed + 1000 + number) for arm, task, number in asked]
     ended = contest.work(jobs, "contest")
     contest.ended.update({(arm, task.task_id, n): t for (arm, task, n), t in zip(asked, ended, strict=True)})
-    # A failed run counts as not solved. Only those of our own tasks end the gate: strangers choose the fresh ones.
+    # A failed run counts as not solved. Only those of our own tasks end the gate: others choose the fresh ones.
     ours = {task.task_id for task in contest.tasks["anchor"]}
     check_failures([t for t in ended if t.task_id in ours], p.agent.max_failed_share)
 
 
 def _run_own(contest: Contest) -> None:
-    """The user's own agent in all arms on all tasks."""
+    """Run the user's own agent in all arms on all tasks."""
     p, agent = contest.params, own_agent(contest.params, contest.domain.name, contest.root)
     seeds = [p.evaluate.seed + 1000 + number for number in range(p.gate.runs)]
     done = own_runs(p, agent, contest.arms, contest.everything(), seeds)
@@ -221,7 +222,8 @@ def _outcomes(contest: Contest, name: str) -> SliceOutcomes:
 
 def _verdicts(contest: Contest, tasks: Sequence[Task]) -> dict[tuple[str, str, int], bool]:
     """Return the hidden verdict on every run of these tasks, or the visible one where there is no key. Keys may be
-    strangers': however many of them judge nothing, the gate goes on, and their tasks count as not solved by any arm."""
+    those of third parties: however many of them judge nothing, the gate goes on, and their tasks count as not solved
+    by any arm."""
     if contest.own:
         return contest.own
     wanted = {task.task_id: task for task in tasks}

@@ -68,8 +68,8 @@ def _record(run: OwnRun) -> Run:
 
 
 def _held_out_loss(adapter: Path) -> dict[str, float]:
-    """The loss on held-out rows, in nats per token, at the first and the last step at which it was taken. At step 0 an
-    adapter changes nothing yet, so that is the base model's."""
+    """Return the loss on held-out rows, in nats per token, at the first and the last step at which it was taken. At
+    step 0 an adapter changes nothing yet, so that is the base model's."""
     with (adapter / "losses.csv").open(encoding="utf-8") as lines:
         taken = [row for row in csv.DictReader(lines) if row["held_out_loss"]]
     return {f"step {row['step']}": float(row["held_out_loss"]) for row in (taken[:1] + taken[-1:])}

@@ -67,10 +67,10 @@ def _text(line: bytes, where: str) -> str:
 
 
 def _each_once(tasks: Iterable[Task]) -> list[Task]:
-    """Every task once, by its content, in the order in which they came."""
+    """Return every task once, by its content, in the order in which they came."""
     return list({task.content: task for task in tasks}.values())
 
 
 def _named(task: Task, domain: str) -> Task:
-    """The task under a name made from its content: ids of strangers may repeat."""
+    """Return the task under a name made from its content: ids from elsewhere may repeat."""
     return Task(task_id=f"{domain}-{task.content[:16]}", domain=domain, text=task.text)

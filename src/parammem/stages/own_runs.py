@@ -64,7 +64,7 @@ def own_runs(
 def _advice(
     params: Params, reflector: Reflector | None, tasks: Sequence[Task], seed: int
 ) -> Sequence[Reflection | None]:
-    """One draw of advice for each task. None: this arm has no reflector, or its model did not answer."""
+    """Return one draw of advice for each task. None: this arm has no reflector, or its model did not answer."""
     if reflector is None:
         return [None] * len(tasks)
     temperature = params.agent.reflector_temperature

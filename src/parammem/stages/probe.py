@@ -176,7 +176,7 @@ def _row(domain: str, task: Task, text: str) -> ReflectionExample:
 
 
 def _dollars(params: Params, root: Path, attempts: Sequence[Completion], advice: Sequence[Completion]) -> float:
-    """Of an attempt and a piece of advice, on average."""
+    """Return the price in dollars of an attempt and a piece of advice, on average."""
     server = params.engine.server
     price = server.prices.get(named_model(params.engine.model, root)) if server else None
     if price is None:

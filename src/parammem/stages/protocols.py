@@ -86,8 +86,9 @@ def named(protocol: str, trajectory: Trajectory) -> Trajectory:
 
 
 def joined(first: Trajectory, second: Trajectory) -> Trajectory:
-    """Two phases of one agent on one task as one trajectory. The submission rule sees the attempts of both: without a
-    visible verdict the most frequent of all is submitted, as resample does, else what the second phase came to."""
+    """Join two phases of one agent on one task into one trajectory. The submission rule sees the attempts of both:
+    without a visible verdict the most frequent of all is submitted, as resample does, else what the second phase came
+    to."""
     attempts = first.attempts + second.attempts
     usage = dict(first.usage)
     for role, used in second.usage.items():

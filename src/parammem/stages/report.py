@@ -34,7 +34,7 @@ def run(params: Params, root: Path = Path(".")) -> None:
 
 
 def gather(params: Params, root: Path) -> ReportInputs:
-    """Everything the report is built from, read from the outs of the stages."""
+    """Read everything the report is built from out of the outs of the stages."""
     places = [Places(root, domain) for domain in params.domains]
     draws = _all(places, "draws.jsonl", AdviceDraws)
     measured, clusters = _diversity(draws, params.agent.reflector_temperature)
@@ -85,7 +85,8 @@ def _all(places: Sequence[Places], name: str, kind: type[R]) -> list[R]:
 def _diversity(
     draws: Sequence[AdviceDraws], temperature: float
 ) -> tuple[list[diversity.TaskDiversity], list[diversity.Clusters]]:
-    """Per task, and over all draws of each domain's trained and untrained reflector (paper, Figure 4)."""
+    """Measure the diversity of advice per task, and over all draws of each domain's trained and untrained reflector
+    (paper, Figure 4)."""
     shown = [d for d in draws if d.reflector in ("trained", "untrained")]
     vectors = embed([text for d in shown for text in d.texts])
     measured, place, groups = [], 0, {}

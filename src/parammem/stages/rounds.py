@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def earlier_rounds(params: Params) -> list[str]:
-    """Return names of the rounds before the last; their adapters lie among the controls."""
+    """Return names of the rounds before the last; their adapters are among the controls."""
     return [f"round-{number}" for number in range(1, params.reflector.rounds)]
 
 

@@ -19,7 +19,7 @@ from parammem.stages.trusted import note_written
 
 T = TypeVar("T", Task, AnswerKey)
 
-"""Where local benchmark files lie; the paths of params are seen from here, and DVC watches it."""
+"""Where local benchmark files are; the paths of params are seen from here, and DVC watches it."""
 
 
 def run(params: Params, domain: str, root: Path = Path(".")) -> None:
@@ -60,7 +60,7 @@ def _write_pocket(params: Params, places: Places) -> set[Path]:
 
 
 def _named(one: T, domain: str) -> T:
-    """The same task or key under the name of its domain. Task ids begin with the domain's name."""
+    """Return the same task or key under the name of its domain. Task ids begin with the domain's name."""
     task_id = f"{domain}{one.task_id.removeprefix(one.domain)}"
     return one.model_copy(update={"domain": domain, "task_id": task_id})
 

@@ -57,11 +57,11 @@ def run(params: Params, domain: str, root: Path = Path(".")) -> None:
 
 
 def _run(params: Params, domain: str, root: Path, team: Team) -> None:
-    """What the stage does; of several processes the first one alone does it.
+    """Do what the stage does; of several processes the first one alone does it.
 
     On real benchmarks the rows are first compared with the evaluation questions; contaminated rows stop the stage, and
-    the verdict lies beside the adapter. With several rounds, those before the last lie among the controls, and each
-    writes the next one's rows. After a kill nothing is trained twice: what was finished is taken from a
+    the verdict is stored beside the adapter. With several rounds, those before the last are among the controls, and
+    each writes the next one's rows. After a kill nothing is trained twice: what was finished is taken from a
     cache, which ends with the stage.
     """
     places = Places(root, domain)
@@ -90,7 +90,7 @@ def _launch(params: Params, domain: str, root: Path) -> None:
     """Start the stage's processes, and raise what ended one of them.
 
     Raises:
-        AdapterError: a process was killed, or died of an error that is none of the project's own.
+        AdapterError: a process was killed, or ended with an error that is none of the project's own.
     """
     with tempfile.TemporaryDirectory() as folder:
         said = Path(folder) / "params.json"

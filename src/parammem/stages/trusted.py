@@ -61,7 +61,7 @@ def _trusted(places: Places, file: Path, specs: list[dict[str, Any]]) -> list[di
 
 
 def _check_written(places: Places, folder: Path) -> None:
-    """Raises UntrustedTests: the folder is not what the stage `tasks` wrote."""
+    """Raise UntrustedTests if the folder is not what the stage `tasks` wrote."""
     name, here = _seen_from(places, folder), _listing(folder)
     digest = dvc_hash(folder) or ""
     noted = _noted(places).get(name)

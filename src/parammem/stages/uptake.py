@@ -111,7 +111,7 @@ def placed(prompts: Prompts, task: Task, text: str, place: str) -> tuple[Message
 
 
 def _gap(block: str) -> str:
-    """The white space that ends a block of advice."""
+    """Return the white space that ends a block of advice."""
     return block[len(block.rstrip()) :] or "\n"
 
 
@@ -172,7 +172,7 @@ def _result(
 
 
 def _verdicts(domain: Domain, pairs: Sequence[Pair], row: Sequence[list[Completion] | Exception]) -> list[bool | None]:
-    """The final verdict on each answer; None where there is no answer, or none that can be judged."""
+    """Return the final verdict on each answer; None where there is no answer, or none that can be judged."""
     asked = [
         (at, (task, key, domain.prompts.parse(reply[0].text.strip(), task)))
         for at, ((task, key), reply) in enumerate(zip(pairs, row, strict=True))

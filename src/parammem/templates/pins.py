@@ -38,7 +38,7 @@ def _name(requirement: str) -> str:
 
 
 def _version(name: str) -> str:
-    """Without what a builder appended, such as +cpu. Empty: it is not installed."""
+    """Return a package's version without what a builder appended, such as +cpu. Empty: it is not installed."""
     try:
         return importlib.metadata.version(name).partition("+")[0] if name else ""
     except importlib.metadata.PackageNotFoundError:

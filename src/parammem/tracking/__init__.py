@@ -229,7 +229,8 @@ def logged_runs(folder: Path) -> list[Logged]:
 
 
 def _append(path: Path, line: Logged) -> None:
-    """After the run is on disk. A crash before this logs the run again under the same id, which is the same run."""
+    """Append a line after the run is on disk. A crash before this logs the run again under the same id, which is the
+    same run."""
     with path.open("a", encoding="utf-8") as out:
         out.write(line.line() + "\n")
         out.flush()

@@ -60,7 +60,7 @@ class WandbServer:
                 tracker.finish()
 
     def link(self, artifact: str, digest: str, collection: str) -> None:
-        """Raises ArtifactAbsent if there is no such version."""
+        """Link a version to a collection of the W&B registry. Raises ArtifactAbsent if there is no such version."""
         self._version(artifact, digest).link(f"wandb-registry-model/{collection}")
 
     def log(self, state: Path) -> None:
@@ -102,7 +102,8 @@ def open_server(params: TrackingParams, folder: Path) -> WandbServer | None:
 
 
 def send_offline_runs(folder: Path) -> int:
-    """`wandb sync` of the offline runs below `folder`; those that were sent are left out. Returns how many there were.
+    """Send the offline runs below `folder` by `wandb sync`; those that were sent are left out. Returns how many there
+    were.
 
     Raises:
         DataError: W&B refused; nothing is lost, run it again.

@@ -28,7 +28,7 @@ def shuffled(rows: Sequence[ReflectionExample], seed: int) -> list[ReflectionExa
         draw.shuffle(group)
     draw.shuffle(shuffled_groups)
     order = [number for group in shuffled_groups for number in group]
-    # Each task's rows lie in one run; a turn by the longest run takes every row out of its own run.
+    # Each task's rows are in one run; a turn by the longest run takes every row out of its own run.
     turn = max((len(group) for group in shuffled_groups), default=0)
     giver = {taker: order[(place + turn) % len(order)] for place, taker in enumerate(order)}
     return [row.model_copy(update={"reflection": rows[giver[number]].reflection}) for number, row in enumerate(rows)]

@@ -21,7 +21,7 @@ from parammem.training.launch import end_with_parent
 VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torch's launcher, and so accelerate's, says to each process."""
 PATIENCE = timedelta(days=7)
-"""How long followers wait to be told something: a stage may label rows between two adapters. A process that dies ends
+"""How long followers wait to be told something: a stage may label rows between two adapters. A process that fails ends
 the others at once, so this bounds nothing else."""
 A_STEP = timedelta(minutes=30)
 """How long one process may keep the others waiting within a training."""
@@ -44,7 +44,7 @@ class Team:
         return self.rank == 0
 
     def device(self, kind: str) -> str:
-        """cuda becomes this process's own GPU."""
+        """Return this process's own device of a kind: cuda becomes its own GPU."""
         return f"{kind}:{self.local}" if self.size > 1 and kind == "cuda" else kind
 
     def tell(self, thing: Any) -> Any:
@@ -96,7 +96,7 @@ def launched(environment: Mapping[str, str] = os.environ) -> int:
 
 @contextmanager
 def joined_team(processes: int, strategy: str, device: str) -> Iterator[Team]:
-    """This process's team, connected while the block lasts. At its end the leader sends the followers home.
+    """Yield this process's team, connected while the block lasts. At its end the leader sends the followers home.
 
     Args:
         processes, strategy: params `train.launch`, which the launcher has to agree with: they are part of the recipe.
@@ -176,7 +176,8 @@ def trainable(model: Any) -> dict[str, Any]:
 
 
 def adding_up(forward: Any, last: bool) -> AbstractContextManager[None]:
-    """Around a forward and backward pass: with ddp, gradients travel after the last pass of a step only."""
+    """Return the context of a forward and backward pass: with ddp, gradients travel after the last pass of a step
+    only."""
     return forward.no_sync() if not last and hasattr(forward, "no_sync") else nullcontext()
 
 

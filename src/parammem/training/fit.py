@@ -153,7 +153,8 @@ def take_step(
 
 
 def _backward(run: TrainingRun, rows: list[Encoded]) -> float:
-    """Gradients of the batch's loss, in as many passes as params say; returns this process's part of the loss."""
+    """Compute the gradients of the batch's loss, in as many passes as params say; returns this process's part of the
+    loss."""
     count = _learned(rows)
     passes = run.plan.shares(len(rows))[run.team.rank]
     value = 0.0

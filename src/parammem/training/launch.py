@@ -26,7 +26,7 @@ def command(processes: int, module: str, arguments: Sequence[str]) -> list[str]:
 def launch(processes: int, module: str, arguments: Sequence[str]) -> int:
     """Run a module in that many processes of this machine; returns the launcher's exit code.
 
-    One process that dies takes the others with it. Should this process be killed, or leave by an exception, the
+    One process that fails ends the others, too. Should this process be killed, or leave by an exception, the
     launcher ends too.
     """
     source = str(Path(__file__).parents[2])
@@ -49,11 +49,11 @@ def launch(processes: int, module: str, arguments: Sequence[str]) -> int:
 
 
 def end_with_parent(by: int = signal.SIGKILL) -> None:
-    """Have the kernel end this process when its parent dies. Only Linux can; elsewhere nothing happens."""
+    """Ask the kernel to end this process when its parent ends. Only Linux can; elsewhere nothing happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(by), 0, 0, 0)
 
 
 def end_with_parent_politely() -> None:
-    """SIGTERM, at which torch's launcher ends its processes."""
+    """Ask the kernel to send SIGTERM when the parent ends; torch's launcher then ends its processes."""
     end_with_parent(signal.SIGTERM)

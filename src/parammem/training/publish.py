@@ -1,4 +1,4 @@
-"""The adapter's folder: what lies in it, written to a folder beside it first and renamed when it is whole.
+"""The adapter's folder: what is in it, written to a folder beside it first and renamed when it is whole.
 
 Nothing in it depends on the clock, the machine or the run: equal rows, base and params give equal bytes.
 """
@@ -114,7 +114,8 @@ def _record(result: Result, digest: str, settings: str) -> Adapter:
 
 
 def _write_config(folder: Path, config: Any, result: Result) -> None:
-    """PEFT's own file has an order of target modules that differs from run to run, and a path of this machine."""
+    """Write adapter_config.json anew. PEFT's own file has an order of target modules that differs from run to run, and
+    a path of this machine."""
     path = folder / "adapter_config.json"
     written = json.loads(path.read_text(encoding="utf-8"))
     written |= {

@@ -1,6 +1,6 @@
 """Keep finished adapters until all adapters of a stage are, so that a killed stage resumes without training again.
 
-DVC removes a stage's outs before it runs the stage, so what a killed stage had finished must lie elsewhere. A kept
+DVC removes a stage's outs before it runs the stage, so what a killed stage had finished must be elsewhere. A kept
 adapter's name is the digest of everything that decides its bytes, this code included.
 """
 

@@ -32,7 +32,8 @@ def select_diverse(vectors: NDArray[np.floating], n: int, seed: int) -> list[int
 
 
 def _centroids(vectors: NDArray[np.floating], n: int, seed: int) -> NDArray[np.floating]:
-    """(n, D). With fewer distinct rows than n, K-means gives the distinct ones and the rest repeats them."""
+    """Return the centroids, (n, D). With fewer distinct rows than n, K-means gives the distinct ones and the rest
+    repeats them."""
     import warnings
 
     from sklearn.cluster import KMeans

@@ -28,7 +28,7 @@ def read_start(folder: Path, digest: str) -> Start:
     """Return the adapter in a folder, if it is the one that params name.
 
     Raises:
-        AdapterMissingError: no adapter lies there.
+        AdapterMissingError: no adapter is there.
         AdapterError: another one does.
     """
     if not (folder / CARD).is_file():

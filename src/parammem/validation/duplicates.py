@@ -99,7 +99,7 @@ def _holds(item: Shingles, reference: Shingles, threshold: float) -> bool:
 
 
 def _rarity(items: Sequence[Shingles]) -> dict[tuple[str, ...], int]:
-    """Rank of every shingle, rarest first; ties by text, so that the result depends on the items alone."""
+    """Return the rank of every shingle, rarest first; ties by text, so that the result depends on the items alone."""
     counts = Counter(shingle for item in items for shingle in item)
     return {shingle: rank for rank, shingle in enumerate(sorted(counts, key=lambda s: (counts[s], s)))}
 

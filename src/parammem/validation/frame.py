@@ -105,7 +105,7 @@ def _signs(
 
 
 def _claim_signs(advice: str, task: str, claims: Claims | None, kinds: Kinds, cut: bool) -> dict[str, Any]:
-    """cut: the token limit ended the advice."""
+    """Return the signs of flaws in what advice claims. cut: the token limit ended the advice."""
     if claims is None:
         return {"advice_cut": cut or look.is_cut(advice), "advice_loops": look.holds_loop(advice)}
     said = claims(advice)
@@ -201,7 +201,7 @@ def _against_evaluation(
     references = sorted({shingles(stated(text)) for text in eval_task_texts}, key=sorted)
     held = overlaps([shingles(stated(task)) for task, _ in texts], references, near)
     held |= overlaps([shingles(advice) for _, advice in texts], references, near)
-    # Generated tasks end as sentences do, all of them or none; benchmarks of strangers end as they like.
+    # Generated tasks end as sentences do, all of them or none; benchmarks of others end as they like.
     whole = claims is not None and bool(eval_task_texts) and all(look.ends_sentence(text) for text in eval_task_texts)
     return {
         "evaluation_task": [" ".join(look.words(task)) in known for task, _ in texts],

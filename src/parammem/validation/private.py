@@ -82,7 +82,8 @@ def _is_phone(text: str) -> bool:
 
 
 def _is_card(text: str) -> bool:
-    """Known issuers only: one in ten of all long numbers has a fitting check digit."""
+    """Return whether a text is a card's number. Known issuers only: one in ten of all long numbers has a fitting check
+    digit."""
     from stdnum import luhn
 
     digits = re.sub(r"[ -]", "", text)

@@ -68,7 +68,7 @@ class KnownRuns:
         return [text for run in self._behind(row) for text in (*run.advice, *(run.notes if own else ()))]
 
     def _behind(self, row: ReflectionExample) -> list[RunTexts]:
-        """The run that the row was read from, and the success that it was set beside."""
+        """Return the run that the row was read from, and the success that it was set beside."""
         return [self._by_id[name] for name in (row.trajectory_id, row.success_id) if name in self._by_id]
 
 

@@ -126,14 +126,15 @@ class Account:
 
     @contextmanager
     def reserved(self, most: Most) -> Iterator[None]:
-        """Gives an admitted request's place back at the end."""
+        """Give an admitted request's place back at the end."""
         try:
             yield
         finally:
             self.release(most)
 
     async def charge(self, role: str, model: str, price: Price, usage: Any, most: Most) -> None:
-        """Book what a server says it counted (the `usage` object of a response), whether its answer was usable or not.
+        """Record the cost of what a server says it counted (the `usage` object of a response), whether its answer was
+        usable or not.
 
         What it does not say, or not in a way that can be true, is booked at its bound: so the budget holds.
 

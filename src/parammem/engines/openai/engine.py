@@ -103,14 +103,16 @@ class OpenAIEngine:
         return await self.server.post(call, lambda payload: self._read(payload, request, n))
 
     def _read(self, payload: Any, request: Request, n: int) -> list[Completion]:
-        """Raises Unusable, RequestFailed, and EngineError where it is always another model that answers."""
+        """Return the completions of an answer. Raises Unusable, RequestFailed, and EngineError where it is always
+        another model that answers."""
         completions = read_completions(payload, request, n)
         if wrong := self.server.capabilities(self.model).check_name(payload.get("model"), exact=self._adapter):
             raise Unusable(wrong, "another model")
         return completions
 
     async def _writes_together(self) -> bool:
-        """Whether n draws go into one request; found out once. A try that failed is made again by the next request."""
+        """Return whether n draws go into one request; found out once. A try that failed is made again by the next
+        request."""
         if self._together is None or (self._together.done() and self._together.exception()):
             self._together = asyncio.get_running_loop().create_task(self._try_together())
         return await asyncio.shield(self._together)
@@ -133,7 +135,7 @@ def open_model(server: Server, name: str, folder: Path | None = None, revision: 
     """Return the engine for a model that the server has under `name`.
 
     Args:
-        folder: where the same model lies here; its weights are then part of the digest.
+        folder: where the same model is on this machine; its weights are then part of the digest.
         revision: the commit that the server is said to have it at, part of the digest where there is no folder. A model
             that is known by its name alone is trusted to stay what it is.
 

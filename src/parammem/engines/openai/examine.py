@@ -124,7 +124,7 @@ async def _examine(server: Server, model: str) -> Examination:
 
 
 def _note_answer(chart: _Chart, payload: dict[str, Any]) -> None:
-    """What the first answer shows."""
+    """Note what the first answer shows."""
     named = payload.get("model")
     shown = named if isinstance(named, str) and named else "no name"
     try:

@@ -196,5 +196,5 @@ def start_of(data: bytes, count: int = EXCERPT) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a stranger's text for a message: what a terminal would obey becomes visible escapes."""
+    """Return untrusted text for a message: what a terminal would obey becomes visible escapes."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)

@@ -125,7 +125,8 @@ class Server:
     """One server, shared by all engines that use it, so that `concurrency` bounds them together."""
 
     def __init__(self, settings: ServerSettings, account: Account) -> None:
-        """Raises ConfigError: the environment variable of the key is not set, or the URL is none."""
+        """Prepare a server; nothing is sent yet. Raises ConfigError: the environment variable of the key is not set, or
+        the URL is none."""
         self.settings, self.account = settings, account
         self.base_url = settings.base_url.rstrip("/")
         if urlsplit(self.base_url).scheme not in ("http", "https"):
@@ -192,7 +193,7 @@ class Server:
         return await self._persist(attempt, f"GET {path}")
 
     async def load_adapter(self, name: str, folder: str) -> None:
-        """vLLM's run-time loading, which answers in plain text. Raises EngineError."""
+        """Load an adapter by vLLM's run-time loading, which answers in plain text. Raises EngineError."""
         body = {"lora_name": name, "lora_path": folder}
 
         async def attempt() -> None:
@@ -253,7 +254,7 @@ class Server:
         return self._chance.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**number))
 
     async def _gate(self) -> None:
-        """Nothing is sent while the server has asked to be left alone."""
+        """Wait while the server has asked to be left alone."""
         while (wait := self._not_before - time.monotonic()) > 0:
             await asyncio.sleep(wait + self._jitter(0))
 

@@ -47,7 +47,7 @@ class Servers:
 
         Args:
             model: that name; of a pinned model `owner/name@commit`, which its server has as `owner/name`.
-            folder: where the model lies here, if it does.
+            folder: where the model is on this machine, if it is there.
 
         Raises:
             ConfigError: the key is missing, or the URL is none.
@@ -61,7 +61,7 @@ class Servers:
         return open_adapter(server, name, adapter, folder, revision)
 
     def embedder(self, model: str) -> Embedder:
-        """Raises ConfigError as `open` does."""
+        """Return an embedder for a model. Raises ConfigError as `open` does."""
         self._check_price(model)
         return Embedder(self._server(model), model, self._store)
 

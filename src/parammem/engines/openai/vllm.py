@@ -75,7 +75,7 @@ def open_adapter(
     Args:
         base: the name under which the server has the base model.
         folder: the adapter; the server must see it under the same absolute path.
-        base_folder: the base model's folder, where it lies here too.
+        base_folder: the base model's folder, if it is on this machine too.
         revision: the commit that the server is said to have the base at, where it is pinned and not here.
 
     Raises:
@@ -293,7 +293,7 @@ def rank_for(config: dict[str, Any], folder: Path) -> int:
 
 
 def check_url(base_url: str) -> None:
-    """Raises ConfigError: vLLM could not be started there."""
+    """Raise ConfigError if vLLM could not be started at this URL."""
     url = urlsplit(base_url)
     if url.scheme != "http" or not url.hostname or url.path.rstrip("/") != "/v1":
         raise ConfigError(f"--base-url: {base_url!r} should look like http://127.0.0.1:8000/v1")

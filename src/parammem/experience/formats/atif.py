@@ -6,7 +6,7 @@
         {"tool_call_id": "c1", "function_name": "bash", "arguments": {"command": "ls"}}],
        "observation": {"results": [{"source_call_id": "c1", "content": "a.py"}]}}]}
 
-The reward lies in another file: name it with `--outcomes`, by `trajectory_id` or `session_id`.
+The reward is in another file: name it with `--outcomes`, by `trajectory_id` or `session_id`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
 
 
 def _turns(step: Any) -> list[ChatTurn]:
-    """A step as the message that it is, and the results that came back."""
+    """Return a step as the message that it is, and the results that came back."""
     if not isinstance(step, dict) or step.get("source") not in ("system", "user", "agent"):
         raise Unreadable("not-a-record", "steps: one has no source system, user or agent")
     message = {"role": step["source"], "content": step.get("message"), "tool_calls": step.get("tool_calls")}

@@ -109,7 +109,7 @@ class Format:
 
 
 def refuse_many(data: bytes) -> None:
-    """Raises Unreadable: so many values may be in JSON that it is not read. Counts what can begin one; text has some
+    """Raise Unreadable if JSON may hold so many values that it is not read. Counts what can begin one; text has some
     too."""
     if len(data) > MOST_VALUES and sum(map(data.count, (b",", b"[", b"{"))) > MOST_VALUES:
         raise Unreadable(

@@ -121,7 +121,7 @@ def read_chat(turns: Sequence[ChatTurn], kind: str) -> Chat:
 
 
 def _without_advice(turns: Sequence[ChatTurn]) -> tuple[list[ChatTurn], tuple[GivenAdvice, ...]]:
-    """The turns without blocks of advice, and each piece of advice once."""
+    """Return the turns without blocks of advice, and each piece of advice once."""
     found: dict[tuple[str, int | None], GivenAdvice] = {}
     left = []
     for turn in turns:
@@ -135,7 +135,7 @@ def _without_advice(turns: Sequence[ChatTurn]) -> tuple[list[ChatTurn], tuple[Gi
 def _agent_run(
     turns: Sequence[ChatTurn], said: Sequence[_Said], begun: int, kind: str, advice: tuple[GivenAdvice, ...]
 ) -> Chat:
-    """A run with tools, or of an open domain: one attempt, whatever its user says meanwhile."""
+    """Return the chat of a run with tools, or of an open domain: one attempt, whatever its user says meanwhile."""
     task, begun = _asked(turns, said, begun, kind)
     place, text = _handed_over(turns, said, begun, kind)
     end = len(turns) if place is None else place + 1
@@ -145,7 +145,7 @@ def _agent_run(
 
 
 def _asked(turns: Sequence[ChatTurn], said: Sequence[_Said], begun: int, kind: str) -> tuple[str, int]:
-    """The task's text, and the turn with which the attempt begins: a question back belongs to the task."""
+    """Return the task's text, and the turn with which the attempt begins: a question back belongs to the task."""
     asked = [one.text for one in said if one.user and one.place < begun]
     later = [one for one in said if one.place >= begun] if kind != "open" else []
     place = 0
@@ -163,7 +163,7 @@ def _asked(turns: Sequence[ChatTurn], said: Sequence[_Said], begun: int, kind: s
 def _handed_over(
     turns: Sequence[ChatTurn], said: Sequence[_Said], begun: int, kind: str
 ) -> tuple[int | None, str | None]:
-    """The turn of the submission, and its text."""
+    """Return the turn of the submission, and its text."""
     calls = [(place, call) for place, turn in enumerate(turns) if place >= begun for call in turn.calls]
     submit = next(
         ((place, call) for place, call in reversed(calls) if SUBMITS.fullmatch(call.name[:LONGEST_NAME])), None
@@ -195,7 +195,7 @@ def _handed_over(
 
 
 def _argument(call: ToolCall) -> str:
-    """What a tool that submits was given: its likeliest argument, or all of them."""
+    """Return what a tool that submits was given: its likeliest argument, or all of them."""
     if isinstance(call.arguments, str):
         return call.arguments
     texts = {name: value for name, value in call.arguments.items() if isinstance(value, str | int | float)}
@@ -211,7 +211,7 @@ def _as_text(call: ToolCall) -> str:
 
 
 def _answered(turns: Sequence[ChatTurn], said: Sequence[_Said], kind: str, advice: tuple[GivenAdvice, ...]) -> Chat:
-    """A conversation without tools, about one question of kind code, math or qa."""
+    """Return the chat of a conversation without tools, about one question of kind code, math or qa."""
     answers = _answers(said, kind)
     blocks = _blocks(said, answers)
     if len(blocks) > TURNS:
@@ -240,7 +240,7 @@ _SPLIT = "give each task a row of its own, with its outcome"
 
 
 def _answers(said: Sequence[_Said], kind: str) -> set[int]:
-    """Places of the messages in which an answer is handed over."""
+    """Return the places of the messages in which an answer is handed over."""
     begun = next(place for place, one in enumerate(said) if one.user)
     told = [place for place, one in enumerate(said) if place > begun and not one.user]
     if kind == "code":
@@ -252,7 +252,7 @@ def _answers(said: Sequence[_Said], kind: str) -> set[int]:
 
 
 def holds_program(text: str) -> bool:
-    """Whether a message holds Python: a fenced block, or nothing but a program."""
+    """Return whether a message holds Python: a fenced block, or nothing but a program."""
     if _FENCE.search(text):
         return True
     tree = parse_python(text)
@@ -261,12 +261,12 @@ def holds_program(text: str) -> bool:
 
 
 def _first_said(said: Sequence[_Said]) -> int:
-    """Place of the assistant's first message."""
+    """Return the place of the assistant's first message."""
     return next((place for place, one in enumerate(said) if not one.user), len(said))
 
 
 def _is_aside(said: Sequence[_Said], place: int, first: int) -> bool:
-    """Whether an assistant's message is a question back or a courtesy.
+    """Return whether an assistant's message is a question back or a courtesy.
 
     Args:
         first: place of the first message of the assistant, which is no courtesy.
@@ -290,8 +290,9 @@ def _is_short(text: str, words: int) -> bool:
 
 
 def _blocks(said: Sequence[_Said], answers: set[int]) -> list[tuple[str, str, int]]:
-    """What was asked, the answer to it and the turn with which the answer begins; the last one may have no answer.
-    Questions back and their answers belong to what is asked; of several answers in a row the last one stands."""
+    """Return what was asked, the answer to it and the turn with which the answer begins; the last one may have no
+    answer. Questions back and their answers belong to what is asked; of several answers in a row the last one
+    stands."""
     return list(_in_turn(said, answers)) or [("", "", 0)]
 
 
@@ -316,13 +317,13 @@ def _in_turn(said: Sequence[_Said], answers: set[int]) -> Iterator[tuple[str, st
 
 
 def _is_alike(before: str, text: str) -> bool:
-    """Whether two questions are of one form, as the examples of a prompt are."""
+    """Return whether two questions are of one form, as the examples of a prompt are."""
     left, right = (_WORD.findall(_DIGITS.sub("0", one[:LOOKED_AT].casefold()))[:100] for one in (before, text))
     return SequenceMatcher(None, left, right, autojunk=False).ratio() >= SIMILAR
 
 
 def _is_feedback(text: str) -> bool:
-    """Whether a user's turn is about the answer before it."""
+    """Return whether a user's turn is about the answer before it."""
     text = text[:LOOKED_AT]
     if _COMPLAINT.search(text):
         return True

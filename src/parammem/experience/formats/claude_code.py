@@ -51,7 +51,7 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
 
 
 def _last_branch(rows: Sequence[Row]) -> Sequence[Row]:
-    """The messages on the way from the last one back to the first; all of them where links are missing.
+    """Return the messages on the way from the last one back to the first; all of them where links are missing.
 
     Of calls made side by side only one result is on that way: the others belong to it too.
     """
@@ -77,7 +77,7 @@ def _last_branch(rows: Sequence[Row]) -> Sequence[Row]:
 
 
 def _message_id(row: Row) -> str:
-    """The model's id of a message: its parts are lines of their own."""
+    """Return the model's id of a message: its parts are lines of their own."""
     message = row.get("message")
     found = message.get("id") if isinstance(message, dict) else ""
     return found if isinstance(found, str) else ""

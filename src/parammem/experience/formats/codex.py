@@ -59,7 +59,7 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
 
 
 def _turn(row: Row) -> ChatTurn:
-    """An item as a turn; a shell's output is JSON text with `output` and `metadata.exit_code`."""
+    """Return an item as a turn; a shell's output is JSON text with `output` and `metadata.exit_code`."""
     if row.get("type") == "message":
         return turn_of({name: value for name, value in row.items() if name != "type"})
     output = loaded(row.get("output"))

@@ -71,7 +71,7 @@ class _Conversation:
         self._made |= {call.id for turn in heard for call in turn.calls if call.id}
 
     def is_answered_by(self, heard: Sequence[ChatTurn]) -> bool:
-        """Whether what was sent holds results of calls that are known."""
+        """Return whether what was sent holds results of calls that are known."""
         return any(step.result_of in self._made for turn in heard for step in turn.results)
 
 
@@ -98,7 +98,7 @@ def innermost(calls: Sequence[ModelCall], parents: Mapping[str, str]) -> list[tu
 
 
 def _asked(sent: Sequence[ChatTurn]) -> str | None:
-    """What the first user of a conversation said."""
+    """Return what the first user of a conversation said."""
     return next((turn.text for turn in sent if turn.role == "user" and turn.text), None)
 
 
@@ -139,13 +139,13 @@ def _answering(turns: list[ChatTurn]) -> list[ChatTurn]:
 
 
 def _is_definition(one: Any) -> bool:
-    """Whether a message is the definition of a tool: LangChain's tracer puts them behind the others."""
+    """Return whether a message is the definition of a tool: LangChain's tracer puts them behind the others."""
     content = one.get("content") if isinstance(one, dict) else None
     return isinstance(content, dict) and content.get("type") == "function" and "function" in content
 
 
 def _with_tools(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages, with the role of a tool's result where a tracer wrote the tool's name instead of it."""
+    """Return the messages, with the role of a tool's result where a tracer wrote the tool's name instead of it."""
     calls: dict[str, str] = {}
     found = []
     for message in messages:
@@ -178,7 +178,7 @@ def unwrapped(value: Any) -> Any:
 
 
 def _message(one: Any, role: str) -> dict[str, Any]:
-    """A message of LangChain's serialisation, of a choice or of a generation, or a text, as a plain one."""
+    """Return a message of LangChain's serialisation, of a choice or of a generation, or a text, as a plain one."""
     one = unwrapped(one)
     if isinstance(one, str):
         if one.startswith(PRINTED):
@@ -204,7 +204,7 @@ def _message(one: Any, role: str) -> dict[str, Any]:
 
 
 def _calls_as_text(message: Mapping[str, Any]) -> list[Any]:
-    """Tool calls that stand as JSON in the text of a message, as Koog writes them; none elsewhere."""
+    """Return tool calls that are there as JSON in the text of a message, as Koog writes them; none elsewhere."""
     text = message.get("content")
     if not isinstance(text, str) or not text.startswith("[{") or message.get("role") not in ("assistant", "tool"):
         return []

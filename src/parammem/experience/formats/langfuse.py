@@ -51,7 +51,7 @@ SOURCES: dict[str, OutcomeSource] = {"ANNOTATION": "person", "EVAL": "model"}
 
 
 def fits(row: Row) -> bool:
-    """Whether a row is a trace, an observation or a score, or a page of them."""
+    """Return whether a row is a trace, an observation or a score, or a page of them."""
     if isinstance(row.get("data"), list) and isinstance(row.get("meta"), dict):
         return any(isinstance(one, dict) and fits(one) for one in row["data"][:1])
     if isinstance(row.get("trace"), dict) and isinstance(row.get("observations"), list):
@@ -66,7 +66,7 @@ def _is_score(row: Row) -> bool:
 
 
 def parts(row: Row) -> list[tuple[str | None, Row]]:
-    """Traces, observations and scores by the trace's id."""
+    """Return traces, observations and scores with the trace's id."""
     if isinstance(row.get("data"), list):
         return [part for one in row["data"] if isinstance(one, dict) for part in parts(one)]
     if isinstance(row.get("trace"), dict):
@@ -107,8 +107,8 @@ def _call(row: Row) -> ModelCall:
 
 
 def _within(whole: Row, calls: Sequence[ModelCall], turns: list[ChatTurn]) -> list[ChatTurn]:
-    """The conversation with what only the trace itself says: the task without the template around it, and the answer
-    where the last model call has none."""
+    """Return the conversation with what only the trace itself says: the task without the template around it, and the
+    answer where the last model call has none."""
     task, asked = _text(whole.get("input")), next((turn for turn in turns if turn.role == "user" and turn.text), None)
     if asked is not None and is_text(task) and plain(task) in asked.text:
         place = turns.index(asked)
@@ -119,7 +119,7 @@ def _within(whole: Row, calls: Sequence[ModelCall], turns: list[ChatTurn]) -> li
 
 
 def _text(value: Any) -> Any:
-    """What went in or out of a trace; a text that was written as JSON is itself again."""
+    """Return what went in or out of a trace; a text that was written as JSON is itself again."""
     if isinstance(value, str) and value.startswith('"'):
         with suppress(ValueError):
             return json.loads(value)
@@ -127,7 +127,7 @@ def _text(value: Any) -> Any:
 
 
 def _printed(value: Any) -> Any:
-    """What went out of a trace; of a message that Python printed as a dictionary its text."""
+    """Return what went out of a trace; of a message that Python printed as a dictionary its text."""
     if isinstance(value, str) and value.startswith("{'role'"):
         with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
             found = ast.literal_eval(value)
@@ -136,13 +136,13 @@ def _printed(value: Any) -> Any:
 
 
 def _says_outcome(row: Row, parents: dict[str, str]) -> bool:
-    """Whether a score is about the run: about its trace, or about an observation that has none above it."""
+    """Return whether a score is about the run: about its trace, or about an observation that has none above it."""
     about = named(row, "observationId", "observation_id")
     return is_outcome_name(row.get("name")) and not (about and parents.get(about))
 
 
 def _from_whole(whole: Row, tools: Sequence[Row]) -> list[ChatTurn]:
-    """A trace without model calls: what went in, the tools, what came out."""
+    """Return the conversation of a trace without model calls: what went in, the tools, what came out."""
     sent, came = messages_in(whole.get("input"), "user"), messages_in(whole.get("output"), "assistant")
     if not sent:
         raise Unreadable("not-a-record", "neither the trace nor a generation of it has an input")
@@ -164,7 +164,8 @@ def _given(row: Row) -> Row | str:
 
 
 def _results(turns: Sequence[ChatTurn], tools: Sequence[Row]) -> list[Step]:
-    """What tools returned: to the call that their row names, else to the next one of this name with these arguments."""
+    """Return what tools returned: to the call that their row names, else to the next one of this name with these
+    arguments."""
     told = {_call_id(row) for row in tools}
     waiting = [call for turn in turns for call in turn.calls if call.id and call.id not in told]
     found = []
@@ -180,7 +181,7 @@ def _results(turns: Sequence[ChatTurn], tools: Sequence[Row]) -> list[Step]:
 
 
 def _call_id(row: Row) -> str:
-    """The call that a tool's row says it answers."""
+    """Return the call that a tool's row says it answers."""
     meta = loaded(row.get("metadata"))
     if not isinstance(meta, dict):
         return ""

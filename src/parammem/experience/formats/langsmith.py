@@ -39,7 +39,7 @@ def fits(row: Row) -> bool:
 
 
 def parts(row: Row) -> list[tuple[str | None, Row]]:
-    """Runs by their trace; children that stand in their parent too."""
+    """Return runs with their trace, the children that are in their parent among them."""
     trace = named(row, "trace_id") or named(row, "id")
     inner = [one for one in row.get("child_runs") or [] if isinstance(one, dict)]
     found = [part for one in inner for part in parts({"trace_id": trace, **one})]
@@ -64,7 +64,7 @@ def _parent(row: Row) -> Any:
 
 
 def _whole(root: Row) -> list[ChatTurn]:
-    """The conversation in a root's outputs, as LangGraph's state has it; nothing if it is not there whole."""
+    """Return the conversation in a root's outputs, as LangGraph's state has it; nothing if it is not there whole."""
     outputs = loaded(root.get("outputs"))
     listed = outputs.get("messages") if isinstance(outputs, dict) else None
     turns = messages_in(listed, "assistant") if isinstance(listed, list) else []
@@ -76,7 +76,7 @@ def _sides(row: Row) -> tuple[list[ChatTurn], list[ChatTurn]]:
 
 
 def _bare(root: Row) -> list[ChatTurn]:
-    """What went in and what came out, of a trace without model calls."""
+    """Return what went in and what came out, of a trace without model calls."""
     sent, came = _sides(root)
     if not sent:
         raise Unreadable("not-a-record", "neither the root nor a model call of it has inputs")
@@ -84,7 +84,7 @@ def _bare(root: Row) -> list[ChatTurn]:
 
 
 def _results(row: Row) -> list[Step]:
-    """What a tool returned, if its output names the call."""
+    """Return what a tool returned, if its output names the call."""
     output = unwrapped(row.get("outputs"))
     inner = output.get("kwargs", output) if isinstance(output, dict) else {}
     answer = named(inner, "tool_call_id")

@@ -79,7 +79,7 @@ def _asked_and_answered(row: Row) -> list[Any] | None:
 
 
 def _side(row: Row, name: str) -> list[ChatTurn]:
-    """TRL's prompt or completion: a list of messages, or the text of one."""
+    """Return the messages of TRL's prompt or completion: a list of messages, or the text of one."""
     value = row[name]
     if isinstance(value, str):
         return [turn_of({"role": "user" if name == "prompt" else "assistant", "content": value})]

@@ -45,7 +45,7 @@ def fits(row: Row) -> bool:
 
 
 def parts(row: Row) -> list[tuple[str | None, Row]]:
-    """Spans and log records by their trace; a trace of a conversation belongs to the conversation."""
+    """Return spans and log records with their trace; a trace of a conversation belongs to the conversation."""
     found: list[tuple[str | None, Row]] = []
     for span in _spans(row):
         trace, conversation = span.pop("trace"), span["attributes"].get("gen_ai.conversation.id")
@@ -66,7 +66,7 @@ def _spans(row: Row) -> Iterator[Row]:
 
 
 def _plain(span: Row) -> Row:
-    """What is read of a span or a log record."""
+    """Return what is read of a span or a log record."""
     attributes = _attributes(span.get("attributes"))
     events = [{"name": one.get("name"), **_attributes(one.get("attributes"))} for one in _dicts(span.get("events"))]
     named_event = span.get("eventName") or span.get("event_name") or attributes.get("event.name")
@@ -93,7 +93,7 @@ def _dicts(value: Any) -> list[Row]:
 
 
 def _attributes(given: Any) -> Row:
-    """Attributes as a mapping, from OTLP's list of keys and typed values."""
+    """Return attributes as a mapping, from OTLP's list of keys and typed values."""
     if isinstance(given, dict):
         return given
     return {str(one.get("key")): _value(one.get("value")) for one in _dicts(given)}
@@ -131,7 +131,7 @@ def read(rows: Sequence[Row], reading: ReadOptions) -> list[LoggedRun]:
 
 
 def _with_records(rows: Sequence[Row]) -> list[Row]:
-    """The spans, each with what log records say of it; records of a span that is not there make one."""
+    """Return the spans, each with what log records say of it; records of a span that is not there make one."""
     found: dict[str, Row] = {}
     for place, one in enumerate(rows):
         name = f"{one['trace']} {one['span'] or f'row {place}'}"
@@ -149,7 +149,7 @@ def _with_records(rows: Sequence[Row]) -> list[Row]:
 
 
 def _tool_results(span: Row) -> list[Step]:
-    """What a tool's own span says that it returned."""
+    """Return what a tool's own span says that it returned."""
     attributes = span["attributes"]
     answer = named(attributes, "gen_ai.tool.call.id", "ai.toolCall.id", "tool_call.id", "tool.id")
     if not answer:
@@ -159,8 +159,8 @@ def _tool_results(span: Row) -> list[Step]:
 
 
 def _evaluation(event: Row) -> Outcome:
-    """What an evaluation says: its label where that is a verdict, since what a score of 1 means is its author's choice;
-    else its score."""
+    """Return what an evaluation says: its label where that is a verdict, since what a score of 1 means is its author's
+    choice; else its score."""
     label, value = event.get("gen_ai.evaluation.score.label"), event.get("gen_ai.evaluation.score.value")
     if isinstance(label, str) and value is None:
         return verdict(label, "judge")

@@ -48,7 +48,7 @@ def messages_of(span: Row) -> tuple[list[ChatTurn], list[ChatTurn]]:
 
 
 def _vercel(attributes: Row) -> tuple[Any, list[Row]]:
-    """What Vercel's SDK says of a model call; of a call that makes an object, the object is the answer."""
+    """Return what Vercel's SDK says of a model call; of a call that makes an object, the object is the answer."""
     given = attributes.get("ai.prompt.messages", attributes.get("ai.prompt"))
     text = attributes.get("ai.response.text") or attributes.get("ai.response.object") or ""
     calls = loaded(attributes.get("ai.response.toolCalls"))
@@ -63,7 +63,7 @@ def _from_events(events: Sequence[Row]) -> tuple[list[ChatTurn], list[ChatTurn]]
 
 
 def _told(event: Row) -> Row:
-    """The message of an event: in its body, in one attribute as JSON, or in attributes of their own."""
+    """Return the message of an event: in its body, in one attribute as JSON, or in attributes of their own."""
     bodies = (loaded(event.get(key)) for key in ("body", "gen_ai.event.content"))
     inner = next((one for one in bodies if isinstance(one, dict)), event)
     message = loaded(inner.get("message"))
@@ -78,7 +78,7 @@ def _told(event: Row) -> Row:
 
 
 def _flat(attributes: Row, side: str) -> list[Row]:
-    """OpenInference's and OpenLLMetry's messages, which stand in one attribute for each field."""
+    """Return OpenInference's and OpenLLMetry's messages, which are in one attribute for each field."""
     found: dict[int, Row] = {}
     for key in sorted(attributes):
         match = _FLAT.fullmatch(key)

@@ -59,7 +59,7 @@ def _task(row: Row) -> str:
 
 
 def _steps(one: object) -> list[Step]:
-    """The thought, the command and what came back of one step."""
+    """Return the thought, the command and what came back of one step."""
     if not isinstance(one, dict):
         raise Unreadable("not-a-record", "trajectory: a step is not an object")
     thought, action, seen = (one.get(name) for name in ("thought", "action", "observation"))

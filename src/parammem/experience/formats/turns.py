@@ -43,7 +43,7 @@ class ChatTurn(NamedTuple):
     results: tuple[Step, ...] = ()
 
     def steps(self) -> list[Step]:
-        """The steps that it is: results of calls before it, its text, and the calls that it makes."""
+        """Return the steps of this turn: results of calls before it, its text, and the calls that it makes."""
         said = [Step(role=self.role, text=self.text)] if self.text else []
         return [*self.results, *said, *(Step(role="assistant", call=call) for call in self.calls)]
 
@@ -59,7 +59,7 @@ def turns_of(messages: Any) -> list[ChatTurn]:
 
 
 def _is_reasoning(message: Any) -> bool:
-    """Whether an item of OpenAI's Responses is the model's reasoning, which stands beside the messages."""
+    """Return whether an item of OpenAI's Responses is the model's reasoning, which stands beside the messages."""
     return isinstance(message, dict) and "role" not in message and message.get("type") == "reasoning"
 
 
@@ -122,7 +122,7 @@ def call_of(call: Any) -> ToolCall:
 
 
 def _call_id(call: dict[str, Any]) -> str:
-    """OpenAI's Responses have both: `id` is the item's, `call_id` the one that its output names."""
+    """Return a call's id. OpenAI's Responses have two: `id` is the item's, `call_id` the one that its output names."""
     return named(call, "call_id", "id")
 
 
@@ -134,7 +134,7 @@ def _arguments(given: Any) -> dict[str, Any] | str:
 
 
 def _content(content: Any) -> tuple[str, list[ToolCall], list[Step]]:
-    """The text of a message's content, the calls in it and the results."""
+    """Return the text of a message's content, the calls in it and the results."""
     if content is None or isinstance(content, str):
         return plain(content or ""), [], []
     if not isinstance(content, list):
@@ -157,7 +157,7 @@ def _content(content: Any) -> tuple[str, list[ToolCall], list[Step]]:
 
 
 def _has_parts(content: Any) -> bool:
-    """Whether a tool's message has parts, and is not itself a list or an object that the tool returned."""
+    """Return whether a tool's message has parts, and is not itself a list or an object that the tool returned."""
     return isinstance(content, list) and all(isinstance(one, str) or _kind(one) for one in map(_typed, content))
 
 
@@ -167,7 +167,7 @@ def _kind(part: Any) -> str:
 
 
 def _typed(part: Any) -> Any:
-    """A part of Gemini's or Vercel's (`tool-call`) with the type of others; any other part as it is."""
+    """Return a part of Gemini's or Vercel's (`tool-call`) with the type of others; any other part as it is."""
     if not isinstance(part, dict):
         return part
     if "type" in part:
@@ -183,7 +183,7 @@ def _text_of(part: dict[str, Any]) -> Any:
 
 
 def _result(part: dict[str, Any]) -> Step:
-    """A tool's result as a step."""
+    """Return a tool's result as a step."""
     content = next((part[key] for key in ("content", "output", "response", "result") if key in part), "")
     content, wrong = _returned(content)
     text = result_text(content)
@@ -195,7 +195,8 @@ def _result(part: dict[str, Any]) -> Step:
 
 
 def _returned(content: Any) -> tuple[Any, bool]:
-    """What a tool returned, out of the wrapping of Vercel's SDK or of Microsoft's, and whether it was an error."""
+    """Return what a tool returned, out of the wrapping of Vercel's SDK or of Microsoft's, and whether it was an
+    error."""
     inner = loaded(content)
     if isinstance(inner, dict) and inner.get("type") == "function_result" and "result" in inner:
         return inner["result"], bool(inner.get("exception"))
@@ -215,7 +216,7 @@ def result_text(content: Any) -> str:
 
 
 def _error(error: Any) -> str:
-    """What an error field says, as text."""
+    """Return what an error field says, as text."""
     if isinstance(error, dict):
         return named(error, "message", "type") or json.dumps(error, ensure_ascii=False)
     return str(error) if error not in (None, False, "") else ""

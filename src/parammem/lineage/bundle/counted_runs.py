@@ -6,7 +6,7 @@ from pathlib import Path
 from parammem.lineage.bundle.reading import parse
 
 FOLDER, NAMED = "live/", re.compile(r"runs (\d+)–(\d+)")
-"""Where files of runs lie; the input of a decision that names one of them."""
+"""Where files of runs are; the input of a decision that names one of them."""
 LARGEST_RUNS = 64 << 20
 """Bytes of a file of runs."""
 MARGIN = 1e-9
@@ -14,7 +14,7 @@ MARGIN = 1e-9
 
 
 def runs_faults(bundle, events, decisions):
-    """What is wrong with the files of runs, and with what decisions say of them, as (file, what).
+    """Return what is wrong with the files of runs, and with what decisions say of them, as (file, what).
 
     events are the ledger's; decisions are file -> record.
     """
@@ -51,7 +51,7 @@ def _of_decision(name, record, counted):
 
 
 def _could_be(run, arms):
-    """Whether a run is of one of the two arms, and could have been of either."""
+    """Return whether a run is of one of the two arms, and could have been of either."""
     return run["arm"] in arms and min(run["shares"].get(arm, 0) for arm in arms) > 0
 
 
@@ -70,7 +70,7 @@ def _value(outcome):
 
 
 def _counts(runs):
-    """Arm -> runs, those of them with an outcome, those of these that passed."""
+    """Return arm -> runs, those of them with an outcome, those of these that passed."""
     counts = {}
     for run in runs:
         one = counts.setdefault(run["arm"], [0, 0, 0])

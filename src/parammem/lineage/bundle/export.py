@@ -74,7 +74,7 @@ def export(repo: Path, adapter: str | None, out: Path, domain: str = "code", key
 
 
 def bundle_files(repo: Path, page: Page, notary: Notary) -> dict[str, bytes]:
-    """Name → contents of every file, the signed statements among them."""
+    """Return name → contents of every file, the signed statements among them."""
     plain = page.model_dump(mode="json")
     with History.open(repo) as history:
         life = read_life(history.repo)

@@ -21,7 +21,7 @@ HARMLESS = {0x5455, 0x5855, 0x7855, 0x7875}
 
 
 class Bundle:
-    """A folder or zip, read by name. Only plain files count; whatever else lies in it is in `faults`."""
+    """A folder or zip, read by name. Only plain files count; whatever else is in it is in `faults`."""
 
     def __init__(self, path):
         self.path, self.zip, self.faults, self._digests = Path(path), None, [], {}
@@ -76,7 +76,7 @@ class Bundle:
         return file
 
     def read(self, name, most=LARGEST):
-        """Its bytes. Raises KeyError if it is not there, ValueError if it is larger than is parsed."""
+        """Return a file's bytes. Raises KeyError if it is not there, ValueError if it is larger than is parsed."""
         if name not in self.names:
             raise KeyError(name)
         with self.open(name) as file:
@@ -99,7 +99,8 @@ class Bundle:
 
 
 def open_zip(path):
-    """(zip, entries). Raises ValueError where a byte of it belongs to no entry, or it would unpack to far more."""
+    """Return (zip, entries). Raises ValueError where a byte of it belongs to no entry, or it would unpack to far
+    more."""
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(0, size - 22))
@@ -126,8 +127,8 @@ def open_zip(path):
 
 
 def local_length(file, info):
-    """Bytes of name and extra fields of the header before an entry, which must say what the list at the end says: other
-    programs believe the one or the other. Raises ValueError."""
+    """Return the bytes of name and extra fields of the header before an entry, which must say what the list at the end
+    says: other programs believe the one or the other. Raises ValueError."""
     sign, _, flags, method, _, crc, packed, size, name, extra = struct.unpack("<4sHHHIIIIHH", file.read(30))
     file.seek(name, os.SEEK_CUR)
     later = flags & 8  # checksum and sizes follow the data
@@ -140,7 +141,7 @@ def local_length(file, info):
 
 
 def extra_fields(data):
-    """The kinds of extra fields of an entry."""
+    """Return the kinds of extra fields of an entry."""
     kinds = set()
     while len(data) >= 4:
         kind, length = struct.unpack("<HH", data[:4])
@@ -150,7 +151,7 @@ def extra_fields(data):
 
 
 def odd_entry(info):
-    """What is wrong with a zip's entry, or ""."""
+    """Return what is wrong with a zip's entry, or ""."""
     name, kind = info.orig_filename, stat.S_IFMT(info.external_attr >> 16)
     parts = name.removesuffix("/").split("/")
     if name != info.filename or "\\" in name or ":" in parts[0] or any(part in ("", ".", "..") for part in parts):
@@ -163,7 +164,7 @@ def odd_entry(info):
 
 
 def parse(data):
-    """JSON in which no key is there twice and every number is one. Raises ValueError."""
+    """Return the value of JSON in which no key is there twice and every number is one. Raises ValueError."""
 
     def pairs(found):
         plain = dict(found)
@@ -178,6 +179,6 @@ def parse(data):
 
 
 def digest_of(value):
-    """SHA-256 of a value as canonical JSON: ParamMem's way to name rows, events and decisions."""
+    """Return SHA-256 of a value as canonical JSON: ParamMem's way to name rows, events and decisions."""
     data = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
     return hashlib.sha256(data).hexdigest()

@@ -57,7 +57,8 @@ BASE = (_BASE_X, _BASE_Y, 1, _BASE_X * _BASE_Y % P)  # pyright: ignore[reportOpt
 
 
 def signature_holds(key, message, signature):
-    """Is this the Ed25519 signature of a message under a public key? All bytes; key 32, signature 64."""
+    """Check the Ed25519 signature of a message under a public key; return whether it holds. All bytes; key 32,
+    signature 64."""
     if len(key) != 32 or len(signature) != 64:
         return False
     owner, commitment = _point(key), _point(signature[:32])
@@ -69,6 +70,6 @@ def signature_holds(key, message, signature):
 
 
 def is_weak(key):
-    """Is this no point of the curve, or one of the eight under which a forged signature holds?"""
+    """Return whether a key is no point of the curve, or one of the eight under which a forged signature holds."""
     point = _point(key)
     return point is None or _equal(_times(8, point), (0, 1, 1, 0))

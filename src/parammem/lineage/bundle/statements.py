@@ -19,7 +19,7 @@ class Notary:
     """Signs statements with one key."""
 
     def __init__(self, key_file: Path) -> None:
-        """Reads the key, PEM PKCS#8 Ed25519; makes one (mode 600) if the file is not there.
+        """Read the key, PEM PKCS#8 Ed25519; makes one (mode 600) if the file is not there.
 
         Raises:
             LineageError: it is no such key.

@@ -33,7 +33,7 @@ KINDS = {
 }
 """Statement: the type of its predicate, and the folders whose files it is about."""
 ADDRESS = ("base_model_name_or_path", "revision", "peft_version", "inference_mode")
-"""Settings of an adapter that say where it lies and what wrote it."""
+"""Settings of an adapter that say where it is and what wrote it."""
 MOST_ROWS, MOST_SHOWN = 32 << 20, 200
 """Bytes of a list of hashes or events; faults that are printed."""
 ROWS = re.compile(rb"(?:[0-9a-f]{64}\n)*")
@@ -44,7 +44,7 @@ class Nothing(Exception):
 
 
 def statement_of(data, key, kind):
-    """The statement of this kind in an envelope with one signature. Raises ValueError saying what is wrong."""
+    """Return the statement of this kind in an envelope with one signature. Raises ValueError saying what is wrong."""
     envelope = parse(data)
     (signed,) = envelope["signatures"]
     payload, signature = (base64.b64decode(text, validate=True) for text in (envelope["payload"], signed["sig"]))
@@ -64,7 +64,7 @@ def statement_of(data, key, kind):
 
 
 def check(bundle, key):
-    """Every fault as (file, what). Empty: all holds."""
+    """Check a bundle under a key; return every fault as (file, what). Empty: all holds."""
     faults, statements = list(bundle.faults), {}
     for name, (kind, parts) in KINDS.items():
         about = {one for one in bundle.names if one.startswith(parts) and one != LIST}
@@ -89,7 +89,7 @@ def check(bundle, key):
 
 
 def _files(bundle, about, listed, statement):
-    """The files that a statement is about, against those that it lists: it must list all of them, and no other."""
+    """Compare the files that a statement is about with those that it lists: it must list all of them, and no other."""
     found, names = [], dict(listed)
     if len(names) != len(listed):
         found.append((statement, "it lists a file twice"))
@@ -185,7 +185,8 @@ def _decision(bundle):
 
 
 def _evidence(bundle):
-    """Outcomes are named by their digest, which a decision names too. Decisions of people may have none beside them."""
+    """Check the evidence of decisions. Outcomes are named by their digest, which a decision names too. Decisions of
+    people may have none beside them."""
     decisions = [bundle.json(name) for name in bundle.names if name.startswith("decision/")]
     named, found = {one["inputs"].get("outcomes") for one in decisions}, []
     for name in [name for name in bundle.names if name.startswith("evidence/")]:
@@ -228,7 +229,7 @@ def _rules(bundle):
 
 
 def public_key(text):
-    """The 32 bytes of a public key: 64 hex digits, or PEM. Raises ValueError saying what it is instead."""
+    """Return the 32 bytes of a public key: 64 hex digits, or PEM. Raises ValueError saying what it is instead."""
     if "PRIVATE KEY" in text:
         raise ValueError("it is a private key, which only the sender should have: give the public one")
     if "BEGIN PUBLIC KEY" in text:
@@ -245,7 +246,8 @@ def public_key(text):
 
 
 def verify(path, given=None):
-    """(faults, public key in hex, bundle). `given` is a key, or a file with one; None: the key in the bundle.
+    """Check a bundle; return (faults, public key in hex, bundle). `given` is a key, or a file with one; None: the key
+    in the bundle.
 
     Raises Nothing: there is no bundle, or what was given is no key.
     """
@@ -270,7 +272,7 @@ def verify(path, given=None):
 
 
 def shown(text):
-    """Text from outside as a terminal may print it: without control characters."""
+    """Return text from outside as a terminal may print it: without control characters."""
     return text if text.isprintable() and text.isascii() else ascii(text)[1:-1]
 
 

@@ -55,7 +55,8 @@ def evidence_checks(history: History, life: Life) -> Iterator[Finding]:
 
 
 def _evidence(history: History, place: str, digests: list[str], lost: bool) -> Finding:
-    """Equal outcomes share a file, which the last comparison wrote: what else it says must fit one of the decisions."""
+    """Check a file of outcomes against the decisions on it. Equal outcomes share a file, which the last comparison
+    wrote: what else it says must fit one of the decisions."""
     said = _said(history, place)
     if said is None:
         detail = f"it was deleted; `git log --all -- {place}` has it" if lost else "not here: kept by automation only"

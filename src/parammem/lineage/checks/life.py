@@ -161,7 +161,7 @@ def raw_checks(history: History, state: Snapshot | None, seen: set[str]) -> Iter
     """Check DVC's cached copies of raw inputs: of one state, or (None) of all that any commit or the working tree
     names.
 
-    What only a branch names lies nowhere else.
+    What only a branch names is stored nowhere else.
     """
     store, repo = history.store, history.repo
     for path, md5 in raw_inputs(store, state.commit).items() if state else every_raw_input(history):
@@ -173,7 +173,7 @@ def raw_checks(history: History, state: Snapshot | None, seen: set[str]) -> Iter
 
 
 def current_checks(history: History, own: Uncommitted) -> Iterator[Finding]:
-    """Check the adapters of the working tree against the data and rules that lie there now."""
+    """Check the adapters of the working tree against the data and rules that are there now."""
     here = history.here()
     for place, (out, _) in sorted(here.outs.items()):
         if place.startswith(REFLECTORS):
@@ -184,7 +184,7 @@ def current_checks(history: History, own: Uncommitted) -> Iterator[Finding]:
 
 
 def _base(history: History, adapter: Adapter | None) -> Iterator[Finding]:
-    """Check that the base model that lies here is the one that the adapter was trained on."""
+    """Check that the base model that is here is the one that the adapter was trained on."""
     folder = history.repo / adapter.base_model if adapter else None
     if adapter is None or folder is None or not folder.is_dir():
         return
@@ -206,7 +206,7 @@ def _base(history: History, adapter: Adapter | None) -> Iterator[Finding]:
 
 def _recorded(one: Generation, life: Life, folders: Folders) -> Iterator[Finding]:
     """Check what the ledger says of this adapter. The folder that it published has to be in the history; the same
-    weights may lie in others too, with another record of their validation."""
+    weights may be in others too, with another record of their validation."""
     if one.adapter is None:
         return
     for event in life.of(one.adapter.digest):

@@ -1,4 +1,4 @@
-"""What lies in an adapter's folder against itself, and against the data and rules that it names."""
+"""What is in an adapter's folder against itself, and against the data and rules that it names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BOUND = "validation.json"
 
 
 def bound_report(bound: bytes | None, report: bytes | None) -> bool | None:
-    """Does the adapter's folder name this report and its suite? None: one of them is not here."""
+    """Return whether the adapter's folder names this report and its suite. None: one of them is not here."""
     if bound is None or report is None:
         return None
     try:

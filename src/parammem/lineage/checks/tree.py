@@ -206,7 +206,7 @@ def _file(here: Snapshot, path: str, md5: str, stage: str) -> Finding:
 
 
 def _sources(here: Snapshot, stage: str) -> Finding:
-    """Sources that are not byte for byte those of dvc.lock: is there one whose digest changed?"""
+    """Check sources that are not byte for byte those of dvc.lock: whether there is one whose digest changed."""
     try:
         changed = changed_here(here.store.repo)
         text = f"changed since: a repro would run again; {', '.join(changed)}"
@@ -217,7 +217,7 @@ def _sources(here: Snapshot, stage: str) -> Finding:
 
 
 def _waiting(here: Snapshot, path: str) -> bool:
-    """Is this the folder of several outs, of which one is not here yet?"""
+    """Return whether a path is the folder of several outs, of which one is not here yet."""
     inside = [out for out in here.outs if out.startswith(f"{path}/")]
     return any(not (here.store.repo / out).exists() for out in inside)
 

@@ -43,7 +43,8 @@ def verify(repo: Path, adapter: str | None = None, full: bool = False, domain: s
 
 
 def _folders(history: History) -> Folders:
-    """Of an adapter the hashes of all its folders in the history; read when first asked for, which is seldom."""
+    """Return a function from an adapter to the hashes of all its folders in the history, which are read when first
+    asked for, which is seldom."""
     found: dict[str, set[str]] = {}
 
     def of(adapter: str) -> set[str]:

@@ -125,7 +125,7 @@ def _authors(plain: dict[str, Any]) -> list[str]:
 
 
 def _advisers(row: dict[str, Any]) -> list[str]:
-    """Who wrote what a run in use was advised."""
+    """Return who wrote what a run in use was advised."""
     given = row.get("advice")
     listed = given if isinstance(given, list) else []
     return [str(one["adapter"]) for one in listed if isinstance(one, dict) and one.get("adapter")]

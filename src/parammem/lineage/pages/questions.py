@@ -74,7 +74,7 @@ class Case:
             return {}
 
     def fresh(self) -> dict[str, bytes]:
-        """Return path → contents of the experience kept for judging: that of this adapter's state, and what lies
+        """Return path → contents of the experience kept for judging: that of this adapter's state, and what is
         here."""
         store, state = self.history.store, self.subject.snapshot
         named = raw_inputs(store, state.commit) if state.commit else {}

@@ -1,6 +1,6 @@
 """Raw inputs: the files that .dvc pointers name, in a past state or the present one. No stage makes them.
 
-Automation takes batches in on a branch of its own, so most of them never lie in the working tree.
+Automation takes batches in on a branch of its own, so most of them are never in the working tree.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def missing_inputs(state: Snapshot, path: str, md5: str) -> list[str]:
 
 
 def trajectory_files(history: History) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of every file with trajectories (of experience, collection, evaluation): those that lie here, then
-    those that are on branches only."""
+    """Yield name and bytes of every file with trajectories (of experience, collection, evaluation): those that are
+    stored here, then those that are on branches only."""
     repo, seen = history.repo, set()
     here = [file for file in (repo / DATA).rglob("*.jsonl") if _has_trajectories(file.relative_to(repo).as_posix())]
     for file in [*sorted(here), *sorted((repo / EVALUATION).glob(f"*/{TRAJECTORIES}"))]:
@@ -79,7 +79,8 @@ def trajectory_files(history: History) -> Iterator[tuple[str, bytes]]:
 
 
 def _evaluated(state: Snapshot) -> Iterator[tuple[str, str]]:
-    """Path and hash of the trajectories of each evaluation that a state names, where DVC's cache has its listing."""
+    """Yield path and hash of the trajectories of each evaluation that a state names, where DVC's cache has its
+    listing."""
     for out, (md5, _) in state.outs.items():
         if Path(out).parent == EVALUATION:
             found = (state.store.listing(md5) or {}).get(TRAJECTORIES)
@@ -97,7 +98,7 @@ def _lies(store: ObjectStore, path: str, md5: str) -> bool:
 
 
 def _outs(pointer: bytes | None) -> list[tuple[str, str]]:
-    """Name and hash of what a pointer names; none of a broken one, which `audit verify` names."""
+    """Return name and hash of what a pointer names; none of a broken one, which `audit verify` names."""
     try:
         return [(str(out["path"]), str(out["md5"])) for out in (plain_yaml(pointer or b"") or {}).get("outs", [])]
     except (ValueError, AttributeError, KeyError, TypeError):

@@ -21,7 +21,7 @@ DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 @dataclass(frozen=True)
 class Subject:
-    """The adapter that a question is about, and the state in which it lies."""
+    """The adapter that a question is about, and the state in which it is."""
 
     place: str
     """Its folder."""
@@ -31,7 +31,7 @@ class Subject:
     """None: a control, or an adapter that no dvc.lock names."""
     version: int | None
     here: bool
-    """Its folder lies in the working tree with these weights."""
+    """Its folder is in the working tree with these weights."""
 
     @property
     def domain(self) -> str:

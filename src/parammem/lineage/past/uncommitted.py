@@ -58,7 +58,7 @@ def uncommitted(history: History) -> Uncommitted:
 
 
 def _reads_older(here: Snapshot, old: Lock, name: str, anew: tuple[str, ...]) -> bool:
-    """Whether a stage read another version of what a stage made anew."""
+    """Return whether a stage read another version of what a stage made anew."""
     for path, md5 in old[name]["deps"].items():
         made = here.hash(path)
         if made is not None and made != md5 and here.maker(path) in anew:
@@ -75,8 +75,8 @@ class _Tree:
     def unexplained(self, name: str, old: dict[str, Any] | None) -> str:
         """Return the first part of a stage that the tree does not bear out; empty: it bears out all of it.
 
-        Where other outs lie here than HEAD names, the stage did run, and its inputs may have changed since. Where
-        the outs are the same, each input has to be the one that lies here, unless somebody is editing it.
+        Where other outs are here than HEAD names, the stage did run, and its inputs may have changed since. Where
+        the outs are the same, each input has to be the one that is here, unless somebody is editing it.
         """
         stage, before = self._here.lock[name], old or {"cmd": "", "deps": {}, "outs": {}, "params": {}}
         for path, md5 in stage["outs"].items():
@@ -115,7 +115,7 @@ class _Tree:
         return any(re.fullmatch(pattern, command) for pattern in patterns)
 
     def _edited(self, path: str) -> bool:
-        """Git has files of this path, and they are not those of HEAD."""
+        """Return whether git has files of this path, and they are not those of HEAD."""
         return bool(ask(self._repo, "ls-tree", "-r", "HEAD", "--", path)) and not self._same(path)
 
     def _same(self, path: str) -> bool:
@@ -129,7 +129,7 @@ class _Tree:
 
 
 def as_committed(hashes: Hashes, repo: Path, path: str) -> bool:
-    """Are all files that git has at this path as in HEAD? False where it has none."""
+    """Return whether all files that git has at this path are as in HEAD. False where it has none."""
     listing = ask(repo, "ls-tree", "-r", "-z", "HEAD", "--", path) or ""
     entries = [entry.partition("\t") for entry in listing.split("\0") if entry]
     files = [(repo / name, about.split()[2]) for about, _, name in entries]

@@ -43,8 +43,8 @@ def asked_for(tree: Path) -> AskedFor | None:
 
 
 def _listed(lines: list[str]) -> AskedFor:
-    """The lines, with what this package needs in place of itself where they name the version that runs: it need not be
-    on any index."""
+    """Return the lines, with what this package needs in place of itself where they name the version that runs: it need
+    not be on any index."""
     wanted, scripts, copied = list[str](), dict[str, str](), ""
     for line in lines:
         asked = _parsed(line)
@@ -73,7 +73,8 @@ def _is_here(asked: Requirement) -> bool:
 
 
 def _needs(requires: list[str], extras: set[str]) -> list[str]:
-    """Requirements of the package itself and of these extras of it. An extra may name another one of the package."""
+    """Return the requirements of the package itself and of these extras of it. An extra may name another one of the
+    package."""
     found = list[str]()
     for one in map(Requirement, requires):
         if one.marker and not any(one.marker.evaluate({"extra": extra}) for extra in ("", *extras)):

@@ -24,7 +24,7 @@ def row_hash(row: dict[str, Any]) -> str:
 def datasets_of(snapshot: Snapshot, domain: str | None = None) -> dict[str, str]:
     """Return path → hash of the files of reflection rows that this state has."""
     found = {path: md5 for path, (md5, _) in snapshot.outs.items() if path.startswith(FOLDERS)}
-    if snapshot.commit is None:  # rows that lie here without a pipeline that made them
+    if snapshot.commit is None:  # rows that are here without a pipeline that made them
         for folder in FOLDERS:
             for file in sorted((snapshot.store.repo / folder).glob("*.jsonl")):
                 found[f"{folder}{file.name}"] = snapshot.store.hashes.file(file)
@@ -65,7 +65,7 @@ def matching(snapshot: Snapshot, path: str, wanted: Callable[[dict[str, Any]], b
 
 
 def holds_text(row: dict[str, Any], text: str) -> bool:
-    """Is this text (folded by `flat`) the row's task id, or in its question or advice?"""
+    """Return whether this text (folded by `flat`) is the row's task id, or is in its question or advice."""
     return text == str(row["task_id"]).casefold() or text in flat(row["task_text"]) or text in flat(row["reflection"])
 
 

@@ -16,7 +16,7 @@ _PAGE = os.sysconf("SC_PAGESIZE")
 def cpu(seconds: float) -> Iterator[None]:
     """End this process, by SIGXCPU, when what is done inside takes more CPU time than that (to the second).
 
-    A handler would not do: a set of numbers whose hashes collide is built without a look at signals. The pool knows
+    A handler would not do: a set of numbers whose hashes collide is built without a look at signals. The pool can tell
     what this ending means.
     """
     before = resource.getrlimit(resource.RLIMIT_CPU)

@@ -36,7 +36,7 @@ def refused(error: BaseException) -> bytes:
 
 
 def live(link: int, given: list[int], unwanted: list[int], steps: list[Step], seal: Seal | None, folder: str) -> None:
-    """All of a child's life, right after the fork. Never returns.
+    """Run a child's whole life, from right after the fork. Never returns.
 
     link: its end of the channel; given: what is the worker's, its end of the channel, what is printed, and for a
     program what is read; unwanted: descriptors to close; folder: its scratch folder, or "".
@@ -113,7 +113,7 @@ def _left(error: SystemExit) -> tuple[bytes, bytes]:
 
 
 def _finish() -> None:
-    """What an interpreter does at its end: wait for threads, run exit handlers, flush all files that are open."""
+    """Do what an interpreter does at its end: wait for threads, run exit handlers, flush all files that are open."""
     import atexit
     import gc
 
@@ -247,7 +247,7 @@ def _exactly(link: int, size: int) -> bytes:
 
 
 def _run_sample() -> None:
-    """What a child does with a short program, but for giving up rights."""
+    """Do what a child does with a short program, but for giving up rights."""
     ours, theirs = _socket.socketpair()
     ours.sendall(_SAMPLE)
     lock_down([], None)
@@ -261,8 +261,8 @@ _SAMPLE = wire.frame(dumps((_PROGRAM, "f", False, True), 2)) + wire.frame(dumps(
 
 
 def rehearse() -> None:
-    """A run in this process: what an interpreter sets up at first use (a hundred types at the first `compile`) is
-    there before the fork."""
+    """Do a sample run in this process, so that what an interpreter sets up at first use (a hundred types at the first
+    `compile`) is there before the fork."""
     _prepare()
     for _ in range(20):  # so often, that the interpreter has adapted the code by then
         _run_sample()
@@ -275,7 +275,7 @@ def rehearse() -> None:
 
 
 def _prepare() -> None:
-    """The module that a candidate with functions becomes, and what it prints to."""
+    """Make the module that a candidate with functions becomes, and what it prints to."""
     global _solution, _stdout, _flush
     _solution = sys.modules["solution"] = type(sys)("solution")
     raw = io.FileIO(1, "w", closefd=False)

@@ -25,7 +25,7 @@ _BETTER_NAMES = (
 _SIGKILL, _SIGXCPU = 9, 24  # the same on every architecture that is served
 
 _LAST_WORDS = 300
-"""Milliseconds that a child may take to die after it closed its channel."""
+"""Milliseconds that a child may take to end after it closed its channel."""
 _ONE_GO = 4
 """Milliseconds in which a child may give all its answers before they are looked at."""
 

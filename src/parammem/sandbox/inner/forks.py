@@ -29,8 +29,9 @@ RIGHTS_SPACE = _socket.CMSG_SPACE(4 * 3)
 
 
 def serve(control: _socket.socket, cages: tuple[Cage, Cage]) -> None:
-    """An order is the limits of a run, and whether it reads its stdin. When one like the last comes, the child of the
-    next is forked and locks itself down ahead, while the worker is busy with what this one said."""
+    """Serve orders: run a forked child for each and report on it. An order is the limits of a run, and whether it reads
+    its stdin. When one like the last comes, the child of the next is forked and locks itself down ahead, while the
+    worker is busy with what this one said."""
     plan: _Plan | None = None
     ahead: tuple[int, str] | None = None
     while order := control.recv(4096):

@@ -183,7 +183,7 @@ def _defined(tree: ast.Module) -> set[str]:
 
 
 def _all_names(code: types.CodeType) -> set[str]:
-    """Global and attribute names in a piece of code and the functions in it."""
+    """Return global and attribute names in a piece of code and the functions in it."""
     found = set(code.co_names)
     for inner in code.co_consts:
         found |= _all_names(inner) if isinstance(inner, types.CodeType) else set()
@@ -194,7 +194,7 @@ def _run_tests(candidate: _Candidate, job: dict[str, Any], tests: _Tests) -> str
     """Return empty when they pass, else why not."""
     space: dict[str, Any] = {"__name__": "tests"}
     if tests.chance:
-        random.seed(0)  # every candidate meets the same numbers: verdicts repeat
+        random.seed(0)  # every candidate gets the same numbers: verdicts repeat
     try:
         exec(tests.preamble, space)
         space[job["entry"]] = space["candidate"] = candidate
@@ -213,7 +213,7 @@ def _run_tests(candidate: _Candidate, job: dict[str, Any], tests: _Tests) -> str
 
 
 def _names(code: types.CodeType) -> set[str]:
-    """The global names that a piece of code and the functions in it may look up."""
+    """Return the global names that a piece of code and the functions in it may look up."""
     found = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_NAME", "LOAD_GLOBAL")}
     for inner in code.co_consts:
         found |= _names(inner) if isinstance(inner, types.CodeType) else set()
@@ -228,7 +228,7 @@ def _outside(name: str, candidate: _Candidate) -> Any:
 
 
 def _where(error: BaseException, tests: str) -> str:
-    """The exception with the line of the tests it came from."""
+    """Return the exception with the line of the tests it came from."""
     try:
         said = f"{type(error).__name__}: {error}"
     except BaseException:  # an integer too long for decimal digits, or an error of the tests' own

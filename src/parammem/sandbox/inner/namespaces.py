@@ -34,7 +34,7 @@ def enter() -> list[str]:
 def hide(library: str) -> list[str]:
     """Prepare the first process of new namespaces: a process list of its own, and empty folders in place of people's.
 
-    `library` is the interpreter's own folder; what lies on the way to it stays. Returns what could be hidden.
+    `library` is the interpreter's own folder; what is on the way to it stays. Returns what could be hidden.
     """
     if _libc.mount(None, b"/", None, 0x44000, None) != 0:  # MS_REC | MS_PRIVATE
         return []

@@ -64,7 +64,7 @@ def _changed(call: bytes, name: str, args: Any, kwargs: Any) -> bool:
 
 
 def _kinds(error: BaseException) -> tuple[str, list[tuple[str, str]], str, Any]:
-    """Name, the classes that it is of (module, name), its text, and its arguments."""
+    """Return an error's name, the classes that it is of (module, name), its text, and its arguments."""
     kind = type(error)
     try:
         text = str(error)

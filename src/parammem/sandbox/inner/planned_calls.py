@@ -20,8 +20,8 @@ class _Unclear(Exception):
 
 
 def calls(tree: ast.Module, entry: str) -> tuple[list[bytes], bool]:
-    """The packed calls of `entry` that happen, in this order, unless an earlier assertion fails, and whether these
-    are all.
+    """Return the packed calls of `entry` that happen, in this order, unless an earlier assertion fails, and whether
+    these are all.
 
     Statements in a straight line are read, first of the module, then of the body of its `check` (which is called with
     the candidate), until one branches, loops or calls the candidate with anything but literals.
@@ -87,7 +87,7 @@ def _expression(node: ast.AST, names: set[str], entry: str, found: list[bytes]) 
 
 
 def _free(nodes: list[Any], names: set[str], but: ast.AST | None = None) -> None:
-    """Parts that may or may not be evaluated must not speak of the candidate."""
+    """Raise _Unclear if parts that may or may not be evaluated speak of the candidate."""
     for node in nodes:
         if node is not but and any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(node)):
             raise _Unclear

@@ -80,7 +80,8 @@ SCRIPT = "solution.py"
 
 
 def _be_a_script() -> None:
-    """What a plain script finds: its own name as the only argument, and `exit` and `quit`, which `site` brings."""
+    """Set up what a plain script finds: its own name as the only argument, and `exit` and `quit`, which `site`
+    brings."""
     import builtins
     from _sitebuiltins import Quitter  # type: ignore[import-not-found]
 

@@ -33,7 +33,7 @@ def remove(folder: str) -> None:
     except OSError:
         return
     names = os.listdir(top)
-    while names:  # what lies in a folder is moved up to the top, so that no path grows and few files are open
+    while names:  # what is in a folder is moved up to the top, so that no path grows and few files are open
         try:
             _empty(top, names.pop(), names)
         except OSError:
@@ -46,7 +46,7 @@ def remove(folder: str) -> None:
 
 
 def _empty(top: int, name: str, names: list[str]) -> None:
-    """Delete an entry of the top folder; the folders that it held lie there then, and are added to the names."""
+    """Delete an entry of the top folder; the folders that it held are there then, and are added to the names."""
     try:
         os.unlink(name, dir_fd=top)
         return

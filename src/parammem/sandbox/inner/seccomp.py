@@ -35,7 +35,7 @@ def _op(code: int, k: int, true: int = 0, false: int = 0) -> bytes:
 
 
 def _argument(index: int) -> int:
-    """Offset of the low half of an argument (both architectures are little-endian)."""
+    """Return the offset of the low half of an argument (both architectures are little-endian)."""
     return 16 + 8 * index
 
 

@@ -241,7 +241,7 @@ class _Reader:
                 table[key] = self.take(depth + 1)
             return table
         items: set[Any] = set()
-        for _ in range(count):  # one by one: colliding hashes meet the deadline
+        for _ in range(count):  # one by one: the deadline stops colliding hashes
             items.add(self.take(depth + 1))
         return items if tag == 0x53 else frozenset(items)
 
@@ -287,7 +287,7 @@ def pack_call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes
 
 
 def unpack_call(call: bytes) -> tuple[str, Any, Any]:
-    """Name, positional and named arguments of a packed call."""
+    """Return name, positional and named arguments of a packed call."""
     name, args, kwargs = marshal.loads(call)
     return (name, *decode(args, time.monotonic() + 60)) if kwargs is None else (name, args, kwargs)
 

@@ -57,7 +57,8 @@ def _program(link: ZygoteLink, job: dict[str, Any], text: str) -> Row:
 
 
 def _calls(talk: Conversation, job: dict[str, Any]) -> list[Row]:
-    """All calls are sent at once; the child takes them one after the other and answers each before the next."""
+    """Send all calls at once and return their rows; the child takes them one after the other and answers each before
+    the next."""
     wanted = len(job["calls"])
     talk.load(job["source"], job["entry"])
     talk.call(job["calls"], last=True)

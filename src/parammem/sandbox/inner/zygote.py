@@ -64,7 +64,7 @@ def _free_user() -> int | None:
 
 
 def _see_capabilities() -> None:
-    """Raises OSError that names what root lacks: as root, whose files are root's, no candidate is run."""
+    """Raise an OSError that names what root lacks: as root, whose files are root's, no candidate is run."""
     with open("/proc/self/status", encoding="ascii", errors="replace") as status:
         held = next((int(line.split()[1], 16) for line in status if line.startswith("CapEff:")), 0)
     lacking = lacking_of(held)
@@ -90,7 +90,7 @@ def silence() -> None:
 
 def start(control: _socket.socket, level: str, layered: bool, preload: list[str], site: str) -> None:
     """Get ready, say so over `control`, then serve runs until the worker goes away. Never returns. `preload`: modules
-    to import ahead; `site`: where numpy lies, or ""."""
+    to import ahead; `site`: where numpy is, or ""."""
     try:
         _die_with_parent()
         silence()
@@ -100,7 +100,7 @@ def start(control: _socket.socket, level: str, layered: bool, preload: list[str]
         spaces = namespaces.enter() if layered and level != "none" else []
         hidden = []
         if spaces:
-            first = os.fork()  # the first process of the new process namespace: when it dies, all in there die
+            first = os.fork()  # the first process of the new process namespace: when it ends, all in there end
             if first:
                 control.close()
                 os.waitpid(first, 0)

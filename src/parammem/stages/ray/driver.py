@@ -94,7 +94,7 @@ class RayExecutor:
         return self._scatter(parts, [(engine, [requests[place] for place in places]) for places in parts])
 
     def _begin_store_actor(self, cache: str) -> Any:
-        """On this machine, because the store is a file of this machine."""
+        """Begin the store's actor on this machine, because the store is a file of this machine."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=False)
@@ -163,7 +163,7 @@ class RayExecutor:
         return done.answers
 
     def _tell(self, show: Show | None, shards: Sequence[str]) -> None:
-        """Lost workers to stderr, and progress."""
+        """Log lost workers to stderr, and show progress."""
         news: ShardReport = ask_actor(self._store_actor, "news")
         for sentence in news.lost:
             log.warning("%s", sentence)
@@ -173,7 +173,7 @@ class RayExecutor:
         self._shown = done
 
     def _count(self) -> None:
-        """What was recorded since the last time goes to the account of the stage."""
+        """Add what was recorded since the last time to the account of the stage."""
         now: CacheStats = ask_actor(self._store_actor, "made")
         names = ("misses", "prompt_tokens", "tokens_generated")
         self._engines.done_elsewhere(CacheStats(**{n: getattr(now, n) - getattr(self._counted, n) for n in names}))
@@ -192,7 +192,7 @@ class _Asking:
         return self.engine.digest
 
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
-        """Raises as the engine does; the answers of the others are recorded then."""
+        """Answer requests on the cluster. Raises as the engine does; the answers of the others are recorded then."""
         if len(requests) < 2:  # what is asked once more after a failure comes one by one
             return self.engine.complete(requests)
         answers = self.executor.ask(self.engine, requests)
@@ -203,8 +203,8 @@ class _Asking:
 
 
 def _bring_a_token() -> None:
-    """A secret of this process for its own cluster. Ray would keep one in the home folder, and say so in every run; it
-    reads these variables when it is imported and never again."""
+    """Set a secret of this process for its own cluster. Ray would keep one in the home folder, and say so in every run;
+    it reads these variables when it is imported and never again."""
     if "ray" in sys.modules or {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
         return
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -235,7 +235,8 @@ def _join(ray: Any, settings: RayParams) -> None:
 
 
 def _reach(address: str) -> None:
-    """Ray itself would try for a minute and end the process then."""
+    """Raise ConnectionError if nothing answers at an address. Ray itself would try for a minute and end the process
+    then."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
@@ -244,7 +245,7 @@ def _reach(address: str) -> None:
 
 
 def _check_room(ray: Any, settings: RayParams) -> None:
-    """Ray waits for ever for a machine that could take a shard."""
+    """Raise ClusterError if no machine could take a shard. Ray waits for ever for one that could."""
     wanted = {"CPU": settings.cpus_per_shard, "GPU": settings.gpus_per_shard}
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if not any(all(have.get(kind, 0) >= count for kind, count in wanted.items()) for have in machines):

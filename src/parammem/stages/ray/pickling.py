@@ -38,7 +38,8 @@ class RunPickler:
         return file.getvalue()
 
     def unpack(self, packed: bytes) -> Any:
-        """Raises ClusterError: a model or adapter is not the one that was packed; and as `Engines.open`."""
+        """Return what was packed. Raises ClusterError: a model or adapter is not the one that was packed; and as
+        `Engines.open`."""
         return _Unpacker(io.BytesIO(packed), self._find).load()
 
     def _name(self, thing: object) -> Name | None:

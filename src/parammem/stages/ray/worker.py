@@ -28,7 +28,7 @@ class ShardJobs:
     """As JSON."""
     domain: str
     root: str
-    """Absolute; the models and adapters lie there on every machine."""
+    """Absolute; the models and adapters are there on every machine."""
     packed: bytes
     """A list of jobs, or an engine and a list of requests."""
 
@@ -46,7 +46,8 @@ class ShardResult:
 
 
 def run_shard(jobs: ShardJobs, store_actor: Any, run: str) -> ShardResult:
-    """Ray calls this in a worker process, and once more in another one if the first is lost."""
+    """Run a shard's jobs and return their results. Ray calls this in a worker process, and once more in another one if
+    the first is lost."""
     store_actor.begin.remote(jobs.shard, f"{os.getpid()} on {socket.gethostname()}")
     try:
         pickler = _pickler(jobs.params, jobs.domain, jobs.root, ActorStore(run, store_actor))
