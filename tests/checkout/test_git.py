@@ -86,7 +86,7 @@ def test_worktrees_say_commit_and_branch(root, tmp_path):
 def test_outside_of_git_a_question_is_none_and_an_order_fails(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert (ask(tmp_path, "rev-parse", "HEAD"), git_folder(tmp_path), worktrees(tmp_path)) == (None, None, [])
-    with pytest.raises(DataError, match="not a git repository"):
+    with pytest.raises(DataError, match="in no git repository"):
         git(tmp_path, "rev-parse", "HEAD")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert (ask(tmp_path, "version"), file_at(tmp_path, "HEAD", "file"), branches(tmp_path)) == (None, None, [])

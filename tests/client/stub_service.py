@@ -131,6 +131,7 @@ def serve(service: StubService, port: int = 0) -> Iterator[StubService]:
         def log_message(self, *_: Any) -> None: ...
 
     class Server(ThreadingHTTPServer):
+        request_queue_size = 128
         daemon_threads = True
 
         def handle_error(self, *_: Any) -> None: ...  # a client that stopped waiting

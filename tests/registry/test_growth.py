@@ -87,7 +87,7 @@ def test_a_tail_cut_in_an_ordinary_commit_is_named_with_its_events(ledger):
     assert taken[:12] in said
     assert "1 event: 4 (publish champion" in said
     result = CliRunner().invoke(cli.app, ["registry", "verify"])
-    assert result.exit_code == 0, "another folder: there is no ledger here"
+    assert result.exit_code == 1, "in a folder that is no project there is no ledger"
 
 
 def test_the_command_ends_with_the_code_of_lineage(ledger, monkeypatch):

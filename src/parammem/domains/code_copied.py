@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
 from parammem.core.python_source import parse_python
@@ -17,9 +18,7 @@ _HEADER = re.compile(
     r"(?:\+\+\+ |--- |@@|diff |index |\*\*\* |\\ No newline|(?:new|deleted) file |similarity |rename |"
     r"(?:old|new) mode )"
 )
-_WRITTEN = re.compile(
-    r"<<-?\s?(['\"]?)(?P<end>\w{1,40})\1[^\n]*\n(?P<code>.*?)\n\s*(?P=end)\s*$", re.DOTALL | re.MULTILINE
-)
+_WRITTEN = re.compile(r"<<-?\s?(['\"]?)(?P<end>\w{1,40})\1")
 _NUMBERED = re.compile(r"\s{0,8}(?P<number>\d{1,4})(?:\s?[|│]|[.:)])?[ \t]?(?P<code>.*)")
 _TYPESET = {ord(space): " " for space in "\u00a0\u2002\u2003\u2007\u2009\u202f\u3000"}
 _TYPESET |= {ord(nothing): "" for nothing in "\u200b\u200c\u200d\u2060\ufeff\u00ad"}
@@ -80,8 +79,17 @@ def _cells(code: str) -> Iterator[str]:
 
 def _written(code: str) -> Iterator[str]:
     """Yield each file that a shell command writes with `<<EOF`."""
-    for found in _WRITTEN.finditer(code):
-        yield found["code"]
+    lines = code.split("\n")
+    places: dict[str, list[int]] = {}
+    for place, line in enumerate(lines):
+        places.setdefault(line.strip(), []).append(place)
+    behind = 0
+    for place, line in enumerate(lines):
+        found = _WRITTEN.search(line) if place >= behind else None
+        ends = places.get(found["end"], []) if found else []
+        if (first := bisect_right(ends, place)) < len(ends):
+            behind = ends[first] + 1
+            yield "\n".join(lines[place + 1 : behind - 1])
 
 
 WAYS: tuple[Callable[[str], Iterator[str]], ...] = (_patched, _unnumbered, _untypeset, _cells, _written)

@@ -32,7 +32,8 @@ _NOT_IT = re.compile(
 """Words before a box that is not the answer."""
 _HTML = re.compile(r"<(?P<tag>b|strong|i|em|u|p|span|div|center|h[1-6])(?:\s[^<>\n]*)?>(?P<inner>[^<>]*)</(?P=tag)>")
 _LABEL_IN_TEX = re.compile(
-    r"(?P<open>\$\$?|\\\[|\\\()\s*\\(?:text(?:bf)?|math(?:rm|bf))\{\s*(?P<label>(?:final )?answer)\s*:?\s*\}\s*[:=]?",
+    r"(?P<open>\$\$?|\\\[|\\\()\s*\\(?:text(?:bf)?|math(?:rm|bf))\{\s*(?P<label>(?:final )?answer)\s*+(?::\s*+)?\}"
+    r"\s*[:=]?",
     re.IGNORECASE,
 )
 _EMPTY = re.compile(

@@ -15,7 +15,7 @@ _REALS = ("\\mathbb{R}", "\\mathbb R", "\\Bbb{R}", "\\R", "\\text{R}")
 _MINUS = r"\s*(?:\\(?:setminus|backslash)|-|\\)\s*\\\{(?P<points>[^{}]*)\\\}"
 _WITHOUT = re.compile(rf"(?:\\mathbb\s?\{{?\s?R\s?\}}?|\\R){_MINUS}")
 _LESSENED = re.compile(rf"(?P<whole>[(\[][^()\[\]]+[)\]]){_MINUS}")
-_DISTANCE = re.compile(r"\|\s*(?P<name>[a-zA-Z])\s*(?:(?P<sign>[-+])\s*(?P<place>[^|]+?))?\s*\|")
+_DISTANCE = re.compile(r"\|\s*+(?P<name>[a-zA-Z])\s*+(?:(?P<sign>[-+])\s*+(?P<place>[^|]++))?\|")
 _VARIABLE = re.compile(r"(?<!\\)\b[a-zA-Z]\b")
 _BELOW, _ABOVE = Shape("value", "-\\infty"), Shape("value", "\\infty")
 

@@ -17,36 +17,41 @@ from parammem.experience.formats.turns import ChatTurn, call_of
 _NAMES = (
     "tool_(?:response|result|output)s?|function_(?:response|result|output)s?|observation|execution_(?:result|output)"
 )
-_RESULT = re.compile(
-    rf"\s*(?:<(?P<tag>{_NAMES})\b[^<>\n]{{0,200}}>\s*(?P<inner>.*?)\s*(?:</(?P=tag)>\s*|\Z)"
-    r"|(?:observation|(?:tool|execution) (?:response|result|output))(?:\s[^:\n]{0,40})?:\s*(?P<rest>.*))\Z",
-    re.DOTALL | re.IGNORECASE,
-)
-_TAGGED = re.compile(r"<tool_call>\s*(?P<given>.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
+_TAG = re.compile(rf"<(?P<tag>{_NAMES})\b[^<>\n]{{0,200}}>", re.IGNORECASE)
+_LABEL = re.compile(r"(?:observation|(?:tool|execution) (?:response|result|output))(?:\s[^:\n]{0,40})?:", re.IGNORECASE)
+_TAGGED = re.compile(r"<tool_call>(?P<given>.*?)(?:</tool_call>|\Z)", re.DOTALL)
 _FUNCTION = re.compile(
-    r"<(?:function=|invoke name=\"?)(?P<name>[\w.-]{1,100})\"?>\s*(?P<given>.*?)\s*(?:</function>|</invoke>|\Z)",
-    re.DOTALL,
+    r"<(?:function=|invoke name=\"?)(?P<name>[\w.-]{1,100})\"?>(?P<given>.*?)(?:</function>|</invoke>|\Z)", re.DOTALL
 )
 _ACTION = re.compile(
-    r"^\s*\**Action(?: \d+)?:\**\s*(?P<name>[^\n\[]{1,100}?)\s*(?:\[(?P<inline>[^\n]*)\]\s*$"
-    r"|\n\s*\**Action Input(?: \d+)?:\**\s*(?P<given>.*))?\Z",
+    r"^[^\S\n]*+\**+Action(?: \d+)?:\**+\s*+(?P<name>[^\n\[]{1,100}?)[^\S\n]*+(?:\[(?P<inline>[^\n]*)\]\s*+\Z"
+    r"|\n\s*+\**+Action Input(?: \d+)?:\**+(?P<given>.*)\Z|\s*+\Z)",
     re.DOTALL | re.MULTILINE,
 )
-_SHELL = re.compile(r"```(?P<name>bash|sh|shell|tool_code|tool_call|action)\s*\n(?P<given>.*?)\n?```", re.DOTALL)
+_SHELL = re.compile(r"```(?P<name>bash|sh|shell|tool_code|tool_call|action)[^\S\n]*+\n(?P<given>.*?)```", re.DOTALL)
 
 
 def with_text_calls(turns: Sequence[ChatTurn]) -> list[ChatTurn]:
     """Return the turns, those that call a tool in their text and are answered by its result as what they are."""
     found = list(turns)
     for place, (turn, after) in enumerate(itertools.pairwise(turns)):
-        result = _RESULT.match(after.text) if after.role in ("user", "tool") and not after.results else None
-        called = _call(turn.text) if result and turn.role == "assistant" and not turn.calls else None
-        if result and called:
+        result = _result(after.text) if after.role in ("user", "tool") and not after.results else None
+        called = _call(turn.text) if result is not None and turn.role == "assistant" and not turn.calls else None
+        if result is not None and called:
             text, call = called
-            output = result["inner"] if result["tag"] else result["rest"]
             found[place] = ChatTurn("assistant", text, (call,))
-            found[place + 1] = ChatTurn("tool", results=(Step(role="tool", text=output.strip()),))
+            found[place + 1] = ChatTurn("tool", results=(Step(role="tool", text=result),))
     return found
+
+
+def _result(text: str) -> str | None:
+    """Return what a tool gave, where the whole message says that; None for any other message."""
+    text = text.strip()
+    if found := _TAG.match(text):
+        inner, closing = text[found.end() :], f"</{found['tag']}>".lower()
+        return (inner[: -len(closing)] if inner.lower().endswith(closing) else inner).strip()
+    found = _LABEL.match(text)
+    return text[found.end() :].strip() if found else None
 
 
 def _call(text: str) -> tuple[str, ToolCall] | None:
@@ -56,7 +61,7 @@ def _call(text: str) -> tuple[str, ToolCall] | None:
         if found is None:
             continue
         fields = found.groupdict()
-        given = fields.get("given") or fields.get("inline") or ""
+        given = (fields.get("given") or fields.get("inline") or "").strip()
         return text[: found.start()].strip(), _named_call(fields.get("name"), given)
     return None
 
