@@ -153,7 +153,7 @@ def test_full_spool_lets_calls_through_with_advice(tmp_path):
 def test_champions_change_under_load_and_no_call_is_lost(tmp_path):
     writers = [ToldWriter(V1, 0.01), ToldWriter(V2, 0.01)]
     ledger_with(tmp_path, V1)
-    with proxied(tmp_path, writers, wait_for=[V1]) as up:
+    with proxied(tmp_path, writers, wait_for=[V1], advice_deadline_ms=60_000) as up:
         answers, stop = [], threading.Event()
 
         def ask(lane):

@@ -94,6 +94,7 @@ def copy_package(site: Path) -> None:
     shutil.copytree(sources, site / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     info = site / f"{PACKAGE}-{about.version}.dist-info"
     info.mkdir(exist_ok=True)
-    for name in ("METADATA", "entry_points.txt"):
-        if text := about.read_text(name):
+    # A source tree that was built in place has its metadata under the other name.
+    for name, other in (("METADATA", "PKG-INFO"), ("entry_points.txt", "entry_points.txt")):
+        if text := about.read_text(name) or about.read_text(other):
             (info / name).write_text(text, encoding="utf-8")
