@@ -26,6 +26,8 @@ APPLIED = re.compile(r"# Profile (\S+): ")
 
 INDENT = 2
 WIDEST = 10**6
+BREAKS = frozenset("\x85\u2028\u2029")
+"""Line breaks of Unicode that YAML folds."""
 
 
 def read_raw(path: Path) -> Any:
@@ -163,6 +165,18 @@ def _with_value(text: str, path: tuple[str, ...], value: Any) -> str:
     return text[:start] + text[end:line].rstrip() + written + text[line:]
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes text with line breaks of Unicode in double quotes: plain ones PyYAML would read as spaces."""
+
+
+def _as_scalar(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if BREAKS.intersection(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _as_scalar)
+
+
 def _end(node: Any) -> int:
     """Return where the text of a node ends, without the comments and empty lines after it."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
@@ -181,11 +195,13 @@ def _value(value: Any, column: int) -> str:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
     if not value or not any(isinstance(one, dict | list) for one in inner):
         return f" {_flow(value)}"
-    block = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=WIDEST, default_flow_style=False)
+    block = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDEST, default_flow_style=False
+    )
     return "".join(f"\n{' ' * (column + INDENT)}{line}" for line in block.splitlines())
 
 
 def _flow(value: Any) -> str:
     """Return one line."""
-    said = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=WIDEST, default_flow_style=True)
+    said = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDEST, default_flow_style=True)
     return said.removesuffix("\n").removesuffix("\n...").removesuffix("...\n").rstrip()
