@@ -269,7 +269,7 @@ def tables(histories: int, runs: int, gain: float, only: str) -> None:
 
 
 def asked_for(worlds: Sequence[World], table: str, only: str) -> list[World]:
-    """Return the worlds of a table that a word asks for; empty: all."""
+    """Return the worlds of a table whose name contains a word; an empty word: all."""
     return [world for world in worlds if only in (f"{table} {world.name}")]
 
 

@@ -21,8 +21,8 @@ ARRIVED = "parammem.inbox.arrived"
 RESOURCE = "parammem.inbox"
 EVERY = 10.0
 AGAIN = 600.0
-"""Seconds after which a file that is still there is told of once more: an event can be lost, with a server that is
-restarted for one."""
+"""Seconds after which the event of a file that is still there is sent again: it can be lost, say when the server is
+restarted."""
 
 
 def main() -> int:
@@ -96,7 +96,7 @@ def reachable(files: int, once: Once) -> bool:
 
 
 def warn_of_old(files: int) -> None:
-    """Say that files are still in the inbox although they were told of: nothing runs what the event starts."""
+    """Log that files are still in the inbox after their event was sent: no worker runs what the event starts."""
     if files:
         print(
             f"{count(files, 'file')} still in the inbox {AGAIN / 60:.0f} minutes after Prefect was told: no run took "

@@ -1,6 +1,6 @@
 """Facts about a real vLLM server: it answers as the model does that is run here, adapters included.
 
-The models are a pocket model and SmolLM2-135M, which is made of the wheel of `make real` (or lies where that put it);
+The models are a pocket model and SmolLM2-135M, which is made of the wheel of `make real` (or is where that put it);
 without a package index its tests are skipped and say so. Both sides compute in float32, so that a greedy choice between
 two tokens falls alike; bfloat16 sums differ between two programs in the third digit, and greedy texts with them.
 
@@ -11,12 +11,6 @@ names the interpreter of. Where there is none, these tests are skipped and say s
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,8 +32,8 @@ from parammem.engines.openai.vllm import adapter_name, open_adapter
 from parammem.errors import AdapterError, ModelMissingError
 from parammem.evaluation.runs import Run
 from parammem.stages import collect, evaluate, tasks, train, validate
+from tests.engines.vllm_process import free_port, serving, vllm_python
 from tests.stages.arena import ROOT, clone, knowing_everywhere, write_params
-from tests.stages.commands import environment
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
@@ -47,17 +41,7 @@ POCKET, SMOLLM2 = "models/pocket-1m", "models/smollm2"
 on_both = pytest.mark.parametrize("project", [POCKET, SMOLLM2], indirect=True, scope="module")
 on_pocket = pytest.mark.parametrize("project", [POCKET], indirect=True, scope="module")
 DOMAIN = "math"
-START_SECONDS = 900
-"""A busy machine takes long; a quiet one 48-99 s."""
 GREEDY = {"first_temperature": 0.0, "later_temperature": 0.0, "reflector_temperature": 0.0, "iterations": 3}
-
-
-def vllm_python() -> Path:
-    named = os.environ.get("PARAMMEM_VLLM_PYTHON")
-    python = Path(named) if named else ROOT / ".cache" / "vllm-env" / "bin" / "python"
-    if not python.is_file():
-        pytest.skip(f"no vLLM: {python} is not there; `make vllm-env` makes it, or set PARAMMEM_VLLM_PYTHON")
-    return python
 
 
 def folder_of(model: str, tmp_path_factory) -> Path:
@@ -110,50 +94,13 @@ def project(request, tmp_path_factory) -> tuple[Path, Params]:
 
 
 @pytest.fixture(scope="module")
-def server(project, tmp_path_factory) -> Iterator[Server]:
+def server(project) -> Iterator[Server]:
     """vLLM, started by our own command, with the reflector from the start."""
     root, _ = project
     port = free_port()
-    log = tmp_path_factory.mktemp("vllm") / "server.log"
-    environment_of_vllm = root / ".cache" / "vllm-env"
-    environment_of_vllm.parent.mkdir(exist_ok=True)
-    environment_of_vllm.symlink_to(vllm_python().parent.parent)
-    url = f"http://127.0.0.1:{port}/v1"
-    command = [sys.executable, "-m", "parammem.cli", "serve", "reflector", f"models/reflectors/{DOMAIN}", "--run"]
-    command += ["--base-url", url, "--max-model-len", "1024", "--dtype", "float32"]
-    command += ["--", "--enforce-eager"]  # compiling for a model this small takes longer than all that it is asked
-    settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            command, cwd=root, env={**environment(), **settings}, stdout=out, stderr=out, start_new_session=True
-        )
-    try:
-        wait_until_ready(process, url, log)
-        yield Server(ServerSettings(url, concurrency=16, timeout_seconds=300, retries=1), Account(Terms()))
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        assert process.poll() is None, f"vLLM ended:\n{log.read_text()[-3000:]}"
-        try:
-            with urllib.request.urlopen(f"{url}/models", timeout=5):
-                return
-        except OSError:
-            time.sleep(1)
-    raise AssertionError(f"vLLM was not ready after {START_SECONDS} s:\n{log.read_text()[-3000:]}")
+    with serving(root, f"models/reflectors/{DOMAIN}", port):
+        settings = ServerSettings(f"http://127.0.0.1:{port}/v1", concurrency=16, timeout_seconds=300, retries=1)
+        yield Server(settings, Account(Terms()))
 
 
 def requests_of(root: Path, temperature: float = 0.0, count: int = 8, **settings) -> list[Request]:

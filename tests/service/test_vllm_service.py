@@ -1,5 +1,5 @@
 """`parammem up` with its reflector on a real vLLM server: advice, the next champion without a restart, and a server
-that is killed. Where vLLM lies, and how to get it, tests/engines/test_vllm_server.py says; without it this is skipped.
+that is killed. Without the environment of `make vllm-env` this is skipped.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,11 +20,10 @@ from parammem.checkout.places import Places
 from parammem.core.advice import without_advice
 from parammem.engines.digests import adapter_digest, model_digest
 from tests.engines.conftest import write_card
-from tests.engines.test_vllm_server import free_port, vllm_python, wait_until_ready
+from tests.engines.vllm_process import free_port, serving, vllm_python
 from tests.service.proxies import ROOT, ledger_with, until
 from tests.service.scripted_upstream import ScriptedUpstream, completion, upstream_server
 from tests.service.test_up import TASK, running
-from tests.stages.commands import environment
 from tests.tiny import make_tiny_adapter
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
@@ -57,36 +55,22 @@ def adapter(root: Path, seed: int) -> str:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory) -> Iterator[Served]:
-    python = vllm_python()
+    vllm_python()
     root = tmp_path_factory.mktemp("repo")
     subprocess.run(["git", "init", "-q", str(root)], check=True)
     shutil.copytree(ROOT / BASE, root / BASE)
     first, second = adapter(root, 1), adapter(root, 2)
     ledger_with(root, first, domain="math")
-    (root / ".cache").mkdir(exist_ok=True)
-    (root / ".cache/vllm-env").symlink_to(python.parent.parent)
     port = free_port()
-    url, log = f"http://127.0.0.1:{port}/v1", root / "vllm.log"
     params = (ROOT / "params.yaml").read_text()
     params = re.sub(r"(?m)^  engine: hf\b", "  engine: vllm", params)
-    params = re.sub(r"(?m)^  vllm_url: \S+", f"  vllm_url: {url}", params)
+    params = re.sub(r"(?m)^  vllm_url: \S+", f"  vllm_url: http://127.0.0.1:{port}/v1", params)
     params = re.sub(r"(?m)^  advice_deadline_ms: \d+", "  advice_deadline_ms: 60000", params)
     params = re.sub(r"(?m)^  follow_seconds: \S+", "  follow_seconds: 1", params)
     (root / "params.yaml").write_text(params)
     folder = Places(root, "math").start(first).relative_to(root)
-    command = [sys.executable, "-m", "parammem.cli", "serve", "reflector", str(folder), "--run", "--base-url", url]
-    command += ["--max-model-len", "1024", "--dtype", "float32", "--", "--enforce-eager"]
-    settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            command, cwd=root, env={**environment(), **settings}, stdout=out, stderr=out, start_new_session=True
-        )
-    try:
-        wait_until_ready(process, url, log)
+    with serving(root, str(folder), port) as process:
         yield Served(root, first, second, process)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(60)
 
 
 def advised(client: httpx.Client, upstream: ScriptedUpstream, many: int) -> list[str]:

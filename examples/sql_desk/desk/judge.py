@@ -1,6 +1,6 @@
-"""Who judges the desk: the answer is right if its query returns the rows that the house's rules give.
+"""The judge of the desk: an answer is right if its query returns the same rows as the query by the rules in house.json.
 
-Only this module reads house.json.
+Only this module reads that file: the agent never sees the rules.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def outcome(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_right(task: str, answer: str, house: House, database: Path = DATABASE) -> bool:
-    """Return whether an answer's query returns what the house's rules give. Raises ValueError: it is no question."""
+    """Return whether an answer has the rows of the query by the rules. Raises ValueError: it is no question."""
     question = parse_question(task)
     if question is None:
         raise ValueError("the task is no question of the desk")

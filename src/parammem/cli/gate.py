@@ -142,7 +142,10 @@ def _refuse_itself(events: Sequence[Event], domain: str, ours: Path | None, thei
 
 
 def _folder(events: Sequence[Event], domain: str, name: str, to: Path) -> Path | None:
-    """Return the adapter folder of whatever was named; None for nobody. Versions are fetched from DVC to `to`."""
+    """Return the folder of the adapter that was named; None for `none`, or where no champion is.
+
+    Versions are fetched from DVC to `to`.
+    """
     from parammem.registry.state import champion, find_version
     from parammem.registry.storage import fetch
 

@@ -273,7 +273,7 @@ def outcome(
     run_id: str, passed: bool | None, value: float | None = None, source: OutcomeSource | None = None, *,
     token: str = "", url: str | None = None, deadline: float = DEADLINE,
 ) -> None:  # fmt: skip
-    """Say later, or elsewhere, how a run ended: when its ticket stayed closed, or somebody rated it.
+    """Report the outcome of a run later, or from another program: when its ticket stayed closed, or a person rated it.
 
     Args:
         token: `AdvisedRun.token` of the run; not needed where PARAMMEM_TOKEN is set.

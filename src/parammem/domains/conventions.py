@@ -80,7 +80,7 @@ PLACES = tuple(
 
 
 def conventions_of(domain: str) -> dict[str, tuple[str, ...]]:
-    """Return convention → its values, of a kind of domain; none where nobody has counted them."""
+    """Return convention → its values, of a kind of domain; empty for a kind without conventions."""
     return house_rules.VALUES if domain == ENGLISH else CONVENTIONS.get(domain, {})
 
 

@@ -139,7 +139,7 @@ def numbers_of(config: Any) -> int:
 
 
 def _counts(settings: Any, word: str) -> Iterator[int]:
-    """Yield every whole number in nested settings whose name has this word."""
+    """Yield every whole number in nested settings whose name contains this word."""
     for name, value in settings.items():
         if isinstance(value, dict):
             yield from _counts(value, word)

@@ -80,7 +80,7 @@ def judge_watch(
 
 
 def _seen_before(decision: Decision) -> tuple[Guard, ...]:
-    """Return the guards of the decision on fixed tasks, but tokens, which runs in use tell better."""
+    """Return the guards of the decision on fixed tasks, without tokens: these are counted on the runs in use."""
     return tuple(guard for guard in decision.guards if guard.name != "tokens")
 
 

@@ -181,8 +181,8 @@ def decide(turn: Turn) -> None:
 
 
 def _accuse(turn: Turn, decisions: list[Decision]) -> None:
-    """Record the batches that are to blame for a refusal. The retrained challenger speaks for all: it has learned from
-    the whole pool. If the other one is champion now, there is nothing to blame."""
+    """Record the batches that are to blame for a refusal. The decision on the retrained challenger counts: that one has
+    learned from the whole pool. If the other one is champion now, there is nothing to blame."""
     first = decisions[0]
     found = blame(turn.ledger.read(), first, batches.batches(turn.tree), [one.adapter for one in turn.challengers])
     if any(found) and all(one.answer != "promote" for one in decisions):

@@ -101,7 +101,7 @@ def in_words(taken: TakenIn) -> str:
 
 
 def _base(root: Path, given: str, foreign: ForeignAdapter) -> Path | None:
-    """Return the base model's folder. A name in adapter_config.json is not fetched: nobody asked for gigabytes."""
+    """Return the base model's folder. A name in adapter_config.json is not fetched: it may have gigabytes."""
     if given:
         return find_model(given if not (root / given).is_dir() else root / given)
     named = foreign.settings.get("base_model_name_or_path")

@@ -1,4 +1,4 @@
-"""Who may speak to the service: whoever has its token, or, where none is set, programs on this machine.
+"""Access to the service: a request needs its token, or, where none is set, has to come from this machine.
 
 Without a token the service listens on this machine alone. Web pages that a browser here shows are kept out all the
 same: by the `Host` that they name (a name that was made to point here) and by the `Origin` that they come from.

@@ -64,7 +64,7 @@ class BoundedHttp(HttpToolsProtocol):
         return b""
 
     def _read_body_with_a_new_parser(self) -> None:
-        """Go on as if no upgrade had been offered: a new parser is told how the body is framed, and nothing else."""
+        """Read the body with a new parser, as if no upgrade had been offered: it gets the framing headers alone."""
         self.parser = httptools.HttpRequestParser(self)
         framing = [name + b": " + value + b"\r\n" for name, value in self.headers if name in FRAMING]
         if not framing:
